@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parent's side of rings: makes the local secret and the file ring, prepares keys, ends them, and
+ * tells the administrator what is wrong.  Parent only (in one-process mode: the timer thread), one
+ * thread.  Nothing here ends httpd or a reload.
+ */
+#ifndef MOD_STEK_GENERATOR_H
+#define MOD_STEK_GENERATOR_H
+
+#include "httpd.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Last post_config: secret, ring, audit and self-test of each ring that a TLS vhost uses. */
+void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s);
+
+/* monitor hook, about every ten seconds: follows the file, adds and expires keys, writes.  Never
+ * blocks. */
+int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s);
+
+/* Nonzero in one-process mode (httpd -X): no monitor hook, rings in memory. */
+int mod_stek_one_process(void);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The timer thread: one in each child, from child_init until the child's pool goes, so that a child
+ * that drains a long download still drops dead keys.  It wakes every `poll` of the rings and at the
+ * next key's end, lets each live keyring follow its file, and does nothing else.
+ */
+#ifndef MOD_STEK_TIMER_H
+#define MOD_STEK_TIMER_H
+
+#include "httpd.h"
+
+#pragma GCC visibility push(hidden)
+
+/* child_init.  pchild: the thread ends, and the keys of this process are wiped, when it is destroyed.  In
+ * one-process mode, where httpd runs no monitor hook, the thread makes the keys too. */
+void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s);
+
+#pragma GCC visibility pop
+#endif

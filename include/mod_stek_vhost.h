@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS virtual hosts: what the ticket callbacks must know of each, hung on its SSL_CTX.
+ *
+ * OpenSSL asks the SSL_CTX of the first vhost on an address, whichever vhost SNI chooses.  So the
+ * callbacks are installed on every vhost and find the chosen one by SSL_get_SSL_CTX.  Records are
+ * written in init_server, in the parent, and read-only afterwards; they live in pconf, as the SSL_CTXs
+ * do.
+ */
+#ifndef MOD_STEK_VHOST_H
+#define MOD_STEK_VHOST_H
+
+#include "mod_ssl_openssl.h"
+#include "mod_stek_config.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct mod_stek_vhost_t {
+    server_rec *server;
+    SSL_CTX *ctx;
+    mod_stek_ring_t *ring; /* NULL: this vhost's tickets are not ours, it behaves as in stock httpd */
+    long lifetime_s;       /* of its tickets */
+} mod_stek_vhost_t;
+
+/* pre_config: no vhosts. */
+void mod_stek_vhosts_reset(apr_pool_t *pconf);
+
+/* mod_ssl's init_server hook: makes the record and installs the callbacks. */
+int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx);
+
+/* All TLS vhosts of the configuration: n pointers. */
+mod_stek_vhost_t *const *mod_stek_vhosts(int *n);
+
+/* The vhost that serves this connection, NULL if its SSL_CTX is none of a vhost's.  Any thread. */
+const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl);
+
+/* Last post_config: says what the administrator should know of vhosts that share an address, and of
+ * those left to SSLSessionTicketKeyFile. */
+void mod_stek_vhosts_lint(apr_pool_t *ptemp);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory for secrets: anonymous private mappings of whole pages that are kept out of swap (mlock)
+ * and core dumps (MADV_DONTDUMP), and wiped on release.  Children of a fork inherit the content,
+ * not the lock: a child calls stek_mem_lock again.  No state of its own; any thread, any phase.
+ */
+#ifndef STEK_MEM_H
+#define STEK_MEM_H
+
+#include <apr.h>
+#include <apr_errno.h>
+
+#pragma GCC visibility push(hidden)
+
+/* A zeroed block of at least len bytes (len > 0), or NULL with errno set.  A failing mlock is no
+ * failure: limits are compared once, by whoever can tell the administrator (stek_mem_lock_limit). */
+void *stek_mem_alloc(apr_size_t len);
+
+/* Wipes and releases a block of stek_mem_alloc; NULL is ignored, and so is, in a child, a block that
+ * was wiped on fork (its size is wiped too: stek_mem_size 0, stek_mem_lock APR_EINVAL). */
+void stek_mem_free(void *block);
+
+/* Locks the block in this process, after a fork.  APR_SUCCESS or the system's error. */
+apr_status_t stek_mem_lock(void *block);
+
+/* What a child forked from now on finds in the block: on != 0 zeros, on == 0 the content.
+ * APR_ENOTIMPL where the system cannot. */
+apr_status_t stek_mem_wipe_on_fork(void *block, int on);
+
+/* Bytes that the block occupies, rounded up to pages, its own header included. */
+apr_size_t stek_mem_size(const void *block);
+
+/* Bytes that this process may lock (RLIMIT_MEMLOCK); APR_SIZE_MAX when there is no limit. */
+apr_size_t stek_mem_lock_limit(void);
+
+#pragma GCC visibility pop
+#endif

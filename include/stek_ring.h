@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A ring: a set of keys and tombstones with an epoch and a generation.  Every change to a ring that
+ * others can see is a merge into a new ring, so that writers need no leader: merge is commutative,
+ * associative and idempotent.  A ring lives in locked memory and owns its keys.  Not locked against
+ * threads: a ring that several threads see is not changed (whoever shares it swaps it).
+ */
+#ifndef STEK_RING_H
+#define STEK_RING_H
+
+#include "stek_key.h"
+
+#pragma GCC visibility push(hidden)
+
+#define STEK_KEYS_MAX 4096
+
+/* Stands for a revoked key until the key would have ended by itself. */
+typedef struct stek_tombstone_t {
+    unsigned char name[STEK_NAME_LEN];
+    apr_time_t until; /* the key's decrypt_until */
+} stek_tombstone_t;
+
+typedef struct stek_ring_t {
+    apr_uint64_t epoch;           /* keys of a lower epoch are dead */
+    apr_uint64_t generation;      /* counts writes; for display and for the writer's parameters */
+    apr_time_t written_at;        /* 0: never written */
+    apr_interval_time_t interval; /* of the last writer */
+    apr_interval_time_t lifetime; /* of the last writer */
+    apr_size_t key_n, key_max;
+    apr_size_t tombstone_n, tombstone_max;
+    stek_key_t *keys;             /* sorted by name */
+    stek_tombstone_t *tombstones; /* sorted by name */
+    apr_uint16_t *by_start;       /* indices into keys: greatest not_before first, then name */
+} stek_ring_t;
+
+/* An empty ring with room for so many; APR_ENOMEM, or STEK_EFULL if key_max > STEK_KEYS_MAX or
+ * tombstone_max > 0xffff. */
+apr_status_t stek_ring_create(apr_size_t key_max, apr_size_t tombstone_max, stek_ring_t **pring);
+
+/* Wipes and frees; NULL is ignored. */
+void stek_ring_destroy(stek_ring_t *ring);
+
+/* Adds a copy of a key (or tombstone), while the ring is still private.  Not audited: what comes from
+ * outside goes through stek_ring_open.  STEK_EFULL without room, APR_EEXIST if the name is there,
+ * STEK_EMALFORMED if stek_key_check refuses it. */
+apr_status_t stek_ring_add_key(stek_ring_t *ring, const stek_key_t *key);
+apr_status_t stek_ring_add_tombstone(stek_ring_t *ring, const stek_tombstone_t *tombstone);
+
+/* The union of two rings at the time now: keys and tombstones of both, the greater epoch; generation,
+ * interval and lifetime of the side whose (generation, interval, lifetime) is greater; the later
+ * written_at.  Then drops, in this order: tombstones with until <= now; keys that a tombstone names;
+ * keys of a lower epoch; keys with stek_key_end(key, lifetime) <= now.  Two records of one name that
+ * have not ended: the one with the greater epoch, then the later decrypt_until, then the greater in
+ * bytes.  b may be NULL (a alone, tidied).  Room
+ * in the result is exact.  STEK_EFULL if it would exceed STEK_KEYS_MAX keys or 0xffff tombstones. */
+apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
+                             apr_interval_time_t lifetime, stek_ring_t **pring);
+
+/* Nonzero if both hold the same keys, tombstones and epoch. */
+int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b);
+
+/* The key of that name, or NULL; O(log n).  The ring's. */
+const stek_key_t *stek_ring_find(const stek_ring_t *ring, const unsigned char name[STEK_NAME_LEN]);
+
+/* The key that encrypts at now: of those whose slot contains now the one with the greatest
+ * not_before, then the smallest name; NULL if there is none.  A pure function of ring and time:
+ * O(log n + keys whose slots overlap).  The ring's. */
+const stek_key_t *stek_ring_current(const stek_ring_t *ring, apr_time_t now);
+
+/* The earliest stek_key_end(key, lifetime) after now; 0 if no key is left. */
+apr_time_t stek_ring_next_end(const stek_ring_t *ring, apr_time_t now,
+                              apr_interval_time_t lifetime);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Secrets that seal rings, and the text file that keeps them:
+ *
+ *     # comment
+ *     stek-secret-v1 BASE64(32 bytes)          first line: seals; every line: opens
+ *     stek-fleet-v1 BASE64(16 bytes)           fleet secrets only: the fleet's ring id, once
+ *
+ * Lines end in LF or CRLF; blank lines are skipped.  Secrets live in locked memory.  No state.
+ */
+#ifndef STEK_SECRET_H
+#define STEK_SECRET_H
+
+#include <apr.h>
+#include <apr_errno.h>
+#include "stek_key.h"
+
+#pragma GCC visibility push(hidden)
+
+#define STEK_SECRET_LEN 32
+#define STEK_SECRET_ID_LEN 8
+#define STEK_FLEET_ID_LEN 16
+#define STEK_SECRETS_MAX 16
+#define STEK_SECRET_FILE_MAX 8192 /* bytes of text */
+
+typedef struct stek_secret_t {
+    unsigned char bytes[STEK_SECRET_LEN];
+    unsigned char id[STEK_SECRET_ID_LEN]; /* HKDF(bytes, "id"): names the secret, reveals nothing */
+} stek_secret_t;
+
+typedef struct stek_secrets_t {
+    apr_size_t n;                             /* >= 1; the first seals, all open */
+    int has_fleet_id;
+    unsigned char fleet_id[STEK_FLEET_ID_LEN];
+    stek_secret_t secrets[STEK_SECRETS_MAX];
+} stek_secrets_t;
+
+/* A set with one new random secret, in locked memory; fleet != 0: with a new fleet id too.
+ * Release with stek_secrets_destroy. */
+apr_status_t stek_secrets_make(int fleet, stek_rng_t *rng, stek_secrets_t **psecrets);
+
+/* Parses text[len] (changed by nothing, wiped by the caller).  STEK_ESYNTAX, STEK_EEMPTY, STEK_EWEAK (a
+ * secret that the audit refuses), STEK_EFULL; *pline, if not NULL, is the line at fault, from 1. */
+apr_status_t stek_secrets_parse(const char *text, apr_size_t len, stek_secrets_t **psecrets,
+                                int *pline);
+
+/* The file's text into buf[buf_size], terminated; *plen without the NUL.  APR_ENOSPC if too small;
+ * STEK_SECRET_FILE_MAX is always enough.  buf lies in locked memory. */
+apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_size_t buf_size,
+                               apr_size_t *plen);
+
+/* A copy in locked memory with one new random secret in front (roll): STEK_EFULL. */
+apr_status_t stek_secrets_roll(const stek_secrets_t *secrets, stek_rng_t *rng,
+                               stek_secrets_t **psecrets);
+
+int stek_secrets_equal(const stek_secrets_t *a, const stek_secrets_t *b);
+void stek_secrets_destroy(stek_secrets_t *secrets);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mod_stek_rotate: TLS session ticket keys that are random, audited, rotate by themselves, survive
+ * reloads and restarts, and are destroyed on time.
+ *
+ * This file is the table of contents: the module's record and its hooks.  docs/ tells what it does for
+ * the administrator; include/ has one header a source, with the contract of each.
+ *
+ *   src/stek_*.c      core: keys, rings, schedule, seal, audit, files (APR and OpenSSL only)
+ *   src/mod_stek_*.c  glue: directives, virtual hosts, live keyrings, generator, timer, callbacks
+ */
+#include "httpd.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "ap_mpm.h"
+#include "mpm_common.h"
+#include "apr_optional_hooks.h"
+#include "mod_ssl_openssl.h"
+
+#include "mod_stek_config.h"
+#include "mod_stek_generator.h"
+#include "mod_stek_log.h"
+#include "mod_stek_ticket.h"
+#include "mod_stek_timer.h"
+#include "mod_stek_vhost.h"
+
+APLOG_USE_MODULE(stek_rotate);
+
+/* post_config runs twice at start; the first round only tries the configuration. */
+static int is_trial_run(void)
+{
+    return ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
+}
+
+static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    mod_stek_vhosts_reset(pconf);
+    return mod_stek_config_reset(pconf, plog, ptemp);
+}
+
+/* Before mod_ssl's, which calls mod_stek_vhost_init for each TLS virtual host. */
+static int post_config_first(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    (void)plog;
+    (void)ptemp;
+    if (!is_trial_run() && mod_stek_ticket_setup(pconf) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     STEKLOG(3004) "OpenSSL has no AES-CBC: no tickets are issued");
+    }
+    return OK;
+}
+
+/* After all that other modules do: what it reads is not inherited by processes that they fork. */
+static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    (void)plog;
+    if (is_trial_run()) {
+        return OK;
+    }
+    if (!mod_stek_have_ssl()) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     STEKLOG(3005) "mod_stek_rotate is idle: mod_ssl is not loaded");
+        return OK;
+    }
+    mod_stek_generator_start(pconf, ptemp, s);
+    mod_stek_vhosts_lint(ptemp);
+    return OK;
+}
+
+static void register_hooks(apr_pool_t *p)
+{
+    (void)p;
+    ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(mod_stek_config_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_post_config(post_config_first, NULL, NULL, APR_HOOK_FIRST);
+    APR_OPTIONAL_HOOK(ssl, init_server, mod_stek_vhost_init, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_post_config(post_config_last, NULL, NULL, APR_HOOK_REALLY_LAST);
+    ap_hook_monitor(mod_stek_generator_monitor, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(mod_stek_timer_start, NULL, NULL, APR_HOOK_MIDDLE);
+}
+
+module AP_MODULE_DECLARE_DATA stek_rotate_module = {
+    STANDARD20_MODULE_STUFF,
+    NULL,                   /* per-directory records */
+    NULL,
+    mod_stek_server_create,
+    mod_stek_server_merge,
+    mod_stek_commands,
+    register_hooks,
+#ifdef AP_MODULE_FLAGS_MMN_MAJOR
+    AP_MODULE_FLAG_NONE
+#endif
+};

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parent's side of rings.  Glue; one thread.
+ *
+ * Start: secret, file ring, keys; what cannot be kept in a file is kept in memory, with a warning.
+ * Later, in the monitor hook: the hook stands in the MPM's maintenance loop, so it tries locks and
+ * never waits, does no fsync and works in a pool of its own.  A lock that stays held does not stop
+ * rotation: when the prepared keys run low the parent writes without it.  That is safe, since whoever
+ * writes merges, and what a late writer overwrites the parent puts back.
+ */
+#include "mod_stek_generator.h"
+
+#include "ap_mpm.h"
+#include "http_config.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "unixd.h"
+#include "apr_strings.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "mod_stek_live.h"
+#include "mod_stek_log.h"
+#include "mod_stek_ticket.h"
+#include "mod_stek_vhost.h"
+#include "stek_mem.h"
+#include "stek_time.h"
+
+APLOG_USE_MODULE(stek_rotate);
+
+#define START_LOCK_WAIT apr_time_from_msec(300)
+#define REMIND_AFTER apr_time_from_sec(60)
+
+enum { WARNED_DISK = 0x1 };
+
+int mod_stek_one_process(void)
+{
+    return ap_exists_config_define("DEBUG") || ap_exists_config_define("ONE_PROCESS");
+}
+
+static gid_t files_group(void)
+{
+    return geteuid() == 0 ? ap_unixd_config.group_id : (gid_t)-1;
+}
+
+static const char *where(const char *culprit, const mod_stek_live_t *live)
+{
+    return culprit ? culprit : stek_ring_file_name(&live->file);
+}
+
+/* Trouble with a ring, or its end: at once when it changes, then once a minute. */
+static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, apr_time_t now,
+                   server_rec *s, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+    int keyless = !mod_stek_live_can_issue(live, now);
+    /* A ring without a key is another trouble than the same ring with one. */
+    apr_status_t status = keyless ? -1 - rv : rv;
+
+    if (status == APR_SUCCESS) {
+        if (live->logged_status != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                         STEKLOG(2001) "ring '%s' is good again", ring->name);
+        }
+        live->logged_status = APR_SUCCESS;
+        return;
+    }
+    if (status == live->logged_status && now >= live->logged_at
+        && now - live->logged_at < REMIND_AFTER) {
+        return;
+    }
+    live->logged_status = status;
+    live->logged_at = now;
+    if (keyless) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     STEKLOG(2002) "ring '%s' has no key for now: clients get no tickets%s%s%s%s",
+                     ring->name, rv == APR_SUCCESS ? "" : ": ",
+                     rv == APR_SUCCESS ? "" : where(culprit, live), rv == APR_SUCCESS ? "" : ": ",
+                     rv == APR_SUCCESS ? "" : mod_stek_status_text(rv, pool));
+    }
+    else {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     STEKLOG(2003) "ring '%s': %s: %s; the keys at hand serve on, until %s "
+                     "with tickets", ring->name, where(culprit, live),
+                     mod_stek_status_text(rv, pool),
+                     mod_stek_time_text(stek_schedule_covered_until(live->ring, now), pool));
+    }
+}
+
+/* Moves what stands at the ring's path out of the way, so that a good ring can be written. */
+static void set_aside(mod_stek_ring_t *ring, apr_status_t why, apr_time_t now, server_rec *s,
+                      apr_pool_t *pool)
+{
+    const char *aside = apr_psprintf(pool, "%s.refused-%" APR_TIME_T_FMT, ring->path,
+                                     apr_time_sec(now));
+
+    if (rename(ring->path, aside) == 0) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     STEKLOG(2004) "ring '%s': %s is refused: %s; moved to %s, a new one takes its "
+                     "place", ring->name, ring->path, mod_stek_status_text(why, pool), aside);
+    }
+    else if (errno != ENOENT) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
+                     STEKLOG(2005) "ring '%s': %s is refused: %s; moving it to %s failed",
+                     ring->name, ring->path, mod_stek_status_text(why, pool), aside);
+    }
+}
+
+/* Nonzero if what stands at the path is no ring of ours; a passing trouble (no descriptors, no memory)
+ * says nothing about it. */
+static int is_refused(apr_status_t rv)
+{
+    return (rv >= STEK_STATUS_START && rv < STEK_STATUS_END && rv != STEK_ECHANGED
+            && rv != STEK_ECRYPTO && rv != STEK_EFULL)
+           || APR_STATUS_IS_EACCES(rv) || rv == ELOOP;
+}
+
+/* Adds the keys that the schedule wants and writes the ring; the keys count even if writing fails. */
+static apr_status_t extend_and_save(mod_stek_ring_t *ring, apr_time_t now, int flags,
+                                    server_rec *s, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+    stek_ring_t *next;
+    apr_size_t made_n;
+    apr_status_t rv = stek_schedule_extend(live->ring, &ring->params, now, stek_rng_system, &next,
+                                           &made_n);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    next->generation = live->ring->generation + 1;
+    next->written_at = apr_time_from_sec(apr_time_sec(now));
+    next->interval = ring->params.interval;
+    next->lifetime = ring->params.lifetime;
+    live->dirty = 1;
+    rv = stek_ring_file_save(&live->file, next, live->secrets, flags, stek_rng_system, &live->stamp,
+                             pool);
+    if (rv == APR_SUCCESS) {
+        live->dirty = 0;
+        live->load_status = APR_SUCCESS;
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
+                     STEKLOG(2006) "ring '%s': generation %" APR_UINT64_T_FMT ", %d key%s made, "
+                     "%d in all", ring->name, next->generation, (int)made_n,
+                     made_n == 1 ? "" : "s", (int)next->key_n);
+    }
+    mod_stek_live_swap(live, next);
+    return rv;
+}
+
+/* Nonzero if the keys that are there will not last long: waiting for a lock has to end. */
+static int is_urgent(const mod_stek_ring_t *ring, apr_time_t now)
+{
+    return stek_schedule_covered_until(ring->live->ring, now)
+           < now + stek_schedule_horizon(&ring->params) / 2;
+}
+
+/* Writes the ring under its lock, on top of what other writers have put there. */
+static apr_status_t write_ring(mod_stek_ring_t *ring, apr_time_t now, apr_interval_time_t lock_wait,
+                               int flags, const char **pculprit, server_rec *s, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+    stek_lock_t lock = {-1};
+    apr_status_t rv;
+    pid_t holder = 0;
+
+    if (live->file.path) {
+        rv = stek_file_lock(live->file.path, lock_wait, &lock, &holder, pool);
+        if (rv == STEK_ELOCKED && !is_urgent(ring, now)) {
+            *pculprit = apr_psprintf(pool, "%s.lock (held by process %d)", live->file.path,
+                                     (int)holder);
+            return rv;
+        }
+        if (rv == STEK_ELOCKED) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                         STEKLOG(2007) "ring '%s': %s.lock is still held by process %d: writing "
+                         "without it, since the prepared keys run out", ring->name,
+                         live->file.path, (int)holder);
+        }
+        else if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    rv = mod_stek_live_refresh(live, now, 0, pculprit, pool);
+    if (live->file.path && is_refused(rv)) {
+        set_aside(ring, rv, now, s, pool);
+    }
+    rv = extend_and_save(ring, now, flags, s, pool);
+    stek_file_unlock(&lock);
+    return rv;
+}
+
+static int wants_writing(const mod_stek_ring_t *ring, apr_status_t load_status, apr_time_t now)
+{
+    stek_slot_t slot;
+
+    return stek_schedule_missing(ring->live->ring, &ring->params, now, &slot)
+           || APR_STATUS_IS_ENOENT(load_status)
+           || (load_status == APR_SUCCESS && ring->live->dirty);
+}
+
+static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_t *pool)
+{
+    const char *culprit = NULL;
+    apr_status_t rv = mod_stek_live_refresh(ring->live, now, 0, &culprit, pool);
+
+    if (ring->generate && wants_writing(ring, rv, now)) {
+        if (APR_STATUS_IS_ENOENT(rv)) {
+            report(ring, rv, culprit, now, s, pool);
+        }
+        rv = write_ring(ring, now, 0, 0, &culprit, s, pool);
+    }
+    report(ring, rv, culprit, now, s, pool);
+}
+
+int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
+{
+    apr_time_t now = apr_time_now();
+    int i, n;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    apr_pool_t *pool;
+
+    if (apr_pool_create(&pool, p) != APR_SUCCESS) {
+        return DECLINED;
+    }
+    for (i = 0; i < n; i++) {
+        if (rings[i]->live) {
+            tick(rings[i], now, s, pool);
+        }
+    }
+    apr_pool_destroy(pool);
+    return DECLINED;
+}
+
+/* The directory of the ring: made, when it is missing, so that only root and httpd's group look in. */
+static apr_status_t make_directory(const char *path, apr_pool_t *pool)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dir = slash && slash != path ? apr_pstrmemdup(pool, path, (apr_size_t)(slash - path))
+                                             : "/";
+
+    if (mkdir(dir, 0750) != 0) {
+        return errno == EEXIST ? APR_SUCCESS : errno;
+    }
+    if (files_group() != (gid_t)-1 && chown(dir, (uid_t)-1, files_group()) != 0) {
+        return errno;
+    }
+    /* Whatever the umask was. */
+    return chmod(dir, 0750) == 0 ? APR_SUCCESS : errno;
+}
+
+/* Takes the local secret from its file; makes the file if there is none. */
+static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
+                                apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+    stek_secrets_t *secrets;
+    apr_status_t rv = stek_secret_file_load(ring->secret_path, geteuid(), &secrets, pculprit, pool);
+
+    if (APR_STATUS_IS_ENOENT(rv) && ring->generate) {
+        rv = stek_secrets_make(0, stek_rng_system, &secrets);
+        if (rv == APR_SUCCESS) {
+            rv = stek_secret_file_save(ring->secret_path, secrets, STEK_FILE_EXCLUSIVE, pool);
+            if (rv != APR_SUCCESS) {
+                stek_secrets_destroy(secrets);
+            }
+        }
+        if (rv == APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
+                         STEKLOG(2008) "ring '%s': made its local secret %s", ring->name,
+                         ring->secret_path);
+        }
+    }
+    if (rv != APR_SUCCESS) {
+        *pculprit = *pculprit ? *pculprit : ring->secret_path;
+        return rv;
+    }
+    if (!live->secrets || !stek_secrets_equal(live->secrets, secrets)) {
+        live->dirty = 1;
+    }
+    mod_stek_live_set_secrets(live, secrets);
+    return APR_SUCCESS;
+}
+
+/* Sets the live keyring's file to the configured path; APR_SUCCESS if a ring can be kept there. */
+static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
+                              apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+    apr_status_t rv = APR_SUCCESS;
+
+    stek_ring_file_close(&live->file);
+    stek_ring_file_init(&live->file, ring->path, geteuid(), files_group());
+    if (ring->generate) {
+        *pculprit = ring->path;
+        rv = make_directory(ring->path, pool);
+    }
+    if (rv == APR_SUCCESS) {
+        *pculprit = NULL;
+        rv = stek_file_check_dirs(ring->path, geteuid(), pculprit, pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = load_secret(ring, pculprit, s, pool);
+        if (rv != APR_SUCCESS && live->secrets) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                         STEKLOG(2009) "ring '%s': secret %s: %s; the secret from before the reload "
+                         "serves on", ring->name, *pculprit, mod_stek_status_text(rv, pool));
+            rv = APR_SUCCESS;
+        }
+    }
+    return rv;
+}
+
+static void warn_disk(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    const char *path = NULL;
+
+    if (!stek_file_in_memory(ring->path, pool)) {
+        path = ring->path;
+    }
+    else if (!stek_file_in_memory(ring->secret_path, pool)) {
+        path = ring->secret_path;
+    }
+    if (path && !(ring->live->warned & WARNED_DISK)) {
+        ring->live->warned |= WARNED_DISK;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     STEKLOG(2010) "ring '%s': %s is not on a memory file system (tmpfs): who gets "
+                     "the disk may get old keys", ring->name, path);
+    }
+}
+
+/* Reads the ring, and writes it if we generate. */
+static apr_status_t start_with_file(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
+                                    server_rec *s, apr_pool_t *pool)
+{
+    apr_status_t rv = mod_stek_live_refresh(ring->live, now, 1, pculprit, pool);
+    int flags = ring->path && !stek_file_in_memory(ring->path, pool) ? STEK_FILE_FSYNC : 0;
+
+    if (!ring->generate
+        || (rv == APR_SUCCESS && !wants_writing(ring, rv, now))) {
+        return rv;
+    }
+    rv = write_ring(ring, now, START_LOCK_WAIT, flags, pculprit, s, pool);
+    /* Whoever holds the lock only keeps us from writing: the monitor hook tries again. */
+    return rv == STEK_ELOCKED ? APR_SUCCESS : rv;
+}
+
+static apr_status_t open_memory(mod_stek_ring_t *ring)
+{
+    mod_stek_live_t *live = ring->live;
+    stek_secrets_t *secrets;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (live->file.path || live->file.memory_fd < 0) {
+        stek_ring_file_close(&live->file);
+        rv = stek_ring_file_init_memory(&live->file, geteuid());
+    }
+    if (rv == APR_SUCCESS && !live->secrets) {
+        rv = stek_secrets_make(0, stek_rng_system, &secrets);
+        if (rv == APR_SUCCESS) {
+            mod_stek_live_set_secrets(live, secrets);
+        }
+    }
+    return rv;
+}
+
+static apr_status_t start_in_memory(mod_stek_ring_t *ring, apr_time_t now, server_rec *s,
+                                    apr_pool_t *pool)
+{
+    const char *culprit;
+    apr_status_t rv = open_memory(ring);
+
+    return rv == APR_SUCCESS ? start_with_file(ring, now, &culprit, s, pool) : rv;
+}
+
+static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
+                                  server_rec *s, apr_pool_t *pool)
+{
+    apr_status_t rv;
+
+    if (!ring->path || mod_stek_one_process()) {
+        return start_in_memory(ring, now, s, pool);
+    }
+    rv = open_path(ring, pculprit, s, pool);
+    if (rv == APR_SUCCESS) {
+        warn_disk(ring, s, pool);
+        rv = start_with_file(ring, now, pculprit, s, pool);
+    }
+    if (rv == APR_SUCCESS || !ring->generate) {
+        return rv;
+    }
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 STEKLOG(2011) "ring '%s': %s: %s; keeping the ring in memory: its keys survive "
+                 "reloads, but not a stop", ring->name, *pculprit ? *pculprit : ring->path,
+                 mod_stek_status_text(rv, pool));
+    *pculprit = NULL;
+    return start_in_memory(ring, now, s, pool);
+}
+
+/* The first vhost in the configuration that the ring serves. */
+static const mod_stek_vhost_t *vhost_of_ring(const mod_stek_ring_t *ring)
+{
+    int i, n;
+    mod_stek_vhost_t *const *vhosts = mod_stek_vhosts(&n);
+
+    for (i = n - 1; i >= 0; i--) {
+        if (vhosts[i]->ring == ring) {
+            return vhosts[i];
+        }
+    }
+    return NULL;
+}
+
+static void selftest(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    const mod_stek_vhost_t *vhost = vhost_of_ring(ring);
+
+    if (vhost && mod_stek_ticket_selftest(vhost) == STEK_ECRYPTO) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     STEKLOG(2012) "ring '%s': the self-test failed: a ticket sealed for %s does not "
+                     "open under the audited key; no tickets are issued", ring->name,
+                     mod_stek_server_text(vhost->server, pool));
+    }
+}
+
+static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    apr_time_t now = apr_time_now();
+    const char *culprit = NULL;
+    apr_time_t next;
+    apr_status_t rv = mod_stek_live_get(ring->name, &ring->live);
+
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
+                     STEKLOG(2013) "ring '%s': no memory for its keys: its virtual hosts' tickets "
+                     "are not rotated", ring->name);
+        return;
+    }
+    ring->live->lifetime = ring->params.lifetime;
+    rv = start_storage(ring, now, &culprit, s, pool);
+    selftest(ring, s, pool);
+    report(ring, rv, culprit, now, s, pool);
+    next = stek_schedule_covered_until(ring->live->ring, now);
+    if (mod_stek_live_can_issue(ring->live, now)) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     STEKLOG(2014) "ring '%s' (%s): %d keys, interval %s, lifetime %s, prepared "
+                     "until %s", ring->name, stek_ring_file_name(&ring->live->file),
+                     (int)ring->live->ring->key_n, stek_time_text(ring->params.interval, pool),
+                     stek_time_text(ring->params.lifetime, pool), mod_stek_time_text(next, pool));
+    }
+}
+
+/* What children may lock is a limit of User's; root has none. */
+static void compare_lock_limit(server_rec *s)
+{
+    apr_size_t need = 0, limit = stek_mem_lock_limit();
+    int i, n;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+
+    for (i = 0; i < n; i++) {
+        if (rings[i]->live) {
+            /* Two at a time while one takes the other's place. */
+            need += 2 * stek_mem_size(rings[i]->live->ring);
+            need += rings[i]->live->secrets ? stek_mem_size(rings[i]->live->secrets) : 0;
+        }
+    }
+    if (need > limit) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     STEKLOG(2015) "the limit of locked memory is %" APR_SIZE_T_FMT " bytes, the "
+                     "keys need %" APR_SIZE_T_FMT ": keys may reach swap; raise LimitMEMLOCK= or "
+                     "ulimit -l", limit, need);
+    }
+}
+
+static apr_status_t end_of_configuration(void *data)
+{
+    (void)data;
+    /* Until the next last post_config, other modules may fork. */
+    mod_stek_live_inherit(0);
+    return APR_SUCCESS;
+}
+
+void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
+{
+    int i, n, used_n = 0;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+
+    for (i = 0; i < n; i++) {
+        if (rings[i]->used) {
+            start_ring(rings[i], s, ptemp);
+            used_n++;
+        }
+    }
+    mod_stek_live_sweep();
+    if (used_n > 0) {
+        compare_lock_limit(s);
+        if (geteuid() != 0 && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                         STEKLOG(2016) "httpd was not started as root: its children can read the "
+                         "local secret and write rings");
+        }
+    }
+    mod_stek_live_inherit(1);
+    apr_pool_cleanup_register(pconf, NULL, end_of_configuration, apr_pool_cleanup_null);
+}

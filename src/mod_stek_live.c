@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The live keyrings of this process.  Glue.
+ *
+ * They hang off httpd's retained data, which outlives the reload that unloads and loads this module:
+ * nothing here may point into the module's own data or code.  Handshake threads take the read lock for
+ * a look-up and a copy of some 150 bytes; the one writing thread builds the next ring aside and takes
+ * the write lock for an exchange of pointers.
+ */
+#include "mod_stek_live.h"
+
+#include <openssl/crypto.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stek_error.h"
+#include "stek_mem.h"
+
+#define RETAINED_KEY "mod_stek_rotate"
+
+typedef struct retained_t {
+    mod_stek_live_t *lives;
+    int has_index;
+    int ssl_ctx_index;
+} retained_t;
+
+static retained_t *retained_get(void)
+{
+    retained_t *retained = ap_retained_data_get(RETAINED_KEY);
+
+    return retained ? retained : ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
+}
+
+int mod_stek_ssl_ctx_index(void)
+{
+    retained_t *retained = retained_get();
+
+    if (!retained->has_index) {
+        /* No callbacks: they would outlive the module's code. */
+        retained->ssl_ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+        retained->has_index = 1;
+    }
+    return retained->ssl_ctx_index;
+}
+
+static void live_destroy(mod_stek_live_t *live)
+{
+    stek_ring_destroy(live->ring);
+    stek_secrets_destroy(live->secrets);
+    stek_ring_file_close(&live->file);
+    pthread_rwlock_destroy(&live->lock);
+    free(live->name);
+    free(live);
+}
+
+static apr_status_t lock_init(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attr;
+    int rc = pthread_rwlockattr_init(&attr);
+
+    if (rc != 0) {
+        return rc;
+    }
+#ifdef __GLIBC__
+    /* Handshakes never stop coming: without this they could keep the writer out for good. */
+    rc = pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+    if (rc == 0) {
+        rc = pthread_rwlock_init(lock, &attr);
+    }
+    pthread_rwlockattr_destroy(&attr);
+    return rc;
+}
+
+static apr_status_t live_create(const char *name, mod_stek_live_t **plive)
+{
+    mod_stek_live_t *live = calloc(1, sizeof(*live));
+    apr_status_t rv;
+
+    if (!live) {
+        return APR_ENOMEM;
+    }
+    rv = lock_init(&live->lock);
+    if (rv != APR_SUCCESS) {
+        free(live);
+        return rv;
+    }
+    stek_ring_file_init(&live->file, NULL, geteuid(), (gid_t)-1);
+    live->name = strdup(name);
+    rv = live->name ? stek_ring_create(1, 0, &live->ring) : APR_ENOMEM;
+    if (rv != APR_SUCCESS) {
+        live_destroy(live);
+        return rv;
+    }
+    *plive = live;
+    return APR_SUCCESS;
+}
+
+apr_status_t mod_stek_live_get(const char *name, mod_stek_live_t **plive)
+{
+    retained_t *retained = retained_get();
+    mod_stek_live_t *live;
+    apr_status_t rv;
+
+    for (live = retained->lives; live; live = live->next) {
+        if (strcmp(live->name, name) == 0) {
+            *plive = live;
+            return APR_SUCCESS;
+        }
+    }
+    rv = live_create(name, &live);
+    if (rv == APR_SUCCESS) {
+        live->next = retained->lives;
+        retained->lives = live;
+        *plive = live;
+    }
+    return rv;
+}
+
+static int is_configured(const mod_stek_live_t *live)
+{
+    int i, n;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+
+    for (i = 0; i < n; i++) {
+        if (rings[i]->live == live) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void mod_stek_live_sweep(void)
+{
+    mod_stek_live_t **link = &retained_get()->lives;
+
+    while (*link) {
+        mod_stek_live_t *live = *link;
+
+        if (is_configured(live)) {
+            link = &live->next;
+        }
+        else {
+            *link = live->next;
+            live_destroy(live);
+        }
+    }
+}
+
+void mod_stek_live_inherit(int inherit)
+{
+    mod_stek_live_t *live;
+
+    for (live = retained_get()->lives; live; live = live->next) {
+        stek_mem_wipe_on_fork(live->ring, !inherit);
+        if (live->secrets) {
+            stek_mem_wipe_on_fork(live->secrets, !inherit);
+        }
+    }
+}
+
+void mod_stek_live_child_init(void)
+{
+    mod_stek_live_t *live;
+
+    for (live = retained_get()->lives; live; live = live->next) {
+        stek_ring_file_drop_writer(&live->file);
+        stek_mem_lock(live->ring);
+        if (live->secrets) {
+            stek_mem_lock(live->secrets);
+        }
+    }
+}
+
+void mod_stek_live_wipe(void)
+{
+    mod_stek_live_t *live;
+
+    for (live = retained_get()->lives; live; live = live->next) {
+        if (pthread_rwlock_trywrlock(&live->lock) == 0) {
+            live->ring->key_n = 0;
+            OPENSSL_cleanse(live->ring->keys, live->ring->key_max * sizeof(*live->ring->keys));
+            pthread_rwlock_unlock(&live->lock);
+        }
+        if (live->secrets) {
+            OPENSSL_cleanse(live->secrets, sizeof(*live->secrets));
+        }
+    }
+}
+
+void mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
+{
+    stek_ring_t *former;
+
+    pthread_rwlock_wrlock(&live->lock);
+    former = live->ring;
+    live->ring = ring;
+    pthread_rwlock_unlock(&live->lock);
+    stek_ring_destroy(former);
+}
+
+void mod_stek_live_set_secrets(mod_stek_live_t *live, stek_secrets_t *secrets)
+{
+    stek_secrets_destroy(live->secrets);
+    live->secrets = secrets;
+}
+
+/* live = merge(live, loaded), or live alone, tidied. */
+static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded, apr_time_t now)
+{
+    stek_ring_t *merged;
+    apr_status_t rv = stek_ring_merge(live->ring, loaded, now, live->lifetime, &merged);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (!stek_ring_equal(merged, loaded ? loaded : live->ring)) {
+        live->dirty = 1;
+    }
+    mod_stek_live_swap(live, merged);
+    return APR_SUCCESS;
+}
+
+static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pculprit,
+                         apr_pool_t *pool)
+{
+    stek_ring_t *loaded;
+    apr_status_t rv;
+
+    if (!live->secrets) {
+        return STEK_ESECRET;
+    }
+    rv = stek_ring_file_load(&live->file, live->secrets, &loaded, &live->stamp, pculprit, pool);
+    if (rv == APR_SUCCESS) {
+        rv = merge_in(live, loaded, now);
+        stek_ring_destroy(loaded);
+    }
+    return rv;
+}
+
+apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
+                                   const char **pculprit, apr_pool_t *pool)
+{
+    apr_time_t next_end = stek_ring_next_end(live->ring, 0, live->lifetime);
+    stek_stamp_t stamp;
+    apr_status_t rv = stek_ring_file_stamp(&live->file, &stamp);
+
+    *pculprit = NULL;
+    if (rv != APR_SUCCESS) {
+        live->load_status = rv;
+        live->stamp = stamp;
+    }
+    else if (reload || live->load_status != APR_SUCCESS
+             || !stek_stamp_equal(&stamp, &live->stamp)) {
+        live->stamp = stamp;
+        live->load_status = load(live, now, pculprit, pool);
+    }
+    if (next_end != 0 && next_end <= now) {
+        rv = merge_in(live, NULL, now);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    return live->load_status;
+}
+
+int mod_stek_live_current(mod_stek_live_t *live, apr_time_t now, stek_key_t *key)
+{
+    const stek_key_t *current;
+
+    pthread_rwlock_rdlock(&live->lock);
+    current = live->issue ? stek_ring_current(live->ring, now) : NULL;
+    if (current) {
+        *key = *current;
+    }
+    pthread_rwlock_unlock(&live->lock);
+    return current != NULL;
+}
+
+int mod_stek_live_can_issue(mod_stek_live_t *live, apr_time_t now)
+{
+    int can;
+
+    pthread_rwlock_rdlock(&live->lock);
+    can = live->issue && stek_ring_current(live->ring, now) != NULL;
+    pthread_rwlock_unlock(&live->lock);
+    return can;
+}
+
+static mod_stek_match_e match(const stek_key_t *key, const stek_key_t *current, apr_time_t now)
+{
+    if (key == current) {
+        return MOD_STEK_CURRENT;
+    }
+    return now >= key->encrypt_until ? MOD_STEK_OLD : MOD_STEK_FUTURE;
+}
+
+mod_stek_match_e mod_stek_live_lookup(mod_stek_live_t *live,
+                                      const unsigned char name[STEK_NAME_LEN], apr_time_t now,
+                                      stek_key_t *key, int *prenewable)
+{
+    mod_stek_match_e result = MOD_STEK_UNKNOWN;
+    const stek_key_t *found;
+
+    pthread_rwlock_rdlock(&live->lock);
+    found = stek_ring_find(live->ring, name);
+    if (found) {
+        result = MOD_STEK_ENDED;
+        if (stek_key_can_decrypt(found, now, live->lifetime)) {
+            const stek_key_t *current = stek_ring_current(live->ring, now);
+
+            *key = *found;
+            *prenewable = live->issue && current != NULL;
+            result = match(found, current, now);
+        }
+    }
+    pthread_rwlock_unlock(&live->lock);
+    return result;
+}

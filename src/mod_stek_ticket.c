@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OpenSSL's ticket callbacks: which key seals, which opens, and what a client is told.  Glue.
+ *
+ * Any thread of a child.  A key is copied out of the live keyring under its read lock and wiped from
+ * the stack before the callback returns; OpenSSL wipes its own contexts.  Return values are those of
+ * SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 0 no ticket or full handshake, 1 use, 2 use and renew;
+ * negative values abort the handshake and are never used.
+ */
+#include "mod_stek_ticket.h"
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/hmac.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+#include "mod_stek_live.h"
+#include "stek_error.h"
+
+#define IV_LEN 16
+#define HMAC_LEN 32
+#define RENEW 2
+
+static EVP_CIPHER *aes_256_cbc, *aes_128_cbc;
+
+static apr_status_t teardown(void *data)
+{
+    (void)data;
+    EVP_CIPHER_free(aes_256_cbc);
+    EVP_CIPHER_free(aes_128_cbc);
+    aes_256_cbc = aes_128_cbc = NULL;
+    return APR_SUCCESS;
+}
+
+apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf)
+{
+    aes_256_cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+    aes_128_cbc = EVP_CIPHER_fetch(NULL, "AES-128-CBC", NULL);
+    apr_pool_cleanup_register(pconf, NULL, teardown, apr_pool_cleanup_null);
+    if (!aes_256_cbc || !aes_128_cbc) {
+        ERR_clear_error();
+        return STEK_ECRYPTO;
+    }
+    return APR_SUCCESS;
+}
+
+/* Hands a key to OpenSSL; 0 if it cannot take it, and the handshake goes on without. */
+static int key_apply(const stek_key_t *key, const unsigned char *iv, EVP_CIPHER_CTX *cipher_ctx,
+                     EVP_MAC_CTX *mac_ctx, int encrypt)
+{
+    char digest[] = "SHA256";
+    unsigned char hmac_key[STEK_HMAC_KEY_LEN];
+    OSSL_PARAM params[3];
+    int ok;
+
+    memcpy(hmac_key, key->hmac_key, sizeof(hmac_key));
+    params[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, hmac_key, sizeof(hmac_key));
+    params[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
+    params[2] = OSSL_PARAM_construct_end();
+    ok = EVP_MAC_CTX_set_params(mac_ctx, params)
+         && EVP_CipherInit_ex(cipher_ctx, key->flags & STEK_KEY_AES128 ? aes_128_cbc : aes_256_cbc,
+                              NULL, key->aes_key, iv, encrypt);
+    OPENSSL_cleanse(hmac_key, sizeof(hmac_key));
+    if (!ok) {
+        ERR_clear_error();
+    }
+    return ok;
+}
+
+static int iv_fill(unsigned char iv[IV_LEN])
+{
+    if (RAND_bytes(iv, IV_LEN) != 1) {
+        ERR_clear_error();
+        return 0;
+    }
+    return 1;
+}
+
+/* The vhost's own built-in keys, as OpenSSL would use them if there were no callback. */
+static int stock_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher_ctx,
+                     EVP_MAC_CTX *mac_ctx, int encrypt)
+{
+    struct {
+        unsigned char name[STEK_NAME_LEN], hmac_key[STEK_HMAC_KEY_LEN], aes_key[STEK_AES_KEY_LEN];
+    } stock;
+    stek_key_t key;
+    int result = 0;
+
+    memset(&key, 0, sizeof(key));
+    if (SSL_CTX_get_tlsext_ticket_keys(SSL_get_SSL_CTX(ssl), &stock, sizeof(stock)) != 1) {
+        ERR_clear_error();
+        goto cleanup;
+    }
+    memcpy(key.hmac_key, stock.hmac_key, sizeof(key.hmac_key));
+    memcpy(key.aes_key, stock.aes_key, sizeof(key.aes_key));
+    if (encrypt) {
+        memcpy(name, stock.name, sizeof(stock.name));
+        result = iv_fill(iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
+    }
+    else if (memcmp(name, stock.name, sizeof(stock.name)) == 0
+             && key_apply(&key, iv, cipher_ctx, mac_ctx, 0)) {
+        /* As OpenSSL's own code: in TLS 1.3 a ticket is for one use. */
+        result = SSL_version(ssl) >= TLS1_3_VERSION ? RENEW : 1;
+    }
+
+cleanup:
+    OPENSSL_cleanse(&stock, sizeof(stock));
+    OPENSSL_cleanse(&key, sizeof(key));
+    return result;
+}
+
+static int ring_key_encrypt(mod_stek_live_t *live, unsigned char *name, unsigned char *iv,
+                            EVP_CIPHER_CTX *cipher_ctx, EVP_MAC_CTX *mac_ctx)
+{
+    stek_key_t key;
+    int ok;
+
+    if (!mod_stek_live_current(live, apr_time_now(), &key)) {
+        return 0;
+    }
+    memcpy(name, key.name, sizeof(key.name));
+    ok = iv_fill(iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
+    OPENSSL_cleanse(&key, sizeof(key));
+    return ok;
+}
+
+static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char *name,
+                            const unsigned char *iv, EVP_CIPHER_CTX *cipher_ctx,
+                            EVP_MAC_CTX *mac_ctx)
+{
+    stek_key_t key;
+    int renewable, ok;
+    mod_stek_match_e match = mod_stek_live_lookup(live, name, apr_time_now(), &key, &renewable);
+
+    if (match == MOD_STEK_UNKNOWN || match == MOD_STEK_ENDED) {
+        return 0;
+    }
+    ok = key_apply(&key, iv, cipher_ctx, mac_ctx, 0);
+    OPENSSL_cleanse(&key, sizeof(key));
+    if (!ok) {
+        return 0;
+    }
+    /* TLS 1.2 has promised the ticket by the time that it would be sealed: promise none that no key can
+     * seal.  TLS 1.3: a fresh ticket for each connection (RFC 8446, C.4). */
+    if (!renewable || (match == MOD_STEK_CURRENT && SSL_version(ssl) < TLS1_3_VERSION)) {
+        return 1;
+    }
+    return RENEW;
+}
+
+static int on_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher_ctx,
+                  EVP_MAC_CTX *mac_ctx, int encrypt)
+{
+    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+
+    if (!vhost || !vhost->ring || !vhost->ring->live) {
+        return stock_key(ssl, name, iv, cipher_ctx, mac_ctx, encrypt);
+    }
+    return encrypt ? ring_key_encrypt(vhost->ring->live, name, iv, cipher_ctx, mac_ctx)
+                   : ring_key_decrypt(ssl, vhost->ring->live, name, iv, cipher_ctx, mac_ctx);
+}
+
+/* Before a ticket is sealed: sets the hint and the timeout that is enforced at resumption. */
+static int on_generate(SSL *ssl, void *arg)
+{
+    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+    SSL_SESSION *session = SSL_get_session(ssl);
+
+    (void)arg;
+    if (vhost && vhost->ring && session) {
+        SSL_SESSION_set_timeout(session, vhost->lifetime_s);
+        /* A renewed TLS 1.2 ticket lives from now on, as its hint says; TLS 1.3 does so by itself. */
+        SSL_SESSION_set_time(session, (long)apr_time_sec(apr_time_now()));
+    }
+    return 1;
+}
+
+/* After a ticket was opened, or not. */
+static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                      size_t name_len, SSL_TICKET_STATUS status, void *arg)
+{
+    (void)ssl;
+    (void)session;
+    (void)name;
+    (void)name_len;
+    (void)arg;
+    switch (status) {
+    case SSL_TICKET_SUCCESS:
+        return SSL_TICKET_RETURN_USE;
+    case SSL_TICKET_SUCCESS_RENEW:
+        return SSL_TICKET_RETURN_USE_RENEW;
+    default:
+        /* Plain IGNORE would leave a TLS 1.2 client without a ticket for good. */
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
+}
+
+/* Whether the session of a full handshake must not be resumed: without a key no ticket is promised. */
+static int on_not_resumable(SSL *ssl, int is_forward_secure)
+{
+    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+
+    (void)is_forward_secure;
+    return vhost && vhost->ring && vhost->ring->live
+           && !mod_stek_live_can_issue(vhost->ring->live, apr_time_now());
+}
+
+int mod_stek_ticket_install(SSL_CTX *ctx)
+{
+    SSL_CTX_set_not_resumable_session_callback(ctx, on_not_resumable);
+    return SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_key)
+           && SSL_CTX_set_session_ticket_cb(ctx, on_generate, on_decrypted, NULL);
+}
+
+/* A ticket as on_key makes it: name, IV, text of two blocks, MAC. */
+typedef struct sealed_t {
+    unsigned char name[STEK_NAME_LEN], iv[IV_LEN], text[32], mac[HMAC_LEN];
+} sealed_t;
+
+static const unsigned char selftest_text[16] = "mod_stek_rotate";
+
+static int selftest_seal(SSL *ssl, sealed_t *sealed)
+{
+    EVP_CIPHER_CTX *cipher_ctx = EVP_CIPHER_CTX_new();
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *mac_ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+    int len, rest, ok;
+    size_t mac_len;
+
+    ok = cipher_ctx && mac_ctx
+         && on_key(ssl, sealed->name, sealed->iv, cipher_ctx, mac_ctx, 1) == 1
+         && EVP_EncryptUpdate(cipher_ctx, sealed->text, &len, selftest_text,
+                              (int)sizeof(selftest_text))
+         && EVP_EncryptFinal_ex(cipher_ctx, sealed->text + len, &rest)
+         && len + rest == (int)sizeof(sealed->text)
+         && EVP_MAC_update(mac_ctx, (unsigned char *)sealed,
+                           sizeof(*sealed) - sizeof(sealed->mac))
+         && EVP_MAC_final(mac_ctx, sealed->mac, &mac_len, sizeof(sealed->mac));
+    EVP_MAC_CTX_free(mac_ctx);
+    EVP_MAC_free(mac);
+    EVP_CIPHER_CTX_free(cipher_ctx);
+    return ok;
+}
+
+static int selftest_open(const stek_key_t *key, const sealed_t *sealed)
+{
+    EVP_CIPHER_CTX *cipher_ctx = EVP_CIPHER_CTX_new();
+    unsigned char mac[EVP_MAX_MD_SIZE], text[sizeof(sealed->text)];
+    unsigned int mac_len;
+    int len, rest, ok;
+
+    ok = cipher_ctx && memcmp(key->name, sealed->name, sizeof(key->name)) == 0
+         && HMAC(EVP_sha256(), key->hmac_key, sizeof(key->hmac_key), (const unsigned char *)sealed,
+                 sizeof(*sealed) - sizeof(sealed->mac), mac, &mac_len)
+         && mac_len == sizeof(sealed->mac) && memcmp(mac, sealed->mac, mac_len) == 0
+         && EVP_DecryptInit_ex(cipher_ctx, EVP_aes_256_cbc(), NULL, key->aes_key, sealed->iv)
+         && EVP_DecryptUpdate(cipher_ctx, text, &len, sealed->text, (int)sizeof(sealed->text))
+         && EVP_DecryptFinal_ex(cipher_ctx, text + len, &rest)
+         && len + rest == (int)sizeof(selftest_text)
+         && memcmp(text, selftest_text, sizeof(selftest_text)) == 0;
+    EVP_CIPHER_CTX_free(cipher_ctx);
+    return ok;
+}
+
+apr_status_t mod_stek_ticket_selftest(const mod_stek_vhost_t *vhost)
+{
+    mod_stek_live_t *live = vhost->ring->live;
+    apr_status_t rv = STEK_ECRYPTO;
+    const stek_key_t *key;
+    sealed_t sealed;
+    SSL *ssl;
+
+    live->issue = 1;
+    if (!stek_ring_current(live->ring, apr_time_now())) {
+        return APR_NOTFOUND;
+    }
+    ssl = SSL_new(vhost->ctx);
+    if (ssl && selftest_seal(ssl, &sealed)) {
+        key = stek_ring_find(live->ring, sealed.name);
+        if (key && selftest_open(key, &sealed)) {
+            rv = APR_SUCCESS;
+        }
+    }
+    SSL_free(ssl);
+    ERR_clear_error();
+    live->issue = rv == APR_SUCCESS;
+    return rv;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records of TLS virtual hosts, and what can be said of them at start.  Glue; parent only, but for
+ * mod_stek_vhost_of.
+ */
+#include "mod_stek_vhost.h"
+
+#include "http_core.h"
+#include "http_log.h"
+#include "apr_strings.h"
+#include <string.h>
+
+#include "mod_stek_live.h"
+#include "mod_stek_log.h"
+#include "mod_stek_ticket.h"
+
+APLOG_USE_MODULE(stek_rotate);
+
+static apr_array_header_t *vhosts;
+static int ssl_ctx_index = -1;
+
+void mod_stek_vhosts_reset(apr_pool_t *pconf)
+{
+    vhosts = apr_array_make(pconf, 16, sizeof(mod_stek_vhost_t *));
+}
+
+mod_stek_vhost_t *const *mod_stek_vhosts(int *n)
+{
+    *n = vhosts->nelts;
+    return (mod_stek_vhost_t *const *)vhosts->elts;
+}
+
+const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl)
+{
+    return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), ssl_ctx_index);
+}
+
+/* Nonzero if mod_ssl has put its own ticket callback on the vhost, and it is to stay. */
+static int left_to_key_file(const mod_stek_vhost_t *vhost)
+{
+    return !vhost->ring && mod_stek_server_get(vhost->server)->ticket_key_file;
+}
+
+int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx)
+{
+    mod_stek_vhost_t *vhost;
+
+    if (is_proxy || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
+        return DECLINED;
+    }
+    vhost = apr_pcalloc(p, sizeof(*vhost));
+    vhost->server = s;
+    vhost->ctx = ctx;
+    if (mod_stek_server_rotates(s)) {
+        vhost->ring = mod_stek_server_ring(s);
+        vhost->ring->used = 1;
+        vhost->lifetime_s = (long)apr_time_sec(mod_stek_server_lifetime(s));
+    }
+    APR_ARRAY_PUSH(vhosts, mod_stek_vhost_t *) = vhost;
+    ssl_ctx_index = mod_stek_ssl_ctx_index();
+    if (!SSL_CTX_set_ex_data(ctx, ssl_ctx_index, vhost)
+        || (!left_to_key_file(vhost) && !mod_stek_ticket_install(ctx))) {
+        /* An error here would end httpd; without callbacks the vhost is as in stock httpd. */
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     STEKLOG(3001) "%s: OpenSSL refuses the ticket callbacks: its tickets are not "
+                     "rotated", mod_stek_server_text(s, p));
+        vhost->ring = NULL;
+    }
+    return OK;
+}
+
+static int share_address(const server_rec *a, const server_rec *b)
+{
+    const server_addr_rec *x, *y;
+
+    for (x = a->addrs; x; x = x->next) {
+        for (y = b->addrs; y; y = y->next) {
+            if (x->host_port == y->host_port && apr_sockaddr_equal(x->host_addr, y->host_addr)) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* The vhost that OpenSSL asks for all behind its address: the first in the configuration.  httpd lists
+ * vhosts in reverse order. */
+static const mod_stek_vhost_t *first_on_address(const mod_stek_vhost_t *vhost)
+{
+    int i;
+    const mod_stek_vhost_t *const *all = (const mod_stek_vhost_t *const *)vhosts->elts;
+
+    for (i = vhosts->nelts - 1; i >= 0; i--) {
+        if (all[i]->server->is_virtual && share_address(all[i]->server, vhost->server)) {
+            return all[i];
+        }
+    }
+    return vhost;
+}
+
+static void lint_key_files(apr_pool_t *ptemp)
+{
+    int i, left_n = 0;
+    const mod_stek_vhost_t *left = NULL;
+
+    for (i = vhosts->nelts - 1; i >= 0; i--) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+
+        if (left_to_key_file(vhost) && mod_stek_server_get(vhost->server)->rotate != 0) {
+            left = left ? left : vhost;
+            left_n++;
+        }
+    }
+    if (left) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, left->server,
+                     STEKLOG(3002) "%s%s: left to SSLSessionTicketKeyFile, the key does not rotate; "
+                     "to migrate, remove SSLSessionTicketKeyFile or add 'StekRotate on'",
+                     mod_stek_server_text(left->server, ptemp),
+                     left_n > 1 ? apr_psprintf(ptemp, " and %d more", left_n - 1) : "");
+    }
+}
+
+static void lint_shared_addresses(apr_pool_t *ptemp)
+{
+    int i;
+
+    for (i = vhosts->nelts - 1; i >= 0; i--) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+        const mod_stek_vhost_t *first;
+
+        if (!vhost->ring || !vhost->server->is_virtual) {
+            continue;
+        }
+        first = first_on_address(vhost);
+        if (left_to_key_file(first)) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
+                         STEKLOG(3003) "%s does not rotate its ticket keys: %s is the first virtual "
+                         "host on its address and uses SSLSessionTicketKeyFile, so that file's key "
+                         "serves all behind it; add 'StekRotate on' there",
+                         mod_stek_server_text(vhost->server, ptemp),
+                         mod_stek_server_text(first->server, ptemp));
+        }
+    }
+}
+
+void mod_stek_vhosts_lint(apr_pool_t *ptemp)
+{
+    int i, any_left = 0;
+
+    for (i = 0; i < vhosts->nelts; i++) {
+        any_left |= left_to_key_file(APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *));
+    }
+    if (any_left) {
+        lint_key_files(ptemp);
+        lint_shared_addresses(ptemp);
+    }
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys and their windows.  Each boundary is half open: a key encrypts for not_before <= t <
+ * encrypt_until and decrypts for t < its end.  Core; no state, so any thread and any phase.
+ */
+#include "stek_key.h"
+
+#include <limits.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "stek_audit.h"
+#include "stek_error.h"
+#include "stek_time.h"
+
+/* Name and both halves lie side by side, so that one call to the generator fills them. */
+#define RANDOM_LEN (STEK_NAME_LEN + STEK_HMAC_KEY_LEN + STEK_AES_KEY_LEN)
+
+_Static_assert(offsetof(stek_key_t, name) == 0 && offsetof(stek_key_t, hmac_key) == STEK_NAME_LEN
+                   && offsetof(stek_key_t, aes_key) == STEK_NAME_LEN + STEK_HMAC_KEY_LEN,
+               "a gap in front of the random bytes");
+
+/* Far enough from the end of apr_time_t that adding a few spans can't overflow. */
+#define POINT_MAX (APR_INT64_MAX / 2)
+
+apr_status_t stek_rng_system(unsigned char *bytes, apr_size_t len)
+{
+    if (len > INT_MAX) {
+        return STEK_ERNG;
+    }
+    if (RAND_priv_bytes(bytes, (int)len) != 1) {
+        ERR_clear_error();
+        return STEK_ERNG;
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t stek_key_make(apr_time_t not_before, apr_time_t encrypt_until,
+                           apr_interval_time_t lifetime, apr_uint64_t epoch, apr_time_t now,
+                           stek_rng_t *rng, stek_key_t *key)
+{
+    apr_status_t rv;
+
+    memset(key, 0, sizeof(*key));
+    if (lifetime < 0 || lifetime > STEK_TIME_MAX || encrypt_until < 0
+        || encrypt_until > POINT_MAX) {
+        return STEK_EMALFORMED;
+    }
+    key->epoch = epoch;
+    key->created = now - now % APR_USEC_PER_SEC;
+    key->not_before = not_before;
+    key->encrypt_until = encrypt_until;
+    key->decrypt_until = encrypt_until + lifetime;
+    rv = stek_key_check(key);
+    if (rv != APR_SUCCESS) {
+        goto cleanup;
+    }
+    if (rng((unsigned char *)key, RANDOM_LEN) != APR_SUCCESS) {
+        rv = STEK_ERNG;
+        goto cleanup;
+    }
+    if (stek_audit_key(key) != STEK_WEAK_NONE) {
+        rv = STEK_EWEAK;
+    }
+
+cleanup:
+    if (rv != APR_SUCCESS) {
+        OPENSSL_cleanse(key, sizeof(*key));
+    }
+    return rv;
+}
+
+static int is_point(apr_time_t t)
+{
+    return t >= 0 && t <= POINT_MAX && t % APR_USEC_PER_SEC == 0;
+}
+
+static int second_half_is_zero(const unsigned char *bytes)
+{
+    unsigned char sum = 0;
+    int i;
+
+    for (i = 16; i < 32; i++) {
+        sum |= bytes[i];
+    }
+    return sum == 0;
+}
+
+apr_status_t stek_key_check(const stek_key_t *key)
+{
+    if (!is_point(key->created) || !is_point(key->not_before) || !is_point(key->encrypt_until)
+        || !is_point(key->decrypt_until)) {
+        return STEK_EMALFORMED;
+    }
+    if (key->not_before > key->encrypt_until || key->encrypt_until > key->decrypt_until
+        || key->not_before == key->decrypt_until) {
+        return STEK_EMALFORMED;
+    }
+    if (key->encrypt_until - key->not_before > STEK_TIME_MAX
+        || key->decrypt_until - key->encrypt_until > STEK_TIME_MAX) {
+        return STEK_EMALFORMED;
+    }
+    if (key->flags & ~STEK_KEY_AES128) {
+        return STEK_EMALFORMED;
+    }
+    if ((key->flags & STEK_KEY_AES128)
+        && (key->not_before != key->encrypt_until || !second_half_is_zero(key->hmac_key)
+            || !second_half_is_zero(key->aes_key))) {
+        return STEK_EMALFORMED;
+    }
+    return APR_SUCCESS;
+}
+
+apr_time_t stek_key_end(const stek_key_t *key, apr_interval_time_t lifetime)
+{
+    if (lifetime != 0 && lifetime < key->decrypt_until - key->encrypt_until) {
+        return key->encrypt_until + lifetime;
+    }
+    return key->decrypt_until;
+}
+
+int stek_key_can_encrypt(const stek_key_t *key, apr_time_t now)
+{
+    return !(key->flags & STEK_KEY_AES128) && key->not_before <= now && now < key->encrypt_until;
+}
+
+int stek_key_can_decrypt(const stek_key_t *key, apr_time_t now, apr_interval_time_t lifetime)
+{
+    return now < stek_key_end(key, lifetime);
+}
+
+const char *stek_key_hex(const unsigned char name[STEK_NAME_LEN], char hex[STEK_HEX_LEN])
+{
+    static const char digits[] = "0123456789abcdef";
+    int i;
+
+    for (i = 0; i < (STEK_HEX_LEN - 1) / 2; i++) {
+        hex[2 * i] = digits[name[i] >> 4];
+        hex[2 * i + 1] = digits[name[i] & 0xf];
+    }
+    hex[STEK_HEX_LEN - 1] = '\0';
+    return hex;
+}

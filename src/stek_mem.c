@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Locked memory.  A block is a mapping of its own, since locks and advice count in whole pages and
+ * do not nest:
+ *
+ *     page boundary                                       page boundary
+ *     | size of the mapping | the caller's bytes ... zeros |
+ *     0                     64
+ *
+ * Core; no state, so any thread and any phase.
+ */
+#include "stek_mem.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifndef MAP_ANONYMOUS
+#define MAP_ANONYMOUS MAP_ANON
+#endif
+
+#define HEAD_LEN 64 /* a cache line: the caller's bytes are aligned for anything */
+
+typedef struct mem_head_t {
+    apr_size_t size; /* of the mapping; 0 in a child whose copy was wiped on fork */
+} mem_head_t;
+
+_Static_assert(sizeof(mem_head_t) <= HEAD_LEN, "header outgrew its room");
+
+static mem_head_t *head_of(const void *block)
+{
+    return (mem_head_t *)(void *)((char *)(apr_uintptr_t)block - HEAD_LEN);
+}
+
+void *stek_mem_alloc(apr_size_t len)
+{
+    long page = sysconf(_SC_PAGESIZE);
+    apr_size_t page_len = page > 0 ? (apr_size_t)page : 4096;
+    apr_size_t size;
+    mem_head_t *head;
+
+    if (len == 0 || len > APR_SIZE_MAX - HEAD_LEN - page_len) {
+        errno = len == 0 ? EINVAL : ENOMEM;
+        return NULL;
+    }
+    size = (len + HEAD_LEN + page_len - 1) / page_len * page_len;
+    head = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (head == MAP_FAILED) {
+        return NULL;
+    }
+#if defined(MADV_DONTDUMP)
+    (void)madvise(head, size, MADV_DONTDUMP);
+#elif defined(MADV_NOCORE)
+    (void)madvise(head, size, MADV_NOCORE);
+#endif
+    (void)mlock(head, size);
+    head->size = size;
+    return (char *)head + HEAD_LEN;
+}
+
+void stek_mem_free(void *block)
+{
+    mem_head_t *head;
+    apr_size_t size;
+
+    if (!block) {
+        return;
+    }
+    head = head_of(block);
+    size = head->size;
+    /* Wiped on fork: nothing secret is left, and the size went with it. */
+    if (size == 0) {
+        return;
+    }
+    OPENSSL_cleanse(head, size);
+    (void)munmap(head, size);
+}
+
+apr_status_t stek_mem_lock(void *block)
+{
+    mem_head_t *head = head_of(block);
+
+    if (head->size == 0) {
+        return APR_EINVAL;
+    }
+    return mlock(head, head->size) == 0 ? APR_SUCCESS : errno;
+}
+
+apr_status_t stek_mem_wipe_on_fork(void *block, int on)
+{
+    mem_head_t *head = head_of(block);
+
+#if defined(MADV_WIPEONFORK) && defined(MADV_KEEPONFORK)
+    if (madvise(head, head->size, on ? MADV_WIPEONFORK : MADV_KEEPONFORK) == 0) {
+        return APR_SUCCESS;
+    }
+    /* A kernel older than 4.14 does not know the advice. */
+    return errno == EINVAL ? APR_ENOTIMPL : errno;
+#elif defined(INHERIT_ZERO)
+    return minherit(head, head->size, on ? INHERIT_ZERO : INHERIT_COPY) == 0 ? APR_SUCCESS : errno;
+#else
+    (void)head;
+    (void)on;
+    return APR_ENOTIMPL;
+#endif
+}
+
+apr_size_t stek_mem_size(const void *block)
+{
+    return head_of(block)->size;
+}
+
+apr_size_t stek_mem_lock_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY
+        || limit.rlim_cur > APR_SIZE_MAX) {
+        return APR_SIZE_MAX;
+    }
+    return (apr_size_t)limit.rlim_cur;
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rings, and the merge.  A ring is one block of locked memory, so that it is wiped as a whole:
+ *
+ *     stek_ring_t | keys[key_max] | tombstones[tombstone_max] | by_start[key_max]
+ *
+ * The merge is exact in any order of its operands since each record is judged in this way: what has
+ * ended by now is out of question; of those of one name the greatest in an order that begins with
+ * the epoch stays; then epoch and tombstones, which only grow, take theirs.  Core; no state, so any
+ * thread and any phase.
+ */
+#include "stek_ring.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "stek_error.h"
+#include "stek_mem.h"
+#include "stek_time.h"
+
+#define TOMBSTONES_MAX 0xffff
+
+_Static_assert(offsetof(stek_key_t, name) == 0 && offsetof(stek_tombstone_t, name) == 0,
+               "search compares records by their first bytes");
+_Static_assert(STEK_KEYS_MAX <= 0xffff, "by_start holds 16 bits");
+
+apr_status_t stek_ring_create(apr_size_t key_max, apr_size_t tombstone_max, stek_ring_t **pring)
+{
+    apr_size_t keys_at = (sizeof(stek_ring_t) + 15) & ~(apr_size_t)15;
+    apr_size_t tombstones_at, by_start_at;
+    char *block;
+    stek_ring_t *ring;
+
+    if (key_max > STEK_KEYS_MAX || tombstone_max > TOMBSTONES_MAX) {
+        return STEK_EFULL;
+    }
+    tombstones_at = keys_at + key_max * sizeof(stek_key_t);
+    by_start_at = tombstones_at + tombstone_max * sizeof(stek_tombstone_t);
+    block = stek_mem_alloc(by_start_at + key_max * sizeof(apr_uint16_t));
+    if (!block) {
+        return APR_ENOMEM;
+    }
+    ring = (stek_ring_t *)(void *)block;
+    ring->key_max = key_max;
+    ring->tombstone_max = tombstone_max;
+    ring->keys = (stek_key_t *)(void *)(block + keys_at);
+    ring->tombstones = (stek_tombstone_t *)(void *)(block + tombstones_at);
+    ring->by_start = (apr_uint16_t *)(void *)(block + by_start_at);
+    *pring = ring;
+    return APR_SUCCESS;
+}
+
+void stek_ring_destroy(stek_ring_t *ring)
+{
+    stek_mem_free(ring);
+}
+
+/* Index of the first of n records of so many bytes, sorted by name, whose name is not less. */
+static apr_size_t lower_bound(const void *records, apr_size_t n, apr_size_t record_len,
+                              const unsigned char *name)
+{
+    apr_size_t low = 0, high = n;
+
+    while (low < high) {
+        apr_size_t mid = low + (high - low) / 2;
+
+        if (memcmp((const char *)records + mid * record_len, name, STEK_NAME_LEN) < 0) {
+            low = mid + 1;
+        }
+        else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+static apr_size_t key_bound(const stek_ring_t *ring, const unsigned char *name)
+{
+    return lower_bound(ring->keys, ring->key_n, sizeof(stek_key_t), name);
+}
+
+static apr_size_t tombstone_bound(const stek_ring_t *ring, const unsigned char *name)
+{
+    return lower_bound(ring->tombstones, ring->tombstone_n, sizeof(stek_tombstone_t), name);
+}
+
+/* Position in by_start of the first key with not_before < t. */
+static apr_size_t start_bound(const stek_ring_t *ring, apr_time_t t)
+{
+    apr_size_t low = 0, high = ring->key_n;
+
+    while (low < high) {
+        apr_size_t mid = low + (high - low) / 2;
+
+        if (ring->keys[ring->by_start[mid]].not_before >= t) {
+            low = mid + 1;
+        }
+        else {
+            high = mid;
+        }
+    }
+    return low;
+}
+
+/* Enters keys[at], which start_bound does not see yet, since key_n is still the old one. */
+static void by_start_insert(stek_ring_t *ring, apr_size_t at)
+{
+    apr_uint16_t *by_start = ring->by_start;
+    apr_time_t not_before = ring->keys[at].not_before;
+    apr_size_t i, pos;
+
+    if (at < ring->key_n) {
+        for (i = 0; i < ring->key_n; i++) {
+            by_start[i] = (apr_uint16_t)(by_start[i] + (by_start[i] >= at));
+        }
+    }
+    pos = start_bound(ring, not_before);
+    while (pos > 0 && by_start[pos - 1] > at
+           && ring->keys[by_start[pos - 1]].not_before == not_before) {
+        pos--;
+    }
+    memmove(by_start + pos + 1, by_start + pos, (ring->key_n - pos) * sizeof(*by_start));
+    by_start[pos] = (apr_uint16_t)at;
+}
+
+apr_status_t stek_ring_add_key(stek_ring_t *ring, const stek_key_t *key)
+{
+    apr_size_t at = key_bound(ring, key->name);
+    apr_status_t rv = stek_key_check(key);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (at < ring->key_n && memcmp(ring->keys[at].name, key->name, STEK_NAME_LEN) == 0) {
+        return APR_EEXIST;
+    }
+    if (ring->key_n == ring->key_max) {
+        return STEK_EFULL;
+    }
+    memmove(ring->keys + at + 1, ring->keys + at, (ring->key_n - at) * sizeof(*key));
+    ring->keys[at] = *key;
+    by_start_insert(ring, at);
+    ring->key_n++;
+    return APR_SUCCESS;
+}
+
+apr_status_t stek_ring_add_tombstone(stek_ring_t *ring, const stek_tombstone_t *tombstone)
+{
+    apr_size_t at = tombstone_bound(ring, tombstone->name);
+
+    if (at < ring->tombstone_n
+        && memcmp(ring->tombstones[at].name, tombstone->name, STEK_NAME_LEN) == 0) {
+        return APR_EEXIST;
+    }
+    if (ring->tombstone_n == ring->tombstone_max) {
+        return STEK_EFULL;
+    }
+    memmove(ring->tombstones + at + 1, ring->tombstones + at,
+            (ring->tombstone_n - at) * sizeof(*tombstone));
+    ring->tombstones[at] = *tombstone;
+    ring->tombstone_n++;
+    return APR_SUCCESS;
+}
+
+static int compare_number(apr_uint64_t a, apr_uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int compare_time(apr_time_t a, apr_time_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+/* Total order of two records of one name; 0 only if they are the same. */
+static int compare_keys(const stek_key_t *a, const stek_key_t *b)
+{
+    int c = compare_number(a->epoch, b->epoch);
+
+    c = c ? c : compare_time(a->decrypt_until, b->decrypt_until);
+    c = c ? c : memcmp(a->hmac_key, b->hmac_key, sizeof(a->hmac_key));
+    c = c ? c : memcmp(a->aes_key, b->aes_key, sizeof(a->aes_key));
+    c = c ? c : compare_number(a->flags, b->flags);
+    c = c ? c : compare_time(a->created, b->created);
+    c = c ? c : compare_time(a->not_before, b->not_before);
+    return c ? c : compare_time(a->encrypt_until, b->encrypt_until);
+}
+
+/* A merge under way: walks both rings by name. */
+typedef struct merge_t {
+    const stek_ring_t *a;
+    const stek_ring_t *b; /* an empty ring if there is no other */
+    apr_time_t now;
+    apr_interval_time_t lifetime;
+    apr_uint64_t epoch;
+    apr_size_t a_at, b_at;
+} merge_t;
+
+static int has_tombstone(const stek_ring_t *ring, const unsigned char *name, apr_time_t now)
+{
+    apr_size_t at = tombstone_bound(ring, name);
+
+    return at < ring->tombstone_n
+           && memcmp(ring->tombstones[at].name, name, STEK_NAME_LEN) == 0
+           && ring->tombstones[at].until > now;
+}
+
+/* Which side's record comes next: < 0 that of a, > 0 that of b, 0 both, being of one name. */
+static int merge_side(const void *a, const void *b)
+{
+    if (!a || !b) {
+        return a ? -1 : 1;
+    }
+    return memcmp(a, b, STEK_NAME_LEN);
+}
+
+/* The next key of the result, or NULL at the end. */
+static const stek_key_t *merge_next_key(merge_t *m)
+{
+    for (;;) {
+        const stek_key_t *a = m->a_at < m->a->key_n ? &m->a->keys[m->a_at] : NULL;
+        const stek_key_t *b = m->b_at < m->b->key_n ? &m->b->keys[m->b_at] : NULL;
+        const stek_key_t *key;
+        int side;
+
+        if (!a && !b) {
+            return NULL;
+        }
+        side = merge_side(a, b);
+        m->a_at += side <= 0;
+        m->b_at += side >= 0;
+        if (side > 0 || !stek_key_can_decrypt(a, m->now, m->lifetime)) {
+            a = NULL;
+        }
+        if (side < 0 || !stek_key_can_decrypt(b, m->now, m->lifetime)) {
+            b = NULL;
+        }
+        key = a && b ? (compare_keys(a, b) >= 0 ? a : b) : (a ? a : b);
+        if (key && key->epoch >= m->epoch && !has_tombstone(m->a, key->name, m->now)
+            && !has_tombstone(m->b, key->name, m->now)) {
+            return key;
+        }
+    }
+}
+
+/* The next tombstone of the result, or NULL at the end. */
+static const stek_tombstone_t *merge_next_tombstone(merge_t *m)
+{
+    for (;;) {
+        const stek_tombstone_t *a =
+            m->a_at < m->a->tombstone_n ? &m->a->tombstones[m->a_at] : NULL;
+        const stek_tombstone_t *b =
+            m->b_at < m->b->tombstone_n ? &m->b->tombstones[m->b_at] : NULL;
+        const stek_tombstone_t *tombstone;
+        int side;
+
+        if (!a && !b) {
+            return NULL;
+        }
+        side = merge_side(a, b);
+        m->a_at += side <= 0;
+        m->b_at += side >= 0;
+        tombstone = side < 0 || (side == 0 && a->until >= b->until) ? a : b;
+        if (tombstone->until > m->now) {
+            return tombstone;
+        }
+    }
+}
+
+static void merge_rewind(merge_t *m)
+{
+    m->a_at = 0;
+    m->b_at = 0;
+}
+
+static void merge_count(merge_t *m, apr_size_t *pkey_n, apr_size_t *ptombstone_n)
+{
+    *pkey_n = 0;
+    *ptombstone_n = 0;
+    merge_rewind(m);
+    while (merge_next_key(m)) {
+        ++*pkey_n;
+    }
+    merge_rewind(m);
+    while (merge_next_tombstone(m)) {
+        ++*ptombstone_n;
+    }
+}
+
+static apr_status_t merge_fill(merge_t *m, stek_ring_t *ring)
+{
+    const stek_key_t *key;
+    const stek_tombstone_t *tombstone;
+    apr_status_t rv = APR_SUCCESS;
+
+    merge_rewind(m);
+    while (rv == APR_SUCCESS && (key = merge_next_key(m)) != NULL) {
+        rv = stek_ring_add_key(ring, key);
+    }
+    merge_rewind(m);
+    while (rv == APR_SUCCESS && (tombstone = merge_next_tombstone(m)) != NULL) {
+        rv = stek_ring_add_tombstone(ring, tombstone);
+    }
+    return rv;
+}
+
+/* The side that wrote last, as far as that can be told. */
+static const stek_ring_t *last_writer(const stek_ring_t *a, const stek_ring_t *b)
+{
+    int c = compare_number(a->generation, b->generation);
+
+    c = c ? c : compare_time(a->interval, b->interval);
+    c = c ? c : compare_time(a->lifetime, b->lifetime);
+    return c >= 0 ? a : b;
+}
+
+apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
+                             apr_interval_time_t lifetime, stek_ring_t **pring)
+{
+    merge_t m = {.a = a, .now = now, .lifetime = lifetime};
+    static const stek_ring_t none;
+    const stek_ring_t *writer;
+    apr_size_t key_n, tombstone_n;
+    stek_ring_t *ring;
+    apr_status_t rv;
+
+    m.b = b ? b : &none;
+    m.epoch = a->epoch > m.b->epoch ? a->epoch : m.b->epoch;
+    merge_count(&m, &key_n, &tombstone_n);
+    rv = stek_ring_create(key_n, tombstone_n, &ring);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = merge_fill(&m, ring);
+    if (rv != APR_SUCCESS) {
+        stek_ring_destroy(ring);
+        return rv;
+    }
+    writer = b ? last_writer(a, b) : a;
+    ring->epoch = m.epoch;
+    ring->generation = writer->generation;
+    ring->interval = writer->interval;
+    ring->lifetime = writer->lifetime;
+    ring->written_at = a->written_at > m.b->written_at ? a->written_at : m.b->written_at;
+    *pring = ring;
+    return APR_SUCCESS;
+}
+
+int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b)
+{
+    apr_size_t i;
+
+    if (a->epoch != b->epoch || a->key_n != b->key_n || a->tombstone_n != b->tombstone_n) {
+        return 0;
+    }
+    for (i = 0; i < a->key_n; i++) {
+        if (memcmp(a->keys[i].name, b->keys[i].name, STEK_NAME_LEN) != 0
+            || compare_keys(&a->keys[i], &b->keys[i]) != 0) {
+            return 0;
+        }
+    }
+    for (i = 0; i < a->tombstone_n; i++) {
+        if (memcmp(a->tombstones[i].name, b->tombstones[i].name, STEK_NAME_LEN) != 0
+            || a->tombstones[i].until != b->tombstones[i].until) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+const stek_key_t *stek_ring_find(const stek_ring_t *ring, const unsigned char name[STEK_NAME_LEN])
+{
+    apr_size_t at = key_bound(ring, name);
+
+    if (at < ring->key_n && memcmp(ring->keys[at].name, name, STEK_NAME_LEN) == 0) {
+        return &ring->keys[at];
+    }
+    return NULL;
+}
+
+const stek_key_t *stek_ring_current(const stek_ring_t *ring, apr_time_t now)
+{
+    apr_size_t i;
+
+    for (i = start_bound(ring, now + 1); i < ring->key_n; i++) {
+        const stek_key_t *key = &ring->keys[ring->by_start[i]];
+
+        if (stek_key_can_encrypt(key, now)) {
+            return key;
+        }
+        /* No slot is longer, so none that began earlier reaches now. */
+        if (now - key->not_before >= STEK_TIME_MAX) {
+            break;
+        }
+    }
+    return NULL;
+}
+
+apr_time_t stek_ring_next_end(const stek_ring_t *ring, apr_time_t now,
+                              apr_interval_time_t lifetime)
+{
+    apr_time_t next = 0;
+    apr_size_t i;
+
+    for (i = 0; i < ring->key_n; i++) {
+        apr_time_t end = stek_key_end(&ring->keys[i], lifetime);
+
+        if (end > now && (next == 0 || end < next)) {
+            next = end;
+        }
+    }
+    return next;
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file ring on a path or in anonymous memory, and the secret file.  Core layer; used by the
+ * parent and stekctl (both ways) and by children (load only); any thread.  Anonymous memory is a
+ * memfd of mode 0600 that is opened twice: children keep the descriptor that only reads, and what
+ * they cannot write they cannot open anew either, since they have another uid.
+ */
+#include "stek_ring_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "stek_error.h"
+#include "stek_mem.h"
+
+#define RING_MODE 0640
+#define SECRET_MODE 0600
+
+/* A reader of anonymous memory may meet a writer: so often it looks again. */
+#define MEMORY_TRIES 8
+#define MEMORY_RETRY_MS 2
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+void stek_ring_file_init(stek_ring_file_t *file, const char *path, uid_t owner, gid_t gid)
+{
+    file->path = path;
+    file->owner = owner;
+    file->gid = gid;
+    file->memory_fd = -1;
+    file->writer_fd = -1;
+}
+
+apr_status_t stek_ring_file_init_memory(stek_ring_file_t *file, uid_t owner)
+{
+#ifdef MFD_CLOEXEC
+    char fd_path[40];
+    int writer_fd, memory_fd;
+
+    writer_fd = memfd_create("stek-ring", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+    if (writer_fd < 0 && errno == EINVAL) { /* Linux before 6.3 */
+        writer_fd = memfd_create("stek-ring", MFD_CLOEXEC);
+    }
+    if (writer_fd < 0) {
+        return APR_FROM_OS_ERROR(errno);
+    }
+    snprintf(fd_path, sizeof(fd_path), "/proc/self/fd/%d", writer_fd);
+    memory_fd = fchmod(writer_fd, 0600) == 0 ? open(fd_path, O_RDONLY | O_CLOEXEC) : -1;
+    if (memory_fd < 0) {
+        apr_status_t rv = APR_FROM_OS_ERROR(errno);
+
+        close(writer_fd);
+        return rv;
+    }
+    stek_ring_file_init(file, NULL, owner, (gid_t)-1);
+    file->memory_fd = memory_fd;
+    file->writer_fd = writer_fd;
+    return APR_SUCCESS;
+#else
+    (void)file;
+    (void)owner;
+    return APR_ENOTIMPL;
+#endif
+}
+
+void stek_ring_file_drop_writer(stek_ring_file_t *file)
+{
+    if (file->writer_fd >= 0) {
+        close(file->writer_fd);
+        file->writer_fd = -1;
+    }
+}
+
+void stek_ring_file_close(stek_ring_file_t *file)
+{
+    stek_ring_file_drop_writer(file);
+    if (file->memory_fd >= 0) {
+        close(file->memory_fd);
+        file->memory_fd = -1;
+    }
+}
+
+const char *stek_ring_file_name(const stek_ring_file_t *file)
+{
+    return file->path != NULL ? file->path : "memory";
+}
+
+static apr_int64_t timespec_ns(struct timespec t)
+{
+    return (apr_int64_t)t.tv_sec * APR_INT64_C(1000000000) + t.tv_nsec;
+}
+
+static apr_status_t memory_stamp(int fd, stek_stamp_t *stamp)
+{
+    struct stat st;
+
+    memset(stamp, 0, sizeof(*stamp));
+    if (fstat(fd, &st) != 0) {
+        return APR_FROM_OS_ERROR(errno);
+    }
+    if (st.st_size == 0) {
+        return APR_ENOENT;
+    }
+    stamp->dev = st.st_dev;
+    stamp->ino = st.st_ino;
+    stamp->size = st.st_size;
+    stamp->mtime_ns = timespec_ns(st.st_mtim);
+    stamp->ctime_ns = timespec_ns(st.st_ctim);
+    return APR_SUCCESS;
+}
+
+apr_status_t stek_ring_file_stamp(const stek_ring_file_t *file, stek_stamp_t *stamp)
+{
+    return file->path != NULL ? stek_file_stamp(file->path, stamp)
+                              : memory_stamp(file->memory_fd, stamp);
+}
+
+static apr_status_t memory_read(int fd, unsigned char *buf, apr_size_t buf_size, apr_size_t *plen,
+                                stek_stamp_t *stamp)
+{
+    apr_size_t len, done = 0;
+    stek_stamp_t after;
+    apr_status_t rv = memory_stamp(fd, stamp);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if ((apr_uint64_t)stamp->size > buf_size) {
+        return STEK_ETOOBIG;
+    }
+    len = (apr_size_t)stamp->size;
+    while (done < len) {
+        ssize_t n = pread(fd, buf + done, len - done, (off_t)done);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n == 0 ? STEK_ECHANGED : APR_FROM_OS_ERROR(errno);
+        }
+        done += (apr_size_t)n;
+    }
+    rv = memory_stamp(fd, &after);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *plen = len;
+    return stek_stamp_equal(stamp, &after) ? APR_SUCCESS : STEK_ECHANGED;
+}
+
+/* Looks again after what a write in progress may look like; times are too coarse to tell. */
+static apr_status_t memory_load(int fd, const stek_secrets_t *secrets, unsigned char *buf,
+                                stek_ring_t **pring, stek_stamp_t *stamp)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    for (int i = 0; i < MEMORY_TRIES; i++) {
+        apr_size_t len = 0;
+
+        if (i > 0) {
+            apr_sleep(apr_time_from_msec(MEMORY_RETRY_MS));
+        }
+        rv = memory_read(fd, buf, STEK_RING_BYTES_MAX, &len, stamp);
+        if (rv == APR_SUCCESS) {
+            rv = stek_ring_open(buf, len, secrets, 1, pring);
+        }
+        if (rv != STEK_ECHANGED && rv != STEK_ELENGTH && rv != STEK_ESEAL && rv != STEK_ESECRET) {
+            break;
+        }
+    }
+    return rv;
+}
+
+apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secrets_t *secrets,
+                                 stek_ring_t **pring, stek_stamp_t *stamp, const char **pculprit,
+                                 apr_pool_t *pool)
+{
+    unsigned char *buf = malloc(STEK_RING_BYTES_MAX);
+    apr_size_t len = 0;
+    apr_status_t rv;
+
+    if (buf == NULL) {
+        return APR_ENOMEM;
+    }
+    if (file->path == NULL) {
+        rv = memory_load(file->memory_fd, secrets, buf, pring, stamp);
+    }
+    else {
+        rv = stek_file_read(file->path, STEK_FILE_RING, file->owner, buf, STEK_RING_BYTES_MAX,
+                            &len, stamp, pculprit, pool);
+        if (rv == APR_SUCCESS) {
+            rv = stek_ring_open(buf, len, secrets, 1, pring);
+        }
+    }
+    free(buf);
+    return rv;
+}
+
+static apr_status_t memory_write_all(int fd, const unsigned char *bytes, apr_size_t len)
+{
+    apr_size_t done = 0;
+
+    while (done < len) {
+        ssize_t n = pwrite(fd, bytes + done, len - done, (off_t)done);
+
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n == 0 ? APR_FROM_OS_ERROR(EIO) : APR_FROM_OS_ERROR(errno);
+        }
+        done += (apr_size_t)n;
+    }
+    return ftruncate(fd, (off_t)len) == 0 ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
+}
+
+/* Makes the time of this write later than the one before, even within one tick of the clock. */
+static apr_status_t memory_set_later(int fd, const stek_stamp_t *before)
+{
+    struct timespec times[2];
+    stek_stamp_t now;
+    apr_status_t rv = memory_stamp(fd, &now);
+
+    if (rv != APR_SUCCESS || now.mtime_ns != before->mtime_ns) {
+        return rv;
+    }
+    times[0].tv_sec = 0;
+    times[0].tv_nsec = UTIME_OMIT;
+    times[1].tv_sec = (time_t)((before->mtime_ns + 1) / APR_INT64_C(1000000000));
+    times[1].tv_nsec = (long)((before->mtime_ns + 1) % APR_INT64_C(1000000000));
+    return futimens(fd, times) == 0 ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
+}
+
+static apr_status_t memory_save(int fd, const unsigned char *bytes, apr_size_t len, int flags)
+{
+    stek_stamp_t before;
+    apr_status_t rv = memory_stamp(fd, &before);
+
+    if (rv == APR_SUCCESS && (flags & STEK_FILE_EXCLUSIVE) != 0) {
+        return APR_EEXIST;
+    }
+    if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv)) {
+        return rv;
+    }
+#ifdef FALLOC_FL_KEEP_SIZE
+    /* Where there is no room the old ring stays. */
+    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)len) != 0) {
+        return APR_FROM_OS_ERROR(errno);
+    }
+#endif
+    rv = memory_write_all(fd, bytes, len);
+    return rv == APR_SUCCESS ? memory_set_later(fd, &before) : rv;
+}
+
+/* Group of the directory that path is in. */
+static gid_t dir_gid(const char *path, apr_pool_t *pool)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dir = ".";
+    struct stat st;
+
+    if (slash != NULL) {
+        dir = slash == path ? "/" : apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
+    }
+    return stat(dir, &st) == 0 ? st.st_gid : (gid_t)-1;
+}
+
+static apr_status_t path_save(const stek_ring_file_t *file, const unsigned char *bytes,
+                              apr_size_t len, int flags, apr_pool_t *pool)
+{
+    gid_t gid = file->gid != (gid_t)-1 ? file->gid : dir_gid(file->path, pool);
+    apr_status_t rv = stek_file_replace(file->path, bytes, len, RING_MODE, gid, flags, pool);
+
+    /* The directory's group was nobody's demand: who is not in it writes with his own. */
+    if (APR_TO_OS_ERROR(rv) == EPERM && file->gid == (gid_t)-1) {
+        rv = stek_file_replace(file->path, bytes, len, RING_MODE, (gid_t)-1, flags, pool);
+    }
+    return rv;
+}
+
+apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t *ring,
+                                 const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
+                                 stek_stamp_t *stamp, apr_pool_t *pool)
+{
+    unsigned char random[STEK_RING_SALT_RANDOM_LEN];
+    unsigned char *sealed = NULL;
+    stek_stamp_t written;
+    apr_size_t len;
+    apr_status_t rv;
+
+    if (rng(random, sizeof(random)) != APR_SUCCESS) {
+        return STEK_ERNG;
+    }
+    rv = stek_ring_seal(ring, secrets, random, &sealed, &len);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (file->path != NULL) {
+        rv = path_save(file, sealed, len, flags, pool);
+    }
+    else {
+        rv = file->writer_fd >= 0 ? memory_save(file->writer_fd, sealed, len, flags) : APR_EBADF;
+    }
+    free(sealed);
+    if (rv == APR_SUCCESS && stamp != NULL &&
+        stek_ring_file_stamp(file, &written) == APR_SUCCESS) {
+        *stamp = written;
+    }
+    return rv;
+}
+
+apr_status_t stek_secret_file_load(const char *path, uid_t owner, stek_secrets_t **psecrets,
+                                   const char **pculprit, apr_pool_t *pool)
+{
+    char *text = stek_mem_alloc(STEK_SECRET_FILE_MAX);
+    apr_size_t len = 0;
+    apr_status_t rv;
+
+    if (text == NULL) {
+        return APR_ENOMEM;
+    }
+    rv = stek_file_read(path, STEK_FILE_SECRET, owner, text, STEK_SECRET_FILE_MAX, &len, NULL,
+                        pculprit, pool);
+    if (rv == APR_SUCCESS) {
+        rv = stek_secrets_parse(text, len, psecrets, NULL);
+    }
+    stek_mem_free(text);
+    return rv;
+}
+
+apr_status_t stek_secret_file_save(const char *path, const stek_secrets_t *secrets, int flags,
+                                   apr_pool_t *pool)
+{
+    char *text = stek_mem_alloc(STEK_SECRET_FILE_MAX);
+    apr_size_t len = 0;
+    apr_status_t rv;
+
+    if (text == NULL) {
+        return APR_ENOMEM;
+    }
+    rv = stek_secrets_text(secrets, text, STEK_SECRET_FILE_MAX, &len);
+    if (rv == APR_SUCCESS) {
+        rv = stek_file_replace(path, text, len, SECRET_MODE, (gid_t)-1, flags, pool);
+    }
+    stek_mem_free(text);
+    return rv;
+}

@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Seals rings and opens them: the codec of ring version 1 and its cryptography, HKDF and HMAC with
+ * SHA-256 and AES-256-GCM, all of which a FIPS provider has.  Core layer; no state, any thread, any
+ * phase.  Plaintext and derived keys exist only in one work block of stek_mem memory, wiped on the
+ * way out.  Nothing of the plaintext is looked at before its tag has been checked.
+ */
+#include "stek_seal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+
+#include "stek_audit.h"
+#include "stek_error.h"
+#include "stek_mem.h"
+#include "stek_time.h"
+
+#define MAGIC "STEKRING"
+#define MAGIC_LEN 8
+#define SALT_LEN 32
+#define TAG_LEN 16
+#define SEAL_KEY_LEN 32
+#define NONCE_LEN 12
+
+#define VERSION_AT 8
+#define FLAGS_AT 10
+#define INTERVAL_AT 12
+#define LIFETIME_AT 16
+#define EPOCH_AT 20
+#define GENERATION_AT 28
+#define WRITTEN_AT 36
+#define SECRET_ID_AT 44
+#define SALT_AT 52
+#define BODY_LEN_AT 84
+
+#define COUNTS_LEN 4
+#define KEY_LEN 124
+#define TOMBSTONE_LEN 24
+
+/* What exists while a ring is sealed or opened; plain is as long as the plaintext. */
+typedef struct work_t {
+    unsigned char seal_key[SEAL_KEY_LEN + NONCE_LEN];
+    unsigned char salt_key[SALT_LEN];
+    stek_key_t key;
+    unsigned char plain[];
+} work_t;
+
+static apr_status_t crypto_failed(void)
+{
+    ERR_clear_error();
+    return STEK_ECRYPTO;
+}
+
+static void put_number(unsigned char **pat, apr_uint64_t value, int len)
+{
+    for (int i = len - 1; i >= 0; i--) {
+        *(*pat)++ = (unsigned char)(value >> (8 * i));
+    }
+}
+
+static apr_uint64_t get_number(const unsigned char **pat, int len)
+{
+    apr_uint64_t value = 0;
+
+    for (int i = 0; i < len; i++) {
+        value = value << 8 | *(*pat)++;
+    }
+    return value;
+}
+
+static void put_bytes(unsigned char **pat, const unsigned char *bytes, apr_size_t len)
+{
+    memcpy(*pat, bytes, len);
+    *pat += len;
+}
+
+static void get_bytes(const unsigned char **pat, unsigned char *bytes, apr_size_t len)
+{
+    memcpy(bytes, *pat, len);
+    *pat += len;
+}
+
+static apr_uint64_t number_at(const unsigned char *bytes, apr_size_t offset, int len)
+{
+    const unsigned char *at = bytes + offset;
+
+    return get_number(&at, len);
+}
+
+/* A time that the format can hold: whole seconds up to STEK_SEAL_TIME_MAX_S. */
+static int is_time(apr_time_t t)
+{
+    return t >= 0 && t % APR_USEC_PER_SEC == 0 && apr_time_sec(t) <= STEK_SEAL_TIME_MAX_S;
+}
+
+static int is_span(apr_interval_time_t span)
+{
+    return span >= apr_time_from_sec(1) && span <= STEK_TIME_MAX && span % APR_USEC_PER_SEC == 0;
+}
+
+static void put_time(unsigned char **pat, apr_time_t t)
+{
+    put_number(pat, (apr_uint64_t)apr_time_sec(t), 8);
+}
+
+/* Beyond the format's times the answer is one that is_time refuses. */
+static apr_time_t get_time(const unsigned char **pat)
+{
+    apr_uint64_t s = get_number(pat, 8);
+
+    return s <= STEK_SEAL_TIME_MAX_S ? apr_time_from_sec((apr_time_t)s) : -1;
+}
+
+/* HKDF-SHA256 (RFC 5869); salt NULL: the empty one. */
+static apr_status_t hkdf(const unsigned char secret[STEK_SECRET_LEN], const unsigned char *salt,
+                         const char *info, unsigned char *out, apr_size_t out_len)
+{
+    /* RFC 5869, 2.2: no salt is as good as zeros of the hash's length; and unlike an empty one,
+     * that is a salt that every provider accepts. */
+    static const unsigned char no_salt[SALT_LEN];
+    OSSL_PARAM params[5];
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);
+    EVP_KDF_CTX *ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
+    int ok;
+
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0);
+    params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret,
+                                                  STEK_SECRET_LEN);
+    params[2] = OSSL_PARAM_construct_octet_string(
+        OSSL_KDF_PARAM_SALT, (void *)(salt != NULL ? salt : no_salt), SALT_LEN);
+    params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, strlen(info));
+    params[4] = OSSL_PARAM_construct_end();
+    ok = ctx != NULL && EVP_KDF_derive(ctx, out, out_len, params) > 0;
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+    if (!ok) {
+        OPENSSL_cleanse(out, out_len);
+        return crypto_failed();
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t stek_seal_secret_id(stek_secret_t *secret)
+{
+    return hkdf(secret->bytes, NULL, "stek ring v1 id", secret->id, STEK_SECRET_ID_LEN);
+}
+
+/* HMAC-SHA256(key, random | header | plain). */
+static apr_status_t make_salt(const unsigned char key[SALT_LEN],
+                              const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
+                              const unsigned char header[STEK_RING_HEADER_LEN],
+                              const unsigned char *plain, apr_size_t plain_len,
+                              unsigned char salt[SALT_LEN])
+{
+    OSSL_PARAM params[2];
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+    EVP_MAC_CTX *ctx = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
+    size_t salt_len = 0;
+    int ok;
+
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0);
+    params[1] = OSSL_PARAM_construct_end();
+    ok = ctx != NULL && EVP_MAC_init(ctx, key, SALT_LEN, params) > 0 &&
+         EVP_MAC_update(ctx, random, STEK_RING_SALT_RANDOM_LEN) > 0 &&
+         EVP_MAC_update(ctx, header, STEK_RING_HEADER_LEN) > 0 &&
+         EVP_MAC_update(ctx, plain, plain_len) > 0 &&
+         EVP_MAC_final(ctx, salt, &salt_len, SALT_LEN) > 0 && salt_len == SALT_LEN;
+    EVP_MAC_CTX_free(ctx);
+    EVP_MAC_free(mac);
+    return ok ? APR_SUCCESS : crypto_failed();
+}
+
+/* AES-256-GCM of plain under work->seal_key with the header as AAD; body is ciphertext and tag. */
+static apr_status_t encrypt_body(const work_t *work, apr_size_t plain_len,
+                                 const unsigned char header[STEK_RING_HEADER_LEN],
+                                 unsigned char *body)
+{
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    const unsigned char *nonce = work->seal_key + SEAL_KEY_LEN;
+    int out_len = 0, final_len = 0, ok;
+
+    ok = cipher != NULL && ctx != NULL &&
+         EVP_EncryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0 &&
+         EVP_EncryptUpdate(ctx, NULL, &out_len, header, STEK_RING_HEADER_LEN) > 0 &&
+         EVP_EncryptUpdate(ctx, body, &out_len, work->plain, (int)plain_len) > 0 &&
+         EVP_EncryptFinal_ex(ctx, body + out_len, &final_len) > 0 &&
+         (apr_size_t)out_len + (apr_size_t)final_len == plain_len &&
+         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, body + plain_len) > 0;
+    EVP_CIPHER_CTX_free(ctx);
+    EVP_CIPHER_free(cipher);
+    return ok ? APR_SUCCESS : crypto_failed();
+}
+
+static apr_status_t decrypt_body(work_t *work, apr_size_t plain_len,
+                                 const unsigned char header[STEK_RING_HEADER_LEN],
+                                 const unsigned char *body)
+{
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    const unsigned char *nonce = work->seal_key + SEAL_KEY_LEN;
+    int out_len = 0, final_len = 0, ok, good = 0;
+
+    ok = cipher != NULL && ctx != NULL &&
+         EVP_DecryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0 &&
+         EVP_DecryptUpdate(ctx, NULL, &out_len, header, STEK_RING_HEADER_LEN) > 0 &&
+         EVP_DecryptUpdate(ctx, work->plain, &out_len, body, (int)plain_len) > 0 &&
+         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, (void *)(body + plain_len)) > 0;
+    if (ok) {
+        good = EVP_DecryptFinal_ex(ctx, work->plain + out_len, &final_len) > 0 &&
+               (apr_size_t)out_len + (apr_size_t)final_len == plain_len;
+    }
+    EVP_CIPHER_CTX_free(ctx);
+    EVP_CIPHER_free(cipher);
+    if (!ok) {
+        return crypto_failed();
+    }
+    ERR_clear_error();
+    return good ? APR_SUCCESS : STEK_ESEAL;
+}
+
+/* Whether what is sealed could be opened again. */
+static int is_sealable(const stek_ring_t *ring)
+{
+    if (ring->key_n > STEK_KEYS_MAX || ring->tombstone_n > 0xffff || !is_span(ring->interval) ||
+        !is_span(ring->lifetime) || !is_time(ring->written_at)) {
+        return 0;
+    }
+    for (apr_size_t i = 0; i < ring->key_n; i++) {
+        const stek_key_t *key = &ring->keys[i];
+
+        if (stek_key_check(key) != APR_SUCCESS || !is_time(key->created) ||
+            !is_time(key->not_before) || !is_time(key->encrypt_until) ||
+            !is_time(key->decrypt_until)) {
+            return 0;
+        }
+    }
+    for (apr_size_t i = 0; i < ring->tombstone_n; i++) {
+        if (!is_time(ring->tombstones[i].until)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void encode_header(const stek_ring_t *ring, const stek_secret_t *secret,
+                          apr_size_t plain_len, unsigned char header[STEK_RING_HEADER_LEN])
+{
+    unsigned char *at = header;
+
+    put_bytes(&at, (const unsigned char *)MAGIC, MAGIC_LEN);
+    put_number(&at, STEK_RING_VERSION, 2);
+    put_number(&at, 0, 2);
+    put_number(&at, (apr_uint64_t)apr_time_sec(ring->interval), 4);
+    put_number(&at, (apr_uint64_t)apr_time_sec(ring->lifetime), 4);
+    put_number(&at, ring->epoch, 8);
+    put_number(&at, ring->generation, 8);
+    put_time(&at, ring->written_at);
+    put_bytes(&at, secret->id, STEK_SECRET_ID_LEN);
+    memset(at, 0, SALT_LEN);
+    at += SALT_LEN;
+    put_number(&at, plain_len + TAG_LEN, 4);
+}
+
+static void encode_plain(const stek_ring_t *ring, unsigned char *plain)
+{
+    unsigned char *at = plain;
+
+    put_number(&at, ring->key_n, 2);
+    put_number(&at, ring->tombstone_n, 2);
+    for (apr_size_t i = 0; i < ring->key_n; i++) {
+        const stek_key_t *key = &ring->keys[i];
+
+        put_bytes(&at, key->name, STEK_NAME_LEN);
+        put_bytes(&at, key->hmac_key, STEK_HMAC_KEY_LEN);
+        put_bytes(&at, key->aes_key, STEK_AES_KEY_LEN);
+        put_number(&at, key->flags, 4);
+        put_number(&at, key->epoch, 8);
+        put_time(&at, key->created);
+        put_time(&at, key->not_before);
+        put_time(&at, key->encrypt_until);
+        put_time(&at, key->decrypt_until);
+    }
+    for (apr_size_t i = 0; i < ring->tombstone_n; i++) {
+        put_bytes(&at, ring->tombstones[i].name, STEK_NAME_LEN);
+        put_time(&at, ring->tombstones[i].until);
+    }
+}
+
+static apr_status_t seal(const stek_ring_t *ring, const stek_secret_t *secret,
+                         const unsigned char random[STEK_RING_SALT_RANDOM_LEN], work_t *work,
+                         apr_size_t plain_len, unsigned char *sealed)
+{
+    unsigned char salt[SALT_LEN];
+    apr_status_t rv;
+
+    encode_header(ring, secret, plain_len, sealed);
+    encode_plain(ring, work->plain);
+    rv = hkdf(secret->bytes, NULL, "stek ring v1 salt", work->salt_key, SALT_LEN);
+    if (rv == APR_SUCCESS) {
+        rv = make_salt(work->salt_key, random, sealed, work->plain, plain_len, salt);
+    }
+    if (rv == APR_SUCCESS) {
+        memcpy(sealed + SALT_AT, salt, SALT_LEN);
+        rv = hkdf(secret->bytes, salt, "stek ring v1 seal", work->seal_key,
+                  sizeof(work->seal_key));
+    }
+    if (rv == APR_SUCCESS) {
+        rv = encrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN);
+    }
+    return rv;
+}
+
+apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secrets_t *secrets,
+                            const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
+                            unsigned char **psealed, apr_size_t *plen)
+{
+    apr_size_t plain_len = COUNTS_LEN + ring->key_n * KEY_LEN + ring->tombstone_n * TOMBSTONE_LEN;
+    apr_size_t len = STEK_RING_HEADER_LEN + plain_len + TAG_LEN;
+    unsigned char *sealed = NULL;
+    work_t *work = NULL;
+    apr_status_t rv;
+
+    if (!is_sealable(ring)) {
+        return STEK_EMALFORMED;
+    }
+    if (len > STEK_RING_BYTES_MAX) {
+        return STEK_ETOOBIG;
+    }
+    work = stek_mem_alloc(sizeof(*work) + plain_len);
+    sealed = malloc(len);
+    if (work == NULL || sealed == NULL) {
+        rv = APR_ENOMEM;
+        goto cleanup;
+    }
+    rv = seal(ring, &secrets->secrets[0], random, work, plain_len, sealed);
+    if (rv == APR_SUCCESS) {
+        *psealed = sealed;
+        *plen = len;
+        sealed = NULL;
+    }
+
+cleanup:
+    free(sealed);
+    stek_mem_free(work);
+    return rv;
+}
+
+apr_status_t stek_header_read(const unsigned char *sealed, apr_size_t len, stek_header_t *header)
+{
+    const unsigned char *at = sealed + INTERVAL_AT;
+    apr_uint64_t written_s;
+
+    if (memcmp(sealed, MAGIC, len < MAGIC_LEN ? len : MAGIC_LEN) != 0) {
+        return STEK_EMAGIC;
+    }
+    if (len < FLAGS_AT) {
+        return STEK_ELENGTH;
+    }
+    if (number_at(sealed, VERSION_AT, 2) != STEK_RING_VERSION) {
+        return STEK_EVERSION;
+    }
+    if (len < STEK_RING_HEADER_LEN + COUNTS_LEN + TAG_LEN ||
+        number_at(sealed, BODY_LEN_AT, 4) != len - STEK_RING_HEADER_LEN) {
+        return STEK_ELENGTH;
+    }
+    header->version = STEK_RING_VERSION;
+    header->interval = apr_time_from_sec((apr_interval_time_t)get_number(&at, 4));
+    header->lifetime = apr_time_from_sec((apr_interval_time_t)get_number(&at, 4));
+    header->epoch = get_number(&at, 8);
+    header->generation = get_number(&at, 8);
+    written_s = get_number(&at, 8);
+    /* Nobody vouches for it here: show it as the latest time there is. */
+    header->written_at = apr_time_from_sec(
+        written_s <= STEK_SEAL_TIME_MAX_S ? (apr_time_t)written_s : STEK_SEAL_TIME_MAX_S);
+    get_bytes(&at, header->secret_id, STEK_SECRET_ID_LEN);
+    return APR_SUCCESS;
+}
+
+static void decode_key(const unsigned char **pat, stek_key_t *key)
+{
+    get_bytes(pat, key->name, STEK_NAME_LEN);
+    get_bytes(pat, key->hmac_key, STEK_HMAC_KEY_LEN);
+    get_bytes(pat, key->aes_key, STEK_AES_KEY_LEN);
+    key->flags = (apr_uint32_t)get_number(pat, 4);
+    key->epoch = get_number(pat, 8);
+    key->created = get_time(pat);
+    key->not_before = get_time(pat);
+    key->encrypt_until = get_time(pat);
+    key->decrypt_until = get_time(pat);
+}
+
+static apr_status_t decode_keys(const unsigned char **pat, apr_size_t key_n, stek_key_t *key,
+                                stek_ring_t *ring)
+{
+    const unsigned char *last_name = NULL;
+
+    for (apr_size_t i = 0; i < key_n; i++) {
+        const unsigned char *name = *pat;
+        apr_status_t rv;
+
+        decode_key(pat, key);
+        if ((last_name != NULL && memcmp(last_name, name, STEK_NAME_LEN) >= 0) ||
+            !is_time(key->created) || !is_time(key->not_before) || !is_time(key->encrypt_until) ||
+            !is_time(key->decrypt_until) || stek_key_check(key) != APR_SUCCESS) {
+            return STEK_EMALFORMED;
+        }
+        rv = stek_ring_add_key(ring, key);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        last_name = name;
+    }
+    return APR_SUCCESS;
+}
+
+static apr_status_t decode_tombstones(const unsigned char **pat, apr_size_t tombstone_n,
+                                      stek_ring_t *ring)
+{
+    const unsigned char *last_name = NULL;
+
+    for (apr_size_t i = 0; i < tombstone_n; i++) {
+        const unsigned char *name = *pat;
+        stek_tombstone_t tombstone;
+        apr_status_t rv;
+
+        get_bytes(pat, tombstone.name, STEK_NAME_LEN);
+        tombstone.until = get_time(pat);
+        if ((last_name != NULL && memcmp(last_name, name, STEK_NAME_LEN) >= 0) ||
+            !is_time(tombstone.until)) {
+            return STEK_EMALFORMED;
+        }
+        rv = stek_ring_add_tombstone(ring, &tombstone);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        last_name = name;
+    }
+    return APR_SUCCESS;
+}
+
+/* Fields of the header that only the seal vouches for. */
+static apr_status_t decode_header(const unsigned char *sealed, stek_ring_t *ring)
+{
+    const unsigned char *at = sealed + INTERVAL_AT;
+
+    ring->interval = apr_time_from_sec((apr_interval_time_t)get_number(&at, 4));
+    ring->lifetime = apr_time_from_sec((apr_interval_time_t)get_number(&at, 4));
+    ring->epoch = get_number(&at, 8);
+    ring->generation = get_number(&at, 8);
+    ring->written_at = get_time(&at);
+    if (number_at(sealed, FLAGS_AT, 2) != 0 || !is_span(ring->interval) ||
+        !is_span(ring->lifetime) || !is_time(ring->written_at)) {
+        return STEK_EMALFORMED;
+    }
+    return APR_SUCCESS;
+}
+
+/* sealed's tag is good; its maker may still be hostile. */
+static apr_status_t decode(const unsigned char *sealed, work_t *work, apr_size_t plain_len,
+                           stek_ring_t **pring)
+{
+    const unsigned char *at = work->plain;
+    apr_size_t key_n = (apr_size_t)get_number(&at, 2);
+    apr_size_t tombstone_n = (apr_size_t)get_number(&at, 2);
+    stek_ring_t *ring = NULL;
+    apr_status_t rv;
+
+    if (key_n > STEK_KEYS_MAX ||
+        COUNTS_LEN + key_n * KEY_LEN + tombstone_n * TOMBSTONE_LEN != plain_len) {
+        return STEK_EMALFORMED;
+    }
+    rv = stek_ring_create(key_n, tombstone_n, &ring);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = decode_header(sealed, ring);
+    if (rv == APR_SUCCESS) {
+        rv = decode_keys(&at, key_n, &work->key, ring);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = decode_tombstones(&at, tombstone_n, ring);
+    }
+    if (rv != APR_SUCCESS) {
+        stek_ring_destroy(ring);
+        return rv;
+    }
+    *pring = ring;
+    return APR_SUCCESS;
+}
+
+/* Decrypts into work with whichever secret has the id. */
+static apr_status_t unseal(const unsigned char *sealed, const stek_header_t *header,
+                           const stek_secrets_t *secrets, work_t *work, apr_size_t plain_len)
+{
+    apr_status_t rv = STEK_ESECRET;
+
+    for (apr_size_t i = 0; i < secrets->n; i++) {
+        const stek_secret_t *secret = &secrets->secrets[i];
+
+        if (memcmp(secret->id, header->secret_id, STEK_SECRET_ID_LEN) != 0) {
+            continue;
+        }
+        rv = hkdf(secret->bytes, sealed + SALT_AT, "stek ring v1 seal", work->seal_key,
+                  sizeof(work->seal_key));
+        if (rv == APR_SUCCESS) {
+            rv = decrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN);
+        }
+        if (rv != STEK_ESEAL) {
+            break;
+        }
+    }
+    return rv;
+}
+
+apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
+                            const stek_secrets_t *secrets, int audit, stek_ring_t **pring)
+{
+    stek_header_t header;
+    apr_size_t plain_len;
+    stek_ring_t *ring = NULL;
+    work_t *work;
+    apr_status_t rv;
+
+    if (len > STEK_RING_BYTES_MAX) {
+        return STEK_ETOOBIG;
+    }
+    rv = stek_header_read(sealed, len, &header);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    plain_len = len - STEK_RING_HEADER_LEN - TAG_LEN;
+    work = stek_mem_alloc(sizeof(*work) + plain_len);
+    if (work == NULL) {
+        return APR_ENOMEM;
+    }
+    rv = unseal(sealed, &header, secrets, work, plain_len);
+    if (rv == APR_SUCCESS) {
+        rv = decode(sealed, work, plain_len, &ring);
+    }
+    stek_mem_free(work);
+    if (rv == APR_SUCCESS && audit && stek_audit_ring(ring, NULL) != STEK_WEAK_NONE) {
+        stek_ring_destroy(ring);
+        rv = STEK_EWEAK;
+    }
+    if (rv == APR_SUCCESS) {
+        *pring = ring;
+    }
+    return rv;
+}

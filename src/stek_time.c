@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Spans of time from and to text.  Digits and one of four units, nothing else: no default unit, so
+ * that "3600" can't be taken for minutes by one reader and for seconds by another.  Core; no state,
+ * so any thread and any phase.
+ */
+#include "stek_time.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "stek_error.h"
+
+#define DIGITS_MAX 9
+
+static const struct {
+    const char *name;
+    apr_int64_t s;
+} units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+
+#define UNITS_N (sizeof(units) / sizeof(units[0]))
+
+apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan)
+{
+    const apr_int64_t s_max = APR_INT64_MAX / APR_USEC_PER_SEC;
+    apr_int64_t value = 0;
+    int digits_n = 0;
+    apr_size_t i;
+
+    for (; *text >= '0' && *text <= '9'; text++) {
+        if (++digits_n > DIGITS_MAX) {
+            return STEK_ESYNTAX;
+        }
+        value = value * 10 + (*text - '0');
+    }
+    if (digits_n == 0) {
+        return STEK_ESYNTAX;
+    }
+    for (i = 0; i < UNITS_N; i++) {
+        if (strcmp(text, units[i].name) == 0) {
+            value *= units[i].s;
+            /* "999999999d" does not fit: the greatest span does for whoever compares. */
+            *pspan = apr_time_from_sec(value < s_max ? value : s_max);
+            return APR_SUCCESS;
+        }
+    }
+    return STEK_ESYNTAX;
+}
+
+const char *stek_time_text(apr_interval_time_t span, apr_pool_t *pool)
+{
+    apr_int64_t span_s = apr_time_sec(span);
+    const char *best = NULL;
+    apr_size_t i;
+
+    for (i = 0; i < UNITS_N; i++) {
+        if (span_s % units[i].s == 0 && (span_s != 0 || units[i].s == 1)) {
+            const char *text =
+                apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", span_s / units[i].s, units[i].name);
+
+            if (!best || strlen(text) < strlen(best)) {
+                best = text;
+            }
+        }
+    }
+    return best;
+}
