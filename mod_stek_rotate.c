@@ -46,7 +46,7 @@ static int post_config_first(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
     (void)ptemp;
     if (!is_trial_run() && mod_stek_ticket_setup(pconf) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     STEKLOG(3004) "OpenSSL has no AES-CBC: no tickets are issued");
+                     STEKLOG(3004) "OpenSSL cannot prepare AES-CBC: no tickets are issued");
     }
     return OK;
 }
@@ -77,6 +77,7 @@ static void register_hooks(apr_pool_t *p)
     APR_OPTIONAL_HOOK(ssl, init_server, mod_stek_vhost_init, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_last, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_monitor(mod_stek_generator_monitor, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(mod_stek_ticket_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(mod_stek_timer_start, NULL, NULL, APR_HOOK_MIDDLE);
 }
 

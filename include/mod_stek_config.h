@@ -8,6 +8,7 @@
 
 #include "httpd.h"
 #include "http_config.h"
+#include "mod_stek_policy.h"
 #include "stek_schedule.h"
 
 #pragma GCC visibility push(hidden)
@@ -34,15 +35,21 @@ typedef struct mod_stek_ring_t {
  * field takes the main server's value.
  */
 #define MOD_STEK_SERVER_FIELDS(X)                                                             \
-    X(const char *, ring_name, NULL)                          /* StekUseRing */               \
-    X(int, rotate, MOD_STEK_UNSET)                            /* StekRotate, as written */    \
-    X(apr_interval_time_t, ticket_lifetime, MOD_STEK_UNSET)   /* StekTicketLifetime */        \
-    X(const char *, ticket_key_file, NULL)                    /* SSLSessionTicketKeyFile */
+    X(const char *, ring_name, NULL)                        /* StekUseRing */                 \
+    X(int, rotate, MOD_STEK_UNSET)                          /* StekRotate, as written */      \
+    X(int, tickets, MOD_STEK_UNSET)                         /* StekTickets, as written */     \
+    X(int, binding, MOD_STEK_UNSET)                         /* StekBinding: policy */         \
+    X(apr_interval_time_t, ticket_lifetime, MOD_STEK_UNSET) /* StekTicketLifetime */          \
+    X(apr_interval_time_t, max_session_age, MOD_STEK_UNSET) /* StekMaxSessionAge; 0: off */   \
+    X(const char *, ticket_key_file, NULL)                  /* SSLSessionTicketKeyFile */     \
+    X(int, ssl_tickets, MOD_STEK_UNSET)                     /* SSLSessionTickets */           \
+    X(apr_interval_time_t, cache_timeout, MOD_STEK_UNSET)   /* SSLSessionCacheTimeout */
 
 typedef struct mod_stek_server_t {
 #define MOD_STEK_FIELD(type, member, unset) type member;
     MOD_STEK_SERVER_FIELDS(MOD_STEK_FIELD)
 #undef MOD_STEK_FIELD
+    mod_stek_policy_t *policy; /* what clients have to show; merged rule by rule */
 } mod_stek_server_t;
 
 extern const command_rec mod_stek_commands[];
@@ -68,8 +75,16 @@ mod_stek_ring_t *mod_stek_server_ring(const server_rec *s);
  * SSLSessionTicketKeyFile. */
 int mod_stek_server_rotates(const server_rec *s);
 
-/* Hint and session timeout of tickets of s. */
-apr_interval_time_t mod_stek_server_lifetime(const server_rec *s);
+/* How long a ticket lives, and after what time a client must do a full handshake again. */
+typedef struct mod_stek_limits_t {
+    apr_interval_time_t lifetime; /* whole seconds, at least 1: hint and session timeout */
+    apr_interval_time_t max_age;  /* 0: no limit */
+} mod_stek_limits_t;
+
+/* The limits of s, for sessions with (client_cert != 0) or without a client certificate.  What is not
+ * set explicitly is SSLSessionCacheTimeout, as in stock httpd, for sessions with a certificate, and for
+ * all sessions of a vhost that can ask for one. */
+mod_stek_limits_t mod_stek_server_limits(const server_rec *s, int client_cert);
 
 /* Whether mod_ssl is in this server. */
 int mod_stek_have_ssl(void);

@@ -15,8 +15,12 @@
  * pconf.  APR_SUCCESS or STEK_ECRYPTO. */
 apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf);
 
-/* Puts the callbacks on an SSL_CTX; 0 if OpenSSL refuses. */
-int mod_stek_ticket_install(SSL_CTX *ctx);
+/* child_init: this process's own initialisation vectors. */
+void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s);
+
+/* Puts the callbacks on an SSL_CTX; keys == 0 leaves the key callback that mod_ssl has set.  0 if
+ * OpenSSL refuses. */
+int mod_stek_ticket_install(SSL_CTX *ctx, int keys);
 
 /* The start-up self-test of a vhost's ring: seals a ticket through the key callback itself and opens it
  * with HMAC and AES of its own over the bytes that were audited.  APR_SUCCESS; APR_NOTFOUND if there is

@@ -25,6 +25,9 @@ APLOG_USE_MODULE(stek_rotate);
 #define POLL_MIN apr_time_from_sec(1)
 #define POLL_MAX apr_time_from_sec(3600)
 #define POLL_DEFAULT apr_time_from_sec(5)
+#define MAX_SESSION_AGE_MAX apr_time_from_sec(365 * 24 * 3600)
+#define MAX_SESSION_AGE_DEFAULT apr_time_from_sec(24 * 3600)
+#define CACHE_TIMEOUT_DEFAULT apr_time_from_sec(300) /* mod_ssl's */
 #define DEFAULT_RING "default"
 
 /* Rings of the configuration being read or in force; in pconf, made anew by pre_config. */
@@ -53,6 +56,7 @@ void *mod_stek_server_create(apr_pool_t *p, server_rec *s)
 #define MOD_STEK_FIELD(type, member, unset) config->member = unset;
     MOD_STEK_SERVER_FIELDS(MOD_STEK_FIELD)
 #undef MOD_STEK_FIELD
+    config->policy = mod_stek_policy_create(p);
     return config;
 }
 
@@ -65,6 +69,7 @@ void *mod_stek_server_merge(apr_pool_t *p, void *basev, void *addv)
     config->member = add->member != (type)unset ? add->member : base->member;
     MOD_STEK_SERVER_FIELDS(MOD_STEK_FIELD)
 #undef MOD_STEK_FIELD
+    config->policy = mod_stek_policy_merge(p, base->policy, add->policy);
     return config;
 }
 
@@ -109,6 +114,7 @@ int mod_stek_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp
     (void)ptemp;
     rings = apr_array_make(pconf, 4, sizeof(mod_stek_ring_t *));
     ring_define(DEFAULT_RING);
+    mod_stek_policy_reset(pconf);
     return OK;
 }
 
@@ -273,6 +279,63 @@ static const char *cmd_ticket_lifetime(cmd_parms *cmd, void *dir, const char *va
     return fault ? apr_pstrcat(cmd->pool, "StekTicketLifetime: ", fault, NULL) : NULL;
 }
 
+static const char *cmd_binding(cmd_parms *cmd, void *dir, const char *value)
+{
+    (void)dir;
+    if (strcasecmp(value, "policy") != 0 && strcasecmp(value, "off") != 0) {
+        return apr_psprintf(cmd->pool, "StekBinding: '%s': must be 'policy' or 'off'", value);
+    }
+    server_config(cmd)->binding = strcasecmp(value, "policy") == 0;
+    return NULL;
+}
+
+static const char *cmd_max_session_age(cmd_parms *cmd, void *dir, const char *value)
+{
+    mod_stek_server_t *config = server_config(cmd);
+    const char *fault;
+
+    (void)dir;
+    if (strcasecmp(value, "off") == 0) {
+        config->max_session_age = 0;
+        return NULL;
+    }
+    fault = set_span(value, apr_time_from_sec(1), MAX_SESSION_AGE_MAX, &config->max_session_age,
+                     cmd->pool);
+    return fault ? apr_pstrcat(cmd->pool, "StekMaxSessionAge: ", fault, ", or 'off'", NULL) : NULL;
+}
+
+/* Has httpd execute `SSLOpenSSLConfCmd args` next, as if it stood below the directive at hand: so it
+ * shows in the dump of the configuration too. */
+static void emit_conf_cmd(cmd_parms *cmd, const char *args)
+{
+    ap_directive_t *here = (ap_directive_t *)cmd->directive;
+    ap_directive_t *node = apr_pcalloc(cmd->pool, sizeof(*node));
+
+    node->directive = "SSLOpenSSLConfCmd";
+    node->args = args;
+    node->filename = here->filename;
+    node->line_num = here->line_num;
+    node->parent = here->parent;
+    node->next = here->next;
+    here->next = node;
+}
+
+static const char *cmd_tickets(cmd_parms *cmd, void *dir, const char *value)
+{
+    mod_stek_server_t *config = server_config(cmd);
+    int former = config->tickets;
+    const char *fault = set_on_off(value, &config->tickets, cmd->pool);
+
+    (void)dir;
+    if (fault) {
+        return apr_pstrcat(cmd->pool, "StekTickets: ", fault, NULL);
+    }
+    if (config->tickets != former && mod_stek_have_ssl()) {
+        emit_conf_cmd(cmd, config->tickets ? "Options SessionTicket" : "Options -SessionTicket");
+    }
+    return NULL;
+}
+
 /* httpd's own words for a directive that no module has: a name that only mod_ssl gives a meaning must
  * not become valid because we list it. */
 static const char *without_ssl(cmd_parms *cmd)
@@ -290,6 +353,32 @@ static const char *note_ticket_key_file(cmd_parms *cmd, void *dir, const char *v
     return without_ssl(cmd);
 }
 
+static const char *note_session_tickets(cmd_parms *cmd, void *dir, int flag)
+{
+    (void)dir;
+    server_config(cmd)->ssl_tickets = flag != 0;
+    return without_ssl(cmd);
+}
+
+static const char *note_cache_timeout(cmd_parms *cmd, void *dir, const char *value)
+{
+    int timeout_s = atoi(value);
+
+    (void)dir;
+    /* A negative value is mod_ssl's to refuse. */
+    server_config(cmd)->cache_timeout = apr_time_from_sec(timeout_s > 0 ? timeout_s : 1);
+    return without_ssl(cmd);
+}
+
+static const char *note_policy(cmd_parms *cmd, void *dir, const char *args)
+{
+    (void)dir;
+    mod_stek_policy_note(server_config(cmd)->policy, cmd, args);
+    return without_ssl(cmd);
+}
+
+#define NOTED "mod_ssl's; mod_stek_rotate only takes note of it"
+
 const command_rec mod_stek_commands[] = {
     AP_INIT_TAKE_ARGV("StekRing", cmd_ring, NULL, RSRC_CONF,
                       "a ring's name, then any of file=PATH|memory secret=PATH interval=1h "
@@ -300,9 +389,23 @@ const command_rec mod_stek_commands[] = {
                   "'on' (default) or 'off': leave this virtual host's tickets to mod_ssl"),
     AP_INIT_TAKE1("StekTicketLifetime", cmd_ticket_lifetime, NULL, RSRC_CONF,
                   "life of a ticket in s, min, h or d; default: the ring's lifetime"),
-    AP_INIT_TAKE1("SSLSessionTicketKeyFile", note_ticket_key_file, NULL, RSRC_CONF,
-                  "mod_ssl's; mod_stek_rotate leaves such a virtual host alone unless StekRotate is "
-                  "on"),
+    AP_INIT_TAKE1("StekTickets", cmd_tickets, NULL, RSRC_CONF,
+                  "'off': no tickets and no resumable sessions; 'on': undoes an inherited off"),
+    AP_INIT_TAKE1("StekBinding", cmd_binding, NULL, RSRC_CONF,
+                  "'policy' (default): a ticket opens only where the same is asked of clients; or "
+                  "'off'"),
+    AP_INIT_TAKE1("StekMaxSessionAge", cmd_max_session_age, NULL, RSRC_CONF,
+                  "a full handshake at least this often, in s, min, h or d, or 'off'; default: 24h, "
+                  "with client certificates SSLSessionCacheTimeout"),
+    /* mod_ssl's, noted: it is mod_ssl that carries them out. */
+    AP_INIT_TAKE1("SSLSessionTicketKeyFile", note_ticket_key_file, NULL, RSRC_CONF, NOTED),
+    AP_INIT_FLAG("SSLSessionTickets", note_session_tickets, NULL, RSRC_CONF, NOTED),
+    AP_INIT_TAKE1("SSLSessionCacheTimeout", note_cache_timeout, NULL, RSRC_CONF, NOTED),
+#define MOD_STEK_NOTE(directive, kind, where)                                                  \
+    AP_INIT_RAW_ARGS(#directive, note_policy, (void *)&mod_stek_notes[MOD_STEK_NOTE_##directive], \
+                     where, NOTED),
+    MOD_STEK_NOTES(MOD_STEK_NOTE)
+#undef MOD_STEK_NOTE
     {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}
 };
 
@@ -320,12 +423,24 @@ int mod_stek_server_rotates(const server_rec *s)
     return config->rotate != MOD_STEK_UNSET ? config->rotate : config->ticket_key_file == NULL;
 }
 
-apr_interval_time_t mod_stek_server_lifetime(const server_rec *s)
+mod_stek_limits_t mod_stek_server_limits(const server_rec *s, int client_cert)
 {
     const mod_stek_server_t *config = mod_stek_server_get(s);
+    apr_interval_time_t ring_lifetime = mod_stek_server_ring(s)->params.lifetime;
+    mod_stek_limits_t limits = {ring_lifetime, MAX_SESSION_AGE_DEFAULT};
 
-    return config->ticket_lifetime != MOD_STEK_UNSET ? config->ticket_lifetime
-                                                     : mod_stek_server_ring(s)->params.lifetime;
+    if (client_cert || mod_stek_policy_asks_clients(config->policy)) {
+        limits.max_age = config->cache_timeout != MOD_STEK_UNSET ? config->cache_timeout
+                                                                 : CACHE_TIMEOUT_DEFAULT;
+        limits.lifetime = limits.max_age < ring_lifetime ? limits.max_age : ring_lifetime;
+    }
+    if (config->ticket_lifetime != MOD_STEK_UNSET) {
+        limits.lifetime = config->ticket_lifetime;
+    }
+    if (config->max_session_age != MOD_STEK_UNSET) {
+        limits.max_age = config->max_session_age;
+    }
+    return limits;
 }
 
 static void resolve_paths(mod_stek_ring_t *ring, apr_pool_t *pconf)

@@ -13,17 +13,26 @@
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
+#include <openssl/x509.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "http_log.h"
+#include "mod_stek_generator.h"
 #include "mod_stek_live.h"
+#include "mod_stek_log.h"
+#include "stek_appdata.h"
 #include "stek_error.h"
+#include "stek_iv.h"
 
-#define IV_LEN 16
+APLOG_USE_MODULE(stek_rotate);
+
 #define HMAC_LEN 32
 #define RENEW 2
 
 static EVP_CIPHER *aes_256_cbc, *aes_128_cbc;
+static stek_iv_t *ivs; /* this process's: made in the last post_config by the parent, then by each child */
 
 static apr_status_t teardown(void *data)
 {
@@ -31,19 +40,59 @@ static apr_status_t teardown(void *data)
     EVP_CIPHER_free(aes_256_cbc);
     EVP_CIPHER_free(aes_128_cbc);
     aes_256_cbc = aes_128_cbc = NULL;
+    stek_iv_destroy(ivs);
+    ivs = NULL;
     return APR_SUCCESS;
+}
+
+/* Vectors of this process: what goes in tells it from every other process, on any host. */
+static apr_status_t ivs_create(stek_iv_t **pivs)
+{
+    struct {
+        pid_t pid;
+        apr_time_t now;
+        struct timespec since_boot;
+        char host[128];
+    } unique;
+
+    memset(&unique, 0, sizeof(unique));
+    unique.pid = getpid();
+    unique.now = apr_time_now();
+    clock_gettime(CLOCK_MONOTONIC, &unique.since_boot);
+    if (gethostname(unique.host, sizeof(unique.host) - 1) != 0) {
+        unique.host[0] = '\0';
+    }
+    return stek_iv_create(&unique, sizeof(unique), unique.now, stek_rng_system, pivs);
+}
+
+void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    apr_status_t rv;
+
+    (void)pchild;
+    if (mod_stek_one_process()) {
+        return;
+    }
+    /* The parent's are zeroed by the fork, and not this process's to free. */
+    ivs = NULL;
+    rv = ivs_create(&ivs);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     STEKLOG(4003) "cannot make initialisation vectors: this child issues no "
+                     "tickets");
+    }
 }
 
 apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf)
 {
+    apr_pool_cleanup_register(pconf, NULL, teardown, apr_pool_cleanup_null);
     aes_256_cbc = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
     aes_128_cbc = EVP_CIPHER_fetch(NULL, "AES-128-CBC", NULL);
-    apr_pool_cleanup_register(pconf, NULL, teardown, apr_pool_cleanup_null);
     if (!aes_256_cbc || !aes_128_cbc) {
         ERR_clear_error();
         return STEK_ECRYPTO;
     }
-    return APR_SUCCESS;
+    return ivs_create(&ivs);
 }
 
 /* Hands a key to OpenSSL; 0 if it cannot take it, and the handshake goes on without. */
@@ -69,13 +118,9 @@ static int key_apply(const stek_key_t *key, const unsigned char *iv, EVP_CIPHER_
     return ok;
 }
 
-static int iv_fill(unsigned char iv[IV_LEN])
+static int iv_next(apr_time_t now, unsigned char iv[STEK_IV_LEN])
 {
-    if (RAND_bytes(iv, IV_LEN) != 1) {
-        ERR_clear_error();
-        return 0;
-    }
-    return 1;
+    return ivs && stek_iv_next(ivs, now, iv) == APR_SUCCESS;
 }
 
 /* The vhost's own built-in keys, as OpenSSL would use them if there were no callback. */
@@ -97,7 +142,7 @@ static int stock_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     memcpy(key.aes_key, stock.aes_key, sizeof(key.aes_key));
     if (encrypt) {
         memcpy(name, stock.name, sizeof(stock.name));
-        result = iv_fill(iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
+        result = iv_next(apr_time_now(), iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
     }
     else if (memcmp(name, stock.name, sizeof(stock.name)) == 0
              && key_apply(&key, iv, cipher_ctx, mac_ctx, 0)) {
@@ -114,14 +159,15 @@ cleanup:
 static int ring_key_encrypt(mod_stek_live_t *live, unsigned char *name, unsigned char *iv,
                             EVP_CIPHER_CTX *cipher_ctx, EVP_MAC_CTX *mac_ctx)
 {
+    apr_time_t now = apr_time_now();
     stek_key_t key;
     int ok;
 
-    if (!mod_stek_live_current(live, apr_time_now(), &key)) {
+    if (!mod_stek_live_current(live, now, &key)) {
         return 0;
     }
     memcpy(name, key.name, sizeof(key.name));
-    ok = iv_fill(iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
+    ok = iv_next(now, iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
     OPENSSL_cleanse(&key, sizeof(key));
     return ok;
 }
@@ -162,61 +208,119 @@ static int on_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_C
                    : ring_key_decrypt(ssl, vhost->ring->live, name, iv, cipher_ctx, mac_ctx);
 }
 
-/* Before a ticket is sealed: sets the hint and the timeout that is enforced at resumption. */
+static const mod_stek_limits_t *limits_of(const mod_stek_vhost_t *vhost, const SSL_SESSION *session)
+{
+    /* .htaccess can ask for a certificate where no section does. */
+    return SSL_SESSION_get0_peer((SSL_SESSION *)session) ? &vhost->cert_limits : &vhost->limits;
+}
+
+static int appdata_of(SSL_SESSION *session, stek_appdata_t *appdata)
+{
+    void *bytes = NULL;
+    size_t len = 0;
+
+    return SSL_SESSION_get0_ticket_appdata(session, &bytes, &len) == 1
+           && stek_appdata_unpack(bytes, len, appdata) == APR_SUCCESS;
+}
+
+/* Before a ticket is sealed: sets the hint and the timeout that is enforced at resumption, and what the
+ * ticket says of its origin.  Always 1: 0 would abort the handshake.  Data that could not be set is
+ * missing at resumption, and the ticket refused. */
 static int on_generate(SSL *ssl, void *arg)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
     SSL_SESSION *session = SSL_get_session(ssl);
+    const mod_stek_limits_t *limits;
+    unsigned char bytes[STEK_APPDATA_LEN];
+    apr_time_t now = apr_time_now();
+    stek_appdata_t appdata;
 
     (void)arg;
-    if (vhost && vhost->ring && session) {
-        SSL_SESSION_set_timeout(session, vhost->lifetime_s);
-        /* A renewed TLS 1.2 ticket lives from now on, as its hint says; TLS 1.3 does so by itself. */
-        SSL_SESSION_set_time(session, (long)apr_time_sec(apr_time_now()));
+    if (!vhost || !vhost->ring || !session) {
+        return 1;
     }
+    limits = limits_of(vhost, session);
+    /* A resumed session still has the data that it came with: the chain goes on. */
+    if (!appdata_of(session, &appdata)) {
+        appdata.full_at = apr_time_from_sec(apr_time_sec(now));
+    }
+    memcpy(appdata.policy, vhost->policy, sizeof(appdata.policy));
+    stek_appdata_pack(&appdata, bytes);
+    if (!SSL_SESSION_set1_ticket_appdata(session, bytes, sizeof(bytes))) {
+        ERR_clear_error();
+    }
+    SSL_SESSION_set_timeout(session, (long)apr_time_sec(stek_appdata_ticket_life(
+                                         &appdata, limits->lifetime, limits->max_age, now)));
+    /* A renewed TLS 1.2 ticket lives from now on; TLS 1.3 does so by itself. */
+    SSL_SESSION_set_time(session, (long)apr_time_sec(now));
     return 1;
+}
+
+/* Nonzero if a full handshake would refuse the client's certificate by now. */
+static int certificate_ended(SSL_SESSION *session, apr_time_t now)
+{
+    X509 *peer = SSL_SESSION_get0_peer(session);
+    time_t now_s = (time_t)apr_time_sec(now);
+
+    /* X509_cmp_time: 0 on error. */
+    return peer && X509_cmp_time(X509_get0_notAfter(peer), &now_s) <= 0;
+}
+
+/* Nonzero if the opened ticket is good for this vhost, now. */
+static int session_accepted(const mod_stek_vhost_t *vhost, SSL_SESSION *session)
+{
+    apr_time_t now = apr_time_now();
+    stek_appdata_t appdata;
+
+    return appdata_of(session, &appdata)
+           && (!vhost->bound
+               || CRYPTO_memcmp(appdata.policy, vhost->policy, sizeof(appdata.policy)) == 0)
+           && !stek_appdata_over_age(&appdata, limits_of(vhost, session)->max_age, now)
+           && !certificate_ended(session, now);
 }
 
 /* After a ticket was opened, or not. */
 static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
                                       size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
-    (void)ssl;
-    (void)session;
+    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+
     (void)name;
     (void)name_len;
     (void)arg;
-    switch (status) {
-    case SSL_TICKET_SUCCESS:
-        return SSL_TICKET_RETURN_USE;
-    case SSL_TICKET_SUCCESS_RENEW:
-        return SSL_TICKET_RETURN_USE_RENEW;
-    default:
-        /* Plain IGNORE would leave a TLS 1.2 client without a ticket for good. */
-        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    if ((status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW)
+        && (!vhost || !vhost->ring || session_accepted(vhost, session))) {
+        return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
     }
+    /* Plain IGNORE would leave a TLS 1.2 client without a ticket for good. */
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
-/* Whether the session of a full handshake must not be resumed: without a key no ticket is promised. */
+/* Whether the session of a full handshake must not be resumed: the vhost wants none, or there is no key
+ * and no ticket may be promised. */
 static int on_not_resumable(SSL *ssl, int is_forward_secure)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
 
     (void)is_forward_secure;
-    return vhost && vhost->ring && vhost->ring->live
-           && !mod_stek_live_can_issue(vhost->ring->live, apr_time_now());
+    if (!vhost) {
+        return 0;
+    }
+    return vhost->no_tickets
+           || (vhost->ring && vhost->ring->live
+               && !mod_stek_live_can_issue(vhost->ring->live, apr_time_now()));
 }
 
-int mod_stek_ticket_install(SSL_CTX *ctx)
+int mod_stek_ticket_install(SSL_CTX *ctx, int keys)
 {
     SSL_CTX_set_not_resumable_session_callback(ctx, on_not_resumable);
-    return SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_key)
+    return (!keys || SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_key))
            && SSL_CTX_set_session_ticket_cb(ctx, on_generate, on_decrypted, NULL);
 }
 
 /* A ticket as on_key makes it: name, IV, text of two blocks, MAC. */
 typedef struct sealed_t {
-    unsigned char name[STEK_NAME_LEN], iv[IV_LEN], text[32], mac[HMAC_LEN];
+    unsigned char name[STEK_NAME_LEN], iv[STEK_IV_LEN], text[32], mac[HMAC_LEN];
 } sealed_t;
 
 static const unsigned char selftest_text[16] = "mod_stek_rotate";

@@ -41,6 +41,27 @@ static int left_to_key_file(const mod_stek_vhost_t *vhost)
     return !vhost->ring && mod_stek_server_get(vhost->server)->ticket_key_file;
 }
 
+/* Takes what the directives say of s; 0 if OpenSSL fails. */
+static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
+{
+    const mod_stek_server_t *config = mod_stek_server_get(s);
+
+    vhost->no_tickets = config->tickets == 0;
+    vhost->bound = config->binding != 0;
+    /* An explicit `StekTickets on` undoes an inherited off, not what mod_ssl was told. */
+    if (config->ssl_tickets == 0) {
+        SSL_CTX_set_options(vhost->ctx, SSL_OP_NO_TICKET);
+    }
+    if (!mod_stek_server_rotates(s)) {
+        return 1;
+    }
+    vhost->ring = mod_stek_server_ring(s);
+    vhost->ring->used = 1;
+    vhost->limits = mod_stek_server_limits(s, 0);
+    vhost->cert_limits = mod_stek_server_limits(s, 1);
+    return mod_stek_policy_digest(s, config->policy, vhost->policy, p) == APR_SUCCESS;
+}
+
 int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx)
 {
     mod_stek_vhost_t *vhost;
@@ -48,23 +69,18 @@ int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx
     if (is_proxy || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return DECLINED;
     }
+    ssl_ctx_index = mod_stek_ssl_ctx_index();
     vhost = apr_pcalloc(p, sizeof(*vhost));
     vhost->server = s;
     vhost->ctx = ctx;
-    if (mod_stek_server_rotates(s)) {
-        vhost->ring = mod_stek_server_ring(s);
-        vhost->ring->used = 1;
-        vhost->lifetime_s = (long)apr_time_sec(mod_stek_server_lifetime(s));
-    }
     APR_ARRAY_PUSH(vhosts, mod_stek_vhost_t *) = vhost;
-    ssl_ctx_index = mod_stek_ssl_ctx_index();
-    if (!SSL_CTX_set_ex_data(ctx, ssl_ctx_index, vhost)
-        || (!left_to_key_file(vhost) && !mod_stek_ticket_install(ctx))) {
-        /* An error here would end httpd; without callbacks the vhost is as in stock httpd. */
+    if (!vhost_fill(vhost, s, p) || !SSL_CTX_set_ex_data(ctx, ssl_ctx_index, vhost)
+        || !mod_stek_ticket_install(ctx, !left_to_key_file(vhost))) {
+        /* An error here would end httpd. */
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     STEKLOG(3001) "%s: OpenSSL refuses the ticket callbacks: its tickets are not "
-                     "rotated", mod_stek_server_text(s, p));
-        vhost->ring = NULL;
+                     STEKLOG(3001) "%s: OpenSSL failed to set up tickets: it gives out none",
+                     mod_stek_server_text(s, p));
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     }
     return OK;
 }
@@ -143,15 +159,80 @@ static void lint_shared_addresses(apr_pool_t *ptemp)
     }
 }
 
+/* OpenSSL takes the option from the first vhost on an address, whichever SNI chooses. */
+static void lint_tickets_off(apr_pool_t *ptemp)
+{
+    int i;
+
+    for (i = vhosts->nelts - 1; i >= 0; i--) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+        const mod_stek_vhost_t *first;
+
+        if (!vhost->server->is_virtual || (SSL_CTX_get_options(vhost->ctx) & SSL_OP_NO_TICKET)) {
+            continue;
+        }
+        first = first_on_address(vhost);
+        if (SSL_CTX_get_options(first->ctx) & SSL_OP_NO_TICKET) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
+                         STEKLOG(3006) "%s gives out no tickets: they are off for %s, the first "
+                         "virtual host on its address, and so for all behind it; put another first",
+                         mod_stek_server_text(vhost->server, ptemp),
+                         mod_stek_server_text(first->server, ptemp));
+        }
+    }
+}
+
+static int speaks_h2(const server_rec *s)
+{
+    const core_server_config *core = ap_get_core_module_config(s->module_config);
+
+    return core->protocols && ap_array_str_contains(core->protocols, "h2");
+}
+
+/* mod_ssl counts SSLOpenSSLConfCmd among what two vhosts must share for one connection to serve both. */
+static void lint_shared_connections(apr_pool_t *ptemp)
+{
+    int i;
+
+    if (!ap_find_linked_module("mod_http2.c")) {
+        return;
+    }
+    for (i = vhosts->nelts - 1; i >= 0; i--) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+        const mod_stek_vhost_t *first;
+
+        if (!vhost->server->is_virtual || !speaks_h2(vhost->server)) {
+            continue;
+        }
+        first = first_on_address(vhost);
+        if (mod_stek_server_get(first->server)->tickets
+            != mod_stek_server_get(vhost->server)->tickets) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, vhost->server,
+                         STEKLOG(3007) "%s and %s differ in StekTickets: an HTTP/2 connection to one "
+                         "cannot be used for the other, clients are told so with status 421",
+                         mod_stek_server_text(first->server, ptemp),
+                         mod_stek_server_text(vhost->server, ptemp));
+        }
+    }
+}
+
 void mod_stek_vhosts_lint(apr_pool_t *ptemp)
 {
-    int i, any_left = 0;
+    int i, any_left = 0, any_off = 0;
 
     for (i = 0; i < vhosts->nelts; i++) {
-        any_left |= left_to_key_file(APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *));
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+
+        any_left |= left_to_key_file(vhost);
+        any_off |= vhost->no_tickets || (SSL_CTX_get_options(vhost->ctx) & SSL_OP_NO_TICKET) != 0;
     }
+    /* Each look compares vhosts by pairs: not for nothing, where there are thousands. */
     if (any_left) {
         lint_key_files(ptemp);
         lint_shared_addresses(ptemp);
+    }
+    if (any_off) {
+        lint_tickets_off(ptemp);
+        lint_shared_connections(ptemp);
     }
 }

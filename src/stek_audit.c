@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit.  Chance that a test refuses 32 random bytes, as a power of two: constant -248, sequence
- * -240, period -127, known -122, run -51, text -44, few values -45, bit count -41; 16 bytes: run
- * -52, few values -40.4.  Text and bit count would refuse 16 good bytes too often; a 16-byte key has
- * them on both of its halves together.  The order is that of the most telling answer.  Core; no
- * state, so any thread and any phase.
+ * The audit.  Chance that a test refuses 32 random bytes, as a power of two: constant -248,
+ * sequence -240, period -127, known -122, run -51, text -44, few values -48, bit count -40.4; 16
+ * bytes: run -52, few values -40.5.  Text and bit count would refuse 16 good bytes too often; a
+ * 16-byte key has them on both of its halves together.  The order of the tests puts the most
+ * telling answer first.  Core; no state, so any thread and any phase.
  */
 #include "stek_audit.h"
 

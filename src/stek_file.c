@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Careful reads, atomic replacement and the lock.  Core layer; POSIX, no state, any thread, any phase.
- * Nothing here waits for another process or blocks on what it opens, but for the lock's bounded
- * wait: it runs in httpd's parent.  Directories are checked by name before the file is trusted: who
- * can change a name on the way is then root, the owner, or nobody.  Ages of temporary files are
- * told by the file system's own times, so that no clock is read.
+ * Careful reads, atomic replacement and the lock.  Core layer; POSIX, no state, any thread, any
+ * phase.  Nothing here waits for another process or blocks on what it opens, but for the lock's
+ * bounded wait: it runs in httpd's parent.  Directories are checked by name before the file is
+ * trusted: who can change a name on the way is then root, the owner, or nobody.  Ages of temporary
+ * files are told by the file system's own times, so that no clock is read.
  */
 #include "stek_file.h"
 
@@ -429,8 +429,8 @@ static apr_status_t write_all(int fd, const unsigned char *bytes, apr_size_t len
     return APR_SUCCESS;
 }
 
-/* Stamps tell states apart by time as well: two writes in one tick of the clock, of which the second
- * gets the inode that the first has freed, must not look alike. */
+/* Stamps tell states apart by time as well: two writes in one tick of the clock, of which the
+ * second gets the inode that the first has freed, must not look alike. */
 static apr_status_t writer_set_later(const writer_t *writer)
 {
     struct stat old, st;
@@ -504,21 +504,23 @@ apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t l
 {
     apr_pool_t *subpool;
     writer_t writer;
+    int made;
     apr_status_t rv = apr_pool_create(&subpool, pool);
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
     rv = writer_open(&writer, path, flags, subpool);
+    made = writer.fd >= 0;
     if (rv == APR_SUCCESS) {
         writer_sweep(&writer);
         rv = writer_fill(&writer, bytes, len, mode, gid, flags);
         if (rv == APR_SUCCESS) {
             rv = writer_commit(&writer, flags);
         }
-        if (rv != APR_SUCCESS) {
-            unlink(writer.tmp);
-        }
+    }
+    if (rv != APR_SUCCESS && made) {
+        unlink(writer.tmp);
     }
     if (writer.fd >= 0) {
         close(writer.fd);

@@ -200,8 +200,7 @@ static int has_tombstone(const stek_ring_t *ring, const unsigned char *name, apr
 {
     apr_size_t at = tombstone_bound(ring, name);
 
-    return at < ring->tombstone_n
-           && memcmp(ring->tombstones[at].name, name, STEK_NAME_LEN) == 0
+    return at < ring->tombstone_n && memcmp(ring->tombstones[at].name, name, STEK_NAME_LEN) == 0
            && ring->tombstones[at].until > now;
 }
 
@@ -247,10 +246,8 @@ static const stek_key_t *merge_next_key(merge_t *m)
 static const stek_tombstone_t *merge_next_tombstone(merge_t *m)
 {
     for (;;) {
-        const stek_tombstone_t *a =
-            m->a_at < m->a->tombstone_n ? &m->a->tombstones[m->a_at] : NULL;
-        const stek_tombstone_t *b =
-            m->b_at < m->b->tombstone_n ? &m->b->tombstones[m->b_at] : NULL;
+        const stek_tombstone_t *a = m->a_at < m->a->tombstone_n ? &m->a->tombstones[m->a_at] : NULL;
+        const stek_tombstone_t *b = m->b_at < m->b->tombstone_n ? &m->b->tombstones[m->b_at] : NULL;
         const stek_tombstone_t *tombstone;
         int side;
 
@@ -396,8 +393,7 @@ const stek_key_t *stek_ring_current(const stek_ring_t *ring, apr_time_t now)
     return NULL;
 }
 
-apr_time_t stek_ring_next_end(const stek_ring_t *ring, apr_time_t now,
-                              apr_interval_time_t lifetime)
+apr_time_t stek_ring_next_end(const stek_ring_t *ring, apr_time_t now, apr_interval_time_t lifetime)
 {
     apr_time_t next = 0;
     apr_size_t i;

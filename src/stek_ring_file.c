@@ -162,8 +162,12 @@ static apr_status_t memory_read(int fd, unsigned char *buf, apr_size_t buf_size,
 static apr_status_t memory_load(int fd, const stek_secrets_t *secrets, unsigned char *buf,
                                 stek_ring_t **pring, stek_stamp_t *stamp)
 {
+    stek_stamp_t unwanted;
     apr_status_t rv = APR_SUCCESS;
 
+    if (stamp == NULL) {
+        stamp = &unwanted;
+    }
     for (int i = 0; i < MEMORY_TRIES; i++) {
         apr_size_t len = 0;
 

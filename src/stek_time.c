@@ -55,8 +55,8 @@ const char *stek_time_text(apr_interval_time_t span, apr_pool_t *pool)
 
     for (i = 0; i < UNITS_N; i++) {
         if (span_s % units[i].s == 0 && (span_s != 0 || units[i].s == 1)) {
-            const char *text =
-                apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", span_s / units[i].s, units[i].name);
+            const char *text = apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", span_s / units[i].s,
+                                            units[i].name);
 
             if (!best || strlen(text) < strlen(best)) {
                 best = text;

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a virtual host demands of a client, and its digest.  A ticket opens only where the digest is the
+ * one under which it was issued (RFC 8446, 4.6.1; CVE-2025-23048: a session carried to another vhost).
+ *
+ * In the digest, each part with a tag and its length, SHA-256:
+ *
+ *     server name, lower case | sorted set of the vhost's ports
+ *     where a client certificate can be asked for, moreover
+ *       SSLVerifyClient, SSLVerifyDepth
+ *       CA certificates of SSLCACertificateFile and -Path, as a sorted set of DER
+ *       SSLCARevocationCheck, and unless it is `none` the CRLs of SSLCARevocationFile and -Path, as a
+ *         sorted set of (issuer, sorted revoked serials)
+ *       SSLOCSP*: what decides whether an answer is good
+ *       SSLOpenSSLConfCmd Verify*, *CAFile, *CAPath
+ *       the same directives in <Directory>, <Location> and <Files>, with the section's path
+ *
+ * Not in it: addresses, file names, server certificates and keys, and .htaccess files, which httpd reads
+ * after the handshake.  The SSL_CTX does not hold all this, so the directives are noted as httpd reads
+ * them.  Notes are written in the configuration phase, digests in init_server; read-only afterwards.
+ */
+#ifndef MOD_STEK_POLICY_H
+#define MOD_STEK_POLICY_H
+
+#include "httpd.h"
+#include "http_config.h"
+#include "stek_appdata.h"
+
+#pragma GCC visibility push(hidden)
+
+enum { MOD_STEK_KIND_TEXT, MOD_STEK_KIND_URL, MOD_STEK_KIND_CERTS, MOD_STEK_KIND_CRLS,
+       MOD_STEK_KIND_CONF_CMD };
+
+/* mod_ssl's directives that decide which client certificate is good: name, kind of the value, and where
+ * mod_ssl allows it. */
+#define MOD_STEK_NOTES(X)                                                      \
+    X(SSLVerifyClient, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)             \
+    X(SSLVerifyDepth, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)              \
+    X(SSLCACertificateFile, MOD_STEK_KIND_CERTS, RSRC_CONF | OR_AUTHCFG)       \
+    X(SSLCACertificatePath, MOD_STEK_KIND_CERTS, RSRC_CONF | OR_AUTHCFG)       \
+    X(SSLCARevocationCheck, MOD_STEK_KIND_TEXT, RSRC_CONF)                     \
+    X(SSLCARevocationFile, MOD_STEK_KIND_CRLS, RSRC_CONF)                      \
+    X(SSLCARevocationPath, MOD_STEK_KIND_CRLS, RSRC_CONF)                      \
+    X(SSLOCSPEnable, MOD_STEK_KIND_TEXT, RSRC_CONF)                            \
+    X(SSLOCSPDefaultResponder, MOD_STEK_KIND_URL, RSRC_CONF)                   \
+    X(SSLOCSPOverrideResponder, MOD_STEK_KIND_TEXT, RSRC_CONF)                 \
+    X(SSLOCSPResponseTimeSkew, MOD_STEK_KIND_TEXT, RSRC_CONF)                  \
+    X(SSLOCSPResponseMaxAge, MOD_STEK_KIND_TEXT, RSRC_CONF)                    \
+    X(SSLOCSPUseRequestNonce, MOD_STEK_KIND_TEXT, RSRC_CONF)                   \
+    X(SSLOCSPNoVerify, MOD_STEK_KIND_TEXT, RSRC_CONF)                          \
+    X(SSLOCSPResponderCertificateFile, MOD_STEK_KIND_CERTS, RSRC_CONF)         \
+    X(SSLOpenSSLConfCmd, MOD_STEK_KIND_CONF_CMD, RSRC_CONF)
+
+enum {
+#define MOD_STEK_NOTE(directive, kind, where) MOD_STEK_NOTE_##directive,
+    MOD_STEK_NOTES(MOD_STEK_NOTE)
+#undef MOD_STEK_NOTE
+    MOD_STEK_NOTE_N
+};
+
+typedef struct mod_stek_note_t {
+    const char *directive;
+    int kind;
+} mod_stek_note_t;
+
+extern const mod_stek_note_t mod_stek_notes[MOD_STEK_NOTE_N];
+
+/* What was noted of a server or virtual host. */
+typedef struct mod_stek_policy_t mod_stek_policy_t;
+
+mod_stek_policy_t *mod_stek_policy_create(apr_pool_t *p);
+mod_stek_policy_t *mod_stek_policy_merge(apr_pool_t *p, const mod_stek_policy_t *base,
+                                         const mod_stek_policy_t *add);
+
+/* pre_config: forgets the files that were digested for the former configuration. */
+void mod_stek_policy_reset(apr_pool_t *pconf);
+
+/* Notes one directive; cmd->info is its element of mod_stek_notes.  args: as httpd hands RAW_ARGS. */
+void mod_stek_policy_note(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args);
+
+/* Nonzero if a client certificate can be asked for, in the vhost or in one of its sections. */
+int mod_stek_policy_asks_clients(const mod_stek_policy_t *policy);
+
+/* The digest of s.  A file that cannot be read counts as empty: mod_ssl has refused it before.
+ * STEK_ECRYPTO if OpenSSL cannot digest. */
+apr_status_t mod_stek_policy_digest(const server_rec *s, const mod_stek_policy_t *policy,
+                                    unsigned char digest[STEK_DIGEST_LEN], apr_pool_t *pool);
+
+#pragma GCC visibility pop
+#endif
