@@ -60,8 +60,9 @@ void mod_stek_live_wipe(void);
 apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
                                    const char **pculprit, apr_pool_t *pool);
 
-/* Makes ring the live keyring; takes it over.  Only the writing thread. */
-void mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring);
+/* Makes ring the live keyring; takes it over, also on failure: APR_TIMEUP if handshakes do not let go of
+ * the former (one that was interrupted by the process's exit never will).  Only the writing thread. */
+apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring);
 
 /* Takes secrets over, ends the former. */
 void mod_stek_live_set_secrets(mod_stek_live_t *live, stek_secrets_t *secrets);

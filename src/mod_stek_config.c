@@ -503,6 +503,12 @@ static int rings_valid(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
                          all[i]->name, fault);
             valid = 0;
         }
+        if (!all[i]->path && !all[i]->generate) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                         STEKLOG(1007) "StekRing: ring '%s': generate=off needs a file: nothing else "
+                         "can write file=memory", all[i]->name);
+            valid = 0;
+        }
         resolve_paths(all[i], pconf);
         valid = files_differ(s, i) && valid;
     }

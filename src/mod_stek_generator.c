@@ -145,7 +145,9 @@ static apr_status_t extend_and_save(mod_stek_ring_t *ring, apr_time_t now, int f
                      "%d in all", ring->name, next->generation, (int)made_n,
                      made_n == 1 ? "" : "s", (int)next->key_n);
     }
-    mod_stek_live_swap(live, next);
+    if (mod_stek_live_swap(live, next) != APR_SUCCESS && rv == APR_SUCCESS) {
+        rv = APR_TIMEUP;
+    }
     return rv;
 }
 
@@ -156,37 +158,68 @@ static int is_urgent(const mod_stek_ring_t *ring, apr_time_t now)
            < now + stek_schedule_horizon(&ring->params) / 2;
 }
 
-/* Writes the ring under its lock, on top of what other writers have put there. */
-static apr_status_t write_ring(mod_stek_ring_t *ring, apr_time_t now, apr_interval_time_t lock_wait,
-                               int flags, const char **pculprit, server_rec *s, apr_pool_t *pool)
+/* Takes the ring's lock, or goes on without it when rotation would have to wait too long. */
+static apr_status_t take_lock(mod_stek_ring_t *ring, apr_time_t now, apr_interval_time_t wait,
+                              stek_lock_t *lock, const char **pculprit, server_rec *s,
+                              apr_pool_t *pool)
+{
+    const char *path = ring->live->file.path;
+    pid_t holder = 0;
+    apr_status_t rv = stek_file_lock(path, wait, lock, &holder, pool);
+
+    if (rv != STEK_ELOCKED) {
+        return rv;
+    }
+    if (!is_urgent(ring, now)) {
+        *pculprit = apr_psprintf(pool, "%s.lock (process %d)", path, (int)holder);
+        return rv;
+    }
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 STEKLOG(2007) "ring '%s': %s.lock is still held by process %d: writing without it, "
+                 "since the prepared keys run out", ring->name, path, (int)holder);
+    return APR_SUCCESS;
+}
+
+/* What stands at the path, before it is written over: APR_SUCCESS if it is merged, missing or moved
+ * aside; anything else may be a good ring that cannot be read just now. */
+static apr_status_t clear_path(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
+                               server_rec *s, apr_pool_t *pool)
 {
     mod_stek_live_t *live = ring->live;
-    stek_lock_t lock = {-1};
     apr_status_t rv;
-    pid_t holder = 0;
 
     if (live->file.path) {
-        rv = stek_file_lock(live->file.path, lock_wait, &lock, &holder, pool);
-        if (rv == STEK_ELOCKED && !is_urgent(ring, now)) {
-            *pculprit = apr_psprintf(pool, "%s.lock (held by process %d)", live->file.path,
-                                     (int)holder);
-            return rv;
-        }
-        if (rv == STEK_ELOCKED) {
-            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                         STEKLOG(2007) "ring '%s': %s.lock is still held by process %d: writing "
-                         "without it, since the prepared keys run out", ring->name,
-                         live->file.path, (int)holder);
-        }
-        else if (rv != APR_SUCCESS) {
+        rv = stek_file_check_dirs(live->file.path, live->file.owner, pculprit, pool);
+        if (rv != APR_SUCCESS) {
             return rv;
         }
     }
     rv = mod_stek_live_refresh(live, now, 0, pculprit, pool);
-    if (live->file.path && is_refused(rv)) {
-        set_aside(ring, rv, now, s, pool);
+    if (is_refused(rv)) {
+        if (live->file.path) {
+            set_aside(ring, rv, now, s, pool);
+        }
+        return APR_SUCCESS;
     }
-    rv = extend_and_save(ring, now, flags, s, pool);
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+}
+
+/* Writes the ring under its lock, on top of what other writers have put there. */
+static apr_status_t write_ring(mod_stek_ring_t *ring, apr_time_t now, apr_interval_time_t lock_wait,
+                               int flags, const char **pculprit, server_rec *s, apr_pool_t *pool)
+{
+    stek_lock_t lock = {-1};
+    apr_status_t rv = APR_SUCCESS;
+
+    if (ring->live->file.path) {
+        rv = take_lock(ring, now, lock_wait, &lock, pculprit, s, pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = clear_path(ring, now, pculprit, s, pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = extend_and_save(ring, now, flags, s, pool);
+    }
     stek_file_unlock(&lock);
     return rv;
 }
@@ -256,7 +289,8 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
 {
     mod_stek_live_t *live = ring->live;
     stek_secrets_t *secrets;
-    apr_status_t rv = stek_secret_file_load(ring->secret_path, geteuid(), &secrets, pculprit, pool);
+    apr_status_t rv = stek_secret_file_load(ring->secret_path, live->file.owner, &secrets, pculprit,
+                                            pool);
 
     if (APR_STATUS_IS_ENOENT(rv) && ring->generate) {
         rv = stek_secrets_make(0, stek_rng_system, &secrets);
@@ -283,6 +317,52 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
     return APR_SUCCESS;
 }
 
+static int grants(const struct stat *st, mode_t owner_bit)
+{
+    mode_t bit = st->st_uid == ap_unixd_config.user_id ? owner_bit
+        : st->st_gid == ap_unixd_config.group_id ? owner_bit >> 3 : owner_bit >> 6;
+
+    return (st->st_mode & bit) != 0;
+}
+
+/* Whether children can reach the file: who started as root may have directories of his own on the way.
+ * Judged by mode bits, so that root need not become another user to try. */
+static apr_status_t reach_check(const char *path, const char **pculprit, apr_pool_t *pool)
+{
+    const char *slash = path;
+    struct stat st;
+
+    if (geteuid() != 0) {
+        return APR_SUCCESS;
+    }
+    while ((slash = strchr(slash + 1, '/')) != NULL) {
+        const char *dir = apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
+
+        if (stat(dir, &st) == 0 && !grants(&st, S_IXUSR)) {
+            *pculprit = apr_psprintf(pool, "%s (children cannot enter it)", dir);
+            return EACCES;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+/* Who besides root may own the ring and its secret: the parent's user, or the one who owns the secret
+ * that the administrator names, as `stekctl sync` under its own user does.  Who has the secret could
+ * forge the ring anyway; a directory where others can put files would let anybody be that user. */
+static uid_t trusted_owner(const mod_stek_ring_t *ring, apr_pool_t *pool)
+{
+    const char *slash = ring->secret_path ? strrchr(ring->secret_path, '/') : NULL;
+    struct stat st;
+
+    if (ring->secret_is_default || !slash
+        || stat(apr_pstrmemdup(pool, ring->secret_path, (apr_size_t)(slash - ring->secret_path)),
+                &st) != 0
+        || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 || stat(ring->secret_path, &st) != 0) {
+        return geteuid();
+    }
+    return st.st_uid;
+}
+
 /* Sets the live keyring's file to the configured path; APR_SUCCESS if a ring can be kept there. */
 static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                               apr_pool_t *pool)
@@ -291,14 +371,17 @@ static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, serv
     apr_status_t rv = APR_SUCCESS;
 
     stek_ring_file_close(&live->file);
-    stek_ring_file_init(&live->file, ring->path, geteuid(), files_group());
+    stek_ring_file_init(&live->file, ring->path, trusted_owner(ring, pool), files_group());
     if (ring->generate) {
         *pculprit = ring->path;
         rv = make_directory(ring->path, pool);
     }
     if (rv == APR_SUCCESS) {
         *pculprit = NULL;
-        rv = stek_file_check_dirs(ring->path, geteuid(), pculprit, pool);
+        rv = stek_file_check_dirs(ring->path, live->file.owner, pculprit, pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = reach_check(ring->path, pculprit, pool);
     }
     if (rv == APR_SUCCESS) {
         rv = load_secret(ring, pculprit, s, pool);

@@ -17,8 +17,12 @@
 
 #include "stek_error.h"
 #include "stek_mem.h"
+#include "stek_version.h"
 
-#define RETAINED_KEY "mod_stek_rotate"
+/* A reload may load another version of this module, which must not take our data for its own. */
+#define RETAINED_KEY "mod_stek_rotate " STEK_VERSION
+
+#define SWAP_WAIT apr_time_from_sec(1)
 
 typedef struct retained_t {
     mod_stek_live_t *lives;
@@ -190,15 +194,20 @@ void mod_stek_live_wipe(void)
     }
 }
 
-void mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
+apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
 {
-    stek_ring_t *former;
+    apr_time_t until = apr_time_now() + SWAP_WAIT;
+    struct timespec until_ts = {(time_t)apr_time_sec(until), (long)apr_time_usec(until) * 1000};
+    stek_ring_t *former = live->ring;
 
-    pthread_rwlock_wrlock(&live->lock);
-    former = live->ring;
+    if (pthread_rwlock_timedwrlock(&live->lock, &until_ts) != 0) {
+        stek_ring_destroy(ring);
+        return APR_TIMEUP;
+    }
     live->ring = ring;
     pthread_rwlock_unlock(&live->lock);
     stek_ring_destroy(former);
+    return APR_SUCCESS;
 }
 
 void mod_stek_live_set_secrets(mod_stek_live_t *live, stek_secrets_t *secrets)
@@ -219,8 +228,7 @@ static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded, a
     if (!stek_ring_equal(merged, loaded ? loaded : live->ring)) {
         live->dirty = 1;
     }
-    mod_stek_live_swap(live, merged);
-    return APR_SUCCESS;
+    return mod_stek_live_swap(live, merged);
 }
 
 static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pculprit,
