@@ -81,15 +81,14 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(mod_stek_timer_start, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
-module AP_MODULE_DECLARE_DATA stek_rotate_module = {
-    STANDARD20_MODULE_STUFF,
-    NULL,                   /* per-directory records */
-    NULL,
-    mod_stek_server_create,
-    mod_stek_server_merge,
-    mod_stek_commands,
-    register_hooks,
+module AP_MODULE_DECLARE_DATA stek_rotate_module = {STANDARD20_MODULE_STUFF,
+                                                    NULL, /* per-directory records */
+                                                    NULL,
+                                                    mod_stek_server_create,
+                                                    mod_stek_server_merge,
+                                                    mod_stek_commands,
+                                                    register_hooks,
 #ifdef AP_MODULE_FLAGS_MMN_MAJOR
-    AP_MODULE_FLAG_NONE
+                                                    AP_MODULE_FLAG_NONE
 #endif
 };

@@ -24,9 +24,9 @@ typedef struct mod_stek_ring_t {
     const char *secret_path; /* local secret; NULL: made in memory */
     int secret_is_default;   /* secret= was not given */
     stek_params_t params;
-    int generate;            /* the parent makes keys */
+    int generate; /* the parent makes keys */
     apr_interval_time_t poll;
-    int used;                /* by a TLS vhost: set in init_server */
+    int used;                     /* by a TLS vhost: set in init_server */
     struct mod_stek_live_t *live; /* set in the last post_config; NULL: not used */
 } mod_stek_ring_t;
 
@@ -34,15 +34,15 @@ typedef struct mod_stek_ring_t {
  * What a server or virtual host asks for.  One line a field: type, member, unset.  A vhost's unset
  * field takes the main server's value.
  */
-#define MOD_STEK_SERVER_FIELDS(X)                                                             \
-    X(const char *, ring_name, NULL)                        /* StekUseRing */                 \
-    X(int, rotate, MOD_STEK_UNSET)                          /* StekRotate, as written */      \
-    X(int, tickets, MOD_STEK_UNSET)                         /* StekTickets, as written */     \
-    X(int, binding, MOD_STEK_UNSET)                         /* StekBinding: policy */         \
-    X(apr_interval_time_t, ticket_lifetime, MOD_STEK_UNSET) /* StekTicketLifetime */          \
-    X(apr_interval_time_t, max_session_age, MOD_STEK_UNSET) /* StekMaxSessionAge; 0: off */   \
-    X(const char *, ticket_key_file, NULL)                  /* SSLSessionTicketKeyFile */     \
-    X(int, ssl_tickets, MOD_STEK_UNSET)                     /* SSLSessionTickets */           \
+#define MOD_STEK_SERVER_FIELDS(X)                                                                  \
+    X(const char *, ring_name, NULL)                        /* StekUseRing */                      \
+    X(int, rotate, MOD_STEK_UNSET)                          /* StekRotate, as written */           \
+    X(int, tickets, MOD_STEK_UNSET)                         /* StekTickets, as written */          \
+    X(int, binding, MOD_STEK_UNSET)                         /* StekBinding: policy */              \
+    X(apr_interval_time_t, ticket_lifetime, MOD_STEK_UNSET) /* StekTicketLifetime */               \
+    X(apr_interval_time_t, max_session_age, MOD_STEK_UNSET) /* StekMaxSessionAge; 0: off */        \
+    X(const char *, ticket_key_file, NULL)                  /* SSLSessionTicketKeyFile */          \
+    X(int, ssl_tickets, MOD_STEK_UNSET)                     /* SSLSessionTickets */                \
     X(apr_interval_time_t, cache_timeout, MOD_STEK_UNSET)   /* SSLSessionCacheTimeout */
 
 typedef struct mod_stek_server_t {

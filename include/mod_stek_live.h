@@ -22,19 +22,19 @@
 
 typedef struct mod_stek_live_t {
     struct mod_stek_live_t *next;
-    char *name;                   /* of the ring; malloc'd */
-    pthread_rwlock_t lock;        /* guards `ring` against the writer's swap */
-    stek_ring_t *ring;            /* never NULL; replaced whole */
-    stek_secrets_t *secrets;      /* NULL until there are any */
+    char *name;              /* of the ring; malloc'd */
+    pthread_rwlock_t lock;   /* guards `ring` against the writer's swap */
+    stek_ring_t *ring;       /* never NULL; replaced whole */
+    stek_secrets_t *secrets; /* NULL until there are any */
     stek_ring_file_t file;
     apr_interval_time_t lifetime; /* the ring's, as configured */
     stek_stamp_t stamp;           /* of the file when it was last looked at */
     apr_status_t load_status;     /* how that look ended */
-    int dirty;                    /* the file lacks what the live keyring has, or keeps what it ended */
-    int issue;                    /* the self-test passed: tickets may be issued */
-    apr_status_t logged_status;   /* the generator's: trouble last logged, */
-    apr_time_t logged_at;         /* and when */
-    int warned;                   /* the generator's: MOD_STEK_WARNED_* already said */
+    int dirty; /* the file lacks what the live keyring has, or keeps what it ended */
+    int issue; /* the self-test passed: tickets may be issued */
+    apr_status_t logged_status; /* the generator's: trouble last logged, */
+    apr_time_t logged_at;       /* and when */
+    int warned;                 /* the generator's: MOD_STEK_WARNED_* already said */
 } mod_stek_live_t;
 
 /* Parent, last post_config: the live keyring of that name, from before the reload or new and empty. */

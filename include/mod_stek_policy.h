@@ -28,34 +28,39 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { MOD_STEK_KIND_TEXT, MOD_STEK_KIND_URL, MOD_STEK_KIND_CERTS, MOD_STEK_KIND_CRLS,
-       MOD_STEK_KIND_CONF_CMD };
+enum {
+    MOD_STEK_KIND_TEXT,
+    MOD_STEK_KIND_URL,
+    MOD_STEK_KIND_CERTS,
+    MOD_STEK_KIND_CRLS,
+    MOD_STEK_KIND_CONF_CMD
+};
 
 /* mod_ssl's directives that decide which client certificate is good: name, kind of the value, and where
  * mod_ssl allows it. */
-#define MOD_STEK_NOTES(X)                                                      \
-    X(SSLVerifyClient, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)             \
-    X(SSLVerifyDepth, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)              \
-    X(SSLCACertificateFile, MOD_STEK_KIND_CERTS, RSRC_CONF | OR_AUTHCFG)       \
-    X(SSLCACertificatePath, MOD_STEK_KIND_CERTS, RSRC_CONF | OR_AUTHCFG)       \
-    X(SSLCARevocationCheck, MOD_STEK_KIND_TEXT, RSRC_CONF)                     \
-    X(SSLCARevocationFile, MOD_STEK_KIND_CRLS, RSRC_CONF)                      \
-    X(SSLCARevocationPath, MOD_STEK_KIND_CRLS, RSRC_CONF)                      \
-    X(SSLOCSPEnable, MOD_STEK_KIND_TEXT, RSRC_CONF)                            \
-    X(SSLOCSPDefaultResponder, MOD_STEK_KIND_URL, RSRC_CONF)                   \
-    X(SSLOCSPOverrideResponder, MOD_STEK_KIND_TEXT, RSRC_CONF)                 \
-    X(SSLOCSPResponseTimeSkew, MOD_STEK_KIND_TEXT, RSRC_CONF)                  \
-    X(SSLOCSPResponseMaxAge, MOD_STEK_KIND_TEXT, RSRC_CONF)                    \
-    X(SSLOCSPUseRequestNonce, MOD_STEK_KIND_TEXT, RSRC_CONF)                   \
-    X(SSLOCSPNoVerify, MOD_STEK_KIND_TEXT, RSRC_CONF)                          \
-    X(SSLOCSPResponderCertificateFile, MOD_STEK_KIND_CERTS, RSRC_CONF)         \
+#define MOD_STEK_NOTES(X)                                                                          \
+    X(SSLVerifyClient, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                 \
+    X(SSLVerifyDepth, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                  \
+    X(SSLCACertificateFile, MOD_STEK_KIND_CERTS, RSRC_CONF | OR_AUTHCFG)                           \
+    X(SSLCACertificatePath, MOD_STEK_KIND_CERTS, RSRC_CONF | OR_AUTHCFG)                           \
+    X(SSLCARevocationCheck, MOD_STEK_KIND_TEXT, RSRC_CONF)                                         \
+    X(SSLCARevocationFile, MOD_STEK_KIND_CRLS, RSRC_CONF)                                          \
+    X(SSLCARevocationPath, MOD_STEK_KIND_CRLS, RSRC_CONF)                                          \
+    X(SSLOCSPEnable, MOD_STEK_KIND_TEXT, RSRC_CONF)                                                \
+    X(SSLOCSPDefaultResponder, MOD_STEK_KIND_URL, RSRC_CONF)                                       \
+    X(SSLOCSPOverrideResponder, MOD_STEK_KIND_TEXT, RSRC_CONF)                                     \
+    X(SSLOCSPResponseTimeSkew, MOD_STEK_KIND_TEXT, RSRC_CONF)                                      \
+    X(SSLOCSPResponseMaxAge, MOD_STEK_KIND_TEXT, RSRC_CONF)                                        \
+    X(SSLOCSPUseRequestNonce, MOD_STEK_KIND_TEXT, RSRC_CONF)                                       \
+    X(SSLOCSPNoVerify, MOD_STEK_KIND_TEXT, RSRC_CONF)                                              \
+    X(SSLOCSPResponderCertificateFile, MOD_STEK_KIND_CERTS, RSRC_CONF)                             \
     X(SSLOpenSSLConfCmd, MOD_STEK_KIND_CONF_CMD, RSRC_CONF)
 
 enum {
 #define MOD_STEK_NOTE(directive, kind, where) MOD_STEK_NOTE_##directive,
     MOD_STEK_NOTES(MOD_STEK_NOTE)
 #undef MOD_STEK_NOTE
-    MOD_STEK_NOTE_N
+        MOD_STEK_NOTE_N
 };
 
 typedef struct mod_stek_note_t {

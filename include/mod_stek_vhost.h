@@ -18,9 +18,9 @@
 typedef struct mod_stek_vhost_t {
     server_rec *server;
     SSL_CTX *ctx;
-    mod_stek_ring_t *ring;         /* NULL: its tickets are not ours, it behaves as in stock httpd */
-    int no_tickets;                /* StekTickets off: no session of it can be resumed */
-    int bound;                     /* StekBinding policy */
+    mod_stek_ring_t *ring; /* NULL: its tickets are not ours, it behaves as in stock httpd */
+    int no_tickets;        /* StekTickets off: no session of it can be resumed */
+    int bound;             /* StekBinding policy */
     unsigned char policy[STEK_DIGEST_LEN];
     mod_stek_limits_t limits;      /* of sessions without a client certificate, */
     mod_stek_limits_t cert_limits; /* and with one */

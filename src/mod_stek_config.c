@@ -65,7 +65,7 @@ void *mod_stek_server_merge(apr_pool_t *p, void *basev, void *addv)
     const mod_stek_server_t *base = basev, *add = addv;
     mod_stek_server_t *config = apr_pcalloc(p, sizeof(*config));
 
-#define MOD_STEK_FIELD(type, member, unset)                                                   \
+#define MOD_STEK_FIELD(type, member, unset)                                                        \
     config->member = add->member != (type)unset ? add->member : base->member;
     MOD_STEK_SERVER_FIELDS(MOD_STEK_FIELD)
 #undef MOD_STEK_FIELD
@@ -126,8 +126,10 @@ static const char *ring_name_fault(const char *name, apr_pool_t *pool)
     for (c = name; apr_isalnum(*c) || *c == '-' || *c == '_' || (*c == '.' && c != name); c++) {
     }
     if (*name == '\0' || *c != '\0' || c - name > RING_NAME_MAX) {
-        return apr_psprintf(pool, "ring name '%s': must be 1 to %d letters, digits, '-', '_' or '.', "
-                            "not beginning with '.'", name, RING_NAME_MAX);
+        return apr_psprintf(pool,
+                            "ring name '%s': must be 1 to %d letters, digits, '-', '_' or '.', "
+                            "not beginning with '.'",
+                            name, RING_NAME_MAX);
     }
     return NULL;
 }
@@ -138,8 +140,10 @@ static const char *set_span(const char *value, apr_interval_time_t min, apr_inte
     apr_interval_time_t span;
 
     if (stek_time_parse(value, &span) != APR_SUCCESS) {
-        return apr_psprintf(pool, "'%s': must be a number with a unit (s, min, h or d), "
-                            "such as 90s or 1h", value);
+        return apr_psprintf(pool,
+                            "'%s': must be a number with a unit (s, min, h or d), "
+                            "such as 90s or 1h",
+                            value);
     }
     if (span < min || span > max) {
         return apr_psprintf(pool, "'%s': must be between %s and %s", value,
@@ -340,10 +344,13 @@ static const char *cmd_tickets(cmd_parms *cmd, void *dir, const char *value)
  * not become valid because we list it. */
 static const char *without_ssl(cmd_parms *cmd)
 {
-    return mod_stek_have_ssl() ? NULL
-        : apr_pstrcat(cmd->pool, "Invalid command '", cmd->cmd->name,
-                      "', perhaps misspelled or defined by a module not included in the server "
-                      "configuration", NULL);
+    return mod_stek_have_ssl()
+               ? NULL
+               : apr_pstrcat(
+                   cmd->pool, "Invalid command '", cmd->cmd->name,
+                   "', perhaps misspelled or defined by a module not included in the server "
+                   "configuration",
+                   NULL);
 }
 
 static const char *note_ticket_key_file(cmd_parms *cmd, void *dir, const char *value)
@@ -394,20 +401,20 @@ const command_rec mod_stek_commands[] = {
     AP_INIT_TAKE1("StekBinding", cmd_binding, NULL, RSRC_CONF,
                   "'policy' (default): a ticket opens only where the same is asked of clients; or "
                   "'off'"),
-    AP_INIT_TAKE1("StekMaxSessionAge", cmd_max_session_age, NULL, RSRC_CONF,
-                  "a full handshake at least this often, in s, min, h or d, or 'off'; default: 24h, "
-                  "with client certificates SSLSessionCacheTimeout"),
+    AP_INIT_TAKE1(
+        "StekMaxSessionAge", cmd_max_session_age, NULL, RSRC_CONF,
+        "a full handshake at least this often, in s, min, h or d, or 'off'; default: 24h, "
+        "with client certificates SSLSessionCacheTimeout"),
     /* mod_ssl's, noted: it is mod_ssl that carries them out. */
     AP_INIT_TAKE1("SSLSessionTicketKeyFile", note_ticket_key_file, NULL, RSRC_CONF, NOTED),
     AP_INIT_FLAG("SSLSessionTickets", note_session_tickets, NULL, RSRC_CONF, NOTED),
     AP_INIT_TAKE1("SSLSessionCacheTimeout", note_cache_timeout, NULL, RSRC_CONF, NOTED),
-#define MOD_STEK_NOTE(directive, kind, where)                                                  \
-    AP_INIT_RAW_ARGS(#directive, note_policy, (void *)&mod_stek_notes[MOD_STEK_NOTE_##directive], \
+#define MOD_STEK_NOTE(directive, kind, where)                                                      \
+    AP_INIT_RAW_ARGS(#directive, note_policy, (void *)&mod_stek_notes[MOD_STEK_NOTE_##directive],  \
                      where, NOTED),
     MOD_STEK_NOTES(MOD_STEK_NOTE)
 #undef MOD_STEK_NOTE
-    {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}
-};
+        {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};
 
 mod_stek_ring_t *mod_stek_server_ring(const server_rec *s)
 {
@@ -483,7 +490,8 @@ static int files_differ(server_rec *s, int i)
         if (ring->path && all[j]->path && strcmp(ring->path, all[j]->path) == 0) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
                          STEKLOG(1002) "StekRing: rings '%s' and '%s' use the same file %s: each "
-                         "ring must have its own file", all[j]->name, ring->name, ring->path);
+                                       "ring must have its own file",
+                         all[j]->name, ring->name, ring->path);
             return 0;
         }
     }
@@ -504,9 +512,11 @@ static int rings_valid(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
             valid = 0;
         }
         if (!all[i]->path && !all[i]->generate) {
-            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         STEKLOG(1007) "StekRing: ring '%s': generate=off needs a file: nothing else "
-                         "can write file=memory", all[i]->name);
+            ap_log_error(
+                APLOG_MARK, APLOG_EMERG, 0, s,
+                STEKLOG(1007) "StekRing: ring '%s': generate=off needs a file: nothing else "
+                              "can write file=memory",
+                all[i]->name);
             valid = 0;
         }
         resolve_paths(all[i], pconf);
@@ -521,18 +531,20 @@ static int server_valid(const server_rec *s, apr_pool_t *ptemp)
     const mod_stek_ring_t *ring = mod_stek_server_ring(s);
 
     if (!ring) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     STEKLOG(1004) "StekUseRing: ring '%s' of %s is not defined: write 'StekRing %s' "
-                     "in the main server's configuration", config->ring_name,
-                     mod_stek_server_text(s, ptemp), config->ring_name);
+        ap_log_error(
+            APLOG_MARK, APLOG_EMERG, 0, s,
+            STEKLOG(1004) "StekUseRing: ring '%s' of %s is not defined: write 'StekRing %s' "
+                          "in the main server's configuration",
+            config->ring_name, mod_stek_server_text(s, ptemp), config->ring_name);
         return 0;
     }
     if (config->ticket_lifetime > ring->params.lifetime) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     STEKLOG(1005) "StekTicketLifetime: '%s' of %s: must be at most the lifetime of "
-                     "its ring '%s', %s", stek_time_text(config->ticket_lifetime, ptemp),
-                     mod_stek_server_text(s, ptemp), ring->name,
-                     stek_time_text(ring->params.lifetime, ptemp));
+        ap_log_error(
+            APLOG_MARK, APLOG_EMERG, 0, s,
+            STEKLOG(1005) "StekTicketLifetime: '%s' of %s: must be at most the lifetime of "
+                          "its ring '%s', %s",
+            stek_time_text(config->ticket_lifetime, ptemp), mod_stek_server_text(s, ptemp),
+            ring->name, stek_time_text(ring->params.lifetime, ptemp));
         return 0;
     }
     return 1;

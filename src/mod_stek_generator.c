@@ -61,8 +61,8 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
 
     if (status == APR_SUCCESS) {
         if (live->logged_status != APR_SUCCESS) {
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                         STEKLOG(2001) "ring '%s' is good again", ring->name);
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, STEKLOG(2001) "ring '%s' is good again",
+                         ring->name);
         }
         live->logged_status = APR_SUCCESS;
         return;
@@ -83,8 +83,8 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      STEKLOG(2003) "ring '%s': %s: %s; the keys at hand serve on, until %s "
-                     "with tickets", ring->name, where(culprit, live),
-                     mod_stek_status_text(rv, pool),
+                                   "with tickets",
+                     ring->name, where(culprit, live), mod_stek_status_text(rv, pool),
                      mod_stek_time_text(stek_schedule_covered_until(live->ring, now), pool));
     }
 }
@@ -99,7 +99,8 @@ static void set_aside(mod_stek_ring_t *ring, apr_status_t why, apr_time_t now, s
     if (rename(ring->path, aside) == 0) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      STEKLOG(2004) "ring '%s': %s is refused: %s; moved to %s, a new one takes its "
-                     "place", ring->name, ring->path, mod_stek_status_text(why, pool), aside);
+                                   "place",
+                     ring->name, ring->path, mod_stek_status_text(why, pool), aside);
     }
     else if (errno != ENOENT) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
@@ -118,8 +119,8 @@ static int is_refused(apr_status_t rv)
 }
 
 /* Adds the keys that the schedule wants and writes the ring; the keys count even if writing fails. */
-static apr_status_t extend_and_save(mod_stek_ring_t *ring, apr_time_t now, int flags,
-                                    server_rec *s, apr_pool_t *pool)
+static apr_status_t extend_and_save(mod_stek_ring_t *ring, apr_time_t now, int flags, server_rec *s,
+                                    apr_pool_t *pool)
 {
     mod_stek_live_t *live = ring->live;
     stek_ring_t *next;
@@ -142,8 +143,9 @@ static apr_status_t extend_and_save(mod_stek_ring_t *ring, apr_time_t now, int f
         live->load_status = APR_SUCCESS;
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
                      STEKLOG(2006) "ring '%s': generation %" APR_UINT64_T_FMT ", %d key%s made, "
-                     "%d in all", ring->name, next->generation, (int)made_n,
-                     made_n == 1 ? "" : "s", (int)next->key_n);
+                                   "%d in all",
+                     ring->name, next->generation, (int)made_n, made_n == 1 ? "" : "s",
+                     (int)next->key_n);
     }
     if (mod_stek_live_swap(live, next) != APR_SUCCESS && rv == APR_SUCCESS) {
         rv = APR_TIMEUP;
@@ -174,9 +176,11 @@ static apr_status_t take_lock(mod_stek_ring_t *ring, apr_time_t now, apr_interva
         *pculprit = apr_psprintf(pool, "%s.lock (process %d)", path, (int)holder);
         return rv;
     }
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                 STEKLOG(2007) "ring '%s': %s.lock is still held by process %d: writing without it, "
-                 "since the prepared keys run out", ring->name, path, (int)holder);
+    ap_log_error(
+        APLOG_MARK, APLOG_WARNING, 0, s,
+        STEKLOG(2007) "ring '%s': %s.lock is still held by process %d: writing without it, "
+                      "since the prepared keys run out",
+        ring->name, path, (int)holder);
     return APR_SUCCESS;
 }
 
@@ -270,8 +274,9 @@ int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
 static apr_status_t make_directory(const char *path, apr_pool_t *pool)
 {
     const char *slash = strrchr(path, '/');
-    const char *dir = slash && slash != path ? apr_pstrmemdup(pool, path, (apr_size_t)(slash - path))
-                                             : "/";
+    const char *dir = slash && slash != path
+                          ? apr_pstrmemdup(pool, path, (apr_size_t)(slash - path))
+                          : "/";
 
     if (mkdir(dir, 0750) != 0) {
         return errno == EEXIST ? APR_SUCCESS : errno;
@@ -319,8 +324,9 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
 
 static int grants(const struct stat *st, mode_t owner_bit)
 {
-    mode_t bit = st->st_uid == ap_unixd_config.user_id ? owner_bit
-        : st->st_gid == ap_unixd_config.group_id ? owner_bit >> 3 : owner_bit >> 6;
+    mode_t bit = st->st_uid == ap_unixd_config.user_id    ? owner_bit
+                 : st->st_gid == ap_unixd_config.group_id ? owner_bit >> 3
+                                                          : owner_bit >> 6;
 
     return (st->st_mode & bit) != 0;
 }
@@ -356,7 +362,8 @@ static uid_t trusted_owner(const mod_stek_ring_t *ring, apr_pool_t *pool)
 
     if (ring->secret_is_default || !slash
         || stat(apr_pstrmemdup(pool, ring->secret_path, (apr_size_t)(slash - ring->secret_path)),
-                &st) != 0
+                &st)
+               != 0
         || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0 || stat(ring->secret_path, &st) != 0) {
         return geteuid();
     }
@@ -386,9 +393,11 @@ static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, serv
     if (rv == APR_SUCCESS) {
         rv = load_secret(ring, pculprit, s, pool);
         if (rv != APR_SUCCESS && live->secrets) {
-            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                         STEKLOG(2009) "ring '%s': secret %s: %s; the secret from before the reload "
-                         "serves on", ring->name, *pculprit, mod_stek_status_text(rv, pool));
+            ap_log_error(
+                APLOG_MARK, APLOG_WARNING, 0, s,
+                STEKLOG(2009) "ring '%s': secret %s: %s; the secret from before the reload "
+                              "serves on",
+                ring->name, *pculprit, mod_stek_status_text(rv, pool));
             rv = APR_SUCCESS;
         }
     }
@@ -409,7 +418,8 @@ static void warn_disk(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
         ring->live->warned |= WARNED_DISK;
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      STEKLOG(2010) "ring '%s': %s is not on a memory file system (tmpfs): who gets "
-                     "the disk may get old keys", ring->name, path);
+                                   "the disk may get old keys",
+                     ring->name, path);
     }
 }
 
@@ -420,8 +430,7 @@ static apr_status_t start_with_file(mod_stek_ring_t *ring, apr_time_t now, const
     apr_status_t rv = mod_stek_live_refresh(ring->live, now, 1, pculprit, pool);
     int flags = ring->path && !stek_file_in_memory(ring->path, pool) ? STEK_FILE_FSYNC : 0;
 
-    if (!ring->generate
-        || (rv == APR_SUCCESS && !wants_writing(ring, rv, now))) {
+    if (!ring->generate || (rv == APR_SUCCESS && !wants_writing(ring, rv, now))) {
         return rv;
     }
     rv = write_ring(ring, now, START_LOCK_WAIT, flags, pculprit, s, pool);
@@ -475,8 +484,8 @@ static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const c
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                  STEKLOG(2011) "ring '%s': %s: %s; keeping the ring in memory: its keys survive "
-                 "reloads, but not a stop", ring->name, *pculprit ? *pculprit : ring->path,
-                 mod_stek_status_text(rv, pool));
+                               "reloads, but not a stop",
+                 ring->name, *pculprit ? *pculprit : ring->path, mod_stek_status_text(rv, pool));
     *pculprit = NULL;
     return start_in_memory(ring, now, s, pool);
 }
@@ -500,10 +509,11 @@ static void selftest(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     const mod_stek_vhost_t *vhost = vhost_of_ring(ring);
 
     if (vhost && mod_stek_ticket_selftest(vhost) == STEK_ECRYPTO) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     STEKLOG(2012) "ring '%s': the self-test failed: a ticket sealed for %s does not "
-                     "open under the audited key; no tickets are issued", ring->name,
-                     mod_stek_server_text(vhost->server, pool));
+        ap_log_error(
+            APLOG_MARK, APLOG_ERR, 0, s,
+            STEKLOG(2012) "ring '%s': the self-test failed: a ticket sealed for %s does not "
+                          "open under the audited key; no tickets are issued",
+            ring->name, mod_stek_server_text(vhost->server, pool));
     }
 }
 
@@ -517,7 +527,8 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
                      STEKLOG(2013) "ring '%s': no memory for its keys: its virtual hosts' tickets "
-                     "are not rotated", ring->name);
+                                   "are not rotated",
+                     ring->name);
         return;
     }
     ring->live->lifetime = ring->params.lifetime;
@@ -528,7 +539,8 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     if (mod_stek_live_can_issue(ring->live, now)) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                      STEKLOG(2014) "ring '%s' (%s): %d keys, interval %s, lifetime %s, prepared "
-                     "until %s", ring->name, stek_ring_file_name(&ring->live->file),
+                                   "until %s",
+                     ring->name, stek_ring_file_name(&ring->live->file),
                      (int)ring->live->ring->key_n, stek_time_text(ring->params.interval, pool),
                      stek_time_text(ring->params.lifetime, pool), mod_stek_time_text(next, pool));
     }
@@ -551,8 +563,10 @@ static void compare_lock_limit(server_rec *s)
     if (need > limit) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      STEKLOG(2015) "the limit of locked memory is %" APR_SIZE_T_FMT " bytes, the "
-                     "keys need %" APR_SIZE_T_FMT ": keys may reach swap; raise LimitMEMLOCK= or "
-                     "ulimit -l", limit, need);
+                                   "keys need %" APR_SIZE_T_FMT
+                                   ": keys may reach swap; raise LimitMEMLOCK= or "
+                                   "ulimit -l",
+                     limit, need);
     }
 }
 
@@ -581,7 +595,7 @@ void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *
         if (geteuid() != 0 && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                          STEKLOG(2016) "httpd was not started as root: its children can read the "
-                         "local secret and write rings");
+                                       "local secret and write rings");
         }
     }
     mod_stek_live_inherit(1);

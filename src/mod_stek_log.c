@@ -18,8 +18,8 @@ const char *mod_stek_server_text(const server_rec *s, apr_pool_t *pool)
         name = apr_psprintf(pool, "%s:%u", name, (unsigned)port);
     }
     return s->is_virtual && s->defn_name
-        ? apr_psprintf(pool, "%s (%s:%u)", name, s->defn_name, s->defn_line_number)
-        : name;
+               ? apr_psprintf(pool, "%s (%s:%u)", name, s->defn_name, s->defn_line_number)
+               : name;
 }
 
 const char *mod_stek_status_text(apr_status_t rv, apr_pool_t *pool)

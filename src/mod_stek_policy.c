@@ -120,8 +120,9 @@ void mod_stek_policy_note(mod_stek_policy_t *policy, cmd_parms *cmd, const char 
         return;
     }
     /* The check's words are several; a path may be quoted. */
-    value = note == &mod_stek_notes[MOD_STEK_NOTE_SSLCARevocationCheck] ? apr_pstrdup(cmd->pool, args)
-                                                    : ap_getword_conf(cmd->pool, &args);
+    value = note == &mod_stek_notes[MOD_STEK_NOTE_SSLCARevocationCheck]
+                ? apr_pstrdup(cmd->pool, args)
+                : ap_getword_conf(cmd->pool, &args);
     if (cmd->path) {
         add_rule(policy, cmd, note->directive, note->kind, value);
     }
@@ -208,8 +209,8 @@ static void add_crl(scan_t *scan, X509_CRL *crl, apr_array_header_t *set)
     } says;
 
     for (i = 0; i < n; i++) {
-        const ASN1_INTEGER *serial =
-            X509_REVOKED_get0_serialNumber(sk_X509_REVOKED_value(revoked, i));
+        const ASN1_INTEGER *serial = X509_REVOKED_get0_serialNumber(
+            sk_X509_REVOKED_value(revoked, i));
 
         sha256(scan, ASN1_STRING_get0_data(serial), (apr_size_t)ASN1_STRING_length(serial),
                apr_array_push(serials));

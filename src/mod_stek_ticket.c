@@ -32,7 +32,8 @@ APLOG_USE_MODULE(stek_rotate);
 #define RENEW 2
 
 static EVP_CIPHER *aes_256_cbc, *aes_128_cbc;
-static stek_iv_t *ivs; /* this process's: made in the last post_config by the parent, then by each child */
+static stek_iv_t
+    *ivs; /* this process's: made in the last post_config by the parent, then by each child */
 
 static apr_status_t teardown(void *data)
 {
@@ -79,7 +80,7 @@ void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s)
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      STEKLOG(4003) "cannot make initialisation vectors: this child issues no "
-                     "tickets");
+                                   "tickets");
     }
 }
 
@@ -333,14 +334,12 @@ static int selftest_seal(SSL *ssl, sealed_t *sealed)
     int len, rest, ok;
     size_t mac_len;
 
-    ok = cipher_ctx && mac_ctx
-         && on_key(ssl, sealed->name, sealed->iv, cipher_ctx, mac_ctx, 1) == 1
+    ok = cipher_ctx && mac_ctx && on_key(ssl, sealed->name, sealed->iv, cipher_ctx, mac_ctx, 1) == 1
          && EVP_EncryptUpdate(cipher_ctx, sealed->text, &len, selftest_text,
                               (int)sizeof(selftest_text))
          && EVP_EncryptFinal_ex(cipher_ctx, sealed->text + len, &rest)
          && len + rest == (int)sizeof(sealed->text)
-         && EVP_MAC_update(mac_ctx, (unsigned char *)sealed,
-                           sizeof(*sealed) - sizeof(sealed->mac))
+         && EVP_MAC_update(mac_ctx, (unsigned char *)sealed, sizeof(*sealed) - sizeof(sealed->mac))
          && EVP_MAC_final(mac_ctx, sealed->mac, &mac_len, sizeof(sealed->mac));
     EVP_MAC_CTX_free(mac_ctx);
     EVP_MAC_free(mac);

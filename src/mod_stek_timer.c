@@ -160,9 +160,10 @@ void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s)
         rv = apr_thread_create(&timer->thread, NULL, timer_run, timer, pchild);
     }
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
-                     STEKLOG(4002) "cannot start the timer thread: this child keeps to the keys that "
-                     "it has, and issues no tickets when they are over");
+        ap_log_error(
+            APLOG_MARK, APLOG_ERR, rv, s,
+            STEKLOG(4002) "cannot start the timer thread: this child keeps to the keys that "
+                          "it has, and issues no tickets when they are over");
         return;
     }
     apr_pool_pre_cleanup_register(pchild, timer, timer_stop);

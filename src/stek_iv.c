@@ -30,7 +30,7 @@ struct stek_iv_t {
     apr_uint64_t rekey_at;            /* counter value */
     apr_time_t keyed_at;
     stek_rng_t *rng;
-    unsigned int left_n;              /* in the batch */
+    unsigned int left_n; /* in the batch */
     unsigned char batch[BATCH_N * STEK_IV_LEN];
     EVP_CIPHER_CTX *cipher;
     EVP_CIPHER *aes;

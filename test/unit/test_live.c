@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Unit tests of the live keyring: look-ups at the boundaries of windows, what refresh takes from the
+ * file ring and what it refuses, and handshake threads beside the one that swaps (run under TSan by
+ * `make tsan`).  httpd's retained data is a static block here.
+ */
+#include "core_util.h"
+
+#include <apr_general.h>
+#include <apr_pools.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "mod_stek_live.h"
+
+#define READERS_N 4
+#define SWAPS_N 2000
+
+static struct {
+    char bytes[256];
+    int made;
+} retained;
+
+static mod_stek_ring_t ring_a, ring_b;
+static mod_stek_ring_t *configured[] = {&ring_a, &ring_b};
+static int configured_n = 2;
+
+void *ap_retained_data_get(const char *key)
+{
+    (void)key;
+    return retained.made ? retained.bytes : NULL;
+}
+
+void *ap_retained_data_create(const char *key, apr_size_t size)
+{
+    (void)key;
+    assert_true(size <= sizeof(retained.bytes));
+    retained.made = 1;
+    return retained.bytes;
+}
+
+mod_stek_ring_t *const *mod_stek_rings(int *n)
+{
+    *n = configured_n;
+    return configured;
+}
+
+static apr_pool_t *pool;
+
+/* A live keyring of `n` hourly keys from T0 on, in memory, with a secret. */
+static mod_stek_live_t *make_live(const char *name, unsigned n)
+{
+    mod_stek_live_t *live;
+    stek_secrets_t *secrets;
+    stek_ring_t *ring;
+    unsigned i;
+
+    assert_int_equal(mod_stek_live_get(name, &live), APR_SUCCESS);
+    live->lifetime = 18 * HOUR;
+    live->issue = 1;
+    if (live->file.memory_fd < 0) {
+        assert_int_equal(stek_ring_file_init_memory(&live->file, geteuid()), APR_SUCCESS);
+    }
+    assert_int_equal(stek_secrets_make(0, stek_rng_system, &secrets), APR_SUCCESS);
+    mod_stek_live_set_secrets(live, secrets);
+    assert_int_equal(stek_ring_create(n, 0, &ring), APR_SUCCESS);
+    for (i = 0; i < n; i++) {
+        stek_key_t key = good_key(i, T0 + i * HOUR, HOUR, 18 * HOUR);
+
+        assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);
+    }
+    assert_int_equal(mod_stek_live_swap(live, ring), APR_SUCCESS);
+    return live;
+}
+
+static void drop_lives(void)
+{
+    ring_a.live = ring_b.live = NULL;
+    mod_stek_live_sweep();
+}
+
+static void test_live_lookup_at_the_edges_of_a_window(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 2);
+    stek_key_t first = good_key(0, T0, HOUR, 18 * HOUR), found;
+    int renewable;
+
+    (void)state;
+    assert_int_equal(mod_stek_live_lookup(live, first.name, T0 - 1, &found, &renewable),
+                     MOD_STEK_FUTURE);
+    assert_false(renewable);
+    assert_int_equal(mod_stek_live_lookup(live, first.name, T0, &found, &renewable),
+                     MOD_STEK_CURRENT);
+    assert_true(renewable);
+    assert_memory_equal(&found, &first, sizeof(first));
+    assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + HOUR - 1, &found, &renewable),
+                     MOD_STEK_CURRENT);
+    assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + HOUR, &found, &renewable),
+                     MOD_STEK_OLD);
+    assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + 19 * HOUR - 1, &found, &renewable),
+                     MOD_STEK_OLD);
+    assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + 19 * HOUR, &found, &renewable),
+                     MOD_STEK_ENDED);
+    first.name[0] ^= 1;
+    assert_int_equal(mod_stek_live_lookup(live, first.name, T0, &found, &renewable),
+                     MOD_STEK_UNKNOWN);
+    drop_lives();
+}
+
+static void test_live_current_only_in_its_slot_and_when_issuing(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 1);
+    stek_key_t key;
+
+    (void)state;
+    assert_false(mod_stek_live_current(live, T0 - 1, &key));
+    assert_true(mod_stek_live_current(live, T0, &key));
+    assert_true(mod_stek_live_current(live, T0 + HOUR - 1, &key));
+    assert_false(mod_stek_live_current(live, T0 + HOUR, &key));
+    assert_false(mod_stek_live_can_issue(live, T0 + HOUR));
+    live->issue = 0;
+    assert_false(mod_stek_live_current(live, T0, &key));
+    assert_false(mod_stek_live_can_issue(live, T0));
+    drop_lives();
+}
+
+static void save(mod_stek_live_t *live, stek_ring_t *ring)
+{
+    ring->interval = HOUR;
+    ring->lifetime = 18 * HOUR;
+    assert_int_equal(
+        stek_ring_file_save(&live->file, ring, live->secrets, 0, stek_rng_system, NULL, pool),
+        APR_SUCCESS);
+}
+
+static void test_live_refresh_merges_what_the_file_adds(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 1);
+    stek_key_t added = good_key(7, T0 + HOUR, HOUR, 18 * HOUR);
+    const char *culprit;
+    stek_ring_t *ring;
+
+    (void)state;
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_ENOENT);
+    assert_int_equal(stek_ring_create(1, 0, &ring), APR_SUCCESS);
+    assert_int_equal(stek_ring_add_key(ring, &added), APR_SUCCESS);
+    save(live, ring);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_int_equal(live->ring->key_n, 2);
+    assert_non_null(stek_ring_find(live->ring, added.name));
+    assert_true(live->dirty); /* the file lacks the first */
+    stek_ring_destroy(ring);
+    drop_lives();
+}
+
+static void test_live_refresh_older_copy_changes_nothing(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 3);
+    stek_key_t revoked = good_key(1, T0 + HOUR, HOUR, 18 * HOUR);
+    stek_tombstone_t tombstone = {{0}, revoked.decrypt_until};
+    const char *culprit;
+    stek_ring_t *older, *ring;
+
+    (void)state;
+    assert_int_equal(stek_ring_merge(live->ring, NULL, T0, 0, &older), APR_SUCCESS);
+    assert_int_equal(stek_ring_create(0, 1, &ring), APR_SUCCESS);
+    memcpy(tombstone.name, revoked.name, sizeof(tombstone.name));
+    assert_int_equal(stek_ring_add_tombstone(ring, &tombstone), APR_SUCCESS);
+    save(live, ring);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_null(stek_ring_find(live->ring, revoked.name));
+    save(live, older);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_null(stek_ring_find(live->ring, revoked.name));
+    assert_int_equal(live->ring->key_n, 2);
+    stek_ring_destroy(ring);
+    stek_ring_destroy(older);
+    drop_lives();
+}
+
+static void test_live_refresh_bad_file_keeps_the_keys_and_a_good_one_is_taken_later(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 2);
+    stek_key_t added = good_key(7, T0 + HOUR, HOUR, 18 * HOUR);
+    const char *culprit;
+    stek_ring_t *ring;
+
+    (void)state;
+    assert_int_equal(pwrite(live->file.writer_fd, "STEKRUNG", 8, 0), 8);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), STEK_EMAGIC);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), STEK_EMAGIC);
+    assert_int_equal(live->ring->key_n, 2);
+    assert_int_equal(stek_ring_create(1, 0, &ring), APR_SUCCESS);
+    assert_int_equal(stek_ring_add_key(ring, &added), APR_SUCCESS);
+    save(live, ring);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_int_equal(live->ring->key_n, 3);
+    stek_ring_destroy(ring);
+    drop_lives();
+}
+
+static void test_live_refresh_drops_a_key_at_its_end_without_a_file(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 2);
+    const char *culprit;
+
+    (void)state;
+    mod_stek_live_refresh(live, T0 + 19 * HOUR - 1, 0, &culprit, pool);
+    assert_int_equal(live->ring->key_n, 2);
+    mod_stek_live_refresh(live, T0 + 19 * HOUR, 0, &culprit, pool);
+    assert_int_equal(live->ring->key_n, 1);
+    assert_true(live->dirty);
+    drop_lives();
+}
+
+static void test_live_get_survives_by_name_and_sweep_ends_the_others(void **state)
+{
+    mod_stek_live_t *a = make_live("a", 1), *b = make_live("b", 1), *again;
+
+    (void)state;
+    ring_a.live = a;
+    mod_stek_live_sweep();
+    assert_int_equal(mod_stek_live_get("a", &again), APR_SUCCESS);
+    assert_ptr_equal(again, a);
+    assert_int_equal(again->ring->key_n, 1);
+    assert_int_equal(mod_stek_live_get("b", &again), APR_SUCCESS);
+    assert_int_equal(again->ring->key_n, 0);
+    (void)b;
+    drop_lives();
+}
+
+typedef struct readers_t {
+    mod_stek_live_t *live;
+    atomic_int stop;
+    atomic_long found_n, torn_n;
+} readers_t;
+
+static void *reader_run(void *data)
+{
+    readers_t *readers = data;
+    stek_key_t expected = good_key(0, T0, HOUR, 18 * HOUR), key;
+    int renewable;
+
+    while (!atomic_load(&readers->stop)) {
+        if (mod_stek_live_lookup(readers->live, expected.name, T0, &key, &renewable)
+            == MOD_STEK_CURRENT) {
+            atomic_fetch_add(&readers->found_n, 1);
+            if (memcmp(&key, &expected, sizeof(key)) != 0) {
+                atomic_fetch_add(&readers->torn_n, 1);
+            }
+        }
+        if (mod_stek_live_current(readers->live, T0, &key)
+            && memcmp(&key, &expected, sizeof(key)) != 0) {
+            atomic_fetch_add(&readers->torn_n, 1);
+        }
+    }
+    return NULL;
+}
+
+static void test_live_swap_beside_handshakes_never_shows_half_a_key(void **state)
+{
+    readers_t readers = {.live = make_live("a", 2)};
+    pthread_t threads[READERS_N];
+    int i;
+
+    (void)state;
+    for (i = 0; i < READERS_N; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, reader_run, &readers), 0);
+    }
+    for (i = 0; i < SWAPS_N; i++) {
+        stek_ring_t *next;
+
+        assert_int_equal(stek_ring_merge(readers.live->ring, NULL, T0, 0, &next), APR_SUCCESS);
+        assert_int_equal(mod_stek_live_swap(readers.live, next), APR_SUCCESS);
+    }
+    atomic_store(&readers.stop, 1);
+    for (i = 0; i < READERS_N; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_true(atomic_load(&readers.found_n) > 0);
+    assert_int_equal(atomic_load(&readers.torn_n), 0);
+    drop_lives();
+}
+
+static void *swap_run(void *data)
+{
+    mod_stek_live_t *live = data;
+    stek_ring_t *next;
+
+    assert_int_equal(stek_ring_merge(live->ring, NULL, T0, 0, &next), APR_SUCCESS);
+    return mod_stek_live_swap(live, next) == APR_TIMEUP ? live : NULL;
+}
+
+/* A prefork child that is told to end in the middle of a look-up runs its exit on top of it. */
+static void test_live_swap_and_wipe_do_not_wait_for_an_interrupted_handshake(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 2);
+    stek_ring_t *before = live->ring;
+    pthread_t thread;
+    void *timed_out;
+
+    (void)state;
+    assert_int_equal(pthread_rwlock_rdlock(&live->lock), 0);
+    assert_int_equal(pthread_create(&thread, NULL, swap_run, live), 0);
+    assert_int_equal(pthread_join(thread, &timed_out), 0);
+    assert_non_null(timed_out);
+    assert_ptr_equal(live->ring, before);
+    mod_stek_live_wipe();
+    assert_int_equal(live->ring->key_n, 2);
+    pthread_rwlock_unlock(&live->lock);
+    mod_stek_live_wipe();
+    assert_int_equal(live->ring->key_n, 0);
+    assert_memory_equal(live->ring->keys[0].aes_key, (unsigned char[STEK_AES_KEY_LEN]){0},
+                        STEK_AES_KEY_LEN);
+    drop_lives();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_live_lookup_at_the_edges_of_a_window),
+        cmocka_unit_test(test_live_current_only_in_its_slot_and_when_issuing),
+        cmocka_unit_test(test_live_refresh_merges_what_the_file_adds),
+        cmocka_unit_test(test_live_refresh_older_copy_changes_nothing),
+        cmocka_unit_test(test_live_refresh_bad_file_keeps_the_keys_and_a_good_one_is_taken_later),
+        cmocka_unit_test(test_live_refresh_drops_a_key_at_its_end_without_a_file),
+        cmocka_unit_test(test_live_get_survives_by_name_and_sweep_ends_the_others),
+        cmocka_unit_test(test_live_swap_beside_handshakes_never_shows_half_a_key),
+        cmocka_unit_test(test_live_swap_and_wipe_do_not_wait_for_an_interrupted_handshake),
+    };
+    int rc;
+
+    apr_initialize();
+    apr_pool_create(&pool, NULL);
+    rc = cmocka_run_group_tests_name("live", tests, NULL, NULL);
+    apr_terminate();
+    return rc;
+}
