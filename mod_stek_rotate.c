@@ -3,8 +3,8 @@
  * mod_stek_rotate: TLS session ticket keys that are random, audited, rotate by themselves, survive
  * reloads and restarts, and are destroyed on time.
  *
- * This file is the table of contents: the module's record and its hooks.  docs/ tells what it does for
- * the administrator; include/ has one header a source, with the contract of each.
+ * This file is the table of contents: the module's record and its hooks.  docs/ tells what it does
+ * for the administrator; include/ has one header a source, with the contract of each.
  *
  *   src/stek_*.c      core: keys, rings, schedule, seal, audit, files (APR and OpenSSL only)
  *   src/mod_stek_*.c  glue: directives, virtual hosts, live keyrings, generator, timer, callbacks

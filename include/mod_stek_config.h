@@ -60,7 +60,8 @@ void *mod_stek_server_merge(apr_pool_t *p, void *base, void *add);
 /* pre_config: forgets the rings of the former configuration; `default` exists from here on. */
 int mod_stek_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp);
 
-/* check_config: faults between directives.  OK, or HTTP_INTERNAL_SERVER_ERROR with the fault logged. */
+/* check_config: faults between directives.  OK, or HTTP_INTERNAL_SERVER_ERROR with the fault
+ * logged. */
 int mod_stek_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 
 const mod_stek_server_t *mod_stek_server_get(const server_rec *s);
@@ -81,9 +82,9 @@ typedef struct mod_stek_limits_t {
     apr_interval_time_t max_age;  /* 0: no limit */
 } mod_stek_limits_t;
 
-/* The limits of s, for sessions with (client_cert != 0) or without a client certificate.  What is not
- * set explicitly is SSLSessionCacheTimeout, as in stock httpd, for sessions with a certificate, and for
- * all sessions of a vhost that can ask for one. */
+/* The limits of s, for sessions with (client_cert != 0) or without a client certificate.  What
+ * is not set explicitly is SSLSessionCacheTimeout, as in stock httpd, for sessions with a
+ * certificate, and for all sessions of a vhost that can ask for one. */
 mod_stek_limits_t mod_stek_server_limits(const server_rec *s, int client_cert);
 
 /* Whether mod_ssl is in this server. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parent's side of rings: makes the local secret and the file ring, prepares keys, ends them, and
- * tells the administrator what is wrong.  Parent only (in one-process mode: the timer thread), one
- * thread.  Nothing here ends httpd or a reload.
+ * The parent's side of rings: makes the local secret and the file ring, prepares keys, ends them,
+ * and tells the administrator what is wrong.  Parent only (in one-process mode: the timer thread),
+ * one thread.  Nothing here ends httpd or a reload.
  */
 #ifndef MOD_STEK_GENERATOR_H
 #define MOD_STEK_GENERATOR_H

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The live keyring of a ring: the keys that handshakes in this process use, and how they follow the
- * file ring.  The parent keeps each in retained memory, over reloads; children inherit the parent's at
- * their fork and from then on follow the file by themselves.
+ * file ring.  The parent keeps each in retained memory, over reloads; children inherit the parent's
+ * at their fork and from then on follow the file by themselves.
  *
  *     live = merge(live, file)
  *
  * so an old copy of the file changes nothing, and a bad one is refused and changes nothing.
  *
- * Threads: handshakes read (lookup, current), one thread a process writes (the parent's only thread, or
- * a child's timer).  Nothing here logs.
+ * Threads: handshakes read (lookup, current), one thread a process writes (the parent's only
+ * thread, or a child's timer).  Nothing here logs.
  */
 #ifndef MOD_STEK_LIVE_H
 #define MOD_STEK_LIVE_H
@@ -37,37 +37,41 @@ typedef struct mod_stek_live_t {
     int warned;                 /* the generator's: MOD_STEK_WARNED_* already said */
 } mod_stek_live_t;
 
-/* Parent, last post_config: the live keyring of that name, from before the reload or new and empty. */
+/* Parent, last post_config: the live keyring of that name, from before the reload or new and
+ * empty. */
 apr_status_t mod_stek_live_get(const char *name, mod_stek_live_t **plive);
 
 /* Parent, last post_config: ends the live keyrings that no configured ring refers to any more. */
 void mod_stek_live_sweep(void);
 
-/* Parent: what processes forked from now on inherit: the keys (inherit != 0: the MPM's children), or
- * zeros (whatever other modules fork while they configure). */
+/* Parent: what processes forked from now on inherit: the keys (inherit != 0: the MPM's
+ * children), or zeros (whatever other modules fork while they configure). */
 void mod_stek_live_inherit(int inherit);
 
 /* Child, child_init: locks the inherited memory, gives up what only the parent needs. */
 void mod_stek_live_child_init(void);
 
-/* Wipes the keys and secrets of this process, at the end of a child.  Never waits: a handshake that was
- * interrupted by the exit may hold the lock. */
+/* Wipes the keys and secrets of this process, at the end of a child.  Never waits: a handshake
+ * that was interrupted by the exit may hold the lock. */
 void mod_stek_live_wipe(void);
 
-/* Looks at the file, merges it in if it changed since the last look, if that look failed, or if reload is
- * set, and drops what has ended at now.  APR_SUCCESS, or why the file was not taken; the live keyring is good either way.
- * *pculprit as stek_ring_file_load.  Only the writing thread. */
+/* Looks at the file, merges it in if it changed since the last look, if that look failed, or if
+ * reload is set, and drops what has ended at now.  APR_SUCCESS, or why the file was not taken;
+ * the live keyring is good either way. *pculprit as stek_ring_file_load.  Only the writing
+ * thread. */
 apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
                                    const char **pculprit, apr_pool_t *pool);
 
-/* Makes ring the live keyring; takes it over, also on failure: APR_TIMEUP if handshakes do not let go of
- * the former (one that was interrupted by the process's exit never will).  Only the writing thread. */
+/* Makes ring the live keyring; takes it over, also on failure: APR_TIMEUP if handshakes do not
+ * let go of the former (one that was interrupted by the process's exit never will).  Only the
+ * writing thread. */
 apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring);
 
 /* Takes secrets over, ends the former. */
 void mod_stek_live_set_secrets(mod_stek_live_t *live, stek_secrets_t *secrets);
 
-/* Copies the key that encrypts at now; 0 if there is none, or issuing is off.  The caller wipes *key. */
+/* Copies the key that encrypts at now; 0 if there is none, or issuing is off.  The caller wipes
+ * *key. */
 int mod_stek_live_current(mod_stek_live_t *live, apr_time_t now, stek_key_t *key);
 
 /* Nonzero if there is a key that encrypts at now. */
@@ -81,14 +85,14 @@ typedef enum mod_stek_match_e {
     MOD_STEK_FUTURE   /* its slot has not begun, or another key has precedence in it */
 } mod_stek_match_e;
 
-/* Copies the key of that name if it may decrypt at now.  *prenewable: a key encrypts at now.  The caller
- * wipes *key. */
+/* Copies the key of that name if it may decrypt at now.  *prenewable: a key encrypts at now.
+ * The caller wipes *key. */
 mod_stek_match_e mod_stek_live_lookup(mod_stek_live_t *live,
                                       const unsigned char name[STEK_NAME_LEN], apr_time_t now,
                                       stek_key_t *key, int *prenewable);
 
-/* The index under which an SSL_CTX carries our record of its vhost; retained, since OpenSSL cannot give
- * one back.  -1 if OpenSSL has none. */
+/* The index under which an SSL_CTX carries our record of its vhost; retained, since OpenSSL
+ * cannot give one back.  -1 if OpenSSL has none. */
 int mod_stek_ssl_ctx_index(void);
 
 #pragma GCC visibility pop

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Words that messages share.  A message begins with a stable tag, "STEK1001: ", under which the manual
- * says what to do.  1xxx: directives; 2xxx: rings and secrets in the parent; 3xxx: virtual hosts; 4xxx:
- * handshakes and children (debug).
+ * Words that messages share.  A message begins with a stable tag, "STEK1001: ", under which the
+ * manual says what to do.  1xxx: directives; 2xxx: rings and secrets in the parent; 3xxx: virtual
+ * hosts; 4xxx: handshakes and children (debug).
  */
 #ifndef MOD_STEK_LOG_H
 #define MOD_STEK_LOG_H

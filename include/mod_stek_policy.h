@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a virtual host demands of a client, and its digest.  A ticket opens only where the digest is the
- * one under which it was issued (RFC 8446, 4.6.1; CVE-2025-23048: a session carried to another vhost).
+ * What a virtual host demands of a client, and its digest.  A ticket opens only where the digest is
+ * the one under which it was issued (RFC 8446, 4.6.1; CVE-2025-23048: a session carried to another
+ * vhost).
  *
  * In the digest, each part with a tag and its length, SHA-256:
  *
@@ -9,15 +10,16 @@
  *     where a client certificate can be asked for, moreover
  *       SSLVerifyClient, SSLVerifyDepth
  *       CA certificates of SSLCACertificateFile and -Path, as a sorted set of DER
- *       SSLCARevocationCheck, and unless it is `none` the CRLs of SSLCARevocationFile and -Path, as a
- *         sorted set of (issuer, sorted revoked serials)
+ *       SSLCARevocationCheck, and unless it is `none` the CRLs of SSLCARevocationFile and -Path,
+ *         as a sorted set of (issuer, sorted revoked serials)
  *       SSLOCSP*: what decides whether an answer is good
  *       SSLOpenSSLConfCmd Verify*, *CAFile, *CAPath
  *       the same directives in <Directory>, <Location> and <Files>, with the section's path
  *
- * Not in it: addresses, file names, server certificates and keys, and .htaccess files, which httpd reads
- * after the handshake.  The SSL_CTX does not hold all this, so the directives are noted as httpd reads
- * them.  Notes are written in the configuration phase, digests in init_server; read-only afterwards.
+ * Not in it: addresses, file names, server certificates and keys, and .htaccess files, which httpd
+ * reads after the handshake.  The SSL_CTX does not hold all this, so the directives are noted as
+ * httpd reads them.  Notes are written in the configuration phase, digests in init_server;
+ * read-only afterwards.
  */
 #ifndef MOD_STEK_POLICY_H
 #define MOD_STEK_POLICY_H
@@ -36,8 +38,8 @@ enum {
     MOD_STEK_KIND_CONF_CMD
 };
 
-/* mod_ssl's directives that decide which client certificate is good: name, kind of the value, and where
- * mod_ssl allows it. */
+/* mod_ssl's directives that decide which client certificate is good: name, kind of the value,
+ * and where mod_ssl allows it. */
 #define MOD_STEK_NOTES(X)                                                                          \
     X(SSLVerifyClient, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                 \
     X(SSLVerifyDepth, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                  \
@@ -80,7 +82,8 @@ mod_stek_policy_t *mod_stek_policy_merge(apr_pool_t *p, const mod_stek_policy_t 
 /* pre_config: forgets the files that were digested for the former configuration. */
 void mod_stek_policy_reset(apr_pool_t *pconf);
 
-/* Notes one directive; cmd->info is its element of mod_stek_notes.  args: as httpd hands RAW_ARGS. */
+/* Notes one directive; cmd->info is its element of mod_stek_notes.  args: as httpd hands
+ * RAW_ARGS. */
 void mod_stek_policy_note(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args);
 
 /* Nonzero if a client certificate can be asked for, in the vhost or in one of its sections. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OpenSSL's ticket callbacks.  A ticket is laid out as RFC 5077, section 4 recommends and OpenSSL has
- * it: key name 16 | IV 16 | AES-256-CBC | HMAC-SHA256 32.  The callbacks run in every handshake, in any
- * thread of a child: they allocate from no pool, read no file and log nothing above debug.
+ * OpenSSL's ticket callbacks.  A ticket is laid out as RFC 5077, section 4 recommends and OpenSSL
+ * has it: key name 16 | IV 16 | AES-256-CBC | HMAC-SHA256 32.  The callbacks run in every
+ * handshake, in any thread of a child: they allocate from no pool, read no file and log nothing
+ * above debug.
  */
 #ifndef MOD_STEK_TICKET_H
 #define MOD_STEK_TICKET_H
@@ -11,8 +12,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* post_config, before mod_ssl's: fetches the ciphers once for all handshakes; they are released with
- * pconf.  APR_SUCCESS or STEK_ECRYPTO. */
+/* post_config, before mod_ssl's: fetches the ciphers once for all handshakes; they are released
+ * with pconf.  APR_SUCCESS or STEK_ECRYPTO. */
 apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf);
 
 /* child_init: this process's own initialisation vectors. */
@@ -22,9 +23,9 @@ void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s);
  * OpenSSL refuses. */
 int mod_stek_ticket_install(SSL_CTX *ctx, int keys);
 
-/* The start-up self-test of a vhost's ring: seals a ticket through the key callback itself and opens it
- * with HMAC and AES of its own over the bytes that were audited.  APR_SUCCESS; APR_NOTFOUND if there is
- * no key to test; STEK_ECRYPTO on a mismatch. */
+/* The start-up self-test of a vhost's ring: seals a ticket through the key callback itself and
+ * opens it with HMAC and AES of its own over the bytes that were audited.  APR_SUCCESS;
+ * APR_NOTFOUND if there is no key to test; STEK_ECRYPTO on a mismatch. */
 apr_status_t mod_stek_ticket_selftest(const mod_stek_vhost_t *vhost);
 
 #pragma GCC visibility pop

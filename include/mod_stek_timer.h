@@ -11,8 +11,9 @@
 
 #pragma GCC visibility push(hidden)
 
-/* child_init.  pchild: the thread ends, and the keys of this process are wiped, when it is destroyed.  In
- * one-process mode, where httpd runs no monitor hook, the thread makes the keys too. */
+/* child_init.  pchild: the thread ends, and the keys of this process are wiped, when it is
+ * destroyed.  In one-process mode, where httpd runs no monitor hook, the thread makes the keys
+ * too. */
 void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s);
 
 #pragma GCC visibility pop

@@ -4,8 +4,8 @@
  *
  * OpenSSL asks the SSL_CTX of the first vhost on an address, whichever vhost SNI chooses.  So the
  * callbacks are installed on every vhost and find the chosen one by SSL_get_SSL_CTX.  Records are
- * written in init_server, in the parent, and read-only afterwards; they live in pconf, as the SSL_CTXs
- * do.
+ * written in init_server, in the parent, and read-only afterwards; they live in pconf, as the
+ * SSL_CTXs do.
  */
 #ifndef MOD_STEK_VHOST_H
 #define MOD_STEK_VHOST_H

@@ -2,7 +2,7 @@
 /*
  * What a ticket carries of ours, as the session's ticket application data, sealed with the rest:
  *
- *     version = 1, 1 byte | last full handshake, s since 1970, 8 bytes big-endian | policy digest 32
+ *     version = 1, 1 byte | last full handshake, s since 1970, 8 bytes | policy digest, 32 bytes
  *
  * Pure functions.
  */
@@ -24,12 +24,12 @@ typedef struct stek_appdata_t {
 
 void stek_appdata_pack(const stek_appdata_t *appdata, unsigned char out[STEK_APPDATA_LEN]);
 
-/* STEK_EMALFORMED unless bytes[len] is exactly such data, with a time that an apr_time_t holds.  bytes
- * may be NULL when len is 0. */
+/* STEK_EMALFORMED unless bytes[len] is exactly such data, with a time that an apr_time_t holds.
+ * bytes may be NULL when len is 0. */
 apr_status_t stek_appdata_unpack(const void *bytes, apr_size_t len, stek_appdata_t *appdata);
 
-/* Nonzero if the last full handshake lies max_age or more before now, or max_age or more after it: a
- * clock that was set back must not make a chain endless.  max_age 0: never. */
+/* Nonzero if the last full handshake lies max_age or more before now, or max_age or more after
+ * it: a clock that was set back must not make a chain endless.  max_age 0: never. */
 int stek_appdata_over_age(const stek_appdata_t *appdata, apr_interval_time_t max_age,
                           apr_time_t now);
 

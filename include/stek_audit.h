@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit: refuses keys that are not random.  Each test has a false-positive chance below 2^-40 on
- * random bytes.  Patterns from the wild: Hebrok et al., "We Really Need to Talk About Session
+ * The audit: refuses keys that are not random.  Each test has a false-positive chance below 2^-40
+ * on random bytes.  Patterns from the wild: Hebrok et al., "We Really Need to Talk About Session
  * Tickets", USENIX Security 2023.  Pure functions; any thread, any phase.
  */
 #ifndef STEK_AUDIT_H

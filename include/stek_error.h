@@ -31,7 +31,8 @@
 #define STEK_ECHANGED   (STEK_STATUS_START + 16) /* changed while it was being read */
 #define STEK_STATUS_END (STEK_STATUS_START + 17)
 
-/* Text for any apr_status_t, ours or APR's, in buf (buf_len bytes, always terminated); returns buf. */
+/* Text for any apr_status_t, ours or APR's, in buf (buf_len bytes, always terminated); returns
+ * buf. */
 char *stek_strerror(apr_status_t rv, char *buf, apr_size_t buf_len);
 
 #pragma GCC visibility pop

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files that hold rings and secrets: careful reads, atomic replacement, a lock that is tried and never
- * waited for without a bound.  POSIX; no state; any thread, any phase.
+ * Files that hold rings and secrets: careful reads, atomic replacement, a lock that is tried and
+ * never waited for without a bound.  POSIX; no state; any thread, any phase.
  */
 #ifndef STEK_FILE_H
 #define STEK_FILE_H
@@ -31,12 +31,13 @@ int stek_stamp_equal(const stek_stamp_t *a, const stek_stamp_t *b);
 /* Cheap look for a change: one stat.  APR_ENOENT and a zero *stamp if there is no such file. */
 apr_status_t stek_file_stamp(const char *path, stek_stamp_t *stamp);
 
-/* Reads the whole file into buf[buf_size]; *plen bytes.  Never blocks on a fifo or device (O_NONBLOCK,
- * then S_ISREG: STEK_EKIND), follows symlinks.  The file belongs to root or owner and is not writable by
- * others; each directory on the way, also those that symlinks lead through, belongs to root or owner
- * and is not writable by group or others, or is sticky: else STEK_EPERM, and *pculprit (if not NULL)
- * is the path at fault, in pool.  STEK_ETOOBIG if it does not fit, STEK_ECHANGED if it changed
- * meanwhile.  *stamp (if not NULL) is set whenever the file could be opened, on failure too. */
+/* Reads the whole file into buf[buf_size]; *plen bytes.  Never blocks on a fifo or device
+ * (O_NONBLOCK, then S_ISREG: STEK_EKIND), follows symlinks.  The file belongs to root or owner
+ * and is not writable by others; each directory on the way, also those that symlinks lead
+ * through, belongs to root or owner and is not writable by group or others, or is sticky: else
+ * STEK_EPERM, and *pculprit (if not NULL) is the path at fault, in pool.  STEK_ETOOBIG if it
+ * does not fit, STEK_ECHANGED if it changed meanwhile.  *stamp (if not NULL) is set whenever the
+ * file could be opened, on failure too. */
 apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner, void *buf,
                             apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
                             const char **pculprit, apr_pool_t *pool);
@@ -48,10 +49,10 @@ apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pc
 #define STEK_FILE_EXCLUSIVE 0x1 /* APR_EEXIST if path is there */
 #define STEK_FILE_FSYNC 0x2     /* file and directory reach the disk before it returns */
 
-/* Puts bytes[len] at path in one step: a temporary file PATH.tmp-PID beside it (O_EXCL, mode, group gid
- * unless (gid_t)-1), then rename; readers see the old or the new, never less.  On failure the old
- * file is as it was and no temporary file is left; those of killed writers are swept after a
- * minute. */
+/* Puts bytes[len] at path in one step: a temporary file PATH.tmp-PID beside it (O_EXCL, mode,
+ * group gid unless (gid_t)-1), then rename; readers see the old or the new, never less.  On
+ * failure the old file is as it was and no temporary file is left; those of killed writers are
+ * swept after a minute. */
 apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t len, mode_t mode,
                                gid_t gid, int flags, apr_pool_t *pool);
 
@@ -59,14 +60,15 @@ typedef struct stek_lock_t {
     int fd; /* -1: not held */
 } stek_lock_t;
 
-/* Takes the lock PATH.lock (flock; 0600, group-writable never): at once, or within wait (0: one try).
- * STEK_ELOCKED if another process has it: then *pholder (if not NULL) is its pid, 0 if unknown. */
+/* Takes the lock PATH.lock (flock; 0600, group-writable never): at once, or within wait (0: one
+ * try). STEK_ELOCKED if another process has it: then *pholder (if not NULL) is its pid, 0 if
+ * unknown. */
 apr_status_t stek_file_lock(const char *path, apr_interval_time_t wait, stek_lock_t *lock,
                             pid_t *pholder, apr_pool_t *pool);
 void stek_file_unlock(stek_lock_t *lock);
 
-/* Nonzero if path (or, if missing, its directory) lies on a memory file system: nothing on disk.  Systems
- * that cannot tell say yes. */
+/* Nonzero if path (or, if missing, its directory) lies on a memory file system: nothing on disk.
+ * Systems that cannot tell say yes. */
 int stek_file_in_memory(const char *path, apr_pool_t *pool);
 
 #pragma GCC visibility pop

@@ -6,10 +6,11 @@
  *     IV  = AES-256(k, counter)                       a permutation: no repeat under one k
  *     k   = SHA-256(label | random 32 | unique | k before | time)
  *
- * k is secret, so the IV cannot be foreseen (CBC needs that); `unique` (process id, host, start time)
- * keeps apart processes whose generators fail alike.  k is renewed every STEK_IV_REKEY_N vectors and
- * every STEK_IV_REKEY_AFTER.  IVs are made in batches, which costs less than the generator for each.
- * State in locked memory that a forked child finds zeroed: a child makes its own.
+ * k is secret, so the IV cannot be foreseen (CBC needs that); `unique` (process id, host, start
+ * time) keeps apart processes whose generators fail alike.  k is renewed every STEK_IV_REKEY_N
+ * vectors and every STEK_IV_REKEY_AFTER.  IVs are made in batches, which costs less than the
+ * generator for each. State in locked memory that a forked child finds zeroed: a child makes its
+ * own.
  */
 #ifndef STEK_IV_H
 #define STEK_IV_H
@@ -24,8 +25,8 @@
 
 typedef struct stek_iv_t stek_iv_t;
 
-/* unique[unique_len]: what tells this process from any other, on any host, at any time.  A failing rng
- * is no failure.  APR_ENOMEM, STEK_ECRYPTO. */
+/* unique[unique_len]: what tells this process from any other, on any host, at any time.  A
+ * failing rng is no failure.  APR_ENOMEM, STEK_ECRYPTO. */
 apr_status_t stek_iv_create(const void *unique, apr_size_t unique_len, apr_time_t now,
                             stek_rng_t *rng, stek_iv_t **piv);
 

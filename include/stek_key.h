@@ -34,14 +34,14 @@ typedef struct stek_key_t {
     apr_time_t decrypt_until; /* t < decrypt_until may decrypt, also before not_before */
 } stek_key_t;
 
-/* Fills bytes[len] with random bytes: APR_SUCCESS or STEK_ERNG.  stek_rng_system is OpenSSL's private
- * generator; tests pass their own. */
+/* Fills bytes[len] with random bytes: APR_SUCCESS or STEK_ERNG.  stek_rng_system is OpenSSL's
+ * private generator; tests pass their own. */
 typedef apr_status_t stek_rng_t(unsigned char *bytes, apr_size_t len);
 stek_rng_t stek_rng_system;
 
-/* Makes a random key for the window given; decrypt_until = encrypt_until + lifetime.  The result has
- * passed the audit: STEK_EWEAK if the generator yields weak bytes, STEK_ERNG if it fails.  *key lies
- * in locked memory of the caller and is wiped on failure. */
+/* Makes a random key for the window given; decrypt_until = encrypt_until + lifetime.  The result
+ * has passed the audit: STEK_EWEAK if the generator yields weak bytes, STEK_ERNG if it fails.
+ * *key lies in locked memory of the caller and is wiped on failure. */
 apr_status_t stek_key_make(apr_time_t not_before, apr_time_t encrypt_until,
                            apr_interval_time_t lifetime, apr_uint64_t epoch, apr_time_t now,
                            stek_rng_t *rng, stek_key_t *key);

@@ -13,11 +13,12 @@
 #pragma GCC visibility push(hidden)
 
 /* A zeroed block of at least len bytes (len > 0), or NULL with errno set.  A failing mlock is no
- * failure: limits are compared once, by whoever can tell the administrator (stek_mem_lock_limit). */
+ * failure: limits are compared once, by whoever can tell the administrator
+ * (stek_mem_lock_limit). */
 void *stek_mem_alloc(apr_size_t len);
 
-/* Wipes and releases a block of stek_mem_alloc; NULL is ignored, and so is, in a child, a block that
- * was wiped on fork (its size is wiped too: stek_mem_size 0, stek_mem_lock APR_EINVAL). */
+/* Wipes and releases a block of stek_mem_alloc; NULL is ignored, and so is, in a child, a block
+ * that was wiped on fork (its size is wiped too: stek_mem_size 0, stek_mem_lock APR_EINVAL). */
 void stek_mem_free(void *block);
 
 /* Locks the block in this process, after a fork.  APR_SUCCESS or the system's error. */

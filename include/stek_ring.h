@@ -40,19 +40,19 @@ apr_status_t stek_ring_create(apr_size_t key_max, apr_size_t tombstone_max, stek
 /* Wipes and frees; NULL is ignored. */
 void stek_ring_destroy(stek_ring_t *ring);
 
-/* Adds a copy of a key (or tombstone), while the ring is still private.  Not audited: what comes from
- * outside goes through stek_ring_open.  STEK_EFULL without room, APR_EEXIST if the name is there,
- * STEK_EMALFORMED if stek_key_check refuses it. */
+/* Adds a copy of a key (or tombstone), while the ring is still private.  Not audited: what comes
+ * from outside goes through stek_ring_open.  STEK_EFULL without room, APR_EEXIST if the name is
+ * there, STEK_EMALFORMED if stek_key_check refuses it. */
 apr_status_t stek_ring_add_key(stek_ring_t *ring, const stek_key_t *key);
 apr_status_t stek_ring_add_tombstone(stek_ring_t *ring, const stek_tombstone_t *tombstone);
 
-/* The union of two rings at the time now: keys and tombstones of both, the greater epoch; generation,
- * interval and lifetime of the side whose (generation, interval, lifetime) is greater; the later
- * written_at.  Then drops, in this order: tombstones with until <= now; keys that a tombstone names;
- * keys of a lower epoch; keys with stek_key_end(key, lifetime) <= now.  Two records of one name that
- * have not ended: the one with the greater epoch, then the later decrypt_until, then the greater in
- * bytes.  b may be NULL (a alone, tidied).  Room
- * in the result is exact.  STEK_EFULL if it would exceed STEK_KEYS_MAX keys or 0xffff tombstones. */
+/* The union of two rings at the time now: keys and tombstones of both, the greater epoch;
+ * generation, interval and lifetime of the side whose (generation, interval, lifetime) is
+ * greater; the later written_at.  Then drops, in this order: tombstones with until <= now; keys
+ * that a tombstone names; keys of a lower epoch; keys with stek_key_end(key, lifetime) <= now.
+ * Two records of one name that have not ended: the one with the greater epoch, then the later
+ * decrypt_until, then the greater in bytes.  b may be NULL (a alone, tidied).  Room in the
+ * result is exact.  STEK_EFULL if it would exceed STEK_KEYS_MAX keys or 0xffff tombstones. */
 apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
                              apr_interval_time_t lifetime, stek_ring_t **pring);
 

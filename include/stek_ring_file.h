@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file ring: where a sealed ring is kept on one host.  A path, or anonymous memory that looks the
- * same (file=memory, one-process mode).  Reading changes nothing; writing replaces the whole.  Used by
- * the parent and stekctl (both ways) and by children (load only).  No state but the handle's.
+ * The file ring: where a sealed ring is kept on one host.  A path, or anonymous memory that looks
+ * the same (file=memory, one-process mode).  Reading changes nothing; writing replaces the whole.
+ * Used by the parent and stekctl (both ways) and by children (load only).  No state but the
+ * handle's.
  */
 #ifndef STEK_RING_FILE_H
 #define STEK_RING_FILE_H
@@ -17,7 +18,7 @@ typedef struct stek_ring_file_t {
     uid_t owner;      /* besides root: whose files are trusted */
     gid_t gid;        /* group of written files; (gid_t)-1: the directory's */
     int memory_fd;    /* anonymous memory: open for reading (inherited by children); else -1 */
-    int writer_fd;    /* the same, open for writing: children close it (stek_ring_file_drop_writer) */
+    int writer_fd;    /* the same, open for writing: children give it up (drop_writer) */
 } stek_ring_file_t;
 
 void stek_ring_file_init(stek_ring_file_t *file, const char *path, uid_t owner, gid_t gid);
@@ -37,15 +38,16 @@ const char *stek_ring_file_name(const stek_ring_file_t *file);
 /* Current stamp, as stek_file_stamp. */
 apr_status_t stek_ring_file_stamp(const stek_ring_file_t *file, stek_stamp_t *stamp);
 
-/* Reads, opens and audits the ring.  Codes of stek_file_read and stek_ring_open; APR_ENOENT if there is
- * none.  *stamp as stek_file_read sets it.  *pculprit (may be NULL): path at fault, on STEK_EPERM. */
+/* Reads, opens and audits the ring.  Codes of stek_file_read and stek_ring_open; APR_ENOENT if
+ * there is none.  *stamp as stek_file_read sets it.  *pculprit (may be NULL): path at fault, on
+ * STEK_EPERM. */
 apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secrets_t *secrets,
                                  stek_ring_t **pring, stek_stamp_t *stamp, const char **pculprit,
                                  apr_pool_t *pool);
 
-/* Seals and writes ring as it is (generation and written_at are the caller's to set); *stamp (may be
- * NULL) is the file's after the write.  flags: STEK_FILE_EXCLUSIVE | STEK_FILE_FSYNC.  The caller holds
- * the lock.  Codes of stek_ring_seal and stek_file_replace. */
+/* Seals and writes ring as it is (generation and written_at are the caller's to set); *stamp
+ * (may be NULL) is the file's after the write.  flags: STEK_FILE_EXCLUSIVE | STEK_FILE_FSYNC.
+ * The caller holds the lock.  Codes of stek_ring_seal and stek_file_replace. */
 apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t *ring,
                                  const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
                                  stek_stamp_t *stamp, apr_pool_t *pool);

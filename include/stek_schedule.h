@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The schedule: which keys a ring should have at a time.  Slots are aligned to wall-clock multiples
- * of the interval, so hosts agree without talking.  Pure functions of parameters, ring and time; any
- * thread, any phase.
+ * of the interval, so hosts agree without talking.  Pure functions of parameters, ring and time;
+ * any thread, any phase.
  */
 #ifndef STEK_SCHEDULE_H
 #define STEK_SCHEDULE_H
@@ -23,8 +23,8 @@ typedef struct stek_params_t {
 
 #define STEK_PARAMS_DEFAULT {apr_time_from_sec(3600), apr_time_from_sec(18 * 3600), 1}
 
-/* Keys that a ring of these parameters holds at most: the lifetime's, the current, the prepared, and
- * one for a change of grid. */
+/* Keys that a ring of these parameters holds at most: the lifetime's, the current, the prepared,
+ * and one for a change of grid. */
 apr_size_t stek_schedule_keys_n(const stek_params_t *params);
 
 /* NULL if the parameters are usable; else what is wrong and what is allowed, in pool, as
@@ -40,10 +40,11 @@ typedef struct stek_slot_t {
 /* How far beyond now keys are wanted: max(ahead * interval, STEK_PREPARE_MIN). */
 apr_interval_time_t stek_schedule_horizon(const stek_params_t *params);
 
-/* The next slot to make a key for, in the order of time; 0 if the ring covers now and everything up
- * to and including now + horizon.  Rules: the slot of now only if no key covers now; then no slot that
- * has begun; a new interval's grid begins at the first multiple after the last prepared key, a short
- * slot fills the gap to it.  Calling again with the made key in the ring gives the one after. */
+/* The next slot to make a key for, in the order of time; 0 if the ring covers now and everything
+ * up to and including now + horizon.  Rules: the slot of now only if no key covers now; then no
+ * slot that has begun; a new interval's grid begins at the first multiple after the last
+ * prepared key, a short slot fills the gap to it.  Calling again with the made key in the ring
+ * gives the one after. */
 int stek_schedule_missing(const stek_ring_t *ring, const stek_params_t *params, apr_time_t now,
                           stek_slot_t *slot);
 
@@ -51,8 +52,9 @@ int stek_schedule_missing(const stek_ring_t *ring, const stek_params_t *params, 
  * slots that contains now; now itself if there is none. */
 apr_time_t stek_schedule_covered_until(const stek_ring_t *ring, apr_time_t now);
 
-/* Makes all missing keys and merges them in.  *pring is ring merged with them (tidied even if none was
- * missing), *pmade the number made.  ring is not changed.  STEK_EFULL, STEK_ERNG, STEK_EWEAK. */
+/* Makes all missing keys and merges them in.  *pring is ring merged with them (tidied even if
+ * none was missing), *pmade the number made.  ring is not changed.  STEK_EFULL, STEK_ERNG,
+ * STEK_EWEAK. */
 apr_status_t stek_schedule_extend(const stek_ring_t *ring, const stek_params_t *params,
                                   apr_time_t now, stek_rng_t *rng, stek_ring_t **pring,
                                   apr_size_t *pmade);

@@ -27,8 +27,8 @@
  *     salt  = HMAC-SHA256(Ksalt, 32 random bytes | header with salt 0 | plaintext)
  *     key | nonce = HKDF-SHA256(secret, salt, info "stek ring v1 seal", 32 + 12)
  *
- * The salt depends on everything that is sealed, so a random generator that repeats itself reveals at
- * most that two rings are equal.  Test vector: test/unit/vector_ring_v1.h.  No state.
+ * The salt depends on everything that is sealed, so a random generator that repeats itself reveals
+ * at most that two rings are equal.  Test vector: test/unit/vector_ring_v1.h.  No state.
  */
 #ifndef STEK_SEAL_H
 #define STEK_SEAL_H
@@ -59,18 +59,19 @@ typedef struct stek_header_t {
 /* Fills secret->id from secret->bytes.  STEK_ECRYPTO. */
 apr_status_t stek_seal_secret_id(stek_secret_t *secret);
 
-/* Seals ring under the first secret: *psealed (ciphertext, malloc'd, the caller frees) of *plen bytes.
- * random: fresh random bytes.  STEK_ETOOBIG beyond STEK_RING_BYTES_MAX, STEK_EMALFORMED if it could
- * not be opened again (interval or lifetime not set, times out of range), STEK_ECRYPTO,
- * APR_ENOMEM. */
+/* Seals ring under the first secret: *psealed (ciphertext, malloc'd, the caller frees) of *plen
+ * bytes. random: fresh random bytes.  STEK_ETOOBIG beyond STEK_RING_BYTES_MAX, STEK_EMALFORMED
+ * if it could not be opened again (interval or lifetime not set, times out of range),
+ * STEK_ECRYPTO, APR_ENOMEM. */
 apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secrets_t *secrets,
                             const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
                             unsigned char **psealed, apr_size_t *plen);
 
-/* Opens sealed[len] with whichever secret has its id, checks the format and audits every key, so that
- * what it gives is what was audited.  STEK_EMAGIC, STEK_EVERSION, STEK_ELENGTH, STEK_ESECRET,
- * STEK_ESEAL, STEK_EMALFORMED (unsorted or double names, bad windows), STEK_EWEAK, STEK_ETOOBIG.
- * audit == 0 leaves the audit to the caller (stekctl audit: shows which key is weak). */
+/* Opens sealed[len] with whichever secret has its id, checks the format and audits every key, so
+ * that what it gives is what was audited.  STEK_EMAGIC, STEK_EVERSION, STEK_ELENGTH,
+ * STEK_ESECRET, STEK_ESEAL, STEK_EMALFORMED (unsorted or double names, bad windows), STEK_EWEAK,
+ * STEK_ETOOBIG. audit == 0 leaves the audit to the caller (stekctl audit: shows which key is
+ * weak). */
 apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
                             const stek_secrets_t *secrets, int audit, stek_ring_t **pring);
 

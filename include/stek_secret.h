@@ -39,8 +39,9 @@ typedef struct stek_secrets_t {
  * Release with stek_secrets_destroy. */
 apr_status_t stek_secrets_make(int fleet, stek_rng_t *rng, stek_secrets_t **psecrets);
 
-/* Parses text[len] (changed by nothing, wiped by the caller).  STEK_ESYNTAX, STEK_EEMPTY, STEK_EWEAK (a
- * secret that the audit refuses), STEK_EFULL; *pline, if not NULL, is the line at fault, from 1. */
+/* Parses text[len] (changed by nothing, wiped by the caller).  STEK_ESYNTAX, STEK_EEMPTY,
+ * STEK_EWEAK (a secret that the audit refuses), STEK_EFULL; *pline, if not NULL, is the line at
+ * fault, from 1. */
 apr_status_t stek_secrets_parse(const char *text, apr_size_t len, stek_secrets_t **psecrets,
                                 int *pline);
 

@@ -14,13 +14,13 @@
 /* Longest life of a ticket, and so of a window (RFC 8446, 4.6.1: 604800 seconds). */
 #define STEK_TIME_MAX apr_time_from_sec(7 * 24 * 3600)
 
-/* Parses "<digits>(s|min|h|d)", at most 9 digits.  Text without a unit, with spaces or with anything
- * behind it is STEK_ESYNTAX.  Does not judge the size of the value; what an apr_interval_time_t can't
- * hold becomes its greatest whole second. */
+/* Parses "<digits>(s|min|h|d)", at most 9 digits.  Text without a unit, with spaces or with
+ * anything behind it is STEK_ESYNTAX.  Does not judge the size of the value; what an
+ * apr_interval_time_t can't hold becomes its greatest whole second. */
 apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan);
 
-/* The shortest such text for a span of whole seconds: "90s", "1h", "7d"; of two as short the greater
- * unit; in pool. */
+/* The shortest such text for a span of whole seconds: "90s", "1h", "7d"; of two as short the
+ * greater unit; in pool. */
 const char *stek_time_text(apr_interval_time_t span, apr_pool_t *pool);
 
 #pragma GCC visibility pop

@@ -2,9 +2,10 @@
 /*
  * Directives of mod_stek_rotate, and those of mod_ssl that it has to know about.  Glue.
  *
- * httpd calls every module that lists a directive's name, so the table below names some of mod_ssl's
- * directives: their values are noted here, mod_ssl still handles them.  Runs in the parent while the
- * configuration is read; a fault in a directive fails `configtest`, the state of files never does.
+ * httpd calls every module that lists a directive's name, so the table below names some of
+ * mod_ssl's directives: their values are noted here, mod_ssl still handles them.  Runs in the
+ * parent while the configuration is read; a fault in a directive fails `configtest`, the state of
+ * files never does.
  */
 #include "mod_stek_config.h"
 #include "mod_stek_log.h"
@@ -308,8 +309,8 @@ static const char *cmd_max_session_age(cmd_parms *cmd, void *dir, const char *va
     return fault ? apr_pstrcat(cmd->pool, "StekMaxSessionAge: ", fault, ", or 'off'", NULL) : NULL;
 }
 
-/* Has httpd execute `SSLOpenSSLConfCmd args` next, as if it stood below the directive at hand: so it
- * shows in the dump of the configuration too. */
+/* Has httpd execute `SSLOpenSSLConfCmd args` next, as if it stood below the directive at hand:
+ * so it shows in the dump of the configuration too. */
 static void emit_conf_cmd(cmd_parms *cmd, const char *args)
 {
     ap_directive_t *here = (ap_directive_t *)cmd->directive;
@@ -340,8 +341,8 @@ static const char *cmd_tickets(cmd_parms *cmd, void *dir, const char *value)
     return NULL;
 }
 
-/* httpd's own words for a directive that no module has: a name that only mod_ssl gives a meaning must
- * not become valid because we list it. */
+/* httpd's own words for a directive that no module has: a name that only mod_ssl gives a meaning
+ * must not become valid because we list it. */
 static const char *without_ssl(cmd_parms *cmd)
 {
     return mod_stek_have_ssl()

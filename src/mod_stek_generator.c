@@ -5,8 +5,8 @@
  * Start: secret, file ring, keys; what cannot be kept in a file is kept in memory, with a warning.
  * Later, in the monitor hook: the hook stands in the MPM's maintenance loop, so it tries locks and
  * never waits, does no fsync and works in a pool of its own.  A lock that stays held does not stop
- * rotation: when the prepared keys run low the parent writes without it.  That is safe, since whoever
- * writes merges, and what a late writer overwrites the parent puts back.
+ * rotation: when the prepared keys run low the parent writes without it.  That is safe, since
+ * whoever writes merges, and what a late writer overwrites the parent puts back.
  */
 #include "mod_stek_generator.h"
 
@@ -109,8 +109,8 @@ static void set_aside(mod_stek_ring_t *ring, apr_status_t why, apr_time_t now, s
     }
 }
 
-/* Nonzero if what stands at the path is no ring of ours; a passing trouble (no descriptors, no memory)
- * says nothing about it. */
+/* Nonzero if what stands at the path is no ring of ours; a passing trouble (no descriptors, no
+ * memory) says nothing about it. */
 static int is_refused(apr_status_t rv)
 {
     return (rv >= STEK_STATUS_START && rv < STEK_STATUS_END && rv != STEK_ECHANGED
@@ -118,7 +118,8 @@ static int is_refused(apr_status_t rv)
            || APR_STATUS_IS_EACCES(rv) || rv == ELOOP;
 }
 
-/* Adds the keys that the schedule wants and writes the ring; the keys count even if writing fails. */
+/* Adds the keys that the schedule wants and writes the ring; the keys count even if writing
+ * fails. */
 static apr_status_t extend_and_save(mod_stek_ring_t *ring, apr_time_t now, int flags, server_rec *s,
                                     apr_pool_t *pool)
 {
@@ -270,7 +271,8 @@ int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
     return DECLINED;
 }
 
-/* The directory of the ring: made, when it is missing, so that only root and httpd's group look in. */
+/* The directory of the ring: made, when it is missing, so that only root and httpd's group look
+ * in. */
 static apr_status_t make_directory(const char *path, apr_pool_t *pool)
 {
     const char *slash = strrchr(path, '/');
@@ -331,8 +333,8 @@ static int grants(const struct stat *st, mode_t owner_bit)
     return (st->st_mode & bit) != 0;
 }
 
-/* Whether children can reach the file: who started as root may have directories of his own on the way.
- * Judged by mode bits, so that root need not become another user to try. */
+/* Whether children can reach the file: who started as root may have directories of his own on
+ * the way. Judged by mode bits, so that root need not become another user to try. */
 static apr_status_t reach_check(const char *path, const char **pculprit, apr_pool_t *pool)
 {
     const char *slash = path;
@@ -352,9 +354,10 @@ static apr_status_t reach_check(const char *path, const char **pculprit, apr_poo
     return APR_SUCCESS;
 }
 
-/* Who besides root may own the ring and its secret: the parent's user, or the one who owns the secret
- * that the administrator names, as `stekctl sync` under its own user does.  Who has the secret could
- * forge the ring anyway; a directory where others can put files would let anybody be that user. */
+/* Who besides root may own the ring and its secret: the parent's user, or the one who owns the
+ * secret that the administrator names, as `stekctl sync` under its own user does.  Who has the
+ * secret could forge the ring anyway; a directory where others can put files would let anybody
+ * be that user. */
 static uid_t trusted_owner(const mod_stek_ring_t *ring, apr_pool_t *pool)
 {
     const char *slash = ring->secret_path ? strrchr(ring->secret_path, '/') : NULL;

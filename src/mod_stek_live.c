@@ -2,10 +2,10 @@
 /*
  * The live keyrings of this process.  Glue.
  *
- * They hang off httpd's retained data, which outlives the reload that unloads and loads this module:
- * nothing here may point into the module's own data or code.  Handshake threads take the read lock for
- * a look-up and a copy of some 150 bytes; the one writing thread builds the next ring aside and takes
- * the write lock for an exchange of pointers.
+ * They hang off httpd's retained data, which outlives the reload that unloads and loads this
+ * module: nothing here may point into the module's own data or code.  Handshake threads take the
+ * read lock for a look-up and a copy of some 150 bytes; the one writing thread builds the next ring
+ * aside and takes the write lock for an exchange of pointers.
  */
 #include "mod_stek_live.h"
 

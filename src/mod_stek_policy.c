@@ -3,8 +3,8 @@
  * What a virtual host demands of a client, and its digest.  Glue; parent only, while it configures.
  *
  * Rules of the server level are kept by directive, the last one counts, as in mod_ssl.  Rules of
- * sections, and of SSLOpenSSLConfCmd, are kept as a list.  Files are read once for all vhosts that name
- * them.
+ * sections, and of SSLOpenSSLConfCmd, are kept as a list.  Files are read once for all vhosts that
+ * name them.
  */
 #include "mod_stek_policy.h"
 

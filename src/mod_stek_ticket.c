@@ -2,10 +2,10 @@
 /*
  * OpenSSL's ticket callbacks: which key seals, which opens, and what a client is told.  Glue.
  *
- * Any thread of a child.  A key is copied out of the live keyring under its read lock and wiped from
- * the stack before the callback returns; OpenSSL wipes its own contexts.  Return values are those of
- * SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 0 no ticket or full handshake, 1 use, 2 use and renew;
- * negative values abort the handshake and are never used.
+ * Any thread of a child.  A key is copied out of the live keyring under its read lock and wiped
+ * from the stack before the callback returns; OpenSSL wipes its own contexts.  Return values are
+ * those of SSL_CTX_set_tlsext_ticket_key_evp_cb(3): 0 no ticket or full handshake, 1 use, 2 use and
+ * renew; negative values abort the handshake and are never used.
  */
 #include "mod_stek_ticket.h"
 
@@ -189,8 +189,8 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
     if (!ok) {
         return 0;
     }
-    /* TLS 1.2 has promised the ticket by the time that it would be sealed: promise none that no key can
-     * seal.  TLS 1.3: a fresh ticket for each connection (RFC 8446, C.4). */
+    /* TLS 1.2 has promised the ticket by the time that it would be sealed: promise none that no
+     * key can seal.  TLS 1.3: a fresh ticket for each connection (RFC 8446, C.4). */
     if (!renewable || (match == MOD_STEK_CURRENT && SSL_version(ssl) < TLS1_3_VERSION)) {
         return 1;
     }
@@ -224,9 +224,9 @@ static int appdata_of(SSL_SESSION *session, stek_appdata_t *appdata)
            && stek_appdata_unpack(bytes, len, appdata) == APR_SUCCESS;
 }
 
-/* Before a ticket is sealed: sets the hint and the timeout that is enforced at resumption, and what the
- * ticket says of its origin.  Always 1: 0 would abort the handshake.  Data that could not be set is
- * missing at resumption, and the ticket refused. */
+/* Before a ticket is sealed: sets the hint and the timeout that is enforced at resumption, and
+ * what the ticket says of its origin.  Always 1: 0 would abort the handshake.  Data that could
+ * not be set is missing at resumption, and the ticket refused. */
 static int on_generate(SSL *ssl, void *arg)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
@@ -297,8 +297,8 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
     return SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
-/* Whether the session of a full handshake must not be resumed: the vhost wants none, or there is no key
- * and no ticket may be promised. */
+/* Whether the session of a full handshake must not be resumed: the vhost wants none, or there is
+ * no key and no ticket may be promised. */
 static int on_not_resumable(SSL *ssl, int is_forward_secure)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);

@@ -2,9 +2,10 @@
 /*
  * The timer thread of a child.  Glue; the only thread of a child that changes live keyrings.
  *
- * It is an own thread because mod_watchdog would wake every child each 100 ms and stops as soon as a
- * child drains.  It waits on the monotonic clock: a wall clock set back by a day must not put off the
- * end of keys by a day.  It logs at debug only: the parent reads the same files and says what is wrong.
+ * It is an own thread because mod_watchdog would wake every child each 100 ms and stops as soon as
+ * a child drains.  It waits on the monotonic clock: a wall clock set back by a day must not put off
+ * the end of keys by a day.  It logs at debug only: the parent reads the same files and says what
+ * is wrong.
  */
 #include "mod_stek_timer.h"
 

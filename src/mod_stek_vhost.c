@@ -99,8 +99,8 @@ static int share_address(const server_rec *a, const server_rec *b)
     return 0;
 }
 
-/* The vhost that OpenSSL asks for all behind its address: the first in the configuration.  httpd lists
- * vhosts in reverse order. */
+/* The vhost that OpenSSL asks for all behind its address: the first in the configuration.  httpd
+ * lists vhosts in reverse order. */
 static const mod_stek_vhost_t *first_on_address(const mod_stek_vhost_t *vhost)
 {
     int i;
@@ -194,7 +194,8 @@ static int speaks_h2(const server_rec *s)
     return core->protocols && ap_array_str_contains(core->protocols, "h2");
 }
 
-/* mod_ssl counts SSLOpenSSLConfCmd among what two vhosts must share for one connection to serve both. */
+/* mod_ssl counts SSLOpenSSLConfCmd among what two vhosts must share for one connection to serve
+ * both. */
 static void lint_shared_connections(apr_pool_t *ptemp)
 {
     int i;

@@ -2,9 +2,9 @@
 /*
  * Initialisation vectors for tickets.  Core; any thread, one mutex.
  *
- * A batch is the encryption of the next BATCH_N counter values.  A vector is wiped from the batch as it
- * is handed out.  The whole state is one block of locked memory that a fork wipes: `keyed` is then 0
- * and the child gets an error instead of its parent's vectors.
+ * A batch is the encryption of the next BATCH_N counter values.  A vector is wiped from the batch
+ * as it is handed out.  The whole state is one block of locked memory that a fork wipes: `keyed` is
+ * then 0 and the child gets an error instead of its parent's vectors.
  */
 #include "stek_iv.h"
 
