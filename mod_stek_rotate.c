@@ -46,7 +46,7 @@ static int post_config_first(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
     (void)ptemp;
     if (!is_trial_run() && mod_stek_ticket_setup(pconf) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     STEKLOG(3004) "OpenSSL cannot prepare AES-CBC: no tickets are issued");
+                     "STEK3004: OpenSSL cannot prepare AES-CBC: no tickets are issued");
     }
     return OK;
 }
@@ -60,7 +60,7 @@ static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     }
     if (!mod_stek_have_ssl()) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     STEKLOG(3005) "mod_stek_rotate is idle: mod_ssl is not loaded");
+                     "STEK3005: mod_stek_rotate is idle: mod_ssl is not loaded");
         return OK;
     }
     mod_stek_generator_start(pconf, ptemp, s);

@@ -12,8 +12,6 @@
 
 #pragma GCC visibility push(hidden)
 
-#define STEKLOG(number) "STEK" #number ": "
-
 /* "example.org:443 (/etc/apache2/sites-enabled/a.conf:12)", in pool. */
 const char *mod_stek_server_text(const server_rec *s, apr_pool_t *pool);
 

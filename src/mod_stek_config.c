@@ -483,15 +483,15 @@ static int files_differ(server_rec *s, int i)
 
     if (ring->path && ring->secret_path && strcmp(ring->path, ring->secret_path) == 0) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     STEKLOG(1001) "StekRing: file and secret of ring '%s' are the same file %s",
+                     "STEK1001: StekRing: file and secret of ring '%s' are the same file %s",
                      ring->name, ring->path);
         return 0;
     }
     for (j = 0; j < i; j++) {
         if (ring->path && all[j]->path && strcmp(ring->path, all[j]->path) == 0) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         STEKLOG(1002) "StekRing: rings '%s' and '%s' use the same file %s: each "
-                                       "ring must have its own file",
+                         "STEK1002: StekRing: rings '%s' and '%s' use the same file %s: each "
+                         "ring must have its own file",
                          all[j]->name, ring->name, ring->path);
             return 0;
         }
@@ -508,16 +508,15 @@ static int rings_valid(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
         const char *fault = stek_schedule_check(&all[i]->params, ptemp);
 
         if (fault) {
-            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, STEKLOG(1003) "StekRing: ring '%s': %s",
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "STEK1003: StekRing: ring '%s': %s",
                          all[i]->name, fault);
             valid = 0;
         }
         if (!all[i]->path && !all[i]->generate) {
-            ap_log_error(
-                APLOG_MARK, APLOG_EMERG, 0, s,
-                STEKLOG(1007) "StekRing: ring '%s': generate=off needs a file: nothing else "
-                              "can write file=memory",
-                all[i]->name);
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                         "STEK1007: StekRing: ring '%s': generate=off needs a file: nothing else "
+                         "can write file=memory",
+                         all[i]->name);
             valid = 0;
         }
         resolve_paths(all[i], pconf);
@@ -532,20 +531,18 @@ static int server_valid(const server_rec *s, apr_pool_t *ptemp)
     const mod_stek_ring_t *ring = mod_stek_server_ring(s);
 
     if (!ring) {
-        ap_log_error(
-            APLOG_MARK, APLOG_EMERG, 0, s,
-            STEKLOG(1004) "StekUseRing: ring '%s' of %s is not defined: write 'StekRing %s' "
-                          "in the main server's configuration",
-            config->ring_name, mod_stek_server_text(s, ptemp), config->ring_name);
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "STEK1004: StekUseRing: ring '%s' of %s is not defined: write 'StekRing %s' "
+                     "in the main server's configuration",
+                     config->ring_name, mod_stek_server_text(s, ptemp), config->ring_name);
         return 0;
     }
     if (config->ticket_lifetime > ring->params.lifetime) {
-        ap_log_error(
-            APLOG_MARK, APLOG_EMERG, 0, s,
-            STEKLOG(1005) "StekTicketLifetime: '%s' of %s: must be at most the lifetime of "
-                          "its ring '%s', %s",
-            stek_time_text(config->ticket_lifetime, ptemp), mod_stek_server_text(s, ptemp),
-            ring->name, stek_time_text(ring->params.lifetime, ptemp));
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "STEK1005: StekTicketLifetime: '%s' of %s: must be at most the lifetime of "
+                     "its ring '%s', %s",
+                     stek_time_text(config->ticket_lifetime, ptemp), mod_stek_server_text(s, ptemp),
+                     ring->name, stek_time_text(ring->params.lifetime, ptemp));
         return 0;
     }
     return 1;
@@ -558,7 +555,7 @@ int mod_stek_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp
     (void)plog;
     if (OpenSSL_version_num() < 0x30000000UL) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     STEKLOG(1006) "mod_stek_rotate needs OpenSSL 3.0 or later, found %s",
+                     "STEK1006: mod_stek_rotate needs OpenSSL 3.0 or later, found %s",
                      OpenSSL_version(OPENSSL_VERSION));
         return HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -61,7 +61,7 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
 
     if (status == APR_SUCCESS) {
         if (live->logged_status != APR_SUCCESS) {
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, STEKLOG(2001) "ring '%s' is good again",
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "STEK2001: ring '%s' is good again",
                          ring->name);
         }
         live->logged_status = APR_SUCCESS;
@@ -75,15 +75,15 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
     live->logged_at = now;
     if (keyless) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     STEKLOG(2002) "ring '%s' has no key for now: clients get no tickets%s%s%s%s",
+                     "STEK2002: ring '%s' has no key for now: clients get no tickets%s%s%s%s",
                      ring->name, rv == APR_SUCCESS ? "" : ": ",
                      rv == APR_SUCCESS ? "" : where(culprit, live), rv == APR_SUCCESS ? "" : ": ",
                      rv == APR_SUCCESS ? "" : mod_stek_status_text(rv, pool));
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     STEKLOG(2003) "ring '%s': %s: %s; the keys at hand serve on, until %s "
-                                   "with tickets",
+                     "STEK2003: ring '%s': %s: %s; the keys at hand serve on, until %s "
+                     "with tickets",
                      ring->name, where(culprit, live), mod_stek_status_text(rv, pool),
                      mod_stek_time_text(stek_schedule_covered_until(live->ring, now), pool));
     }
@@ -98,14 +98,14 @@ static void set_aside(mod_stek_ring_t *ring, apr_status_t why, apr_time_t now, s
 
     if (rename(ring->path, aside) == 0) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     STEKLOG(2004) "ring '%s': %s is refused: %s; moved to %s, a new one takes its "
-                                   "place",
+                     "STEK2004: ring '%s': %s is refused: %s; moved to %s, a new one takes its "
+                     "place",
                      ring->name, ring->path, mod_stek_status_text(why, pool), aside);
     }
     else if (errno != ENOENT) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
-                     STEKLOG(2005) "ring '%s': %s is refused: %s; moving it to %s failed",
-                     ring->name, ring->path, mod_stek_status_text(why, pool), aside);
+                     "STEK2005: ring '%s': %s is refused: %s; moving it to %s failed", ring->name,
+                     ring->path, mod_stek_status_text(why, pool), aside);
     }
 }
 
@@ -143,8 +143,8 @@ static apr_status_t extend_and_save(mod_stek_ring_t *ring, apr_time_t now, int f
         live->dirty = 0;
         live->load_status = APR_SUCCESS;
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
-                     STEKLOG(2006) "ring '%s': generation %" APR_UINT64_T_FMT ", %d key%s made, "
-                                   "%d in all",
+                     "STEK2006: ring '%s': generation %" APR_UINT64_T_FMT ", %d key%s made, "
+                     "%d in all",
                      ring->name, next->generation, (int)made_n, made_n == 1 ? "" : "s",
                      (int)next->key_n);
     }
@@ -177,11 +177,10 @@ static apr_status_t take_lock(mod_stek_ring_t *ring, apr_time_t now, apr_interva
         *pculprit = apr_psprintf(pool, "%s.lock (process %d)", path, (int)holder);
         return rv;
     }
-    ap_log_error(
-        APLOG_MARK, APLOG_WARNING, 0, s,
-        STEKLOG(2007) "ring '%s': %s.lock is still held by process %d: writing without it, "
-                      "since the prepared keys run out",
-        ring->name, path, (int)holder);
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "STEK2007: ring '%s': %s.lock is still held by process %d: writing without it, "
+                 "since the prepared keys run out",
+                 ring->name, path, (int)holder);
     return APR_SUCCESS;
 }
 
@@ -309,7 +308,7 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
         }
         if (rv == APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
-                         STEKLOG(2008) "ring '%s': made its local secret %s", ring->name,
+                         "STEK2008: ring '%s': made its local secret %s", ring->name,
                          ring->secret_path);
         }
     }
@@ -396,11 +395,10 @@ static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, serv
     if (rv == APR_SUCCESS) {
         rv = load_secret(ring, pculprit, s, pool);
         if (rv != APR_SUCCESS && live->secrets) {
-            ap_log_error(
-                APLOG_MARK, APLOG_WARNING, 0, s,
-                STEKLOG(2009) "ring '%s': secret %s: %s; the secret from before the reload "
-                              "serves on",
-                ring->name, *pculprit, mod_stek_status_text(rv, pool));
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                         "STEK2009: ring '%s': secret %s: %s; the secret from before the reload "
+                         "serves on",
+                         ring->name, *pculprit, mod_stek_status_text(rv, pool));
             rv = APR_SUCCESS;
         }
     }
@@ -420,8 +418,8 @@ static void warn_disk(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     if (path && !(ring->live->warned & WARNED_DISK)) {
         ring->live->warned |= WARNED_DISK;
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     STEKLOG(2010) "ring '%s': %s is not on a memory file system (tmpfs): who gets "
-                                   "the disk may get old keys",
+                     "STEK2010: ring '%s': %s is not on a memory file system (tmpfs): who gets "
+                     "the disk may get old keys",
                      ring->name, path);
     }
 }
@@ -486,8 +484,8 @@ static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const c
         return rv;
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                 STEKLOG(2011) "ring '%s': %s: %s; keeping the ring in memory: its keys survive "
-                               "reloads, but not a stop",
+                 "STEK2011: ring '%s': %s: %s; keeping the ring in memory: its keys survive "
+                 "reloads, but not a stop",
                  ring->name, *pculprit ? *pculprit : ring->path, mod_stek_status_text(rv, pool));
     *pculprit = NULL;
     return start_in_memory(ring, now, s, pool);
@@ -512,11 +510,10 @@ static void selftest(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     const mod_stek_vhost_t *vhost = vhost_of_ring(ring);
 
     if (vhost && mod_stek_ticket_selftest(vhost) == STEK_ECRYPTO) {
-        ap_log_error(
-            APLOG_MARK, APLOG_ERR, 0, s,
-            STEKLOG(2012) "ring '%s': the self-test failed: a ticket sealed for %s does not "
-                          "open under the audited key; no tickets are issued",
-            ring->name, mod_stek_server_text(vhost->server, pool));
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "STEK2012: ring '%s': the self-test failed: a ticket sealed for %s does not "
+                     "open under the audited key; no tickets are issued",
+                     ring->name, mod_stek_server_text(vhost->server, pool));
     }
 }
 
@@ -529,8 +526,8 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
 
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
-                     STEKLOG(2013) "ring '%s': no memory for its keys: its virtual hosts' tickets "
-                                   "are not rotated",
+                     "STEK2013: ring '%s': no memory for its keys: its virtual hosts' tickets "
+                     "are not rotated",
                      ring->name);
         return;
     }
@@ -541,8 +538,8 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     next = stek_schedule_covered_until(ring->live->ring, now);
     if (mod_stek_live_can_issue(ring->live, now)) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     STEKLOG(2014) "ring '%s' (%s): %d keys, interval %s, lifetime %s, prepared "
-                                   "until %s",
+                     "STEK2014: ring '%s' (%s): %d keys, interval %s, lifetime %s, prepared "
+                     "until %s",
                      ring->name, stek_ring_file_name(&ring->live->file),
                      (int)ring->live->ring->key_n, stek_time_text(ring->params.interval, pool),
                      stek_time_text(ring->params.lifetime, pool), mod_stek_time_text(next, pool));
@@ -565,10 +562,9 @@ static void compare_lock_limit(server_rec *s)
     }
     if (need > limit) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     STEKLOG(2015) "the limit of locked memory is %" APR_SIZE_T_FMT " bytes, the "
-                                   "keys need %" APR_SIZE_T_FMT
-                                   ": keys may reach swap; raise LimitMEMLOCK= or "
-                                   "ulimit -l",
+                     "STEK2015: the limit of locked memory is %" APR_SIZE_T_FMT " bytes, the "
+                     "keys need %" APR_SIZE_T_FMT ": keys may reach swap; raise LimitMEMLOCK= or "
+                     "ulimit -l",
                      limit, need);
     }
 }
@@ -597,8 +593,8 @@ void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *
         compare_lock_limit(s);
         if (geteuid() != 0 && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                         STEKLOG(2016) "httpd was not started as root: its children can read the "
-                                       "local secret and write rings");
+                         "STEK2016: httpd was not started as root: its children can read the "
+                         "local secret and write rings");
         }
     }
     mod_stek_live_inherit(1);

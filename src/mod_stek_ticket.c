@@ -79,8 +79,8 @@ void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s)
     rv = ivs_create(&ivs);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     STEKLOG(4003) "cannot make initialisation vectors: this child issues no "
-                                   "tickets");
+                     "STEK4003: cannot make initialisation vectors: this child issues no "
+                     "tickets");
     }
 }
 

@@ -53,7 +53,7 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
         rv = mod_stek_live_refresh(live, now, 0, &culprit, pool);
         if (rv != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, timer->server,
-                         STEKLOG(4001) "ring '%s': keeping the keys at hand: %s", rings[i]->name,
+                         "STEK4001: ring '%s': keeping the keys at hand: %s", rings[i]->name,
                          mod_stek_status_text(rv, pool));
         }
         end = stek_ring_next_end(live->ring, now, live->lifetime);
@@ -161,10 +161,9 @@ void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s)
         rv = apr_thread_create(&timer->thread, NULL, timer_run, timer, pchild);
     }
     if (rv != APR_SUCCESS) {
-        ap_log_error(
-            APLOG_MARK, APLOG_ERR, rv, s,
-            STEKLOG(4002) "cannot start the timer thread: this child keeps to the keys that "
-                          "it has, and issues no tickets when they are over");
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
+                     "STEK4002: cannot start the timer thread: this child keeps to the keys that "
+                     "it has, and issues no tickets when they are over");
         return;
     }
     apr_pool_pre_cleanup_register(pchild, timer, timer_stop);

@@ -78,7 +78,7 @@ int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx
         || !mod_stek_ticket_install(ctx, !left_to_key_file(vhost))) {
         /* An error here would end httpd. */
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     STEKLOG(3001) "%s: OpenSSL failed to set up tickets: it gives out none",
+                     "STEK3001: %s: OpenSSL failed to set up tickets: it gives out none",
                      mod_stek_server_text(s, p));
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     }
@@ -128,12 +128,11 @@ static void lint_key_files(apr_pool_t *ptemp)
         }
     }
     if (left) {
-        ap_log_error(
-            APLOG_MARK, APLOG_NOTICE, 0, left->server,
-            STEKLOG(3002) "%s%s: left to SSLSessionTicketKeyFile, the key does not rotate; "
-                          "to migrate, remove SSLSessionTicketKeyFile or add 'StekRotate on'",
-            mod_stek_server_text(left->server, ptemp),
-            left_n > 1 ? apr_psprintf(ptemp, " and %d more", left_n - 1) : "");
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, left->server,
+                     "STEK3002: %s%s: left to SSLSessionTicketKeyFile, the key does not rotate; "
+                     "to migrate, remove SSLSessionTicketKeyFile or add 'StekRotate on'",
+                     mod_stek_server_text(left->server, ptemp),
+                     left_n > 1 ? apr_psprintf(ptemp, " and %d more", left_n - 1) : "");
     }
 }
 
@@ -150,14 +149,12 @@ static void lint_shared_addresses(apr_pool_t *ptemp)
         }
         first = first_on_address(vhost);
         if (left_to_key_file(first)) {
-            ap_log_error(
-                APLOG_MARK, APLOG_WARNING, 0, vhost->server,
-                STEKLOG(
-                    3003) "%s does not rotate its ticket keys: %s is the first virtual "
-                          "host on its address and uses SSLSessionTicketKeyFile, so that file's key "
-                          "serves all behind it; add 'StekRotate on' there",
-                mod_stek_server_text(vhost->server, ptemp),
-                mod_stek_server_text(first->server, ptemp));
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
+                         "STEK3003: %s does not rotate its ticket keys: %s is the first virtual "
+                         "host on its address and uses SSLSessionTicketKeyFile, so that file's key "
+                         "serves all behind it; add 'StekRotate on' there",
+                         mod_stek_server_text(vhost->server, ptemp),
+                         mod_stek_server_text(first->server, ptemp));
         }
     }
 }
@@ -176,13 +173,11 @@ static void lint_tickets_off(apr_pool_t *ptemp)
         }
         first = first_on_address(vhost);
         if (SSL_CTX_get_options(first->ctx) & SSL_OP_NO_TICKET) {
-            ap_log_error(
-                APLOG_MARK, APLOG_WARNING, 0, vhost->server,
-                STEKLOG(
-                    3006) "%s gives out no tickets: they are off for %s, the first "
-                          "virtual host on its address, and so for all behind it; put another first",
-                mod_stek_server_text(vhost->server, ptemp),
-                mod_stek_server_text(first->server, ptemp));
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
+                         "STEK3006: %s gives out no tickets: they are off for %s, the first "
+                         "virtual host on its address, and so for all behind it; put another first",
+                         mod_stek_server_text(vhost->server, ptemp),
+                         mod_stek_server_text(first->server, ptemp));
         }
     }
 }
@@ -213,12 +208,11 @@ static void lint_shared_connections(apr_pool_t *ptemp)
         first = first_on_address(vhost);
         if (mod_stek_server_get(first->server)->tickets
             != mod_stek_server_get(vhost->server)->tickets) {
-            ap_log_error(
-                APLOG_MARK, APLOG_NOTICE, 0, vhost->server,
-                STEKLOG(3007) "%s and %s differ in StekTickets: an HTTP/2 connection to one "
-                              "cannot be used for the other, clients are told so with status 421",
-                mod_stek_server_text(first->server, ptemp),
-                mod_stek_server_text(vhost->server, ptemp));
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, vhost->server,
+                         "STEK3007: %s and %s differ in StekTickets: an HTTP/2 connection to one "
+                         "cannot be used for the other, clients are told so with status 421",
+                         mod_stek_server_text(first->server, ptemp),
+                         mod_stek_server_text(vhost->server, ptemp));
         }
     }
 }
