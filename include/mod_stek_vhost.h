@@ -40,7 +40,7 @@ const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl);
 
 /* Last post_config: says what the administrator should know of vhosts that share an address, and of
  * those left to SSLSessionTicketKeyFile. */
-void mod_stek_vhosts_lint(apr_pool_t *ptemp);
+void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp);
 
 #pragma GCC visibility pop
 #endif

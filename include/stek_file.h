@@ -33,11 +33,11 @@ apr_status_t stek_file_stamp(const char *path, stek_stamp_t *stamp);
 
 /* Reads the whole file into buf[buf_size]; *plen bytes.  Never blocks on a fifo or device
  * (O_NONBLOCK, then S_ISREG: STEK_EKIND), follows symlinks.  The file belongs to root or owner
- * and is not writable by others; each directory on the way, also those that symlinks lead
- * through, belongs to root or owner and is not writable by group or others, or is sticky: else
- * STEK_EPERM, and *pculprit (if not NULL) is the path at fault, in pool.  STEK_ETOOBIG if it
- * does not fit, STEK_ECHANGED if it changed meanwhile.  *stamp (if not NULL) is set whenever the
- * file could be opened, on failure too. */
+ * and is not writable by group or others; each directory on the way, also those that symlinks
+ * lead through, belongs to root or owner and is not writable by group or others, or is sticky;
+ * each symlink belongs to root or owner: else STEK_EPERM, and *pculprit (if not NULL) is the path
+ * at fault, in pool.  STEK_ETOOBIG if it does not fit, STEK_ECHANGED if it changed meanwhile.
+ * *stamp (if not NULL) is the file's whenever there is one, on failure too; else all zero. */
 apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner, void *buf,
                             apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
                             const char **pculprit, apr_pool_t *pool);
@@ -51,8 +51,9 @@ apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pc
 
 /* Puts bytes[len] at path in one step: a temporary file PATH.tmp-PID beside it (O_EXCL, mode,
  * group gid unless (gid_t)-1), then rename; readers see the old or the new, never less.  On
- * failure the old file is as it was and no temporary file is left; those of killed writers are
- * swept after a minute. */
+ * failure the old file is as it was and no temporary file is left (but where only the directory
+ * could not be synced, the new file is there); those of killed writers are swept after a minute.
+ * Each replacement has another mtime.  A symlink at path is replaced, not followed. */
 apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t len, mode_t mode,
                                gid_t gid, int flags, apr_pool_t *pool);
 

@@ -118,8 +118,8 @@ static int is_refused(apr_status_t rv)
            || APR_STATUS_IS_EACCES(rv) || rv == ELOOP;
 }
 
-/* Adds the keys that the schedule wants and writes the ring; the keys count even if writing
- * fails. */
+/* Adds the keys that the schedule wants and writes the ring.  Keys that cannot be written are none:
+ * children would not learn of them, and the parent would not see them run dry. */
 static apr_status_t extend_and_save(mod_stek_ring_t *ring, apr_time_t now, int flags, server_rec *s,
                                     apr_pool_t *pool)
 {
@@ -139,19 +139,17 @@ static apr_status_t extend_and_save(mod_stek_ring_t *ring, apr_time_t now, int f
     live->dirty = 1;
     rv = stek_ring_file_save(&live->file, next, live->secrets, flags, stek_rng_system, &live->stamp,
                              pool);
-    if (rv == APR_SUCCESS) {
-        live->dirty = 0;
-        live->load_status = APR_SUCCESS;
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
-                     "STEK2006: ring '%s': generation %" APR_UINT64_T_FMT ", %d key%s made, "
-                     "%d in all",
-                     ring->name, next->generation, (int)made_n, made_n == 1 ? "" : "s",
-                     (int)next->key_n);
+    if (rv != APR_SUCCESS) {
+        stek_ring_destroy(next);
+        return rv;
     }
-    if (mod_stek_live_swap(live, next) != APR_SUCCESS && rv == APR_SUCCESS) {
-        rv = APR_TIMEUP;
-    }
-    return rv;
+    live->dirty = 0;
+    live->load_status = APR_SUCCESS;
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
+                 "STEK2006: ring '%s': generation %" APR_UINT64_T_FMT ", %d key%s made, %d in all",
+                 ring->name, next->generation, (int)made_n, made_n == 1 ? "" : "s",
+                 (int)next->key_n);
+    return mod_stek_live_swap(live, next);
 }
 
 /* Nonzero if the keys that are there will not last long: waiting for a lock has to end. */
@@ -289,6 +287,28 @@ static apr_status_t make_directory(const char *path, apr_pool_t *pool)
     return chmod(dir, 0750) == 0 ? APR_SUCCESS : errno;
 }
 
+/* Writes the local secret where there is none: the one from before the reload, or a new one. */
+static apr_status_t make_secret(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+    stek_secrets_t *secrets;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!live->secrets) {
+        rv = stek_secrets_make(0, stek_rng_system, &secrets);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+        mod_stek_live_set_secrets(live, secrets);
+    }
+    rv = stek_secret_file_save(ring->secret_path, live->secrets, STEK_FILE_EXCLUSIVE, pool);
+    if (rv == APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "STEK2008: ring '%s': wrote its local secret %s",
+                     ring->name, ring->secret_path);
+    }
+    return rv;
+}
+
 /* Takes the local secret from its file; makes the file if there is none. */
 static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                                 apr_pool_t *pool)
@@ -298,29 +318,17 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
     apr_status_t rv = stek_secret_file_load(ring->secret_path, live->file.owner, &secrets, pculprit,
                                             pool);
 
-    if (APR_STATUS_IS_ENOENT(rv) && ring->generate) {
-        rv = stek_secrets_make(0, stek_rng_system, &secrets);
-        if (rv == APR_SUCCESS) {
-            rv = stek_secret_file_save(ring->secret_path, secrets, STEK_FILE_EXCLUSIVE, pool);
-            if (rv != APR_SUCCESS) {
-                stek_secrets_destroy(secrets);
-            }
-        }
-        if (rv == APR_SUCCESS) {
-            ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
-                         "STEK2008: ring '%s': made its local secret %s", ring->name,
-                         ring->secret_path);
-        }
+    if (rv == APR_SUCCESS) {
+        live->dirty |= !live->secrets || !stek_secrets_equal(live->secrets, secrets);
+        mod_stek_live_set_secrets(live, secrets);
     }
-    if (rv != APR_SUCCESS) {
-        *pculprit = *pculprit ? *pculprit : ring->secret_path;
-        return rv;
+    else if (APR_STATUS_IS_ENOENT(rv) && ring->generate) {
+        rv = make_secret(ring, s, pool);
     }
-    if (!live->secrets || !stek_secrets_equal(live->secrets, secrets)) {
-        live->dirty = 1;
+    if (rv != APR_SUCCESS && !*pculprit) {
+        *pculprit = ring->secret_path;
     }
-    mod_stek_live_set_secrets(live, secrets);
-    return APR_SUCCESS;
+    return rv;
 }
 
 static int grants(const struct stat *st, mode_t owner_bit)

@@ -217,7 +217,29 @@ static void lint_shared_connections(apr_pool_t *ptemp)
     }
 }
 
-void mod_stek_vhosts_lint(apr_pool_t *ptemp)
+/* Debian's ssl.conf turns tickets off: keys that nobody uses should not go unnoticed. */
+static void lint_all_off(server_rec *main_server)
+{
+    int i, rotating_n = 0;
+
+    for (i = 0; i < vhosts->nelts; i++) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+
+        if (!(SSL_CTX_get_options(vhost->ctx) & SSL_OP_NO_TICKET)
+            || mod_stek_server_get(vhost->server)->ssl_tickets != 0) {
+            return;
+        }
+        rotating_n += vhost->ring != NULL;
+    }
+    if (rotating_n > 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, main_server,
+                     "STEK3008: no virtual host gives out tickets: 'SSLSessionTickets off' stands "
+                     "for all of them, as in Debian's ssl.conf; set 'SSLSessionTickets on' to have "
+                     "them, now that their keys rotate");
+    }
+}
+
+void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
 {
     int i, any_left = 0, any_off = 0;
 
@@ -233,6 +255,7 @@ void mod_stek_vhosts_lint(apr_pool_t *ptemp)
         lint_shared_addresses(ptemp);
     }
     if (any_off) {
+        lint_all_off(main_server);
         lint_tickets_off(ptemp);
         lint_shared_connections(ptemp);
     }

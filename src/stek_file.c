@@ -26,8 +26,8 @@
 
 #include "stek_error.h"
 
-#define LINKS_MAX 40         /* as many as Linux follows */
-#define TMP_AGE_MAX_S 60     /* then the writer is dead */
+#define LINKS_MAX 40     /* as many as Linux follows */
+#define TMP_AGE_MAX_S 60 /* then the writer is dead */
 #define LOCK_POLL_MS 10
 #define PID_LEN_MAX 24
 
@@ -47,8 +47,8 @@ static void stamp_set(stek_stamp_t *stamp, const struct stat *st)
 
 int stek_stamp_equal(const stek_stamp_t *a, const stek_stamp_t *b)
 {
-    return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime_ns == b->mtime_ns
+           && a->ctime_ns == b->ctime_ns;
 }
 
 apr_status_t stek_file_stamp(const char *path, stek_stamp_t *stamp)
@@ -97,8 +97,8 @@ static int is_trusted(uid_t uid, uid_t owner)
 
 static apr_status_t check_dir(walk_t *walk, const char *dir, const struct stat *st)
 {
-    if (!is_trusted(st->st_uid, walk->owner) ||
-        ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st->st_mode & S_ISVTX) == 0)) {
+    if (!is_trusted(st->st_uid, walk->owner)
+        || ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0 && (st->st_mode & S_ISVTX) == 0)) {
         walk->culprit = dir;
         return STEK_EPERM;
     }
@@ -165,8 +165,7 @@ static apr_status_t walk_step(walk_t *walk, const char *component)
         const char *slash = strrchr(walk->done, '/');
 
         if (slash != NULL) {
-            walk->done =
-                apr_pstrmemdup(walk->pool, walk->done, (apr_size_t)(slash - walk->done));
+            walk->done = apr_pstrmemdup(walk->pool, walk->done, (apr_size_t)(slash - walk->done));
         }
         return APR_SUCCESS;
     }
@@ -327,8 +326,8 @@ apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner
         rv = APR_FROM_OS_ERROR(errno);
     }
     /* Not the ctime: it moves when a writer's rename takes this file's name away. */
-    if (rv == APR_SUCCESS && (after.st_size != st.st_size ||
-                              timespec_ns(after.st_mtim) != timespec_ns(st.st_mtim))) {
+    if (rv == APR_SUCCESS
+        && (after.st_size != st.st_size || timespec_ns(after.st_mtim) != timespec_ns(st.st_mtim))) {
         rv = STEK_ECHANGED;
     }
     if (rv == APR_SUCCESS) {
@@ -350,7 +349,7 @@ typedef struct writer_t {
     const char *tmp;
     struct stat st; /* the temporary file's, when it was new: tells the file system's time */
     int fd;
-    int dir_fd;     /* -1 unless it is to be synced */
+    int dir_fd; /* -1 unless it is to be synced */
 } writer_t;
 
 static apr_status_t writer_open(writer_t *writer, const char *path, int flags, apr_pool_t *pool)
@@ -403,9 +402,10 @@ static void writer_sweep(const writer_t *writer)
         return;
     }
     while ((entry = readdir(dir)) != NULL) {
-        if (is_tmp_name(entry->d_name, writer->base) &&
-            fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            S_ISREG(st.st_mode) && writer->st.st_mtim.tv_sec - st.st_mtim.tv_sec > TMP_AGE_MAX_S) {
+        if (is_tmp_name(entry->d_name, writer->base)
+            && fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0
+            && S_ISREG(st.st_mode)
+            && writer->st.st_mtim.tv_sec - st.st_mtim.tv_sec > TMP_AGE_MAX_S) {
             unlinkat(dirfd(dir), entry->d_name, 0);
         }
     }
@@ -601,8 +601,8 @@ static int lock_is_current(const char *lock_path, int fd)
 {
     struct stat named, locked;
 
-    return lstat(lock_path, &named) == 0 && fstat(fd, &locked) == 0 &&
-           named.st_dev == locked.st_dev && named.st_ino == locked.st_ino;
+    return lstat(lock_path, &named) == 0 && fstat(fd, &locked) == 0 && named.st_dev == locked.st_dev
+           && named.st_ino == locked.st_ino;
 }
 
 /* One try. */

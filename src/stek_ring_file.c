@@ -200,8 +200,8 @@ apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secret
         rv = memory_load(file->memory_fd, secrets, buf, pring, stamp);
     }
     else {
-        rv = stek_file_read(file->path, STEK_FILE_RING, file->owner, buf, STEK_RING_BYTES_MAX,
-                            &len, stamp, pculprit, pool);
+        rv = stek_file_read(file->path, STEK_FILE_RING, file->owner, buf, STEK_RING_BYTES_MAX, &len,
+                            stamp, pculprit, pool);
         if (rv == APR_SUCCESS) {
             rv = stek_ring_open(buf, len, secrets, 1, pring);
         }
@@ -316,8 +316,7 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
         rv = file->writer_fd >= 0 ? memory_save(file->writer_fd, sealed, len, flags) : APR_EBADF;
     }
     free(sealed);
-    if (rv == APR_SUCCESS && stamp != NULL &&
-        stek_ring_file_stamp(file, &written) == APR_SUCCESS) {
+    if (rv == APR_SUCCESS && stamp != NULL && stek_ring_file_stamp(file, &written) == APR_SUCCESS) {
         *stamp = written;
     }
     return rv;

@@ -166,11 +166,11 @@ static apr_status_t make_salt(const unsigned char key[SALT_LEN],
 
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0);
     params[1] = OSSL_PARAM_construct_end();
-    ok = ctx != NULL && EVP_MAC_init(ctx, key, SALT_LEN, params) > 0 &&
-         EVP_MAC_update(ctx, random, STEK_RING_SALT_RANDOM_LEN) > 0 &&
-         EVP_MAC_update(ctx, header, STEK_RING_HEADER_LEN) > 0 &&
-         EVP_MAC_update(ctx, plain, plain_len) > 0 &&
-         EVP_MAC_final(ctx, salt, &salt_len, SALT_LEN) > 0 && salt_len == SALT_LEN;
+    ok = ctx != NULL && EVP_MAC_init(ctx, key, SALT_LEN, params) > 0
+         && EVP_MAC_update(ctx, random, STEK_RING_SALT_RANDOM_LEN) > 0
+         && EVP_MAC_update(ctx, header, STEK_RING_HEADER_LEN) > 0
+         && EVP_MAC_update(ctx, plain, plain_len) > 0
+         && EVP_MAC_final(ctx, salt, &salt_len, SALT_LEN) > 0 && salt_len == SALT_LEN;
     EVP_MAC_CTX_free(ctx);
     EVP_MAC_free(mac);
     return ok ? APR_SUCCESS : crypto_failed();
@@ -186,13 +186,13 @@ static apr_status_t encrypt_body(const work_t *work, apr_size_t plain_len,
     const unsigned char *nonce = work->seal_key + SEAL_KEY_LEN;
     int out_len = 0, final_len = 0, ok;
 
-    ok = cipher != NULL && ctx != NULL &&
-         EVP_EncryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0 &&
-         EVP_EncryptUpdate(ctx, NULL, &out_len, header, STEK_RING_HEADER_LEN) > 0 &&
-         EVP_EncryptUpdate(ctx, body, &out_len, work->plain, (int)plain_len) > 0 &&
-         EVP_EncryptFinal_ex(ctx, body + out_len, &final_len) > 0 &&
-         (apr_size_t)out_len + (apr_size_t)final_len == plain_len &&
-         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, body + plain_len) > 0;
+    ok = cipher != NULL && ctx != NULL
+         && EVP_EncryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0
+         && EVP_EncryptUpdate(ctx, NULL, &out_len, header, STEK_RING_HEADER_LEN) > 0
+         && EVP_EncryptUpdate(ctx, body, &out_len, work->plain, (int)plain_len) > 0
+         && EVP_EncryptFinal_ex(ctx, body + out_len, &final_len) > 0
+         && (apr_size_t)out_len + (apr_size_t)final_len == plain_len
+         && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, body + plain_len) > 0;
     EVP_CIPHER_CTX_free(ctx);
     EVP_CIPHER_free(cipher);
     return ok ? APR_SUCCESS : crypto_failed();
@@ -207,14 +207,15 @@ static apr_status_t decrypt_body(work_t *work, apr_size_t plain_len,
     const unsigned char *nonce = work->seal_key + SEAL_KEY_LEN;
     int out_len = 0, final_len = 0, ok, good = 0;
 
-    ok = cipher != NULL && ctx != NULL &&
-         EVP_DecryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0 &&
-         EVP_DecryptUpdate(ctx, NULL, &out_len, header, STEK_RING_HEADER_LEN) > 0 &&
-         EVP_DecryptUpdate(ctx, work->plain, &out_len, body, (int)plain_len) > 0 &&
-         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, (void *)(body + plain_len)) > 0;
+    ok = cipher != NULL && ctx != NULL
+         && EVP_DecryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0
+         && EVP_DecryptUpdate(ctx, NULL, &out_len, header, STEK_RING_HEADER_LEN) > 0
+         && EVP_DecryptUpdate(ctx, work->plain, &out_len, body, (int)plain_len) > 0
+         && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, (void *)(body + plain_len))
+                > 0;
     if (ok) {
-        good = EVP_DecryptFinal_ex(ctx, work->plain + out_len, &final_len) > 0 &&
-               (apr_size_t)out_len + (apr_size_t)final_len == plain_len;
+        good = EVP_DecryptFinal_ex(ctx, work->plain + out_len, &final_len) > 0
+               && (apr_size_t)out_len + (apr_size_t)final_len == plain_len;
     }
     EVP_CIPHER_CTX_free(ctx);
     EVP_CIPHER_free(cipher);
@@ -228,16 +229,16 @@ static apr_status_t decrypt_body(work_t *work, apr_size_t plain_len,
 /* Whether what is sealed could be opened again. */
 static int is_sealable(const stek_ring_t *ring)
 {
-    if (ring->key_n > STEK_KEYS_MAX || ring->tombstone_n > 0xffff || !is_span(ring->interval) ||
-        !is_span(ring->lifetime) || !is_time(ring->written_at)) {
+    if (ring->key_n > STEK_KEYS_MAX || ring->tombstone_n > 0xffff || !is_span(ring->interval)
+        || !is_span(ring->lifetime) || !is_time(ring->written_at)) {
         return 0;
     }
     for (apr_size_t i = 0; i < ring->key_n; i++) {
         const stek_key_t *key = &ring->keys[i];
 
-        if (stek_key_check(key) != APR_SUCCESS || !is_time(key->created) ||
-            !is_time(key->not_before) || !is_time(key->encrypt_until) ||
-            !is_time(key->decrypt_until)) {
+        if (stek_key_check(key) != APR_SUCCESS || !is_time(key->created)
+            || !is_time(key->not_before) || !is_time(key->encrypt_until)
+            || !is_time(key->decrypt_until)) {
             return 0;
         }
     }
@@ -308,8 +309,7 @@ static apr_status_t seal(const stek_ring_t *ring, const stek_secret_t *secret,
     }
     if (rv == APR_SUCCESS) {
         memcpy(sealed + SALT_AT, salt, SALT_LEN);
-        rv = hkdf(secret->bytes, salt, "stek ring v1 seal", work->seal_key,
-                  sizeof(work->seal_key));
+        rv = hkdf(secret->bytes, salt, "stek ring v1 seal", work->seal_key, sizeof(work->seal_key));
     }
     if (rv == APR_SUCCESS) {
         rv = encrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN);
@@ -366,8 +366,8 @@ apr_status_t stek_header_read(const unsigned char *sealed, apr_size_t len, stek_
     if (number_at(sealed, VERSION_AT, 2) != STEK_RING_VERSION) {
         return STEK_EVERSION;
     }
-    if (len < STEK_RING_HEADER_LEN + COUNTS_LEN + TAG_LEN ||
-        number_at(sealed, BODY_LEN_AT, 4) != len - STEK_RING_HEADER_LEN) {
+    if (len < STEK_RING_HEADER_LEN + COUNTS_LEN + TAG_LEN
+        || number_at(sealed, BODY_LEN_AT, 4) != len - STEK_RING_HEADER_LEN) {
         return STEK_ELENGTH;
     }
     header->version = STEK_RING_VERSION;
@@ -406,9 +406,9 @@ static apr_status_t decode_keys(const unsigned char **pat, apr_size_t key_n, ste
         apr_status_t rv;
 
         decode_key(pat, key);
-        if ((last_name != NULL && memcmp(last_name, name, STEK_NAME_LEN) >= 0) ||
-            !is_time(key->created) || !is_time(key->not_before) || !is_time(key->encrypt_until) ||
-            !is_time(key->decrypt_until) || stek_key_check(key) != APR_SUCCESS) {
+        if ((last_name != NULL && memcmp(last_name, name, STEK_NAME_LEN) >= 0)
+            || !is_time(key->created) || !is_time(key->not_before) || !is_time(key->encrypt_until)
+            || !is_time(key->decrypt_until) || stek_key_check(key) != APR_SUCCESS) {
             return STEK_EMALFORMED;
         }
         rv = stek_ring_add_key(ring, key);
@@ -432,8 +432,8 @@ static apr_status_t decode_tombstones(const unsigned char **pat, apr_size_t tomb
 
         get_bytes(pat, tombstone.name, STEK_NAME_LEN);
         tombstone.until = get_time(pat);
-        if ((last_name != NULL && memcmp(last_name, name, STEK_NAME_LEN) >= 0) ||
-            !is_time(tombstone.until)) {
+        if ((last_name != NULL && memcmp(last_name, name, STEK_NAME_LEN) >= 0)
+            || !is_time(tombstone.until)) {
             return STEK_EMALFORMED;
         }
         rv = stek_ring_add_tombstone(ring, &tombstone);
@@ -455,8 +455,8 @@ static apr_status_t decode_header(const unsigned char *sealed, stek_ring_t *ring
     ring->epoch = get_number(&at, 8);
     ring->generation = get_number(&at, 8);
     ring->written_at = get_time(&at);
-    if (number_at(sealed, FLAGS_AT, 2) != 0 || !is_span(ring->interval) ||
-        !is_span(ring->lifetime) || !is_time(ring->written_at)) {
+    if (number_at(sealed, FLAGS_AT, 2) != 0 || !is_span(ring->interval) || !is_span(ring->lifetime)
+        || !is_time(ring->written_at)) {
         return STEK_EMALFORMED;
     }
     return APR_SUCCESS;
@@ -472,8 +472,8 @@ static apr_status_t decode(const unsigned char *sealed, work_t *work, apr_size_t
     stek_ring_t *ring = NULL;
     apr_status_t rv;
 
-    if (key_n > STEK_KEYS_MAX ||
-        COUNTS_LEN + key_n * KEY_LEN + tombstone_n * TOMBSTONE_LEN != plain_len) {
+    if (key_n > STEK_KEYS_MAX
+        || COUNTS_LEN + key_n * KEY_LEN + tombstone_n * TOMBSTONE_LEN != plain_len) {
         return STEK_EMALFORMED;
     }
     rv = stek_ring_create(key_n, tombstone_n, &ring);

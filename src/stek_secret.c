@@ -38,8 +38,8 @@ static unsigned int base64_value(unsigned char digit)
     unsigned int slash = in_range(c, '/', '/');
     unsigned int none = ~(upper | lower | number | plus | slash);
 
-    return (upper & (c - 'A')) | (lower & (c - 'a' + 26)) | (number & (c - '0' + 52)) |
-           (plus & 62) | (slash & 63) | (none & 64);
+    return (upper & (c - 'A')) | (lower & (c - 'a' + 26)) | (number & (c - '0' + 52)) | (plus & 62)
+           | (slash & 63) | (none & 64);
 }
 
 static char base64_digit(unsigned int value)
@@ -48,8 +48,8 @@ static char base64_digit(unsigned int value)
     unsigned int number = in_range(value, 52, 61), plus = in_range(value, 62, 62);
     unsigned int slash = in_range(value, 63, 63);
 
-    return (char)((upper & (value + 'A')) | (lower & (value - 26 + 'a')) |
-                  (number & (value - 52 + '0')) | (plus & '+') | (slash & '/'));
+    return (char)((upper & (value + 'A')) | (lower & (value - 26 + 'a'))
+                  | (number & (value - 52 + '0')) | (plus & '+') | (slash & '/'));
 }
 
 /* Decodes exactly len bytes from text[text_len]; nonzero if that is what text holds. */
@@ -197,8 +197,7 @@ static apr_status_t parse_secret(stek_secrets_t *secrets, const char *value, apr
 
 static apr_status_t parse_fleet_id(stek_secrets_t *secrets, const char *value, apr_size_t len)
 {
-    if (secrets->has_fleet_id ||
-        !base64_decode(value, len, secrets->fleet_id, STEK_FLEET_ID_LEN)) {
+    if (secrets->has_fleet_id || !base64_decode(value, len, secrets->fleet_id, STEK_FLEET_ID_LEN)) {
         return STEK_ESYNTAX;
     }
     secrets->has_fleet_id = 1;
