@@ -1,0 +1,400 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# mod_stek_rotate and stekctl, over apxs.  "make help" lists the targets.
+#
+# Leaves .libs/mod_stek_rotate.so and stekctl/stekctl; all else goes to $(OUT).  A variant (sanitizers)
+# is the same Makefile with another OUT, CC and SAN.  Without make:
+#   apxs -c -i -a -Iinclude mod_stek_rotate.c src/*.c -lssl -lcrypto
+
+SHELL   := /bin/bash
+OUT     ?= out
+# Debian's interpreter: it is the one that sees Debian's python3-* packages.
+PYTHON  ?= /usr/bin/python3
+APXS    ?= apxs
+CLANG   ?= clang
+JOBS    ?= 2
+WERROR  ?=
+SAN     ?=
+ARGS    ?=
+V       ?=
+
+VERSION := $(shell sed -n 's/^.define STEK_VERSION "\(.*\)"/\1/p' include/stek_version.h)
+
+# Which of these exist is looked up once; deps.sh may install them after make has started, so every
+# target that needs packages starts a second make (see "check" and "run").
+HAVE_APXS   := $(shell command -v $(APXS))
+ifneq ($(HAVE_APXS),)
+APXS_CC     := $(shell $(APXS) -q CC)
+LIBTOOL     := $(shell $(APXS) -q LIBTOOL)
+LIBEXECDIR  := $(shell $(APXS) -q LIBEXECDIR)
+SYSCONFDIR  := $(shell $(APXS) -q SYSCONFDIR)
+PROGNAME    := $(shell $(APXS) -q PROGNAME)
+APXS_CFLAGS := $(shell $(APXS) -q CFLAGS) $(shell $(APXS) -q EXTRA_CPPFLAGS) \
+               $(shell $(APXS) -q EXTRA_CFLAGS)
+APR_CONFIG  := $(shell $(APXS) -q APR_CONFIG)
+APU_CONFIG  := $(shell $(APXS) -q APU_CONFIG)
+APR_INC     := $(patsubst -I%,-isystem %,$(shell $(APR_CONFIG) --includes) \
+               $(if $(APU_CONFIG),$(shell $(APU_CONFIG) --includes)))
+HTTPD_INC   := -isystem $(shell $(APXS) -q INCLUDEDIR)
+APR_LIBS    := $(shell $(APR_CONFIG) --link-ld --libs)
+endif
+
+ifeq ($(origin CC),default)
+CC := $(or $(APXS_CC),cc)
+endif
+CFLAGS  ?= -g -O2 -fstack-protector-strong -Wformat -Werror=format-security
+PREFIX  ?= /usr
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR  ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
+
+WARN     := -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wpointer-arith -Wvla $(if $(WERROR),-Werror)
+DEFS     := -D_GNU_SOURCE -D_REENTRANT
+CORE_INC := -Iinclude $(APR_INC)
+ALL_INC  := -Iinclude $(HTTPD_INC) $(APR_INC)
+CRYPTO   := -lcrypto
+LIBS     := $(APR_LIBS) -lssl -lcrypto -lpthread
+
+MOD_SRC     := $(wildcard mod_stek_rotate.c src/*.c)
+CORE_SRC    := $(wildcard src/stek_*.c)
+GLUE_SRC    := $(wildcard mod_stek_rotate.c src/mod_stek_*.c)
+STEKCTL_SRC := $(wildcard stekctl/*.c)
+UNIT_SRC    := $(wildcard test/unit/test_*.c)
+SOAK_SRC    := $(wildcard test/unit/soak_*.c)
+FUZZ_SRC    := $(wildcard test/fuzz/fuzz_*.c)
+BENCH_SRC   := $(wildcard test/bench/*.c)
+# What test programs share: any other source beside them.
+UNIT_LIB    := $(filter-out $(UNIT_SRC) $(SOAK_SRC),$(wildcard test/unit/*.c))
+ALL_C       := $(MOD_SRC) $(STEKCTL_SRC) $(UNIT_SRC) $(SOAK_SRC) $(UNIT_LIB) $(FUZZ_SRC) $(BENCH_SRC)
+ALL_H       := $(wildcard include/*.h src/*.h stekctl/*.h test/*/*.h)
+ALL_SH      := $(wildcard build/*.sh test/*/*.sh .ci/run)
+ALL_PY      := $(wildcard build/*.py test/*/*.py)
+
+# Sources of the module that one test program links besides the core, and its own linker flags.
+#   UNIT_GLUE_test_x := src/mod_stek_x.c        UNIT_LDFLAGS_test_x := -Wl,--wrap=read
+-include test/unit/links.mk
+
+MOD_LO    := $(MOD_SRC:%.c=$(OUT)/mod/%.lo)
+CORE_O    := $(CORE_SRC:%.c=$(OUT)/obj/%.o)
+STEKCTL_O := $(STEKCTL_SRC:%.c=$(OUT)/obj/%.o)
+UNIT_BIN  := $(UNIT_SRC:test/unit/%.c=$(OUT)/unit/%)
+SOAK_BIN  := $(SOAK_SRC:test/unit/%.c=$(OUT)/unit/%)
+FUZZ_BIN  := $(FUZZ_SRC:test/fuzz/%.c=$(OUT)/fuzz/%)
+
+# The plain build leaves the module where apxs would; variants leave it in their own directory.
+ifeq ($(OUT),out)
+MODULE_LA := mod_stek_rotate.la
+MODULE_SO := .libs/mod_stek_rotate.so
+STEKCTL   := stekctl/stekctl
+else
+MODULE_LA := $(OUT)/mod_stek_rotate.la
+MODULE_SO := $(OUT)/.libs/mod_stek_rotate.so
+STEKCTL   := $(OUT)/stekctl
+endif
+
+# stekctl's stores, each optional: WITH_MEMCACHED=no or WITH_HIREDIS=no leaves one out.
+WITH_MEMCACHED ?= $(shell pkg-config --exists libmemcached 2>/dev/null && echo yes)
+WITH_HIREDIS   ?= $(shell pkg-config --exists hiredis 2>/dev/null && echo yes)
+ifeq ($(WITH_MEMCACHED),yes)
+STEKCTL_DEFS += -DSTEK_WITH_MEMCACHED $(shell pkg-config --cflags libmemcached)
+STEKCTL_LIBS += $(shell pkg-config --libs libmemcached)
+endif
+ifeq ($(WITH_HIREDIS),yes)
+STEKCTL_DEFS += -DSTEK_WITH_HIREDIS $(patsubst -I%,-isystem %,$(shell pkg-config --cflags hiredis))
+STEKCTL_LIBS += $(shell pkg-config --libs hiredis)
+endif
+
+ifeq ($(V),)
+SAY = @echo "  $(1) $(2)";
+Q   = @
+QLT = --silent
+else
+SAY =
+Q   =
+QLT =
+endif
+
+.PHONY: all help module stekctl unit unit-build soak integration check run deps install uninstall \
+        clean asan tsan fuzz fuzz-replay bench format lint lint-format lint-c lint-sh lint-py \
+        exports layers bare man-lint dist
+.DELETE_ON_ERROR:
+
+all: module $(if $(wildcard stekctl/main.c),stekctl)
+module: $(MODULE_SO)
+stekctl: $(STEKCTL)
+
+help:
+	@echo "make               .libs/mod_stek_rotate.so and stekctl/stekctl"
+	@echo "make run           see it work: private httpd, rotation, resumption (ARGS=--once)"
+	@echo "make check         everything that proves it; installs missing Debian packages"
+	@echo "make unit          unit tests          make integration  real httpd (PYTEST='-k x')"
+	@echo "make soak          long runs           make bench        beside its peers"
+	@echo "make asan          unit tests and integration under ASan and UBSan"
+	@echo "make tsan          thread tests under TSan"
+	@echo "make fuzz          each target for FUZZ_TIME seconds (60)"
+	@echo "make lint          format, warnings as errors (gcc, clang), clang-tidy, cppcheck,"
+	@echo "                   shellcheck, pyflakes     make format  apply the format"
+	@echo "make install       module, configuration, stekctl, man pages (DESTDIR, PREFIX)"
+	@echo "make uninstall     and away again      make clean"
+	@echo "make dist          reproducible source tarball"
+	@echo "V=1 shows the commands; WERROR=1 makes warnings errors; JOBS=2 sets parallel runs."
+
+# ---- module -------------------------------------------------------------------------------------
+
+need-apxs = $(if $(HAVE_APXS),,$(error no apxs: run build/deps.sh run))
+
+# libtool and apxs's own flags, so that these objects are those that the bare apxs line makes.
+$(OUT)/mod/%.lo: %.c Makefile
+	$(need-apxs)@mkdir -p $(@D)
+	$(call SAY,CC  ,$<)$(LIBTOOL) $(QLT) --mode=compile --tag=disable-static $(CC) -prefer-pic \
+	    $(APXS_CFLAGS) $(CFLAGS) $(WARN) $(SAN) $(ALL_INC) -MMD -MP -MF $(@:.lo=.d) -MT $@ -c -o $@ $<
+
+$(MODULE_SO): $(MOD_LO)
+	$(need-apxs)$(if $(MOD_LO),,$(error no sources of the module))
+	$(call SAY,LINK,$@)$(APXS) -c -o $(MODULE_LA) $(SAN:%=-Wl,%) $(MOD_LO) -lssl -lcrypto \
+	    $(if $(V),,>$(OUT)/link.log 2>&1 || { cat $(OUT)/link.log; exit 1; })
+	@test -f $@ && touch $@
+
+# ---- core, stekctl ------------------------------------------------------------------------------
+
+COMPILE = $(CC) $(CFLAGS) $(WARN) $(DEFS) $(SAN) -MMD -MP -MF $(@:.o=.d) -MT $@ -c -o $@ $<
+
+$(OUT)/obj/src/stek_%.o: src/stek_%.c Makefile
+	@mkdir -p $(@D)
+	$(call SAY,CC  ,$<)$(COMPILE) $(CORE_INC)
+
+$(OUT)/obj/src/mod_stek_%.o: src/mod_stek_%.c Makefile
+	@mkdir -p $(@D)
+	$(call SAY,CC  ,$<)$(COMPILE) $(ALL_INC)
+
+$(OUT)/obj/stekctl/%.o: stekctl/%.c Makefile
+	@mkdir -p $(@D)
+	$(call SAY,CC  ,$<)$(COMPILE) $(CORE_INC) -Istekctl $(STEKCTL_DEFS)
+
+$(OUT)/obj/test/%.o: test/%.c Makefile
+	@mkdir -p $(@D)
+	$(call SAY,CC  ,$<)$(COMPILE) $(ALL_INC) -Isrc -Istekctl -I$(dir $<)
+
+$(OUT)/libstek.a: $(CORE_O)
+	$(call SAY,AR  ,$@)rm -f $@ && ar rcs $@ $^
+
+$(STEKCTL): $(STEKCTL_O) $(OUT)/libstek.a
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(STEKCTL_LIBS) $(LIBS)
+
+# ---- unit tests ---------------------------------------------------------------------------------
+
+UNIT_LIB_O := $(UNIT_LIB:%.c=$(OUT)/obj/%.o)
+
+.SECONDEXPANSION:
+$(UNIT_BIN) $(SOAK_BIN): $(OUT)/unit/%: $(OUT)/obj/test/unit/%.o $(UNIT_LIB_O) \
+        $$(addprefix $(OUT)/obj/,$$(UNIT_GLUE_$$*:.c=.o)) $(OUT)/libstek.a
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(UNIT_LDFLAGS_$*) -o $@ $^ -lcmocka $(LIBS)
+
+unit-build: $(UNIT_BIN) $(SOAK_BIN)
+
+# Full counts: those of the promises (10 million keys, 1,000 kills).
+SOAK_AUDIT_N       ?= 10000000
+SOAK_WRITER_KILL_N ?= 1000
+SOAK_N = $(SOAK_$(shell echo $(patsubst soak_%,%,$(1)) | tr a-z A-Z)_N)
+VECTOR_CHECK = $(wildcard test/unit/vector_check.py)
+
+unit: unit-build
+	$(if $(UNIT_BIN),,$(error no unit tests))
+	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs $(UNIT_BIN) \
+	    $(if $(VECTOR_CHECK),"$(PYTHON) $(VECTOR_CHECK)")
+
+soak: $(SOAK_BIN)
+	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs \
+	    $(foreach s,$(SOAK_BIN),"$(s) $(call SOAK_N,$(notdir $(s)))")
+
+# ---- integration --------------------------------------------------------------------------------
+
+PYTEST ?=
+XDIST  := $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(JOBS) --dist loadgroup')
+
+integration: all
+	$(Q)$(PYTHON) -m pytest test/integration $(XDIST) -q -p no:cacheprovider $(PYTEST)
+
+# ---- everything ---------------------------------------------------------------------------------
+
+deps:
+	@build/deps.sh check
+
+check:
+	@build/deps.sh check
+	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" JOBS="$(JOBS)" build/check.sh
+
+run:
+	@build/deps.sh run
+	@mkdir -p $(OUT)
+	@$(MAKE) --no-print-directory -j$(JOBS) all >$(OUT)/run-build.log 2>&1 \
+	    || { tail -n 20 $(OUT)/run-build.log; exit 1; }
+	@$(PYTHON) build/demo.py $(ARGS)
+
+# ---- sanitizers, fuzzing ------------------------------------------------------------------------
+
+ASAN_SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+TSAN_SAN := -fsanitize=thread -fno-omit-frame-pointer
+# The sanitizers' shadow memory does not fit every layout that a kernel may choose.
+NO_ASLR   = setarch $(shell uname -m) -R
+TSAN_BIN  = $(patsubst test/unit/%.c,out/tsan/unit/%,$(wildcard test/unit/test_*live*.c \
+              test/unit/test_*thread*.c test/unit/tsan_*.c))
+ASAN_LIB  = $(shell $(CC) -print-file-name=libasan.so):$(shell $(CC) -print-file-name=libubsan.so)
+# Which integration tests run under the sanitizers: a pytest expression, empty for all.  Left out: a
+# shifted clock (libfaketime and ASan block each other), limits of memory and of speed.
+ASAN_PYTEST ?= not clock and not daily and not leave_the_parent and not with_traffic and not demo and not scale
+
+asan:
+	$(MAKE) --no-print-directory OUT=out/asan CFLAGS='-g -O1' SAN='$(ASAN_SAN)' unit
+	$(MAKE) --no-print-directory OUT=out/asan CFLAGS='-g -O1' SAN='$(ASAN_SAN)' all
+	STEK_MODULE=$(CURDIR)/out/asan/.libs/mod_stek_rotate.so STEK_HTTPD_PRELOAD='$(ASAN_LIB)' \
+	    ASAN_OPTIONS=detect_leaks=0:use_sigaltstack=0 \
+	    $(PYTHON) -m pytest test/integration $(XDIST) -q -p no:cacheprovider \
+	    $(if $(ASAN_PYTEST),-k '$(ASAN_PYTEST)')
+
+tsan:
+	$(if $(TSAN_BIN),,$(error no thread tests: test/unit/test_*live*.c))
+	$(MAKE) --no-print-directory OUT=out/tsan CC=$(CLANG) CFLAGS='-g -O1' SAN='$(TSAN_SAN)' $(TSAN_BIN)
+	TSAN_OPTIONS=halt_on_error=1 $(NO_ASLR) \
+	    $(PYTHON) build/run_unit.py -j $(JOBS) --logs out/tsan/unit-logs $(TSAN_BIN)
+
+FUZZ_TIME ?= 60
+FUZZ_SAN  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+
+fuzz fuzz-replay:
+	$(if $(FUZZ_SRC),,$(error no fuzz targets: test/fuzz/fuzz_*.c))
+	$(MAKE) --no-print-directory OUT=out/clang-fuzz CC=$(CLANG) CFLAGS='-g -O1' SAN='$(FUZZ_SAN)' \
+	    $(FUZZ_SRC:test/fuzz/%.c=out/clang-fuzz/fuzz/%)
+	$(NO_ASLR) build/fuzz.sh $(if $(filter fuzz,$@),$(FUZZ_TIME),replay) \
+	    $(FUZZ_SRC:test/fuzz/%.c=out/clang-fuzz/fuzz/%)
+
+$(FUZZ_BIN): $(OUT)/fuzz/%: $(OUT)/obj/test/fuzz/%.o $(filter-out %/main.o,$(STEKCTL_O)) \
+        $(OUT)/libstek.a
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ \
+	    $(STEKCTL_LIBS) $(LIBS)
+
+bench: all
+	$(Q)test -x test/bench/run || { echo "no test/bench/run" >&2; exit 1; }
+	$(Q)test/bench/run $(ARGS)
+
+# ---- lint ---------------------------------------------------------------------------------------
+
+LINT := $(OUT)/lint
+LINT_C = $(ALL_C:%.c=$(LINT)/%.gcc) $(ALL_C:%.c=$(LINT)/%.clang) \
+         $(patsubst %.h,$(LINT)/%.hdr,$(filter-out test/%,$(ALL_H)))
+TIDY_C = $(patsubst %.c,$(LINT)/%.tidy,$(MOD_SRC) $(STEKCTL_SRC))
+LINT_FLAGS = $(WARN) -Werror $(DEFS) $(ALL_INC) -Isrc -Istekctl -I$(dir $<) $(STEKCTL_DEFS)
+
+lint: lint-format lint-sh lint-py lint-c layers man-lint
+lint-c: $(LINT_C) $(TIDY_C) $(LINT)/cppcheck
+
+lint-format: $(ALL_C) $(ALL_H)
+	$(call SAY,LINT,clang-format)build/check_format.sh $^
+
+$(LINT)/%.gcc: %.c $(ALL_H) Makefile
+	@mkdir -p $(@D)
+	$(call SAY,LINT,$< gcc)gcc -O2 $(LINT_FLAGS) -c -o /dev/null $< && touch $@
+
+$(LINT)/%.clang: %.c $(ALL_H) Makefile
+	@mkdir -p $(@D)
+	$(call SAY,LINT,$< clang)$(CLANG) -O2 $(LINT_FLAGS) -c -o /dev/null $< && touch $@
+
+# Each header compiles by itself.
+$(LINT)/%.hdr: %.h $(ALL_H) Makefile
+	@mkdir -p $(@D)
+	$(call SAY,LINT,$<)gcc -fsyntax-only $(filter-out -Wmissing-prototypes,$(LINT_FLAGS)) \
+	    -include $< -x c /dev/null && touch $@
+
+$(LINT)/%.tidy: %.c $(ALL_H) .clang-tidy Makefile
+	@mkdir -p $(@D)
+	$(call SAY,TIDY,$<)clang-tidy --quiet $< -- $(LINT_FLAGS) >$@.log 2>&1 && touch $@ \
+	    || { cat $@.log; exit 1; }
+
+$(LINT)/cppcheck: $(MOD_SRC) $(STEKCTL_SRC) $(ALL_H) Makefile
+	@mkdir -p $(LINT)/cppcheck.d
+	$(call SAY,LINT,cppcheck)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+	    --enable=warning,performance,portability --suppress=missingIncludeSystem \
+	    --library=posix --suppress=invalidFunctionArg:src/stek_mem.c \
+	    --suppress=readdirCalled --suppress=getpwnamCalled --suppress=getgrnamCalled \
+	    --cppcheck-build-dir=$(LINT)/cppcheck.d -j $(JOBS) \
+	    -D_GNU_SOURCE -Iinclude -Isrc -Istekctl $(filter %.c,$^) && touch $@
+
+lint-sh: $(ALL_SH)
+	$(call SAY,LINT,shellcheck)shellcheck $^
+
+lint-py: $(ALL_PY)
+	$(call SAY,LINT,pyflakes)$(PYTHON) -m pyflakes $^
+
+man-lint:
+	$(if $(wildcard docs/*.[58]),$(call SAY,LINT,man pages)mandoc -T lint -W warning $(wildcard docs/*.[58]))
+
+format:
+	clang-format -i $(ALL_C) $(ALL_H)
+
+layers:
+	$(call SAY,TEST,layers)build/check_layers.sh
+
+exports: module
+	$(call SAY,TEST,exports)build/check_exports.sh $(MODULE_SO)
+
+bare:
+	$(call SAY,TEST,bare apxs line)build/check_bare.sh
+
+# ---- install ------------------------------------------------------------------------------------
+
+# Debian keeps a module's lines in mods-available and enables them by a2enmod; elsewhere httpd
+# includes conf.modules.d.
+ifeq ($(PROGNAME),apache2)
+CONF_LOAD = $(SYSCONFDIR)/mods-available/stek_rotate.load
+CONF_CONF = $(SYSCONFDIR)/mods-available/stek_rotate.conf
+else
+CONF_LOAD = $(SYSCONFDIR)/../conf.modules.d/10-stek_rotate.conf
+CONF_CONF = $(SYSCONFDIR)/../conf.d/stek_rotate.conf
+endif
+MAN8 = $(wildcard docs/*.8)
+MAN5 = $(wildcard docs/*.5)
+COMPLETION = $(wildcard stekctl/stekctl.bash)
+
+install: all
+	install -d $(DESTDIR)$(LIBEXECDIR) $(dir $(DESTDIR)$(CONF_LOAD) $(DESTDIR)$(CONF_CONF))
+	$(APXS) -S LIBEXECDIR=$(DESTDIR)$(LIBEXECDIR) -i -n stek_rotate $(MODULE_LA)
+	sed 's,/usr/lib/apache2/modules,$(LIBEXECDIR),' conf/stek_rotate.load >$(DESTDIR)$(CONF_LOAD)
+	@# An administrator's own settings stay.
+	test -e $(DESTDIR)$(CONF_CONF) || install -m 644 conf/stek_rotate.conf $(DESTDIR)$(CONF_CONF)
+	$(if $(wildcard stekctl/main.c),install -D -m 755 $(STEKCTL) $(DESTDIR)$(SBINDIR)/stekctl)
+	$(if $(MAN8),install -d $(DESTDIR)$(MANDIR)/man8 && install -m 644 $(MAN8) $(DESTDIR)$(MANDIR)/man8)
+	$(if $(MAN5),install -d $(DESTDIR)$(MANDIR)/man5 && install -m 644 $(MAN5) $(DESTDIR)$(MANDIR)/man5)
+	$(if $(COMPLETION),install -D -m 644 $(COMPLETION) \
+	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl)
+ifeq ($(DESTDIR),)
+	@if command -v a2enmod >/dev/null; then a2enmod -q stek_rotate; \
+	    echo "Enabled. Check and reload httpd: apachectl configtest && apachectl graceful"; \
+	else echo "Installed. Where httpd does not include it, add: Include $(CONF_LOAD)"; fi
+endif
+
+uninstall:
+ifeq ($(DESTDIR),)
+	@if command -v a2dismod >/dev/null; then a2dismod -q -f stek_rotate || true; fi
+endif
+	@if cmp -s conf/stek_rotate.conf $(DESTDIR)$(CONF_CONF); then rm -f $(DESTDIR)$(CONF_CONF); \
+	elif [ -e $(DESTDIR)$(CONF_CONF) ]; then echo "Left, as it was edited: $(DESTDIR)$(CONF_CONF)"; fi
+	rm -f $(DESTDIR)$(LIBEXECDIR)/mod_stek_rotate.so $(DESTDIR)$(CONF_LOAD) \
+	    $(DESTDIR)$(SBINDIR)/stekctl $(MAN8:docs/%=$(DESTDIR)$(MANDIR)/man8/%) \
+	    $(MAN5:docs/%=$(DESTDIR)$(MANDIR)/man5/%) \
+	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl
+
+DIST := mod_stek_rotate-$(VERSION)
+
+dist:
+	build/dist.sh $(DIST)
+
+clean:
+	rm -rf out .libs src/.libs stekctl/stekctl mod_stek_rotate.la .pytest_cache mod_stek_rotate-*.tar.gz
+	rm -f *.o *.lo *.slo *.la src/*.o src/*.lo src/*.slo src/*.la
+	find build test -name __pycache__ -type d -exec rm -rf {} +
+
+-include $(MOD_LO:.lo=.d) $(CORE_O:.o=.d) $(STEKCTL_O:.o=.d) $(wildcard $(OUT)/obj/*/*/*.d)

@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# "make check": every step runs, whether or not one before it failed, and the last line counts tests:
+# "N passed, N failed".  A step that is not itself a run of tests (lint, exports, ...) counts as one.
+# Exit code 0 only if nothing failed.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+MAKE=${MAKE:-make}
+export JOBS=${JOBS:-2}
+# The steps start makes of their own, not parts of the one that may have started this.
+unset MAKEFLAGS MFLAGS MAKELEVEL
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+passed=0
+failed=0
+broken=()
+
+step() { # name, command...
+    local name=$1 start=$SECONDS ok=ok line p f
+    shift
+    echo "== $name"
+    "$@" </dev/null 2>&1 | tee "$log"
+    [ "${PIPESTATUS[0]}" -eq 0 ] || ok=FAILED
+    # The runner's or pytest's closing line, if the step has one.
+    line=$(grep -E '(^|[ =])[0-9]+ (passed|failed|error|errors)(,| in|$)' "$log" | tail -n 1 || true)
+    p=$(sed -nE 's/^(.*[^0-9])?([0-9]+) passed.*/\2/p' <<<"$line")
+    f=$(sed -nE 's/^(.*[^0-9])?([0-9]+) failed.*/\2/p' <<<"$line")
+    e=$(sed -nE 's/^(.*[^0-9])?([0-9]+) errors?.*/\2/p' <<<"$line")
+    p=${p:-0}
+    f=$((${f:-0} + ${e:-0}))
+    if [ $ok = FAILED ]; then
+        [ "$f" -gt 0 ] || f=1
+        broken+=("$name")
+    elif [ "$p" -eq 0 ]; then
+        p=1
+    fi
+    passed=$((passed + p))
+    failed=$((failed + f))
+    echo "== $name: $ok ($((SECONDS - start)) s)"
+}
+
+make_quiet() { "$MAKE" --no-print-directory "$@"; }
+
+step build make_quiet -j"$JOBS" WERROR=1 all
+step lint make_quiet -j"$JOBS" -k lint
+step exports make_quiet exports
+step bare make_quiet bare
+step unit make_quiet -j"$JOBS" unit
+step soak make_quiet -j"$JOBS" soak
+if compgen -G 'test/fuzz/fuzz_*.c' >/dev/null; then
+    step fuzz-replay make_quiet fuzz-replay
+fi
+step integration make_quiet integration
+
+[ ${#broken[@]} -eq 0 ] || echo "Failed: ${broken[*]}"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

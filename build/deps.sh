@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Installs the Debian packages that are missing, by name.  Says nothing when none is.
+# Usage: deps.sh run|check
+set -eu
+
+run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
+check=("${run[@]}"
+    libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout python3-cryptography pyflakes3
+    curl gnutls-bin faketime libfaketime procps psmisc util-linux git
+    pkg-config libmemcached-dev libhiredis-dev
+    nginx-light haproxy lighttpd lighttpd-mod-openssl dnsdist trafficserver
+    clang clang-format clang-tidy libclang-rt-dev cppcheck shellcheck mandoc gdb valgrind)
+
+case ${1-} in
+run) wanted=("${run[@]}") ;;
+check) wanted=("${check[@]}") ;;
+*)
+    echo 'usage: deps.sh run|check' >&2
+    exit 2
+    ;;
+esac
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "deps: not a Debian system; make sure that you have what these packages hold:" >&2
+    echo "  ${wanted[*]}" >&2
+    exit 0
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+    # shellcheck disable=SC2016
+    state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$state" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo 'Packages are missing. As root:' >&2
+    echo "  apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+fi
+
+# The tests start servers of their own; what a package would start must stay down.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+fi
+export DEBIAN_FRONTEND=noninteractive
+install() {
+    apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}" </dev/null
+}
+echo "Installing: ${missing[*]}"
+log=$(mktemp)
+if ! install >"$log" 2>&1; then
+    # Most often the package lists are missing or old.
+    if ! { apt-get -q update && install; } >>"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        exit 1
+    fi
+fi
+rm -f "$log"

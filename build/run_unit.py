@@ -1,0 +1,79 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs unit test programs side by side and counts what they say.
+
+Each argument is a command.  A cmocka program says "[  PASSED  ] N test(s)" and "[  FAILED  ] N
+test(s)"; any other program counts as one test.  A program that fails shows its whole output.  The last
+line is "N passed, N failed"; the exit code is 0 only if something ran and nothing failed.
+"""
+import argparse
+import concurrent.futures
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+
+
+def run(command, logs, timeout_s):
+    words = shlex.split(command)
+    name = os.path.basename(words[0])
+    if name.startswith("python"):
+        name = os.path.basename(words[1])
+    start = time.monotonic()
+    log_path = os.path.join(logs, name + ".log")
+    with open(log_path, "wb") as log:
+        try:
+            code = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT,
+                                  stdin=subprocess.DEVNULL, timeout=timeout_s, check=False).returncode
+        except subprocess.TimeoutExpired:
+            log.write(f"\nstill running after {timeout_s} s: ended\n".encode())
+            code = -1
+        except OSError as error:
+            log.write(f"{error}\n".encode())
+            code = -1
+    with open(log_path, "rb") as log:
+        text = log.read().decode("utf-8", "replace")
+    return name, code, text, time.monotonic() - start
+
+
+def count(code, text):
+    passed = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test\(s\)", text))
+    failed = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test\(s\)", text))
+    skipped = sum(int(n) for n in re.findall(r"\[  SKIPPED \] (\d+) test\(s\)", text))
+    # A test that is skipped proves nothing.
+    failed += skipped
+    if code != 0 and failed == 0:
+        failed = 1
+    if passed == 0 and failed == 0:
+        passed = 1
+    return passed, failed
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-j", type=int, default=2, dest="jobs")
+    parser.add_argument("--logs", required=True)
+    parser.add_argument("--timeout", type=float, default=600, help="seconds for each program")
+    parser.add_argument("commands", nargs="+")
+    args = parser.parse_args()
+    os.makedirs(args.logs, exist_ok=True)
+    passed_n = failed_n = 0
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        jobs = [pool.submit(run, c, args.logs, args.timeout) for c in args.commands]
+        for job in concurrent.futures.as_completed(jobs):
+            name, code, text, seconds = job.result()
+            passed, failed = count(code, text)
+            passed_n += passed
+            failed_n += failed
+            print(f"  {'FAIL' if failed else 'ok  '} {name}: {passed} passed, {failed} failed "
+                  f"({seconds:.1f} s)", flush=True)
+            if failed:
+                print(text.rstrip() + f"\n  {name}: exit code {code}", flush=True)
+    print(f"{passed_n} passed, {failed_n} failed")
+    return 1 if failed_n or not passed_n else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

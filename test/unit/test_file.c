@@ -1,0 +1,842 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Files: what is read and what is refused, whose directories are trusted, replacement on full disks
+ * and after killed writers, the lock against a stopped holder.  Cases that need another owner run
+ * as root only.
+ */
+#include "core_util.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+
+#include "file_util.h"
+#include "stek_file.h"
+
+#define BUF_SIZE 8192
+
+static char buf[BUF_SIZE];
+static apr_size_t buf_len;
+static stek_stamp_t stamp;
+static const char *culprit;
+
+static void need_root(void)
+{
+    if (geteuid() != 0) {
+        skip();
+    }
+}
+
+static apr_status_t read_as(const char *path, stek_file_kind_e kind, uid_t owner)
+{
+    memset(buf, '?', sizeof(buf));
+    buf_len = 0;
+    culprit = NULL;
+    return stek_file_read(path, kind, owner, buf, sizeof(buf), &buf_len, &stamp, &culprit, pool);
+}
+
+static apr_status_t read_ring(const char *path)
+{
+    return read_as(path, STEK_FILE_RING, geteuid());
+}
+
+static void assert_refused(const char *path, const char *expected_culprit)
+{
+    assert_int_equal(read_ring(path), STEK_EPERM);
+    assert_non_null(culprit);
+    assert_string_equal(culprit, expected_culprit);
+}
+
+static void assert_reads(const char *path, const char *text)
+{
+    assert_int_equal(read_ring(path), APR_SUCCESS);
+    assert_int_equal(buf_len, strlen(text));
+    assert_memory_equal(buf, text, buf_len);
+}
+
+static const stek_stamp_t no_file;
+
+static int64_t now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* ---- reading */
+
+static void test_file_read_plainFile_givesBytesAndStamp(void **state)
+{
+    stek_stamp_t looked;
+    const char *path = in_base("ring");
+
+    (void)state;
+    make_file(path, "hello", 5, 0640);
+    assert_reads(path, "hello");
+    assert_null(culprit);
+    assert_int_equal(stek_file_stamp(path, &looked), APR_SUCCESS);
+    assert_true(stek_stamp_equal(&looked, &stamp));
+    assert_false(stek_stamp_equal(&looked, &no_file));
+    assert_int_equal(looked.size, 5);
+}
+
+static void test_file_read_missing_isNoent(void **state)
+{
+    (void)state;
+    memset(&stamp, 0x55, sizeof(stamp));
+    assert_int_equal(stek_file_stamp(in_base("ring"), &stamp), APR_ENOENT);
+    assert_true(stek_stamp_equal(&stamp, &no_file));
+    assert_int_equal(read_ring(in_base("ring")), APR_ENOENT);
+    assert_true(stek_stamp_equal(&stamp, &no_file));
+    assert_int_equal(read_ring(in_base("none/ring")), APR_ENOENT);
+}
+
+static void test_file_read_sizes_upToTheBuffer(void **state)
+{
+    static char bytes[BUF_SIZE + 1];
+    const char *path = in_base("ring");
+
+    (void)state;
+    make_file(path, bytes, 0, 0600);
+    assert_reads(path, "");
+    make_file(path, bytes, BUF_SIZE, 0600);
+    assert_int_equal(read_ring(path), APR_SUCCESS);
+    assert_int_equal(buf_len, BUF_SIZE);
+    make_file(path, bytes, BUF_SIZE + 1, 0600);
+    assert_int_equal(read_ring(path), STEK_ETOOBIG);
+    assert_int_equal(stamp.size, BUF_SIZE + 1);
+}
+
+static void test_file_read_sparse2GiB_isTooBigUnread(void **state)
+{
+    const char *path = in_base("ring");
+    int64_t start = now_ms();
+
+    (void)state;
+    make_file(path, "", 0, 0600);
+    assert_int_equal(truncate(path, (off_t)2 << 30), 0);
+    assert_int_equal(read_ring(path), STEK_ETOOBIG);
+    assert_int_equal(buf[0], '?');
+    assert_true(stamp.size == (apr_int64_t)2 << 30);
+    assert_true(now_ms() - start < 1000);
+}
+
+static void test_file_read_otherKinds_areRefusedAtOnce(void **state)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int64_t start = now_ms();
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    (void)state;
+    assert_int_equal(mkfifo(in_base("fifo"), 0600), 0);
+    make_dir(in_base("dir"), 0700);
+    make_link("fifo", in_base("link"));
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", base);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+
+    assert_int_equal(read_ring(in_base("fifo")), STEK_EKIND);
+    assert_false(stek_stamp_equal(&stamp, &no_file));
+    assert_int_equal(read_ring(in_base("dir")), STEK_EKIND);
+    assert_int_equal(read_ring(in_base("link")), STEK_EKIND);
+    assert_int_equal(read_ring(in_base("socket")), STEK_EKIND);
+    assert_int_equal(read_ring("/dev/null"), STEK_EKIND);
+    assert_int_equal(read_ring("/dev/zero"), STEK_EKIND);
+    assert_int_equal(read_ring("/dev/tty"), STEK_EKIND);
+    assert_true(now_ms() - start < 1000);
+    close(fd);
+}
+
+static void test_file_read_linkLoop_isRefused(void **state)
+{
+    (void)state;
+    make_link("b", in_base("a"));
+    make_link("a", in_base("b"));
+    make_link("self/x", in_base("self"));
+    assert_int_equal(read_ring(in_base("a")), ELOOP);
+    assert_int_equal(read_ring(in_base("self")), ELOOP);
+    assert_int_equal(stek_file_check_dirs(in_base("a"), geteuid(), &culprit, pool), ELOOP);
+    assert_int_equal(stek_file_check_dirs(in_base("self"), geteuid(), &culprit, pool), ELOOP);
+}
+
+static void test_file_read_chainOf40Links_isFollowed(void **state)
+{
+    char name[16], target[16] = "ring";
+
+    (void)state;
+    make_file(in_base("ring"), "x", 1, 0600);
+    for (int i = 1; i <= 41; i++) {
+        snprintf(name, sizeof(name), "l%d", i);
+        make_link(target, in_base(name));
+        strcpy(target, name);
+    }
+    assert_reads(in_base("l40"), "x");
+    assert_int_equal(read_ring(in_base("l41")), ELOOP);
+    assert_int_equal(stek_file_check_dirs(in_base("l40"), geteuid(), NULL, pool), APR_SUCCESS);
+    assert_int_equal(stek_file_check_dirs(in_base("l41"), geteuid(), NULL, pool), ELOOP);
+}
+
+static int read_as_nobody(void *data)
+{
+    if (setgid(NOBODY) != 0 || setuid(NOBODY) != 0) {
+        return 99;
+    }
+    return read_as(data, STEK_FILE_RING, 0) == APR_EACCES ? 0 : 1;
+}
+
+static void test_file_read_unreadable_isEacces(void **state)
+{
+    (void)state;
+    need_root();
+    make_file(in_base("ring"), "x", 1, 0600);
+    assert_int_equal(run_in_child(read_as_nobody, (void *)in_base("ring")), 0);
+}
+
+/* ---- whose files */
+
+static void test_file_read_modes_openToOthers_areRefused(void **state)
+{
+    const char *path = in_base("ring");
+
+    (void)state;
+    make_file(path, "x", 1, 0600);
+    for (unsigned mode = 0; mode <= 0777; mode++) {
+        apr_status_t ring = (mode & 0022) == 0 ? APR_SUCCESS : STEK_EPERM;
+        apr_status_t secret = (mode & 0066) == 0 ? APR_SUCCESS : STEK_EPERM;
+
+        if ((mode & 0400) == 0) {
+            continue;
+        }
+        assert_int_equal(chmod(path, mode), 0);
+        assert_int_equal(read_as(path, STEK_FILE_RING, geteuid()), ring);
+        assert_int_equal(read_as(path, STEK_FILE_SECRET, geteuid()), secret);
+        assert_true((culprit != NULL) == (secret != APR_SUCCESS));
+        if (culprit != NULL) {
+            assert_string_equal(culprit, path);
+        }
+        assert_int_equal(stamp.size, 1);
+    }
+}
+
+static void test_file_read_foreignFile_isRefused(void **state)
+{
+    const char *path = in_base("ring");
+
+    (void)state;
+    need_root();
+    make_file(path, "x", 1, 0640);
+    assert_int_equal(chown(path, NOBODY, NOBODY), 0);
+    assert_refused(path, path);
+    assert_int_equal(read_as(path, STEK_FILE_RING, NOBODY), APR_SUCCESS);
+    assert_int_equal(read_as(path, STEK_FILE_RING, NOBODY - 1), STEK_EPERM);
+    assert_int_equal(chown(path, 0, NOBODY), 0);
+    assert_int_equal(read_as(path, STEK_FILE_RING, NOBODY), APR_SUCCESS);
+}
+
+static void test_file_read_directoryModes_openOnesAreRefused(void **state)
+{
+    const char *dir = in_base("dir"), *path = in_base("dir/ring");
+
+    (void)state;
+    make_dir(dir, 0755);
+    make_file(path, "x", 1, 0600);
+    for (unsigned mode = 0; mode <= 07777; mode++) {
+        int open_dir = (mode & 0022) != 0 && (mode & 01000) == 0;
+
+        if ((mode & 0700) != 0700) {
+            continue;
+        }
+        assert_int_equal(chmod(dir, mode), 0);
+        assert_int_equal(read_ring(path), open_dir ? STEK_EPERM : APR_SUCCESS);
+        assert_int_equal(stamp.size, 1);
+        if (open_dir) {
+            assert_string_equal(culprit, dir);
+        }
+    }
+    assert_int_equal(chmod(dir, 0700), 0);
+}
+
+static void test_file_read_anyDirectoryAbove_counts(void **state)
+{
+    (void)state;
+    make_dir(in_base("a"), 0755);
+    make_dir(in_base("a/b"), 0755);
+    make_dir(in_base("a/b/c"), 0755);
+    make_file(in_base("a/b/c/ring"), "x", 1, 0600);
+    assert_reads(in_base("a/b/c/ring"), "x");
+    assert_int_equal(chmod(in_base("a/b"), 0775), 0);
+    assert_refused(in_base("a/b/c/ring"), in_base("a/b"));
+    assert_refused(in_base("a//b/./c///ring"), in_base("a/b"));
+    assert_int_equal(chmod(in_base("a"), 0757), 0);
+    assert_refused(in_base("a/b/c/ring"), in_base("a"));
+}
+
+static void test_file_read_foreignDirectory_isRefused(void **state)
+{
+    const char *path = in_base("dir/ring");
+
+    (void)state;
+    need_root();
+    make_dir(in_base("dir"), 01777);
+    make_file(path, "x", 1, 0600);
+    assert_reads(path, "x");
+    assert_int_equal(chown(in_base("dir"), NOBODY, 0), 0);
+    assert_refused(path, in_base("dir"));
+    assert_int_equal(chmod(in_base("dir"), 0700), 0);
+    assert_refused(path, in_base("dir"));
+    assert_int_equal(read_as(path, STEK_FILE_RING, NOBODY), APR_SUCCESS);
+}
+
+static void test_file_read_linkThroughUnsafeDirectory_isRefused(void **state)
+{
+    (void)state;
+    make_dir(in_base("safe"), 0755);
+    make_dir(in_base("open"), 0777);
+    make_dir(in_base("open/in"), 0755);
+    make_file(in_base("safe/ring"), "x", 1, 0600);
+    make_file(in_base("open/in/ring"), "x", 1, 0600);
+    /* file behind; through and back; a link to the directory; an absolute one */
+    make_link("../open/in/ring", in_base("safe/l1"));
+    make_link("../open/../safe/ring", in_base("safe/l2"));
+    make_link("../open/in", in_base("safe/l3"));
+    make_link(in_base("open/in/ring"), in_base("safe/l4"));
+    make_link("safe/ring", in_base("l5"));
+    make_link("../safe/ring", in_base("open/l6"));
+    make_link("../open/l6", in_base("safe/l7"));
+    assert_refused(in_base("safe/l1"), in_base("open"));
+    assert_refused(in_base("safe/l2"), in_base("open"));
+    assert_refused(in_base("safe/l3/ring"), in_base("open"));
+    assert_refused(in_base("safe/l4"), in_base("open"));
+    assert_refused(in_base("safe/l7"), in_base("open"));
+    assert_reads(in_base("l5"), "x");
+    assert_int_equal(chmod(in_base("open"), 0755), 0);
+    assert_reads(in_base("safe/l1"), "x");
+    assert_reads(in_base("safe/l2"), "x");
+    assert_reads(in_base("safe/l3/ring"), "x");
+    assert_reads(in_base("safe/l3/../in/../../safe/ring"), "x");
+    assert_reads(in_base("safe/l4"), "x");
+    assert_reads(in_base("safe/l7"), "x");
+}
+
+/* As Kubernetes mounts a secret: ring -> ..data/ring, ..data -> ..2026_01. */
+static void test_file_read_linksOfASecretVolume_areFollowed(void **state)
+{
+    (void)state;
+    make_dir(in_base("volume"), 03777);
+    make_dir(in_base("volume/..2026_01"), 02755);
+    make_file(in_base("volume/..2026_01/ring"), "x", 1, 0440);
+    make_link("..2026_01", in_base("volume/..data"));
+    make_link("..data/ring", in_base("volume/ring"));
+    assert_reads(in_base("volume/ring"), "x");
+}
+
+static void test_file_read_foreignLinkInStickyDirectory_isRefused(void **state)
+{
+    (void)state;
+    need_root();
+    make_dir(in_base("sticky"), 01777);
+    make_dir(in_base("safe"), 0755);
+    make_file(in_base("safe/ring"), "x", 1, 0600);
+    make_link("../safe", in_base("sticky/link"));
+    assert_reads(in_base("sticky/link/ring"), "x");
+    assert_int_equal(lchown(in_base("sticky/link"), NOBODY, NOBODY), 0);
+    assert_int_equal(stek_file_check_dirs(in_base("sticky/link/ring"), 0, &culprit, pool),
+                     STEK_EPERM);
+    assert_string_equal(culprit, in_base("sticky/link"));
+}
+
+static int read_relative(void *data)
+{
+    (void)data;
+    return chdir(in_base("a/b")) == 0 && read_ring("ring") == APR_SUCCESS
+                   && read_ring("./../b/ring") == APR_SUCCESS
+                   && read_ring("../../a/b/ring") == APR_SUCCESS && chmod("../../a", 0777) == 0
+                   && read_ring("ring") == STEK_EPERM && strcmp(culprit, in_base("a")) == 0
+               ? 0
+               : 1;
+}
+
+static void test_file_read_relativePath_countsFromTheRoot(void **state)
+{
+    (void)state;
+    make_dir(in_base("a"), 0755);
+    make_dir(in_base("a/b"), 0755);
+    make_file(in_base("a/b/ring"), "x", 1, 0600);
+    assert_int_equal(run_in_child(read_relative, NULL), 0);
+}
+
+static void test_file_checkDirs_oddPaths_areAnswered(void **state)
+{
+    (void)state;
+    make_dir(in_base("dir"), 0755);
+    make_file(in_base("file"), "x", 1, 0600);
+    make_link("gone/ring", in_base("dangling"));
+    assert_int_equal(stek_file_check_dirs(in_base("new"), geteuid(), NULL, pool), APR_SUCCESS);
+    assert_int_equal(stek_file_check_dirs("/", geteuid(), NULL, pool), APR_SUCCESS);
+    assert_int_equal(stek_file_check_dirs("/../..", geteuid(), NULL, pool), APR_SUCCESS);
+    assert_int_equal(stek_file_check_dirs(in_base("none/new"), geteuid(), NULL, pool), APR_ENOENT);
+    assert_int_equal(stek_file_check_dirs(in_base("file/x"), geteuid(), NULL, pool), ENOTDIR);
+    assert_int_equal(stek_file_check_dirs(in_base("dangling"), geteuid(), NULL, pool), APR_ENOENT);
+    assert_int_equal(read_ring(in_base("file/")), ENOTDIR);
+    /* no culprit wanted */
+    assert_int_equal(chmod(in_base("dir"), 0777), 0);
+    assert_int_equal(stek_file_check_dirs(in_base("dir/x"), geteuid(), NULL, pool), STEK_EPERM);
+}
+
+/* ---- replacing */
+
+static apr_status_t replace(const char *path, const char *text, int flags)
+{
+    return stek_file_replace(path, text, strlen(text), 0640, (gid_t)-1, flags, pool);
+}
+
+static void test_file_replace_newAndOld_inOneStep(void **state)
+{
+    const char *path = in_base("ring");
+    mode_t old_mask = umask(0077);
+    struct stat st, later;
+
+    (void)state;
+    assert_int_equal(replace(path, "one", 0), APR_SUCCESS);
+    assert_string_equal(file_text(path), "one");
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(replace(path, "three", STEK_FILE_FSYNC), APR_SUCCESS);
+    umask(old_mask);
+    assert_string_equal(file_text(path), "three");
+    assert_int_equal(stat(path, &later), 0);
+    assert_true(st.st_mtim.tv_sec != later.st_mtim.tv_sec
+                || st.st_mtim.tv_nsec != later.st_mtim.tv_nsec);
+    assert_int_equal(count_names(base, "ring"), 1);
+}
+
+static void test_file_replace_group_isSet(void **state)
+{
+    const char *path = in_base("ring");
+    struct stat st;
+
+    (void)state;
+    need_root();
+    assert_int_equal(stek_file_replace(path, "x", 1, 0640, NOBODY, 0, pool), APR_SUCCESS);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_gid, NOBODY);
+    assert_int_equal(st.st_uid, 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+}
+
+static void test_file_replace_exclusive_keepsTheOld(void **state)
+{
+    const char *path = in_base("ring");
+
+    (void)state;
+    assert_int_equal(replace(path, "one", STEK_FILE_EXCLUSIVE | STEK_FILE_FSYNC), APR_SUCCESS);
+    assert_int_equal(replace(path, "two", STEK_FILE_EXCLUSIVE), APR_EEXIST);
+    assert_string_equal(file_text(path), "one");
+    assert_int_equal(count_names(base, "ring"), 1);
+    assert_int_equal(unlink(path), 0);
+    make_link("nowhere", path);
+    assert_int_equal(replace(path, "two", STEK_FILE_EXCLUSIVE), APR_EEXIST);
+    assert_int_equal(count_names(base, ""), 3);
+}
+
+static void test_file_replace_openReader_keepsTheOld(void **state)
+{
+    const char *path = in_base("ring");
+    char text[8] = "";
+    int fd;
+
+    (void)state;
+    assert_int_equal(replace(path, "one", 0), APR_SUCCESS);
+    fd = open(path, O_RDONLY);
+    assert_int_equal(replace(path, "two", 0), APR_SUCCESS);
+    assert_int_equal(read(fd, text, sizeof(text)), 3);
+    assert_string_equal(text, "one");
+    close(fd);
+}
+
+/* Many writes within one tick of the clock, of one size, inodes freed and taken again. */
+static void test_file_replace_quickly_everyStampIsNew(void **state)
+{
+    enum { N = 300 };
+    static stek_stamp_t stamps[N];
+    const char *path = in_base("ring");
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(replace(path, "same", 0), APR_SUCCESS);
+        assert_int_equal(stek_file_stamp(path, &stamps[i]), APR_SUCCESS);
+        for (int j = 0; j < i; j++) {
+            assert_true(stamps[i].ino != stamps[j].ino || stamps[i].mtime_ns != stamps[j].mtime_ns);
+        }
+        assert_true(i == 0 || stamps[i].mtime_ns > stamps[i - 1].mtime_ns);
+    }
+}
+
+static void test_file_replace_noDirectory_fails(void **state)
+{
+    (void)state;
+    assert_int_equal(replace(in_base("none/ring"), "x", 0), APR_ENOENT);
+    assert_int_equal(replace(in_base("none/ring"), "x", STEK_FILE_FSYNC), APR_ENOENT);
+    make_dir(in_base("ring"), 0700);
+    assert_int_equal(replace(in_base("ring"), "x", 0), EISDIR);
+    assert_int_equal(count_names(base, ".tmp-"), 0);
+}
+
+static void make_aged(const char *path, int age_s)
+{
+    struct timespec times[2] = {{0, UTIME_OMIT}, {time(NULL) - age_s, 0}};
+
+    make_file(path, "x", 1, 0600);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void test_file_replace_leftovers_areSweptAfterAMinute(void **state)
+{
+    static const char *const kept[] = {"ring.tmp-3",  "ring.tmp-",   "ring.tmp-7x", "ring.tmp-7-8",
+                                       "xring.tmp-7", "other.tmp-7", "ring.old"};
+
+    (void)state;
+    make_aged(in_base("ring.tmp-1"), 100);
+    make_aged(in_base("ring.tmp-99999999"), 100000);
+    make_aged(in_base(kept[0]), 30);
+    for (size_t i = 1; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        make_aged(in_base(kept[i]), 100000);
+    }
+    make_dir(in_base("ring.tmp-5"), 0700);
+    make_link("ring.old", in_base("ring.tmp-6"));
+    assert_int_equal(replace(in_base("ring"), "new", 0), APR_SUCCESS);
+    assert_int_equal(access(in_base("ring.tmp-1"), F_OK), -1);
+    assert_int_equal(access(in_base("ring.tmp-99999999"), F_OK), -1);
+    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+        assert_int_equal(access(in_base(kept[i]), F_OK), 0);
+    }
+    assert_int_equal(access(in_base("ring.tmp-5"), F_OK), 0);
+    assert_int_equal(access(in_base("ring.tmp-6"), F_OK), 0);
+}
+
+static void test_file_replace_leftoverOfOurPid_isOvercome(void **state)
+{
+    const char *tmp = apr_psprintf(pool, "%s/ring.tmp-%ld", base, (long)getpid());
+
+    (void)state;
+    make_file(in_base("victim"), "untouched", 9, 0600);
+    make_file(tmp, "old", 3, 0600);
+    assert_int_equal(replace(in_base("ring"), "new", 0), APR_SUCCESS);
+    assert_string_equal(file_text(in_base("ring")), "new");
+    /* one that points elsewhere is not written through */
+    make_link("victim", tmp);
+    assert_int_equal(replace(in_base("ring"), "newer", 0), APR_SUCCESS);
+    assert_string_equal(file_text(in_base("ring")), "newer");
+    assert_string_equal(file_text(in_base("victim")), "untouched");
+    assert_int_equal(count_names(base, ".tmp-"), 0);
+}
+
+static int replace_under_limit(void *data)
+{
+    struct rlimit limit = {4096, 4096};
+    char *big = calloc(1, 100000);
+    int rc;
+
+    (void)data;
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    rc = stek_file_replace(in_base("ring"), big, 100000, 0640, (gid_t)-1, 0, pool) != EFBIG;
+    free(big);
+    return rc;
+}
+
+static void test_file_replace_cutShort_keepsTheOld(void **state)
+{
+    (void)state;
+    assert_int_equal(replace(in_base("ring"), "old", 0), APR_SUCCESS);
+    assert_int_equal(run_in_child(replace_under_limit, NULL), 0);
+    assert_string_equal(file_text(in_base("ring")), "old");
+    assert_int_equal(count_names(base, "ring"), 1);
+}
+
+/* On a file system of 64 KiB in a mount namespace of the child's: gone with it.  Returns what went
+ * wrong; an assertion would go on with the parent's tests. */
+static int replace_on_full_disk(void *data)
+{
+    const char *dir = in_base("small"), *path = in_base("small/ring");
+    static char big[65536];
+    stek_lock_t lock;
+    struct timespec times[2] = {{0, UTIME_OMIT}, {time(NULL) - 100, 0}};
+    int fd;
+
+    (void)data;
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
+        || mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=755") != 0) {
+        return 77;
+    }
+    if (replace(path, "old", 0) != APR_SUCCESS || !stek_file_in_memory(path, pool)) {
+        return 1;
+    }
+    if (stek_file_replace(path, big, sizeof(big), 0640, (gid_t)-1, 0, pool) != APR_ENOSPC) {
+        return 2;
+    }
+    if (strcmp(file_text(path), "old") != 0 || count_names(dir, "ring") != 1) {
+        return 3;
+    }
+    /* not a byte left: even then the lock can be had, and nothing breaks */
+    fd = open(in_base("small/filler"), O_WRONLY | O_CREAT, 0600);
+    while (write(fd, big, 4096) > 0) {
+    }
+    close(fd);
+    if (stek_file_lock(path, 0, &lock, NULL, pool) != APR_SUCCESS) {
+        return 4;
+    }
+    stek_file_unlock(&lock);
+    if (replace(path, "new", 0) != APR_ENOSPC || strcmp(file_text(path), "old") != 0
+        || count_names(dir, ".tmp-") != 0) {
+        return 5;
+    }
+    /* a killed writer's leftover that fills the disk is swept before writing */
+    if (rename(in_base("small/filler"), in_base("small/ring.tmp-1")) != 0
+        || utimensat(AT_FDCWD, in_base("small/ring.tmp-1"), times, 0) != 0) {
+        return 6;
+    }
+    return replace(path, "new", 0) == APR_SUCCESS && strcmp(file_text(path), "new") == 0 ? 0 : 7;
+}
+
+static void test_file_replace_fullDisk_keepsTheOld(void **state)
+{
+    int rc;
+
+    (void)state;
+    need_root();
+    make_dir(in_base("small"), 0755);
+    rc = run_in_child(replace_on_full_disk, NULL);
+    if (rc == 77) { /* mounting not permitted: the limit above says the same of EFBIG */
+        skip();
+    }
+    assert_int_equal(rc, 0);
+}
+
+/* ---- the lock */
+
+static void test_file_lock_free_isTakenSignedAndFreed(void **state)
+{
+    const char *path = in_base("ring");
+    char pid[32];
+    stek_lock_t lock;
+    struct stat st;
+    mode_t old_mask = umask(0);
+
+    (void)state;
+    assert_int_equal(stek_file_lock(path, 0, &lock, NULL, pool), APR_SUCCESS);
+    umask(old_mask);
+    assert_true(lock.fd >= 0);
+    snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+    assert_string_equal(file_text(in_base("ring.lock")), pid);
+    assert_int_equal(stat(in_base("ring.lock"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    stek_file_unlock(&lock);
+    assert_int_equal(lock.fd, -1);
+    stek_file_unlock(&lock);
+    assert_string_equal(file_text(in_base("ring.lock")), "");
+    assert_int_equal(stek_file_lock(path, 0, &lock, NULL, pool), APR_SUCCESS);
+    stek_file_unlock(&lock);
+}
+
+/* A child that takes the lock and stops. */
+static pid_t stopped_holder(const char *path)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        stek_lock_t lock;
+
+        if (stek_file_lock(path, 0, &lock, NULL, pool) == APR_SUCCESS) {
+            raise(SIGSTOP);
+        }
+        _exit(1);
+    }
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    return pid;
+}
+
+static void test_file_lock_heldByStoppedProcess_isReportedAtOnce(void **state)
+{
+    const char *path = in_base("ring");
+    pid_t child = stopped_holder(path), holder = -1;
+    stek_lock_t lock = {.fd = 7};
+    int64_t start = now_ms();
+
+    (void)state;
+    assert_int_equal(stek_file_lock(path, 0, &lock, &holder, pool), STEK_ELOCKED);
+    assert_true(now_ms() - start < 500);
+    assert_int_equal(holder, child);
+    assert_int_equal(lock.fd, -1);
+    assert_int_equal(stek_file_lock(path, 0, &lock, NULL, pool), STEK_ELOCKED);
+
+    start = now_ms();
+    assert_int_equal(stek_file_lock(path, apr_time_from_msec(55), &lock, &holder, pool),
+                     STEK_ELOCKED);
+    assert_in_range(now_ms() - start, 50, 3000);
+    assert_int_equal(holder, child);
+
+    /* killed, it holds no longer, whatever its file says */
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    holder = -1;
+    assert_int_equal(stek_file_lock(path, 0, &lock, &holder, pool), APR_SUCCESS);
+    assert_int_equal(holder, -1);
+    stek_file_unlock(&lock);
+}
+
+static void test_file_lock_waiting_getsItWhenFreed(void **state)
+{
+    const char *path = in_base("ring");
+    pid_t child = stopped_holder(path), killer;
+    stek_lock_t lock;
+
+    (void)state;
+    killer = fork();
+    if (killer == 0) {
+        apr_sleep(apr_time_from_msec(60));
+        kill(child, SIGKILL);
+        _exit(0);
+    }
+    assert_int_equal(stek_file_lock(path, SEC(30), &lock, NULL, pool), APR_SUCCESS);
+    stek_file_unlock(&lock);
+    waitpid(child, NULL, 0);
+    waitpid(killer, NULL, 0);
+}
+
+static void test_file_lock_forkedMeanwhile_isFreedAllTheSame(void **state)
+{
+    const char *path = in_base("ring");
+    stek_lock_t lock, again;
+    pid_t child;
+
+    (void)state;
+    assert_int_equal(stek_file_lock(path, 0, &lock, NULL, pool), APR_SUCCESS);
+    child = fork();
+    if (child == 0) {
+        for (;;) {
+            pause();
+        }
+    }
+    assert_int_equal(stek_file_lock(path, 0, &again, NULL, pool), STEK_ELOCKED);
+    stek_file_unlock(&lock);
+    assert_int_equal(stek_file_lock(path, 0, &again, NULL, pool), APR_SUCCESS);
+    stek_file_unlock(&again);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+static void test_file_lock_openMode_isClosed(void **state)
+{
+    struct stat st;
+    stek_lock_t lock;
+
+    (void)state;
+    make_file(in_base("ring.lock"), "", 0, 0666);
+    assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), APR_SUCCESS);
+    stek_file_unlock(&lock);
+    assert_int_equal(stat(in_base("ring.lock"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void test_file_lock_otherKinds_areRefused(void **state)
+{
+    stek_lock_t lock;
+    int64_t start = now_ms();
+
+    (void)state;
+    make_file(in_base("victim"), "x", 1, 0644);
+    make_link("victim", in_base("a.lock"));
+    make_link("nowhere", in_base("b.lock"));
+    make_dir(in_base("c.lock"), 0700);
+    assert_int_equal(mkfifo(in_base("d.lock"), 0600), 0);
+    assert_int_equal(stek_file_lock(in_base("a"), SEC(9), &lock, NULL, pool), STEK_EKIND);
+    assert_int_equal(stek_file_lock(in_base("b"), SEC(9), &lock, NULL, pool), STEK_EKIND);
+    assert_int_equal(stek_file_lock(in_base("c"), SEC(9), &lock, NULL, pool), STEK_EKIND);
+    assert_int_equal(stek_file_lock(in_base("d"), SEC(9), &lock, NULL, pool), STEK_EKIND);
+    assert_int_equal(stek_file_lock(in_base("no/e"), SEC(9), &lock, NULL, pool), APR_ENOENT);
+    assert_true(now_ms() - start < 1000);
+    assert_string_equal(file_text(in_base("victim")), "x");
+    assert_int_equal(access(in_base("nowhere"), F_OK), -1);
+}
+
+static void test_file_lock_holderUnknown_isZero(void **state)
+{
+    static const char *const texts[] = {"", "x", "12", "-4\n", "99999999999999999999\n", "0\n"};
+    stek_lock_t lock;
+    int fd = open(in_base("ring.lock"), O_RDWR | O_CREAT, 0600);
+
+    (void)state;
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        pid_t holder = -1;
+
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(pwrite(fd, texts[i], strlen(texts[i]), 0), (ssize_t)strlen(texts[i]));
+        assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, &holder, pool), STEK_ELOCKED);
+        assert_int_equal(holder, 0);
+    }
+    close(fd);
+}
+
+static void test_file_inMemory_tellsByFileSystem(void **state)
+{
+    (void)state;
+    assert_false(stek_file_in_memory("/proc/version", pool));
+    assert_false(stek_file_in_memory("/proc/not-there", pool));
+    assert_true(stek_file_in_memory("/not/there", pool));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, base_setup, base_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_file_read_plainFile_givesBytesAndStamp),
+        TEST(test_file_read_missing_isNoent),
+        TEST(test_file_read_sizes_upToTheBuffer),
+        TEST(test_file_read_sparse2GiB_isTooBigUnread),
+        TEST(test_file_read_otherKinds_areRefusedAtOnce),
+        TEST(test_file_read_linkLoop_isRefused),
+        TEST(test_file_read_chainOf40Links_isFollowed),
+        TEST(test_file_read_unreadable_isEacces),
+        TEST(test_file_read_modes_openToOthers_areRefused),
+        TEST(test_file_read_foreignFile_isRefused),
+        TEST(test_file_read_directoryModes_openOnesAreRefused),
+        TEST(test_file_read_anyDirectoryAbove_counts),
+        TEST(test_file_read_foreignDirectory_isRefused),
+        TEST(test_file_read_linkThroughUnsafeDirectory_isRefused),
+        TEST(test_file_read_linksOfASecretVolume_areFollowed),
+        TEST(test_file_read_foreignLinkInStickyDirectory_isRefused),
+        TEST(test_file_read_relativePath_countsFromTheRoot),
+        TEST(test_file_checkDirs_oddPaths_areAnswered),
+        TEST(test_file_replace_newAndOld_inOneStep),
+        TEST(test_file_replace_group_isSet),
+        TEST(test_file_replace_exclusive_keepsTheOld),
+        TEST(test_file_replace_openReader_keepsTheOld),
+        TEST(test_file_replace_quickly_everyStampIsNew),
+        TEST(test_file_replace_noDirectory_fails),
+        TEST(test_file_replace_leftovers_areSweptAfterAMinute),
+        TEST(test_file_replace_leftoverOfOurPid_isOvercome),
+        TEST(test_file_replace_cutShort_keepsTheOld),
+        TEST(test_file_replace_fullDisk_keepsTheOld),
+        TEST(test_file_lock_free_isTakenSignedAndFreed),
+        TEST(test_file_lock_heldByStoppedProcess_isReportedAtOnce),
+        TEST(test_file_lock_waiting_getsItWhenFreed),
+        TEST(test_file_lock_forkedMeanwhile_isFreedAllTheSame),
+        TEST(test_file_lock_openMode_isClosed),
+        TEST(test_file_lock_otherKinds_areRefused),
+        TEST(test_file_lock_holderUnknown_isZero),
+        TEST(test_file_inMemory_tellsByFileSystem),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

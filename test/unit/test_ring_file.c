@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The file ring on a path and in anonymous memory, and the secret file: what is saved is what is
+ * loaded, in whoever's process; what a child can and cannot do with what it inherits.
+ */
+#include "core_util.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "file_util.h"
+#include "stek_ring_file.h"
+
+static stek_secrets_t *secrets;
+static const char *culprit;
+
+static int setup(void **state)
+{
+    return base_setup(state) == 0 && stek_secrets_make(0, stek_rng_system, &secrets) == APR_SUCCESS
+               ? 0
+               : -1;
+}
+
+static int teardown(void **state)
+{
+    stek_secrets_destroy(secrets);
+    return base_teardown(state);
+}
+
+static apr_status_t save(const stek_ring_file_t *file, unsigned generation, unsigned key_n,
+                         stek_stamp_t *stamp)
+{
+    stek_ring_t *ring = ring_of(generation, key_n);
+    apr_status_t rv = stek_ring_file_save(file, ring, secrets, 0, stek_rng_system, stamp, pool);
+
+    stek_ring_destroy(ring);
+    return rv;
+}
+
+/* Generation that the file holds, complete; 0 and *prv otherwise. */
+static unsigned load(const stek_ring_file_t *file, unsigned key_n, apr_status_t *prv)
+{
+    stek_ring_t *ring = NULL, *expected;
+    stek_stamp_t stamp;
+    unsigned generation;
+
+    *prv = stek_ring_file_load(file, secrets, &ring, &stamp, &culprit, pool);
+    if (*prv != APR_SUCCESS) {
+        return 0;
+    }
+    generation = (unsigned)ring->generation;
+    expected = ring_of(generation, key_n);
+    if (!stek_ring_equal(ring, expected) || ring->written_at != expected->written_at) {
+        *prv = APR_EGENERAL;
+        generation = 0;
+    }
+    stek_ring_destroy(ring);
+    stek_ring_destroy(expected);
+    return generation;
+}
+
+static void assert_holds(const stek_ring_file_t *file, unsigned generation, unsigned key_n)
+{
+    apr_status_t rv;
+
+    assert_int_equal(load(file, key_n, &rv), generation);
+    assert_int_equal(rv, APR_SUCCESS);
+}
+
+static apr_status_t load_status(const stek_ring_file_t *file)
+{
+    apr_status_t rv;
+
+    load(file, 1, &rv);
+    return rv;
+}
+
+static void each_kind(void (*check)(const stek_ring_file_t *file))
+{
+    stek_ring_file_t file;
+
+    stek_ring_file_init(&file, in_base("ring"), geteuid(), (gid_t)-1);
+    check(&file);
+    stek_ring_file_close(&file);
+    assert_int_equal(stek_ring_file_init_memory(&file, geteuid()), APR_SUCCESS);
+    check(&file);
+    stek_ring_file_close(&file);
+}
+
+static void check_save_load(const stek_ring_file_t *file)
+{
+    static const stek_stamp_t none;
+    stek_stamp_t first, second, looked;
+
+    memset(&looked, 0x55, sizeof(looked));
+    assert_int_equal(stek_ring_file_stamp(file, &looked), APR_ENOENT);
+    assert_true(stek_stamp_equal(&looked, &none));
+    assert_int_equal(load_status(file), APR_ENOENT);
+
+    assert_int_equal(save(file, 1, 5, &first), APR_SUCCESS);
+    assert_holds(file, 1, 5);
+    assert_int_equal(stek_ring_file_stamp(file, &looked), APR_SUCCESS);
+    assert_true(stek_stamp_equal(&looked, &first));
+    assert_int_equal(save(file, 2, 5, &second), APR_SUCCESS);
+    assert_false(stek_stamp_equal(&first, &second));
+    assert_holds(file, 2, 5);
+    /* longer, shorter, with nobody who wants the stamp */
+    assert_int_equal(save(file, 3, 500, NULL), APR_SUCCESS);
+    assert_holds(file, 3, 500);
+    assert_int_equal(save(file, 4, 0, NULL), APR_SUCCESS);
+    assert_holds(file, 4, 0);
+}
+
+static void test_ring_file_saveThenLoad_isTheSame(void **state)
+{
+    (void)state;
+    each_kind(check_save_load);
+}
+
+static void check_exclusive(const stek_ring_file_t *file)
+{
+    stek_ring_t *one = ring_of(1, 1), *two = ring_of(2, 1);
+
+    assert_int_equal(
+        stek_ring_file_save(file, one, secrets, STEK_FILE_EXCLUSIVE, stek_rng_system, NULL, pool),
+        APR_SUCCESS);
+    assert_int_equal(
+        stek_ring_file_save(file, two, secrets, STEK_FILE_EXCLUSIVE, stek_rng_system, NULL, pool),
+        APR_EEXIST);
+    assert_holds(file, 1, 1);
+    stek_ring_destroy(one);
+    stek_ring_destroy(two);
+}
+
+static void test_ring_file_saveExclusive_keepsTheOld(void **state)
+{
+    (void)state;
+    each_kind(check_exclusive);
+}
+
+static void check_refused_saves(const stek_ring_file_t *file)
+{
+    stek_ring_t *ring = ring_of(2, 1);
+    stek_stamp_t before, after;
+
+    assert_int_equal(save(file, 1, 1, &before), APR_SUCCESS);
+    assert_int_equal(stek_ring_file_save(file, ring, secrets, 0, broken_rng, NULL, pool),
+                     STEK_ERNG);
+    ring->interval = 0;
+    assert_int_equal(stek_ring_file_save(file, ring, secrets, 0, stek_rng_system, NULL, pool),
+                     STEK_EMALFORMED);
+    assert_int_equal(stek_ring_file_stamp(file, &after), APR_SUCCESS);
+    assert_true(stek_stamp_equal(&before, &after));
+    assert_holds(file, 1, 1);
+    stek_ring_destroy(ring);
+}
+
+static void test_ring_file_saveThatFails_keepsTheOld(void **state)
+{
+    (void)state;
+    each_kind(check_refused_saves);
+}
+
+static void check_other_secret(const stek_ring_file_t *file)
+{
+    stek_secrets_t *mine = secrets, *others = NULL, *rolled = NULL;
+
+    assert_int_equal(save(file, 1, 1, NULL), APR_SUCCESS);
+    assert_int_equal(stek_secrets_make(0, stek_rng_system, &others), APR_SUCCESS);
+    assert_int_equal(stek_secrets_roll(mine, stek_rng_system, &rolled), APR_SUCCESS);
+    secrets = others;
+    assert_int_equal(load_status(file), STEK_ESECRET);
+    secrets = rolled;
+    assert_holds(file, 1, 1);
+    secrets = mine;
+    stek_secrets_destroy(others);
+    stek_secrets_destroy(rolled);
+}
+
+static void test_ring_file_loadWithOtherSecret_isRefused(void **state)
+{
+    (void)state;
+    each_kind(check_other_secret);
+}
+
+static void test_ring_file_loadOfHostileFiles_saysWhy(void **state)
+{
+    const char *path = in_base("ring");
+    stek_ring_t *ring = ring_of(1, 2);
+    stek_ring_file_t file;
+    stek_stamp_t stamp;
+
+    (void)state;
+    stek_ring_file_init(&file, path, geteuid(), (gid_t)-1);
+    assert_string_equal(stek_ring_file_name(&file), path);
+    make_file(path, "", 0, 0640);
+    assert_int_equal(load_status(&file), STEK_ELENGTH);
+    make_file(path, "garbage garbage", 15, 0640);
+    assert_int_equal(load_status(&file), STEK_EMAGIC);
+    assert_int_equal(truncate(path, STEK_RING_BYTES_MAX + 1), 0);
+    assert_int_equal(load_status(&file), STEK_ETOOBIG);
+    assert_int_equal(truncate(path, (off_t)2 << 30), 0);
+    assert_int_equal(load_status(&file), STEK_ETOOBIG);
+    memset(ring->keys[1].aes_key, 7, STEK_AES_KEY_LEN);
+    assert_int_equal(stek_ring_file_save(&file, ring, secrets, 0, stek_rng_system, &stamp, pool),
+                     APR_SUCCESS);
+    assert_int_equal(load_status(&file), STEK_EWEAK);
+    assert_int_equal(save(&file, 1, 1, NULL), APR_SUCCESS);
+    assert_holds(&file, 1, 1);
+    assert_int_equal(chmod(path, 0660), 0);
+    assert_int_equal(load_status(&file), STEK_EPERM);
+    assert_string_equal(culprit, path);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(chmod(base, 0777), 0);
+    assert_int_equal(load_status(&file), STEK_EPERM);
+    assert_string_equal(culprit, base);
+    assert_int_equal(chmod(base, 0755), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(load_status(&file), APR_ENOENT);
+    stek_ring_destroy(ring);
+}
+
+static void test_ring_file_saveOnPath_hasModeAndGroup(void **state)
+{
+    stek_ring_file_t file;
+    struct stat st;
+
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    make_dir(in_base("dir"), 0755);
+    assert_int_equal(chown(in_base("dir"), 0, NOBODY), 0);
+    stek_ring_file_init(&file, in_base("dir/ring"), 0, (gid_t)-1);
+    assert_int_equal(save(&file, 1, 1, NULL), APR_SUCCESS);
+    assert_int_equal(stat(file.path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_int_equal(st.st_gid, NOBODY);
+    file.gid = NOBODY - 1;
+    assert_int_equal(save(&file, 2, 1, NULL), APR_SUCCESS);
+    assert_int_equal(stat(file.path, &st), 0);
+    assert_int_equal(st.st_gid, NOBODY - 1);
+    assert_holds(&file, 2, 1);
+}
+
+/* As a user who is not in the directory's group. */
+static int save_as_other_user(void *data)
+{
+    stek_ring_file_t *file = data;
+
+    if (setgid(NOBODY) != 0 || setuid(NOBODY) != 0) {
+        return 99;
+    }
+    if (save(file, 1, 1, NULL) != APR_SUCCESS) {
+        return 1;
+    }
+    file->gid = 1; /* demanded, not the directory's */
+    return save(file, 2, 1, NULL) == EPERM ? 0 : 2;
+}
+
+static void test_ring_file_saveOutsideTheGroup_fallsBackUnlessDemanded(void **state)
+{
+    stek_ring_file_t file;
+    struct stat st;
+
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    make_dir(in_base("dir"), 0755);
+    assert_int_equal(chown(in_base("dir"), NOBODY, 1), 0);
+    stek_ring_file_init(&file, in_base("dir/ring"), NOBODY, (gid_t)-1);
+    assert_int_equal(run_in_child(save_as_other_user, &file), 0);
+    assert_int_equal(stat(file.path, &st), 0);
+    assert_int_equal(st.st_gid, NOBODY);
+    assert_holds(&file, 1, 1);
+    assert_int_equal(count_names(in_base("dir"), ".tmp-"), 0);
+}
+
+/* ---- anonymous memory */
+
+static void test_ring_file_memory_quickSaves_everyStampIsNew(void **state)
+{
+    enum { N = 200 };
+    static stek_stamp_t stamps[N];
+    stek_ring_file_t file;
+
+    (void)state;
+    assert_int_equal(stek_ring_file_init_memory(&file, geteuid()), APR_SUCCESS);
+    assert_string_equal(stek_ring_file_name(&file), "memory");
+    for (unsigned i = 0; i < N; i++) {
+        assert_int_equal(save(&file, i + 1, 1, &stamps[i]), APR_SUCCESS);
+        for (unsigned j = 0; j < i; j++) {
+            assert_true(stamps[i].mtime_ns != stamps[j].mtime_ns);
+        }
+    }
+    assert_holds(&file, N, 1);
+    stek_ring_file_close(&file);
+    assert_int_equal(file.memory_fd, -1);
+    assert_int_equal(file.writer_fd, -1);
+    stek_ring_file_close(&file);
+}
+
+static void test_ring_file_memory_descriptors_areNotForPrograms(void **state)
+{
+    stek_ring_file_t file;
+
+    (void)state;
+    assert_int_equal(stek_ring_file_init_memory(&file, geteuid()), APR_SUCCESS);
+    assert_true((fcntl(file.memory_fd, F_GETFD) & FD_CLOEXEC) != 0);
+    assert_true((fcntl(file.writer_fd, F_GETFD) & FD_CLOEXEC) != 0);
+    assert_int_equal(fcntl(file.memory_fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    stek_ring_file_close(&file);
+}
+
+/* Whether nothing inherited lets this process change the memory; run as another user. */
+static int can_only_read(void *data)
+{
+    stek_ring_file_t *file = data;
+    char path[64];
+    apr_status_t rv;
+    int fd;
+
+    if (setgid(NOBODY) != 0 || setuid(NOBODY) != 0) {
+        return 99;
+    }
+    stek_ring_file_drop_writer(file);
+    if (file->writer_fd != -1 || load(file, 3, &rv) != 1) {
+        return 1;
+    }
+    if (save(file, 2, 3, NULL) != APR_EBADF) {
+        return 2;
+    }
+    /* At first /proc/self/fd is root's, since the uid has changed; later only the mode protects. */
+    for (int dumpable = 0; dumpable <= 1; dumpable++) {
+        static const int flags[] = {O_RDWR, O_WRONLY, O_RDONLY | O_TRUNC};
+
+        prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", file->memory_fd);
+        for (int i = 0; i < 3; i++) {
+            fd = open(path, flags[i]);
+            if (fd >= 0) {
+                return 3;
+            }
+        }
+    }
+    if (pwrite(file->memory_fd, "x", 1, 0) >= 0 || ftruncate(file->memory_fd, 0) == 0
+        || fchmod(file->memory_fd, 0666) == 0
+        || mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, file->memory_fd, 0) != MAP_FAILED) {
+        return 4;
+    }
+    return load(file, 3, &rv) == 1 ? 0 : 5;
+}
+
+static void test_ring_file_memory_childOfOtherUser_canOnlyRead(void **state)
+{
+    stek_ring_file_t file;
+    struct stat st;
+
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_int_equal(stek_ring_file_init_memory(&file, 0), APR_SUCCESS);
+    assert_int_equal(fstat(file.memory_fd, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(save(&file, 1, 3, NULL), APR_SUCCESS);
+    assert_int_equal(run_in_child(can_only_read, &file), 0);
+    /* what the parent saves later, children see */
+    assert_holds(&file, 1, 3);
+    stek_ring_file_close(&file);
+}
+
+/* The same for a program that the child runs, whose /proc/self/fd is its own: by the mode alone. */
+static int shell_cannot_write(void *data)
+{
+    stek_ring_file_t *file = data;
+    char script[200];
+
+    if (setgid(NOBODY) != 0 || setuid(NOBODY) != 0 || fcntl(file->memory_fd, F_SETFD, 0) != 0) {
+        return 99;
+    }
+    snprintf(script, sizeof(script),
+             "ls /proc/self/fd/%d >/dev/null || exit 98; "
+             "if (echo x >/proc/self/fd/%d) 2>/dev/null; then exit 1; else exit 0; fi",
+             file->memory_fd, file->memory_fd);
+    execl("/bin/sh", "sh", "-c", script, (char *)NULL);
+    return 97;
+}
+
+static void test_ring_file_memory_programOfOtherUser_cannotWrite(void **state)
+{
+    stek_ring_file_t file;
+
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    assert_int_equal(stek_ring_file_init_memory(&file, 0), APR_SUCCESS);
+    assert_int_equal(save(&file, 1, 3, NULL), APR_SUCCESS);
+    assert_int_equal(run_in_child(shell_cannot_write, &file), 0);
+    assert_holds(&file, 1, 3);
+    stek_ring_file_close(&file);
+}
+
+/* Reads until it sees the last generation: only whole rings, never an older one. */
+static int read_until(const stek_ring_file_t *file, unsigned last, unsigned key_n)
+{
+    unsigned seen = 0;
+
+    for (int failed_n = 0; failed_n < 500;) {
+        apr_status_t rv;
+        unsigned generation = load(file, key_n, &rv);
+
+        if (rv == APR_EGENERAL || (rv == APR_SUCCESS && generation < seen)) {
+            return 1;
+        }
+        if (rv != APR_SUCCESS) {
+            failed_n++; /* met a write each time: may happen, may not last */
+            continue;
+        }
+        failed_n = 0;
+        seen = generation;
+        if (seen == last) {
+            return 0;
+        }
+    }
+    return 2;
+}
+
+static void test_ring_file_memory_readWhileWritten_isWhole(void **state)
+{
+    enum { LAST = 1000, KEY_N = 60 };
+    stek_ring_file_t file;
+    pid_t reader;
+    int status;
+
+    (void)state;
+    assert_int_equal(stek_ring_file_init_memory(&file, geteuid()), APR_SUCCESS);
+    assert_int_equal(save(&file, 1, KEY_N, NULL), APR_SUCCESS);
+    reader = fork();
+    if (reader == 0) {
+        stek_ring_file_drop_writer(&file);
+        _exit(read_until(&file, LAST, KEY_N));
+    }
+    for (unsigned generation = 2; generation <= LAST; generation++) {
+        assert_int_equal(save(&file, generation, KEY_N, NULL), APR_SUCCESS);
+    }
+    assert_int_equal(waitpid(reader, &status, 0), reader);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    stek_ring_file_close(&file);
+}
+
+static void test_ring_file_memory_torn_isRefusedUntilWrittenAgain(void **state)
+{
+    stek_ring_file_t file;
+
+    (void)state;
+    assert_int_equal(stek_ring_file_init_memory(&file, geteuid()), APR_SUCCESS);
+    assert_int_equal(save(&file, 1, 3, NULL), APR_SUCCESS);
+    assert_int_equal(pwrite(file.writer_fd, "xyz", 3, 200), 3);
+    assert_int_equal(load_status(&file), STEK_ESEAL);
+    assert_int_equal(ftruncate(file.writer_fd, 300), 0);
+    assert_int_equal(load_status(&file), STEK_ELENGTH);
+    assert_int_equal(ftruncate(file.writer_fd, (off_t)2 << 30), 0);
+    assert_int_equal(load_status(&file), STEK_ETOOBIG);
+    assert_int_equal(save(&file, 2, 3, NULL), APR_SUCCESS);
+    assert_holds(&file, 2, 3);
+    stek_ring_file_close(&file);
+}
+
+static int save_under_limit(void *data)
+{
+    struct rlimit limit = {600, 600};
+
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    return save(data, 2, 60, NULL) != APR_SUCCESS ? 0 : 1;
+}
+
+static void test_ring_file_memory_noRoom_keepsTheOld(void **state)
+{
+    stek_ring_file_t file;
+
+    (void)state;
+    assert_int_equal(stek_ring_file_init_memory(&file, geteuid()), APR_SUCCESS);
+    assert_int_equal(save(&file, 1, 3, NULL), APR_SUCCESS);
+    assert_int_equal(run_in_child(save_under_limit, &file), 0);
+    assert_holds(&file, 1, 3);
+    stek_ring_file_close(&file);
+}
+
+/* ---- the secret file */
+
+static void test_secret_file_saveThenLoad_isTheSame(void **state)
+{
+    const char *path = in_base("secret");
+    stek_secrets_t *loaded = NULL, *rolled = NULL;
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(stek_secret_file_save(path, secrets, STEK_FILE_EXCLUSIVE, pool), APR_SUCCESS);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, &culprit, pool), APR_SUCCESS);
+    assert_true(stek_secrets_equal(secrets, loaded));
+    stek_secrets_destroy(loaded);
+
+    assert_int_equal(stek_secrets_roll(secrets, stek_rng_system, &rolled), APR_SUCCESS);
+    assert_int_equal(stek_secret_file_save(path, rolled, STEK_FILE_EXCLUSIVE, pool), APR_EEXIST);
+    assert_int_equal(stek_secret_file_save(path, rolled, STEK_FILE_FSYNC, pool), APR_SUCCESS);
+    assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, NULL, pool), APR_SUCCESS);
+    assert_true(stek_secrets_equal(rolled, loaded));
+    stek_secrets_destroy(loaded);
+    stek_secrets_destroy(rolled);
+}
+
+static void test_secret_file_loadOfBadFiles_saysWhy(void **state)
+{
+    static char big[STEK_SECRET_FILE_MAX + 1];
+    const char *path = in_base("secret");
+    stek_secrets_t *loaded = NULL;
+
+    (void)state;
+    assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, &culprit, pool), APR_ENOENT);
+    make_file(path, "", 0, 0600);
+    assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, &culprit, pool), STEK_EEMPTY);
+    make_file(path, "secret\n", 7, 0600);
+    assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, &culprit, pool), STEK_ESYNTAX);
+    make_file(path, big, sizeof(big), 0600);
+    assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, &culprit, pool), STEK_ETOOBIG);
+    assert_int_equal(stek_secret_file_save(path, secrets, 0, pool), APR_SUCCESS);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, &culprit, pool), STEK_EPERM);
+    assert_string_equal(culprit, path);
+    assert_int_equal(chmod(path, 0604), 0);
+    assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, NULL, pool), STEK_EPERM);
+    assert_int_equal(stek_secret_file_load(base, geteuid(), &loaded, NULL, pool), STEK_EKIND);
+    assert_null(loaded);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_ring_file_saveThenLoad_isTheSame),
+        TEST(test_ring_file_saveExclusive_keepsTheOld),
+        TEST(test_ring_file_saveThatFails_keepsTheOld),
+        TEST(test_ring_file_loadWithOtherSecret_isRefused),
+        TEST(test_ring_file_loadOfHostileFiles_saysWhy),
+        TEST(test_ring_file_saveOnPath_hasModeAndGroup),
+        TEST(test_ring_file_saveOutsideTheGroup_fallsBackUnlessDemanded),
+        TEST(test_ring_file_memory_quickSaves_everyStampIsNew),
+        TEST(test_ring_file_memory_descriptors_areNotForPrograms),
+        TEST(test_ring_file_memory_childOfOtherUser_canOnlyRead),
+        TEST(test_ring_file_memory_programOfOtherUser_cannotWrite),
+        TEST(test_ring_file_memory_readWhileWritten_isWhole),
+        TEST(test_ring_file_memory_torn_isRefusedUntilWrittenAgain),
+        TEST(test_ring_file_memory_noRoom_keepsTheOld),
+        TEST(test_secret_file_saveThenLoad_isTheSame),
+        TEST(test_secret_file_loadOfBadFiles_saysWhy),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
