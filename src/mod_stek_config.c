@@ -156,13 +156,14 @@ static const char *set_span(const char *value, apr_interval_time_t min, apr_inte
 
 static const char *set_ahead(const char *value, int *pahead, apr_pool_t *pool)
 {
-    apr_size_t digits = strspn(value, "0123456789");
+    apr_size_t digits_n = strspn(value, "0123456789");
+    apr_int64_t ahead = apr_atoi64(value);
 
-    if (digits == 0 || digits > 4 || value[digits] != '\0' || atoi(value) > STEK_KEYS_MAX) {
+    if (digits_n == 0 || value[digits_n] != '\0' || ahead > STEK_KEYS_MAX) {
         return apr_psprintf(pool, "'%s': must be a number of slots between 0 and %d", value,
                             STEK_KEYS_MAX);
     }
-    *pahead = atoi(value);
+    *pahead = (int)ahead;
     return NULL;
 }
 
@@ -370,11 +371,12 @@ static const char *note_session_tickets(cmd_parms *cmd, void *dir, int flag)
 
 static const char *note_cache_timeout(cmd_parms *cmd, void *dir, const char *value)
 {
-    int timeout_s = atoi(value);
+    apr_int64_t timeout_s = apr_atoi64(value);
 
     (void)dir;
-    /* A negative value is mod_ssl's to refuse. */
-    server_config(cmd)->cache_timeout = apr_time_from_sec(timeout_s > 0 ? timeout_s : 1);
+    /* A value out of range is mod_ssl's to refuse. */
+    server_config(cmd)->cache_timeout = apr_time_from_sec(
+        timeout_s > 0 && timeout_s <= APR_INT32_MAX ? timeout_s : 1);
     return without_ssl(cmd);
 }
 
@@ -474,25 +476,35 @@ static void resolve_paths(mod_stek_ring_t *ring, apr_pool_t *pconf)
     }
 }
 
-/* Nonzero if no two rings, and no ring and secret, are one file. */
+static int same_file(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+/* Nonzero if ring i shares its file with no ring before it, and with no secret.  Two rings may share a
+ * secret. */
 static int files_differ(server_rec *s, int i)
 {
     int j, n;
     mod_stek_ring_t *const *all = mod_stek_rings(&n);
     const mod_stek_ring_t *ring = all[i];
 
-    if (ring->path && ring->secret_path && strcmp(ring->path, ring->secret_path) == 0) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1001: StekRing: file and secret of ring '%s' are the same file %s",
-                     ring->name, ring->path);
-        return 0;
-    }
-    for (j = 0; j < i; j++) {
-        if (ring->path && all[j]->path && strcmp(ring->path, all[j]->path) == 0) {
+    for (j = 0; j <= i; j++) {
+        if (j < i && same_file(ring->path, all[j]->path)) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         "STEK1002: StekRing: rings '%s' and '%s' use the same file %s: each "
-                         "ring must have its own file",
+                         "STEK1002: StekRing: rings '%s' and '%s' use the same file %s: each ring "
+                         "must have its own file",
                          all[j]->name, ring->name, ring->path);
+            return 0;
+        }
+        if (same_file(ring->path, all[j]->secret_path)
+            || same_file(all[j]->path, ring->secret_path)) {
+            ap_log_error(
+                APLOG_MARK, APLOG_EMERG, 0, s,
+                "STEK1001: StekRing: %s is a file ring and a secret (rings '%s' and '%s'): "
+                "they must be different files",
+                same_file(ring->path, all[j]->secret_path) ? ring->path : all[j]->path,
+                all[j]->name, ring->name);
             return 0;
         }
     }

@@ -92,6 +92,7 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
     timer_state_t *timer = data;
     apr_interval_time_t delay;
 
+    (void)thread;
     /* The MPM's signals are for its own threads. */
     apr_setup_signal_thread();
     do {
@@ -101,7 +102,6 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
         delay = refresh_all(timer, timer->pool);
         apr_pool_clear(timer->pool);
     } while (!sleep_for(timer, delay));
-    apr_thread_exit(thread, APR_SUCCESS);
     return NULL;
 }
 
