@@ -357,7 +357,7 @@ CONF_CONF = $(SYSCONFDIR)/../conf.d/stek_rotate.conf
 endif
 MAN8 = $(wildcard docs/*.8)
 MAN5 = $(wildcard docs/*.5)
-COMPLETION = $(wildcard stekctl/stekctl.bash)
+COMPLETION = $(wildcard build/stekctl.bash-completion)
 
 install: all
 	install -d $(DESTDIR)$(LIBEXECDIR) $(dir $(DESTDIR)$(CONF_LOAD) $(DESTDIR)$(CONF_CONF))

@@ -20,6 +20,7 @@
 
 #include "mod_stek_config.h"
 #include "mod_stek_generator.h"
+#include "mod_stek_live.h"
 #include "mod_stek_log.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_timer.h"
@@ -61,6 +62,7 @@ static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     if (!mod_stek_have_ssl()) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                      "STEK3005: mod_stek_rotate is idle: mod_ssl is not loaded");
+        mod_stek_live_sweep();
         return OK;
     }
     mod_stek_generator_start(pconf, ptemp, s);

@@ -87,6 +87,10 @@ typedef struct mod_stek_limits_t {
  * certificate, and for all sessions of a vhost that can ask for one. */
 mod_stek_limits_t mod_stek_server_limits(const server_rec *s, int client_cert);
 
+/* Nonzero if s asks for client certificates and was told to let sessions last longer than
+ * SSLSessionCacheTimeout. */
+int mod_stek_server_outlives_cache(const server_rec *s);
+
 /* Whether mod_ssl is in this server. */
 int mod_stek_have_ssl(void);
 

@@ -34,7 +34,7 @@ typedef struct mod_stek_live_t {
     int issue; /* the self-test passed: tickets may be issued */
     apr_status_t logged_status; /* the generator's: trouble last logged, */
     apr_time_t logged_at;       /* and when */
-    int warned;                 /* the generator's: MOD_STEK_WARNED_* already said */
+    int warned_disk;            /* the generator's: said that the ring is on a disk */
 } mod_stek_live_t;
 
 /* Parent, last post_config: the live keyring of that name, from before the reload or new and

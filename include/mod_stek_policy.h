@@ -7,19 +7,20 @@
  * In the digest, each part with a tag and its length, SHA-256:
  *
  *     server name, lower case | sorted set of the vhost's ports
- *     where a client certificate can be asked for, moreover
+ *     where a client can be asked who it is, moreover
  *       SSLVerifyClient, SSLVerifyDepth
  *       CA certificates of SSLCACertificateFile and -Path, as a sorted set of DER
  *       SSLCARevocationCheck, and unless it is `none` the CRLs of SSLCARevocationFile and -Path,
  *         as a sorted set of (issuer, sorted revoked serials)
  *       SSLOCSP*: what decides whether an answer is good
- *       SSLOpenSSLConfCmd Verify*, *CAFile, *CAPath
- *       the same directives in <Directory>, <Location> and <Files>, with the section's path
+ *       SSLCipherSuite, which can raise the security level of keys; SSLSRPVerifierFile
+ *       SSLOpenSSLConfCmd Verify*, CipherString, SignatureAlgorithms, ClientSignatureAlgorithms
+ *       the same directives in sections, in order, with the sections around them
  *
- * Not in it: addresses, file names, server certificates and keys, and .htaccess files, which httpd
- * reads after the handshake.  The SSL_CTX does not hold all this, so the directives are noted as
- * httpd reads them.  Notes are written in the configuration phase, digests in init_server;
- * read-only afterwards.
+ * Not in it: addresses, names of CA and CRL files, server certificates and keys, and .htaccess
+ * files, which httpd reads after the handshake.  The SSL_CTX does not hold all this, so the
+ * directives are noted as httpd reads them.  Notes are written in the configuration phase, digests
+ * in init_server; read-only afterwards.
  */
 #ifndef MOD_STEK_POLICY_H
 #define MOD_STEK_POLICY_H
@@ -56,6 +57,8 @@ enum {
     X(SSLOCSPUseRequestNonce, MOD_STEK_KIND_TEXT, RSRC_CONF)                                       \
     X(SSLOCSPNoVerify, MOD_STEK_KIND_TEXT, RSRC_CONF)                                              \
     X(SSLOCSPResponderCertificateFile, MOD_STEK_KIND_CERTS, RSRC_CONF)                             \
+    X(SSLCipherSuite, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                  \
+    X(SSLSRPVerifierFile, MOD_STEK_KIND_TEXT, RSRC_CONF)                                           \
     X(SSLOpenSSLConfCmd, MOD_STEK_KIND_CONF_CMD, RSRC_CONF)
 
 enum {
@@ -86,7 +89,8 @@ void mod_stek_policy_reset(apr_pool_t *pconf);
  * RAW_ARGS. */
 void mod_stek_policy_note(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args);
 
-/* Nonzero if a client certificate can be asked for, in the vhost or in one of its sections. */
+/* Nonzero if a client can be asked for a certificate (or an SRP identity), in the vhost or in
+ * one of its sections. */
 int mod_stek_policy_asks_clients(const mod_stek_policy_t *policy);
 
 /* The digest of s.  A file that cannot be read counts as empty: mod_ssl has refused it before.

@@ -24,8 +24,8 @@ void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s);
 int mod_stek_ticket_install(SSL_CTX *ctx, int keys);
 
 /* The start-up self-test of a vhost's ring: seals a ticket through the key callback itself and
- * opens it with HMAC and AES of its own over the bytes that were audited.  APR_SUCCESS;
- * APR_NOTFOUND if there is no key to test; STEK_ECRYPTO on a mismatch. */
+ * opens it with HMAC and AES of its own over the bytes that were audited; where the ring has no key
+ * for now, those of a key made for the test.  Turns issuing on, or off: STEK_ECRYPTO. */
 apr_status_t mod_stek_ticket_selftest(const mod_stek_vhost_t *vhost);
 
 #pragma GCC visibility pop

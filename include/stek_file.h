@@ -26,6 +26,9 @@ typedef struct stek_stamp_t {
     apr_int64_t ctime_ns;
 } stek_stamp_t;
 
+/* The directory that path is in, in pool: "." without a slash. */
+const char *stek_file_dir(const char *path, apr_pool_t *pool);
+
 int stek_stamp_equal(const stek_stamp_t *a, const stek_stamp_t *b);
 
 /* Cheap look for a change: one stat.  APR_ENOENT and a zero *stamp if there is no such file. */

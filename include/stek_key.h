@@ -16,7 +16,7 @@
 #define STEK_NAME_LEN 16 /* OpenSSL's ticket key callback, and RFC 5077, section 4 */
 #define STEK_HMAC_KEY_LEN 32
 #define STEK_AES_KEY_LEN 32
-#define STEK_HEX_LEN 9   /* "0a1b2c3d" and its NUL: all that is ever shown of a key */
+#define STEK_HEX_LEN 9 /* "0a1b2c3d" and its NUL: all that is ever shown of a key */
 
 /* Imported from a 48-byte key file: AES-128 and a 16-byte HMAC key, each in the first half of its
  * field, the other half zero.  Such a key only decrypts. */
@@ -26,8 +26,8 @@ typedef struct stek_key_t {
     unsigned char name[STEK_NAME_LEN];
     unsigned char hmac_key[STEK_HMAC_KEY_LEN];
     unsigned char aes_key[STEK_AES_KEY_LEN];
-    apr_uint32_t flags;       /* STEK_KEY_* */
-    apr_uint64_t epoch;       /* dead in any ring of a greater epoch */
+    apr_uint32_t flags; /* STEK_KEY_* */
+    apr_uint64_t epoch; /* dead in any ring of a greater epoch */
     apr_time_t created;
     apr_time_t not_before;    /* the slot: not_before <= t < encrypt_until may encrypt */
     apr_time_t encrypt_until; /* equal to not_before: never encrypts */

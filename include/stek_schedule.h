@@ -21,7 +21,10 @@ typedef struct stek_params_t {
     int ahead;                    /* slots prepared in advance: 0 .. STEK_KEYS_MAX */
 } stek_params_t;
 
-#define STEK_PARAMS_DEFAULT {apr_time_from_sec(3600), apr_time_from_sec(18 * 3600), 1}
+#define STEK_PARAMS_DEFAULT                                                                        \
+    {                                                                                              \
+        apr_time_from_sec(3600), apr_time_from_sec(18 * 3600), 1                                   \
+    }
 
 /* Keys that a ring of these parameters holds at most: the lifetime's, the current, the prepared,
  * and one for a change of grid. */

@@ -29,7 +29,7 @@ typedef struct stek_secret_t {
 } stek_secret_t;
 
 typedef struct stek_secrets_t {
-    apr_size_t n;                             /* >= 1; the first seals, all open */
+    apr_size_t n; /* >= 1; the first seals, all open */
     int has_fleet_id;
     unsigned char fleet_id[STEK_FLEET_ID_LEN];
     stek_secret_t secrets[STEK_SECRETS_MAX];

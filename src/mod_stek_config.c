@@ -16,6 +16,7 @@
 #include "apr_lib.h"
 #include <openssl/crypto.h>
 #include <string.h>
+#include <strings.h>
 
 #include "stek_seal.h"
 #include "stek_time.h"
@@ -342,11 +343,13 @@ static const char *cmd_tickets(cmd_parms *cmd, void *dir, const char *value)
     return NULL;
 }
 
-/* httpd's own words for a directive that no module has: a name that only mod_ssl gives a meaning
- * must not become valid because we list it. */
+/* httpd's own words for a directive that no module has: a name that mod_ssl, as it is loaded and
+ * built here, does not have must not become valid because we list it. */
 static const char *without_ssl(cmd_parms *cmd)
 {
-    return mod_stek_have_ssl()
+    const module *ssl = ap_find_linked_module("mod_ssl.c");
+
+    return ssl && ap_find_command(cmd->cmd->name, ssl->cmds)
                ? NULL
                : apr_pstrcat(
                    cmd->pool, "Invalid command '", cmd->cmd->name,
@@ -433,16 +436,26 @@ int mod_stek_server_rotates(const server_rec *s)
     return config->rotate != MOD_STEK_UNSET ? config->rotate : config->ticket_key_file == NULL;
 }
 
+static apr_interval_time_t cache_timeout(const mod_stek_server_t *config)
+{
+    return config->cache_timeout != MOD_STEK_UNSET ? config->cache_timeout : CACHE_TIMEOUT_DEFAULT;
+}
+
 mod_stek_limits_t mod_stek_server_limits(const server_rec *s, int client_cert)
 {
     const mod_stek_server_t *config = mod_stek_server_get(s);
     apr_interval_time_t ring_lifetime = mod_stek_server_ring(s)->params.lifetime;
+    apr_interval_time_t wanted = config->ticket_lifetime != MOD_STEK_UNSET ? config->ticket_lifetime
+                                                                           : ring_lifetime;
     mod_stek_limits_t limits = {ring_lifetime, MAX_SESSION_AGE_DEFAULT};
 
     if (client_cert || mod_stek_policy_asks_clients(config->policy)) {
-        limits.max_age = config->cache_timeout != MOD_STEK_UNSET ? config->cache_timeout
-                                                                 : CACHE_TIMEOUT_DEFAULT;
+        limits.max_age = cache_timeout(config);
         limits.lifetime = limits.max_age < ring_lifetime ? limits.max_age : ring_lifetime;
+    }
+    else if (wanted > limits.max_age) {
+        /* Who wants tickets that live for days wants clients to use them. */
+        limits.max_age = wanted;
     }
     if (config->ticket_lifetime != MOD_STEK_UNSET) {
         limits.lifetime = config->ticket_lifetime;
@@ -453,27 +466,48 @@ mod_stek_limits_t mod_stek_server_limits(const server_rec *s, int client_cert)
     return limits;
 }
 
-static void resolve_paths(mod_stek_ring_t *ring, apr_pool_t *pconf)
+int mod_stek_server_outlives_cache(const server_rec *s)
 {
-    apr_size_t len;
+    const mod_stek_server_t *config = mod_stek_server_get(s);
+    mod_stek_limits_t limits = mod_stek_server_limits(s, 1);
 
-    if (ring->path) {
-        ring->path = ap_runtime_dir_relative(pconf, ring->path);
+    return mod_stek_policy_asks_clients(config->policy)
+           && (limits.max_age == 0 || limits.max_age > cache_timeout(config));
+}
+
+/* The ring's path without ".ring", with ".secret". */
+static const char *default_secret_path(const char *path, apr_pool_t *pconf)
+{
+    apr_size_t len = strlen(path);
+
+    if (len > 5 && strcmp(path + len - 5, ".ring") == 0) {
+        len -= 5;
+    }
+    return apr_pstrcat(pconf, apr_pstrmemdup(pconf, path, len), ".secret", NULL);
+}
+
+/* Makes the ring's paths absolute; 0 if one cannot be. */
+static int resolve_paths(server_rec *s, mod_stek_ring_t *ring, apr_pool_t *pconf)
+{
+    const char *fault = NULL, *path = ring->path, *secret_path = ring->secret_path;
+
+    if (path) {
+        ring->path = ap_runtime_dir_relative(pconf, path);
+        fault = ring->path ? NULL : "file";
     }
     if (ring->secret_is_default) {
-        ring->secret_path = NULL;
-        if (ring->path) {
-            len = strlen(ring->path);
-            if (len > 5 && strcmp(ring->path + len - 5, ".ring") == 0) {
-                len -= 5;
-            }
-            ring->secret_path = apr_pstrcat(pconf, apr_pstrmemdup(pconf, ring->path, len),
-                                            ".secret", NULL);
-        }
+        ring->secret_path = ring->path ? default_secret_path(ring->path, pconf) : NULL;
     }
     else {
-        ring->secret_path = ap_runtime_dir_relative(pconf, ring->secret_path);
+        ring->secret_path = ap_runtime_dir_relative(pconf, secret_path);
+        fault = ring->secret_path ? fault : "secret";
     }
+    if (fault) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "STEK1008: StekRing: ring '%s': %s '%.200s' is not a usable path", ring->name,
+                     fault, strcmp(fault, "file") == 0 ? path : secret_path);
+    }
+    return !fault;
 }
 
 static int same_file(const char *a, const char *b)
@@ -481,8 +515,8 @@ static int same_file(const char *a, const char *b)
     return a && b && strcmp(a, b) == 0;
 }
 
-/* Nonzero if ring i shares its file with no ring before it, and with no secret.  Two rings may share a
- * secret. */
+/* Nonzero if ring i shares its file with no ring before it, and with no secret.  Two rings may
+ * share a secret. */
 static int files_differ(server_rec *s, int i)
 {
     int j, n;
@@ -531,8 +565,10 @@ static int rings_valid(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
                          all[i]->name);
             valid = 0;
         }
-        resolve_paths(all[i], pconf);
-        valid = files_differ(s, i) && valid;
+        valid = resolve_paths(s, all[i], pconf) && valid;
+    }
+    for (i = 0; valid && i < n; i++) {
+        valid = files_differ(s, i);
     }
     return valid;
 }

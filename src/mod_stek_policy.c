@@ -21,6 +21,7 @@
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "stek_error.h"
 
@@ -77,11 +78,19 @@ mod_stek_policy_t *mod_stek_policy_merge(apr_pool_t *p, const mod_stek_policy_t 
     return policy;
 }
 
-static int ends_with(const char *text, const char *end)
+/* "<Location /x>", or "<Files y> in <Directory /x>"; "" at server level.  Not the virtual host
+ * itself, whose addresses are not in the digest. */
+static const char *section_of(const cmd_parms *cmd)
 {
-    apr_size_t text_len = strlen(text), end_len = strlen(end);
+    const ap_directive_t *section = cmd->directive->parent;
+    const char *text = "";
 
-    return text_len >= end_len && strcasecmp(text + text_len - end_len, end) == 0;
+    for (; section && strcasecmp(section->directive, "<VirtualHost") != 0;
+         section = section->parent) {
+        text = apr_pstrcat(cmd->pool, text, *text ? " in " : "", section->directive, " ",
+                           section->args, NULL);
+    }
+    return text;
 }
 
 static void add_rule(mod_stek_policy_t *policy, cmd_parms *cmd, const char *name, int kind,
@@ -89,20 +98,35 @@ static void add_rule(mod_stek_policy_t *policy, cmd_parms *cmd, const char *name
 {
     rule_t *rule = apr_array_push(policy->rules);
 
-    rule->section = cmd->path ? cmd->path : "";
+    rule->section = section_of(cmd);
     rule->name = name;
     rule->kind = kind;
     rule->value = value;
 }
 
+/* Commands of OpenSSL that decide which client certificate is good. */
 static void note_conf_cmd(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args)
 {
+    static const struct {
+        const char *name;
+        int kind;
+    } commands[] = {
+        {"VerifyMode", MOD_STEK_KIND_TEXT},
+        {"VerifyCAFile", MOD_STEK_KIND_CERTS},
+        {"VerifyCAPath", MOD_STEK_KIND_CERTS},
+        {"VerifyCAStore", MOD_STEK_KIND_CERTS},
+        {"CipherString", MOD_STEK_KIND_TEXT},
+        {"SignatureAlgorithms", MOD_STEK_KIND_TEXT},
+        {"ClientSignatureAlgorithms", MOD_STEK_KIND_TEXT},
+    };
     const char *name = ap_getword_conf(cmd->pool, &args);
-    int is_path = ends_with(name, "CAFile") || ends_with(name, "CAPath");
+    const char *value = ap_getword_conf(cmd->pool, &args);
+    apr_size_t i;
 
-    if (is_path || strncasecmp(name, "Verify", 6) == 0) {
-        add_rule(policy, cmd, name, is_path ? MOD_STEK_KIND_CERTS : MOD_STEK_KIND_TEXT,
-                 ap_getword_conf(cmd->pool, &args));
+    for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcasecmp(name, commands[i].name) == 0) {
+            add_rule(policy, cmd, commands[i].name, commands[i].kind, value);
+        }
     }
 }
 
@@ -119,10 +143,9 @@ void mod_stek_policy_note(mod_stek_policy_t *policy, cmd_parms *cmd, const char 
         note_conf_cmd(policy, cmd, args);
         return;
     }
-    /* The check's words are several; a path may be quoted. */
-    value = note == &mod_stek_notes[MOD_STEK_NOTE_SSLCARevocationCheck]
-                ? apr_pstrdup(cmd->pool, args)
-                : ap_getword_conf(cmd->pool, &args);
+    /* Some have several words; a path may be quoted. */
+    value = note->kind == MOD_STEK_KIND_TEXT ? apr_pstrdup(cmd->pool, args)
+                                             : ap_getword_conf(cmd->pool, &args);
     if (cmd->path) {
         add_rule(policy, cmd, note->directive, note->kind, value);
     }
@@ -140,7 +163,8 @@ int mod_stek_policy_asks_clients(const mod_stek_policy_t *policy)
 {
     int i;
 
-    if (!is_none(policy->values[MOD_STEK_NOTE_SSLVerifyClient])) {
+    if (!is_none(policy->values[MOD_STEK_NOTE_SSLVerifyClient])
+        || policy->values[MOD_STEK_NOTE_SSLSRPVerifierFile]) {
         return 1;
     }
     for (i = 0; i < policy->rules->nelts; i++) {
@@ -248,11 +272,12 @@ static void add_pem(scan_t *scan, const char *path, int kind, apr_array_header_t
 /* OpenSSL looks only at files named by their subject's hash: "0a1b2c3d.0", and ".r0" for CRLs. */
 static int is_hashed_name(const char *name, int kind)
 {
-    const char *rest = name + 9;
+    const char *rest;
 
     if (strspn(name, "0123456789abcdefABCDEF") != 8 || name[8] != '.') {
         return 0;
     }
+    rest = name + 9;
     if (kind == MOD_STEK_KIND_CRLS && *rest++ != 'r') {
         return 0;
     }
@@ -290,6 +315,9 @@ static void digest_path(scan_t *scan, const char *value, int kind, digest_t *dig
         return;
     }
     set = apr_array_make(scan->pool, 16, sizeof(digest_t));
+    if (strncasecmp(value, "file:", 5) == 0) {
+        path = value + 5; /* a store of OpenSSL's: RFC 8089, 2, in its short form */
+    }
     if (path && apr_stat(&finfo, path, APR_FINFO_TYPE, scan->pool) == APR_SUCCESS) {
         if (finfo.filetype == APR_DIR) {
             add_directory(scan, path, kind, set);
@@ -380,24 +408,18 @@ static void part_ports(apr_array_header_t *parts, const server_rec *s)
     }
 }
 
+/* In order: of two rules for one thing the later counts. */
 static void part_rules(scan_t *scan, apr_array_header_t *parts, const mod_stek_policy_t *policy)
 {
-    apr_array_header_t *set = apr_array_make(scan->pool, policy->rules->nelts + 1,
-                                             sizeof(digest_t));
-    digest_t digest;
     int i;
 
     for (i = 0; i < policy->rules->nelts; i++) {
         const rule_t *rule = &APR_ARRAY_IDX(policy->rules, i, rule_t);
-        apr_array_header_t *rule_parts = apr_array_make(scan->pool, 64, 1);
 
-        part_text(rule_parts, "section", rule->section);
-        part_lower(rule_parts, "directive", rule->name);
-        part_value(scan, rule_parts, "value", rule->kind, rule->value);
-        sha256(scan, rule_parts->elts, (apr_size_t)rule_parts->nelts, apr_array_push(set));
+        part_text(parts, "section", rule->section);
+        part_lower(parts, "directive", rule->name);
+        part_value(scan, parts, "value", rule->kind, rule->value);
     }
-    digest_set(scan, set, &digest);
-    part(parts, "sections", &digest, sizeof(digest));
 }
 
 static int is_about_crls(int note)

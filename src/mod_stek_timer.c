@@ -23,10 +23,12 @@
 
 APLOG_USE_MODULE(stek_rotate);
 
+#define STOP_WAIT apr_time_from_sec(3)
+
 typedef struct timer_state_t {
     pthread_mutex_t mutex;
     pthread_cond_t wake;
-    int stopping; /* guarded by mutex */
+    int stopping, done; /* guarded by mutex */
     apr_thread_t *thread;
     apr_pool_t *pool; /* the thread's own */
     server_rec *server;
@@ -65,19 +67,27 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
     return delay;
 }
 
+/* The monotonic clock, a while from now. */
+static struct timespec from_now(apr_interval_time_t delay)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += (time_t)apr_time_sec(delay);
+    t.tv_nsec += (long)apr_time_usec(delay) * 1000;
+    if (t.tv_nsec >= 1000000000L) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000L;
+    }
+    return t;
+}
+
 /* Nonzero when the thread is to end. */
 static int sleep_for(timer_state_t *timer, apr_interval_time_t delay)
 {
-    struct timespec until;
+    struct timespec until = from_now(delay);
     int stopping, rc = 0;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)apr_time_sec(delay);
-    until.tv_nsec += (long)apr_time_usec(delay) * 1000;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
     pthread_mutex_lock(&timer->mutex);
     while (!timer->stopping && rc == 0) {
         rc = pthread_cond_timedwait(&timer->wake, &timer->mutex, &until);
@@ -102,19 +112,33 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
         delay = refresh_all(timer, timer->pool);
         apr_pool_clear(timer->pool);
     } while (!sleep_for(timer, delay));
+    pthread_mutex_lock(&timer->mutex);
+    timer->done = 1;
+    pthread_cond_signal(&timer->wake);
+    pthread_mutex_unlock(&timer->mutex);
     return NULL;
 }
 
+/* Waits for the thread, but not for ever: prefork ends a child from within its signal handler,
+ * and the thread may want a lock that the interrupted code holds. */
 static apr_status_t timer_stop(void *data)
 {
     timer_state_t *timer = data;
+    struct timespec until = from_now(STOP_WAIT);
+    int done, rc = 0;
     apr_status_t rv;
 
     pthread_mutex_lock(&timer->mutex);
     timer->stopping = 1;
     pthread_cond_signal(&timer->wake);
+    while (!timer->done && rc == 0) {
+        rc = pthread_cond_timedwait(&timer->wake, &timer->mutex, &until);
+    }
+    done = timer->done;
     pthread_mutex_unlock(&timer->mutex);
-    apr_thread_join(&rv, timer->thread);
+    if (done) {
+        apr_thread_join(&rv, timer->thread);
+    }
     /* One process only ends its "child" to reload: what is retained serves on. */
     if (!timer->one_process) {
         mod_stek_live_wipe();

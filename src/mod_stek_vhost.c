@@ -151,8 +151,9 @@ static void lint_shared_addresses(apr_pool_t *ptemp)
         if (left_to_key_file(first)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
                          "STEK3003: %s does not rotate its ticket keys: %s is the first virtual "
-                         "host on its address and uses SSLSessionTicketKeyFile, so that file's key "
-                         "serves all behind it; add 'StekRotate on' there",
+                         "host on its address and uses SSLSessionTicketKeyFile, which serves all "
+                         "behind it and makes handshakes fail where it is not set; add "
+                         "'StekRotate on' there",
                          mod_stek_server_text(vhost->server, ptemp),
                          mod_stek_server_text(first->server, ptemp));
         }
@@ -239,6 +240,31 @@ static void lint_all_off(server_rec *main_server)
     }
 }
 
+/* Explicit limits win over the careful ones; where they stand for the whole server, that may be
+ * more than was meant. */
+static void lint_client_limits(apr_pool_t *ptemp)
+{
+    int i, long_n = 0;
+    const mod_stek_vhost_t *long_lived = NULL;
+
+    for (i = vhosts->nelts - 1; i >= 0; i--) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+
+        if (vhost->ring && mod_stek_server_outlives_cache(vhost->server)) {
+            long_lived = long_lived ? long_lived : vhost;
+            long_n++;
+        }
+    }
+    if (long_lived) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, long_lived->server,
+                     "STEK3009: %s%s: asks for client certificates, and StekTicketLifetime or "
+                     "StekMaxSessionAge lets sessions last longer than SSLSessionCacheTimeout; a "
+                     "certificate is looked at only in full handshakes",
+                     mod_stek_server_text(long_lived->server, ptemp),
+                     long_n > 1 ? apr_psprintf(ptemp, " and %d more", long_n - 1) : "");
+    }
+}
+
 void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
 {
     int i, any_left = 0, any_off = 0;
@@ -249,6 +275,7 @@ void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
         any_left |= left_to_key_file(vhost);
         any_off |= vhost->no_tickets || (SSL_CTX_get_options(vhost->ctx) & SSL_OP_NO_TICKET) != 0;
     }
+    lint_client_limits(ptemp);
     /* Each look compares vhosts by pairs: not for nothing, where there are thousands. */
     if (any_left) {
         lint_key_files(ptemp);

@@ -65,19 +65,14 @@ apr_status_t stek_file_stamp(const char *path, stek_stamp_t *stamp)
     return APR_SUCCESS;
 }
 
-/* Directory and last component of a path, in pool. */
-static void split_path(const char *path, const char **pdir, const char **pbase, apr_pool_t *pool)
+const char *stek_file_dir(const char *path, apr_pool_t *pool)
 {
     const char *slash = strrchr(path, '/');
 
     if (slash == NULL) {
-        *pdir = ".";
-        *pbase = path;
+        return ".";
     }
-    else {
-        *pdir = slash == path ? "/" : apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
-        *pbase = slash + 1;
-    }
+    return slash == path ? "/" : apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
 }
 
 /* A walk along a path: done holds no link, "." or ".." any more, and "" stands for the root. */
@@ -357,7 +352,8 @@ static apr_status_t writer_open(writer_t *writer, const char *path, int flags, a
     int open_flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY;
 
     writer->path = path;
-    split_path(path, &writer->dir, &writer->base, pool);
+    writer->dir = stek_file_dir(path, pool);
+    writer->base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
     writer->tmp = apr_psprintf(pool, "%s.tmp-%ld", path, (long)getpid());
     writer->fd = -1;
     writer->dir_fd = -1;
@@ -394,6 +390,7 @@ static int is_tmp_name(const char *name, const char *base)
 /* Removes what killed writers left behind.  No failure of the write if that fails. */
 static void writer_sweep(const writer_t *writer)
 {
+    const char *own = writer->tmp + (writer->base - writer->path);
     DIR *dir = opendir(writer->dir);
     struct dirent *entry;
     struct stat st;
@@ -402,7 +399,7 @@ static void writer_sweep(const writer_t *writer)
         return;
     }
     while ((entry = readdir(dir)) != NULL) {
-        if (is_tmp_name(entry->d_name, writer->base)
+        if (is_tmp_name(entry->d_name, writer->base) && strcmp(entry->d_name, own) != 0
             && fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0
             && S_ISREG(st.st_mode)
             && writer->st.st_mtim.tv_sec - st.st_mtim.tv_sec > TMP_AGE_MAX_S) {
@@ -675,10 +672,7 @@ int stek_file_in_memory(const char *path, apr_pool_t *pool)
     int rc = statfs(path, &fs);
 
     if (rc != 0) {
-        const char *dir, *base;
-
-        split_path(path, &dir, &base, pool);
-        rc = statfs(dir, &fs);
+        rc = statfs(stek_file_dir(path, pool), &fs);
     }
     return rc != 0 || (unsigned int)fs.f_type == tmpfs || (unsigned int)fs.f_type == ramfs;
 #else

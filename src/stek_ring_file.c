@@ -269,14 +269,9 @@ static apr_status_t memory_save(int fd, const unsigned char *bytes, apr_size_t l
 /* Group of the directory that path is in. */
 static gid_t dir_gid(const char *path, apr_pool_t *pool)
 {
-    const char *slash = strrchr(path, '/');
-    const char *dir = ".";
     struct stat st;
 
-    if (slash != NULL) {
-        dir = slash == path ? "/" : apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
-    }
-    return stat(dir, &st) == 0 ? st.st_gid : (gid_t)-1;
+    return stat(stek_file_dir(path, pool), &st) == 0 ? st.st_gid : (gid_t)-1;
 }
 
 static apr_status_t path_save(const stek_ring_file_t *file, const unsigned char *bytes,

@@ -39,8 +39,8 @@ static void test_appdata_pack_bytes_as_documented(void **state)
 
 static void test_appdata_unpack_what_was_packed_returns(void **state)
 {
-    const apr_time_t times[] = {0, SEC(1), T0, SEC(0xffffffff), SEC(APR_INT64_C(0x100000000)),
-                                SEC(LAST_S)};
+    const apr_time_t times[] = {
+        0, SEC(1), T0, SEC(0xffffffff), SEC(APR_INT64_C(0x100000000)), SEC(LAST_S)};
     size_t i;
 
     (void)state;

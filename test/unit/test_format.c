@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key files of other programs: each layout byte for byte, there and back, and all that must be refused.
+ * Key files of other programs: each layout byte for byte, there and back, and all that must be
+ * refused.
  */
 #include "core_util.h"
 
@@ -79,8 +80,9 @@ static void test_format_binary_layouts_halves_in_their_places(void **state)
         int one, two;
         size_t half;
     } layouts[] = {
-        {FORMAT_NGINX, AES, HMAC, 16},  {FORMAT_NGINX, HMAC, AES, 32}, {FORMAT_APACHE, HMAC, AES, 16},
-        {FORMAT_ATS, HMAC, AES, 16},    {FORMAT_DNSDIST, AES, HMAC, 32},
+        {FORMAT_NGINX, AES, HMAC, 16},   {FORMAT_NGINX, HMAC, AES, 32},
+        {FORMAT_APACHE, HMAC, AES, 16},  {FORMAT_ATS, HMAC, AES, 16},
+        {FORMAT_DNSDIST, AES, HMAC, 32},
     };
     unsigned char raw[80];
     size_t i, len;
@@ -184,7 +186,8 @@ static void test_format_wrong_length_refused(void **state)
 
             if (good) {
                 assert_int_equal(rv, APR_SUCCESS);
-            } else {
+            }
+            else {
                 assert_true(rv == STEK_ELENGTH || (format == FORMAT_HAPROXY && rv != APR_SUCCESS));
                 assert_int_equal(key_n, 0);
             }
@@ -308,9 +311,10 @@ static void test_format_short_keys_round_trip_where_known(void **state)
 /* HKDF-SHA256 of 40..5f 80..9f by another implementation. */
 static void test_format_derived_short_key_known_answer(void **state)
 {
-    static const unsigned char want[32] = {
-        0x66, 0x63, 0x49, 0x04, 0xbc, 0x19, 0x9d, 0x79, 0x75, 0xe3, 0x3a, 0x07, 0xe8, 0xb5, 0x16, 0xe7,
-        0x7b, 0x77, 0x0e, 0x6e, 0x01, 0xfd, 0x45, 0xcc, 0x59, 0x2a, 0xd9, 0x98, 0xa6, 0x43, 0x58, 0x2c};
+    static const unsigned char want[32] = {0x66, 0x63, 0x49, 0x04, 0xbc, 0x19, 0x9d, 0x79,
+                                           0x75, 0xe3, 0x3a, 0x07, 0xe8, 0xb5, 0x16, 0xe7,
+                                           0x7b, 0x77, 0x0e, 0x6e, 0x01, 0xfd, 0x45, 0xcc,
+                                           0x59, 0x2a, 0xd9, 0x98, 0xa6, 0x43, 0x58, 0x2c};
     stek_key_t key = good_key(1, T0, HOUR, HOUR);
     const stek_key_t *set = &key;
     unsigned char buf[64];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Initialisation vectors: none comes twice although the generator is constant or fails, whatever the
- * threads, processes, reloads and new keys; and with a good one they show no relation.
+ * Initialisation vectors: none comes twice although the generator is constant or fails, whatever
+ * the threads, processes, reloads and new keys; and with a good one they show no relation.
  */
 #include "core_util.h"
 
@@ -148,7 +148,7 @@ static void read_all(int fd, void *bytes, size_t len)
 
 #define CHILD_N 2000u
 
-/* A child's part: 0 if the inherited state gave an error and its own gave vectors.  No asserts here:
+/* A child's part: 0 if the inherited state gave an error and its own gave vectors.  No asserts:
  * cmocka must not go on in a child. */
 static int child(stek_iv_t *inherited, stek_rng_t *rng, int fd)
 {
@@ -372,7 +372,7 @@ static void test_iv_neighbours_no_relation(void **state)
         }
         assert_all_differ(sums, n);
         assert_all_differ(differences, n);
-        /* 64 of 128 bits, give or take; the mean of 20,000 lies within 0.4 for all practical ends. */
+        /* 64 of 128 bits, give or take; the mean of 20,000 lies within 0.4 in practice. */
         assert_in_range(bits * 10 / n, 636, 644);
     }
     free(vectors);
@@ -414,7 +414,7 @@ static void test_iv_good_generator_not_foreseen_from_public_input(void **state)
     assert_all_differ(vectors, 2 * LOOKS_N);
 }
 
-/* After the key is renewed, who knew the state before but not the new random bytes knows nothing. */
+/* After the key is renewed, who knew the state but not the new random bytes knows nothing. */
 static void test_iv_rekey_takes_fresh_random_bytes(void **state)
 {
     vector_t *vectors = room(2000), *to = vectors;

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Judges a ring as it is read at a time: problems (something has to be done) and notes (worth
+ * knowing). Pure but for the pool; any thread.
+ */
+#ifndef STEKCTL_HEALTH_H
+#define STEKCTL_HEALTH_H
+
+#include "ringio.h"
+
+#pragma GCC visibility push(hidden)
+
+#define HEALTH_LINES_MAX 8
+
+typedef struct health_t {
+    const char *problems[HEALTH_LINES_MAX]; /* sentences, in pool */
+    int problem_n;
+    const char *notes[HEALTH_LINES_MAX];
+    int note_n;
+} health_t;
+
+/* in_memory: the ring's file lies on a memory file system. */
+void health_judge(const ringio_t *io, int in_memory, apr_time_t now, apr_pool_t *pool,
+                  health_t *health);
+
+#pragma GCC visibility pop
+#endif

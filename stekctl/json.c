@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A writer of JSON (json.h).  stekctl; one thread.
+ */
+#include "json.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+void json_begin(json_t *json, FILE *out)
+{
+    json->out = out;
+    json->comma = 0;
+}
+
+/* Length of the well-formed UTF-8 sequence at text, or 0 (Unicode, table 3-7). */
+static int utf8_len(const unsigned char *text)
+{
+    unsigned char c = text[0], lo = 0x80, hi = 0xbf;
+    int len, i;
+
+    if (c < 0x80) {
+        return 1;
+    }
+    if (c >= 0xc2 && c <= 0xdf) {
+        len = 2;
+    }
+    else if (c >= 0xe0 && c <= 0xef) {
+        len = 3;
+        lo = c == 0xe0 ? 0xa0 : 0x80;
+        hi = c == 0xed ? 0x9f : 0xbf;
+    }
+    else if (c >= 0xf0 && c <= 0xf4) {
+        len = 4;
+        lo = c == 0xf0 ? 0x90 : 0x80;
+        hi = c == 0xf4 ? 0x8f : 0xbf;
+    }
+    else {
+        return 0;
+    }
+    if (text[1] < lo || text[1] > hi) {
+        return 0;
+    }
+    for (i = 2; i < len; i++) {
+        if ((text[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return len;
+}
+
+static void put_string(FILE *out, const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+
+    putc('"', out);
+    while (*at) {
+        int len = utf8_len(at);
+
+        if (len == 0) {
+            fputs("\\ufffd", out);
+            len = 1;
+        }
+        else if (*at == '"' || *at == '\\') {
+            fprintf(out, "\\%c", *at);
+        }
+        else if (*at < 0x20 || *at == 0x7f) {
+            fprintf(out, "\\u%04x", *at);
+        }
+        else {
+            fwrite(at, 1, (size_t)len, out);
+        }
+        at += len;
+    }
+    putc('"', out);
+}
+
+static void put_key(json_t *json, const char *key)
+{
+    if (json->comma) {
+        putc(',', json->out);
+    }
+    json->comma = 1;
+    if (key) {
+        put_string(json->out, key);
+        putc(':', json->out);
+    }
+}
+
+void json_open(json_t *json, const char *key, char bracket)
+{
+    put_key(json, key);
+    putc(bracket, json->out);
+    json->comma = 0;
+}
+
+void json_close(json_t *json, char bracket)
+{
+    putc(bracket, json->out);
+    json->comma = 1;
+}
+
+void json_string(json_t *json, const char *key, const char *text)
+{
+    if (!text) {
+        json_null(json, key);
+        return;
+    }
+    put_key(json, key);
+    put_string(json->out, text);
+}
+
+void json_number(json_t *json, const char *key, apr_int64_t number)
+{
+    put_key(json, key);
+    fprintf(json->out, "%" PRId64, (int64_t)number);
+}
+
+void json_count(json_t *json, const char *key, apr_uint64_t number)
+{
+    put_key(json, key);
+    fprintf(json->out, "%" PRIu64, (uint64_t)number);
+}
+
+void json_bool(json_t *json, const char *key, int yes)
+{
+    put_key(json, key);
+    fputs(yes ? "true" : "false", json->out);
+}
+
+void json_null(json_t *json, const char *key)
+{
+    put_key(json, key);
+    fputs("null", json->out);
+}
+
+void json_time(json_t *json, const char *key, apr_time_t t)
+{
+    if (t == 0) {
+        json_null(json, key);
+    }
+    else {
+        json_number(json, key, apr_time_sec(t));
+    }
+}
+
+void json_span(json_t *json, const char *key, apr_interval_time_t span)
+{
+    json_number(json, key, apr_time_sec(span));
+}
+
+void json_end(json_t *json)
+{
+    putc('\n', json->out);
+    fflush(json->out);
+    json->comma = 0;
+}

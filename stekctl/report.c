@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Words for people (report.h).  The table below is the whole mapping from status codes to exit
+ * code, what is wrong and what to do.  stekctl; one thread.
+ */
+#include "report.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "stek_error.h"
+
+typedef struct advice_t {
+    apr_status_t rv;
+    ctl_exit_e code;
+    const char *what; /* %s: detail; NULL: the status's own text */
+    const char *without_detail;
+    const char *todo;
+} advice_t;
+
+static const advice_t advices[] = {
+    {STEK_EMAGIC, CTL_REFUSED, NULL, "is not a ring", "name a file ring by --ring"},
+    {STEK_EVERSION, CTL_REFUSED, NULL, "was written by a later version",
+     "use a stekctl of that version"},
+    {STEK_ELENGTH, CTL_REFUSED, "has the wrong length, %s", "has the wrong length",
+     "it may be cut short: write it anew"},
+    {STEK_ESEAL, CTL_REFUSED, NULL, "was changed since it was sealed",
+     "remove it, and httpd or 'stekctl new' makes a good one"},
+    {STEK_ESECRET, CTL_REFUSED, "is sealed under a secret that %s does not hold",
+     "is sealed under another secret", "name the right file by --secret"},
+    {STEK_EMALFORMED, CTL_REFUSED, NULL, "opens, but its content breaks the format",
+     "remove it, and httpd or 'stekctl new' makes a good one"},
+    {STEK_EWEAK, CTL_REFUSED, "holds a weak key: %s", "holds a weak key",
+     "see 'stekctl audit', then replace the key"},
+    {STEK_EPERM, CTL_REFUSED, "%s can be changed or read by others",
+     "can be changed or read by others",
+     "it must be root's or yours, not writable by others, a secret or key file mode 0600"},
+    {STEK_EKIND, CTL_REFUSED, NULL, "is not a regular file", "name a file"},
+    {STEK_ETOOBIG, CTL_REFUSED, NULL, "is larger than such a file can be", "name the right file"},
+    {STEK_EFULL, CTL_REFUSED, "has no room: %s", "has no room for another key or tombstone",
+     "end all keys by 'stekctl revoke --all'"},
+    {STEK_ELOCKED, CTL_IO, "is locked by %s", "is locked by another process",
+     "try again, or see what holds the lock"},
+    {STEK_ERNG, CTL_IO, NULL, "the random generator failed", "see to the system's OpenSSL"},
+    {STEK_ECRYPTO, CTL_IO, NULL, "a cryptographic call failed", "see to the system's OpenSSL"},
+    {STEK_ESYNTAX, CTL_REFUSED, "is not well formed, %s", "is not well formed",
+     "compare it with stek-ring(5)"},
+    {STEK_EEMPTY, CTL_REFUSED, NULL, "is empty", "name the right file"},
+    {STEK_ECHANGED, CTL_IO, NULL, "changed while it was being read", "try again"},
+    {APR_ENOENT, CTL_IO, NULL, "does not exist", "check the path"},
+    {APR_EACCES, CTL_IO, NULL, "permission denied", "run stekctl as root or as its owner"},
+    {EPERM, CTL_IO, NULL, "operation not permitted", "run stekctl as root or as its owner"},
+    {APR_EEXIST, CTL_REFUSED, NULL, "exists already", "remove it first, or name another"},
+    {APR_ENOSPC, CTL_IO, NULL, "no space left on its file system", "make room and try again"},
+    {APR_ENOTDIR, CTL_IO, NULL, "a part of the path is not a directory", "check the path"},
+    {EISDIR, CTL_REFUSED, NULL, "is a directory", "name a file"},
+    {EROFS, CTL_IO, NULL, "its file system is read-only", "name a place that can be written"},
+    {APR_ENOMEM, CTL_IO, NULL, "out of memory", "try again"},
+};
+
+static void put_line(const char *text)
+{
+    const unsigned char *at;
+
+    fputs("stekctl: ", stderr);
+    for (at = (const unsigned char *)text; *at; at++) {
+        putc(*at < 0x20 || *at == 0x7f ? '?' : *at, stderr);
+    }
+    putc('\n', stderr);
+}
+
+void report_line(const char *format, ...)
+{
+    char text[8192];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    put_line(text);
+}
+
+ctl_exit_e report_usage(const ctl_t *ctl, const char *format, ...)
+{
+    const char *name = ctl->command ? ctl->command->name : NULL;
+    char text[4096];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (name) {
+        report_line("%s: %s; see 'stekctl %s --help'", name, text, name);
+    }
+    else {
+        report_line("%s; see 'stekctl --help'", text);
+    }
+    return CTL_USAGE;
+}
+
+ctl_exit_e report_status(ctl_t *ctl, const char *path, apr_status_t rv, const char *detail)
+{
+    char text[256];
+    apr_size_t i;
+
+    if (detail && !strcmp(detail, path)) {
+        detail = NULL;
+    }
+    for (i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
+        const advice_t *advice = &advices[i];
+
+        if (advice->rv == rv) {
+            report_line("%s: %s; %s", path,
+                        detail && advice->what ? apr_psprintf(ctl->pool, advice->what, detail)
+                                               : advice->without_detail,
+                        advice->todo);
+            return advice->code;
+        }
+    }
+    report_line("%s: %s; check the path and the file system", path,
+                stek_strerror(rv, text, sizeof(text)));
+    return CTL_IO;
+}
+
+const char *report_span(apr_interval_time_t span, apr_pool_t *pool)
+{
+    static const struct {
+        apr_int64_t s;
+        const char *name;
+    } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
+    apr_int64_t s = span < 0 ? 0 : apr_time_sec(span);
+    int i = 0;
+
+    while (i < 3 && s < units[i].s) {
+        i++;
+    }
+    if (i == 3 || s % units[i].s / units[i + 1].s == 0) {
+        return apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", s / units[i].s, units[i].name);
+    }
+    return apr_psprintf(pool, "%" APR_INT64_T_FMT "%s %" APR_INT64_T_FMT "%s", s / units[i].s,
+                        units[i].name, s % units[i].s / units[i + 1].s, units[i + 1].name);
+}
+
+const char *report_strftime(apr_time_t t, const char *format, apr_pool_t *pool)
+{
+    time_t s = (time_t)apr_time_sec(t);
+    char text[64];
+    struct tm tm;
+
+    if (!localtime_r(&s, &tm) || strftime(text, sizeof(text), format, &tm) == 0) {
+        return apr_psprintf(pool, "%" APR_TIME_T_FMT, apr_time_sec(t));
+    }
+    return apr_pstrdup(pool, text);
+}
+
+const char *report_time(apr_time_t t, apr_time_t now, apr_pool_t *pool)
+{
+    int same_day = !strcmp(report_strftime(t, "%F", pool), report_strftime(now, "%F", pool));
+
+    return report_strftime(t, same_day ? "%H:%M:%S" : "%b %d %H:%M:%S", pool);
+}
+
+const char *report_path(const char *path, apr_pool_t *pool)
+{
+    char *copy = apr_pstrdup(pool, path), *at;
+
+    for (at = copy; *at; at++) {
+        if ((unsigned char)*at < 0x20 || *at == 0x7f) {
+            *at = '?';
+        }
+    }
+    return copy;
+}
+
+ctl_exit_e report_finish(ctl_exit_e code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        report_line("standard output: %s; check where it goes", strerror(errno));
+        return CTL_IO;
+    }
+    return code;
+}

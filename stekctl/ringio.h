@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rings as commands see them: read with all checks, changed under the lock.  A ring is always
+ * sealed under the secret that it is sealed under already: httpd's children learn of a new first
+ * secret only at a reload, and until then could not open it.  One thread.
+ */
+#ifndef STEKCTL_RINGIO_H
+#define STEKCTL_RINGIO_H
+
+#include "stek_file.h"
+#include "stek_ring.h"
+#include "stek_seal.h"
+#include "stekctl.h"
+
+#pragma GCC visibility push(hidden)
+
+#define RINGIO_LOCK_WAIT apr_time_from_sec(10)
+
+typedef struct ringio_t {
+    stek_ring_t *ring;
+    stek_secrets_t *secrets;
+    stek_header_t header;
+    apr_size_t secret_i; /* of secrets: the one that sealed it */
+    stek_stamp_t stamp;
+} ringio_t;
+
+/* Now, in whole seconds. */
+apr_time_t ringio_now(void);
+
+/* Reads the secret file.  CTL_DONE, or the code of what was reported. */
+ctl_exit_e ringio_secrets(ctl_t *ctl, stek_secrets_t **psecrets);
+
+/* Reads secret file and ring; audit as stek_ring_open.  On CTL_DONE the caller releases io. */
+ctl_exit_e ringio_load(ctl_t *ctl, const char *path, int audit, ringio_t *io);
+void ringio_release(ringio_t *io);
+
+/* The same without a report: for those who try again and again.  *pculprit: detail for
+ * report_status. */
+apr_status_t ringio_try(ctl_t *ctl, const char *path, int audit, ringio_t *io,
+                        const char **pculprit, const char **pfault_path);
+
+/* Makes the next state of io->ring as *pring (NULL: nothing to change); reports what it refuses. */
+typedef ctl_exit_e ringio_change_t(ctl_t *ctl, const ringio_t *io, apr_time_t now, void *baton,
+                                   stek_ring_t **pring);
+
+/* Lock, load, change, save with the next generation, unlock.  first_secret != 0: seals under the
+ * first secret, whatever sealed it before.  *pring (may be NULL) is what is now in the file. */
+ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int first_secret,
+                         stek_ring_t **pring);
+
+/* The lock of path, waited for up to RINGIO_LOCK_WAIT. */
+ctl_exit_e ringio_lock(ctl_t *ctl, const char *path, stek_lock_t *lock);
+
+/* STEK_FILE_FSYNC where path is on a disk, else 0. */
+int ringio_fsync_flag(ctl_t *ctl, const char *path);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stekctl: what its commands share.  One process, one thread, one command; the pool lives as long
+ * as the process.  Commands return the exit code and have reported what went wrong.
+ */
+#ifndef STEKCTL_STEKCTL_H
+#define STEKCTL_STEKCTL_H
+
+#include <apr_pools.h>
+#include <sys/types.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Exit codes: an interface, stekctl(8). */
+typedef enum ctl_exit_e {
+    CTL_DONE = 0,
+    CTL_FINDING = 1, /* a weak key, a ring that is not healthy, no key to export */
+    CTL_USAGE = 2,
+    CTL_REFUSED = 3, /* permissions, seal, format, a name that is not there */
+    CTL_IO = 4
+} ctl_exit_e;
+
+/* Global options, settled before the command runs. */
+typedef struct ctl_t {
+    const char *ring_path;
+    const char *secret_path;
+    int json;
+    uid_t owner; /* besides root: whose files are trusted */
+    apr_pool_t *pool;
+    const struct ctl_command_t *command; /* the one that runs */
+} ctl_t;
+
+typedef struct ctl_command_t {
+    const char *name;
+    ctl_exit_e (*run)(ctl_t *ctl, int argc, char **argv); /* argv[0]: the command's name */
+    const char *arguments;                                /* one line */
+    const char *help;                                     /* sentences for --help */
+} ctl_command_t;
+
+ctl_exit_e cmd_audit(ctl_t *ctl, int argc, char **argv);
+ctl_exit_e cmd_export(ctl_t *ctl, int argc, char **argv);
+ctl_exit_e cmd_import(ctl_t *ctl, int argc, char **argv);
+ctl_exit_e cmd_new(ctl_t *ctl, int argc, char **argv);
+ctl_exit_e cmd_revoke(ctl_t *ctl, int argc, char **argv);
+ctl_exit_e cmd_rotate(ctl_t *ctl, int argc, char **argv);
+ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv);
+ctl_exit_e cmd_show(ctl_t *ctl, int argc, char **argv);
+
+/* An option that the next getopt_long call of a command found.  Returns its character, -1 behind
+ * the last, or '?' after a report (unknown, or without its value).  --help prints the command's
+ * help and ends the process. */
+struct option;
+int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options);
+
+/* Longer option lists begin and end alike. */
+#define CTL_OPTION_HELP                                                                            \
+    {                                                                                              \
+        "help", no_argument, NULL, 'h'                                                             \
+    }
+#define CTL_OPTION_END                                                                             \
+    {                                                                                              \
+        NULL, 0, NULL, 0                                                                           \
+    }
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: certificates once per session; servers that end, and are judged, with their test."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import httpd as harness  # noqa: E402
+
+MPMS = ["event", "worker", "prefork"]
+
+
+@pytest.fixture(scope="session")
+def certs(tmp_path_factory):
+    """server, ca, client and other-ca, other-client: NAME.crt and NAME.key."""
+    folder = tmp_path_factory.mktemp("tls")
+
+    def openssl(*args):
+        subprocess.run(["openssl", *map(str, args)], check=True, capture_output=True, cwd=folder)
+
+    def make(name, subject, extensions, issuer=None):
+        common = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                  f"{name}.key", "-subj", f"/CN={subject}"]
+        signer = ["-CA", f"{issuer}.crt", "-CAkey", f"{issuer}.key"] if issuer else []
+        added = [word for text in extensions for word in ("-addext", text)]
+        openssl("req", "-x509", "-days", "30", *common, *signer, *added, "-out", f"{name}.crt")
+
+    make("server", "a.test", ["subjectAltName=DNS:*.test", "basicConstraints=critical,CA:FALSE"])
+    for prefix in ("", "other-"):
+        make(f"{prefix}ca", f"{prefix}ca", ["keyUsage=keyCertSign,cRLSign"])
+        make(f"{prefix}client", f"{prefix}client", ["extendedKeyUsage=clientAuth"], f"{prefix}ca")
+    return folder
+
+
+@pytest.fixture
+def httpd(certs, request):
+    """Makes servers (not started).  When the test ends they end, and what they logged at warn or
+    above without being expected fails the test."""
+    servers = []
+
+    def make(**options):
+        servers.append(harness.Httpd(certs, **options))
+        return servers[-1]
+
+    yield make
+    faults = []
+    for server in servers:
+        ended = server.stop()
+        faults += [] if ended else ["httpd did not end on SIGTERM"]
+        faults += server.trouble()
+        report = getattr(request.node, "rep_call", None)
+        if faults or (report and report.failed):
+            print(f"--- {server.root.name}, end of the log ---\n{server.tail(40)}")
+        server.remove()
+    assert not faults, "unexpected in the error log:\n" + "\n".join(faults[:20])
+
+
+def pytest_collection_modifyitems(items):
+    """The long ones first, so that they do not keep the last worker busy alone."""
+    def limit(item):
+        mark = item.get_closest_marker("timeout")
+        return -mark.args[0] if mark else 0
+    items.sort(key=limit)
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    report = outcome.get_result()
+    setattr(item, "rep_" + report.when, report)
+
+
+@pytest.fixture(params=MPMS)
+def mpm(request):
+    return request.param
+
+
+@pytest.fixture(params=["1.2", "1.3"])
+def version(request):
+    return request.param

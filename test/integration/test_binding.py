@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ticket opens nothing that a full handshake would not: the attack matrix, and what binds it."""
+import time
+from collections import namedtuple
+
+import pytest
+
+import pki
+import tls
+from access import REFUSALS, REFUSED, attempt, outcome
+from httpd import Vhost, free_port
+
+Place = namedtuple("Place", "name port cert")
+
+
+def demanding(certs, ca="ca"):
+    return ["SSLVerifyClient require", "SSLVerifyDepth 3", f"SSLCACertificateFile {certs}/{ca}.crt"]
+
+
+def matrix_vhosts(certs, ports):
+    """(vhosts, certificate that gets a client into each).  On each port the first is the default.
+    Names without a port on several ports: mod_ssl itself does not tell them apart."""
+    here, there, third, fourth = ports
+    section = [f"SSLCACertificateFile {certs}/ca.crt", "<Location /index.html>",
+               "SSLVerifyClient require", "SSLVerifyDepth 3", "</Location>"]
+    table = [
+        ("open.test", here, [], None),
+        ("secure.test", here, demanding(certs), "client"),
+        ("others.test", here, demanding(certs, "other-ca"), "other-client"),
+        ("section.test", here, section, "client"),
+        ("secure2.test", there, demanding(certs), "client"),
+        ("open2.test", there, [], None),
+        ("open.test", third, demanding(certs), "client"),
+        ("secure.test", third, [], None),
+        ("others.test", third, demanding(certs), "client"),
+        ("secure.test", fourth, demanding(certs, "other-ca"), "other-client"),
+        ("section.test", fourth, [], None),
+    ]
+    return ([Vhost(name, lines, port) for name, port, lines, _ in table],
+            [Place(name, port, cert) for name, port, _, cert in table])
+
+
+def prepare(httpd, certs, *server):
+    ports = [0] + [free_port() for _ in range(3)]
+    made = httpd(server=list(server))
+    ports[0] = made.port
+    made.vhosts, places = matrix_vhosts(certs, ports)
+    made.expect(*REFUSALS)
+    return made.start(), places
+
+
+def enter(server, place, certs, version):
+    """The ticket of a client that the vhost lets in."""
+    cert = place.cert and certs / place.cert
+    reply = server.get(place.name, port=place.port, tls=version, cert=cert, pha=True)
+    assert reply.status == 200, place
+    return reply.session
+
+
+def matrix(server, places, certs, version):
+    """Every ticket at every place, by each SNI and Host.  Yields (what, what a full handshake of
+    the same client gives, what the ticket gives, whether it resumed)."""
+    fresh = {}
+    for issuer in places:
+        session = enter(server, issuer, certs, version)
+        cert = issuer.cert and certs / issuer.cert
+        for target in places:
+            names = sorted({issuer.name, target.name})
+            for sni in names + [False]:
+                for host in names:
+                    way = dict(port=target.port, sni=sni, http_host=host, tls=version, cert=cert)
+                    key = tuple(way.values())
+                    if key not in fresh:
+                        fresh[key] = outcome(server, target.name, **way)
+                    got, reply = attempt(server, target.name, session=session, **way)
+                    yield ((issuer.name, issuer.port, "->", target.name, target.port, "SNI", sni,
+                            "Host", host), fresh[key], got, bool(reply and reply.resumed))
+
+
+@pytest.mark.timeout(300)
+def test_matrix_ticket_opens_what_a_full_handshake_opens(httpd, certs, version):
+    server, places = prepare(httpd, certs)
+    seen = list(matrix(server, places, certs, version))
+    assert len(seen) > 600
+    assert [case for case in seen if case[1] != case[2]] == []
+    # The matrix would say nothing if no ticket resumed, or if nothing were refused.
+    assert len([case for case in seen if case[3] and case[2] == 200]) >= len(places)
+    assert len([case for case in seen if case[1] != 200]) > len(seen) // 4
+
+
+@pytest.mark.timeout(300)
+def test_matrix_without_binding_some_attack_succeeds(httpd, certs, version):
+    server, places = prepare(httpd, certs, "StekBinding off")
+    breaches = [what for what, fresh, got, resumed in matrix(server, places, certs, version)
+                if fresh != 200 and got == 200 and resumed]
+    assert breaches
+    # A certificate of one authority opens the port where the same name demands that of another.
+    # (An open vhost's ticket there is refused by mod_ssl itself, after it has resumed.)
+    assert any(b[0] == "others.test" == b[3] and b[1] != b[4] for b in breaches)
+
+
+def test_binding_off_in_one_vhost_leaves_the_other_bound(httpd, certs, version):
+    ports = [free_port() for _ in range(3)]
+    server = httpd()
+    server.vhosts = [Vhost("front.test"), Vhost("a.test", demanding(certs, "other-ca"), ports[0]),
+                     Vhost("a.test", demanding(certs), ports[1]),
+                     Vhost("a.test", demanding(certs) + ["StekBinding off"], ports[2])]
+    server.expect(*REFUSALS)
+    server.start()
+    way = dict(tls=version, cert=certs / "other-client")
+    session = server.get("a.test", port=ports[0], **way).session
+    assert outcome(server, "a.test", port=ports[1], session=session, **way) == REFUSED
+    assert outcome(server, "a.test", port=ports[2], **way) == REFUSED
+    assert server.get("a.test", port=ports[2], session=session, **way).resumed
+
+
+def test_binding_same_name_on_two_ports_is_two_places(httpd, version):
+    """Though both are open, and mod_ssl would share."""
+    other = free_port()
+    server = httpd()
+    server.vhosts = [Vhost("a.test"), Vhost("a.test", [], other)]
+    server.start()
+    session = server.get("a.test", tls=version).session
+    crossed = server.get("a.test", port=other, tls=version, session=session)
+    assert crossed.status == 200 and not crossed.resumed
+    assert server.get("a.test", tls=version, session=session).resumed
+
+
+def test_binding_off_shares_what_mod_ssl_shares(httpd, version):
+    other = free_port()
+    server = httpd(server=["StekBinding off"])
+    server.vhosts = [Vhost("a.test"), Vhost("a.test", [], other)]
+    server.start()
+    session = server.get("a.test", tls=version).session
+    assert server.get("a.test", port=other, tls=version, session=session).resumed
+
+
+def test_binding_cert_of_another_authority_by_sections_of_the_same_path(httpd, certs, version):
+    """Equal but for the authority's certificates: the file has the same name in both."""
+    server = httpd()
+    folder = server.root / "ca"
+    folder.mkdir()
+    section = ["<Location /index.html>", "SSLVerifyClient require", "</Location>"]
+    lines = [f"SSLCACertificateFile {folder}/ca.crt", *section]
+    server.vhosts = [Vhost("front.test"), Vhost("a.test", lines)]
+    pki.write(folder / "ca.crt", (certs / "other-ca.crt").read_bytes())
+    server.expect(*REFUSALS)
+    server.start()
+    reply = server.get("a.test", tls=version, cert=certs / "other-client", pha=True)
+    assert reply.status == 200
+    again = server.get("a.test", tls=version, cert=certs / "other-client", pha=True,
+                       session=reply.session)
+    assert again.status == 200 and again.resumed
+    pki.write(folder / "ca.crt", (certs / "ca.crt").read_bytes())
+    server.graceful()
+    assert outcome(server, "a.test", tls=version, cert=certs / "other-client", pha=True) != 200
+    assert outcome(server, "a.test", tls=version, cert=certs / "other-client", pha=True,
+                   session=reply.session) != 200
+
+
+# A genuine ticket, sealed under the ring's key, whose application data is not what it should be.
+
+def version_byte(good):
+    return bytes([2]) + good[1:]
+
+
+FORGED = {
+    "missing": lambda good: b"",
+    "one byte": lambda good: b"\x01",
+    "a byte short": lambda good: good[:-1],
+    "a byte long": lambda good: good + b"\0",
+    "another version": version_byte,
+    "foreign": lambda good: b"GET / HTTP/1.1 -- of some other software".ljust(len(good), b"x"),
+    "another policy": lambda good: good[:9] + bytes(32),
+    "one bit of the policy": lambda good: good[:-1] + bytes([good[-1] ^ 1]),
+    "in 1970": lambda good: good[:1] + bytes(8) + good[9:],
+    "far in the future": lambda good: good[:1] + b"\0\0\0\1\0\0\0\0" + good[9:],
+    "beyond all time": lambda good: good[:1] + b"\xff" * 8 + good[9:],
+    "oversized": lambda good: good + bytes(20000),
+    "nested": lambda good: good * 7,
+}
+
+
+def forge(server, session, change):
+    key = server.ring().find(session.name)
+    inner = tls.Session.decoded(key.opens(session.ticket))
+    return session.with_ticket(key.ticket(inner.with_appdata(change(inner.appdata)).encoded()))
+
+
+def test_appdata_of_a_ticket_is_as_documented(httpd, version):
+    server = httpd().start()
+    before = int(time.time())
+    session = server.get(tls=version).session
+    key = server.ring().find(session.name)
+    appdata = tls.Session.decoded(key.opens(session.ticket)).appdata
+    assert len(appdata) == 41 and appdata[0] == 1
+    assert before <= int.from_bytes(appdata[1:9], "big") <= time.time()
+    assert len(set(appdata[9:])) > 8
+    again = server.get(tls=version, session=forge(server, session, lambda good: good))
+    assert again.resumed, "a ticket that was opened and sealed again is as good"
+
+
+def test_appdata_malformed_gives_full_handshake(httpd, version):
+    server = httpd().start()
+    session = server.get(tls=version).session
+    for what, change in FORGED.items():
+        reply = server.get(tls=version, session=forge(server, session, change))
+        assert not reply.resumed and reply.status == 200, what
+        assert reply.tickets, f"{what}: no fresh ticket"
+        assert server.get(tls=version, session=reply.session).resumed, what
+    assert server.get(tls=version, session=session).resumed
+
+
+NONSENSE = {"empty": b"", "byte": b"x", "short": b"\x30\x03\x02\x01\x01", "zeros": bytes(64),
+            "length": b"\x30\x82\xff\xff", "long": b"\xff" * 4000}
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_ticket_of_nonsense_gives_full_handshake(httpd, version, what):
+    server = httpd().start()
+    session = server.get(tls=version).session
+    key = server.ring().find(session.name)
+    reply = server.get(tls=version, session=session.with_ticket(key.ticket(NONSENSE[what])))
+    assert not reply.resumed and reply.status == 200
+    assert server.get(tls=version, session=reply.session).resumed
+
+
+def test_ticket_without_appdata_opens_with_binding_off_neither(httpd, version):
+    """Whose age is not known could be endless."""
+    server = httpd(server=["StekBinding off"]).start()
+    session = server.get(tls=version).session
+    reply = server.get(tls=version, session=forge(server, session, FORGED["missing"]))
+    assert not reply.resumed and reply.status == 200
+    assert server.get(tls=version, session=forge(server, session, FORGED["another policy"])).resumed

@@ -1,0 +1,479 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Client certificates: after the rules changed, a ticket opens nothing that a full handshake
+refuses; where the rules are equal tickets are shared; and no access lasts longer than without the module."""
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+import pki
+import tls
+from access import REFUSALS, attempt, outcome
+from checks import wait_until
+from httpd import Vhost, free_port
+
+NAME_DIFFERS = "AH01909"
+LEAF = "SSLCARevocationCheck leaf no_crl_for_cert_ok"
+
+
+@dataclass
+class World:
+    """One vhost under change, rules.test, and neighbours that keep their rules."""
+    folder: object
+    root: object = None
+    client: object = None
+    deep: object = None
+    spare: object = None
+    extra: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.root = pki.Identity(self.folder, "root", ca=True)
+        self.client = pki.Identity(self.folder, "client", self.root)
+        self.spare = pki.Identity(self.folder, "spare", self.root)
+        self.middle = pki.Identity(self.folder, "middle", self.root, ca=True)
+        self.deep = pki.Identity(self.folder, "deep", self.middle)
+        self.other = pki.Identity(self.folder, "other", ca=True)
+
+    def path(self, name):
+        return self.folder / name
+
+
+@pytest.fixture
+def world():
+    """Hashed directories are read by the children, who are not root."""
+    with tempfile.TemporaryDirectory(prefix="stek-pki-") as folder:
+        os.chmod(folder, 0o755)
+        yield World(Path(folder))
+
+
+def demand(*lines, depth=3):
+    return ["SSLVerifyClient require", f"SSLVerifyDepth {depth}", *lines]
+
+
+# Each change: a function that gives the lines of rules.test, one that makes the change and may give
+# other lines, and whose certificate is refused afterwards.
+
+def crl_file(world):
+    pki.write(world.path("list.crl"), world.root.crl())
+    return demand(f"SSLCACertificateFile {world.path('root.crt')}", LEAF,
+                  f"SSLCARevocationFile {world.path('list.crl')}")
+
+
+def crl_file_revoked(world):
+    pki.write(world.path("list.crl"), world.root.crl(world.client, number=2))
+
+
+def crl_path(world):
+    pki.hashed(world.path("lists"), one=world.root.crl())
+    return demand(f"SSLCACertificateFile {world.path('root.crt')}", LEAF,
+                  f"SSLCARevocationPath {world.path('lists')}")
+
+
+def crl_path_revoked(world):
+    pki.hashed(world.path("lists"), one=world.root.crl(world.client, number=2))
+
+
+def ca_file(world):
+    pki.write(world.path("ca.pem"), world.root.pem, world.other.pem)
+    return demand(f"SSLCACertificateFile {world.path('ca.pem')}")
+
+
+def ca_file_removed(world):
+    pki.write(world.path("ca.pem"), world.other.pem)
+
+
+def ca_path(world):
+    pki.hashed(world.path("cas"), one=world.root.pem, two=world.other.pem)
+    return demand(f"SSLCACertificatePath {world.path('cas')}")
+
+
+def ca_path_removed(world):
+    pki.hashed(world.path("cas"), two=world.other.pem)
+
+
+def deep(world):
+    return demand(f"SSLCACertificateFile {world.path('root.crt')}")
+
+
+def depth_lowered(world):
+    return demand(f"SSLCACertificateFile {world.path('root.crt')}", depth=1)
+
+
+def asked_nothing(world):
+    return [f"SSLCACertificateFile {world.path('root.crt')}"]
+
+
+def optional(world):
+    return ["SSLVerifyClient optional", f"SSLCACertificateFile {world.path('root.crt')}"]
+
+
+def raised_server(world):
+    return demand(f"SSLCACertificateFile {world.path('root.crt')}")
+
+
+def raised_location(world):
+    return asked_nothing(world) + ["<Location /index.html>", *demand(), "</Location>"]
+
+
+def location_crl(world):
+    return [line for line in crl_file(world) if "SSLVerify" not in line] + [
+        "<Location /index.html>", *demand(), "</Location>"]
+
+
+def conf_cmd(world):
+    """The authority given by SSLOpenSSLConfCmd alone."""
+    pki.write(world.path("ca.pem"), world.root.pem, world.other.pem)
+    return demand(f"SSLOpenSSLConfCmd VerifyCAFile {world.path('ca.pem')}")
+
+
+CHANGES = {
+    "revoked in a file": (crl_file, crl_file_revoked, "client"),
+    "revoked in a path": (crl_path, crl_path_revoked, "client"),
+    "revoked, asked for by a section": (location_crl, crl_file_revoked, "client"),
+    "authority removed from a file": (ca_file, ca_file_removed, "client"),
+    "authority removed from a path": (ca_path, ca_path_removed, "client"),
+    "authority removed, SSLOpenSSLConfCmd": (conf_cmd, ca_file_removed, "client"),
+    "depth lowered": (deep, depth_lowered, "deep"),
+    "raised in the server": (asked_nothing, raised_server, None),
+    "raised in a section": (asked_nothing, raised_location, None),
+    "raised from optional": (optional, raised_server, None),
+}
+
+
+def start(httpd, world, lines):
+    keep = demand(f"SSLCACertificateFile {world.path('root.crt')}")
+    server = httpd(vhosts=[Vhost("open.test"), Vhost("rules.test", lines),
+                           Vhost("keep.test", keep)])
+    server.expect(*REFUSALS)
+    return server.start()
+
+
+def neighbours(server, world, version):
+    """Sessions of the vhosts that nobody changes."""
+    return [("open.test", server.get("open.test", tls=version).session),
+            ("keep.test", server.get("keep.test", tls=version, cert=world.client.base).session)]
+
+
+def assert_resume(server, sessions, version):
+    for host, session in sessions:
+        reply = server.get(host, tls=version, session=session)
+        assert reply.resumed and reply.status == 200, host
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_rules_changed_old_ticket_opens_nothing(httpd, world, version, change):
+    before, after, who = CHANGES[change]
+    server = start(httpd, world, before(world))
+    way = dict(tls=version, pha=True, cert=getattr(world, who).base if who else None)
+    first = server.get("rules.test", **way)
+    assert first.status == 200 and first.session
+    again = server.get("rules.test", session=first.session, **way)
+    assert again.status == 200 and again.resumed
+    kept = neighbours(server, world, version)
+    lines = after(world)
+    if lines is not None:
+        server.vhosts[1].lines = lines
+    server.graceful()
+    assert outcome(server, "rules.test", **way) != 200, "the full handshake is not refused"
+    for name, cert in (("own certificate", way["cert"]), ("none", None)):
+        got, _ = attempt(server, "rules.test", session=first.session, **{**way, "cert": cert})
+        assert got != 200, name
+    assert_resume(server, kept, version)
+
+
+@pytest.mark.parametrize("kind", ["file", "path"])
+def test_crl_issued_again_without_new_entries_ends_nothing(httpd, world, version, kind):
+    lines = crl_file(world) if kind == "file" else crl_path(world)
+    lists = [world.root.crl(world.spare, number=n) for n in (3, 4)]
+    assert lists[0] != lists[1]
+
+    def put(data):
+        if kind == "file":
+            pki.write(world.path("list.crl"), data)
+        else:
+            pki.hashed(world.path("lists"), one=data)
+    put(lists[0])
+    server = start(httpd, world, lines)
+    session = server.get("rules.test", tls=version, cert=world.client.base).session
+    put(lists[1])
+    server.graceful()
+    assert server.get("rules.test", tls=version, session=session).resumed
+    put(world.root.crl(number=5))
+    server.graceful()
+    reply = server.get("rules.test", tls=version, session=session, cert=world.client.base)
+    assert reply.status == 200 and not reply.resumed, "other entries, other rules"
+
+
+def test_server_certificate_renewed_ends_nothing(httpd, world, version):
+    server = httpd(vhosts=[Vhost("open.test"), Vhost("rules.test", deep(world), cert="renewed")])
+    server.certs = world.folder
+    server.expect(NAME_DIFFERS)
+    for name in ("server", "renewed"):
+        pki.Identity(world.folder, name, world.root, subject="rules.test")
+    server.start()
+    sessions = [("open.test", server.get("open.test", tls=version).session),
+                ("rules.test",
+                 server.get("rules.test", tls=version, cert=world.client.base).session)]
+    old = world.path("renewed.crt").read_bytes()
+    pki.Identity(world.folder, "renewed", world.root, subject="rules.test")
+    assert world.path("renewed.crt").read_bytes() != old
+    server.graceful()
+    assert_resume(server, sessions, version)
+
+
+# What is in the digest, read out of tickets: also where mod_ssl asks again by itself.
+
+def policies(httpd, world, variants):
+    """The policy digest of rules.test under each of the variants: lists of lines."""
+    server = start(httpd, world, variants[0])
+    found = []
+    for lines in variants:
+        server.vhosts[1].lines = lines
+        server.graceful(drain=False)
+        session = server.get("rules.test", tls="1.2", cert=world.client.base).session
+        key = server.ring().find(session.name)
+        found.append(tls.Session.decoded(key.opens(session.ticket)).appdata[9:])
+        assert len(found[-1]) == 32
+    return found
+
+
+def section(kind, path, *lines):
+    return [f"<{kind} {path}>", *lines, f"</{kind}>"]
+
+
+def test_policy_differs_where_the_rules_differ(httpd, world):
+    root, other = world.path("root.crt"), world.path("other.crt")
+    pki.write(world.path("list.crl"), world.root.crl(world.spare))
+    pki.write(world.path("both.pem"), world.root.pem, world.other.pem)
+    ca, crl = f"SSLCACertificateFile {root}", f"SSLCARevocationFile {world.path('list.crl')}"
+    verify = "SSLVerifyClient require"
+    rules = [ca, "SSLVerifyClient optional"]
+    variants = [
+        [], rules, rules + ["SSLVerifyDepth 2"], [ca, verify],
+        [ca] + section("Location", "/x", verify), [ca] + section("Location", "/y", verify),
+        [ca] + section("Location", "/x", verify, "SSLVerifyDepth 5"),
+        [ca] + section("Directory", "/x", verify), [ca] + section("Location", "/x", rules[1]),
+        rules + section("Location", "/x", verify),
+        rules + [f"SSLCACertificatePath {pki.hashed(world.path('more'), a=world.other.pem)}"],
+        rules + [LEAF, crl], rules + ["SSLCARevocationCheck chain no_crl_for_cert_ok", crl],
+        rules + [f"SSLOpenSSLConfCmd VerifyCAFile {world.path('both.pem')}"],
+        rules + ["SSLOCSPDefaultResponder http://127.0.0.1:9/a"],
+        rules + ["SSLOCSPDefaultResponder http://127.0.0.1:9/A"],
+        rules + ["SSLOCSPOverrideResponder on"], rules + ["SSLOCSPResponseTimeSkew 17"],
+        rules + ["SSLOCSPResponseMaxAge 99"], rules + ["SSLOCSPUseRequestNonce off"],
+        rules + ["SSLOCSPNoVerify on"], rules + [f"SSLOCSPResponderCertificateFile {other}"],
+    ]
+    found = policies(httpd, world, variants)
+    same = [(variants[i], variants[j]) for i in range(len(found)) for j in range(i)
+            if found[i] == found[j]]
+    assert same == []
+
+
+def test_policy_equal_where_the_rules_are_equal(httpd, world):
+    root, copy = world.path("root.crt"), world.path("copy of root.pem")
+    pki.write(copy, b"# a comment\n", world.root.pem, world.root.pem)
+    pki.write(world.path("both.pem"), world.root.pem, world.other.pem)
+    pki.write(world.path("turned.pem"), world.other.pem, world.root.pem)
+    one, two = (f"SSLCACertificateFile {world.path(name)}" for name in ("both.pem", "turned.pem"))
+    verify, deep_one = "SSLVerifyClient optional", "SSLVerifyDepth 1"
+    for variants in (
+            [[f"SSLCACertificateFile {root}", verify], [f'SSLCACertificateFile "{copy}"', verify],
+             [f"sslcacertificatefile {root}", "sslverifyclient OPTIONAL"],
+             ["SSLVerifyClient none", verify, f"SSLCACertificateFile {root}"],
+             [f"SSLCACertificateFile {root}", verify, deep_one],
+             [f"SSLCACertificateFile {root}", verify, "SSLCipherSuite HIGH",
+              "StekTicketLifetime 90s"]],
+            [[one, verify], [two, verify]],
+            [[one] + section("Location", "/x", verify) + section("Location", "/y", verify),
+             [two] + section("Location", "/y", verify) + section("Location", "/x", verify)],
+            [[], [one], ["SSLVerifyClient none"], [deep_one]]):
+        assert len(set(policies(httpd, world, variants))) == 1, variants
+
+
+def test_policy_differs_by_name_and_port(httpd, version):
+    """mod_ssl too tells names apart; ours does not rely on that."""
+    there = free_port()
+    server = httpd(vhosts=[Vhost("a.test"), Vhost("b.test"), Vhost("a.test", [], there)]).start()
+    found = set()
+    for host, port in (("a.test", server.port), ("b.test", server.port), ("a.test", there)):
+        session = server.get(host, port=port, tls=version).session
+        key = server.ring().find(session.name)
+        found.add(tls.Session.decoded(key.opens(session.ticket)).appdata[9:])
+    assert len(found) == 3
+
+
+# Two hosts.
+
+def second_host(httpd, first, vhosts):
+    """A host that got the first one's ring and secret, at another address and in other files."""
+    other = httpd(vhosts=vhosts, address="127.0.0.2")
+    other.port = first.port
+    folder = other.root / "keys"
+    folder.mkdir(mode=0o755)
+    shutil.copy(first.ring_path(), folder / "copied.ring")
+    (folder / "copied.ring").chmod(0o644)
+    shutil.copy(first.secret_path(), folder / "copied.secret")
+    other.server = [f"StekRing default file={folder}/copied.ring secret={folder}/copied.secret "
+                    "generate=off"]
+    other.expect(*REFUSALS)
+    return other.start()
+
+
+def test_two_hosts_of_equal_policy_share_tickets(httpd, world, version):
+    first = start(httpd, world, ca_path(world))
+    pki.Identity(world.folder, "server", world.root, subject="rules.test")
+    moved = pki.hashed(world.path("moved"), x=world.root.pem, y=world.other.pem)
+    lines = demand(f"SSLCACertificatePath {moved}")
+    other = second_host(httpd, first, [Vhost("open.test"), Vhost("rules.test", lines),
+                                       Vhost("keep.test", demand(
+                                           f"SSLCACertificateFile {world.path('root.crt')}"))])
+    other.certs = world.folder
+    other.expect(NAME_DIFFERS)
+    other.graceful()
+    sessions = neighbours(first, world, version) + [
+        ("rules.test", first.get("rules.test", tls=version, cert=world.client.base).session)]
+    assert_resume(other, sessions, version)
+    back = [(host, other.get(host, tls=version, cert=world.client.base).session)
+            for host, _ in sessions]
+    assert_resume(first, back, version)
+
+
+def test_two_hosts_of_unequal_policy_share_none(httpd, world, version):
+    first = start(httpd, world, ca_file(world))
+    pki.write(world.path("less.pem"), world.root.pem)
+    other = second_host(httpd, first, [Vhost("open.test"), Vhost("rules.test", demand(
+        f"SSLCACertificateFile {world.path('less.pem')}")), Vhost("keep.test", demand(
+            f"SSLCACertificateFile {world.path('root.crt')}"))])
+    session = first.get("rules.test", tls=version, cert=world.client.base).session
+    reply = other.get("rules.test", tls=version, cert=world.client.base, session=session)
+    assert reply.status == 200 and not reply.resumed
+    assert outcome(other, "rules.test", tls=version, session=session) != 200
+    back = other.get("rules.test", tls=version, cert=world.client.base).session
+    assert not first.get("rules.test", tls=version, cert=world.client.base, session=back).resumed
+    assert_resume(other, neighbours(first, world, version), version)
+
+
+# Careful defaults.
+
+def section_demand(world):
+    return raised_location(world)
+
+
+CAREFUL = {
+    "default": ([], 300),
+    "cache timeout": (["SSLSessionCacheTimeout 120"], 120),
+    "cache timeout above the ring's lifetime": (["SSLSessionCacheTimeout 100000"], 64800),
+    "explicit lifetime": (["StekTicketLifetime 200s"], 200),
+    "explicit lifetime, still of that age": (["StekTicketLifetime 2h"], 300),
+    "explicit lifetime and age": (["StekTicketLifetime 2h", "StekMaxSessionAge 3h"], 7200),
+    "explicit age below": (["StekMaxSessionAge 50s"], 50),
+    "explicit age off": (["StekMaxSessionAge off"], 300),
+}
+
+
+@pytest.mark.parametrize("level", ["server", "section"])
+def test_careful_defaults_with_client_certificates(httpd, world, version, level):
+    rules = deep(world) if level == "server" else section_demand(world)
+    vhosts = [Vhost("open.test")] + [Vhost(f"v{i}.test", rules + lines)
+                                     for i, (lines, _) in enumerate(CAREFUL.values())]
+    server = httpd(vhosts=vhosts)
+    server.expect(*REFUSALS)
+    server.start()
+    for i, (what, (_, hint)) in enumerate(CAREFUL.items()):
+        reply = server.get(f"v{i}.test", tls=version, cert=world.client.base, pha=True)
+        assert reply.status == 200, what
+        assert {session.hint for session in reply.tickets} == {hint}, what
+    assert server.get("open.test", tls=version).session.hint == 64800
+
+
+def test_careful_defaults_inherited_cache_timeout(httpd, world, version):
+    server = httpd(server=["SSLSessionCacheTimeout 77"],
+                   vhosts=[Vhost("open.test"), Vhost("rules.test", deep(world))]).start()
+    assert server.get("rules.test", tls=version, cert=world.client.base).session.hint == 77
+    assert server.get("open.test", tls=version).session.hint == 64800
+
+
+def test_htaccess_asks_for_a_certificate_ticket_lives_shortly(httpd, world, version):
+    lines = [f"SSLCACertificateFile {world.path('root.crt')}", "<Directory />",
+             "AllowOverride AuthConfig", "</Directory>"]
+    server = httpd(vhosts=[Vhost("open.test"), Vhost("rules.test", lines)])
+    folder = server.root / "www" / "private"
+    folder.mkdir()
+    (folder / "index.html").write_text("hello\n")
+    (folder / ".htaccess").write_text("SSLVerifyClient require\nSSLVerifyDepth 2\n")
+    server.expect(*REFUSALS)
+    server.start()
+    way = dict(tls=version, path="/private/index.html", pha=True)
+    assert outcome(server, "rules.test", **way) != 200
+    reply = server.get("rules.test", cert=world.client.base, **way)
+    assert reply.status == 200
+    # The tickets before the certificate was asked for know nothing of it, and in TLS 1.2 a server
+    # that does not resume in renegotiations sends none in them.
+    assert [session.hint for session in reply.tickets] == (
+        [64800] if version == "1.2" else [64800, 64800, 300, 300])
+    assert outcome(server, "rules.test", session=reply.tickets[0], **way) != 200
+    assert server.get("rules.test", tls=version).session.hint == 64800
+
+
+def test_client_certificate_expired_ticket_does_not_resume(httpd, world, version):
+    server = start(httpd, world, deep(world))
+    brief = pki.Identity(world.folder, "brief", world.root, seconds=5)
+    session = server.get("rules.test", tls=version, cert=brief.base).session
+    assert session.hint == 300
+    assert server.get("rules.test", tls=version, session=session).resumed
+    lasting = server.get("rules.test", tls=version, cert=world.client.base).session
+    wait_until(brief.expires + 1)
+    assert outcome(server, "rules.test", tls=version, cert=brief.base) != 200
+    for cert in (brief.base, None):
+        assert outcome(server, "rules.test", tls=version, cert=cert, session=session) != 200
+    assert server.get("rules.test", tls=version, session=lasting).resumed
+
+
+def last_resumption(httpd, world, module, version):
+    """Seconds that one full handshake opens doors, by any chain of tickets; the clock runs fast."""
+    server = httpd(clock=True, module=module, vhosts=[Vhost("open.test"), Vhost(
+        "rules.test", deep(world) + ["SSLSessionCacheTimeout 60"])])
+    server.expect(*REFUSALS)
+    server.start()
+    session, last = server.get("rules.test", tls=version, cert=world.client.base).session, 0
+    for offset in range(10, 100, 10):
+        server.set_clock(offset)
+        got, reply = attempt(server, "rules.test", tls=version, session=session)
+        if got != 200:
+            break
+        session, last = reply.session, offset
+    server.stop()
+    return last
+
+
+def test_client_certificate_access_not_longer_than_stock(httpd, world, version):
+    stock = last_resumption(httpd, world, False, version)
+    ours = last_resumption(httpd, world, True, version)
+    assert 0 < ours <= stock
+    assert ours <= 60
+
+
+# Rules that the configuration does not tell: a certificate is asked for by .htaccess only.
+
+@pytest.mark.parametrize("change", ["revoked in a file", "authority removed from a file"])
+def test_rules_changed_certificate_asked_for_by_htaccess(httpd, world, version, change):
+    before, after, _ = CHANGES[change]
+    lines = [line for line in before(world) if "SSLVerify" not in line]
+    lines += ["<Directory />", "AllowOverride AuthConfig", "</Directory>"]
+    server = start(httpd, world, lines)
+    (server.root / "www" / ".htaccess").write_text("")
+    folder = server.root / "www" / "private"
+    folder.mkdir()
+    (folder / "index.html").write_text("hello\n")
+    (folder / ".htaccess").write_text("SSLVerifyClient require\nSSLVerifyDepth 2\n")
+    way = dict(tls=version, path="/private/index.html", pha=True, cert=world.client.base)
+    first = server.get("rules.test", **way)
+    assert first.status == 200
+    after(world)
+    server.graceful()
+    assert outcome(server, "rules.test", **way) != 200
+    for cert in (way["cert"], None):
+        assert outcome(server, "rules.test", session=first.session, **{**way, "cert": cert}) != 200

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""StekTickets: no tickets and no resumable sessions, visibly, and for that vhost only."""
+import re
+import subprocess
+
+import pytest
+
+import httpd as harness
+from checks import VERSIONS
+from httpd import Vhost
+
+OFF, ON = ["StekTickets off"], ["StekTickets on"]
+OFF_NODE = "SSLOpenSSLConfCmd Options -SessionTicket"
+ON_NODE = "SSLOpenSSLConfCmd Options SessionTicket"
+CACHES = ["none", "shmcb"]
+
+
+def cache_lines(server, cache):
+    """Beside the harness's `SSLSessionCache none`: the last one counts."""
+    if cache == "shmcb":
+        server.modules.append("socache_shmcb")
+        server.server.append(f"SSLSessionCache shmcb:{server.run_dir}/cache(512000)")
+
+
+def resumes(server, host, version, **options):
+    """Whether any session that the vhost leaves its client can be resumed, by ticket or by id."""
+    first = server.get(host, tls=version, **options)
+    assert first.status == 200 and not first.resumed
+    found = []
+    for session in first.sessions + first.tickets:
+        reply = server.get(host, tls=version, session=session, **options)
+        assert reply.status == 200
+        found.append(reply.resumed)
+    return any(found)
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_off_leaves_nothing_to_resume(httpd, mpm, version, cache):
+    server = httpd(mpm=mpm, server=OFF)
+    cache_lines(server, cache)
+    server.start()
+    for tickets in (True, False):
+        assert not resumes(server, "a.test", version, tickets=tickets)
+    assert not server.get(tls=version).tickets
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_off_is_of_that_vhost_only(httpd, version, cache):
+    server = httpd(vhosts=[Vhost("on.test"), Vhost("off.test", OFF), Vhost("last.test")])
+    cache_lines(server, cache)
+    server.start()
+    assert resumes(server, "on.test", version) and resumes(server, "last.test", version)
+    assert not resumes(server, "off.test", version)
+    assert not resumes(server, "off.test", version, tickets=False)
+    # By session id: what the cache of a stock vhost gives.
+    if version == "1.2":
+        assert resumes(server, "on.test", version, tickets=False) is (cache == "shmcb")
+
+
+def test_off_accepts_no_ticket_of_before(httpd, version):
+    server = httpd(vhosts=[Vhost("on.test"), Vhost("a.test")]).start()
+    session = server.get("a.test", tls=version).session
+    assert server.get("a.test", tls=version, session=session).resumed
+    server.vhosts[1].lines = OFF
+    server.graceful()
+    reply = server.get("a.test", tls=version, session=session)
+    assert reply.status == 200 and not reply.resumed and not reply.tickets
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_on_undoes_an_inherited_off(httpd, version, cache):
+    server = httpd(server=OFF, vhosts=[Vhost("on.test", ON), Vhost("off.test")])
+    cache_lines(server, cache)
+    server.start()
+    reply = server.get("on.test", tls=version)
+    assert reply.tickets and server.get("on.test", tls=version, session=reply.session).resumed
+    assert not resumes(server, "off.test", version)
+
+
+@pytest.mark.parametrize("where", ["server", "vhost"])
+def test_ssl_session_tickets_off_is_respected(httpd, version, where):
+    """Also with `StekTickets on`, which is not said of what mod_ssl was told."""
+    lines = ["SSLSessionTickets off"]
+    server = httpd(server=lines + ON if where == "server" else ON,
+                   vhosts=[Vhost("a.test", lines + ON if where == "vhost" else [])]).start()
+    reply = server.get(tls=version)
+    assert reply.status == 200 and not [s for s in reply.tickets if server.ring().find(s.name)]
+    for session in reply.sessions:
+        assert not server.get(tls=version, session=session).resumed
+
+
+# The node in the configuration.
+
+def dump(server):
+    """What `-t -D DUMP_CONFIG` says, directives only."""
+    server.write_conf()
+    done = subprocess.run([harness.BINARY, "-t", "-D", "DUMP_CONFIG", "-f", server.conf],
+                          capture_output=True, text=True, env=server.env, timeout=60)
+    assert done.returncode == 0, done.stderr
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    return [line for line in lines if not line.startswith("#")]
+
+
+def nodes(lines):
+    return [line for line in lines if re.match(r"SSLOpenSSLConfCmd Options -?SessionTicket$", line)]
+
+
+INHERITED = [Vhost(f"v{i}.test") for i in range(3)]
+EMITTED = {
+    "main server, three vhosts inherit": (OFF, INHERITED, [OFF_NODE]),
+    "one vhost": ([], [Vhost("a.test"), Vhost("b.test", OFF)], [OFF_NODE]),
+    "said twice": (OFF + OFF, INHERITED, [OFF_NODE]),
+    "said twice in a vhost": ([], [Vhost("a.test", OFF + OFF)], [OFF_NODE]),
+    "off, and on in a vhost": (OFF, [Vhost("a.test", ON), Vhost("b.test")], [OFF_NODE, ON_NODE]),
+    "off, then on": (OFF + ON, INHERITED, [OFF_NODE, ON_NODE]),
+    "in a container": (["<IfModule ssl_module>", *OFF, "</IfModule>"], INHERITED, [OFF_NODE]),
+    "never": ([], INHERITED, []),
+}
+
+
+@pytest.mark.parametrize("case", EMITTED)
+def test_node_is_in_the_dump_of_the_configuration_once(httpd, case):
+    lines, vhosts, expected = EMITTED[case]
+    server = httpd(server=lines, vhosts=vhosts, modules=["info"])
+    assert nodes(dump(server)) == expected
+
+
+def test_node_stands_in_its_vhost_below_the_directive(httpd):
+    server = httpd(vhosts=[Vhost("a.test"), Vhost("b.test", ["StekBinding policy", *OFF,
+                                                             "StekMaxSessionAge 1h"])],
+                   modules=["info"])
+    lines = dump(server)
+    at = lines.index(OFF_NODE)
+    assert lines[at - 1] == "StekTickets off" and lines[at + 1] == "StekMaxSessionAge 1h"
+    assert "ServerName b.test" in lines[lines.index("ServerName a.test"):at]
+
+
+def test_node_is_on_the_page_of_mod_info_once(httpd, version):
+    info = ["<Location /server-info>", "SetHandler server-info", "</Location>"]
+    server = httpd(server=OFF + info, vhosts=INHERITED, modules=["info"]).start()
+
+    def page():
+        text = server.get(tls=version, path="/server-info?config").body.decode()
+        return re.sub(r"<[^>]+>|&nbsp;", " ", text)
+    found = r"SSLOpenSSLConfCmd\s+Options\s+-SessionTicket"
+    assert len(re.findall(found, page())) == 1
+    server.graceful()
+    assert len(re.findall(found, page())) == 1
+
+
+def test_node_is_not_emitted_without_mod_ssl(httpd):
+    server = httpd(ssl=False, server=OFF, vhosts=[Vhost("a.test", OFF, tls=False)],
+                   modules=["info"])
+    lines = dump(server)
+    assert "StekTickets off" in lines and nodes(lines) == []
+    server.start()
+    assert server.answering_generation() == 1
+
+
+# What the administrator is told.
+
+def test_lint_off_first_on_its_address_names_both(httpd):
+    server = httpd(vhosts=[Vhost("off.test", OFF), Vhost("b.test"), Vhost("c.test", OFF)]).start()
+    lines = server.wait_log("STEK3006")
+    assert len(lines) == 1 and ":warn]" in lines[0]
+    assert "off.test" in lines[0] and "b.test" in lines[0] and "c.test" not in lines[0]
+    # And it is true.
+    assert not any(resumes(server, "b.test", version) for version in VERSIONS)
+
+
+def test_lint_ssl_session_tickets_off_first_names_both(httpd):
+    server = httpd(vhosts=[Vhost("off.test", ["SSLSessionTickets off"]), Vhost("b.test")]).start()
+    lines = server.wait_log("STEK3006")
+    assert len(lines) == 1 and "off.test" in lines[0] and "b.test" in lines[0]
+
+
+@pytest.mark.parametrize("case", ["behind", "all", "another address"])
+def test_lint_says_nothing_where_nothing_is_lost(httpd, case):
+    other = harness.free_port()
+    server = httpd(vhosts={
+        "behind": [Vhost("a.test"), Vhost("off.test", OFF)],
+        "all": [Vhost("a.test", OFF), Vhost("b.test", OFF)],
+        "another address": [Vhost("a.test", OFF), Vhost("b.test", port=other)]}[case]).start()
+    assert not server.lines("STEK3006") and not server.lines("STEK3007")
+
+
+# HTTP/2: one connection for two names.
+
+HTTP2 = ["Protocols h2 http/1.1"]
+
+
+def curl_statuses(server, hosts):
+    """Statuses over one HTTP/2 connection to the first vhost."""
+    url = f"https://{server.vhosts[0].name}:{server.port}/index.html"
+    command = ["curl", "-sSvk", "--http2", "--noproxy", "*"]
+    for i, host in enumerate(hosts):
+        command += (["--next"] if i else []) + [
+            "-sk", "--http2", "-H", f"Host: {host}", "-o", "/dev/null", "-w",
+            "%{http_version} %{http_code} %{num_connects}\\n", "--resolve",
+            f"{server.vhosts[0].name}:{server.port}:127.0.0.1", url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[0] for row in rows] == ["2"] * len(hosts)
+    assert sum(int(row[2]) for row in rows) == 1, "more than one connection"
+    return [int(row[1]) for row in rows]
+
+
+@pytest.mark.parametrize("lines, status", [([], 200), (OFF, 421)])
+def test_http2_other_vhost_off_is_misdirected(httpd, lines, status):
+    server = httpd(modules=["http2"], server=HTTP2,
+                   vhosts=[Vhost("a.test"), Vhost("b.test", lines)])
+    server.expect("AH10157|AH02032")
+    server.start()
+    assert curl_statuses(server, ["a.test", "b.test", "a.test"]) == [200, status, 200]
+    notices = server.lines("STEK3007")
+    if status == 200:
+        assert not notices
+    else:
+        assert len(notices) == 1 and ":notice]" in notices[0] and "421" in notices[0]
+        assert "a.test" in notices[0] and "b.test" in notices[0]
+
+
+@pytest.mark.parametrize("modules, lines", [([], HTTP2), (["http2"], [])])
+def test_http2_notice_only_where_it_is_spoken(httpd, modules, lines):
+    server = httpd(modules=modules, server=lines,
+                   vhosts=[Vhost("a.test"), Vhost("b.test", OFF)]).start()
+    assert not server.lines("STEK3007")
