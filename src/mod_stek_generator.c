@@ -369,18 +369,17 @@ static int grants(const struct stat *st, mode_t owner_bit, const gid_t *groups, 
     return (st->st_mode & (owner_bit >> 6)) != 0;
 }
 
-/* Whether children can read the ring: who started as root may have directories of his own on the
- * way. Judged by mode bits, so that root need not become another user to try. */
-static apr_status_t reach_check(const char *path, const char **pculprit, apr_pool_t *pool)
+/* APR_SUCCESS if children can enter all directories above path; and, if readable is set, read it.  Who
+ * started as root may have directories of his own on the way.  Judged by mode bits, so that root need
+ * not become another user to try. */
+static apr_status_t reach_check(const char *path, int readable, const char **pculprit,
+                                apr_pool_t *pool)
 {
     gid_t groups[GROUPS_MAX];
     int groups_n = children_groups(groups, GROUPS_MAX);
     const char *slash = path;
     struct stat st;
 
-    if (geteuid() != 0) {
-        return APR_SUCCESS;
-    }
     while ((slash = strchr(slash + 1, '/')) != NULL) {
         const char *dir = apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
 
@@ -389,19 +388,23 @@ static apr_status_t reach_check(const char *path, const char **pculprit, apr_poo
             return EACCES;
         }
     }
-    if (stat(path, &st) == 0 && !grants(&st, S_IRUSR, groups, groups_n)) {
+    if (readable && stat(path, &st) == 0 && !grants(&st, S_IRUSR, groups, groups_n)) {
         *pculprit = apr_psprintf(pool, "%s (httpd's children cannot read it)", path);
         return EACCES;
     }
     return APR_SUCCESS;
 }
 
-/* As reach_check.  Where we write, we write elsewhere; what others write is only theirs to mend. */
+/* Whether children will follow the ring.  Where we write, we can write elsewhere instead; what others
+ * write is only theirs to mend. */
 static apr_status_t reach(const mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                           apr_pool_t *pool)
 {
-    apr_status_t rv = reach_check(ring->path, pculprit, pool);
+    apr_status_t rv = APR_SUCCESS;
 
+    if (geteuid() == 0) {
+        rv = reach_check(ring->path, !ring->generate, pculprit, pool);
+    }
     if (rv == APR_SUCCESS || ring->generate) {
         return rv;
     }

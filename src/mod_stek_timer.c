@@ -30,7 +30,8 @@ typedef struct timer_state_t {
     pthread_cond_t wake;
     int stopping, done; /* guarded by mutex */
     apr_thread_t *thread;
-    apr_pool_t *pool; /* the thread's own */
+    apr_pool_t *pool;    /* this record's; */
+    apr_pool_t *scratch; /* of one look at the rings */
     server_rec *server;
     int one_process;
 } timer_state_t;
@@ -107,10 +108,10 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
     apr_setup_signal_thread();
     do {
         if (timer->one_process) {
-            mod_stek_generator_monitor(timer->pool, timer->server);
+            mod_stek_generator_monitor(timer->scratch, timer->server);
         }
-        delay = refresh_all(timer, timer->pool);
-        apr_pool_clear(timer->pool);
+        delay = refresh_all(timer, timer->scratch);
+        apr_pool_clear(timer->scratch);
     } while (!sleep_for(timer, delay));
     pthread_mutex_lock(&timer->mutex);
     timer->done = 1;
@@ -119,8 +120,9 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
     return NULL;
 }
 
-/* Waits for the thread, but not for ever: prefork ends a child from within its signal handler,
- * and the thread may want a lock that the interrupted code holds. */
+/* Waits for the thread, but not for ever: prefork ends a child from within its signal handler, and the
+ * thread may want a lock that the interrupted code holds.  What a thread that is left behind uses
+ * stays until the process is gone. */
 static apr_status_t timer_stop(void *data)
 {
     timer_state_t *timer = data;
@@ -131,17 +133,19 @@ static apr_status_t timer_stop(void *data)
     pthread_mutex_lock(&timer->mutex);
     timer->stopping = 1;
     pthread_cond_signal(&timer->wake);
-    while (!timer->done && rc == 0) {
-        rc = pthread_cond_timedwait(&timer->wake, &timer->mutex, &until);
+    while (!timer->done && (rc == 0 || timer->one_process)) {
+        rc = timer->one_process ? pthread_cond_wait(&timer->wake, &timer->mutex)
+                                : pthread_cond_timedwait(&timer->wake, &timer->mutex, &until);
     }
     done = timer->done;
     pthread_mutex_unlock(&timer->mutex);
-    if (done) {
-        apr_thread_join(&rv, timer->thread);
-    }
     /* One process only ends its "child" to reload: what is retained serves on. */
     if (!timer->one_process) {
         mod_stek_live_wipe();
+    }
+    if (done) {
+        apr_thread_join(&rv, timer->thread);
+        apr_pool_destroy(timer->pool);
     }
     return APR_SUCCESS;
 }
@@ -161,29 +165,52 @@ static int timer_init(timer_state_t *timer)
     return ok;
 }
 
-void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s)
+/* The thread, with all that it uses, in a pool of its own: pchild's is not for two threads, and may go
+ * before the thread does. */
+static apr_status_t timer_make(server_rec *s, timer_state_t **ptimer)
 {
-    timer_state_t *timer = apr_pcalloc(pchild, sizeof(*timer));
     apr_allocator_t *allocator;
-    apr_status_t rv;
+    timer_state_t *timer;
+    apr_pool_t *pool;
+    apr_status_t rv = apr_allocator_create(&allocator);
 
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
+    if (rv != APR_SUCCESS) {
+        apr_allocator_destroy(allocator);
+        return rv;
+    }
+    apr_allocator_owner_set(allocator, pool);
+    timer = apr_pcalloc(pool, sizeof(*timer));
     timer->server = s;
     timer->one_process = mod_stek_one_process();
-    if (!timer->one_process) {
-        mod_stek_live_child_init();
-    }
-    /* Its own allocator: pchild's is not for two threads. */
-    rv = apr_allocator_create(&allocator);
+    timer->pool = pool;
+    rv = apr_pool_create(&timer->scratch, pool);
     if (rv == APR_SUCCESS) {
-        rv = apr_pool_create_ex(&timer->pool, pchild, NULL, allocator);
-    }
-    if (rv == APR_SUCCESS) {
-        apr_allocator_owner_set(allocator, timer->pool);
         rv = timer_init(timer) ? APR_SUCCESS : APR_EGENERAL;
     }
     if (rv == APR_SUCCESS) {
-        rv = apr_thread_create(&timer->thread, NULL, timer_run, timer, pchild);
+        rv = apr_thread_create(&timer->thread, NULL, timer_run, timer, pool);
     }
+    if (rv != APR_SUCCESS) {
+        apr_pool_destroy(pool);
+        return rv;
+    }
+    *ptimer = timer;
+    return APR_SUCCESS;
+}
+
+void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s)
+{
+    timer_state_t *timer;
+    apr_status_t rv;
+
+    if (!mod_stek_one_process()) {
+        mod_stek_live_child_init();
+    }
+    rv = timer_make(s, &timer);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
                      "STEK4002: cannot start the timer thread: this child keeps to the keys that "

@@ -85,6 +85,8 @@ def test_chain_across_two_hosts_ends_at_its_age(httpd, version):
     folder.mkdir(mode=0o755)
     for name in ("default.ring", "default.secret"):
         shutil.copy(first.ring_path().parent / name, folder / name)
+    (folder / "default.ring").chmod(0o644)
+    (folder / "default.ring").chmod(0o644)
     second.server = [f"{ring} generate=off file={folder}/default.ring "
                      f"secret={folder}/default.secret", age]
     second.start()
@@ -105,18 +107,31 @@ def test_chain_without_limit_goes_on(httpd, version):
 
 
 def test_chain_of_a_day_by_default(httpd, version):
-    server = httpd(clock=True, server=["StekRing default interval=6h lifetime=4d"]).start()
-    for at, resumed in ((86400 - 60, True), (86400 + 5, False)):
-        server.set_clock(0)
-        session = server.get(tls=version).session
-        assert session.hint == 86400
+    server = httpd(clock=True, server=["StekRing default interval=6h lifetime=20h ahead=6"]).start()
+    session = server.get(tls=version).session
+    assert session.hint == 72000
+    for at, resumed in ((43200, True), (86400 - 60, True), (86400 + 5, False)):
         server.set_clock(at)
-        assert server.get(tls=version, session=session).resumed is resumed, at
+        reply = server.get(tls=version, session=session)
+        assert reply.resumed is resumed and reply.status == 200, at
+        session = reply.session
+
+
+def test_chain_as_long_as_one_ticket_where_that_lives_longer(httpd, version):
+    server = httpd(clock=True, server=["StekRing default interval=6h lifetime=4d ahead=20"]).start()
+    session = server.get(tls=version).session
+    assert session.hint == 4 * 86400
+    for at, resumed in ((2 * 86400, True), (4 * 86400 - 60, True), (4 * 86400 + 5, False)):
+        server.set_clock(at)
+        reply = server.get(tls=version, session=session)
+        assert reply.resumed is resumed and reply.status == 200, at
+        session = reply.session
 
 
 def test_chain_in_the_middle_is_told_what_is_left(httpd, version):
     """Twelve hours in, twelve are left: a renewed ticket says so, by its hint and by its end."""
-    server = httpd(clock=True, server=["StekRing default interval=6h lifetime=4d ahead=4"]).start()
+    server = httpd(clock=True, server=["StekRing default interval=6h lifetime=4d ahead=4",
+                                       "StekMaxSessionAge 24h"]).start()
     session = server.get(tls=version).session
     server.set_clock(43200)
     reply = server.get(tls=version, session=session)
@@ -133,7 +148,8 @@ def test_chain_in_the_middle_is_told_what_is_left(httpd, version):
 
 def test_clock_set_back_far_ends_chains(httpd, version):
     """Or they would last until the clock has caught up."""
-    server = httpd(clock=True, server=["StekRing default interval=1h lifetime=7d ahead=40"]).start()
+    server = httpd(clock=True, server=["StekRing default interval=1h lifetime=7d ahead=40",
+                                       "StekMaxSessionAge 24h"]).start()
     server.set_clock(86400 + 7200)
     server.graceful()
     session = server.get(tls=version).session

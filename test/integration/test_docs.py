@@ -149,8 +149,8 @@ def test_docs_default_line_is_the_code():
                           re.M).group(1)
     assert dict(word.split("=") for word in reference.replace("\\", " ").split()) == values
     header = (TOP / "include" / "stek_schedule.h").read_text()
-    params = re.search(r"STEK_PARAMS_DEFAULT \{apr_time_from_sec\((\d+)\), "
-                       r"apr_time_from_sec\((\d+) \* 3600\), (\d+)\}", header).groups()
+    params = re.search(r"STEK_PARAMS_DEFAULT[\s\\{]*apr_time_from_sec\((\d+)\), "
+                       r"apr_time_from_sec\((\d+) \* 3600\), (\d+)\b", header).groups()
     assert params == ("3600", values["lifetime"].rstrip("h"), values["ahead"])
     assert values["interval"] == "1h"
     config = source_of(TOP / "src" / "mod_stek_config.c")
