@@ -47,6 +47,7 @@ PREFIX  ?= /usr
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR  ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share
+UNITDIR ?= /lib/systemd/system
 
 WARN     := -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wvla $(if $(WERROR),-Werror)
@@ -116,7 +117,7 @@ QLT =
 endif
 
 .PHONY: all help module stekctl unit unit-build soak integration check run deps install uninstall \
-        clean asan tsan fuzz fuzz-replay bench format lint lint-format lint-c lint-sh lint-py \
+        clean asan tsan fuzz fuzz-replay bench bench-fleet soak-fleet format lint lint-format lint-c lint-sh lint-py \
         exports layers bare man-lint dist
 .DELETE_ON_ERROR:
 
@@ -130,6 +131,7 @@ help:
 	@echo "make check         everything that proves it; installs missing Debian packages"
 	@echo "make unit          unit tests          make integration  real httpd (PYTEST='-k x')"
 	@echo "make soak          long runs           make bench        beside its peers"
+	@echo "make soak-fleet    fleets, full length make bench-fleet  1,000 hosts, one store"
 	@echo "make asan          unit tests and integration under ASan and UBSan"
 	@echo "make tsan          thread tests under TSan"
 	@echo "make fuzz          each target for FUZZ_TIME seconds (60)"
@@ -277,6 +279,20 @@ $(FUZZ_BIN): $(OUT)/fuzz/%: $(OUT)/obj/test/fuzz/%.o $(filter-out %/main.o,$(STE
 	$(call SAY,LINK,$@)$(CC) $(SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ \
 	    $(STEKCTL_LIBS) $(LIBS)
 
+$(OUT)/bench/fleet_bench: $(OUT)/obj/test/bench/fleet_bench.o \
+        $(addprefix $(OUT)/obj/stekctl/,sync.o store.o store_memcached.o store_redis.o) \
+        $(OUT)/libstek.a
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(STEKCTL_LIBS) $(LIBS)
+
+# A fleet of 1,000 hosts in one process, beside a memcached: the numbers of docs/scale.md.
+bench-fleet: $(OUT)/bench/fleet_bench
+	$(Q)$(PYTHON) test/bench/fleet.py $< $(ARGS)
+
+# The fleet tests in full length: a store is stopped for a minute.
+soak-fleet: all
+	$(Q)STEK_SOAK=1 $(PYTHON) -m pytest test/integration -q -p no:cacheprovider -k 'fleet or sync'
+
 bench: all
 	$(Q)test -x test/bench/run || { echo "no test/bench/run" >&2; exit 1; }
 	$(Q)test/bench/run $(ARGS)
@@ -370,6 +386,9 @@ install: all
 	$(if $(MAN5),install -d $(DESTDIR)$(MANDIR)/man5 && install -m 644 $(MAN5) $(DESTDIR)$(MANDIR)/man5)
 	$(if $(COMPLETION),install -D -m 644 $(COMPLETION) \
 	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl)
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's,/usr/sbin/stekctl,$(SBINDIR)/stekctl,' 'build/systemd/stek-sync@.service' \
+	    >'$(DESTDIR)$(UNITDIR)/stek-sync@.service'
 ifeq ($(DESTDIR),)
 	@if command -v a2enmod >/dev/null; then a2enmod -q stek_rotate; \
 	    echo "Enabled. Check and reload httpd: apachectl configtest && apachectl graceful"; \
@@ -385,7 +404,8 @@ endif
 	rm -f $(DESTDIR)$(LIBEXECDIR)/mod_stek_rotate.so $(DESTDIR)$(CONF_LOAD) \
 	    $(DESTDIR)$(SBINDIR)/stekctl $(MAN8:docs/%=$(DESTDIR)$(MANDIR)/man8/%) \
 	    $(MAN5:docs/%=$(DESTDIR)$(MANDIR)/man5/%) \
-	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl
+	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl \
+	    '$(DESTDIR)$(UNITDIR)/stek-sync@.service'
 
 DIST := mod_stek_rotate-$(VERSION)
 

@@ -7,6 +7,7 @@ set -eu
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
 check=("${run[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout python3-cryptography pyflakes3
+    memcached redis-server libmemcached-dev libhiredis-dev rsync
     curl gnutls-bin faketime libfaketime procps psmisc util-linux git
     pkg-config libmemcached-dev libhiredis-dev
     nginx-light haproxy lighttpd lighttpd-mod-openssl dnsdist trafficserver

@@ -5,6 +5,8 @@
  *     # comment
  *     stek-secret-v1 BASE64(32 bytes)          first line: seals; every line: opens
  *     stek-fleet-v1 BASE64(16 bytes)           fleet secrets only: the fleet's ring id, once
+ *     stek-day-v1 DAY                          fleet secrets with a ratchet: the day since 1970 at which
+ *                                              all secrets of the file stand, once
  *
  * Lines end in LF or CRLF; blank lines are skipped.  Secrets live in locked memory.  No state.
  */
@@ -22,6 +24,7 @@
 #define STEK_FLEET_ID_LEN 16
 #define STEK_SECRETS_MAX 16
 #define STEK_SECRET_FILE_MAX 8192 /* bytes of text */
+#define STEK_DAY_MAX 9999999      /* of a ratchet: seven digits */
 
 typedef struct stek_secret_t {
     unsigned char bytes[STEK_SECRET_LEN];
@@ -32,6 +35,7 @@ typedef struct stek_secrets_t {
     apr_size_t n; /* >= 1; the first seals, all open */
     int has_fleet_id;
     unsigned char fleet_id[STEK_FLEET_ID_LEN];
+    apr_int32_t day; /* stek_ratchet.h; 0: no ratchet */
     stek_secret_t secrets[STEK_SECRETS_MAX];
 } stek_secrets_t;
 

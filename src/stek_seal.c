@@ -117,9 +117,8 @@ static apr_time_t get_time(const unsigned char **pat)
     return s <= STEK_SEAL_TIME_MAX_S ? apr_time_from_sec((apr_time_t)s) : -1;
 }
 
-/* HKDF-SHA256 (RFC 5869); salt NULL: the empty one. */
-static apr_status_t hkdf(const unsigned char secret[STEK_SECRET_LEN], const unsigned char *salt,
-                         const char *info, unsigned char *out, apr_size_t out_len)
+apr_status_t stek_seal_hkdf(const unsigned char secret[STEK_SECRET_LEN], const unsigned char *salt,
+                            const char *info, unsigned char *out, apr_size_t out_len)
 {
     /* RFC 5869, 2.2: no salt is as good as zeros of the hash's length; and unlike an empty one,
      * that is a salt that every provider accepts. */
@@ -148,7 +147,7 @@ static apr_status_t hkdf(const unsigned char secret[STEK_SECRET_LEN], const unsi
 
 apr_status_t stek_seal_secret_id(stek_secret_t *secret)
 {
-    return hkdf(secret->bytes, NULL, "stek ring v1 id", secret->id, STEK_SECRET_ID_LEN);
+    return stek_seal_hkdf(secret->bytes, NULL, "stek ring v1 id", secret->id, STEK_SECRET_ID_LEN);
 }
 
 /* HMAC-SHA256(key, random | header | plain). */
@@ -303,13 +302,14 @@ static apr_status_t seal(const stek_ring_t *ring, const stek_secret_t *secret,
 
     encode_header(ring, secret, plain_len, sealed);
     encode_plain(ring, work->plain);
-    rv = hkdf(secret->bytes, NULL, "stek ring v1 salt", work->salt_key, SALT_LEN);
+    rv = stek_seal_hkdf(secret->bytes, NULL, "stek ring v1 salt", work->salt_key, SALT_LEN);
     if (rv == APR_SUCCESS) {
         rv = make_salt(work->salt_key, random, sealed, work->plain, plain_len, salt);
     }
     if (rv == APR_SUCCESS) {
         memcpy(sealed + SALT_AT, salt, SALT_LEN);
-        rv = hkdf(secret->bytes, salt, "stek ring v1 seal", work->seal_key, sizeof(work->seal_key));
+        rv = stek_seal_hkdf(secret->bytes, salt, "stek ring v1 seal", work->seal_key,
+                            sizeof(work->seal_key));
     }
     if (rv == APR_SUCCESS) {
         rv = encrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN);
@@ -507,8 +507,8 @@ static apr_status_t unseal(const unsigned char *sealed, const stek_header_t *hea
         if (memcmp(secret->id, header->secret_id, STEK_SECRET_ID_LEN) != 0) {
             continue;
         }
-        rv = hkdf(secret->bytes, sealed + SALT_AT, "stek ring v1 seal", work->seal_key,
-                  sizeof(work->seal_key));
+        rv = stek_seal_hkdf(secret->bytes, sealed + SALT_AT, "stek ring v1 seal", work->seal_key,
+                            sizeof(work->seal_key));
         if (rv == APR_SUCCESS) {
             rv = decrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN);
         }

@@ -7,6 +7,7 @@
  */
 #include "stek_secret.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -18,6 +19,8 @@
 
 #define SECRET_WORD "stek-secret-v1"
 #define FLEET_WORD "stek-fleet-v1"
+#define DAY_WORD "stek-day-v1"
+#define DAY_DIGITS_MAX 7
 
 #define BASE64_LEN(len) (((len) + 2) / 3 * 4)
 
@@ -162,6 +165,7 @@ apr_status_t stek_secrets_roll(const stek_secrets_t *secrets, stek_rng_t *rng,
     made->n = secrets->n + 1;
     made->has_fleet_id = secrets->has_fleet_id;
     memcpy(made->fleet_id, secrets->fleet_id, STEK_FLEET_ID_LEN);
+    made->day = secrets->day;
     memcpy(&made->secrets[1], secrets->secrets, secrets->n * sizeof(stek_secret_t));
     rv = secret_make(&made->secrets[0], rng);
     if (rv != APR_SUCCESS) {
@@ -204,6 +208,23 @@ static apr_status_t parse_fleet_id(stek_secrets_t *secrets, const char *value, a
     return APR_SUCCESS;
 }
 
+static apr_status_t parse_day(stek_secrets_t *secrets, const char *value, apr_size_t len)
+{
+    apr_int32_t day = 0;
+
+    if (secrets->day != 0 || len == 0 || len > DAY_DIGITS_MAX) {
+        return STEK_ESYNTAX;
+    }
+    for (apr_size_t i = 0; i < len; i++) {
+        if (value[i] < '0' || value[i] > '9') {
+            return STEK_ESYNTAX;
+        }
+        day = day * 10 + (value[i] - '0');
+    }
+    secrets->day = day;
+    return day > 0 ? APR_SUCCESS : STEK_ESYNTAX;
+}
+
 /* One line, without its end. */
 static apr_status_t parse_line(stek_secrets_t *secrets, const char *line, apr_size_t len)
 {
@@ -234,6 +255,9 @@ static apr_status_t parse_line(stek_secrets_t *secrets, const char *line, apr_si
     }
     if (word_len == strlen(FLEET_WORD) && memcmp(line, FLEET_WORD, word_len) == 0) {
         return parse_fleet_id(secrets, value, value_len);
+    }
+    if (word_len == strlen(DAY_WORD) && memcmp(line, DAY_WORD, word_len) == 0) {
+        return parse_day(secrets, value, value_len);
     }
     return STEK_ESYNTAX;
 }
@@ -299,7 +323,9 @@ apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_siz
 {
     apr_size_t secret_line = sizeof(SECRET_WORD) + BASE64_LEN(STEK_SECRET_LEN) + 1;
     apr_size_t fleet_line = sizeof(FLEET_WORD) + BASE64_LEN(STEK_FLEET_ID_LEN) + 1;
-    apr_size_t need = secrets->n * secret_line + (secrets->has_fleet_id ? fleet_line : 0) + 1;
+    apr_size_t day_line = sizeof(DAY_WORD) + DAY_DIGITS_MAX + 2;
+    apr_size_t need = secrets->n * secret_line + (secrets->has_fleet_id ? fleet_line : 0)
+                      + (secrets->day != 0 ? day_line : 0) + 1;
     char *at = buf;
 
     if (buf_size < need) {
@@ -311,6 +337,9 @@ apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_siz
     if (secrets->has_fleet_id) {
         at = text_line(at, FLEET_WORD, secrets->fleet_id, STEK_FLEET_ID_LEN);
     }
+    if (secrets->day > 0 && secrets->day <= STEK_DAY_MAX) {
+        at += snprintf(at, day_line, DAY_WORD " %d\n", (int)secrets->day);
+    }
     *at = '\0';
     *plen = (apr_size_t)(at - buf);
     return APR_SUCCESS;
@@ -320,7 +349,7 @@ int stek_secrets_equal(const stek_secrets_t *a, const stek_secrets_t *b)
 {
     int differ = 0;
 
-    if (a->n != b->n || a->has_fleet_id != b->has_fleet_id) {
+    if (a->n != b->n || a->has_fleet_id != b->has_fleet_id || a->day != b->day) {
         return 0;
     }
     for (apr_size_t i = 0; i < a->n; i++) {

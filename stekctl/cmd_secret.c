@@ -11,6 +11,7 @@
 #include "report.h"
 #include "ringio.h"
 #include "stek_error.h"
+#include "stek_ratchet.h"
 #include "stek_ring_file.h"
 #include "stekctl.h"
 
@@ -44,7 +45,7 @@ static void tell(ctl_t *ctl, const char *done, apr_size_t secret_n, int resealed
     }
 }
 
-static ctl_exit_e secret_new(ctl_t *ctl, int fleet)
+static ctl_exit_e secret_new(ctl_t *ctl, int fleet, int ratchet)
 {
     stek_secrets_t *secrets = NULL;
     ctl_exit_e code;
@@ -52,6 +53,9 @@ static ctl_exit_e secret_new(ctl_t *ctl, int fleet)
 
     if (rv != APR_SUCCESS) {
         return report_status(ctl, ctl->secret_path, rv, NULL);
+    }
+    if (ratchet) {
+        secrets->day = stek_ratchet_day(ringio_now()) - 1;
     }
     code = save(ctl, secrets, STEK_FILE_EXCLUSIVE);
     if (code == CTL_DONE) {
@@ -164,10 +168,11 @@ static ctl_exit_e retire_locked(ctl_t *ctl)
     return code;
 }
 
-static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, int *pfleet, int *preseal)
+static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, int *pfleet, int *pratchet, int *preseal)
 {
     static const struct option options[] = {
         {"fleet", no_argument, NULL, 'f'},
+        {"ratchet", no_argument, NULL, 'R'},
         {"reseal", no_argument, NULL, 'r'},
         CTL_OPTION_HELP,
         CTL_OPTION_END,
@@ -178,7 +183,7 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, int *pfleet, int *pre
         if (option == '?') {
             return CTL_USAGE;
         }
-        *(option == 'f' ? pfleet : preseal) = 1;
+        *(option == 'f' ? pfleet : option == 'R' ? pratchet : preseal) = 1;
     }
     if (optind == argc) {
         return report_usage(ctl, "new, roll or retire is wanted");
@@ -191,12 +196,12 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, int *pfleet, int *pre
 
 ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv)
 {
-    int fleet = 0, reseal = 0, is_new, is_roll, is_retire;
+    int fleet = 0, ratchet = 0, reseal = 0, is_new, is_roll, is_retire;
     stek_stamp_t stamp;
     stek_lock_t lock;
     ctl_exit_e code;
 
-    code = parse(ctl, argc, argv, &fleet, &reseal);
+    code = parse(ctl, argc, argv, &fleet, &ratchet, &reseal);
     if (code != CTL_DONE) {
         return code;
     }
@@ -210,8 +215,11 @@ ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv)
         return report_usage(ctl, "%s does not go with %s",
                             fleet && !is_new ? "--fleet" : "--reseal", argv[optind]);
     }
+    if (ratchet && !fleet) {
+        return report_usage(ctl, "--ratchet goes with new --fleet only");
+    }
     if (is_new) {
-        return secret_new(ctl, fleet);
+        return secret_new(ctl, fleet, ratchet);
     }
     /* No lock file beside a secret that is not there. */
     if (APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->secret_path, &stamp))) {

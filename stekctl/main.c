@@ -58,11 +58,27 @@ static const ctl_command_t commands[] = {
      "  --socket PATH    haproxy: also tells the running process over its stats socket\n"
      "  --follow         goes on and keeps the files in step with the ring\n"
      "  --exec COMMAND   runs COMMAND by /bin/sh after each change\n"},
-    {"secret", cmd_secret, "new [--fleet] | roll [--reseal] | retire",
+    {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",
      "Keeps the secret file that --secret names.\n\n"
-     "  new              makes it; --fleet: with a fleet's ring id\n"
+     "  new              makes it; --fleet: with a fleet's ring id; --ratchet: 'stekctl sync'\n"
+     "                   replaces it by its successor each day\n"
      "  roll             adds a new first secret; --reseal: seals the ring under it at once\n"
      "  retire           drops all but the first, once the ring is sealed under that\n"},
+    {"sync", cmd_sync, "NAME | --config FILE | --store URL... --fleet-secret PATH [OPTION]...",
+     "Keeps the ring equal with those of a fleet's other hosts, through memcached or Redis.\n"
+     "NAME means /etc/stek/NAME.conf, whose lines are 'option value'.\n\n"
+     "  --store URL           memcached://HOST[:PORT] or redis://[USER@]HOST[:PORT][/DB];\n"
+     "                        several: each is read and written\n"
+     "  --fleet-secret PATH   seals what the stores get; the same file on each host\n"
+     "  --password PATH       the file whose first line logs in to Redis\n"
+     "  --no-generate         makes no keys, only passes them on ('generate off')\n"
+     "  --interval TIME, --lifetime TIME, --ahead N\n"
+     "                        of the keys it makes (1h, 18h, 1); the same on each host\n"
+     "  --every TIME          length of a cycle (10s)\n"
+     "  --timeout TIME        of each call to a store (3s)\n"
+     "  --once                one cycle, for cron\n"
+     "  --status              tells how stores and ring stand; changes nothing\n\n"
+     "SIGHUP re-reads the secrets, SIGTERM ends it.\n"},
 };
 
 #define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))
@@ -112,7 +128,7 @@ static const char *runtime_dir(const char *instance, apr_pool_t *pool)
 }
 
 /* The parent names the secret so, beside the ring. */
-static const char *secret_beside(const char *ring_path, apr_pool_t *pool)
+const char *ctl_secret_beside(const char *ring_path, apr_pool_t *pool)
 {
     apr_size_t len = strlen(ring_path);
 
@@ -142,7 +158,7 @@ static void settle_paths(ctl_t *ctl, const char *instance)
         ctl->secret_path = from_environment("STEK_SECRET");
     }
     if (!ctl->secret_path) {
-        ctl->secret_path = secret_beside(ctl->ring_path, ctl->pool);
+        ctl->secret_path = ctl_secret_beside(ctl->ring_path, ctl->pool);
     }
 }
 

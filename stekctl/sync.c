@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cycle (sync.h).  Nothing here adds to a file ring what a store that answers has not taken first,
+ * and nothing takes from one: rings only merge, so a store that was flushed, rolled back or lies can
+ * neither end a key nor bring one back.  stekctl; one thread.
+ */
+#include "sync.h"
+
+#include <string.h>
+
+#include "stek_error.h"
+
+/* Merges *pring (may be NULL) with ring into a new *pring. */
+static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_time_t now,
+                            apr_interval_time_t lifetime)
+{
+    stek_ring_t *merged = NULL;
+    apr_status_t rv = *pring ? stek_ring_merge(*pring, ring, now, lifetime, &merged)
+                             : stek_ring_merge(ring, NULL, now, lifetime, &merged);
+
+    if (rv == APR_SUCCESS) {
+        stek_ring_destroy(*pring);
+        *pring = merged;
+    }
+    return rv;
+}
+
+/* A host that does not generate has no say in how long keys live. */
+static apr_interval_time_t lifetime_of(const sync_rules_t *rules)
+{
+    return rules->generate ? rules->params.lifetime : 0;
+}
+
+/* Nonzero if theirs, tidied, is less than wanted, which contains it. */
+static apr_status_t lacks(const stek_ring_t *theirs, const stek_ring_t *wanted,
+                          const sync_rules_t *rules, apr_time_t now, int *placks)
+{
+    stek_ring_t *tidy = NULL;
+    apr_status_t rv = take_in(&tidy, theirs, now, lifetime_of(rules));
+
+    if (rv == APR_SUCCESS) {
+        *placks = !stek_ring_equal(tidy, wanted);
+    }
+    stek_ring_destroy(tidy);
+    return rv;
+}
+
+static int may_generate(const stek_ring_t *shared, const sync_view_t *views, int store_n,
+                        const sync_rules_t *rules, apr_time_t now)
+{
+    int i;
+
+    if (!rules->generate) {
+        return 0;
+    }
+    for (i = 0; i < store_n; i++) {
+        if (views[i].answer == SYNC_GOOD || views[i].answer == SYNC_ABSENT) {
+            return 1;
+        }
+    }
+    /* Alone: what is made now, others cannot know.  So not before it is needed. */
+    return !shared || stek_schedule_covered_until(shared, now) - now < SYNC_ALONE_BELOW;
+}
+
+/* wanted from shared. */
+static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t now, stek_rng_t *rng,
+                           sync_plan_t *plan)
+{
+    stek_ring_t *none = NULL;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (!generate) {
+        return plan->shared
+                   ? stek_ring_merge(plan->shared, NULL, now, lifetime_of(rules), &plan->wanted)
+                   : APR_SUCCESS;
+    }
+    if (!plan->shared) {
+        rv = stek_ring_create(0, 0, &none);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = stek_schedule_extend(plan->shared ? plan->shared : none, &rules->params, now, rng,
+                                  &plan->wanted, &plan->made);
+    }
+    if (rv == APR_SUCCESS) {
+        plan->wanted->interval = rules->params.interval;
+        plan->wanted->lifetime = rules->params.lifetime;
+    }
+    stek_ring_destroy(none);
+    return rv;
+}
+
+apr_status_t sync_plan(const stek_ring_t *file_ring, const sync_view_t *views, int store_n,
+                       const sync_rules_t *rules, apr_time_t now, stek_rng_t *rng,
+                       sync_plan_t *plan)
+{
+    apr_status_t rv = APR_SUCCESS;
+    int i, write_n = 0;
+
+    memset(plan, 0, sizeof(*plan));
+    if (file_ring) {
+        rv = take_in(&plan->shared, file_ring, now, lifetime_of(rules));
+    }
+    for (i = 0; rv == APR_SUCCESS && i < store_n; i++) {
+        if (views[i].answer == SYNC_GOOD) {
+            rv = take_in(&plan->shared, views[i].ring, now, lifetime_of(rules));
+        }
+    }
+    if (rv == APR_SUCCESS) {
+        rv = extend(rules, may_generate(plan->shared, views, store_n, rules, now), now, rng, plan);
+    }
+    for (i = 0; rv == APR_SUCCESS && plan->wanted && i < store_n; i++) {
+        plan->write[i] = views[i].answer == SYNC_ABSENT || views[i].answer == SYNC_REFUSED
+                         || views[i].old_seal;
+        if (views[i].answer == SYNC_GOOD && !plan->write[i]) {
+            rv = lacks(views[i].ring, plan->wanted, rules, now, &plan->write[i]);
+        }
+        write_n += plan->write[i];
+    }
+    if (rv == APR_SUCCESS && plan->wanted && (write_n > 0 || plan->made > 0)) {
+        plan->wanted->generation++;
+        plan->wanted->written_at = now;
+    }
+    if (rv != APR_SUCCESS) {
+        sync_plan_release(plan);
+    }
+    return rv;
+}
+
+void sync_plan_release(sync_plan_t *plan)
+{
+    stek_ring_destroy(plan->shared);
+    stek_ring_destroy(plan->wanted);
+    plan->shared = NULL;
+    plan->wanted = NULL;
+}
+
+void sync_views_release(sync_view_t *views, int store_n)
+{
+    int i;
+
+    for (i = 0; i < store_n; i++) {
+        stek_ring_destroy(views[i].ring);
+        views[i].ring = NULL;
+    }
+}
+
+static void look_at(const sync_view_t *views, int store_n, apr_time_t now, sync_result_t *result)
+{
+    int i;
+
+    result->answered_n = 0;
+    result->skew = 0;
+    for (i = 0; i < store_n; i++) {
+        result->answered_n += views[i].answer == SYNC_GOOD || views[i].answer == SYNC_ABSENT;
+        if (views[i].answer == SYNC_GOOD && views[i].ring->written_at - now > result->skew) {
+            result->skew = views[i].ring->written_at - now;
+        }
+    }
+}
+
+/* Nonzero if another wrote meanwhile; nothing of what was made has been seen by anyone then, unless an
+ * earlier store took it, and so it is there to be read again. */
+static int write_all(const sync_port_t *port, const sync_plan_t *plan, apr_time_t now,
+                     sync_result_t *result)
+{
+    int i;
+
+    result->written_n = 0;
+    result->failed_n = 0;
+    for (i = 0; i < port->store_n; i++) {
+        if (plan->write[i]) {
+            switch (port->write(port->baton, i, plan->wanted, now)) {
+            case SYNC_WRITTEN:
+                result->written_n++;
+                break;
+            case SYNC_CHANGED:
+                return 1;
+            default:
+                result->failed_n++;
+            }
+        }
+    }
+    return 0;
+}
+
+/* One try: *pagreed is what belongs in the file ring, NULL for nothing; *pagain: others wrote. */
+static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, apr_time_t now,
+                            stek_rng_t *rng, sync_view_t *views, sync_result_t *result,
+                            stek_ring_t **pagreed, int *pagain)
+{
+    stek_ring_t *file_ring = NULL;
+    sync_plan_t plan = {0};
+    apr_status_t rv;
+
+    memset(views, 0, (apr_size_t)port->store_n * sizeof(*views));
+    rv = port->load(port->baton, &file_ring);
+    if (rv == APR_SUCCESS) {
+        port->read(port->baton, now, views);
+        look_at(views, port->store_n, now, result);
+        rv = sync_plan(file_ring, views, port->store_n, rules, now, rng, &plan);
+    }
+    if (rv == APR_SUCCESS) {
+        stek_ring_t **pkeep;
+
+        *pagain = write_all(port, &plan, now, result);
+        pkeep = *pagain ? &plan.shared : &plan.wanted;
+        result->made = *pagain ? 0 : plan.made;
+        *pagreed = *pkeep;
+        *pkeep = NULL;
+    }
+    sync_plan_release(&plan);
+    sync_views_release(views, port->store_n);
+    stek_ring_destroy(file_ring);
+    return rv;
+}
+
+apr_status_t sync_cycle(const sync_port_t *port, const sync_rules_t *rules, apr_time_t now,
+                        stek_rng_t *rng, sync_view_t *views, sync_result_t *result)
+{
+    stek_ring_t *agreed = NULL;
+    apr_status_t rv = APR_SUCCESS;
+    int again = 1;
+
+    memset(result, 0, sizeof(*result));
+    while (rv == APR_SUCCESS && again && result->tries < SYNC_TRIES) {
+        if (result->tries > 0) {
+            port->pause(port->baton, result->tries);
+        }
+        stek_ring_destroy(agreed);
+        agreed = NULL;
+        result->tries++;
+        rv = attempt(port, rules, now, rng, views, result, &agreed, &again);
+    }
+    if (rv == APR_SUCCESS && agreed) {
+        result->generation = agreed->generation;
+        result->covered_until = stek_schedule_covered_until(agreed, now);
+        rv = port->save(port->baton, agreed, now, lifetime_of(rules));
+    }
+    stek_ring_destroy(agreed);
+    return rv;
+}

@@ -1,0 +1,448 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fleets: real memcached and Redis servers of the test's own, a proxy that spoils what passes between them
+and stekctl, and hosts, each a directory with httpd, a ring and stekctl sync, and a clock of its own."""
+import base64
+import hashlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import httpd as harness
+import ringfile
+from httpd import FAKETIME_LIBS, RUN_AS, TOP, Vhost, free_port, wait_for
+
+STEKCTL = Path(os.environ.get("STEK_STEKCTL", TOP / "stekctl" / "stekctl"))
+DAY = 86400
+# The full length of what the check does in a short form.
+SOAK = bool(os.environ.get("STEK_SOAK"))
+
+
+def folder(prefix="stek-fleet-"):
+    base = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+    path.chmod(0o755)
+    return path
+
+
+def run(*args, clock=None, code=0, env=None, **options):
+    """stekctl with those arguments; its result, after a check of the exit code."""
+    env = dict(os.environ, **(env or {}))
+    if clock is not None:
+        library = next(path for path in FAKETIME_LIBS if os.path.exists(path))
+        env.update(LD_PRELOAD=library, FAKETIME=f"{int(clock):+d}s", FAKETIME_DONT_FAKE_MONOTONIC="1",
+                   NO_FAKE_STAT="1")
+    done = subprocess.run([STEKCTL, *map(str, args)], capture_output=True, text=True, env=env,
+                          timeout=60, **options)
+    assert code is None or done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
+    return done
+
+
+# ---- the fleet secret, as stek-ring(5) describes it ----
+
+def fleet_fields(path):
+    """(secrets, fleet id, day or None) of a fleet secret's file."""
+    text = Path(path).read_text()
+    fleet = base64.b64decode(re.search(r"^stek-fleet-v1 (\S+)$", text, re.M).group(1))
+    day = re.search(r"^stek-day-v1 (\d+)$", text, re.M)
+    return ringfile.read_secrets(path), fleet, int(day.group(1)) if day else None
+
+
+def sealing_secrets(path, day):
+    """What seals in the stores on that day; empty if the file has moved on."""
+    secrets, fleet, base = fleet_fields(path)
+    for _ in range(day - base if base else 0):
+        secrets = [ringfile.hkdf(s, fleet, b"stek fleet v1 next", 32) for s in secrets]
+    if base and day < base:
+        return []
+    return [ringfile.hkdf(s, fleet, b"stek fleet v1 seal", 32) for s in secrets]
+
+
+def object_name(path):
+    return "stek:" + fleet_fields(path)[1].hex()
+
+
+# ---- stores ----
+
+class Store:
+    """A server of its own port.  get, put and flush go past stekctl."""
+
+    def __init__(self, *extra):
+        self.port, self.extra, self.process = free_port(), list(extra), None
+        self.dir = folder("stek-store-")
+
+    def start(self):
+        with open(self.dir / "log", "ab") as log:
+            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, cwd=self.dir)
+        wait_for(self.answers, f"{self.scheme} to answer")
+        return self
+
+    def answers(self):
+        try:
+            return self.get("x") is None
+        except OSError:
+            return False
+
+    @property
+    def url(self):
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), 5)
+
+    def signal(self, sign):
+        self.process.send_signal(sign)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+
+    def remove(self):
+        self.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def ring(self, secret_path, day=None):
+        """The ring it holds; None if there is none or it does not open."""
+        data = self.get(object_name(secret_path))
+        day = int(time.time()) // DAY if day is None else day
+        try:
+            return data and ringfile.Ring.open(data, sealing_secrets(secret_path, day))
+        except Exception:  # whatever is wrong with it
+            return None
+
+
+class Memcached(Store):
+    scheme = "memcached"
+
+    def command(self):
+        return ["memcached", "-u", "nobody", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0",
+                *self.extra]
+
+    def ask(self, data, *ends):
+        with self.connect() as sock:
+            sock.sendall(data)
+            got = b""
+            while not any(got.endswith(end) for end in ends):
+                piece = sock.recv(1 << 20)
+                if not piece:
+                    raise ConnectionError("memcached hung up")
+                got += piece
+            return got
+
+    def get(self, name):
+        got = self.ask(f"get {name}\r\n".encode(), b"END\r\n")
+        if got == b"END\r\n":
+            return None
+        head, _, rest = got.partition(b"\r\n")
+        return rest[:int(head.split()[3])]
+
+    def put(self, name, data):
+        got = self.ask(f"set {name} 0 0 {len(data)}\r\n".encode() + data + b"\r\n", b"\r\n")
+        return got == b"STORED\r\n"
+
+    def flush(self):
+        self.ask(b"flush_all\r\n", b"OK\r\n")
+
+    def fill(self):
+        """Until it takes no more; needs -M."""
+        for size in (500000, 100000, 20000, 4000, 1000, 200, 40):
+            for n in range(5000):
+                if not self.put(f"fill-{size}-{n}", bytes(size)):
+                    break
+
+    def unfill(self):
+        self.flush()
+
+
+class Redis(Store):
+    scheme = "redis"
+
+    def command(self):
+        return ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save", "",
+                "--appendonly", "no", *self.extra]
+
+    def ask(self, *words):
+        words = [w if isinstance(w, bytes) else str(w).encode() for w in words]
+        with self.connect() as sock:
+            file = sock.makefile("rwb")
+            file.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+            file.flush()
+            line = file.readline()
+            if not line:
+                raise ConnectionError("Redis hung up")
+            if line[:1] == b"$":
+                length = int(line[1:])
+                return None if length < 0 else file.read(length + 2)[:-2]
+            return line.strip()
+
+    def answers(self):
+        try:
+            return self.ask("PING") in (b"+PONG", b"-NOAUTH Authentication required.")
+        except OSError:
+            return False
+
+    def get(self, name):
+        return self.ask("GET", name)
+
+    def put(self, name, data):
+        return self.ask("SET", name, data) == b"+OK"
+
+    def flush(self):
+        self.ask("FLUSHALL")
+
+    def fill(self):
+        self.ask("CONFIG", "SET", "maxmemory", "1")
+
+    def unfill(self):
+        self.ask("CONFIG", "SET", "maxmemory", "0")
+
+
+class Proxy:
+    """Stands in front of a store and passes on, or does not, by its mode: pass, refuse (hangs up), drop
+    (takes everything, answers nothing), garbage, slow (delay_s on each answer)."""
+
+    def __init__(self, store):
+        self.store, self.mode, self.delay_s = store, "pass", 2.0
+        self.recorded, self.open = [], []
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.listener.getsockname()[1]
+        self.url = f"{store.scheme}://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def set(self, mode):
+        """From now on; connections that are open end, but for those that are to see silence."""
+        self.mode = mode
+        if mode != "drop":
+            self.hang_up()
+
+    def hang_up(self):
+        for sock in self.open[:]:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
+        self.hang_up()
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, client):
+        server = None
+        try:
+            if self.mode == "refuse":
+                return
+            self.open.append(client)
+            server = self.store.connect()
+            self.open.append(server)
+            threading.Thread(target=self._back, args=(server, client), daemon=True).start()
+            while data := client.recv(65536):
+                self.recorded.append(data)
+                if self.mode == "garbage":
+                    client.sendall(os.urandom(64) + b"\r\n" + b"VALUE x 0 9\r\n" + os.urandom(200))
+                elif self.mode != "drop":
+                    server.sendall(data)
+        except OSError:
+            pass
+        finally:
+            for sock in (client, server):
+                if sock:
+                    sock.close()
+                    if sock in self.open:
+                        self.open.remove(sock)
+
+    def _back(self, server, client):
+        try:
+            while data := server.recv(65536):
+                if self.mode == "slow":
+                    time.sleep(self.delay_s)
+                if self.mode != "drop":
+                    self.recorded.append(data)
+                    client.sendall(data)
+        except OSError:
+            pass
+        finally:
+            try:
+                client.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+# ---- hosts ----
+
+class Host:
+    """A directory with a ring, and beside it stekctl sync and, if wanted, httpd, on one clock."""
+
+    def __init__(self, certs, stores, secret, *, web=True, interval="1s", lifetime="30s", every="1s",
+                 timeout="1s", generate=True, clock_s=0, options=()):
+        self.urls = [store if isinstance(store, str) else store.url for store in stores]
+        self.generate, self.every, self.timeout = generate, every, timeout
+        self.times = ["--interval", interval, "--lifetime", lifetime]
+        self.options, self.process, self.clock_s = list(options), None, clock_s
+        lines = [f"StekRing default interval={interval} lifetime={lifetime} generate=off poll=1s",
+                 "StekBinding off"]  # all are one machine: their ports differ
+        self.web = harness.Httpd(certs, server=lines, clock=True, processes=1,
+                                 vhosts=[Vhost("a.test")]) if web else None
+        self.root = self.web.root if web else folder()
+        self.env = dict(os.environ)
+        if web:
+            self.web.expect(r"STEK2002", r"STEK2003")  # until the first ring is there, and when it ends
+            self.env = dict(self.web.env)
+            self.web.set_clock(clock_s)
+        self.ring_path = self.root / "run" / "stek_rotate" / "default.ring"
+        self.secret_path = self.ring_path.with_suffix(".secret")
+        self.ring_path.parent.mkdir(parents=True)
+        if os.geteuid() == 0:
+            shutil.chown(self.ring_path.parent, group=RUN_AS)
+        self.ring_path.parent.chmod(0o750)
+        self.fleet_secret = self.root / "fleet.secret"
+        shutil.copy(secret, self.fleet_secret)
+        self.fleet_secret.chmod(0o600)
+        self.log_path = self.root / "sync.log"
+
+    def arguments(self, *more):
+        stores = [word for url in self.urls for word in ("--store", url)]
+        return ["--ring", self.ring_path, "sync", *stores, "--fleet-secret", self.fleet_secret,
+                "--every", self.every, "--timeout", self.timeout, *self.times, *self.options,
+                *([] if self.generate else ["--no-generate"]), *more]
+
+    def set_clock(self, clock_s):
+        self.clock_s = clock_s
+        self.web.set_clock(clock_s)
+
+    def now(self):
+        return time.time() + self.clock_s
+
+    def once(self, code=0, **options):
+        if not self.web and "clock" not in options and self.clock_s:
+            options["clock"] = self.clock_s
+        env = options.pop("env", {})
+        return run(*self.arguments("--once"), code=code, env=dict(self.env, **env), **options)
+
+    def start(self, web=True, env=None):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([STEKCTL, *map(str, self.arguments())], stdout=log,
+                                            stderr=log, stdin=subprocess.DEVNULL,
+                                            env=dict(self.env, **(env or {})))
+        if web and self.web:
+            wait_for(self.ring_path.exists, lambda: f"the ring; {self.log()}", 20)
+            self.web.start()
+        return self
+
+    def stop_sync(self):
+        """Ends it, as systemd would; its exit code."""
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        code, self.process = self.process and self.process.returncode, None
+        return code
+
+    def log(self):
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def hup(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def ring(self):
+        return ringfile.Ring.read(self.ring_path, ringfile.read_secrets(self.secret_path))
+
+    def names(self):
+        return {key.name for key in self.ring().keys}
+
+    def get(self, **options):
+        return self.web.get(**options)
+
+    def remove(self):
+        faults = []
+        if self.process and self.process.poll() is not None:
+            faults.append(f"stekctl sync ended by itself with {self.process.returncode}: {self.log()}")
+        code = self.stop_sync()
+        if code not in (0, None) and not faults:
+            faults.append(f"stekctl sync ended with {code} on SIGTERM: {self.log()}")
+        if self.web:
+            faults += [] if self.web.stop() else ["httpd did not end"]
+            faults += self.web.trouble()
+        shutil.rmtree(self.root, ignore_errors=True)
+        return faults
+
+
+class Fleet:
+    """What one test has: stores, proxies, hosts, a fleet secret.  close() gives what went wrong."""
+
+    def __init__(self, certs):
+        self.certs, self.stores, self.proxies, self.hosts = certs, [], [], []
+        self.dir = folder()
+        self.secret = self.new_secret("fleet.secret")
+
+    def new_secret(self, name, *more):
+        path = self.dir / name
+        run("--secret", path, "secret", "new", "--fleet", *more)
+        return path
+
+    def store(self, kind=Memcached, *extra):
+        self.stores.append(kind(*extra).start())
+        return self.stores[-1]
+
+    def proxy(self, store):
+        self.proxies.append(Proxy(store))
+        return self.proxies[-1]
+
+    def host(self, *stores, secret=None, **options):
+        self.hosts.append(Host(self.certs, stores or self.stores, secret or self.secret, **options))
+        return self.hosts[-1]
+
+    def close(self):
+        faults = [fault for host in self.hosts for fault in host.remove()]
+        for proxy in self.proxies:
+            proxy.close()
+        for store in self.stores:
+            store.remove()
+        shutil.rmtree(self.dir, ignore_errors=True)
+        return faults
+
+
+def living(ring, now):
+    return {key.name for key in ring.keys if key.decrypt_until > now}
+
+
+def agree(hosts, margin_s=3):
+    """Nonzero if all hosts have the same keys, but for those that end just now."""
+    late = max(host.now() for host in hosts) + margin_s
+    return len({frozenset(living(host.ring(), late)) for host in hosts}) == 1
+
+
+def crossed(hosts, versions=("1.2", "1.3")):
+    """A ticket of each host resumes at each other one."""
+    for version in versions:
+        sessions = [host.get(tls=version).session for host in hosts]
+        assert all(sessions), "a host gives out no tickets"
+        for giver, session in zip(hosts, sessions):
+            for taker in hosts:
+                reply = taker.get(tls=version, session=session)
+                assert reply.resumed, (f"TLS {version}: a ticket of host {hosts.index(giver)} under "
+                                       f"{session.name.hex()[:8]} does not resume at "
+                                       f"{hosts.index(taker)}")
+
+
+def digest(path):
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

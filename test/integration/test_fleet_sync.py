@@ -1,0 +1,570 @@
+# SPDX-License-Identifier: Apache-2.0
+"""stekctl sync by itself, on real stores: what a store gets to see, the ratchet, limits, status, signals,
+service manager, configuration file, and stores that are not there."""
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import fleet as lib
+import httpd as harness
+import ringfile
+from fleet import DAY, Memcached, Redis, fleet_fields, object_name, sealing_secrets
+from httpd import TOP, free_port, wait_for
+
+HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
+
+
+@pytest.fixture
+def fleet(certs):
+    made = lib.Fleet(certs)
+    yield made
+    faults = made.close()
+    assert not faults, "\n".join(faults[:10])
+
+
+@pytest.fixture(params=[Memcached, Redis], ids=["memcached", "redis"])
+def kind(request):
+    return request.param
+
+
+def status(host, code=0, **options):
+    return json.loads(lib.run(*host.arguments("--status", "--json"), code=code, **options).stdout)
+
+
+# ---- what a store sees ----
+
+def test_sync_makes_ring_and_local_secret(fleet):
+    fleet.store()
+    host = fleet.host(**HOURLY)
+    host.ring_path.parent.rmdir()
+    host.once()
+    assert len(host.ring().keys) == 2 and host.ring().current(time.time())
+    assert host.secret_path.stat().st_mode & 0o777 == 0o600
+    assert host.ring_path.stat().st_mode & 0o777 == 0o640
+    assert fleet.stores[0].ring(fleet.secret).keys == host.ring().keys
+    assert host.once().stderr == "", "nothing to say when nothing changes"
+
+
+def test_sync_store_sees_ciphertext_only(fleet, kind):
+    proxy = fleet.proxy(fleet.store(kind))
+    hosts = [fleet.host(proxy, **HOURLY) for _ in range(2)]
+    for host in hosts + hosts:
+        host.once()
+    seen = b"".join(proxy.recorded)
+    assert object_name(fleet.secret).encode() in seen
+    keys = hosts[0].ring().keys
+    assert keys == hosts[1].ring().keys
+    secrets = fleet_fields(fleet.secret)[0] + sealing_secrets(fleet.secret, 0)
+    secrets += ringfile.read_secrets(hosts[0].secret_path)
+    for piece in [part for key in keys for part in (key.name, key.hmac, key.aes)] + secrets:
+        assert piece not in seen and piece[:8] not in seen
+        assert piece.hex().encode() not in seen.lower()
+
+
+def test_sync_store_can_neither_forge_nor_change(fleet, kind):
+    store = fleet.store(kind)
+    host = fleet.host(**HOURLY)
+    host.once()
+    name, before = object_name(fleet.secret), host.ring()
+    good = store.get(name)
+    for at in (9, 20, 30, 43, 50, 60, 86, 100, len(good) - 1):
+        bad = bytearray(good)
+        bad[at] ^= 1
+        store.put(name, bytes(bad))
+        assert "is refused" in host.once(code=4).stderr
+        assert host.ring() == before
+        host.once()
+        assert store.ring(fleet.secret).keys == before.keys, "not written anew"
+    store.put(name, good[:-1])
+    assert "is refused" in host.once(code=4).stderr
+    # The local secret seals no object, though its owner might put one there.
+    store.put(name, ringfile.Ring([ringfile.make_key()]).seal(fleet_fields(fleet.secret)[0][0]))
+    assert "is refused" in host.once(code=4).stderr
+    assert host.ring() == before
+
+
+def test_sync_rolled_back_store_brings_nothing_back(fleet, kind):
+    store = fleet.store(kind)
+    host = fleet.host(**HOURLY)
+    host.once()
+    old = store.get(object_name(fleet.secret))
+    revoked = host.names()
+    lib.run("--ring", host.ring_path, "revoke", "--all")
+    host.once()
+    after = host.names()
+    store.put(object_name(fleet.secret), old)
+    host.once()
+    assert host.names() == after and not revoked & after
+    assert {key.name for key in store.ring(fleet.secret).keys} == after
+
+
+def test_sync_another_fleet_in_the_same_store(fleet):
+    """Each has an object of its own; the id, not the secret alone, decides."""
+    store = fleet.store()
+    one, two = fleet.host(**HOURLY), fleet.host(secret=fleet.new_secret("two.secret"), **HOURLY)
+    one.once()
+    two.once()
+    assert not one.names() & two.names()
+    text = fleet.secret.read_text()
+    other_id = next(line for line in two.fleet_secret.read_text().splitlines() if "fleet" in line)
+    two.fleet_secret.write_text(re.sub("stek-fleet-v1.*", other_id, text))
+    store.put(object_name(two.fleet_secret), store.get(object_name(fleet.secret)))
+    assert "is refused" in two.once(code=4).stderr, "same secret, moved from another fleet's name"
+    assert not one.names() & two.names()
+
+
+# ---- the ratchet ----
+
+def test_ratchet_later_file_opens_nothing_recorded_earlier(fleet):
+    store = fleet.store()
+    secret = fleet.new_secret("ratchet.secret", "--ratchet")
+    host = fleet.host(secret=secret, **HOURLY)
+    today = int(time.time()) // DAY
+    recorded = {}
+    for day in range(5):
+        host.once(clock=day * DAY)
+        recorded[day] = store.get(object_name(secret))
+        assert fleet_fields(host.fleet_secret)[2] == today + day - 1
+        assert ringfile.Ring.open(recorded[day], sealing_secrets(host.fleet_secret, today + day))
+        for early in range(day - 1):
+            assert sealing_secrets(host.fleet_secret, today + early) == []
+    assert host.fleet_secret.stat().st_mode & 0o777 == 0o600
+    # Who takes the file three days later has S of a later day: no step forward opens what was.
+    late = sealing_secrets(host.fleet_secret, today + 3) + sealing_secrets(host.fleet_secret, today + 4)
+    for day in range(3):
+        with pytest.raises(AssertionError, match="another secret"):
+            ringfile.Ring.open(recorded[day], late)
+    first = sealing_secrets(secret, today + 1)  # the file of the first day does
+    assert ringfile.Ring.open(recorded[1], first)
+
+
+def test_ratchet_host_that_was_off_a_week_catches_up(fleet):
+    store = fleet.store()
+    secret = fleet.new_secret("ratchet.secret", "--ratchet")
+    options = {"web": False, "interval": "1d", "lifetime": "7d"}
+    one, off = fleet.host(secret=secret, **options), fleet.host(secret=secret, **options)
+    off.once()
+    for day in range(1, 9):
+        one.once(clock=day * DAY)
+    off.once(clock=8 * DAY)
+    assert one.names() == off.names() and len(one.names()) > 5
+    assert fleet_fields(off.fleet_secret) == fleet_fields(one.fleet_secret)
+    assert off.ring().current(time.time() + 8 * DAY)
+    before = lib.digest(off.fleet_secret)
+    wrong = off.once(clock=60 * DAY, code=3)
+    assert "check the clock" in wrong.stderr and lib.digest(off.fleet_secret) == before
+    assert store.get(object_name(secret))
+
+
+def test_ratchet_hosts_a_day_apart_agree(fleet):
+    fleet.store()
+    secret = fleet.new_secret("ratchet.secret", "--ratchet")
+    ahead, behind = fleet.host(secret=secret, **HOURLY), fleet.host(secret=secret, **HOURLY)
+    ahead.once(clock=DAY)
+    behind.once()
+    ahead.once(clock=DAY)
+    assert ahead.names() <= behind.names()
+    assert "clock is 1d" in behind.once().stderr and ahead.once(clock=DAY).stderr == ""
+
+
+# ---- limits ----
+
+def test_sync_ring_at_the_limits_fits(fleet, kind):
+    store = fleet.store(kind)
+    options = {"web": False, "interval": "148s", "lifetime": "7d", "timeout": "5s"}
+    one, two = fleet.host(**options), fleet.host(**options)
+    one.once()
+    ring, now = one.ring(), int(time.time())
+    start = ring.keys[0].not_before // 148 * 148
+    have = {key.not_before for key in ring.keys}
+    for n in range(1, 4096 - len(ring.keys) + 1):
+        key = ringfile.make_key(start - n * 148, 148, 7 * DAY)
+        if key.decrypt_until > now + 60 and key.not_before not in have:
+            ring.keys.append(key)
+    while len(ring.keys) < 4090:
+        ring.keys.append(ringfile.make_key(start - 148 * 60, 148, 7 * DAY))
+    ring.tombstones = [(os.urandom(16), now + DAY) for _ in range(600)]
+    ring.generation += 1
+    one.ring_path.write_bytes(ring.seal(ringfile.read_secrets(one.secret_path)[0]))
+    begin = time.monotonic()
+    one.once()
+    two.once()
+    taken = time.monotonic() - begin
+    size = len(store.get(object_name(fleet.secret)))
+    assert 500_000 < size <= 512 * 1024
+    assert one.names() == two.names() and len(two.names()) >= 4090
+    assert len(two.ring().tombstones) == 600
+    assert taken < 8, f"{taken:.1f} s"
+
+
+# ---- status, signals, service manager ----
+
+def test_sync_status_tells_what_is_and_what_would_be(fleet):
+    one, two = fleet.store(Memcached), fleet.store(Redis)
+    host = fleet.host(**HOURLY)
+    host.once()
+    fine = status(host)
+    assert fine["readable"] and fine["keys"] == 2 and fine["next"] == [] and fine["generate"]
+    assert fine["covered_until"] == host.ring().covered_until
+    assert [s["answer"] for s in fine["stores"]] == ["good", "good"]
+    assert [s["store"] for s in fine["stores"]] == sorted([one.url, two.url])
+    assert all(0 <= s["lag"] < 30 and s["last_success"] for s in fine["stores"])
+    two.kill()
+    one.flush()
+    before = lib.digest(host.ring_path)
+    bad = status(host, code=1)
+    by_store = {s["store"]: s for s in bad["stores"]}
+    assert by_store[one.url]["answer"] == "empty"
+    assert by_store[two.url]["answer"] == "silent" and by_store[two.url]["why"]
+    assert bad["next"] == [f"write {one.url}"]
+    assert one.get(object_name(fleet.secret)) is None, "status writes nothing"
+    assert lib.digest(host.ring_path) == before
+    text = lib.run(*host.arguments("--status"), code=1).stdout
+    assert f"next: write {one.url}" in text and "silent" in text
+
+
+def test_sync_status_shows_another_hosts_clock(fleet):
+    fleet.store()
+    fleet.host(**HOURLY).once(clock=40)
+    host = fleet.host(**HOURLY)
+    assert "clock is 39" in (log := host.once().stderr) or "clock is 40" in log
+    fleet.hosts[0].once(clock=40)
+    lib.run("--ring", host.ring_path, "rotate")
+    host.once()
+    fleet.stores[0].flush()
+    fleet.hosts[0].once(clock=40)
+    assert 30 <= status(host)["stores"][0]["skew"] <= 40
+
+
+def test_sync_speaks_to_the_service_manager(fleet):
+    fleet.store()
+    host = fleet.host(**HOURLY)
+    path = str(fleet.dir / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(10)
+        host.start(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"})
+        said = b""
+        while b"READY=1" not in said:
+            said += manager.recv(4096) + b"\n"
+        assert host.ring_path.exists(), "ready before the ring is there"
+        assert b"STATUS=generation 1, 1 of 1 stores answer" in said
+        begin, said = time.monotonic(), b""
+        while said.count(b"WATCHDOG=1") < 5:
+            said += manager.recv(4096) + b"\n"
+        assert time.monotonic() - begin < 2.5
+        host.hup()
+        said = b""
+        while b"RELOADING=1" not in said or b"READY=1" not in said:
+            said += manager.recv(4096) + b"\n"
+        begin = time.monotonic()
+        assert host.stop_sync() == 0
+        assert time.monotonic() - begin < 2
+        while b"STOPPING=1" not in said:
+            said += manager.recv(4096) + b"\n"
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_sync_ends_cleanly_though_a_store_hangs(fleet, sign):
+    store = fleet.store()
+    host = fleet.host(**HOURLY).start()
+    wait_for(host.ring_path.exists, "the ring")
+    store.signal(signal.SIGSTOP)
+    wait_for(lambda: "no answer" in host.log(), host.log, 10)
+    host.process.send_signal(sign)
+    assert host.process.wait(8) == 0
+    host.process = None
+    assert not list(host.ring_path.parent.glob("*.tmp-*"))
+
+
+def test_sync_logs_once_per_change_with_a_count(fleet):
+    proxy = fleet.proxy(fleet.store())
+    host = fleet.host(proxy, **HOURLY).start()
+    wait_for(host.ring_path.exists, "the ring")
+    proxy.set("refuse")
+    wait_for(lambda: "no answer" in host.log(), host.log, 5)
+    time.sleep(4)
+    proxy.set("pass")
+    wait_for(lambda: "good again" in host.log(), host.log, 5)
+    lines = [line for line in host.log().splitlines() if proxy.url in line]
+    assert len(lines) == 2, host.log()
+    assert int(re.search(r"after (\d+) failed", lines[1]).group(1)) >= 3
+
+
+def test_sync_hangs_on_no_store(fleet):
+    """A dead one beside a good one costs no more than its time-outs."""
+    good, hung = fleet.store(), fleet.store(Redis)
+    hung.signal(signal.SIGSTOP)
+    host = fleet.host(**HOURLY)
+    begin = time.monotonic()
+    assert "no answer" in host.once().stderr
+    assert time.monotonic() - begin < 4.5
+    assert good.ring(fleet.secret).keys == host.ring().keys
+
+
+HOSTILE = {
+    "memcached": [b"VALUE %s 0 10 5\r\n0123456789\r\nEND\r\n", b"VALUE %s 0 10\r\n0123456789\r\nEND\r\n",
+                  b"VALUE %s 0 99999999999999999999 5\r\nx", b"VALUE %s 0 -1 5\r\nx\r\nEND\r\n",
+                  b"VALUE %s 0 18446744073709551615 5\r\nx\r\nEND\r\n", b"VALUE \r\n", b"END\r\n", b"V",
+                  b"VALUE " + b"a" * 300 + b" 0 1 1\r\na\r\nEND\r\n", b"VALUE %s 0 3 1\r\nabcdefg\r\nEND",
+                  b"VALUE %s 0 9 1\r\n123456789\r\nVALUE %s 0 9 1\r\n123456789\r\nEND\r\n", bytes(500),
+                  b"STORED\r\n", b"ERROR\r\nERROR\r\n", b"SERVER_ERROR \x1b[31m\r\n"],
+    "redis": [b"$-5\r\n", b"$99999999999999999\r\nabc", b"*100000000\r\n", b"*-1\r\n", b"$3\r\nabcdefg",
+              b"*1\r\n" * 50 + b":1\r\n", b"-ERR \x1b[31m\r\n", b"+OK\r\n", b":5\r\n", b"$-1\r\n", b"%2\r\n",
+              b"$5\r\nhello\r\n", b"-" + b"x" * 100000 + b"\r\n", b"*2147483647\r\n$1\r\n", b"\r\n", bytes(500)],
+}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("scheme", HOSTILE)
+def test_sync_hostile_answers_crash_nothing(fleet, scheme):
+    """Some of these crash the client library."""
+    name, chance = object_name(fleet.secret).encode(), random.Random(5)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+
+    def serve(sock):
+        try:
+            while sock.recv(65536):
+                answer = bytearray(chance.choice(HOSTILE[scheme]).replace(b"%s", name))
+                if chance.random() < 0.3:
+                    answer[chance.randrange(len(answer))] = chance.randrange(256)
+                sock.sendall(answer)
+                if chance.random() < 0.5:
+                    break
+        except OSError:
+            pass
+        sock.close()
+
+    def accept():
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(sock,), daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
+    host = fleet.host(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", **HOURLY)
+    for n in range(40):
+        done = host.once(code=None)
+        assert done.returncode in (0, 4) and "\x1b" not in done.stderr, f"{n}: {done}"
+    listener.close()
+    assert host.ring().current(time.time()) and len(host.ring().keys) == 2
+
+
+def test_sync_worker_has_no_secret(fleet):
+    """Who takes over the process that talks to a store finds sealed bytes there."""
+    fleet.store()
+    host = fleet.host(**HOURLY).start()
+    wait_for(host.ring_path.exists, "the ring")
+    worker, = harness.descendants(host.process.pid)
+    secrets = fleet_fields(fleet.secret)[0] + sealing_secrets(fleet.secret, 0)
+    secrets += ringfile.read_secrets(host.secret_path)
+    secrets += [part for key in host.ring().keys for part in key.secret_bytes]
+    seen, main_has = 0, False
+    for pid in (worker, host.process.pid):
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            start, end = (int(n, 16) for n in line.split()[0].split("-"))
+            if "r" not in line.split()[1] or "[v" in line:
+                continue
+            with open(f"/proc/{pid}/mem", "rb", 0) as mem:
+                mem.seek(start)
+                data = mem.read(end - start)
+            found = any(secret in data for secret in secrets)
+            assert not (found and pid == worker), f"a secret in the worker, {line}"
+            main_has, seen = main_has or found, seen + len(data)
+    assert main_has and seen > 1 << 20, "the search finds nothing at all"
+
+
+def test_sync_trickle_of_bytes_ends(fleet):
+    """A store that sends byte after byte keeps no cycle beyond its limit."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    good = fleet.store()
+    host = fleet.host(f"memcached://127.0.0.1:{listener.getsockname()[1]}", good, **HOURLY)
+    process = subprocess.Popen([lib.STEKCTL, *map(str, host.arguments("--once"))],
+                               stderr=subprocess.DEVNULL)
+    begin = time.monotonic()
+    conn, _ = listener.accept()
+    conn.sendall(b"VALUE " + object_name(fleet.secret).encode() + b" 0 500000 7\r\n")
+    try:
+        while process.poll() is None and time.monotonic() - begin < 12:
+            conn.sendall(b"x")
+            time.sleep(0.2)
+    except OSError:
+        pass
+    assert process.wait(5) == 0 and time.monotonic() - begin < 10
+    assert good.ring(fleet.secret).keys == host.ring().keys
+
+
+# ---- files ----
+
+def test_sync_lost_or_bad_file_ring_is_refilled_from_the_store(fleet):
+    fleet.store()
+    host = fleet.host(**HOURLY)
+    host.once()
+    keys = host.ring().keys
+    host.ring_path.unlink()
+    host.once()
+    assert host.ring().keys == keys
+    host.ring_path.write_bytes(b"STEKRING" + bytes(200))
+    assert "is refused" in host.once().stderr
+    assert host.ring().keys == keys
+    assert len(list(host.ring_path.parent.glob("*.refused-*"))) == 1
+    host.secret_path.unlink()
+    host.once()
+    assert host.ring().keys == keys
+
+
+def test_sync_unsafe_files_are_refused(fleet):
+    fleet.store()
+    host = fleet.host(**HOURLY)
+    host.fleet_secret.chmod(0o644)
+    assert "fleet.secret" in host.once(code=3).stderr
+    host.fleet_secret.chmod(0o600)
+    host.once()
+    host.ring_path.chmod(0o666)
+    assert "can be changed" in host.once(code=4).stderr
+
+
+def test_sync_local_rotate_reaches_the_store(fleet):
+    store = fleet.store()
+    host = fleet.host(**HOURLY)
+    host.once()
+    lib.run("--ring", host.ring_path, "rotate")
+    host.once()
+    assert {k.name for k in store.ring(fleet.secret).keys} == host.names() and len(host.names()) == 3
+
+
+# ---- options ----
+
+def test_sync_takes_all_from_its_file(fleet):
+    store = fleet.store(Redis, "--requirepass", "geheim")
+    host = fleet.host(**HOURLY)
+    password = fleet.dir / "password"
+    password.write_text("geheim\n")
+    password.chmod(0o600)
+    config = fleet.dir / "x.conf"
+    config.write_text(f"# a fleet\nring {host.ring_path}\nstore {store.url}/3\n"
+                      f"fleet-secret {host.fleet_secret}\npassword {password}\n"
+                      "interval 2h\nlifetime 4h\nahead 2\ngenerate on\nevery 5s\ntimeout 2s\n")
+    lib.run("sync", "--config", config, "--once")
+    ring = host.ring()
+    assert (ring.interval, ring.lifetime, len(ring.keys)) == (7200, 14400, 3)
+    with store.connect() as sock:
+        sock.sendall(b"AUTH geheim\r\nSELECT 3\r\nEXISTS " + object_name(fleet.secret).encode() + b"\r\n")
+        time.sleep(0.2)
+        assert sock.recv(100).endswith(b":1\r\n")
+    password.write_text("falsch\n")
+    done = lib.run("sync", "--config", config, "--once", code=4)
+    assert "no answer: " in done.stderr and "geheim" not in done.stderr and "falsch" not in done.stderr
+    config.write_text(config.read_text() + "stores x\n")
+    assert "line 12: 'stores' is unknown" in lib.run("sync", "--config", config, "--once", code=2).stderr
+    config.chmod(0o666)
+    assert "can be changed" in lib.run("sync", "--config", config, "--once", code=3).stderr
+
+
+@pytest.mark.parametrize("words, text", [
+    ([], "a store is wanted"),
+    (["--store", "http://x"], "must be memcached://"),
+    (["--store", "memcached://"], "must be memcached://"),
+    (["--store", "memcached://h:0"], "must be memcached://"),
+    (["--store", "memcached://h:x"], "must be memcached://"),
+    (["--store", "memcached://h/1"], "memcached has no path"),
+    (["--store", "redis://u:p@h"], "no password here"),
+    (["--store", "redis://h/x"], "the database must be a number"),
+    (["--store", "memcached://h", "--every", "0s"], "every '0s'"),
+    (["--store", "memcached://h", "--interval", "2h", "--lifetime", "1h"], "lifetime '1h'"),
+    (["--store", "memcached://h", "--ahead", "x"], "ahead 'x'"),
+    (["--store", "memcached://h", "--generate", "no"], "generate 'no': must be on or off"),
+    (["--store", "memcached://h", "one", "two"], "'two' is too much"),
+    (["--store", "memcached://h", "--every"], "wants a value"),
+])
+def test_sync_options_that_are_wrong_say_so(fleet, words, text):
+    secret = ["--fleet-secret", fleet.secret]
+    done = lib.run("--ring", fleet.dir / "x.ring", "sync", "--once", *(secret if words else []), *words,
+                   code=2)
+    assert text in done.stderr
+    assert not (fleet.dir / "x.ring").exists()
+
+
+def test_sync_without_fleet_secret_says_how_to_make_it(fleet):
+    url = f"memcached://127.0.0.1:{free_port()}"
+    done = lib.run("--ring", fleet.dir / "x.ring", "sync", "--store", url, "--once", code=2)
+    assert "--fleet-secret PATH is wanted" in done.stderr
+    done = lib.run("--ring", fleet.dir / "x.ring", "sync", "--store", url, "--fleet-secret",
+                   fleet.dir / "none", "--once", code=4)
+    assert "secret new --fleet" in done.stderr
+    local = fleet.dir / "local"
+    lib.run("--secret", local, "secret", "new")
+    done = lib.run("--ring", fleet.dir / "x.ring", "sync", "--store", url, "--fleet-secret", local,
+                   "--once", code=3)
+    assert "holds no secret with a fleet's id" in done.stderr
+
+
+def test_sync_no_store_answers_still_makes_a_ring(fleet):
+    """The first host of a fleet whose store is not up yet."""
+    host = fleet.host(f"redis://127.0.0.1:{free_port()}", **HOURLY)
+    assert "no answer" in host.once(code=4).stderr
+    assert host.ring().current(time.time())
+
+
+@pytest.mark.timeout(120)
+def test_sync_built_without_a_store_names_the_package(fleet):
+    out = fleet.dir / "out"
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    subprocess.run(["make", "-s", f"OUT={out}", "CFLAGS=-O0", "WITH_MEMCACHED=no", "WITH_HIREDIS=no",
+                    "stekctl"], cwd=TOP, check=True, capture_output=True, env=env)
+    for url, package in (("memcached://h", "libmemcached-dev"), ("redis://h", "libhiredis-dev")):
+        done = subprocess.run([out / "stekctl", "--ring", fleet.dir / "x.ring", "sync", "--store", url,
+                               "--fleet-secret", fleet.secret, "--once"], capture_output=True, text=True)
+        assert done.returncode == 2 and package in done.stderr
+
+
+def test_sync_object_name_and_derivation_are_those_of_the_manual():
+    page = (TOP / "docs" / "stek-ring.5").read_text()
+    assert "stek fleet v1 seal" in page and "stek fleet v1 next" in page and "stek-day-v1 DAY" in page
+
+
+def test_sync_unit_is_sound():
+    unit = (TOP / "build" / "systemd" / "stek-sync@.service").read_text()
+    for line in ("Type=notify", "Before=apache2.service", "WatchdogSec=", "RuntimeDirectory=",
+                 "LoadCredential=fleet-secret:", "NoNewPrivileges=yes", "ProtectSystem=strict"):
+        assert line in unit, line
+    assert re.search(r"^ExecStartPre=.*sync .*--once$", unit, re.M)
+    assert re.search(r"^User=(?!root)", unit, re.M)
+
+
+def test_sync_secret_never_in_arguments_or_environment(fleet):
+    fleet.store()
+    host = fleet.host(**HOURLY).start()
+    wait_for(host.ring_path.exists, "the ring")
+    proc = Path(f"/proc/{host.process.pid}")
+    text = (proc / "cmdline").read_bytes() + (proc / "environ").read_bytes()
+    for secret in fleet_fields(fleet.secret)[0]:
+        assert secret not in text and secret.hex().encode() not in text
+
+
+@pytest.mark.timeout(120)
+def test_scale_200_hosts_agree_within_a_cycle():
+    """The short form of "make bench-fleet": every host has a new key within one cycle, one key is made,
+    and a store that was emptied is refilled once, though all look at the same moment."""
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    program = "out/bench/fleet_bench"
+    subprocess.run(["make", "-s", program], cwd=TOP, check=True, capture_output=True, env=env)
+    done = subprocess.run(["/usr/bin/python3", "test/bench/fleet.py", program, "200"], cwd=TOP, check=True,
+                          capture_output=True, text=True)
+    small, large = [json.loads(text) for text in done.stdout.replace("}\n{", "}\0{").split("\0")]
+    for run, hosts in ((small, 200), (large, 20)):
+        assert run["hosts"] == hosts and run["failed"] == 0
+        assert run["agree_max_s"] <= 10 and run["writes"] == run["rotations"]
+        assert run["requests_per_s"] < 1.3 * hosts / 10
+        assert run["stampede"]["writes"] == 1 and run["stampede"]["lost_writes"] == hosts - 1
+        assert run["stampede"]["requests"] == 3 * hosts - 1

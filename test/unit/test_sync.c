@@ -1,0 +1,650 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cycle of stekctl sync in simulated fleets: hosts with clocks of their own, stores that are cut off,
+ * emptied, rolled back or refuse, and cycles of other hosts between one host's reading and writing.
+ * STEK_SEED repeats a run.
+ */
+#include "core_util.h"
+
+#include "stek_mem.h"
+#include "sync.h"
+
+#define HOSTS_MAX 5
+#define STORES_MAX 2
+#define INTERVAL SEC(60)
+#define LIFETIME SEC(600)
+#define STEP SEC(15)
+#define HISTORY_N 10000
+#define ISSUED_MAX 512
+
+/* Histories need no locked memory, and millions of mappings take their time. */
+void *__wrap_stek_mem_alloc(apr_size_t len);
+void __wrap_stek_mem_free(void *block);
+
+void *__wrap_stek_mem_alloc(apr_size_t len)
+{
+    return calloc(1, len);
+}
+
+void __wrap_stek_mem_free(void *block)
+{
+    free(block);
+}
+
+typedef struct store_sim_t {
+    stek_ring_t *ring; /* NULL: empty */
+    stek_ring_t *old;  /* what a roll-back brings back */
+    unsigned version;
+    int garbage;
+} store_sim_t;
+
+struct world_t;
+
+typedef struct host_sim_t {
+    struct world_t *world;
+    stek_ring_t *file;
+    apr_interval_time_t offset; /* of its clock */
+    int reaches[STORES_MAX];
+    unsigned seen[STORES_MAX];
+    int read_only[STORES_MAX];
+    int generate;
+    int depth; /* in its cycle */
+} host_sim_t;
+
+/* A ticket that a host gave out. */
+typedef struct issued_t {
+    unsigned char name[STEK_NAME_LEN];
+    apr_uint64_t epoch;
+    apr_time_t until;
+} issued_t;
+
+typedef struct world_t {
+    rnd_t rnd;
+    host_sim_t hosts[HOSTS_MAX];
+    store_sim_t stores[STORES_MAX];
+    int host_n, store_n, depth, race, write_n;
+    apr_time_t now;
+    issued_t issued[ISSUED_MAX];
+    int issued_n;
+} world_t;
+
+static stek_ring_t *copy_of(const stek_ring_t *ring)
+{
+    stek_ring_t *copy = NULL;
+
+    assert_int_equal(stek_ring_merge(ring, NULL, 0, 0, &copy), APR_SUCCESS);
+    return copy;
+}
+
+static apr_status_t sim_rng(unsigned char *bytes, apr_size_t len)
+{
+    rnd_fill(&fake_rnd, bytes, len);
+    return APR_SUCCESS;
+}
+
+static void run_host(world_t *world, host_sim_t *host, sync_result_t *result);
+
+static void sim_read(void *baton, apr_time_t now, sync_view_t *views)
+{
+    host_sim_t *host = baton;
+    world_t *world = host->world;
+    int i;
+
+    (void)now;
+    for (i = 0; i < world->store_n; i++) {
+        store_sim_t *store = &world->stores[i];
+
+        if (!host->reaches[i]) {
+            continue;
+        }
+        host->seen[i] = store->version;
+        views[i].answer = store->garbage ? SYNC_REFUSED : store->ring ? SYNC_GOOD : SYNC_ABSENT;
+        views[i].why = STEK_ESEAL;
+        views[i].ring = views[i].answer == SYNC_GOOD ? copy_of(store->ring) : NULL;
+    }
+    /* Another host's whole cycle before this one writes. */
+    if (world->race && world->depth < 3 && rnd_below(&world->rnd, 3) == 0) {
+        sync_result_t other;
+        host_sim_t *racer = &world->hosts[rnd_below(&world->rnd, (unsigned)world->host_n)];
+
+        if (racer->depth == 0) {
+            run_host(world, racer, &other);
+        }
+    }
+}
+
+static sync_written_e sim_write(void *baton, int i, const stek_ring_t *ring, apr_time_t now)
+{
+    host_sim_t *host = baton;
+    store_sim_t *store = &host->world->stores[i];
+
+    (void)now;
+    if (!host->reaches[i] || host->read_only[i]) {
+        return SYNC_FAILED;
+    }
+    if (store->version != host->seen[i]) {
+        return SYNC_CHANGED;
+    }
+    stek_ring_destroy(store->ring);
+    store->ring = copy_of(ring);
+    store->garbage = 0;
+    store->version++;
+    host->world->write_n++;
+    return SYNC_WRITTEN;
+}
+
+static apr_status_t sim_load(void *baton, stek_ring_t **pring)
+{
+    host_sim_t *host = baton;
+
+    *pring = host->file ? copy_of(host->file) : NULL;
+    return APR_SUCCESS;
+}
+
+static apr_status_t sim_save(void *baton, const stek_ring_t *ring, apr_time_t now,
+                             apr_interval_time_t lifetime)
+{
+    host_sim_t *host = baton;
+    stek_ring_t *merged = NULL;
+
+    assert_int_equal(stek_ring_merge(ring, host->file, now, lifetime, &merged), APR_SUCCESS);
+    stek_ring_destroy(host->file);
+    host->file = merged;
+    return APR_SUCCESS;
+}
+
+static void sim_pause(void *baton, int try_n)
+{
+    (void)baton;
+    assert_in_range(try_n, 1, SYNC_TRIES - 1);
+}
+
+static apr_time_t clock_of(const host_sim_t *host)
+{
+    return host->world->now + host->offset;
+}
+
+static void run_host(world_t *world, host_sim_t *host, sync_result_t *result)
+{
+    sync_port_t port = {host, world->store_n, sim_read, sim_write, sim_load, sim_save, sim_pause};
+    sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, host->generate};
+    sync_view_t views[STORES_MAX];
+
+    world->depth++;
+    host->depth++;
+    assert_int_equal(sync_cycle(&port, &rules, clock_of(host), sim_rng, views, result),
+                     APR_SUCCESS);
+    host->depth--;
+    world->depth--;
+}
+
+static void cycle(host_sim_t *host)
+{
+    sync_result_t result;
+
+    run_host(host->world, host, &result);
+}
+
+/* The host seals tickets with the key of now. */
+static const stek_key_t *issue(host_sim_t *host)
+{
+    world_t *world = host->world;
+    const stek_key_t *key = host->file ? stek_ring_current(host->file, clock_of(host)) : NULL;
+    issued_t *issued = &world->issued[world->issued_n];
+
+    if (key && world->issued_n < ISSUED_MAX) {
+        memcpy(issued->name, key->name, STEK_NAME_LEN);
+        issued->epoch = key->epoch;
+        issued->until = key->decrypt_until;
+        world->issued_n++;
+    }
+    return key;
+}
+
+/* One step: each host, in some order, goes through a cycle (some miss it) and issues. */
+static void step(world_t *world, int must_issue)
+{
+    unsigned first = rnd_below(&world->rnd, (unsigned)world->host_n);
+    int i;
+
+    world->now += STEP;
+    for (i = 0; i < world->host_n; i++) {
+        host_sim_t *host = &world->hosts[(first + (unsigned)i) % (unsigned)world->host_n];
+
+        if (rnd_below(&world->rnd, 10) > 0) {
+            cycle(host);
+        }
+        if (!issue(host) && must_issue) {
+            fail_msg("a host has no key for its now");
+        }
+    }
+}
+
+static void settle(world_t *world)
+{
+    int i, n;
+
+    for (n = 0; n < 2; n++) {
+        for (i = 0; i < world->host_n; i++) {
+            cycle(&world->hosts[i]);
+        }
+    }
+}
+
+static void world_init(world_t *world, uint64_t seed)
+{
+    int i, k;
+
+    memset(world, 0, sizeof(*world));
+    world->rnd.state = seed;
+    fake_rng_reset(seed ^ 0x5bd1e995);
+    world->host_n = 2 + (int)rnd_below(&world->rnd, HOSTS_MAX - 1);
+    world->store_n = 1 + (int)rnd_below(&world->rnd, STORES_MAX);
+    world->race = 1;
+    world->now = T0 + SEC(rnd_below(&world->rnd, 100000));
+    for (i = 0; i < world->host_n; i++) {
+        world->hosts[i].world = world;
+        world->hosts[i].generate = 1;
+        /* Up to one interval each way. */
+        world->hosts[i].offset = SEC((int)rnd_below(&world->rnd, 121) - 60);
+        for (k = 0; k < world->store_n; k++) {
+            world->hosts[i].reaches[k] = 1;
+        }
+    }
+}
+
+static void world_free(world_t *world)
+{
+    int i;
+
+    for (i = 0; i < HOSTS_MAX; i++) {
+        stek_ring_destroy(world->hosts[i].file);
+    }
+    for (i = 0; i < STORES_MAX; i++) {
+        stek_ring_destroy(world->stores[i].ring);
+        stek_ring_destroy(world->stores[i].old);
+    }
+}
+
+/* Most keys that any slot has, over all files. */
+static int keys_per_slot(const world_t *world)
+{
+    stek_ring_t *all = copy_of(world->hosts[0].file);
+    int i, most = 0;
+    apr_size_t a, b;
+
+    for (i = 1; i < world->host_n; i++) {
+        stek_ring_t *more = NULL;
+
+        assert_int_equal(stek_ring_merge(all, world->hosts[i].file, 0, 0, &more), APR_SUCCESS);
+        stek_ring_destroy(all);
+        all = more;
+    }
+    for (a = 0; a < all->key_n; a++) {
+        int n = 0;
+
+        assert_int_equal(all->keys[a].not_before % INTERVAL, 0);
+        for (b = 0; b < all->key_n; b++) {
+            n += all->keys[b].not_before == all->keys[a].not_before;
+        }
+        most = n > most ? n : most;
+    }
+    stek_ring_destroy(all);
+    return most;
+}
+
+static apr_time_t latest_clock(const world_t *world)
+{
+    apr_time_t latest = 0;
+    int i;
+
+    for (i = 0; i < world->host_n; i++) {
+        latest = clock_of(&world->hosts[i]) > latest ? clock_of(&world->hosts[i]) : latest;
+    }
+    return latest;
+}
+
+/* Every ticket that lives opens everywhere; none of an epoch that was ended does. */
+static void check_tickets(const world_t *world)
+{
+    apr_uint64_t epoch = world->hosts[0].file->epoch;
+    apr_time_t latest = latest_clock(world);
+    int i, k;
+
+    for (i = 0; i < world->host_n; i++) {
+        const stek_ring_t *file = world->hosts[i].file;
+
+        assert_int_equal(file->epoch, epoch);
+        for (k = 0; k < world->issued_n; k++) {
+            const issued_t *issued = &world->issued[k];
+            const stek_key_t *key = stek_ring_find(file, issued->name);
+
+            if (issued->epoch < epoch) {
+                assert_null(key);
+            }
+            else if (issued->until > latest) {
+                assert_non_null(key);
+            }
+        }
+    }
+}
+
+/* Who has settled has nothing more to write, whatever the clocks say. */
+static void check_quiet(world_t *world)
+{
+    int i;
+
+    world->race = 0;
+    world->write_n = 0;
+    for (i = 0; i < world->host_n; i++) {
+        cycle(&world->hosts[i]);
+    }
+    assert_int_equal(world->write_n, 0);
+}
+
+/* ---- histories ---- */
+
+static void connected_history(uint64_t seed)
+{
+    world_t world;
+    int i;
+
+    world_init(&world, seed);
+    for (i = 0; i < world.host_n; i++) {
+        cycle(&world.hosts[i]);
+    }
+    for (i = 0; i < 8; i++) {
+        step(&world, 1);
+    }
+    assert_int_equal(keys_per_slot(&world), 1);
+    settle(&world);
+    assert_int_equal(keys_per_slot(&world), 1);
+    for (i = 0; i < world.host_n; i++) {
+        /* Made before the slot begins. */
+        assert_true(stek_schedule_covered_until(world.hosts[i].file, clock_of(&world.hosts[i]))
+                    > clock_of(&world.hosts[i]) + INTERVAL);
+    }
+    check_tickets(&world);
+    check_quiet(&world);
+    world_free(&world);
+}
+
+static void fault(world_t *world)
+{
+    store_sim_t *store = &world->stores[rnd_below(&world->rnd, (unsigned)world->store_n)];
+    host_sim_t *host = &world->hosts[rnd_below(&world->rnd, (unsigned)world->host_n)];
+    stek_ring_t *copy;
+
+    switch (rnd_below(&world->rnd, 6)) {
+    case 0: /* flushed */
+        stek_ring_destroy(store->ring);
+        store->ring = NULL;
+        store->version++;
+        break;
+    case 1: /* remembers, for a roll-back */
+        copy = store->ring ? copy_of(store->ring) : NULL;
+        stek_ring_destroy(store->old);
+        store->old = copy;
+        break;
+    case 2:
+        copy = store->old ? copy_of(store->old) : NULL;
+        stek_ring_destroy(store->ring);
+        store->ring = copy;
+        store->version++;
+        break;
+    case 3:
+        store->garbage = 1;
+        store->version++;
+        break;
+    case 4: /* out of memory */
+        host->read_only[rnd_below(&world->rnd, (unsigned)world->store_n)] ^= 1;
+        break;
+    default: /* a lost file ring, or revoke --all on a host */
+        if (rnd_below(&world->rnd, 4) == 0) {
+            stek_ring_t *patch = NULL, *next = NULL;
+
+            assert_int_equal(stek_ring_create(0, 0, &patch), APR_SUCCESS);
+            patch->epoch = host->file->epoch + 1;
+            assert_int_equal(stek_ring_merge(host->file, patch, clock_of(host), LIFETIME, &next),
+                             APR_SUCCESS);
+            stek_ring_destroy(patch);
+            stek_ring_destroy(host->file);
+            host->file = next;
+        }
+    }
+}
+
+static void join(world_t *world)
+{
+    int i, k;
+
+    for (i = 0; i < world->host_n; i++) {
+        for (k = 0; k < world->store_n; k++) {
+            world->hosts[i].reaches[k] = 1;
+            world->hosts[i].read_only[k] = 0;
+        }
+    }
+}
+
+/* Cut apart and joined again: at most one key per slot and part. */
+static void cut_history(uint64_t seed)
+{
+    int i, k, part_n = 0, part_of[HOSTS_MAX];
+    world_t world;
+
+    world_init(&world, seed);
+    for (i = 0; i < 3; i++) {
+        settle(&world);
+        step(&world, 1);
+    }
+    /* Part k has store k; a part beyond the stores is a host by itself. */
+    for (i = 0; i < world.host_n; i++) {
+        unsigned part = rnd_below(&world.rnd, (unsigned)world.store_n + 1);
+
+        for (k = 0; k < world.store_n; k++) {
+            world.hosts[i].reaches[k] = k == (int)part;
+        }
+        part_of[i] = (int)part;
+    }
+    for (k = 0; k < world.store_n; k++) {
+        int members = 0;
+
+        for (i = 0; i < world.host_n; i++) {
+            members += part_of[i] == k;
+        }
+        part_n += members > 0;
+    }
+    for (i = 0; i < world.host_n; i++) {
+        part_n += part_of[i] == world.store_n;
+    }
+    for (i = 0; i < 14; i++) {
+        step(&world, 1);
+    }
+    join(&world);
+    settle(&world);
+    assert_in_range(keys_per_slot(&world), 1, part_n);
+    check_tickets(&world);
+    settle(&world);
+    check_quiet(&world);
+    world_free(&world);
+}
+
+static void faulty_history(uint64_t seed)
+{
+    world_t world;
+    int i, k;
+
+    world_init(&world, seed);
+    settle(&world);
+    for (i = 0; i < 12; i++) {
+        host_sim_t *host = &world.hosts[rnd_below(&world.rnd, (unsigned)world.host_n)];
+
+        fault(&world);
+        host->reaches[rnd_below(&world.rnd, (unsigned)world.store_n)] ^= 1;
+        step(&world, 0);
+    }
+    join(&world);
+    settle(&world);
+    check_tickets(&world);
+    for (i = 0; i < world.host_n; i++) {
+        for (k = 0; k < world.store_n; k++) {
+            assert_non_null(world.stores[k].ring);
+        }
+        assert_non_null(stek_ring_current(world.hosts[i].file, clock_of(&world.hosts[i])));
+    }
+    settle(&world);
+    check_quiet(&world);
+    world_free(&world);
+}
+
+static void run_histories(void (*history)(uint64_t), int n)
+{
+    uint64_t seed = seed_from_env();
+    int i;
+
+    print_message("STEK_SEED=%llu\n", (unsigned long long)seed);
+    for (i = 0; i < n; i++) {
+        history(seed + (uint64_t)i * 7919u);
+    }
+}
+
+static void test_sync_connected_oneKeyPerSlot(void **state)
+{
+    (void)state;
+    run_histories(connected_history, HISTORY_N / 4);
+}
+
+static void test_sync_cutAndJoined_oneKeyPerPartAndAllTicketsLive(void **state)
+{
+    (void)state;
+    run_histories(cut_history, HISTORY_N / 2);
+}
+
+static void test_sync_faultyStores_noGoodKeyIsLost(void **state)
+{
+    (void)state;
+    run_histories(faulty_history, HISTORY_N / 4);
+}
+
+/* ---- single rules ---- */
+
+static void test_sync_storeSilent_makesNoKeyBeforeItIsNeeded(void **state)
+{
+    sync_result_t result;
+    apr_time_t covered;
+    host_sim_t *host;
+    world_t world;
+
+    (void)state;
+    world_init(&world, 1);
+    world.host_n = 1;
+    world.race = 0;
+    host = &world.hosts[0];
+    run_host(&world, host, &result);
+    assert_true(result.made > 0);
+    covered = result.covered_until;
+    memset(host->reaches, 0, sizeof(host->reaches));
+    world.now = covered - host->offset - SYNC_ALONE_BELOW;
+    run_host(&world, host, &result);
+    assert_int_equal(result.made, 0);
+    assert_int_equal(result.answered_n, 0);
+    world.now += SEC(1);
+    run_host(&world, host, &result);
+    assert_true(result.made > 0);
+    world_free(&world);
+}
+
+static void test_sync_noGenerate_onlyPassesKeysOn(void **state)
+{
+    sync_result_t result;
+    world_t world;
+
+    (void)state;
+    world_init(&world, 2);
+    world.host_n = 2;
+    world.race = 0;
+    world.hosts[1].generate = 0;
+    run_host(&world, &world.hosts[1], &result);
+    assert_int_equal(result.made, 0);
+    assert_null(world.hosts[1].file);
+    assert_null(world.stores[0].ring);
+    cycle(&world.hosts[0]);
+    run_host(&world, &world.hosts[1], &result);
+    assert_true(stek_ring_equal(world.hosts[0].file, world.hosts[1].file));
+    /* The store loses it: this host brings it back. */
+    stek_ring_destroy(world.stores[0].ring);
+    world.stores[0].ring = NULL;
+    world.stores[0].version++;
+    run_host(&world, &world.hosts[1], &result);
+    assert_int_equal(result.written_n, 1);
+    assert_true(stek_ring_equal(world.stores[0].ring, world.hosts[1].file));
+    world.now += SEC(3600);
+    run_host(&world, &world.hosts[1], &result);
+    assert_int_equal(result.made, 0);
+    assert_true(result.covered_until <= clock_of(&world.hosts[1]));
+    world_free(&world);
+}
+
+static sync_written_e write_overtaken(void *baton, int i, const stek_ring_t *ring, apr_time_t now)
+{
+    (void)baton;
+    (void)i;
+    (void)ring;
+    (void)now;
+    return SYNC_CHANGED;
+}
+
+static void test_sync_alwaysOvertaken_makesNoKeyOfItsOwn(void **state)
+{
+    sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, 1};
+    sync_view_t views[STORES_MAX];
+    sync_result_t result;
+    sync_port_t port;
+    world_t world;
+
+    (void)state;
+    world_init(&world, 3);
+    world.race = 0;
+    cycle(&world.hosts[0]);
+    port = (sync_port_t){&world.hosts[1], world.store_n, sim_read, write_overtaken,
+                         sim_load,        sim_save,      sim_pause};
+    world.now += INTERVAL * 2;
+    assert_int_equal(sync_cycle(&port, &rules, clock_of(&world.hosts[1]), sim_rng, views, &result),
+                     APR_SUCCESS);
+    assert_int_equal(result.tries, SYNC_TRIES);
+    assert_int_equal(result.made, 0);
+    assert_true(world.hosts[1].file->key_n <= world.hosts[0].file->key_n);
+    world_free(&world);
+}
+
+static void test_sync_clockOfAnotherHostAhead_isSeen(void **state)
+{
+    sync_result_t result;
+    world_t world;
+
+    (void)state;
+    world_init(&world, 4);
+    world.host_n = 2;
+    world.race = 0;
+    world.hosts[0].offset = SEC(40);
+    world.hosts[1].offset = 0;
+    cycle(&world.hosts[0]);
+    run_host(&world, &world.hosts[1], &result);
+    assert_int_equal(result.skew, SEC(40));
+    world_free(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sync_connected_oneKeyPerSlot),
+        cmocka_unit_test(test_sync_cutAndJoined_oneKeyPerPartAndAllTicketsLive),
+        cmocka_unit_test(test_sync_faultyStores_noGoodKeyIsLost),
+        cmocka_unit_test(test_sync_storeSilent_makesNoKeyBeforeItIsNeeded),
+        cmocka_unit_test(test_sync_noGenerate_onlyPassesKeysOn),
+        cmocka_unit_test(test_sync_alwaysOvertaken_makesNoKeyOfItsOwn),
+        cmocka_unit_test(test_sync_clockOfAnotherHostAhead_isSeen),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
