@@ -3,8 +3,9 @@
  * The timer thread of a child.  Glue; the only thread of a child that changes live keyrings.
  *
  * It is an own thread because mod_watchdog would wake every child each 100 ms and stops as soon as
- * a child drains.  It waits on the monotonic clock: a wall clock set back by a day must not put off
- * the end of keys by a day.  It logs at debug only: the parent reads the same files and says what
+ * a child drains.  It sleeps in poll, for a span and not until a time: a wall clock set back by a
+ * day must not put off the end of keys by a day; and whoever ends it need only write to a pipe,
+ * which a signal handler may.  It logs at debug only: the parent reads the same files and says what
  * is wrong.
  */
 #include "mod_stek_timer.h"
@@ -14,8 +15,9 @@
 #include "mpm_common.h"
 #include "apr_thread_proc.h"
 #include <errno.h>
-#include <pthread.h>
-#include <time.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include "mod_stek_generator.h"
 #include "mod_stek_live.h"
@@ -26,11 +28,10 @@ APLOG_USE_MODULE(stek_rotate);
 #define STOP_WAIT apr_time_from_sec(3)
 
 typedef struct timer_state_t {
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    int stopping, done; /* guarded by mutex */
+    int stop[2]; /* pipe: a byte in it ends the thread */
+    int done[2]; /* pipe: a byte in it says that the thread has ended */
     apr_thread_t *thread;
-    apr_pool_t *pool;    /* this record's; */
+    apr_pool_t *pool;    /* this record's */
     apr_pool_t *scratch; /* of one look at the rings */
     server_rec *server;
     int one_process;
@@ -68,34 +69,23 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
     return delay;
 }
 
-/* The monotonic clock, a while from now. */
-static struct timespec from_now(apr_interval_time_t delay)
+/* Waits for a byte in the pipe, at most so long (-1: for ever); nonzero if it came. */
+static int wait_byte(const int pipe_fds[2], apr_interval_time_t wait)
 {
-    struct timespec t;
+    struct pollfd fd = {pipe_fds[0], POLLIN, 0};
+    int wait_ms = wait < 0 ? -1 : (int)((wait + 999) / 1000);
+    int rc;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += (time_t)apr_time_sec(delay);
-    t.tv_nsec += (long)apr_time_usec(delay) * 1000;
-    if (t.tv_nsec >= 1000000000L) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000L;
-    }
-    return t;
+    do {
+        rc = poll(&fd, 1, wait_ms);
+    } while (rc < 0 && errno == EINTR);
+    return rc > 0;
 }
 
-/* Nonzero when the thread is to end. */
-static int sleep_for(timer_state_t *timer, apr_interval_time_t delay)
+static void put_byte(const int pipe_fds[2])
 {
-    struct timespec until = from_now(delay);
-    int stopping, rc = 0;
-
-    pthread_mutex_lock(&timer->mutex);
-    while (!timer->stopping && rc == 0) {
-        rc = pthread_cond_timedwait(&timer->wake, &timer->mutex, &until);
+    while (write(pipe_fds[1], "", 1) < 0 && errno == EINTR) {
     }
-    stopping = timer->stopping;
-    pthread_mutex_unlock(&timer->mutex);
-    return stopping;
 }
 
 static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
@@ -112,33 +102,22 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
         }
         delay = refresh_all(timer, timer->scratch);
         apr_pool_clear(timer->scratch);
-    } while (!sleep_for(timer, delay));
-    pthread_mutex_lock(&timer->mutex);
-    timer->done = 1;
-    pthread_cond_signal(&timer->wake);
-    pthread_mutex_unlock(&timer->mutex);
+    } while (!wait_byte(timer->stop, delay));
+    put_byte(timer->done);
     return NULL;
 }
 
-/* Waits for the thread, but not for ever: prefork ends a child from within its signal handler, and the
- * thread may want a lock that the interrupted code holds.  What a thread that is left behind uses
- * stays until the process is gone. */
+/* Waits for the thread, but not for ever: prefork ends a child from within its signal handler,
+ * and the thread may want a lock that the interrupted code holds.  What a thread that is left
+ * behind uses stays until the process is gone. */
 static apr_status_t timer_stop(void *data)
 {
     timer_state_t *timer = data;
-    struct timespec until = from_now(STOP_WAIT);
-    int done, rc = 0;
     apr_status_t rv;
+    int done;
 
-    pthread_mutex_lock(&timer->mutex);
-    timer->stopping = 1;
-    pthread_cond_signal(&timer->wake);
-    while (!timer->done && (rc == 0 || timer->one_process)) {
-        rc = timer->one_process ? pthread_cond_wait(&timer->wake, &timer->mutex)
-                                : pthread_cond_timedwait(&timer->wake, &timer->mutex, &until);
-    }
-    done = timer->done;
-    pthread_mutex_unlock(&timer->mutex);
+    put_byte(timer->stop);
+    done = wait_byte(timer->done, timer->one_process ? -1 : STOP_WAIT);
     /* One process only ends its "child" to reload: what is retained serves on. */
     if (!timer->one_process) {
         mod_stek_live_wipe();
@@ -150,23 +129,40 @@ static apr_status_t timer_stop(void *data)
     return APR_SUCCESS;
 }
 
-static int timer_init(timer_state_t *timer)
+static apr_status_t close_pipes(void *data)
 {
-    pthread_condattr_t attr;
-    int ok;
+    timer_state_t *timer = data;
+    int i;
 
-    if (pthread_condattr_init(&attr) != 0) {
-        return 0;
+    for (i = 0; i < 2; i++) {
+        close(timer->stop[i]);
+        close(timer->done[i]);
     }
-    ok = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0
-         && pthread_cond_init(&timer->wake, &attr) == 0
-         && pthread_mutex_init(&timer->mutex, NULL) == 0;
-    pthread_condattr_destroy(&attr);
-    return ok;
+    return APR_SUCCESS;
 }
 
-/* The thread, with all that it uses, in a pool of its own: pchild's is not for two threads, and may go
- * before the thread does. */
+static apr_status_t open_pipe(int pipe_fds[2])
+{
+    if (pipe(pipe_fds) != 0) {
+        return errno;
+    }
+    fcntl(pipe_fds[0], F_SETFD, FD_CLOEXEC);
+    fcntl(pipe_fds[1], F_SETFD, FD_CLOEXEC);
+    return APR_SUCCESS;
+}
+
+static apr_status_t open_pipes(timer_state_t *timer)
+{
+    apr_status_t rv;
+
+    timer->stop[0] = timer->stop[1] = timer->done[0] = timer->done[1] = -1;
+    apr_pool_cleanup_register(timer->pool, timer, close_pipes, apr_pool_cleanup_null);
+    rv = open_pipe(timer->stop);
+    return rv == APR_SUCCESS ? open_pipe(timer->done) : rv;
+}
+
+/* The thread, with all that it uses, in a pool of its own: pchild's is not for two threads, and
+ * may go before the thread does. */
 static apr_status_t timer_make(server_rec *s, timer_state_t **ptimer)
 {
     apr_allocator_t *allocator;
@@ -189,7 +185,7 @@ static apr_status_t timer_make(server_rec *s, timer_state_t **ptimer)
     timer->pool = pool;
     rv = apr_pool_create(&timer->scratch, pool);
     if (rv == APR_SUCCESS) {
-        rv = timer_init(timer) ? APR_SUCCESS : APR_EGENERAL;
+        rv = open_pipes(timer);
     }
     if (rv == APR_SUCCESS) {
         rv = apr_thread_create(&timer->thread, NULL, timer_run, timer, pool);
