@@ -18,7 +18,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "stek_seal.h"
+#include "stek_ring_file.h"
 #include "stek_time.h"
 
 APLOG_USE_MODULE(stek_rotate);
@@ -475,17 +475,6 @@ int mod_stek_server_outlives_cache(const server_rec *s)
            && (limits.max_age == 0 || limits.max_age > cache_timeout(config));
 }
 
-/* The ring's path without ".ring", with ".secret". */
-static const char *default_secret_path(const char *path, apr_pool_t *pconf)
-{
-    apr_size_t len = strlen(path);
-
-    if (len > 5 && strcmp(path + len - 5, ".ring") == 0) {
-        len -= 5;
-    }
-    return apr_pstrcat(pconf, apr_pstrmemdup(pconf, path, len), ".secret", NULL);
-}
-
 /* Makes the ring's paths absolute; 0 if one cannot be. */
 static int resolve_paths(server_rec *s, mod_stek_ring_t *ring, apr_pool_t *pconf)
 {
@@ -496,7 +485,7 @@ static int resolve_paths(server_rec *s, mod_stek_ring_t *ring, apr_pool_t *pconf
         fault = ring->path ? NULL : "file";
     }
     if (ring->secret_is_default) {
-        ring->secret_path = ring->path ? default_secret_path(ring->path, pconf) : NULL;
+        ring->secret_path = ring->path ? stek_secret_path_beside(ring->path, pconf) : NULL;
     }
     else {
         ring->secret_path = ap_runtime_dir_relative(pconf, secret_path);

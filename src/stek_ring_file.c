@@ -317,6 +317,16 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
     return rv;
 }
 
+const char *stek_secret_path_beside(const char *ring_path, apr_pool_t *pool)
+{
+    apr_size_t len = strlen(ring_path);
+
+    if (len > 5 && strcmp(ring_path + len - 5, ".ring") == 0) {
+        len -= 5;
+    }
+    return apr_pstrcat(pool, apr_pstrmemdup(pool, ring_path, len), ".secret", NULL);
+}
+
 apr_status_t stek_secret_file_load(const char *path, uid_t owner, stek_secrets_t **psecrets,
                                    const char **pculprit, apr_pool_t *pool)
 {

@@ -280,7 +280,7 @@ static ctl_exit_e check(ctl_t *ctl, command_t *command)
     }
     if (command->ring_path) {
         ctl->ring_path = command->ring_path;
-        ctl->secret_path = ctl_secret_beside(ctl->ring_path, ctl->pool);
+        ctl->secret_path = stek_secret_path_beside(ctl->ring_path, ctl->pool);
     }
     if (command->secret_path) {
         ctl->secret_path = command->secret_path;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "report.h"
+#include "stek_ring_file.h"
 #include "stek_version.h"
 #include "stekctl.h"
 
@@ -127,17 +128,6 @@ static const char *runtime_dir(const char *instance, apr_pool_t *pool)
     return "/run/apache2";
 }
 
-/* The parent names the secret so, beside the ring. */
-const char *ctl_secret_beside(const char *ring_path, apr_pool_t *pool)
-{
-    apr_size_t len = strlen(ring_path);
-
-    if (len > 5 && !strcmp(ring_path + len - 5, ".ring")) {
-        len -= 5;
-    }
-    return apr_pstrcat(pool, apr_pstrmemdup(pool, ring_path, len), ".secret", NULL);
-}
-
 static const char *from_environment(const char *name)
 {
     const char *value = getenv(name); /* NOLINT(concurrency-mt-unsafe): one thread */
@@ -158,7 +148,7 @@ static void settle_paths(ctl_t *ctl, const char *instance)
         ctl->secret_path = from_environment("STEK_SECRET");
     }
     if (!ctl->secret_path) {
-        ctl->secret_path = ctl_secret_beside(ctl->ring_path, ctl->pool);
+        ctl->secret_path = stek_secret_path_beside(ctl->ring_path, ctl->pool);
     }
 }
 

@@ -47,9 +47,6 @@ ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv);
 ctl_exit_e cmd_show(ctl_t *ctl, int argc, char **argv);
 ctl_exit_e cmd_sync(ctl_t *ctl, int argc, char **argv);
 
-/* Where the local secret is if nobody says: RING with .secret for .ring. */
-const char *ctl_secret_beside(const char *ring_path, apr_pool_t *pool);
-
 /* An option that the next getopt_long call of a command found.  Returns its character, -1 behind
  * the last, or '?' after a report (unknown, or without its value).  --help prints the command's
  * help and ends the process. */
