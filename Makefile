@@ -293,7 +293,17 @@ bench-fleet: $(OUT)/bench/fleet_bench
 soak-fleet: all
 	$(Q)STEK_SOAK=1 $(PYTHON) -m pytest test/integration -q -p no:cacheprovider -k 'fleet or sync'
 
-bench: all
+# Benchmarks in C link the glue that they name, and play httpd's part themselves.
+BENCH_GLUE_handshake_cost := src/mod_stek_counters.c src/mod_stek_handshake.c src/mod_stek_live.c \
+    src/mod_stek_log.c src/mod_stek_ticket.c
+BENCH_BIN := $(filter-out $(OUT)/bench/fleet_bench,$(BENCH_SRC:test/bench/%.c=$(OUT)/bench/%))
+
+$(BENCH_BIN): $(OUT)/bench/%: $(OUT)/obj/test/bench/%.o \
+        $$(addprefix $(OUT)/obj/,$$(BENCH_GLUE_$$*:.c=.o)) $(OUT)/libstek.a
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+bench: all $(BENCH_BIN)
 	$(Q)test -x test/bench/run || { echo "no test/bench/run" >&2; exit 1; }
 	$(Q)test/bench/run $(ARGS)
 

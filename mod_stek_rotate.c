@@ -7,21 +7,28 @@
  * for the administrator; include/ has one header a source, with the contract of each.
  *
  *   src/stek_*.c      core: keys, rings, schedule, seal, audit, files (APR and OpenSSL only)
- *   src/mod_stek_*.c  glue: directives, virtual hosts, live keyrings, generator, timer, callbacks
+ *   src/mod_stek_*.c  glue: directives, virtual hosts, live keyrings, generator, timer, callbacks, status
  */
 #include "httpd.h"
 #include "http_config.h"
 #include "http_core.h"
 #include "http_log.h"
+#include "http_protocol.h"
+#include "http_request.h"
 #include "ap_mpm.h"
 #include "mpm_common.h"
+#include "mod_status.h"
 #include "apr_optional_hooks.h"
 #include "mod_ssl_openssl.h"
 
 #include "mod_stek_config.h"
+#include "mod_stek_counters.h"
 #include "mod_stek_generator.h"
+#include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
+#include "mod_stek_notes.h"
+#include "mod_stek_status.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_timer.h"
 #include "mod_stek_vhost.h"
@@ -37,6 +44,7 @@ static int is_trial_run(void)
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     mod_stek_vhosts_reset(pconf);
+    mod_stek_handshake_reset();
     return mod_stek_config_reset(pconf, plog, ptemp);
 }
 
@@ -66,6 +74,7 @@ static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
         return OK;
     }
     mod_stek_generator_start(pconf, ptemp, s);
+    mod_stek_vhosts_tell(ptemp);
     mod_stek_vhosts_lint(s, ptemp);
     return OK;
 }
@@ -81,6 +90,12 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_monitor(mod_stek_generator_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(mod_stek_ticket_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(mod_stek_timer_start, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ssl, pre_handshake, mod_stek_handshake_begin, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_create_request(mod_stek_notes_create_request, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_translate_name(mod_stek_notes_translate_name, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_log_transaction(mod_stek_notes_log, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_handler(mod_stek_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ap, status_hook, mod_stek_status_section, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
 module AP_MODULE_DECLARE_DATA stek_rotate_module = {STANDARD20_MODULE_STUFF,

@@ -11,6 +11,7 @@ check=("${run[@]}"
     curl gnutls-bin faketime libfaketime procps psmisc util-linux git
     pkg-config libmemcached-dev libhiredis-dev
     nginx-light haproxy lighttpd lighttpd-mod-openssl dnsdist trafficserver
+    chromium fonts-dejavu-core python3-prometheus-client
     clang clang-format clang-tidy libclang-rt-dev cppcheck shellcheck mandoc gdb valgrind)
 
 case ${1-} in

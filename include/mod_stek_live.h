@@ -16,20 +16,30 @@
 
 #include <pthread.h>
 #include "mod_stek_config.h"
+#include "mod_stek_counters.h"
+#include "stek_health.h"
 #include "stek_ring_file.h"
 
 #pragma GCC visibility push(hidden)
 
+/* So many names are remembered, to tell a late ticket from a strange one. */
+#define MOD_STEK_ENDED_MAX 64
+
 typedef struct mod_stek_live_t {
     struct mod_stek_live_t *next;
-    char *name;              /* of the ring; malloc'd */
-    pthread_rwlock_t lock;   /* guards `ring` against the writer's swap */
-    stek_ring_t *ring;       /* never NULL; replaced whole */
+    char *name;            /* of the ring; malloc'd */
+    pthread_rwlock_t lock; /* guards `ring` against the writer's swap */
+    stek_ring_t *ring;     /* never NULL; replaced whole */
+    /* Names of keys that ended, the oldest goes first, and how many ever did; guarded by lock. */
+    unsigned char ended[MOD_STEK_ENDED_MAX][STEK_NAME_LEN];
+    unsigned ended_n;
     stek_secrets_t *secrets; /* NULL until there are any */
     stek_ring_file_t file;
-    apr_interval_time_t lifetime; /* the ring's, as configured */
-    stek_stamp_t stamp;           /* of the file when it was last looked at */
-    apr_status_t load_status;     /* how that look ended */
+    mod_stek_counters_t *counters; /* NULL: no memory, counts nothing */
+    mod_stek_slot_t *slot;         /* this process's part of them, or NULL */
+    apr_interval_time_t lifetime;  /* the ring's, as configured */
+    stek_stamp_t stamp;            /* of the file when it was last looked at */
+    apr_status_t load_status;      /* how that look ended */
     int dirty; /* the file lacks what the live keyring has, or keeps what it ended */
     int issue; /* the self-test passed: tickets may be issued */
     apr_status_t logged_status; /* the generator's: trouble last logged, */
@@ -91,9 +101,37 @@ mod_stek_match_e mod_stek_live_lookup(mod_stek_live_t *live,
                                       const unsigned char name[STEK_NAME_LEN], apr_time_t now,
                                       stek_key_t *key, int *prenewable);
 
+/* One key as it may be shown. */
+typedef struct mod_stek_view_key_t {
+    char hex[STEK_HEX_LEN];
+    mod_stek_match_e state; /* MOD_STEK_CURRENT, _OLD or _FUTURE */
+    apr_time_t not_before;
+    apr_time_t encrypt_until;
+    apr_time_t decrypt_until; /* with the configured lifetime */
+} mod_stek_view_key_t;
+
+/* A live keyring as it may be shown. */
+typedef struct mod_stek_view_t {
+    stek_health_t health;           /* next is NULL: see next_hex */
+    char next_hex[STEK_HEX_LEN];    /* of the key that encrypts next; "": none */
+    char current_hex[STEK_HEX_LEN]; /* of the key that encrypts now; "": none */
+    apr_uint64_t epoch, generation;
+    apr_time_t written_at;
+    apr_size_t tombstone_n;
+    apr_size_t key_n;
+    mod_stek_view_key_t *keys; /* greatest not_before first; in pool */
+} mod_stek_view_t;
+
+/* Takes a view of the live keyring; arguments as stek_health_judge.  Any thread. */
+void mod_stek_live_view(mod_stek_live_t *live, apr_interval_time_t interval, stek_source_t *source,
+                        apr_time_t now, apr_pool_t *pool, mod_stek_view_t *view);
+
 /* The index under which an SSL_CTX carries our record of its vhost; retained, since OpenSSL
  * cannot give one back.  -1 if OpenSSL has none. */
 int mod_stek_ssl_ctx_index(void);
+
+/* The same for the record that an SSL carries of its connection (mod_stek_handshake.h). */
+int mod_stek_ssl_index(void);
 
 #pragma GCC visibility pop
 #endif

@@ -38,6 +38,12 @@ mod_stek_vhost_t *const *mod_stek_vhosts(int *n);
 /* The vhost that serves this connection, NULL if its SSL_CTX is none of a vhost's.  Any thread. */
 const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl);
 
+/* Nonzero if tickets are off for this vhost's own settings. */
+int mod_stek_vhost_tickets_off(const mod_stek_vhost_t *vhost);
+
+/* Last post_config: one line a vhost, at info. */
+void mod_stek_vhosts_tell(apr_pool_t *ptemp);
+
 /* Last post_config: says what the administrator should know of vhosts that share an address, and of
  * those left to SSLSessionTicketKeyFile. */
 void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp);

@@ -60,6 +60,7 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
     /* A ring without a key is another trouble than the same ring with one. */
     apr_status_t status = keyless ? -1 - rv : rv;
 
+    mod_stek_count_look(live->slot, rv, now);
     if (status == APR_SUCCESS) {
         if (live->logged_status != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "STEK2001: ring '%s' is good again",
@@ -485,6 +486,7 @@ static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_
         rv = write_ring(ring, now, 0, 0, &culprit, s, pool);
     }
     report(ring, rv, culprit, now, s, pool);
+    mod_stek_counters_remember(ring->live->counters, now);
 }
 
 int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
@@ -635,6 +637,10 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
                      "are not rotated",
                      ring->name);
         return;
+    }
+    if (!ring->live->counters) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK2019: ring '%s': no memory for counters: nothing is counted", ring->name);
     }
     ring->live->lifetime = ring->params.lifetime;
     rv = start_storage(ring, now, &culprit, s, pool);

@@ -28,6 +28,7 @@ typedef struct retained_t {
     mod_stek_live_t *lives;
     int has_index;
     int ssl_ctx_index;
+    int ssl_index;
 } retained_t;
 
 static retained_t *retained_get(void)
@@ -37,16 +38,33 @@ static retained_t *retained_get(void)
     return retained ? retained : ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
 }
 
-int mod_stek_ssl_ctx_index(void)
+static retained_t *retained_with_index(void)
 {
     retained_t *retained = retained_get();
 
     if (!retained->has_index) {
         /* No callbacks: they would outlive the module's code. */
         retained->ssl_ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+        retained->ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
         retained->has_index = 1;
     }
-    return retained->ssl_ctx_index;
+    return retained;
+}
+
+int mod_stek_ssl_index(void)
+{
+    static int index = -1;
+
+    /* Retained data are found by a hash table: not in each handshake. */
+    if (index < 0) {
+        index = retained_with_index()->ssl_index;
+    }
+    return index;
+}
+
+int mod_stek_ssl_ctx_index(void)
+{
+    return retained_with_index()->ssl_ctx_index;
 }
 
 static void live_destroy(mod_stek_live_t *live)
@@ -54,6 +72,7 @@ static void live_destroy(mod_stek_live_t *live)
     stek_ring_destroy(live->ring);
     stek_secrets_destroy(live->secrets);
     stek_ring_file_close(&live->file);
+    mod_stek_counters_destroy(live->counters);
     pthread_rwlock_destroy(&live->lock);
     free(live->name);
     free(live);
@@ -116,6 +135,9 @@ apr_status_t mod_stek_live_get(const char *name, mod_stek_live_t **plive)
     }
     rv = live_create(name, &live);
     if (rv == APR_SUCCESS) {
+        /* Without memory for them it runs, and counts nothing. */
+        mod_stek_counters_create(&live->counters);
+        live->slot = mod_stek_counters_slot(live->counters);
         live->next = retained->lives;
         retained->lives = live;
         *plive = live;
@@ -171,6 +193,7 @@ void mod_stek_live_child_init(void)
 
     for (live = retained_get()->lives; live; live = live->next) {
         stek_ring_file_drop_writer(&live->file);
+        live->slot = mod_stek_counters_slot(live->counters);
         stek_mem_lock(live->ring);
         if (live->secrets) {
             stek_mem_lock(live->secrets);
@@ -194,9 +217,23 @@ void mod_stek_live_wipe(void)
     }
 }
 
+/* Remembers the names of keys that are not in next since they ended.  Under the write lock. */
+static void remember_ended(mod_stek_live_t *live, const stek_ring_t *next, apr_time_t now)
+{
+    apr_size_t i;
+
+    for (i = 0; i < live->ring->key_n; i++) {
+        const stek_key_t *key = &live->ring->keys[i];
+
+        if (!stek_key_can_decrypt(key, now, live->lifetime) && !stek_ring_find(next, key->name)) {
+            memcpy(live->ended[live->ended_n++ % MOD_STEK_ENDED_MAX], key->name, STEK_NAME_LEN);
+        }
+    }
+}
+
 apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
 {
-    apr_time_t until = apr_time_now() + SWAP_WAIT;
+    apr_time_t now = apr_time_now(), until = now + SWAP_WAIT;
     struct timespec until_ts = {(time_t)apr_time_sec(until), (long)apr_time_usec(until) * 1000};
     stek_ring_t *former = live->ring;
 
@@ -204,6 +241,7 @@ apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
         stek_ring_destroy(ring);
         return APR_TIMEUP;
     }
+    remember_ended(live, ring, now);
     live->ring = ring;
     pthread_rwlock_unlock(&live->lock);
     stek_ring_destroy(former);
@@ -259,12 +297,15 @@ apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int re
     if (rv != APR_SUCCESS) {
         live->load_status = rv;
         live->stamp = stamp;
+        mod_stek_count_load(live->slot, rv, now);
     }
     else if (reload || live->load_status != APR_SUCCESS
              || !stek_stamp_equal(&stamp, &live->stamp)) {
         live->stamp = stamp;
         live->load_status = load(live, now, pculprit, pool);
+        mod_stek_count_load(live->slot, live->load_status, now);
     }
+    mod_stek_count_look(live->slot, live->load_status, now);
     if (next_end != 0 && next_end <= now) {
         rv = merge_in(live, NULL, now);
         if (rv != APR_SUCCESS) {
@@ -305,6 +346,19 @@ static mod_stek_match_e match(const stek_key_t *key, const stek_key_t *current, 
     return now >= key->encrypt_until ? MOD_STEK_OLD : MOD_STEK_FUTURE;
 }
 
+/* Nonzero if the key of that name was here and has ended. */
+static int has_ended(const mod_stek_live_t *live, const unsigned char name[STEK_NAME_LEN])
+{
+    unsigned i, n = live->ended_n < MOD_STEK_ENDED_MAX ? live->ended_n : MOD_STEK_ENDED_MAX;
+
+    for (i = 0; i < n; i++) {
+        if (memcmp(live->ended[i], name, STEK_NAME_LEN) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 mod_stek_match_e mod_stek_live_lookup(mod_stek_live_t *live,
                                       const unsigned char name[STEK_NAME_LEN], apr_time_t now,
                                       stek_key_t *key, int *prenewable)
@@ -324,6 +378,47 @@ mod_stek_match_e mod_stek_live_lookup(mod_stek_live_t *live,
             result = match(found, current, now);
         }
     }
+    else if (has_ended(live, name)) {
+        result = MOD_STEK_ENDED;
+    }
     pthread_rwlock_unlock(&live->lock);
     return result;
+}
+
+void mod_stek_live_view(mod_stek_live_t *live, apr_interval_time_t interval, stek_source_t *source,
+                        apr_time_t now, apr_pool_t *pool, mod_stek_view_t *view)
+{
+    const stek_key_t *current;
+    const stek_ring_t *ring;
+    apr_size_t i;
+
+    memset(view, 0, sizeof(*view));
+    pthread_rwlock_rdlock(&live->lock);
+    ring = live->ring;
+    source->issues = live->issue;
+    stek_health_judge(ring, interval, source, now, &view->health);
+    current = stek_ring_current(ring, now);
+    if (current) {
+        stek_key_hex(current->name, view->current_hex);
+    }
+    if (view->health.next) {
+        stek_key_hex(view->health.next->name, view->next_hex);
+        view->health.next = NULL;
+    }
+    view->epoch = ring->epoch;
+    view->generation = ring->generation;
+    view->written_at = ring->written_at;
+    view->tombstone_n = ring->tombstone_n;
+    view->key_n = ring->key_n;
+    view->keys = apr_palloc(pool, (ring->key_n + 1) * sizeof(*view->keys));
+    for (i = 0; i < ring->key_n; i++) {
+        const stek_key_t *key = &ring->keys[ring->by_start[i]];
+
+        stek_key_hex(key->name, view->keys[i].hex);
+        view->keys[i].state = match(key, current, now);
+        view->keys[i].not_before = key->not_before;
+        view->keys[i].encrypt_until = key->encrypt_until;
+        view->keys[i].decrypt_until = stek_key_end(key, live->lifetime);
+    }
+    pthread_rwlock_unlock(&live->lock);
 }

@@ -20,6 +20,7 @@
 
 #include "http_log.h"
 #include "mod_stek_generator.h"
+#include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
 #include "stek_appdata.h"
@@ -158,7 +159,7 @@ cleanup:
     return result;
 }
 
-static int ring_key_encrypt(mod_stek_live_t *live, unsigned char *name, unsigned char *iv,
+static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name, unsigned char *iv,
                             EVP_CIPHER_CTX *cipher_ctx, EVP_MAC_CTX *mac_ctx)
 {
     apr_time_t now = apr_time_now();
@@ -166,11 +167,15 @@ static int ring_key_encrypt(mod_stek_live_t *live, unsigned char *name, unsigned
     int ok;
 
     if (!mod_stek_live_current(live, now, &key)) {
+        mod_stek_handshake_keyless(ssl);
         return 0;
     }
     memcpy(name, key.name, sizeof(key.name));
     ok = iv_next(now, iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
     OPENSSL_cleanse(&key, sizeof(key));
+    if (ok) {
+        mod_stek_handshake_issued(ssl, live->slot, name);
+    }
     return ok;
 }
 
@@ -182,6 +187,7 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
     int renewable, ok;
     mod_stek_match_e match = mod_stek_live_lookup(live, name, apr_time_now(), &key, &renewable);
 
+    mod_stek_handshake_offered(ssl, match, name);
     if (match == MOD_STEK_UNKNOWN || match == MOD_STEK_ENDED) {
         return 0;
     }
@@ -189,6 +195,9 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
     OPENSSL_cleanse(&key, sizeof(key));
     if (!ok) {
         return 0;
+    }
+    if (!renewable && (match != MOD_STEK_CURRENT || SSL_version(ssl) >= TLS1_3_VERSION)) {
+        mod_stek_handshake_keyless(ssl);
     }
     /* TLS 1.2 has promised the ticket by the time that it would be sealed: promise none that no
      * key can seal.  TLS 1.3: a fresh ticket for each connection (RFC 8446, C.4). */
@@ -206,7 +215,7 @@ static int on_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_C
     if (!vhost || !vhost->ring || !vhost->ring->live) {
         return stock_key(ssl, name, iv, cipher_ctx, mac_ctx, encrypt);
     }
-    return encrypt ? ring_key_encrypt(vhost->ring->live, name, iv, cipher_ctx, mac_ctx)
+    return encrypt ? ring_key_encrypt(ssl, vhost->ring->live, name, iv, cipher_ctx, mac_ctx)
                    : ring_key_decrypt(ssl, vhost->ring->live, name, iv, cipher_ctx, mac_ctx);
 }
 
@@ -272,17 +281,20 @@ static int certificate_ended(SSL_SESSION *session, apr_time_t now)
     return peer && X509_cmp_time(X509_get0_notAfter(peer), &now_s) <= 0;
 }
 
-/* Nonzero if the opened ticket is good for this vhost, now. */
-static int session_accepted(const mod_stek_vhost_t *vhost, SSL_SESSION *session)
+/* 0 if the opened ticket is good for this vhost, now; else MOD_STEK_REFUSED_*. */
+static int session_refused(const mod_stek_vhost_t *vhost, SSL_SESSION *session, apr_time_t now)
 {
-    apr_time_t now = apr_time_now();
     stek_appdata_t appdata;
 
-    return appdata_of(session, &appdata)
-           && (!vhost->bound
-               || CRYPTO_memcmp(appdata.policy, vhost->policy, sizeof(appdata.policy)) == 0)
-           && !stek_appdata_over_age(&appdata, limits_of(vhost, session)->max_age, now)
-           && !certificate_ended(session, now);
+    if (!appdata_of(session, &appdata)
+        || (vhost->bound
+            && CRYPTO_memcmp(appdata.policy, vhost->policy, sizeof(appdata.policy)) != 0)) {
+        return MOD_STEK_REFUSED_POLICY;
+    }
+    return stek_appdata_over_age(&appdata, limits_of(vhost, session)->max_age, now)
+                   || certificate_ended(session, now)
+               ? MOD_STEK_REFUSED_AGE
+               : 0;
 }
 
 /* After a ticket was opened, or not. */
@@ -290,13 +302,25 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
                                       size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+    int ours = vhost && vhost->ring, refused = 0;
 
     (void)name;
     (void)name_len;
     (void)arg;
-    if ((status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW)
-        && (!vhost || !vhost->ring || session_accepted(vhost, session))) {
-        return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+    if (status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW) {
+        if (ours) {
+            apr_time_t now = apr_time_now();
+
+            refused = session_refused(vhost, session, now);
+            mod_stek_handshake_judged(ssl, session, refused, now);
+        }
+        if (!refused) {
+            return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
+                                                : SSL_TICKET_RETURN_USE_RENEW;
+        }
+    }
+    else if (ours && status == SSL_TICKET_NO_DECRYPT) {
+        mod_stek_handshake_damaged(ssl);
     }
     /* Plain IGNORE would leave a TLS 1.2 client without a ticket for good. */
     return SSL_TICKET_RETURN_IGNORE_RENEW;
@@ -312,9 +336,15 @@ static int on_not_resumable(SSL *ssl, int is_forward_secure)
     if (!vhost) {
         return 0;
     }
-    return vhost->no_tickets
-           || (vhost->ring && vhost->ring->live
-               && !mod_stek_live_can_issue(vhost->ring->live, apr_time_now()));
+    if (vhost->no_tickets) {
+        return 1;
+    }
+    if (vhost->ring && vhost->ring->live
+        && !mod_stek_live_can_issue(vhost->ring->live, apr_time_now())) {
+        mod_stek_handshake_keyless(ssl);
+        return 1;
+    }
+    return 0;
 }
 
 int mod_stek_ticket_install(SSL_CTX *ctx, int keys)

@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "mod_stek_counters.h"
 #include "mod_stek_generator.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
@@ -204,6 +205,7 @@ void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s)
     apr_status_t rv;
 
     if (!mod_stek_one_process()) {
+        mod_stek_counters_claim(pchild);
         mod_stek_live_child_init();
     }
     rv = timer_make(s, &timer);

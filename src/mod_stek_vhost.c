@@ -10,9 +10,11 @@
 #include "apr_strings.h"
 #include <string.h>
 
+#include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
 #include "mod_stek_ticket.h"
+#include "stek_time.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -82,7 +84,17 @@ int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx
                      mod_stek_server_text(s, p));
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     }
+    else if (!mod_stek_handshake_install(ctx)) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     "STEK3012: %s: another module follows its handshakes: they are not counted",
+                     mod_stek_server_text(s, p));
+    }
     return OK;
+}
+
+int mod_stek_vhost_tickets_off(const mod_stek_vhost_t *vhost)
+{
+    return vhost->no_tickets || (SSL_CTX_get_options(vhost->ctx) & SSL_OP_NO_TICKET) != 0;
 }
 
 static int share_address(const server_rec *a, const server_rec *b)
@@ -218,6 +230,42 @@ static void lint_shared_connections(apr_pool_t *ptemp)
     }
 }
 
+static void tell(const mod_stek_vhost_t *vhost, apr_pool_t *ptemp)
+{
+    const char *name = mod_stek_server_text(vhost->server, ptemp);
+
+    if (!vhost->ring) {
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, vhost->server,
+                     "STEK3010: %s: tickets are left to mod_ssl", name);
+        return;
+    }
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, vhost->server,
+                 "STEK3011: %s: ring '%s', tickets %s, binding %s, lifetime %s, session age %s",
+                 name, vhost->ring->name, mod_stek_vhost_tickets_off(vhost) ? "off" : "on",
+                 vhost->bound ? "policy" : "off", stek_time_text(vhost->limits.lifetime, ptemp),
+                 vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, ptemp)
+                                       : "not limited");
+}
+
+void mod_stek_vhosts_tell(apr_pool_t *ptemp)
+{
+    apr_pool_t *pool;
+    int i;
+
+    if (apr_pool_create(&pool, ptemp) != APR_SUCCESS) {
+        return;
+    }
+    for (i = vhosts->nelts - 1; i >= 0; i--) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+
+        if (APLOG_IS_LEVEL(vhost->server, APLOG_INFO)) {
+            tell(vhost, pool);
+            apr_pool_clear(pool);
+        }
+    }
+    apr_pool_destroy(pool);
+}
+
 /* Debian's ssl.conf turns tickets off: keys that nobody uses should not go unnoticed. */
 static void lint_all_off(server_rec *main_server)
 {
@@ -273,7 +321,7 @@ void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
         const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
 
         any_left |= left_to_key_file(vhost);
-        any_off |= vhost->no_tickets || (SSL_CTX_get_options(vhost->ctx) & SSL_OP_NO_TICKET) != 0;
+        any_off |= mod_stek_vhost_tickets_off(vhost);
     }
     lint_client_limits(ptemp);
     /* Each look compares vhosts by pairs: not for nothing, where there are thousands. */

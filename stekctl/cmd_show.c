@@ -165,25 +165,6 @@ static void put_table(FILE *out, const view_t *view)
     }
 }
 
-/* When another key will encrypt; 0 if none is there. */
-static apr_time_t next_rotation(const stek_ring_t *ring, apr_time_t now, const stek_key_t **pnext)
-{
-    const stek_key_t *current = stek_ring_current(ring, now);
-    apr_time_t at = current ? current->encrypt_until : 0;
-    apr_size_t i;
-
-    for (i = 0; i < ring->key_n; i++) {
-        const stek_key_t *key = &ring->keys[i];
-
-        if (key->not_before > now && key->encrypt_until > key->not_before
-            && (at == 0 || key->not_before < at)) {
-            at = key->not_before;
-        }
-    }
-    *pnext = at ? stek_ring_current(ring, at) : NULL;
-    return *pnext ? at : 0;
-}
-
 /* A sentence behind its label, in lines of 80 columns. */
 static void put_sentence(FILE *out, const char *label, const char *colour, const char *text)
 {
@@ -207,8 +188,7 @@ static void put_sentence(FILE *out, const char *label, const char *colour, const
 static void put_header(FILE *out, const view_t *view)
 {
     const stek_ring_t *ring = view->io->ring;
-    const stek_key_t *next;
-    apr_time_t at = next_rotation(ring, view->now, &next);
+    const stek_health_t *judged = &view->health->judged;
     char hex[STEK_HEX_LEN];
     int i;
 
@@ -218,9 +198,11 @@ static void put_header(FILE *out, const view_t *view)
     fprintf(out, "interval %s, lifetime %s; %d key%s, %d revoked\n",
             stek_time_text(ring->interval, view->pool), stek_time_text(ring->lifetime, view->pool),
             (int)ring->key_n, ring->key_n == 1 ? "" : "s", (int)ring->tombstone_n);
-    if (at) {
-        fprintf(out, "rotates in %s, at %s, to %s\n", report_span(at - view->now, view->pool),
-                report_time(at, view->now, view->pool), stek_key_hex(next->name, hex));
+    if (judged->rotates_at) {
+        fprintf(out, "rotates in %s, at %s, to %s\n",
+                report_span(judged->rotates_at - view->now, view->pool),
+                report_time(judged->rotates_at, view->now, view->pool),
+                stek_key_hex(judged->next->name, hex));
     }
     else {
         fputs("no next key is prepared\n", out);
@@ -241,7 +223,6 @@ static void put_json(FILE *out, const view_t *view)
 {
     const stek_ring_t *ring = view->io->ring;
     char hex[STEK_HEX_LEN];
-    const stek_key_t *next;
     apr_size_t i;
     json_t json;
     int n;
@@ -268,8 +249,10 @@ static void put_json(FILE *out, const view_t *view)
     json_span(&json, "lifetime", ring->lifetime);
     json_count(&json, "sealed_by", view->io->secret_i + 1);
     json_count(&json, "secrets", view->io->secrets->n);
-    json_time(&json, "next_rotation", next_rotation(ring, view->now, &next));
-    json_time(&json, "covered_until", stek_schedule_covered_until(ring, view->now));
+    json_bool(&json, "rotation_valid", view->health->judged.rotation_valid);
+    json_bool(&json, "next_key_ready", view->health->judged.next_ready);
+    json_time(&json, "next_rotation", view->health->judged.rotates_at);
+    json_time(&json, "covered_until", view->health->judged.covered_until);
     json_open(&json, "keys", '[');
     for (i = 0; i < ring->key_n; i++) {
         change_json_key(&json, NULL, ring, row_key(ring, i), view->now);

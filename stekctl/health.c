@@ -8,14 +8,6 @@
 #include <string.h>
 
 #include "report.h"
-#include "stek_schedule.h"
-
-/* Hosts that keep time by NTP differ by less. */
-#define CLOCK_SLACK apr_time_from_sec(60)
-
-/* Whoever makes keys prepares STEK_PREPARE_MIN ahead at the least: with half of it left it is
- * late. */
-#define LATE (STEK_PREPARE_MIN / 2)
 
 static void add(const char **lines, int *pn, const char *line)
 {
@@ -28,21 +20,21 @@ void health_judge(const ringio_t *io, int in_memory, apr_time_t now, apr_pool_t 
                   health_t *health)
 {
     const stek_ring_t *ring = io->ring;
-    apr_time_t covered = stek_schedule_covered_until(ring, now);
 
     memset(health, 0, sizeof(*health));
-    if (!stek_ring_current(ring, now)) {
+    stek_health_judge(ring, 0, NULL, now, &health->judged);
+    if (health->judged.problems & STEK_HEALTH_NO_KEY) {
         add(health->problems, &health->problem_n,
             "no key encrypts now, so no tickets are issued: is httpd, or stekctl sync, running?");
     }
-    else if (covered - now < LATE) {
+    if (health->judged.problems & STEK_HEALTH_LATE) {
         add(health->problems, &health->problem_n,
             apr_psprintf(pool,
                          "no key encrypts after %s, and none is prepared: is httpd, or stekctl "
                          "sync, running?",
-                         report_time(covered, now, pool)));
+                         report_time(health->judged.covered_until, now, pool)));
     }
-    if (ring->written_at > now + CLOCK_SLACK) {
+    if (health->judged.problems & STEK_HEALTH_CLOCK) {
         add(health->problems, &health->problem_n,
             apr_psprintf(pool,
                          "written %s from now: the clock of this host, or of the writer, is wrong",

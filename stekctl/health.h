@@ -7,6 +7,7 @@
 #define STEKCTL_HEALTH_H
 
 #include "ringio.h"
+#include "stek_health.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -17,6 +18,8 @@ typedef struct health_t {
     int problem_n;
     const char *notes[HEALTH_LINES_MAX];
     int note_n;
+    stek_health_t
+        judged; /* what the problems are worded from; the status page judges by the same */
 } health_t;
 
 /* in_memory: the ring's file lies on a memory file system. */

@@ -7,46 +7,12 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "stek_escape.h"
+
 void json_begin(json_t *json, FILE *out)
 {
     json->out = out;
     json->comma = 0;
-}
-
-/* Length of the well-formed UTF-8 sequence at text, or 0 (Unicode, table 3-7). */
-static int utf8_len(const unsigned char *text)
-{
-    unsigned char c = text[0], lo = 0x80, hi = 0xbf;
-    int len, i;
-
-    if (c < 0x80) {
-        return 1;
-    }
-    if (c >= 0xc2 && c <= 0xdf) {
-        len = 2;
-    }
-    else if (c >= 0xe0 && c <= 0xef) {
-        len = 3;
-        lo = c == 0xe0 ? 0xa0 : 0x80;
-        hi = c == 0xed ? 0x9f : 0xbf;
-    }
-    else if (c >= 0xf0 && c <= 0xf4) {
-        len = 4;
-        lo = c == 0xf0 ? 0x90 : 0x80;
-        hi = c == 0xf4 ? 0x8f : 0xbf;
-    }
-    else {
-        return 0;
-    }
-    if (text[1] < lo || text[1] > hi) {
-        return 0;
-    }
-    for (i = 2; i < len; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    return len;
 }
 
 static void put_string(FILE *out, const char *text)
@@ -55,7 +21,7 @@ static void put_string(FILE *out, const char *text)
 
     putc('"', out);
     while (*at) {
-        int len = utf8_len(at);
+        int len = stek_utf8_len((const char *)at);
 
         if (len == 0) {
             fputs("\\ufffd", out);

@@ -163,7 +163,8 @@ def test_docs_configuration_is_accepted(httpd, certs, block):
     for pattern, stand_in in FILES:
         block = re.sub(pattern, lambda found: found.group(1) + str(certs / stand_in), block)
     block = re.sub(r"\S+/mod_stek_rotate\.so", str(harness.MODULE), block)
-    server = httpd(vhosts=[], server=block.splitlines(), module="LoadModule" not in block)
+    server = httpd(vhosts=[], server=block.splitlines(), modules=["authz_host"],
+                   module="LoadModule" not in block)
     status, output = server.configtest()
     assert status == 0 and "Syntax OK" in output, output
 

@@ -232,6 +232,8 @@ SHOW_KEYS = [
     "lifetime",
     "sealed_by",
     "secrets",
+    "rotation_valid",
+    "next_key_ready",
     "next_rotation",
     "covered_until",
     "keys",

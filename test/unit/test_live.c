@@ -2,7 +2,7 @@
 /*
  * Unit tests of the live keyring: look-ups at the boundaries of windows, what refresh takes from the
  * file ring and what it refuses, and handshake threads beside the one that swaps (run under TSan by
- * `make tsan`).  httpd's retained data is a static block here.
+ * `make tsan`).  httpd's part is httpd_stub.h's.
  */
 #include "core_util.h"
 
@@ -12,33 +12,15 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
+#include "httpd_stub.h"
 #include "mod_stek_live.h"
 
 #define READERS_N 4
 #define SWAPS_N 2000
 
-static struct {
-    char bytes[256];
-    int made;
-} retained;
-
 static mod_stek_ring_t ring_a, ring_b;
 static mod_stek_ring_t *configured[] = {&ring_a, &ring_b};
 static int configured_n = 2;
-
-void *ap_retained_data_get(const char *key)
-{
-    (void)key;
-    return retained.made ? retained.bytes : NULL;
-}
-
-void *ap_retained_data_create(const char *key, apr_size_t size)
-{
-    (void)key;
-    assert_true(size <= sizeof(retained.bytes));
-    retained.made = 1;
-    return retained.bytes;
-}
 
 mod_stek_ring_t *const *mod_stek_rings(int *n)
 {

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Counters of a ring, in anonymous shared memory that the parent makes before it forks.
+ *
+ *     counters of a ring:   | before: totals of a while ago | slot 0 | slot 1 | ... | slot n-1 |
+ *     claims, once:         | used_n | pid of slot 0 .. n-1 |
+ *
+ * A process counts in one slot, the same for each ring: the parent in slot 0, a child in one that it
+ * claims when it starts, so that handshakes of two children touch no common cache line.  A slot is never
+ * zeroed: who ends leaves its counts to the next.  More children than slots share them, which is slower
+ * and as exact, since counts are atomic.  Totals are sums over slots.  The memory hangs off the retained
+ * live keyring, and so outlives children and reloads.
+ *
+ * Nothing here is trusted: a child can write what it likes, and the parent only shows it.
+ */
+#ifndef MOD_STEK_COUNTERS_H
+#define MOD_STEK_COUNTERS_H
+
+#include <stdatomic.h>
+#include "apr_pools.h"
+#include "apr_time.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Why a ring's file was not taken. */
+#define MOD_STEK_CAUSES(X)                                                                         \
+    X(MISSING, "missing")         /* no such file */                                               \
+    X(FORMAT, "format")           /* not a ring, cut, or its content makes no sense */             \
+    X(VERSION, "version")         /* of a later version */                                         \
+    X(SEAL, "seal")               /* changed since it was sealed */                                \
+    X(SECRET, "secret")           /* sealed under another secret */                                \
+    X(WEAK, "weak")               /* holds a key that is not random */                             \
+    X(PERMISSIONS, "permissions") /* open to others, or not readable */                            \
+    X(OTHER, "other")
+
+/* Upper bounds of the ticket's age at resumption, in seconds; one bucket more is without bound. */
+#define MOD_STEK_AGE_BOUNDS                                                                        \
+    {                                                                                              \
+        1, 10, 60, 300, 900, 3600, 10800, 21600, 43200, 86400, 172800, 604800                      \
+    }
+#define MOD_STEK_AGE_BOUND_N 12
+
+typedef enum mod_stek_counter_e {
+    MOD_STEK_ISSUED,          /* tickets sealed */
+    MOD_STEK_RESUMED_CURRENT, /* handshakes that a ticket resumed, by the key that had sealed it */
+    MOD_STEK_RESUMED_OLD,
+    MOD_STEK_RESUMED_FUTURE,
+    MOD_STEK_REFUSED_UNKNOWN, /* full handshakes although a ticket came, by the reason */
+    MOD_STEK_REFUSED_EXPIRED,
+    MOD_STEK_REFUSED_DAMAGED,
+    MOD_STEK_REFUSED_POLICY,
+    MOD_STEK_REFUSED_AGE,
+    MOD_STEK_NOT_OFFERED, /* handshakes to which no ticket came */
+    MOD_STEK_KEYLESS,     /* handshakes without a ticket for want of a key */
+    MOD_STEK_LOADS,       /* the ring's file was read and taken */
+#define MOD_STEK_CAUSE(name, text) MOD_STEK_LOAD_FAILED_##name,
+    MOD_STEK_CAUSES(MOD_STEK_CAUSE)
+#undef MOD_STEK_CAUSE
+        MOD_STEK_AGE_SUM_S,
+    MOD_STEK_AGE, /* buckets, not cumulative */
+    MOD_STEK_COUNTER_N = MOD_STEK_AGE + MOD_STEK_AGE_BOUND_N + 1
+} mod_stek_counter_e;
+
+/* One process's part; also holds how it follows the ring's file. */
+typedef struct mod_stek_slot_t {
+    _Alignas(64) _Atomic apr_uint64_t counts[MOD_STEK_COUNTER_N];
+    _Atomic apr_int64_t looked_at; /* apr_time_t of the last look that ended well; 0: none */
+    _Atomic apr_int64_t loaded_at; /* apr_time_t when the file was last taken */
+    _Atomic int status;            /* apr_status_t of the last look */
+} mod_stek_slot_t;
+
+typedef struct mod_stek_counters_t mod_stek_counters_t;
+
+typedef struct mod_stek_totals_t {
+    apr_uint64_t all[MOD_STEK_COUNTER_N];    /* over all slots */
+    apr_uint64_t parent[MOD_STEK_COUNTER_N]; /* slot 0 alone */
+    apr_uint64_t before[MOD_STEK_COUNTER_N]; /* all, at before_at; nothing if that is 0 */
+    apr_time_t before_at;                    /* one to two minutes ago */
+    apr_time_t loaded_at;                    /* the last load by any process */
+    apr_time_t parent_looked_at;
+    apr_status_t parent_status;
+} mod_stek_totals_t;
+
+/* Parent, last post_config: new counters, all zero.  APR_ENOMEM, or the system's code. */
+apr_status_t mod_stek_counters_create(mod_stek_counters_t **pcounters);
+
+/* Ends this process's view; NULL is ignored. */
+void mod_stek_counters_destroy(mod_stek_counters_t *counters);
+
+/* child_init: claims a slot for this process, until pchild is destroyed. */
+void mod_stek_counters_claim(apr_pool_t *pchild);
+
+/* This process's slot; NULL if counters is NULL: counts nothing. */
+mod_stek_slot_t *mod_stek_counters_slot(mod_stek_counters_t *counters);
+
+/* Parent, now and then: remembers the totals of a while ago, so that rates can be told. */
+void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now);
+
+/* Sums up; zeros if counters is NULL. */
+void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_t *totals);
+
+/* Counts one.  Any thread; slot may be NULL. */
+static inline void mod_stek_count(mod_stek_slot_t *slot, int counter)
+{
+    if (slot) {
+        atomic_fetch_add_explicit(&slot->counts[counter], 1, memory_order_relaxed);
+    }
+}
+
+/* Counts a ticket's age at resumption. */
+void mod_stek_count_age(mod_stek_slot_t *slot, apr_uint32_t age_s);
+
+/* Counts a read of the ring's file that ended with rv. */
+void mod_stek_count_load(mod_stek_slot_t *slot, apr_status_t rv, apr_time_t now);
+
+/* Notes how a look at the ring's file ended. */
+void mod_stek_count_look(mod_stek_slot_t *slot, apr_status_t rv, apr_time_t now);
+
+/* Texts of MOD_STEK_CAUSES in their order. */
+extern const char *const mod_stek_cause_texts[];
+
+extern const int mod_stek_age_bounds[MOD_STEK_AGE_BOUND_N];
+
+#pragma GCC visibility pop
+#endif

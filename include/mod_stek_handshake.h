@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What became of a connection's ticket.  A record for each TLS connection, made with the connection,
+ * before its handshake; the ticket callbacks write into it, and when the handshake is done it is counted,
+ * once.  Later the requests of the connection read it.
+ *
+ * OpenSSL asks the callbacks twice after a HelloRetryRequest, for each of several tickets in TLS 1.3, and
+ * refuses by itself a ticket that they accepted: only the end of the handshake tells.
+ *
+ * Threads: the connection's own; requests of HTTP/2 read from others, after the handshake.
+ */
+#ifndef MOD_STEK_HANDSHAKE_H
+#define MOD_STEK_HANDSHAKE_H
+
+#include "mod_stek_counters.h"
+#include "mod_stek_live.h"
+#include "mod_stek_vhost.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct mod_stek_handshake_t {
+    const char *ring;     /* its name, in pconf; NULL: tickets here are not ours, or not done yet */
+    int outcome;          /* MOD_STEK_RESUMED_*, _REFUSED_* or _NOT_OFFERED */
+    unsigned issued : 1;  /* a ticket was sealed */
+    unsigned keyless : 1; /* none could be, for want of a key */
+    unsigned late : 1;    /* the ticket's own time is over: OpenSSL will refuse it */
+    unsigned done : 1;
+    unsigned has_name : 1;
+    apr_uint32_t age_s; /* of the ticket that was accepted */
+    unsigned char
+        name[4]; /* first bytes of the name of the key, of the ticket that came, else issued */
+} mod_stek_handshake_t;
+
+/* mod_ssl's pre_handshake hook: makes the record. */
+int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy);
+
+/* The record of a connection, NULL if it has none.  c: an HTTP/2 stream's own connection is fine. */
+const mod_stek_handshake_t *mod_stek_handshake_get(conn_rec *c);
+
+/* pre_config: forgets the former mod_ssl. */
+void mod_stek_handshake_reset(void);
+
+/* init_server: has the end of each handshake of this SSL_CTX counted, beside what mod_ssl does then.  0
+ * if something else than mod_ssl has put its hand on it: its handshakes are not counted. */
+int mod_stek_handshake_install(SSL_CTX *ctx);
+
+/* From the ticket callbacks: */
+
+/* a ticket came, under a key of that name; */
+void mod_stek_handshake_offered(SSL *ssl, mod_stek_match_e match, const unsigned char *name);
+
+/* its MAC was wrong; */
+void mod_stek_handshake_damaged(SSL *ssl);
+
+/* it was opened; refused: 0, or MOD_STEK_REFUSED_*; */
+void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused, apr_time_t now);
+
+/* a ticket was sealed; */
+void mod_stek_handshake_issued(SSL *ssl, mod_stek_slot_t *slot, const unsigned char *name);
+
+/* no ticket can be issued, for want of a key. */
+void mod_stek_handshake_keyless(SSL *ssl);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Variables of a request on a TLS connection whose tickets are ours, as notes (LogFormat %{STEK_TICKET}n)
+ * and in the environment (%{STEK_TICKET}e, reqenv('STEK_TICKET'), CGI):
+ *
+ *     STEK_TICKET   new, resumed-current, resumed-old, resumed-future, full-unknown, full-expired,
+ *                   full-damaged, full-policy, full-age, none
+ *     STEK_KEY      first four bytes of the name of the key, in hex: of the ticket that came, else of the
+ *                   one that was issued; not set if there was neither
+ *     STEK_RING     name of the ring
+ *
+ * Each thread its own requests.
+ */
+#ifndef MOD_STEK_NOTES_H
+#define MOD_STEK_NOTES_H
+
+#include "mod_stek_handshake.h"
+
+#pragma GCC visibility push(hidden)
+
+/* STEK_TICKET's word; constant. */
+const char *mod_stek_ticket_word(const mod_stek_handshake_t *record);
+
+/* create_request hook: for whatever reads them while the request is processed. */
+int mod_stek_notes_create_request(request_rec *r);
+
+/* translate_name hook: an internal redirect begins with new tables. */
+int mod_stek_notes_translate_name(request_rec *r);
+
+/* log_transaction hook, before those that log: also for requests that did not get so far. */
+int mod_stek_notes_log(request_rec *r);
+
+#pragma GCC visibility pop
+#endif

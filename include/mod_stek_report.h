@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What there is to tell of rings and virtual hosts at one moment: the same for each form in which it
+ * is shown.  It holds no key, only the first four bytes of names.  Made by the child that answers a
+ * request, in the request's pool; any thread.
+ */
+#ifndef MOD_STEK_REPORT_H
+#define MOD_STEK_REPORT_H
+
+#include "mod_stek_live.h"
+#include "mod_stek_vhost.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct mod_stek_reason_t {
+    const char *code; /* of stek_health_code */
+    const char *text; /* a sentence's part, not escaped */
+} mod_stek_reason_t;
+
+typedef struct mod_stek_ring_report_t {
+    const mod_stek_ring_t *ring;
+    const char *source; /* path of the file, or "memory" */
+    mod_stek_view_t view;
+    mod_stek_totals_t totals;
+    apr_time_t looked_at; /* when this process last found the file good; 0: never */
+    int vhost_n;
+    int reason_n; /* 0: healthy */
+    mod_stek_reason_t reasons[8];
+    const char
+        *parent_trouble; /* what keeps the parent from following or writing the file; or NULL */
+} mod_stek_ring_report_t;
+
+typedef struct mod_stek_report_t {
+    apr_time_t now;
+    int healthy; /* all rings */
+    int ring_n;
+    mod_stek_ring_report_t *rings; /* those that serve a virtual host */
+    int vhost_n;
+    const mod_stek_vhost_t **vhosts; /* in the order of the configuration */
+} mod_stek_report_t;
+
+mod_stek_report_t *mod_stek_report_make(apr_time_t now, apr_pool_t *pool);
+
+/* "12 min 3 s", the two greatest units; in pool. */
+const char *mod_stek_span_text(apr_interval_time_t span, apr_pool_t *pool);
+
+/* The ring's state in a sentence, not escaped; in pool. */
+const char *mod_stek_report_sentence(const mod_stek_ring_report_t *ring, apr_time_t now,
+                                     apr_pool_t *pool);
+
+/* Sum of n counters from the first on. */
+apr_uint64_t mod_stek_report_sum(const apr_uint64_t *counts, int first, int n);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Counters in shared memory (mod_stek_counters.h).  Glue; counting is for any thread of any process,
+ * making and ending for the parent's.
+ */
+#include "mod_stek_counters.h"
+
+#include "ap_mpm.h"
+#include "httpd.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "stek_error.h"
+#include "stek_version.h"
+
+#define RETAINED_KEY "mod_stek_rotate claims " STEK_VERSION
+#define SLOTS_MAX 1025 /* beyond that children share */
+#define REMEMBER_EVERY apr_time_from_sec(60)
+
+/* Which process has which slot. */
+typedef struct claims_t {
+    int slot_n;
+    _Atomic int used_n; /* slots from here on were never claimed, and their pages never touched */
+    _Atomic int pids[]; /* 0: free */
+} claims_t;
+
+typedef struct retained_t {
+    claims_t *claims; /* NULL: no memory for them */
+} retained_t;
+
+typedef struct past_t {
+    _Atomic apr_int64_t at;
+    _Atomic apr_uint64_t counts[MOD_STEK_COUNTER_N];
+} past_t;
+
+typedef struct shared_t {
+    past_t past[2]; /* the later first; written by the parent only */
+    _Alignas(64) mod_stek_slot_t slots[];
+} shared_t;
+
+struct mod_stek_counters_t {
+    shared_t *shared;
+    claims_t *claims;
+    apr_size_t size;
+};
+
+const char *const mod_stek_cause_texts[] = {
+#define MOD_STEK_CAUSE(name, text) text,
+    MOD_STEK_CAUSES(MOD_STEK_CAUSE)
+#undef MOD_STEK_CAUSE
+};
+
+const int mod_stek_age_bounds[MOD_STEK_AGE_BOUND_N] = MOD_STEK_AGE_BOUNDS;
+
+static int own_slot; /* the parent's, until a child claims one */
+
+static void *map_shared(apr_size_t size)
+{
+    /* cppcheck-suppress invalidFunctionArg; -1 goes with MAP_ANONYMOUS */
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        return NULL;
+    }
+    return memory;
+}
+
+/* The MPM never runs more children at a time than its limit, which no reload changes. */
+static int slots_wanted(void)
+{
+    int children_n = 0;
+
+    if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children_n) != APR_SUCCESS || children_n < 1
+        || children_n > SLOTS_MAX - 1) {
+        children_n = SLOTS_MAX - 1;
+    }
+    return 1 + children_n;
+}
+
+static claims_t *claims_get(void)
+{
+    retained_t *retained = ap_retained_data_get(RETAINED_KEY);
+    claims_t *claims;
+    int slot_n;
+
+    if (!retained) {
+        retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
+    }
+    if (!retained->claims) {
+        slot_n = slots_wanted();
+        claims = map_shared(sizeof(claims_t) + (apr_size_t)slot_n * sizeof(_Atomic int));
+        if (claims) {
+            claims->slot_n = slot_n;
+            claims->used_n = 1;
+        }
+        retained->claims = claims;
+    }
+    return retained->claims;
+}
+
+apr_status_t mod_stek_counters_create(mod_stek_counters_t **pcounters)
+{
+    mod_stek_counters_t *counters = calloc(1, sizeof(*counters));
+    apr_status_t rv = APR_ENOMEM;
+
+    if (!counters) {
+        return rv;
+    }
+    counters->claims = claims_get();
+    if (counters->claims) {
+        counters->size = sizeof(shared_t)
+                         + (apr_size_t)counters->claims->slot_n * sizeof(mod_stek_slot_t);
+        counters->shared = map_shared(counters->size);
+        rv = counters->shared ? APR_SUCCESS : errno;
+    }
+    if (rv != APR_SUCCESS) {
+        free(counters);
+        return rv;
+    }
+    *pcounters = counters;
+    return APR_SUCCESS;
+}
+
+void mod_stek_counters_destroy(mod_stek_counters_t *counters)
+{
+    if (counters) {
+        munmap(counters->shared, counters->size);
+        free(counters);
+    }
+}
+
+static int take(claims_t *claims, int slot, int former)
+{
+    return atomic_compare_exchange_strong(&claims->pids[slot], &former, (int)getpid());
+}
+
+/* A child that was killed could not give its slot back. */
+static int has_ended(int pid)
+{
+    return kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+static int find_slot(claims_t *claims)
+{
+    int i, pid;
+
+    for (i = 1; i < claims->slot_n; i++) {
+        if (take(claims, i, 0)) {
+            return i;
+        }
+        pid = atomic_load(&claims->pids[i]);
+        if (pid != 0 && has_ended(pid) && take(claims, i, pid)) {
+            return i;
+        }
+    }
+    return 0;
+}
+
+static apr_status_t give_back(void *data)
+{
+    claims_t *claims = data;
+    int mine = (int)getpid();
+
+    atomic_compare_exchange_strong(&claims->pids[own_slot], &mine, 0);
+    return APR_SUCCESS;
+}
+
+void mod_stek_counters_claim(apr_pool_t *pchild)
+{
+    claims_t *claims = claims_get();
+    int used_n;
+
+    if (!claims) {
+        return;
+    }
+    own_slot = find_slot(claims);
+    if (own_slot == 0) {
+        /* None is free: share, but not with the parent, which tells of itself in its slot. */
+        own_slot = claims->slot_n > 1 ? 1 + (int)(getpid() % (claims->slot_n - 1)) : 0;
+        return;
+    }
+    used_n = atomic_load(&claims->used_n);
+    while (used_n <= own_slot
+           && !atomic_compare_exchange_weak(&claims->used_n, &used_n, own_slot + 1)) {
+    }
+    apr_pool_cleanup_register(pchild, claims, give_back, apr_pool_cleanup_null);
+}
+
+mod_stek_slot_t *mod_stek_counters_slot(mod_stek_counters_t *counters)
+{
+    return counters ? &counters->shared->slots[own_slot] : NULL;
+}
+
+void mod_stek_count_age(mod_stek_slot_t *slot, apr_uint32_t age_s)
+{
+    int i = 0;
+
+    if (!slot) {
+        return;
+    }
+    while (i < MOD_STEK_AGE_BOUND_N && age_s > (apr_uint32_t)mod_stek_age_bounds[i]) {
+        i++;
+    }
+    mod_stek_count(slot, MOD_STEK_AGE + i);
+    atomic_fetch_add_explicit(&slot->counts[MOD_STEK_AGE_SUM_S], age_s, memory_order_relaxed);
+}
+
+static int cause_of(apr_status_t rv)
+{
+    switch (rv) {
+    case STEK_EMAGIC:
+    case STEK_ELENGTH:
+    case STEK_EMALFORMED:
+    case STEK_ETOOBIG:
+        return MOD_STEK_LOAD_FAILED_FORMAT;
+    case STEK_EVERSION:
+        return MOD_STEK_LOAD_FAILED_VERSION;
+    case STEK_ESEAL:
+        return MOD_STEK_LOAD_FAILED_SEAL;
+    case STEK_ESECRET:
+        return MOD_STEK_LOAD_FAILED_SECRET;
+    case STEK_EWEAK:
+        return MOD_STEK_LOAD_FAILED_WEAK;
+    case STEK_EPERM:
+        return MOD_STEK_LOAD_FAILED_PERMISSIONS;
+    default:
+        return APR_STATUS_IS_ENOENT(rv)   ? MOD_STEK_LOAD_FAILED_MISSING
+               : APR_STATUS_IS_EACCES(rv) ? MOD_STEK_LOAD_FAILED_PERMISSIONS
+                                          : MOD_STEK_LOAD_FAILED_OTHER;
+    }
+}
+
+void mod_stek_count_load(mod_stek_slot_t *slot, apr_status_t rv, apr_time_t now)
+{
+    /* The parent makes what has never been there. */
+    if (own_slot == 0 && slot && APR_STATUS_IS_ENOENT(rv) && slot->looked_at == 0) {
+        return;
+    }
+    mod_stek_count(slot, rv == APR_SUCCESS ? MOD_STEK_LOADS : cause_of(rv));
+    if (slot && rv == APR_SUCCESS) {
+        atomic_store_explicit(&slot->loaded_at, now, memory_order_relaxed);
+    }
+}
+
+void mod_stek_count_look(mod_stek_slot_t *slot, apr_status_t rv, apr_time_t now)
+{
+    if (!slot) {
+        return;
+    }
+    atomic_store_explicit(&slot->status, rv, memory_order_relaxed);
+    if (rv == APR_SUCCESS) {
+        atomic_store_explicit(&slot->looked_at, now, memory_order_relaxed);
+    }
+}
+
+static apr_uint64_t get(const _Atomic apr_uint64_t *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+static void sum_slots(const mod_stek_counters_t *counters, mod_stek_totals_t *totals)
+{
+    int i, slot, used_n = atomic_load(&counters->claims->used_n);
+
+    for (slot = 0; slot < used_n && slot < counters->claims->slot_n; slot++) {
+        const mod_stek_slot_t *from = &counters->shared->slots[slot];
+        apr_time_t loaded_at = atomic_load_explicit(&from->loaded_at, memory_order_relaxed);
+
+        for (i = 0; i < MOD_STEK_COUNTER_N; i++) {
+            totals->all[i] += get(&from->counts[i]);
+        }
+        totals->loaded_at = loaded_at > totals->loaded_at ? loaded_at : totals->loaded_at;
+    }
+}
+
+void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_t *totals)
+{
+    const mod_stek_slot_t *parent;
+    const past_t *past;
+    int i;
+
+    memset(totals, 0, sizeof(*totals));
+    if (!counters) {
+        return;
+    }
+    sum_slots(counters, totals);
+    parent = &counters->shared->slots[0];
+    totals->parent_looked_at = atomic_load_explicit(&parent->looked_at, memory_order_relaxed);
+    totals->parent_status = atomic_load_explicit(&parent->status, memory_order_relaxed);
+    past = &counters->shared->past[atomic_load(&counters->shared->past[1].at) ? 1 : 0];
+    totals->before_at = atomic_load(&past->at);
+    for (i = 0; i < MOD_STEK_COUNTER_N; i++) {
+        totals->parent[i] = get(&parent->counts[i]);
+        totals->before[i] = get(&past->counts[i]);
+    }
+}
+
+void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now)
+{
+    mod_stek_totals_t totals;
+    past_t *past;
+    int i;
+
+    if (!counters) {
+        return;
+    }
+    past = counters->shared->past;
+    /* A clock that was set back must not stop it for long. */
+    if (past[0].at != 0 && now >= past[0].at && now - past[0].at < REMEMBER_EVERY) {
+        return;
+    }
+    mod_stek_counters_sum(counters, &totals);
+    for (i = 0; i < MOD_STEK_COUNTER_N; i++) {
+        past[1].counts[i] = get(&past[0].counts[i]);
+        past[0].counts[i] = totals.all[i];
+    }
+    past[1].at = atomic_load(&past[0].at);
+    past[0].at = now;
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records of handshakes (mod_stek_handshake.h).  Glue; any thread of a child.
+ */
+#include "mod_stek_handshake.h"
+
+#include "http_config.h"
+#include <string.h>
+
+static mod_stek_handshake_t *record_of(const SSL *ssl)
+{
+    return SSL_get_ex_data(ssl, mod_stek_ssl_index());
+}
+
+int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
+{
+    mod_stek_handshake_t *record;
+
+    if (is_proxy || mod_stek_ssl_index() < 0) {
+        return DECLINED;
+    }
+    record = apr_pcalloc(c->pool, sizeof(*record));
+    record->outcome = MOD_STEK_NOT_OFFERED;
+    if (SSL_set_ex_data(ssl, mod_stek_ssl_index(), record)) {
+        ap_set_module_config(c->conn_config, &stek_rotate_module, record);
+    }
+    return OK;
+}
+
+const mod_stek_handshake_t *mod_stek_handshake_get(conn_rec *c)
+{
+    return ap_get_module_config((c->master ? c->master : c)->conn_config, &stek_rotate_module);
+}
+
+static void note_name(mod_stek_handshake_t *record, const unsigned char *name)
+{
+    memcpy(record->name, name, sizeof(record->name));
+    record->has_name = 1;
+}
+
+void mod_stek_handshake_offered(SSL *ssl, mod_stek_match_e match, const unsigned char *name)
+{
+    static const int outcomes[] = {
+        [MOD_STEK_UNKNOWN] = MOD_STEK_REFUSED_UNKNOWN, [MOD_STEK_ENDED] = MOD_STEK_REFUSED_EXPIRED,
+        [MOD_STEK_CURRENT] = MOD_STEK_RESUMED_CURRENT, [MOD_STEK_OLD] = MOD_STEK_RESUMED_OLD,
+        [MOD_STEK_FUTURE] = MOD_STEK_RESUMED_FUTURE,
+    };
+    mod_stek_handshake_t *record = record_of(ssl);
+
+    if (record && !record->done) {
+        record->outcome = outcomes[match];
+        note_name(record, name);
+    }
+}
+
+static int is_resumed(int outcome)
+{
+    return outcome >= MOD_STEK_RESUMED_CURRENT && outcome <= MOD_STEK_RESUMED_FUTURE;
+}
+
+void mod_stek_handshake_damaged(SSL *ssl)
+{
+    mod_stek_handshake_t *record = record_of(ssl);
+
+    /* OpenSSL says the same of a ticket whose key is not there, and of one too short to name any. */
+    if (record && !record->done
+        && (is_resumed(record->outcome) || record->outcome == MOD_STEK_NOT_OFFERED)) {
+        record->outcome = MOD_STEK_REFUSED_DAMAGED;
+    }
+}
+
+void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused, apr_time_t now)
+{
+    mod_stek_handshake_t *record = record_of(ssl);
+    apr_int64_t age_s = apr_time_sec(now) - (apr_int64_t)SSL_SESSION_get_time(session);
+
+    if (!record || record->done) {
+        return;
+    }
+    if (refused) {
+        record->outcome = refused;
+        return;
+    }
+    record->late = age_s > (apr_int64_t)SSL_SESSION_get_timeout(session);
+    /* Another host's clock may be ahead. */
+    record->age_s = age_s < 0 ? 0 : age_s > APR_UINT32_MAX ? APR_UINT32_MAX : (apr_uint32_t)age_s;
+}
+
+void mod_stek_handshake_issued(SSL *ssl, mod_stek_slot_t *slot, const unsigned char *name)
+{
+    mod_stek_handshake_t *record = record_of(ssl);
+
+    /* The self-test's connection has no record. */
+    if (record) {
+        mod_stek_count(slot, MOD_STEK_ISSUED);
+        record->issued = 1;
+        if (!record->has_name) {
+            note_name(record, name);
+        }
+    }
+}
+
+void mod_stek_handshake_keyless(SSL *ssl)
+{
+    mod_stek_handshake_t *record = record_of(ssl);
+
+    if (record && !(SSL_get_options(ssl) & SSL_OP_NO_TICKET)) {
+        record->keyless = 1;
+    }
+}
+
+static void count(const SSL *ssl, mod_stek_handshake_t *record, const mod_stek_vhost_t *vhost)
+{
+    mod_stek_slot_t *slot = vhost->ring->live->slot;
+
+    record->done = 1;
+    record->ring = vhost->ring->name;
+    if (is_resumed(record->outcome) && !SSL_session_reused(ssl)) {
+        /* What OpenSSL itself found wrong: the session's time, its context, version or cipher. */
+        record->outcome = record->late ? MOD_STEK_REFUSED_EXPIRED : MOD_STEK_REFUSED_POLICY;
+    }
+    mod_stek_count(slot, record->outcome);
+    if (is_resumed(record->outcome)) {
+        mod_stek_count_age(slot, record->age_s);
+    }
+    if (record->keyless && !record->issued) {
+        mod_stek_count(slot, MOD_STEK_KEYLESS);
+    }
+}
+
+static void on_done(const SSL *ssl)
+{
+    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+    mod_stek_handshake_t *record = record_of(ssl);
+
+    if (vhost && vhost->ring && vhost->ring->live && record && !record->done) {
+        count(ssl, record, vhost);
+    }
+}
+
+/* mod_ssl's, by which it keeps clients from renegotiating; the same on each SSL_CTX of a virtual host. */
+static void (*former_info)(const SSL *ssl, int where, int ret);
+
+/* Called some forty times in a handshake. */
+static void on_info(const SSL *ssl, int where, int ret)
+{
+    if (former_info) {
+        former_info(ssl, where, ret);
+    }
+    if (where & SSL_CB_HANDSHAKE_DONE) {
+        on_done(ssl);
+    }
+}
+
+void mod_stek_handshake_reset(void)
+{
+    former_info = NULL;
+}
+
+int mod_stek_handshake_install(SSL_CTX *ctx)
+{
+    void (*former)(const SSL *ssl, int where, int ret) = SSL_CTX_get_info_callback(ctx);
+
+    if (former_info && former != former_info) {
+        return 0;
+    }
+    former_info = former;
+    SSL_CTX_set_info_callback(ctx, on_info);
+    return 1;
+}

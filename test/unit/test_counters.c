@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Counters: who counts where, sums that stay exact whatever becomes of those who counted, and the
+ * boundaries of buckets.  The MPM's limit is two children here.
+ */
+#include "core_util.h"
+
+#include <apr_general.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "httpd_stub.h"
+#include "mod_stek_counters.h"
+
+static mod_stek_counters_t *counters;
+
+static int setup(void **state)
+{
+    (void)state;
+    return mod_stek_counters_create(&counters);
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    mod_stek_counters_destroy(counters);
+    return 0;
+}
+
+static mod_stek_totals_t sum(void)
+{
+    mod_stek_totals_t totals;
+
+    mod_stek_counters_sum(counters, &totals);
+    return totals;
+}
+
+/* This process's slot as a number of which only differences count. */
+static int own_slot_offset(void)
+{
+    return (int)((char *)mod_stek_counters_slot(counters) - (char *)counters);
+}
+
+/* A child that claims a slot, tells its number, counts n, and waits to be told to end. */
+typedef struct child_t {
+    pid_t pid;
+    int to, from, slot;
+} child_t;
+
+static void child_main(int n, int in, int out)
+{
+    apr_pool_t *pool;
+    char byte;
+    int slot;
+
+    apr_pool_create(&pool, NULL);
+    mod_stek_counters_claim(pool);
+    slot = own_slot_offset();
+    while (n-- > 0) {
+        mod_stek_count(mod_stek_counters_slot(counters), MOD_STEK_ISSUED);
+    }
+    if (write(out, &slot, sizeof(slot)) != sizeof(slot) || read(in, &byte, 1) < 0) {
+        _exit(1);
+    }
+    apr_pool_destroy(pool);
+    _exit(0);
+}
+
+static child_t child_start(int n)
+{
+    int to[2], from[2];
+    child_t child;
+
+    assert_int_equal(pipe(to), 0);
+    assert_int_equal(pipe(from), 0);
+    child.pid = fork();
+    assert_true(child.pid >= 0);
+    if (child.pid == 0) {
+        close(to[1]);
+        child_main(n, to[0], from[1]);
+    }
+    close(to[0]);
+    close(from[1]);
+    child.to = to[1];
+    child.from = from[0];
+    return child;
+}
+
+static void child_wait_slot(child_t *child)
+{
+    assert_int_equal(read(child->from, &child->slot, sizeof(child->slot)), sizeof(child->slot));
+}
+
+static void child_end(child_t *child, int killed)
+{
+    int status;
+
+    if (killed) {
+        kill(child->pid, SIGKILL);
+    }
+    else {
+        /* Not by closing: children that were forked later hold this end too. */
+        assert_int_equal(write(child->to, "", 1), 1);
+    }
+    close(child->to);
+    close(child->from);
+    assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+    assert_true(killed ? WIFSIGNALED(status) : WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void test_counters_children_have_slots_of_their_own(void **state)
+{
+    child_t a = child_start(3), b = child_start(5);
+
+    (void)state;
+    child_wait_slot(&a);
+    child_wait_slot(&b);
+    assert_true(a.slot != b.slot && a.slot != own_slot_offset() && b.slot != own_slot_offset());
+    assert_true(abs(a.slot - b.slot) % 64 == 0);
+    mod_stek_count(mod_stek_counters_slot(counters), MOD_STEK_ISSUED);
+    assert_int_equal(sum().all[MOD_STEK_ISSUED], 9);
+    assert_int_equal(sum().parent[MOD_STEK_ISSUED], 1);
+    child_end(&a, 0);
+    child_end(&b, 0);
+    assert_int_equal(sum().all[MOD_STEK_ISSUED], 9);
+}
+
+static void test_counters_slot_of_ended_or_killed_child_goes_on(void **state)
+{
+    int killed;
+
+    (void)state;
+    for (killed = 0; killed < 2; killed++) {
+        child_t a = child_start(1), b;
+
+        child_wait_slot(&a);
+        child_end(&a, killed);
+        b = child_start(1);
+        child_wait_slot(&b);
+        assert_int_equal(a.slot, b.slot);
+        child_end(&b, 0);
+    }
+    assert_int_equal(sum().all[MOD_STEK_ISSUED], 4);
+}
+
+static void test_counters_more_children_than_slots_stay_exact(void **state)
+{
+    child_t children[6];
+    int i;
+
+    (void)state;
+    for (i = 0; i < 6; i++) {
+        children[i] = child_start(20000);
+    }
+    for (i = 0; i < 6; i++) {
+        child_wait_slot(&children[i]);
+        assert_true(children[i].slot != own_slot_offset());
+    }
+    for (i = 0; i < 6; i++) {
+        child_end(&children[i], i % 2);
+    }
+    assert_int_equal(sum().all[MOD_STEK_ISSUED], 120000);
+    assert_int_equal(sum().parent[MOD_STEK_ISSUED], 0);
+}
+
+static void test_counters_age_bounds_are_inclusive(void **state)
+{
+    mod_stek_slot_t *slot = mod_stek_counters_slot(counters);
+    apr_uint64_t ages_s = 0;
+    int i;
+
+    (void)state;
+    mod_stek_count_age(slot, 0);
+    for (i = 0; i < MOD_STEK_AGE_BOUND_N; i++) {
+        mod_stek_count_age(slot, (apr_uint32_t)mod_stek_age_bounds[i]);
+        mod_stek_count_age(slot, (apr_uint32_t)mod_stek_age_bounds[i] + 1);
+        ages_s += 2 * (apr_uint64_t)mod_stek_age_bounds[i] + 1;
+    }
+    assert_int_equal(sum().all[MOD_STEK_AGE], 2);
+    for (i = 1; i < MOD_STEK_AGE_BOUND_N; i++) {
+        assert_int_equal(sum().all[MOD_STEK_AGE + i], 2);
+    }
+    assert_int_equal(sum().all[MOD_STEK_AGE + MOD_STEK_AGE_BOUND_N], 1);
+    assert_int_equal(sum().all[MOD_STEK_AGE_SUM_S], ages_s);
+}
+
+static void test_counters_loads_by_cause(void **state)
+{
+    static const struct {
+        apr_status_t rv;
+        int counter;
+    } cases[] = {
+        {APR_SUCCESS, MOD_STEK_LOADS},
+        {STEK_EMAGIC, MOD_STEK_LOAD_FAILED_FORMAT},
+        {STEK_ELENGTH, MOD_STEK_LOAD_FAILED_FORMAT},
+        {STEK_EVERSION, MOD_STEK_LOAD_FAILED_VERSION},
+        {STEK_ESEAL, MOD_STEK_LOAD_FAILED_SEAL},
+        {STEK_ESECRET, MOD_STEK_LOAD_FAILED_SECRET},
+        {STEK_EWEAK, MOD_STEK_LOAD_FAILED_WEAK},
+        {STEK_EPERM, MOD_STEK_LOAD_FAILED_PERMISSIONS},
+        {EACCES, MOD_STEK_LOAD_FAILED_PERMISSIONS},
+        {EIO, MOD_STEK_LOAD_FAILED_OTHER},
+    };
+    mod_stek_slot_t *slot = mod_stek_counters_slot(counters);
+    apr_uint64_t before;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        before = sum().all[cases[i].counter];
+        mod_stek_count_load(slot, cases[i].rv, T0);
+        assert_int_equal(sum().all[cases[i].counter], before + 1);
+    }
+    assert_int_equal(sum().loaded_at, T0);
+    assert_string_equal(
+        mod_stek_cause_texts[MOD_STEK_LOAD_FAILED_SEAL - MOD_STEK_LOAD_FAILED_MISSING], "seal");
+}
+
+static void test_counters_missing_file_counts_once_it_was_there(void **state)
+{
+    mod_stek_slot_t *slot = mod_stek_counters_slot(counters);
+
+    (void)state;
+    mod_stek_count_load(slot, ENOENT, T0);
+    mod_stek_count_look(slot, ENOENT, T0);
+    assert_int_equal(sum().all[MOD_STEK_LOAD_FAILED_MISSING], 0);
+    assert_int_equal(sum().parent_status, ENOENT);
+    mod_stek_count_look(slot, APR_SUCCESS, T0 + 1);
+    mod_stek_count_load(slot, ENOENT, T0 + 2);
+    mod_stek_count_look(slot, ENOENT, T0 + 2);
+    assert_int_equal(sum().all[MOD_STEK_LOAD_FAILED_MISSING], 1);
+    assert_int_equal(sum().parent_looked_at, T0 + 1);
+}
+
+static void test_counters_remember_once_a_minute(void **state)
+{
+    mod_stek_slot_t *slot = mod_stek_counters_slot(counters);
+
+    (void)state;
+    assert_int_equal(sum().before_at, 0);
+    mod_stek_counters_remember(counters, T0);
+    mod_stek_count(slot, MOD_STEK_ISSUED);
+    mod_stek_counters_remember(counters, T0 + SEC(60) - 1);
+    assert_int_equal(sum().before_at, T0);
+    assert_int_equal(sum().before[MOD_STEK_ISSUED], 0);
+    mod_stek_counters_remember(counters, T0 + SEC(60));
+    mod_stek_count(slot, MOD_STEK_ISSUED);
+    mod_stek_counters_remember(counters, T0 + SEC(120));
+    assert_int_equal(sum().before_at, T0 + SEC(60));
+    assert_int_equal(sum().before[MOD_STEK_ISSUED], 1);
+    /* The clock was set back. */
+    mod_stek_counters_remember(counters, T0 - HOUR);
+    mod_stek_counters_remember(counters, T0 - HOUR + SEC(60));
+    assert_int_equal(sum().before_at, T0 - HOUR);
+}
+
+static void test_counters_without_memory_count_nothing(void **state)
+{
+    mod_stek_totals_t totals;
+
+    (void)state;
+    assert_null(mod_stek_counters_slot(NULL));
+    mod_stek_count(NULL, MOD_STEK_ISSUED);
+    mod_stek_count_age(NULL, 7);
+    mod_stek_count_load(NULL, APR_SUCCESS, T0);
+    mod_stek_count_look(NULL, APR_SUCCESS, T0);
+    mod_stek_counters_remember(NULL, T0);
+    mod_stek_counters_destroy(NULL);
+    mod_stek_counters_sum(NULL, &totals);
+    assert_int_equal(totals.all[MOD_STEK_ISSUED], 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_counters_children_have_slots_of_their_own, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_counters_slot_of_ended_or_killed_child_goes_on, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_counters_more_children_than_slots_stay_exact, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_counters_age_bounds_are_inclusive, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_counters_loads_by_cause, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_counters_missing_file_counts_once_it_was_there, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_counters_remember_once_a_minute, setup, teardown),
+        cmocka_unit_test(test_counters_without_memory_count_nothing),
+    };
+    int failed;
+
+    apr_initialize();
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    apr_terminate();
+    return failed;
+}
