@@ -67,7 +67,8 @@ FUZZ_SRC    := $(wildcard test/fuzz/fuzz_*.c)
 BENCH_SRC   := $(wildcard test/bench/*.c)
 # What test programs share: any other source beside them.
 UNIT_LIB    := $(filter-out $(UNIT_SRC) $(SOAK_SRC),$(wildcard test/unit/*.c))
-ALL_C       := $(MOD_SRC) $(STEKCTL_SRC) $(UNIT_SRC) $(SOAK_SRC) $(UNIT_LIB) $(FUZZ_SRC) $(BENCH_SRC)
+ALL_C       := $(MOD_SRC) $(STEKCTL_SRC) $(UNIT_SRC) $(SOAK_SRC) $(UNIT_LIB) $(FUZZ_SRC) $(BENCH_SRC) \
+               $(wildcard test/integration/*.c)
 ALL_H       := $(wildcard include/*.h src/*.h stekctl/*.h test/*/*.h)
 ALL_SH      := $(wildcard build/*.sh test/*/*.sh .ci/run)
 ALL_PY      := $(wildcard build/*.py test/*/*.py)
@@ -117,7 +118,7 @@ QLT =
 endif
 
 .PHONY: all help module stekctl unit unit-build soak integration check run deps install uninstall \
-        clean asan tsan fuzz fuzz-replay bench bench-fleet soak-fleet format lint lint-format lint-c lint-sh lint-py \
+        clean asan tsan fuzz fuzz-replay bench bench-fleet soak-fleet soak-probe format lint lint-format lint-c lint-sh lint-py \
         exports layers bare man-lint dist
 .DELETE_ON_ERROR:
 
@@ -132,6 +133,7 @@ help:
 	@echo "make unit          unit tests          make integration  real httpd (PYTEST='-k x')"
 	@echo "make soak          long runs           make bench        beside its peers"
 	@echo "make soak-fleet    fleets, full length make bench-fleet  1,000 hosts, one store"
+	@echo "make soak-probe    stekctl probe against good servers, 20 runs of each"
 	@echo "make asan          unit tests and integration under ASan and UBSan"
 	@echo "make tsan          thread tests under TSan"
 	@echo "make fuzz          each target for FUZZ_TIME seconds (60)"
@@ -208,6 +210,11 @@ unit: unit-build
 	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs $(UNIT_BIN) \
 	    $(if $(VECTOR_CHECK),"$(PYTHON) $(VECTOR_CHECK)")
 
+# The servers that "make check" probes three times, twenty times.
+soak-probe: all
+	$(Q)PROBE_RUNS=20 $(PYTHON) -m pytest test/integration/test_probe.py $(XDIST) -q \
+	    -p no:cacheprovider -o timeout=1800 -k good_server
+
 soak: $(SOAK_BIN)
 	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs \
 	    $(foreach s,$(SOAK_BIN),"$(s) $(call SOAK_N,$(notdir $(s)))")
@@ -273,7 +280,7 @@ fuzz fuzz-replay:
 	$(NO_ASLR) build/fuzz.sh $(if $(filter fuzz,$@),$(FUZZ_TIME),replay) \
 	    $(FUZZ_SRC:test/fuzz/%.c=out/clang-fuzz/fuzz/%)
 
-$(FUZZ_BIN): $(OUT)/fuzz/%: $(OUT)/obj/test/fuzz/%.o $(filter-out %/main.o,$(STEKCTL_O)) \
+$(FUZZ_BIN): $(OUT)/fuzz/%: $(OUT)/obj/test/fuzz/%.o $(filter-out %/main.o $(OUT)/obj/stekctl/cmd_%.o,$(STEKCTL_O)) \
         $(OUT)/libstek.a
 	@mkdir -p $(@D)
 	$(call SAY,LINK,$@)$(CC) $(SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ \

@@ -34,6 +34,10 @@ stek_weakness_e stek_audit_bytes(const unsigned char *bytes, apr_size_t len);
  * bytes, since 16 are too few for some tests. */
 stek_weakness_e stek_audit_key(const stek_key_t *key);
 
+/* Writes the i-th of the publicly known halves of keys, 16 bytes, for those who look for them
+ * elsewhere.  0: there are no more, and half is as it was. */
+int stek_audit_known(apr_size_t i, unsigned char *half);
+
 /* Each key of the ring, and the keys against each other.  On a finding *pkey (if not NULL) is the
  * key; it stays the ring's. */
 stek_weakness_e stek_audit_ring(const stek_ring_t *ring, const stek_key_t **pkey);

@@ -199,6 +199,19 @@ stek_weakness_e stek_audit_bytes(const unsigned char *bytes, apr_size_t len)
     return STEK_WEAK_NONE;
 }
 
+int stek_audit_known(apr_size_t i, unsigned char *half)
+{
+    int n;
+
+    if (i >= KNOWN_N) {
+        return 0;
+    }
+    for (n = 0; n < HALF_LEN; n++) {
+        half[n] = (unsigned char)(known[i][n / 8] >> (8 * (7 - n % 8)));
+    }
+    return 1;
+}
+
 static stek_weakness_e audit_together(const stek_key_t *key)
 {
     unsigned char both[2 * HALF_LEN];

@@ -59,6 +59,20 @@ static const ctl_command_t commands[] = {
      "  --socket PATH    haproxy: also tells the running process over its stats socket\n"
      "  --follow         goes on and keeps the files in step with the ring\n"
      "  --exec COMMAND   runs COMMAND by /bin/sh after each change\n"},
+    {"probe", cmd_probe,
+     "[--sni NAME...] [--tls 1.2,1.3] [--tickets N] [--level quick|normal|deep]\n"
+     "                [--watch TIME] [--rate N] [--json] HOST[:PORT]...",
+     "Says what an attacker would learn from the session tickets of a server: weak keys,\n"
+     "changed tickets that are taken, and more.  Any server; probe only your own.\n"
+     "Exits with 1 if something is found.\n\n"
+     "  --sni NAME       asks for this name; more, by commas or again: tickets of the first\n"
+     "                   are offered to the others\n"
+     "  --tls VERSIONS   1.2, 1.3 or both\n"
+     "  --tickets N      connections per version that collect tickets (10)\n"
+     "  --level LEVEL    quick: seconds; normal: each byte of a ticket changed; deep: each\n"
+     "                   bit, response times, more keys (normal)\n"
+     "  --watch TIME     goes on for TIME and sees keys rotate\n"
+     "  --rate N         at most N connections a second (100)\n"},
     {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",
      "Keeps the secret file that --secret names.\n\n"
      "  new              makes it; --fleet: with a fleet's ring id; --ratchet: 'stekctl sync'\n"

@@ -41,6 +41,7 @@ ctl_exit_e cmd_audit(ctl_t *ctl, int argc, char **argv);
 ctl_exit_e cmd_export(ctl_t *ctl, int argc, char **argv);
 ctl_exit_e cmd_import(ctl_t *ctl, int argc, char **argv);
 ctl_exit_e cmd_new(ctl_t *ctl, int argc, char **argv);
+ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv);
 ctl_exit_e cmd_revoke(ctl_t *ctl, int argc, char **argv);
 ctl_exit_e cmd_rotate(ctl_t *ctl, int argc, char **argv);
 ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv);

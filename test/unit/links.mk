@@ -6,3 +6,5 @@ UNIT_GLUE_test_live := src/mod_stek_live.c src/mod_stek_counters.c
 UNIT_GLUE_test_sync := stekctl/sync.c
 # Histories make and drop millions of rings: without a mapping for each.
 UNIT_LDFLAGS_test_sync := -Wl,--wrap=stek_mem_alloc -Wl,--wrap=stek_mem_free
+UNIT_GLUE_test_probe_analysis := stekctl/probe_analysis.c stekctl/probe_keys.c
+UNIT_GLUE_test_probe_stats := stekctl/probe_stats.c

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the tests of one host share (probe.h): the client, the version under test, the ways to offer a
+ * ticket and to note a finding.  stekctl; one thread.
+ */
+#ifndef STEKCTL_PROBE_HOST_H
+#define STEKCTL_PROBE_HOST_H
+
+#include "probe.h"
+
+#pragma GCC visibility push(hidden)
+
+#define PROBE_FAULTS_MAX 5 /* connections in a row that fail before a test gives up */
+
+typedef struct probe_run_t {
+    probe_host_t *host;
+    const probe_options_t *options;
+    probe_client_t *client;
+    probe_version_t *version; /* under test */
+    const char *name;         /* SNI that tickets are collected with; NULL: none */
+    const char *test;         /* for the progress line */
+    int faults_n;             /* failed connections in a row */
+    apr_pool_t *scratch;      /* cleared with each connection */
+    apr_pool_t *pool;
+} probe_run_t;
+
+void probe_note(probe_run_t *run, probe_test_e test, probe_verdict_e verdict, const char *format,
+                ...) __attribute__((format(printf, 4, 5)));
+
+void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all);
+
+/* An offer of a ticket's session; bytes (NULL: the ticket's own) in its place. */
+void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned char *bytes,
+                 probe_reply_t *reply);
+
+/* Nonzero: the connection said something of the ticket; else it counts as a fault. */
+int probe_is_answer(probe_run_t *run, const probe_reply_t *reply);
+
+/* Each test on run->version, which has tickets. */
+void probe_test_mac(probe_run_t *run);
+void probe_test_padding(probe_run_t *run);
+void probe_test_confusion(probe_run_t *run, const probe_host_t *earlier, int earlier_n);
+void probe_test_rotation(probe_run_t *run);
+void probe_test_reuse(probe_run_t *run);
+
+#pragma GCC visibility pop
+#endif

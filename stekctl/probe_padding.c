@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A padding oracle: does the server answer a wrong CBC padding unlike a right one, by message or by
+ * time?  The last byte of the next-to-last block of the text runs through all values; one of them
+ * makes the padding 01.  An earlier block is spoilt, so that no such ticket is good as a whole.
+ *
+ *     ... | C[n-3] spoilt | C[n-2]: last byte ^ v | C[n-1] | MAC
+ *
+ * A difference counts as an oracle only if the next byte confirms it: with the padding's last byte made
+ * 02, again one value of the byte before it must stand out.
+ */
+#include "probe_host.h"
+
+#include <apr_strings.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "probe_stats.h"
+
+#define BLOCK 16
+#define VALUES_N 256
+#define STANDOUT_MAX 3 /* values that may stand out: 01, and by chance longer paddings */
+#define ROUNDS_N 3     /* of all values, to find a candidate by time */
+#define CANDIDATES_N 4 /* of those, looked at more closely */
+#define SAMPLE_N 100   /* of a candidate, and of others */
+
+typedef struct oracle_t {
+    const probe_ticket_t *ticket;
+    unsigned char *bytes; /* spoilt */
+    apr_size_t text_end;  /* where the MAC begins */
+    int kinds[VALUES_N];  /* answers: outcome and alert in one number */
+    apr_int64_t times[VALUES_N * ROUNDS_N];
+} oracle_t;
+
+static int kind_of(const probe_reply_t *reply)
+{
+    return (int)reply->outcome * 1000 + reply->alert + 1;
+}
+
+/* One question: last and second are what the padding's two last bytes are changed by.  -1: a fault. */
+static int ask(probe_run_t *run, oracle_t *oracle, int second, int last, apr_int64_t *pus)
+{
+    unsigned char *at = oracle->bytes + oracle->text_end - BLOCK - 2;
+    probe_reply_t reply;
+
+    at[0] ^= (unsigned char)second;
+    at[1] ^= (unsigned char)last;
+    probe_offer(run, oracle->ticket, oracle->bytes, &reply);
+    at[0] ^= (unsigned char)second;
+    at[1] ^= (unsigned char)last;
+    if (pus) {
+        *pus = reply.first_us;
+    }
+    return probe_is_answer(run, &reply) ? kind_of(&reply) : -1;
+}
+
+/* Asks all values of one byte, in an order by chance.  0: too many faults. */
+static int ask_all(probe_run_t *run, oracle_t *oracle, int is_second, int last, int rounds_n)
+{
+    int order[VALUES_N], round, i, n = 0;
+
+    for (round = 0; round < rounds_n; round++) {
+        for (i = 0; i < VALUES_N; i++) {
+            int j = rand() % (i + 1); /* NOLINT: an order, not a secret */
+
+            order[i] = order[j];
+            order[j] = i;
+        }
+        for (i = 0; i < VALUES_N; i++) {
+            int v = order[i];
+
+            probe_progress(run, (apr_size_t)n++, (apr_size_t)(rounds_n * VALUES_N));
+            oracle->kinds[v] = ask(run, oracle, is_second ? v : 0, is_second ? last : v,
+                                   &oracle->times[v * ROUNDS_N + round]);
+            if (run->faults_n >= PROBE_FAULTS_MAX) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+/* The values whose answer differs from that to most, if they are few.  Returns their number. */
+static int find_standouts(const oracle_t *oracle, int *values)
+{
+    int v, w, usual = oracle->kinds[0], usual_n = 0, n = 0;
+
+    for (v = 0; v < VALUES_N; v++) {
+        int same_n = 0;
+
+        for (w = 0; w < VALUES_N; w++) {
+            same_n += oracle->kinds[w] == oracle->kinds[v];
+        }
+        if (same_n > usual_n) {
+            usual = oracle->kinds[v];
+            usual_n = same_n;
+        }
+    }
+    for (v = 0; v < VALUES_N; v++) {
+        if (oracle->kinds[v] != usual && oracle->kinds[v] != -1) {
+            if (n == STANDOUT_MAX) {
+                return 0;
+            }
+            values[n++] = v;
+        }
+    }
+    return n;
+}
+
+/* The second byte, behind a last byte that v made 01 and v ^ 03 makes 02. */
+static int is_confirmed(probe_run_t *run, oracle_t *oracle, int v, int kind)
+{
+    int values[STANDOUT_MAX], n;
+
+    if (!ask_all(run, oracle, 1, v ^ 3, 1)) {
+        return 0;
+    }
+    n = find_standouts(oracle, values);
+    return n >= 1 && n <= 2 && oracle->kinds[values[0]] == kind
+           && ask(run, oracle, values[0], v ^ 3, NULL) == kind;
+}
+
+/* 1: found and reported; 0: all answers alike; -1: too many faults. */
+static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
+{
+    int values[STANDOUT_MAX], n, i;
+
+    if (!ask_all(run, oracle, 0, 0, 1)) {
+        return -1;
+    }
+    n = find_standouts(oracle, values);
+    for (i = 0; i < n; i++) {
+        int kind = oracle->kinds[values[i]];
+
+        /* What does not repeat is the line's. */
+        if (ask(run, oracle, 0, values[i], NULL) != kind) {
+            continue;
+        }
+        *pis_uneven = 1;
+        if (is_confirmed(run, oracle, values[i], kind)) {
+            probe_note(run, PROBE_TEST_PADDING, PROBE_BROKEN,
+                       "right padding is told from wrong by the answer, confirmed at the second "
+                       "byte (MAC of %d bytes)",
+                       (int)(oracle->ticket->len - oracle->text_end));
+            return 1;
+        }
+        if (!ask_all(run, oracle, 0, 0, 1)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* New samples of a candidate and of the others, in turn by chance. */
+static int differs_in_time(probe_run_t *run, oracle_t *oracle, int is_second, int last, int v)
+{
+    apr_int64_t candidate[SAMPLE_N], others[SAMPLE_N];
+    apr_size_t a = 0, b = 0;
+
+    while ((a < SAMPLE_N || b < SAMPLE_N) && run->faults_n < PROBE_FAULTS_MAX) {
+        int is_other = b < SAMPLE_N && (a == SAMPLE_N || (rand() & 64));     /* NOLINT: no secret */
+        int w = is_other ? (v + 1 + rand() % (VALUES_N - 1)) % VALUES_N : v; /* NOLINT */
+        apr_int64_t us = 0;
+
+        probe_progress(run, a + b, 2 * SAMPLE_N);
+        if (ask(run, oracle, is_second ? w : 0, is_second ? last : w, &us) == -1) {
+            continue;
+        }
+        if (is_other) {
+            others[b++] = us;
+        }
+        else {
+            candidate[a++] = us;
+        }
+    }
+    return probe_stats_compare(candidate, a, others, b) == PROBE_STATS_DIFFERENT;
+}
+
+/* The value that stands out most in times, which then forget it. */
+static int next_candidate(apr_int64_t *times)
+{
+    apr_int64_t sorted[VALUES_N * ROUNDS_N], median;
+    int v = (int)probe_stats_outlier(times, VALUES_N, ROUNDS_N), i;
+
+    memcpy(sorted, times, sizeof(sorted));
+    median = probe_stats_median(sorted, (apr_size_t)VALUES_N * ROUNDS_N);
+    for (i = 0; i < ROUNDS_N; i++) {
+        times[v * ROUNDS_N + i] = median;
+    }
+    return v;
+}
+
+/* 1: one of the candidates of the second byte, behind a last byte 02, stands out too. */
+static int is_confirmed_in_time(probe_run_t *run, oracle_t *oracle, int last)
+{
+    int i;
+
+    if (!ask_all(run, oracle, 1, last, ROUNDS_N)) {
+        return -1;
+    }
+    for (i = 0; i < CANDIDATES_N; i++) {
+        if (differs_in_time(run, oracle, 1, last, next_candidate(oracle->times))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The value that changes nothing stands out as well as the one that makes 01, and so may, on a busy
+ * line, one that met delays: hence a few candidates. */
+static int try_times(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
+{
+    apr_int64_t times[VALUES_N * ROUNDS_N];
+    int i;
+
+    if (!ask_all(run, oracle, 0, 0, ROUNDS_N)) {
+        return -1;
+    }
+    memcpy(times, oracle->times, sizeof(times));
+    for (i = 0; i < CANDIDATES_N && run->faults_n < PROBE_FAULTS_MAX; i++) {
+        int v = next_candidate(times), confirmed;
+
+        if (!differs_in_time(run, oracle, 0, 0, v)) {
+            continue;
+        }
+        *pis_uneven = 1;
+        confirmed = is_confirmed_in_time(run, oracle, v ^ 3);
+        if (confirmed == 1) {
+            probe_note(run, PROBE_TEST_PADDING, PROBE_BROKEN,
+                       "right padding is told from wrong by time (chance below one in a million), "
+                       "confirmed at the second byte (MAC of %d bytes)",
+                       (int)(oracle->ticket->len - oracle->text_end));
+        }
+        if (confirmed != 0) {
+            return confirmed;
+        }
+    }
+    return 0;
+}
+
+/* Lengths of the MAC to suppose; where the layout is known, its own first. */
+static int choose_macs(const probe_run_t *run, apr_size_t *mac_lens)
+{
+    static const apr_size_t normal[] = {32, 20, 48}, deep[] = {32, 20, 48, 64, 16, 0};
+    const probe_format_t *format = &run->version->format;
+    int is_deep = run->options->level == PROBE_DEEP;
+    const apr_size_t *more = is_deep ? deep : normal;
+    int more_n = is_deep ? 6 : 3, n = 0, i;
+
+    if (format->layout != PROBE_LAYOUT_UNKNOWN) {
+        mac_lens[n++] = format->mac_len;
+        if (!is_deep) {
+            return n;
+        }
+    }
+    for (i = 0; i < more_n; i++) {
+        if (n == 0 || mac_lens[0] != more[i]) {
+            mac_lens[n++] = more[i];
+        }
+    }
+    return n;
+}
+
+static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
+{
+    apr_size_t mac_lens[8];
+    int n = choose_macs(run, mac_lens), i, is_uneven = 0, result = 0, asked_n = 0;
+
+    for (i = 0; i < n && result == 0; i++) {
+        apr_size_t end = oracle->ticket->len - mac_lens[i];
+
+        if (oracle->ticket->len < mac_lens[i] + 4 * BLOCK) {
+            continue;
+        }
+        memcpy(oracle->bytes, oracle->ticket->bytes, oracle->ticket->len);
+        oracle->bytes[end - 3 * BLOCK] ^= 0x40;
+        oracle->text_end = end;
+        asked_n++;
+        result = try_messages(run, oracle, &is_uneven);
+        if (result == 0 && !is_uneven && i == 0 && run->options->level == PROBE_DEEP) {
+            result = try_times(run, oracle, &is_uneven);
+        }
+    }
+    if (result < 0 || asked_n == 0) {
+        probe_note(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
+                   asked_n ? "too many connections failed" : "the ticket is too short");
+    }
+    else if (result == 0 && is_uneven) {
+        probe_note(run, PROBE_TEST_PADDING, PROBE_NOTE,
+                   "single values of a changed byte are answered otherwise, but not as a padding "
+                   "would be");
+    }
+    else if (result == 0) {
+        probe_note(run, PROBE_TEST_PADDING, PROBE_OK,
+                   "wrong and right padding are answered alike%s",
+                   run->options->level == PROBE_DEEP ? ", also in time" : "");
+    }
+}
+
+void probe_test_padding(probe_run_t *run)
+{
+    probe_version_t *version = run->version;
+    oracle_t *oracle;
+
+    run->test = probe_test_name(PROBE_TEST_PADDING);
+    if (run->options->level == PROBE_QUICK) {
+        probe_note(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "wants level normal or deep");
+        return;
+    }
+    if (version->format.layout == PROBE_LAYOUT_STATEFUL
+        || version->format.layout == PROBE_LAYOUT_MBEDTLS) {
+        probe_note(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
+                   version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful: no padding"
+                                                                   : "GCM has no padding");
+        return;
+    }
+    oracle = apr_pcalloc(run->pool, sizeof(*oracle));
+    oracle->ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t);
+    oracle->bytes = apr_palloc(run->pool, oracle->ticket->len);
+    run->faults_n = 0;
+    look_for_oracle(run, oracle);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The proof: a session's own secret in a text.  A ticket of TLS 1.3 may hold the PSK itself, or the
+ * resumption master secret from which ticket_nonce makes it (RFC 8446, 4.6.1).  Pure; stekctl.
+ */
+#ifndef STEKCTL_PROBE_SECRET_H
+#define STEKCTL_PROBE_SECRET_H
+
+#include "probe_analysis.h"
+
+#pragma GCC visibility push(hidden)
+
+/* As far into a text as a resumption master secret is looked for: it costs an HMAC a byte. */
+#define PROBE_SECRET_TEXT_MAX 1024
+
+/* Where the secret, less its first 16 bytes, stands in text[len]; NULL: nowhere. */
+const unsigned char *probe_secret_find(const unsigned char *text, apr_size_t len,
+                                       const probe_ticket_t *ticket);
+
+/* Where a resumption master secret of this ticket stands in text[len]; NULL: nowhere. */
+const unsigned char *probe_secret_find_master(const unsigned char *text, apr_size_t len,
+                                              const probe_ticket_t *ticket);
+
+/* Nonzero: the ticket's PSK follows from window[ticket->secret_len]. */
+int probe_secret_expands(const unsigned char *window, const probe_ticket_t *ticket);
+
+#pragma GCC visibility pop
+#endif

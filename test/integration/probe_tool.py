@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs stekctl probe, the server that sins on demand (sins.c, built once a session), and peers that speak
+anything but good TLS."""
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sysconfig
+import threading
+import time
+from pathlib import Path
+
+from httpd import free_port, wait_for
+from stekctl_tool import BINARY, DONE, FINDING, Program
+
+HERE = Path(__file__).parent
+FINDINGS = ("weak", "broken")
+SERVERS = os.environ.get("PROBE_SERVER_SBIN", "/usr/sbin")
+
+
+def run(*args, expect=(DONE, FINDING), timeout=300):
+    done = subprocess.run([BINARY, "probe", *map(str, args)], capture_output=True, text=True,
+                          timeout=timeout, stdin=subprocess.DEVNULL)
+    assert done.returncode in expect, f"{done.returncode}: {done.stdout}{done.stderr}"
+    return done
+
+
+class Report:
+    """Of one host: report["1.2"]["mac-key"] is a (verdict, text)."""
+
+    def __init__(self, *args, rate=1000, **options):
+        done = run("--json", "--rate", rate, *args, **options)
+        self.code, self.whole = done.returncode, json.loads(done.stdout)
+        self.host = self.whole["hosts"][-1]
+        self.versions = {v["version"][4:]: v for v in self.host["versions"]}
+
+    def __getitem__(self, version):
+        tests = {}
+        for test in self.versions[version]["tests"]:
+            if test["test"] not in tests or test["verdict"] in FINDINGS:
+                tests[test["test"]] = (test["verdict"], test["text"])
+        return tests
+
+    def findings(self, version=None):
+        return {(v, test["test"]): test["text"] for v, part in self.versions.items()
+                if version in (None, v) for test in part["tests"] if test["verdict"] in FINDINGS}
+
+    def assert_clean(self):
+        assert not self.findings() and self.code == DONE and self.whole["findings"] == 0
+        return self
+
+
+def build(folder):
+    """sins.c by the machine's compiler."""
+    compiler = shutil.which(sysconfig.get_config_var("CC") or "cc") or "cc"
+    binary = Path(folder) / "sins"
+    subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", str(HERE / "sins.c"), "-o",
+                    str(binary), "-lssl", "-lcrypto"], check=True)
+    return binary
+
+
+class Sins(Program):
+    def __init__(self, root, certs, binary, sin):
+        super().__init__(root, certs)
+        self.binary, self.sin = binary, sin
+
+    def command(self):
+        return [str(self.binary), str(self.port), f"{self.certs}/server.crt",
+                f"{self.certs}/server.key", self.sin]
+
+
+class Openssl(Program):
+    def command(self):
+        return ["openssl", "s_server", "-accept", f"127.0.0.1:{self.port}", "-cert",
+                f"{self.certs}/server.crt", "-key", f"{self.certs}/server.key", "-quiet"]
+
+
+class Gnutls(Program):
+    def command(self):
+        return ["gnutls-serv", "--http", "--quiet", "-p", str(self.port), "--x509certfile",
+                f"{self.certs}/server.crt", "--x509keyfile", f"{self.certs}/server.key"]
+
+
+class ProbedNginx(Program):
+    def __init__(self, root, certs, lines=""):
+        super().__init__(root, certs)
+        self.lines = lines
+
+    def command(self):
+        temp = "\n".join(f"{kind}_temp_path {self.root}/temp;" for kind in
+                         ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        conf = self.root / "nginx.conf"
+        conf.write_text(f"""daemon off; worker_processes 2; pid {self.root}/pid;
+            error_log {self.root}/error.log; events {{ }}
+            http {{ access_log off; {temp}
+              server {{ listen 127.0.0.1:{self.port} ssl; server_name a.test;
+                ssl_certificate {self.certs}/server.crt; ssl_certificate_key {self.certs}/server.key;
+                ssl_protocols TLSv1.2 TLSv1.3; {self.lines}
+                location / {{ return 200 "ok"; }} }} }}""")
+        return [shutil.which("nginx") or f"{SERVERS}/nginx", "-c", str(conf), "-e",
+                str(self.root / "error.log")]
+
+
+class ProbedHaproxy(Program):
+    def command(self):
+        conf = self.root / "haproxy.cfg"
+        conf.write_text(f"""defaults
+  mode http
+  timeout client 10s
+  timeout server 10s
+  timeout connect 10s
+frontend f
+  bind 127.0.0.1:{self.port} ssl crt {self.pem}
+  http-request return status 200
+""")
+        return [shutil.which("haproxy") or f"{SERVERS}/haproxy", "-f", str(conf), "-db"]
+
+
+class ProbedLighttpd(Program):
+    def command(self):
+        conf = self.root / "lighttpd.conf"
+        (self.root / "www").mkdir()
+        (self.root / "www" / "index.html").write_text("ok")
+        conf.write_text(f"""server.document-root = "{self.root}/www"
+            index-file.names = ("index.html")
+            server.port = {self.port}
+            server.bind = "127.0.0.1"
+            server.modules = ("mod_openssl")
+            ssl.engine = "enable"
+            ssl.pemfile = "{self.pem}"
+            """)
+        return [shutil.which("lighttpd") or f"{SERVERS}/lighttpd", "-D", "-f", str(conf)]
+
+
+class Peer:
+    """A listener that treats each connection by a function of its own: peer(sock, first_bytes)."""
+
+    def __init__(self, treat):
+        self.treat, self.port, self.ended = treat, free_port(), threading.Event()
+        self.server = socket.create_server(("127.0.0.1", self.port))
+        self.server.settimeout(0.1)
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        while not self.ended.is_set():
+            try:
+                sock, _ = self.server.accept()
+            except TimeoutError:
+                continue
+            sock.settimeout(10)
+            threading.Thread(target=self._one, args=(sock,), daemon=True).start()
+
+    def _one(self, sock):
+        try:
+            with sock:
+                self.treat(sock, sock.recv(65536))
+        except OSError:
+            pass
+
+    def slowly(self, sock, data):
+        for byte in data:
+            if self.ended.wait(1):
+                return
+            sock.send(bytes([byte]))
+
+    def close(self):
+        self.ended.set()
+        self.thread.join(10)
+        self.server.close()
+
+
+def until(predicate, what, timeout=15):
+    return wait_for(predicate, what, timeout)
+
+
+def timed(function):
+    start = time.monotonic()
+    result = function()
+    return result, time.monotonic() - start

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A TLS server that commits one sin with its session tickets, on demand: what stekctl probe must find.
+ * Loopback only, one connection at a time, until it is killed.  Prints "listening" once it does.
+ * The MACs that OpenSSL would always check are bent by a digest of our own under its HMAC.  Which
+ * ciphers it takes is bent likewise.
+ * Usage: sins PORT CERT KEY SIN
+ */
+#define OPENSSL_API_COMPAT 10101
+#include <arpa/inet.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TRUNCATED 10
+#define BLOCK 16
+#define BIG_LEN 60000
+#define MONTH_S (30 * 86400)
+
+typedef enum mac_e { MAC_GOOD, MAC_NONE, MAC_TRUNCATED } mac_e;
+typedef enum fill_e { FILL_RANDOM, FILL_ZERO, FILL_COUNT10, FILL_COUNT20, FILL_ONES } fill_e;
+
+typedef struct sin_t {
+    const char *name;
+    const EVP_CIPHER *(*cipher)(void);
+    const EVP_CIPHER *(*stream)(void);
+    const EVP_MD *(*digest)(void);
+    fill_e cipher_fill, mac_fill;
+    mac_e mac;
+    int constant_iv, tells_padding, delays_padding, is_big, rotates, asks_second_name;
+    long timeout_s;
+} sin_t;
+
+static const sin_t sins[] = {
+    {.name = "good"},
+    {.name = "aes256-zero", .cipher_fill = FILL_ZERO},
+    {.name = "aes128-zero", .cipher = EVP_aes_128_cbc, .cipher_fill = FILL_ZERO},
+    {.name = "zero-sha384", .digest = EVP_sha384, .cipher_fill = FILL_ZERO, .mac_fill = FILL_ZERO},
+    {.name = "count10",
+     .cipher = EVP_aes_128_cbc,
+     .cipher_fill = FILL_COUNT10,
+     .mac_fill = FILL_COUNT20},
+    {.name = "ones", .cipher_fill = FILL_ONES, .mac_fill = FILL_ONES},
+    {.name = "mac-zero", .mac_fill = FILL_ZERO},
+    {.name = "mac-zero-sha1", .digest = EVP_sha1, .mac_fill = FILL_ZERO},
+    {.name = "ctr-zero", .stream = EVP_aes_128_ctr, .cipher_fill = FILL_ZERO},
+    {.name = "gcm-zero", .stream = EVP_aes_256_gcm, .cipher_fill = FILL_ZERO},
+    {.name = "chacha-zero", .stream = EVP_chacha20, .cipher_fill = FILL_ZERO},
+    {.name = "no-mac", .mac = MAC_NONE},
+    {.name = "no-mac-ctr", .stream = EVP_aes_256_ctr, .mac = MAC_NONE},
+    {.name = "mac-truncated", .mac = MAC_TRUNCATED, .mac_fill = FILL_ZERO},
+    {.name = "iv-ctr", .stream = EVP_aes_256_ctr, .constant_iv = 1},
+    {.name = "iv-cbc", .constant_iv = 1},
+    {.name = "plain", .stream = EVP_enc_null},
+    {.name = "padding", .tells_padding = 1},
+    {.name = "padding-time", .delays_padding = 1},
+    {.name = "big", .is_big = 1},
+    {.name = "rotate", .rotates = 1},
+    {.name = "confusion", .asks_second_name = 1},
+    {.name = "long-hint", .timeout_s = MONTH_S},
+};
+
+static const sin_t *sin_now;
+static unsigned char cipher_key[32], mac_key[32];
+static unsigned char ticket[65536]; /* as the ClientHello at hand offers it */
+static size_t ticket_len;
+static int is_decrypting;
+static EVP_MD *own_digest;
+static EVP_CIPHER *own_cipher;
+
+static void fill(unsigned char *key, fill_e how)
+{
+    int i;
+
+    memset(key, 0, 32);
+    for (i = 0; i < 16 && how != FILL_RANDOM && how != FILL_ZERO; i++) {
+        key[i] = (unsigned char)(how == FILL_ONES ? 0x31 : (how == FILL_COUNT10 ? 0x10 : 0x20) + i);
+    }
+    if (how == FILL_RANDOM && RAND_bytes(key, 32) != 1) {
+        exit(1);
+    }
+}
+
+/* ---- a digest that bends HMAC ---- */
+
+static unsigned char inner[SHA256_DIGEST_LENGTH];
+
+static int own_init(EVP_MD_CTX *ctx)
+{
+    return SHA256_Init(EVP_MD_CTX_md_data(ctx));
+}
+
+static int own_update(EVP_MD_CTX *ctx, const void *data, size_t len)
+{
+    /* The outer hash gets the inner one whole, though only its beginning passed through HMAC. */
+    if (sin_now->mac == MAC_TRUNCATED && len == TRUNCATED && memcmp(data, inner, len) == 0) {
+        return SHA256_Update(EVP_MD_CTX_md_data(ctx), inner, sizeof(inner));
+    }
+    return SHA256_Update(EVP_MD_CTX_md_data(ctx), data, len);
+}
+
+static int own_final(EVP_MD_CTX *ctx, unsigned char *out)
+{
+    SHA256_Final(inner, EVP_MD_CTX_md_data(ctx));
+    if (sin_now->mac == MAC_NONE && is_decrypting && ticket_len >= sizeof(inner)) {
+        memcpy(out, ticket + ticket_len - sizeof(inner), sizeof(inner));
+    }
+    else {
+        memcpy(out, inner, sin_now->mac == MAC_TRUNCATED ? TRUNCATED : sizeof(inner));
+    }
+    return 1;
+}
+
+static EVP_MD *make_digest(void)
+{
+    EVP_MD *md = EVP_MD_meth_new(NID_undef, NID_undef);
+
+    if (!md || !EVP_MD_meth_set_input_blocksize(md, SHA256_CBLOCK)
+        || !EVP_MD_meth_set_result_size(md, sin_now->mac == MAC_TRUNCATED ? TRUNCATED
+                                                                          : SHA256_DIGEST_LENGTH)
+        || !EVP_MD_meth_set_app_datasize(md, sizeof(SHA256_CTX))
+        || !EVP_MD_meth_set_init(md, own_init) || !EVP_MD_meth_set_update(md, own_update)
+        || !EVP_MD_meth_set_final(md, own_final)) {
+        exit(1);
+    }
+    return md;
+}
+
+/* ---- a cipher that pads ----
+ * OpenSSL cannot issue tickets under a stream cipher (its last, empty piece is an error), so one is
+ * wrapped into a block cipher whose padding adds a piece; none at all copies. */
+
+typedef struct wrapped_t {
+    EVP_CIPHER_CTX *stream;
+} wrapped_t;
+
+static int own_cipher_init(EVP_CIPHER_CTX *ctx, const unsigned char *key, const unsigned char *iv,
+                           int enc)
+{
+    wrapped_t *wrapped = EVP_CIPHER_CTX_get_cipher_data(ctx);
+
+    if (!wrapped->stream) {
+        wrapped->stream = EVP_CIPHER_CTX_new();
+    }
+    return wrapped->stream
+           && EVP_CipherInit_ex(wrapped->stream, sin_now->stream(), NULL, key, iv, enc);
+}
+
+static int own_cipher_run(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in,
+                          size_t len)
+{
+    wrapped_t *wrapped = EVP_CIPHER_CTX_get_cipher_data(ctx);
+    int out_len = 0;
+
+    return EVP_CipherUpdate(wrapped->stream, out, &out_len, in, (int)len);
+}
+
+static int own_cipher_cleanup(EVP_CIPHER_CTX *ctx)
+{
+    wrapped_t *wrapped = EVP_CIPHER_CTX_get_cipher_data(ctx);
+
+    if (wrapped) {
+        EVP_CIPHER_CTX_free(wrapped->stream);
+        wrapped->stream = NULL;
+    }
+    return 1;
+}
+
+static EVP_CIPHER *make_cipher(void)
+{
+    EVP_CIPHER *cipher = EVP_CIPHER_meth_new(NID_undef, BLOCK,
+                                             EVP_CIPHER_get_key_length(sin_now->stream()));
+    int iv_len = EVP_CIPHER_get_iv_length(sin_now->stream());
+
+    if (!cipher || !EVP_CIPHER_meth_set_iv_length(cipher, iv_len ? iv_len : BLOCK)
+        || !EVP_CIPHER_meth_set_flags(cipher, EVP_CIPH_CBC_MODE)
+        || !EVP_CIPHER_meth_set_impl_ctx_size(cipher, sizeof(wrapped_t))
+        || !EVP_CIPHER_meth_set_init(cipher, own_cipher_init)
+        || !EVP_CIPHER_meth_set_do_cipher(cipher, own_cipher_run)
+        || !EVP_CIPHER_meth_set_cleanup(cipher, own_cipher_cleanup)) {
+        exit(1);
+    }
+    return cipher;
+}
+
+/* ---- tickets ---- */
+
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                     HMAC_CTX *hmac, int enc)
+{
+    const EVP_CIPHER *type = own_cipher        ? own_cipher
+                             : sin_now->cipher ? sin_now->cipher()
+                                               : EVP_aes_256_cbc();
+    const EVP_MD *md = own_digest ? own_digest : sin_now->digest ? sin_now->digest() : EVP_sha256();
+    unsigned char own[16] = "a name of a key";
+    long slot = (long)time(NULL) / 2;
+
+    (void)ssl;
+    is_decrypting = !enc;
+    if (sin_now->rotates && enc) {
+        memcpy(own, &slot, sizeof(slot));
+    }
+    if (enc) {
+        memcpy(name, own, sizeof(own));
+        if (sin_now->constant_iv) {
+            memset(iv, 0x5a, BLOCK);
+        }
+        else if (RAND_bytes(iv, BLOCK) != 1) {
+            return -1;
+        }
+    }
+    else if (!sin_now->rotates && memcmp(name, own, sizeof(own)) != 0) {
+        return 0;
+    }
+    if (!HMAC_Init_ex(hmac, mac_key, sizeof(mac_key), md, NULL)
+        || !EVP_CipherInit_ex(cipher, type, NULL, cipher_key, iv, enc)) {
+        return -1;
+    }
+    return 1;
+}
+
+static int add_data(SSL *ssl, void *arg)
+{
+    static unsigned char data[BIG_LEN];
+
+    (void)arg;
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof(data));
+}
+
+static int on_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len,
+                     SSL_TICKET_STATUS status, void *arg)
+{
+    (void)ssl;
+    (void)session;
+    (void)name;
+    (void)name_len;
+    (void)arg;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE_RENEW;
+}
+
+static void take_ticket(SSL *ssl)
+{
+    const unsigned char *data;
+    size_t len;
+
+    ticket_len = 0;
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_psk, &data, &len) && len > 4) {
+        ticket_len = (size_t)data[2] << 8 | data[3];
+        data += 4;
+        len -= 4;
+    }
+    else if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_session_ticket, &data, &len)) {
+        ticket_len = len;
+    }
+    if (ticket_len > len || ticket_len > sizeof(ticket)) {
+        ticket_len = 0;
+    }
+    memcpy(ticket, data, ticket_len);
+}
+
+static int has_good_padding(void)
+{
+    static unsigned char text[sizeof(ticket)];
+    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+    int len = 0, text_len = (int)ticket_len - 64, pad, i, is_good;
+
+    is_good = cipher && EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, cipher_key, ticket + 16)
+              && EVP_CIPHER_CTX_set_padding(cipher, 0)
+              && EVP_DecryptUpdate(cipher, text, &len, ticket + 32, text_len);
+    EVP_CIPHER_CTX_free(cipher);
+    pad = is_good && len == text_len ? text[len - 1] : 0;
+    if (pad < 1 || pad > BLOCK) {
+        return 0;
+    }
+    for (i = 1; i <= pad; i++) {
+        if (text[len - i] != pad) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+    (void)arg;
+    take_ticket(ssl);
+    if (ticket_len >= 80 && sin_now->tells_padding && !has_good_padding()) {
+        *alert = SSL_AD_DECRYPT_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    if (ticket_len >= 80 && sin_now->delays_padding && has_good_padding()) {
+        usleep(60000);
+    }
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static int on_name(SSL *ssl, int *alert, void *arg)
+{
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+    (void)alert;
+    (void)arg;
+    if (sin_now->asks_second_name && name && !strcmp(name, "b.test")) {
+        SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    }
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static SSL_CTX *make_context(const char *cert, const char *key)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+    if (!ctx || SSL_CTX_use_certificate_chain_file(ctx, cert) != 1
+        || SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1
+        || !SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"sins", 4)
+        || !SSL_CTX_set_tlsext_ticket_key_cb(ctx, on_ticket)) {
+        exit(1);
+    }
+    SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
+    SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
+    if (sin_now->timeout_s) {
+        SSL_CTX_set_timeout(ctx, sin_now->timeout_s);
+    }
+    if (sin_now->is_big) {
+        SSL_CTX_set_session_ticket_cb(ctx, add_data, on_opened, NULL);
+    }
+    return ctx;
+}
+
+static void serve(SSL_CTX *ctx, int fd)
+{
+    struct timeval limit = {5, 0};
+    SSL *ssl = SSL_new(ctx);
+    char bytes[4096];
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    if (ssl && SSL_set_fd(ssl, fd) == 1 && SSL_accept(ssl) == 1) {
+        while (SSL_read(ssl, bytes, sizeof(bytes)) > 0) {
+        }
+        SSL_shutdown(ssl);
+    }
+    SSL_free(ssl);
+    close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int server = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    SSL_CTX *ctx;
+    size_t i;
+
+    for (i = 0; argc == 5 && i < sizeof(sins) / sizeof(sins[0]); i++) {
+        if (!strcmp(sins[i].name, argv[4])) {
+            sin_now = &sins[i];
+        }
+    }
+    if (!sin_now) {
+        fputs("usage: sins PORT CERT KEY SIN\n", stderr);
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    fill(cipher_key, sin_now->cipher_fill);
+    fill(mac_key, sin_now->mac_fill);
+    own_digest = sin_now->mac == MAC_GOOD ? NULL : make_digest();
+    own_cipher = sin_now->stream ? make_cipher() : NULL;
+    ctx = make_context(argv[2], argv[3]);
+    address.sin_port = htons((unsigned short)atoi(argv[1]));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (bind(server, (struct sockaddr *)&address, sizeof(address)) != 0
+        || listen(server, 128) != 0) {
+        perror("sins");
+        return 1;
+    }
+    puts("listening");
+    fflush(stdout);
+    for (;;) {
+        int fd = accept(server, NULL, NULL);
+
+        if (fd >= 0) {
+            serve(ctx, fd);
+        }
+    }
+}

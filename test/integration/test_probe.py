@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""stekctl probe: each sin is found and nothing else, good servers are clean, and no peer hangs it."""
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from httpd import Vhost, free_port
+from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedLighttpd, ProbedNginx, Report,
+                        Sins, build, run, timed)
+from stekctl_tool import BINARY, FINDING, IO, USAGE
+
+RUNS = int(os.environ.get("PROBE_RUNS", "3"))
+ZERO256, ZERO128 = "00 x 32", "00 x 16"
+
+# sin: level, {test: words of its text}; the whole of what is found, in TLS 1.2 and 1.3 alike.
+FOUND = {
+    "aes256-zero": ("quick", {"cipher-key": f"AES-256-CBC with the key {ZERO256}"}),
+    "aes128-zero": ("quick", {"cipher-key": f"AES-128-CBC with the key {ZERO128}"}),
+    "zero-sha384": ("quick", {"cipher-key": "AES-256-CBC", "mac-key": "HMAC-SHA384"}),
+    "count10": ("quick", {"cipher-key": "1011121314", "mac-key": "2021222324"}),
+    "ones": ("quick", {"cipher-key": "31" * 16 + "00" * 16, "mac-key": "31" * 16 + "00" * 16}),
+    "ctr-zero": ("quick", {"cipher-key": "AES-128-CTR"}),
+    "gcm-zero": ("quick", {"cipher-key": "AES-256-GCM"}),
+    "chacha-zero": ("quick", {"cipher-key": "ChaCha20"}),
+    "mac-zero": ("quick", {"mac-key": f"HMAC-SHA256 with the key {ZERO256}"}),
+    "mac-zero-sha1": ("normal", {"mac-key": "HMAC-SHA1"}),
+    "mac-truncated": ("normal", {"mac-key": "truncated to 10"}),
+    "no-mac": ("normal", {"mac": ""}),
+    "no-mac-ctr": ("quick", {"mac": ""}),
+    "iv-ctr": ("quick", {"nonce": "share a key stream"}),
+    "iv-cbc": ("quick", {"nonce": "the same IV"}),
+    "plain": ("quick", {"plain": "the session's secret"}),
+    "padding": ("normal", {"padding": "confirmed at the second byte"}),
+}
+
+
+@pytest.fixture(scope="session")
+def sins_binary(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("sins"))
+
+
+@pytest.fixture
+def folder():
+    root = Path(tempfile.mkdtemp(prefix="probe-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
+    root.chmod(0o755)
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def start(folder, certs):
+    programs = []
+
+    def make(kind, *args):
+        programs.append(kind(folder, certs, *args))
+        return programs[-1].start()
+
+    yield make
+    for program in programs:
+        program.stop()
+
+
+@pytest.fixture
+def sinner(start, sins_binary):
+    return lambda sin: start(Sins, sins_binary, sin)
+
+
+@pytest.fixture
+def peer():
+    peers = []
+
+    def make(treat):
+        peers.append(Peer(treat))
+        return peers[-1]
+
+    yield make
+    for one in peers:
+        one.close()
+
+
+@pytest.mark.parametrize("sin", list(FOUND))
+def test_probe_sin_found_and_nothing_else(sinner, sin):
+    level, expected = FOUND[sin]
+    report = Report("--level", level, f"localhost:{sinner(sin).port}")
+    assert report.code == FINDING
+    for version in ("1.2", "1.3"):
+        found = report.findings(version)
+        assert {test for _, test in found} == set(expected)
+        for test, words in expected.items():
+            assert words in found[version, test]
+
+
+def test_probe_padding_by_time_found(sinner):
+    report = Report("--level", "deep", "--tls", "1.3", f"localhost:{sinner('padding-time').port}")
+    assert set(report.findings()) == {("1.3", "padding")}
+    assert "by time" in report["1.3"]["padding"][1]
+
+
+def test_probe_confusion_found(sinner):
+    port = sinner("confusion").port
+    report = Report("--level", "quick", "--sni", "a.test,b.test", f"127.0.0.1:{port}")
+    for version in ("1.2", "1.3"):
+        assert report[version]["confusion"][0] == "broken"
+    Report("--level", "quick", "--sni", "a.test", "--sni", "c.test", f"127.0.0.1:{port}").assert_clean()
+
+
+def test_probe_confusion_across_hosts_tried(sinner):
+    one, two = sinner("good").port, sinner("good").port
+    report = Report("--level", "quick", f"localhost:{one}", f"localhost:{two}").assert_clean()
+    assert "2 other names" in report["1.3"]["confusion"][1]
+
+
+def test_probe_long_hint_found(sinner):
+    report = Report("--level", "quick", f"localhost:{sinner('long-hint').port}")
+    assert set(report.findings()) == {("1.2", "support")}
+
+
+def test_probe_watch_sees_rotation(sinner):
+    report = Report("--level", "quick", "--tls", "1.3", "--watch", "6s",
+                    f"localhost:{sinner('rotate').port}").assert_clean()
+    assert "key name changed" in report["1.3"]["rotation"][1]
+
+
+def test_probe_watch_sees_no_rotation(sinner):
+    report = Report("--level", "quick", "--tls", "1.2", "--watch", "2s",
+                    f"localhost:{sinner('good').port}").assert_clean()
+    assert report["1.2"]["rotation"][0] == "note"
+
+
+# ---- good servers, over the wire -----------------------------------------------------------------
+
+GOOD = {"sins": None, "openssl": Openssl, "gnutls": Gnutls, "nginx": ProbedNginx,
+        "haproxy": ProbedHaproxy, "lighttpd": ProbedLighttpd}
+LAYOUT = {"gnutls": "GnuTLS"}
+
+
+@pytest.mark.parametrize("name", list(GOOD))
+def test_probe_good_server_clean(start, sinner, name):
+    server = sinner("good") if name == "sins" else start(GOOD[name])
+    for n in range(RUNS):
+        report = Report("--level", "normal" if n == 0 else "quick", f"localhost:{server.port}")
+        report.assert_clean()
+        assert set(report.versions) == {"1.2", "1.3"}
+        for version, part in report.versions.items():
+            assert part["tickets"] >= 1 and part["resumes"], f"{version}: {part}"
+            assert part["layout"] == LAYOUT.get(name, "OpenSSL")
+            assert report[version]["mac"][0] == "ok"
+
+
+def test_probe_good_server_clean_in_normal(sinner):
+    port = sinner("good").port
+    for _ in range(RUNS):
+        Report("--level", "normal", f"localhost:{port}").assert_clean()
+
+
+def test_probe_nginx_key_file_and_off(start, folder):
+    key = folder / "key"
+    key.write_bytes(os.urandom(80))
+    report = Report("--level", "quick",
+                    f"localhost:{start(ProbedNginx, f'ssl_session_ticket_key {key};').port}")
+    report.assert_clean()
+    key.write_bytes(bytes(80))
+    report = Report("--level", "quick",
+                    f"localhost:{start(ProbedNginx, f'ssl_session_ticket_key {key};').port}")
+    assert {test for _, test in report.findings()} == {"cipher-key", "mac-key"}
+    report = Report("--level", "quick",
+                    f"localhost:{start(ProbedNginx, 'ssl_session_tickets off;').port}").assert_clean()
+    assert report.versions["1.2"]["tickets"] == 0
+
+
+def test_probe_module_clean(httpd):
+    server = httpd(vhosts=[Vhost("a.test"), Vhost("b.test")]).start()
+    report = Report("--sni", "a.test,b.test", f"127.0.0.1:{server.port}").assert_clean()
+    for version in ("1.2", "1.3"):
+        assert report.versions[version]["resumes"]
+        assert report[version]["confusion"][0] == "ok"
+
+
+def test_probe_stock_httpd_clean(httpd):
+    report = Report(f"localhost:{httpd(module=False).start().port}").assert_clean()
+    assert report.versions["1.2"]["layout"] == "OpenSSL"
+
+
+# ---- hosts that are no good ----------------------------------------------------------------------
+
+def fails(port, words, *args, limit=15):
+    done, seconds = timed(lambda: run("--level", "quick", *args, f"127.0.0.1:{port}", expect=(IO,)))
+    assert any(word in done.stderr for word in words.split("|")), done.stderr
+    assert done.stderr.count("\n") == 1 and seconds < limit
+    return done
+
+
+def test_probe_dead_host_told():
+    fails(free_port(), "cannot be reached")
+
+
+def test_probe_plain_http_told(peer):
+    def treat(sock, _):
+        sock.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+    fails(peer(treat).port, "does not answer in TLS")
+
+
+def test_probe_tls10_only_told(peer):
+    def treat(sock, _):
+        sock.send(b"\x15\x03\x01\x00\x02\x02\x46")
+
+    fails(peer(treat).port, "protocol version")
+
+
+def test_probe_tls10_server_hello_told(peer):
+    def treat(sock, _):
+        hello = b"\x03\x01" + bytes(32) + b"\x00\x00\x2f\x00"
+        body = b"\x02" + struct.pack(">I", len(hello))[1:] + hello
+        sock.send(b"\x16\x03\x01" + struct.pack(">H", len(body)) + body)
+        sock.recv(100)
+
+    fails(peer(treat).port, "older version")
+
+
+def test_probe_reset_in_handshake_told(peer):
+    def treat(sock, _):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    fails(peer(treat).port, "closed the connection")
+
+
+def test_probe_silent_host_ends(peer):
+    fails(peer(lambda sock, _: sock.recv(1)).port, "in time")
+
+
+def test_probe_slow_host_ends(peer):
+    made = peer(lambda sock, _: made.slowly(sock, b"\x16\x03\x03\x40\x00" + bytes(60)))
+    fails(made.port, "in time")
+
+
+def test_probe_noise_told(peer):
+    fails(peer(lambda sock, _: sock.send(os.urandom(4000))).port, "does not answer in TLS|alert|closed")
+
+
+def test_probe_unknown_name_told():
+    done = run("--level", "quick", "no-such-host.invalid:443", expect=(IO,))
+    assert "does not resolve" in done.stderr
+
+
+def test_probe_big_tickets_survived(sinner):
+    report, seconds = timed(lambda: Report("--level", "quick", f"localhost:{sinner('big').port}"))
+    report.assert_clean()
+    assert report.versions["1.2"]["greatest_length"] > 60000 and seconds < 30
+
+
+def test_probe_one_dead_host_among_good_told(sinner):
+    done = run("--level", "quick", f"127.0.0.1:{free_port()}", f"127.0.0.1:{sinner('good').port}",
+               expect=(IO,))
+    assert "0 findings" in done.stdout and "cannot be reached" in done.stderr
+
+
+# ---- the command ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("args", [
+    [], ["--level", "fast", "h"], ["--tickets", "0", "h"], ["--tickets", "65", "h"],
+    ["--tls", "1.1", "h"], ["--watch", "8d", "h"], ["--rate", "0", "h"], ["--sni", "a b", "h"],
+    ["h:0"], ["h:65536"], ["h:x"], [":443"], ["[::1"], ["--nonsense", "h"], ["a b"]])
+def test_probe_bad_usage_told(args):
+    done = run(*args, expect=(USAGE,))
+    assert done.stderr.startswith("stekctl: ") and not done.stdout
+
+
+def test_probe_quick_within_5_s_and_rate_kept(sinner):
+    port = sinner("good").port
+    report, seconds = timed(lambda: Report("--level", "quick", f"localhost:{port}", rate=100))
+    assert seconds < 5
+    _, seconds = timed(lambda: Report("--level", "quick", "--tickets", 2, "--tls", "1.3",
+                                      f"localhost:{port}", rate=20))
+    assert seconds >= report.host["connections"] / 100 and seconds >= 1
+
+
+def test_probe_tickets_bound_connections(sinner):
+    port = sinner("good").port
+    few, many = (Report("--level", "quick", "--tls", "1.2", "--tickets", n,
+                        f"localhost:{port}").host["connections"] for n in (1, 12))
+    assert many - few == 11
+
+
+def test_probe_text_report_has_advice_and_no_progress(sinner):
+    done = run("--level", "quick", f"localhost:{sinner('aes256-zero').port}")
+    for words in ("TLS 1.2", "TLS 1.3", "broken", "httpd:", "nginx:", "HAProxy:", "2 findings"):
+        assert words in done.stdout
+    assert done.stderr == "" and "\x1b" not in done.stdout
+
+
+def test_probe_progress_on_a_terminal(sinner):
+    script = shutil.which("script")
+    command = f"{BINARY} probe --level quick localhost:{sinner('good').port} >/dev/null"
+    done = subprocess.run([script, "-qec", command, "/dev/null"], capture_output=True, text=True,
+                          timeout=60, stdin=subprocess.DEVNULL)
+    assert "TLS 1.3, mac" in done.stdout

@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stekctl probe reads from tickets: layouts of several libraries, weak keys under every cipher and
+ * MAC, plain secrets, repeated nonces; and nothing in good tickets.
+ */
+#include "core_util.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "probe_analysis.h"
+
+#define TICKETS_N 10
+#define TEXT_LEN 112
+#define TICKET_MAX 512
+
+/* How a ticket is put together; zeros: name 16 | IV 16 | AES-256-CBC | HMAC-SHA256. */
+typedef struct recipe_t {
+    int name_len, has_length, mac_len, is_tls13, plain, same_iv, holds_master;
+    const EVP_CIPHER *(*cipher)(void);
+    const EVP_MD *(*digest)(void);
+    int no_mac_but_tag;
+    unsigned char cipher_key[32], mac_key[32];
+} recipe_t;
+
+static unsigned char store[TICKETS_N][TICKET_MAX];
+static probe_ticket_t tickets[TICKETS_N];
+static rnd_t rnd;
+
+/* The PSK that follows from a resumption master secret (RFC 8446, 4.6.1). */
+static void expand(const unsigned char *master, probe_ticket_t *ticket)
+{
+    unsigned char info[64];
+    size_t len = 0;
+
+    info[len++] = 0;
+    info[len++] = 32;
+    info[len++] = 16;
+    memcpy(info + len, "tls13 resumption", 16);
+    len += 16;
+    info[len++] = (unsigned char)ticket->nonce_len;
+    memcpy(info + len, ticket->nonce, ticket->nonce_len);
+    len += ticket->nonce_len;
+    info[len++] = 1;
+    assert_non_null(HMAC(EVP_sha256(), master, 32, info, len, ticket->secret, NULL));
+}
+
+static size_t encrypt(const recipe_t *recipe, const unsigned char *iv, const unsigned char *text,
+                      unsigned char *out)
+{
+    const EVP_CIPHER *type = recipe->cipher ? recipe->cipher() : EVP_aes_256_cbc();
+    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+    unsigned char key[32];
+    int len = 0, last = 0;
+
+    memcpy(key, recipe->cipher_key, sizeof(key));
+    if (EVP_CIPHER_get_mode(type) == EVP_CIPH_CCM_MODE) {
+        assert_int_equal(EVP_EncryptInit_ex(cipher, type, NULL, NULL, NULL), 1);
+        assert_int_equal(EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_IVLEN, 12, NULL), 1);
+        type = NULL;
+    }
+    assert_int_equal(EVP_EncryptInit_ex(cipher, type, NULL, key, iv), 1);
+    assert_int_equal(EVP_EncryptUpdate(cipher, out, &len, text, TEXT_LEN), 1);
+    assert_int_equal(EVP_EncryptFinal_ex(cipher, out + len, &last), 1);
+    EVP_CIPHER_CTX_free(cipher);
+    return (size_t)(len + last);
+}
+
+static int iv_len_of(const recipe_t *recipe)
+{
+    const EVP_CIPHER *type = recipe->cipher ? recipe->cipher() : EVP_aes_256_cbc();
+
+    return EVP_CIPHER_get_mode(type) == EVP_CIPH_CCM_MODE ? 12 : EVP_CIPHER_get_iv_length(type);
+}
+
+static void make_secret(const recipe_t *recipe, probe_ticket_t *ticket, unsigned char *text)
+{
+    unsigned char master[32];
+
+    ticket->is_tls13 = recipe->is_tls13;
+    ticket->secret_len = recipe->is_tls13 ? 32 : 48;
+    rnd_fill(&rnd, text, TEXT_LEN);
+    memcpy(text, "\x30\x6c\x02\x01\x01\x02\x02\x03\x04\x04\x02\x13\x02\x04\x00\x04", 16);
+    rnd_fill(&rnd, ticket->secret, ticket->secret_len);
+    if (recipe->holds_master) {
+        ticket->nonce_len = 8;
+        rnd_fill(&rnd, ticket->nonce, 8);
+        rnd_fill(&rnd, master, sizeof(master));
+        expand(master, ticket);
+        memcpy(text + 27, master, sizeof(master));
+    }
+    else {
+        memcpy(text + 18, ticket->secret, ticket->secret_len);
+    }
+}
+
+static void make_tickets(const recipe_t *recipe)
+{
+    int i, iv_len = iv_len_of(recipe), name_len = recipe->name_len ? recipe->name_len : 16;
+    unsigned char name[64], iv[16], text[TEXT_LEN];
+
+    rnd.state = seed_from_env();
+    rnd_fill(&rnd, name, sizeof(name));
+    rnd_fill(&rnd, iv, sizeof(iv));
+    memset(tickets, 0, sizeof(tickets));
+    for (i = 0; i < TICKETS_N; i++) {
+        unsigned char *out = store[i], mac[64];
+        const EVP_MD *md = recipe->digest ? recipe->digest() : EVP_sha256();
+        size_t len = (size_t)name_len, text_len;
+        unsigned mac_len = 0;
+
+        make_secret(recipe, &tickets[i], text);
+        memcpy(out, name, len);
+        if (!recipe->same_iv) {
+            rnd_fill(&rnd, iv, sizeof(iv));
+        }
+        memcpy(out + len, iv, (size_t)iv_len);
+        len += (size_t)iv_len + (recipe->has_length ? 2 : 0);
+        text_len = recipe->plain ? TEXT_LEN : encrypt(recipe, iv, text, out + len);
+        if (recipe->plain) {
+            memcpy(out + len, text, TEXT_LEN);
+        }
+        if (recipe->has_length) {
+            out[len - 2] = (unsigned char)(text_len >> 8);
+            out[len - 1] = (unsigned char)text_len;
+        }
+        len += text_len;
+        assert_non_null(HMAC(md, recipe->mac_key, 32, out, len, mac, &mac_len));
+        if (recipe->no_mac_but_tag) {
+            rnd_fill(&rnd, mac, 16);
+            mac_len = 16;
+        }
+        else if (recipe->mac_len) {
+            mac_len = (unsigned)recipe->mac_len;
+        }
+        memcpy(out + len, mac, mac_len);
+        tickets[i].bytes = out;
+        tickets[i].len = len + mac_len;
+    }
+}
+
+static recipe_t good_recipe(void)
+{
+    recipe_t recipe;
+
+    memset(&recipe, 0, sizeof(recipe));
+    rnd.state = seed_from_env() + 1;
+    rnd_fill(&rnd, recipe.cipher_key, 32);
+    rnd_fill(&rnd, recipe.mac_key, 32);
+    return recipe;
+}
+
+static probe_format_t format_of(const recipe_t *recipe)
+{
+    probe_format_t format;
+
+    make_tickets(recipe);
+    probe_analysis_format(tickets, TICKETS_N, &format);
+    return format;
+}
+
+/* ---- layouts ---- */
+
+static void test_analysis_openssl_layout_recognised(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format = format_of(&recipe);
+
+    (void)state;
+    assert_int_equal(format.layout, PROBE_LAYOUT_OPENSSL);
+    assert_int_equal(format.name_len, 16);
+    assert_int_equal(format.iv_at, 16);
+    assert_int_equal(format.text_at, 32);
+    assert_int_equal(format.mac_len, 32);
+    assert_string_equal(probe_analysis_layout(format.layout), "OpenSSL");
+}
+
+static void test_analysis_gnutls_layout_recognised(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+
+    (void)state;
+    recipe.has_length = 1;
+    recipe.digest = EVP_sha1;
+    format = format_of(&recipe);
+    assert_int_equal(format.layout, PROBE_LAYOUT_GNUTLS);
+    assert_int_equal(format.text_at, 34);
+    assert_int_equal(format.mac_len, 20);
+    probe_analysis_format(tickets, 1, &format);
+    assert_int_equal(format.layout, PROBE_LAYOUT_GNUTLS);
+}
+
+static void test_analysis_rfc5077_layout_recognised(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+
+    (void)state;
+    recipe.has_length = 1;
+    recipe.cipher = EVP_aes_128_cbc;
+    format = format_of(&recipe);
+    assert_int_equal(format.layout, PROBE_LAYOUT_RFC5077);
+    assert_int_equal(format.mac_len, 32);
+}
+
+static void test_analysis_mbedtls_layout_recognised(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+
+    (void)state;
+    recipe.name_len = 4;
+    recipe.has_length = 1;
+    recipe.cipher = EVP_aes_256_gcm;
+    recipe.no_mac_but_tag = 1;
+    format = format_of(&recipe);
+    assert_int_equal(format.layout, PROBE_LAYOUT_MBEDTLS);
+    assert_int_equal(format.name_len, 4);
+    assert_int_equal(format.iv_len, 12);
+}
+
+static void test_analysis_short_tickets_stateful(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+    int i;
+
+    (void)state;
+    make_tickets(&recipe);
+    for (i = 0; i < TICKETS_N; i++) {
+        rnd_fill(&rnd, store[i], 32);
+        tickets[i].len = 32;
+    }
+    probe_analysis_format(tickets, TICKETS_N, &format);
+    assert_int_equal(format.layout, PROBE_LAYOUT_STATEFUL);
+}
+
+static void test_analysis_two_hosts_names_told(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+    int i;
+
+    (void)state;
+    make_tickets(&recipe);
+    for (i = 0; i < TICKETS_N; i += 2) {
+        store[i][0] ^= 0x80;
+    }
+    probe_analysis_format(tickets, TICKETS_N, &format);
+    assert_int_equal(format.name_len, 16);
+}
+
+/* ---- weak keys ---- */
+
+static void assert_cipher_found(const recipe_t *recipe, const char *algorithm, apr_size_t key_len)
+{
+    probe_format_t format = format_of(recipe);
+    probe_hit_t hit;
+
+    if (!probe_analysis_cipher_key(&tickets[0], &format, PROBE_QUICK, &hit)) {
+        fail_msg("%s: not found", algorithm);
+    }
+    assert_string_equal(hit.algorithm, algorithm);
+    assert_int_equal(hit.key_len, key_len);
+    assert_memory_equal(hit.key, recipe->cipher_key, key_len);
+    assert_false(probe_analysis_mac_key(&tickets[0], &format, PROBE_QUICK, &hit));
+}
+
+static void test_analysis_zero_key_each_cipher_found(void **state)
+{
+    static const struct {
+        const EVP_CIPHER *(*cipher)(void);
+        const char *name;
+        apr_size_t key_len;
+    } ciphers[] = {
+        {EVP_aes_128_cbc, "AES-128-CBC", 16}, {EVP_aes_256_cbc, "AES-256-CBC", 32},
+        {EVP_aes_128_gcm, "AES-128-GCM", 16}, {EVP_aes_256_gcm, "AES-256-GCM", 32},
+        {EVP_aes_128_ctr, "AES-128-CTR", 16}, {EVP_aes_256_ctr, "AES-256-CTR", 32},
+        {EVP_aes_128_ccm, "AES-128-CCM", 16}, {EVP_aes_256_ccm, "AES-256-CCM", 32},
+        {EVP_chacha20, "ChaCha20", 32},       {EVP_chacha20_poly1305, "ChaCha20-Poly1305", 32},
+    };
+    recipe_t recipe = good_recipe();
+    size_t i, variant;
+
+    (void)state;
+    memset(recipe.cipher_key, 0, sizeof(recipe.cipher_key));
+    for (i = 0; i < sizeof(ciphers) / sizeof(ciphers[0]); i++) {
+        recipe.cipher = ciphers[i].cipher;
+        for (variant = 0; variant < 8; variant++) {
+            recipe.is_tls13 = variant & 1;
+            recipe.has_length = variant >> 1 & 1;
+            recipe.name_len = variant >> 2 & 1 ? 4 : 16;
+            assert_cipher_found(&recipe, ciphers[i].name, ciphers[i].key_len);
+        }
+    }
+}
+
+static void test_analysis_wild_keys_found(void **state)
+{
+    recipe_t recipe = good_recipe();
+    int i;
+
+    (void)state;
+    for (i = 0; i < 32; i++) {
+        recipe.cipher_key[i] = i < 16 ? 0x31 : 0;
+    }
+    assert_cipher_found(&recipe, "AES-256-CBC", 32);
+    recipe.cipher = EVP_aes_128_cbc;
+    for (i = 0; i < 32; i++) {
+        recipe.cipher_key[i] = (unsigned char)(0x10 + i);
+    }
+    assert_cipher_found(&recipe, "AES-128-CBC", 16);
+}
+
+static void test_analysis_master_secret_in_ticket_found(void **state)
+{
+    recipe_t recipe = good_recipe();
+
+    (void)state;
+    recipe.is_tls13 = recipe.holds_master = recipe.has_length = 1;
+    recipe.digest = EVP_sha1;
+    memset(recipe.cipher_key, 0, sizeof(recipe.cipher_key));
+    assert_cipher_found(&recipe, "AES-256-CBC", 32);
+}
+
+static void test_analysis_zero_mac_key_each_digest_found(void **state)
+{
+    static const struct {
+        const EVP_MD *(*digest)(void);
+        const char *name;
+        int len;
+    } digests[] = {{EVP_md5, "HMAC-MD5", 16},
+                   {EVP_sha1, "HMAC-SHA1", 20},
+                   {EVP_sha256, "HMAC-SHA256", 32},
+                   {EVP_sha384, "HMAC-SHA384", 48},
+                   {EVP_sha512, "HMAC-SHA512", 64}};
+    static const int cuts[] = {0, 8, 10, 12, 16};
+    recipe_t recipe = good_recipe();
+    size_t i, j;
+
+    (void)state;
+    memset(recipe.mac_key, 0, sizeof(recipe.mac_key));
+    for (i = 0; i < sizeof(digests) / sizeof(digests[0]); i++) {
+        for (j = 0; j < sizeof(cuts) / sizeof(cuts[0]); j++) {
+            probe_format_t format;
+            probe_hit_t hit;
+
+            recipe.digest = digests[i].digest;
+            recipe.mac_len = cuts[j];
+            format = format_of(&recipe);
+            assert_true(probe_analysis_mac_key(&tickets[0], &format, PROBE_NORMAL, &hit));
+            assert_string_equal(hit.algorithm, digests[i].name);
+            assert_int_equal(hit.mac_len, cuts[j] ? cuts[j] : digests[i].len);
+            assert_int_equal(hit.mac_full_len, digests[i].len);
+            assert_false(probe_analysis_cipher_key(&tickets[0], &format, PROBE_QUICK, &hit));
+        }
+    }
+}
+
+static void test_analysis_weak_keys_cover_audit_list(void **state)
+{
+    apr_size_t n, i, deep_n;
+    unsigned char *keys = probe_analysis_weak_keys(32, PROBE_QUICK, &n), zero[32] = {0};
+
+    (void)state;
+    assert_non_null(keys);
+    assert_true(n > 50);
+    assert_memory_equal(keys, zero, sizeof(zero));
+    for (i = 0; i < n; i++) {
+        if (keys[32 * i] == 0x60 && keys[32 * i + 16] == 0x1f) {
+            break;
+        }
+    }
+    assert_true(i < n); /* both halves of the AES-256 key of SP 800-38A */
+    free(keys);
+    keys = probe_analysis_weak_keys(32, PROBE_DEEP, &deep_n);
+    assert_non_null(keys);
+    assert_true(deep_n > n + 1000);
+    free(keys);
+}
+
+/* ---- plain, nonces ---- */
+
+static void test_analysis_plain_secret_found(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_hit_t hit;
+    int variant;
+
+    (void)state;
+    recipe.plain = 1;
+    for (variant = 0; variant < 4; variant++) {
+        recipe.is_tls13 = variant & 1;
+        recipe.holds_master = variant == 3;
+        make_tickets(&recipe);
+        assert_true(probe_analysis_plain(tickets, TICKETS_N, &hit));
+        assert_in_range(hit.text_at, 32, 32 + TEXT_LEN);
+    }
+}
+
+static void test_analysis_constant_iv_stream_proven(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+    probe_hit_t hit;
+
+    (void)state;
+    recipe.same_iv = 1;
+    recipe.cipher = EVP_aes_256_ctr;
+    format = format_of(&recipe);
+    assert_true(probe_analysis_nonce(tickets, TICKETS_N, &format, &hit));
+    assert_true(hit.proven);
+}
+
+static void test_analysis_one_stream_repeated_proven(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+    probe_hit_t hit;
+    int i, j = 7;
+
+    (void)state;
+    recipe.cipher = EVP_aes_256_ctr;
+    format = format_of(&recipe);
+    assert_false(probe_analysis_nonce(tickets, TICKETS_N, &format, &hit));
+    /* The plain text of ticket 3 under the key stream of ticket 7. */
+    for (i = 0; i < 48; i++) {
+        store[3][32 + 18 + i] = store[j][32 + 18 + i] ^ tickets[j].secret[i] ^ tickets[3].secret[i];
+    }
+    assert_true(probe_analysis_nonce(tickets, TICKETS_N, &format, &hit));
+    assert_true(hit.proven);
+    assert_int_equal(hit.first, 3);
+    assert_int_equal(hit.second, 7);
+}
+
+static void test_analysis_constant_iv_cbc_found(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+    probe_hit_t hit;
+
+    (void)state;
+    recipe.same_iv = 1;
+    format = format_of(&recipe);
+    assert_true(probe_analysis_nonce(tickets, TICKETS_N, &format, &hit));
+    assert_false(hit.proven);
+}
+
+static void test_analysis_same_ticket_twice_no_finding(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format = format_of(&recipe);
+    probe_hit_t hit;
+
+    (void)state;
+    memcpy(store[1], store[0], sizeof(store[0]));
+    memcpy(tickets[1].secret, tickets[0].secret, sizeof(tickets[0].secret));
+    assert_false(probe_analysis_nonce(tickets, 2, &format, &hit));
+}
+
+/* ---- good and hostile ones ---- */
+
+static void assert_clean(probe_level_e level)
+{
+    probe_format_t format;
+    probe_hit_t hit;
+
+    probe_analysis_format(tickets, TICKETS_N, &format);
+    assert_false(probe_analysis_plain(tickets, TICKETS_N, &hit));
+    assert_false(probe_analysis_nonce(tickets, TICKETS_N, &format, &hit));
+    assert_false(probe_analysis_cipher_key(&tickets[0], &format, level, &hit));
+    assert_false(probe_analysis_mac_key(&tickets[0], &format, level, &hit));
+}
+
+static void test_analysis_good_tickets_clean(void **state)
+{
+    static const EVP_CIPHER *(*const ciphers[])(void) = {EVP_aes_256_cbc, EVP_aes_128_gcm,
+                                                         EVP_aes_256_ctr, EVP_chacha20};
+    int i;
+
+    (void)state;
+    for (i = 0; i < 16; i++) {
+        recipe_t recipe = good_recipe();
+
+        recipe.cipher = ciphers[i % 4];
+        recipe.is_tls13 = i >> 2 & 1;
+        recipe.has_length = i >> 3 & 1;
+        make_tickets(&recipe);
+        assert_clean(i == 0 ? PROBE_DEEP : i < 3 ? PROBE_NORMAL : PROBE_QUICK);
+    }
+}
+
+static void test_analysis_any_length_safe(void **state)
+{
+    static unsigned char big[65535];
+    probe_ticket_t one[2];
+    probe_format_t format;
+    probe_hit_t hit;
+    apr_size_t len;
+
+    (void)state;
+    rnd.state = seed_from_env();
+    rnd_fill(&rnd, big, sizeof(big));
+    for (len = 0; len <= sizeof(big); len = len < 140    ? len + 1
+                                            : len == 140 ? sizeof(big)
+                                                         : len + 1) {
+        memset(one, 0, sizeof(one));
+        one[0].bytes = one[1].bytes = big;
+        one[0].len = len;
+        one[1].len = len / 2;
+        one[0].secret_len = one[1].secret_len = 32;
+        one[0].is_tls13 = one[1].is_tls13 = 1;
+        rnd_fill(&rnd, one[0].secret, 32);
+        rnd_fill(&rnd, one[1].secret, 32);
+        probe_analysis_format(one, 2, &format);
+        probe_analysis_format(one, 1, &format);
+        assert_false(probe_analysis_plain(one, 2, &hit));
+        (void)probe_analysis_nonce(one, 2, &format, &hit);
+        assert_false(probe_analysis_cipher_key(&one[0], &format, PROBE_QUICK, &hit));
+        assert_false(probe_analysis_mac_key(&one[0], &format, PROBE_QUICK, &hit));
+    }
+    probe_analysis_format(one, 0, &format);
+    assert_int_equal(format.layout, PROBE_LAYOUT_UNKNOWN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_analysis_openssl_layout_recognised),
+        cmocka_unit_test(test_analysis_gnutls_layout_recognised),
+        cmocka_unit_test(test_analysis_rfc5077_layout_recognised),
+        cmocka_unit_test(test_analysis_mbedtls_layout_recognised),
+        cmocka_unit_test(test_analysis_short_tickets_stateful),
+        cmocka_unit_test(test_analysis_two_hosts_names_told),
+        cmocka_unit_test(test_analysis_zero_key_each_cipher_found),
+        cmocka_unit_test(test_analysis_wild_keys_found),
+        cmocka_unit_test(test_analysis_master_secret_in_ticket_found),
+        cmocka_unit_test(test_analysis_zero_mac_key_each_digest_found),
+        cmocka_unit_test(test_analysis_weak_keys_cover_audit_list),
+        cmocka_unit_test(test_analysis_plain_secret_found),
+        cmocka_unit_test(test_analysis_constant_iv_stream_proven),
+        cmocka_unit_test(test_analysis_one_stream_repeated_proven),
+        cmocka_unit_test(test_analysis_constant_iv_cbc_found),
+        cmocka_unit_test(test_analysis_same_ticket_twice_no_finding),
+        cmocka_unit_test(test_analysis_good_tickets_clean),
+        cmocka_unit_test(test_analysis_any_length_safe),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
