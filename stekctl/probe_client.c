@@ -355,14 +355,13 @@ static int connect_to(link_t *link, const struct addrinfo *address)
     if (connect(link->fd, address->ai_addr, address->ai_addrlen) == 0) {
         return 0;
     }
-    if (errno != EINPROGRESS) {
-        error = errno;
-    }
-    else if (!wait_until(link, POLLOUT, link->deadline)) {
+    error = errno;
+    if (error == EINPROGRESS) {
         error = ETIMEDOUT;
-    }
-    else if (getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &error_len) != 0) {
-        error = errno;
+        if (wait_until(link, POLLOUT, link->deadline)
+            && getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &error_len) != 0) {
+            error = errno;
+        }
     }
     if (error) {
         close(link->fd);
