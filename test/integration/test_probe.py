@@ -15,6 +15,7 @@ from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedLighttpd, Pr
                         Sins, build, run, timed)
 from stekctl_tool import BINARY, FINDING, IO, USAGE
 
+pytestmark = pytest.mark.timeout(300 if "PROBE_RUNS" not in os.environ else 1800)
 RUNS = int(os.environ.get("PROBE_RUNS", "3"))
 ZERO256, ZERO128 = "00 x 32", "00 x 16"
 
@@ -96,10 +97,19 @@ def test_probe_sin_found_and_nothing_else(sinner, sin):
             assert words in found[version, test]
 
 
-def test_probe_padding_by_time_found(sinner):
-    report = Report("--level", "deep", "--tls", "1.3", f"localhost:{sinner('padding-time').port}")
-    assert set(report.findings()) == {("1.3", "padding")}
-    assert "by time" in report["1.3"]["padding"][1]
+if "PROBE_RUNS" in os.environ:  # minutes: part of "make soak-probe"
+    def test_probe_padding_by_time_found(sinner):
+        port = sinner("padding-time").port
+        report = Report("--level", "deep", "--tls", "1.3", f"localhost:{port}", timeout=1200)
+        assert set(report.findings()) == {("1.3", "padding")}
+        assert "by time" in report["1.3"]["padding"][1]
+
+    def test_probe_good_server_clean_in_deep_within_3_min(sinner):
+        port = sinner("good").port
+        report, seconds = timed(lambda: Report("--level", "deep", f"localhost:{port}", rate=100,
+                                               timeout=1200))
+        report.assert_clean()
+        assert seconds < 180
 
 
 def test_probe_confusion_found(sinner):
