@@ -58,7 +58,8 @@ static int ask(probe_run_t *run, oracle_t *oracle, int second, int last, apr_int
 /* Asks all values of one byte, in an order by chance.  0: too many faults. */
 static int ask_all(probe_run_t *run, oracle_t *oracle, int is_second, int last, int rounds_n)
 {
-    int order[VALUES_N], round, i, n = 0;
+    int order[VALUES_N] = {0}, round, i;
+    apr_size_t all = (apr_size_t)rounds_n * VALUES_N, n = 0;
 
     for (round = 0; round < rounds_n; round++) {
         for (i = 0; i < VALUES_N; i++) {
@@ -70,7 +71,7 @@ static int ask_all(probe_run_t *run, oracle_t *oracle, int is_second, int last, 
         for (i = 0; i < VALUES_N; i++) {
             int v = order[i];
 
-            probe_progress(run, (apr_size_t)n++, (apr_size_t)(rounds_n * VALUES_N));
+            probe_progress(run, n++, all);
             oracle->kinds[v] = ask(run, oracle, is_second ? v : 0, is_second ? last : v,
                                    &oracle->times[v * ROUNDS_N + round]);
             if (run->faults_n >= PROBE_FAULTS_MAX) {
