@@ -2,6 +2,7 @@
 """Fixtures: certificates once per session; servers that end, and are judged, with their test."""
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,12 @@ def httpd(certs, request):
             print(f"--- {server.root.name}, end of the log ---\n{server.tail(40)}")
         server.remove()
     assert not faults, "unexpected in the error log:\n" + "\n".join(faults[:20])
+
+
+@pytest.fixture(autouse=True)
+def clear_of_the_hour():
+    """By default keys change at full hours, in UTC: a test does not begin right before one."""
+    harness.wait_for(lambda: time.time() % 3600 < 3600 - 30, "the hour to be over", 35, 0.2)
 
 
 def pytest_collection_modifyitems(items):

@@ -183,7 +183,8 @@ def test_fleet_store_in_trouble_changes_nothing_good(fleet, kind):
     wait_agree(hosts, "the hosts to agree")
     old_copy = store.get(lib.object_name(fleet.secret))
     for fault in FAULTS:
-        good = hosts[0].ring().keys
+        known = [host.names() for host in hosts]
+        good = [key for key in hosts[0].ring().keys if all(key.name in names for names in known)]
         kept = [(v, host.get(tls=v).session) for v in VERSIONS for host in hosts]
         undo = fault(store, proxy, fleet.secret)
         end = time.time() + LENGTH_S.get(fault, 1)
@@ -209,9 +210,10 @@ def test_fleet_store_in_trouble_changes_nothing_good(fleet, kind):
              "the roll-back to be undone", 5)
     for version, session in kept:
         assert all(host.get(tls=version, session=session).resumed for host in hosts)
-    log = hosts[0].log()
-    assert "good again, after" in log and log.count("no answer") <= 12, log
-    assert "is refused" in log
+    logs = [host.log() for host in hosts]
+    assert all("good again, after" in log and log.count("no answer") <= 12 for log in logs), logs
+    # Whichever host looks first puts a good object in a bad one's place.
+    assert any("is refused" in log for log in logs), logs
 
 
 @pytest.mark.timeout(60)
