@@ -7,7 +7,8 @@
  * for the administrator; include/ has one header a source, with the contract of each.
  *
  *   src/stek_*.c      core: keys, rings, schedule, seal, audit, files (APR and OpenSSL only)
- *   src/mod_stek_*.c  glue: directives, virtual hosts, live keyrings, generator, timer, callbacks, status
+ *   src/mod_stek_*.c  glue: directives, virtual hosts, live keyrings, generator, timer, callbacks,
+ *                     status
  */
 #include "httpd.h"
 #include "http_config.h"

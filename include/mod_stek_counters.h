@@ -5,11 +5,11 @@
  *     counters of a ring:   | before: totals of a while ago | slot 0 | slot 1 | ... | slot n-1 |
  *     claims, once:         | used_n | pid of slot 0 .. n-1 |
  *
- * A process counts in one slot, the same for each ring: the parent in slot 0, a child in one that it
- * claims when it starts, so that handshakes of two children touch no common cache line.  A slot is never
- * zeroed: who ends leaves its counts to the next.  More children than slots share them, which is slower
- * and as exact, since counts are atomic.  Totals are sums over slots.  The memory hangs off the retained
- * live keyring, and so outlives children and reloads.
+ * A process counts in one slot, the same for each ring: the parent in slot 0, a child in one that
+ * it claims when it starts, so that handshakes of two children touch no common cache line.  A slot
+ * is never zeroed: who ends leaves its counts to the next.  More children than slots share them,
+ * which is slower and as exact, since counts are atomic.  Totals are sums over slots.  The memory
+ * hangs off the retained live keyring, and so outlives children and reloads.
  *
  * Nothing here is trusted: a child can write what it likes, and the parent only shows it.
  */

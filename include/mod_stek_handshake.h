@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What became of a connection's ticket.  A record for each TLS connection, made with the connection,
- * before its handshake; the ticket callbacks write into it, and when the handshake is done it is counted,
- * once.  Later the requests of the connection read it.
+ * What became of a connection's ticket.  A record for each TLS connection, made with the
+ * connection, before its handshake; the ticket callbacks write into it, and when the handshake is
+ * done it is counted, once.  Later the requests of the connection read it.
  *
- * OpenSSL asks the callbacks twice after a HelloRetryRequest, for each of several tickets in TLS 1.3, and
- * refuses by itself a ticket that they accepted: only the end of the handshake tells.
+ * OpenSSL asks the callbacks twice after a HelloRetryRequest, for each of several tickets in TLS
+ * 1.3, and refuses by itself a ticket that they accepted: only the end of the handshake tells.
  *
  * Threads: the connection's own; requests of HTTP/2 read from others, after the handshake.
  */
@@ -34,14 +34,16 @@ typedef struct mod_stek_handshake_t {
 /* mod_ssl's pre_handshake hook: makes the record. */
 int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy);
 
-/* The record of a connection, NULL if it has none.  c: an HTTP/2 stream's own connection is fine. */
+/* The record of a connection, NULL if it has none.  c: an HTTP/2 stream's own connection is
+ * fine. */
 const mod_stek_handshake_t *mod_stek_handshake_get(conn_rec *c);
 
 /* pre_config: forgets the former mod_ssl. */
 void mod_stek_handshake_reset(void);
 
-/* init_server: has the end of each handshake of this SSL_CTX counted, beside what mod_ssl does then.  0
- * if something else than mod_ssl has put its hand on it: its handshakes are not counted. */
+/* init_server: has the end of each handshake of this SSL_CTX counted, beside what mod_ssl does
+ * then.  0 if something else than mod_ssl has put its hand on it: its handshakes are not
+ * counted. */
 int mod_stek_handshake_install(SSL_CTX *ctx);
 
 /* From the ticket callbacks: */

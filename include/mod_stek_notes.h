@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Variables of a request on a TLS connection whose tickets are ours, as notes (LogFormat %{STEK_TICKET}n)
- * and in the environment (%{STEK_TICKET}e, reqenv('STEK_TICKET'), CGI):
+ * Variables of a request on a TLS connection whose tickets are ours, as notes (LogFormat
+ * %{STEK_TICKET}n) and in the environment (%{STEK_TICKET}e, reqenv('STEK_TICKET'), CGI):
  *
  *     STEK_TICKET   new, resumed-current, resumed-old, resumed-future, full-unknown, full-expired,
  *                   full-damaged, full-policy, full-age, none

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What there is to tell of rings and virtual hosts at one moment: the same for each form in which it
- * is shown.  It holds no key, only the first four bytes of names.  Made by the child that answers a
- * request, in the request's pool; any thread.
+ * What there is to tell of rings and virtual hosts at one moment: the same for each form in which
+ * it is shown.  It holds no key, only the first four bytes of names.  Made by the child that
+ * answers a request, in the request's pool; any thread.
  */
 #ifndef MOD_STEK_REPORT_H
 #define MOD_STEK_REPORT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Text of others (names, paths) made safe for the forms in which it is shown.  Whatever comes in, what
- * comes out is well-formed UTF-8 without control characters: other bytes become U+FFFD.  Pure but for
- * the pool; any thread.
+ * Text of others (names, paths) made safe for the forms in which it is shown.  Whatever comes in,
+ * what comes out is well-formed UTF-8 without control characters: other bytes become U+FFFD.  Pure
+ * but for the pool; any thread.
  */
 #ifndef STEK_ESCAPE_H
 #define STEK_ESCAPE_H
@@ -11,7 +11,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Length of the well-formed UTF-8 sequence at the NUL-terminated text, or 0 (Unicode, table 3-7). */
+/* Length of the well-formed UTF-8 sequence at the NUL-terminated text, or 0 (Unicode, table
+ * 3-7). */
 int stek_utf8_len(const char *text);
 
 /* For text and quoted attributes of HTML. */

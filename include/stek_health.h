@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Judges a ring at a time: is it healthy, and if not, why.  One judgement for the status page, metrics
- * and stekctl.  Pure functions; any thread, any phase.
+ * Judges a ring at a time: is it healthy, and if not, why.  One judgement for the status page,
+ * metrics and stekctl.  Pure functions; any thread, any phase.
  */
 #ifndef STEK_HEALTH_H
 #define STEK_HEALTH_H
@@ -21,7 +21,8 @@
 /* Hosts that keep time by NTP differ by less. */
 #define STEK_HEALTH_CLOCK_SLACK apr_time_from_sec(60)
 
-/* Whoever makes keys prepares STEK_PREPARE_MIN ahead at the least: with half of it left it is late. */
+/* Whoever makes keys prepares STEK_PREPARE_MIN ahead at the least: with half of it left it is
+ * late. */
 #define STEK_HEALTH_LATE_SPAN (STEK_PREPARE_MIN / 2)
 
 /* How a process follows a ring's file. */

@@ -52,8 +52,8 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
                                  const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
                                  stek_stamp_t *stamp, apr_pool_t *pool);
 
-/* Where the local secret lies unless told otherwise: beside the ring, its name with ".secret" in place
- * of ".ring", or at the end; in pool. */
+/* Where the local secret lies unless told otherwise: beside the ring, its name with ".secret" in
+ * place of ".ring", or at the end; in pool. */
 const char *stek_secret_path_beside(const char *ring_path, apr_pool_t *pool);
 
 /* Reads the secret file.  Codes of stek_file_read and stek_secrets_parse. */

@@ -56,8 +56,8 @@ typedef struct stek_header_t {
     unsigned char secret_id[STEK_SECRET_ID_LEN];
 } stek_header_t;
 
-/* HKDF-SHA256 (RFC 5869) of a secret into out; salt: 32 bytes, NULL: the empty one.  STEK_ECRYPTO, and
- * then out is wiped. */
+/* HKDF-SHA256 (RFC 5869) of a secret into out; salt: 32 bytes, NULL: the empty one.
+ * STEK_ECRYPTO, and then out is wiped. */
 apr_status_t stek_seal_hkdf(const unsigned char secret[STEK_SECRET_LEN], const unsigned char *salt,
                             const char *info, unsigned char *out, apr_size_t out_len);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counters in shared memory (mod_stek_counters.h).  Glue; counting is for any thread of any process,
- * making and ending for the parent's.
+ * Counters in shared memory (mod_stek_counters.h).  Glue; counting is for any thread of any
+ * process, making and ending for the parent's.
  */
 #include "mod_stek_counters.h"
 

@@ -184,8 +184,8 @@ static apr_status_t take_lock(mod_stek_ring_t *ring, apr_time_t now, apr_interva
     return APR_SUCCESS;
 }
 
-/* Whether the ring's directory, and those above, are nobody else's.  Not where a link at the path itself
- * leads: a read follows and checks it, a write replaces it. */
+/* Whether the ring's directory, and those above, are nobody else's.  Not where a link at the path
+ * itself leads: a read follows and checks it, a write replaces it. */
 static apr_status_t check_home(const char *path, uid_t owner, const char **pculprit,
                                apr_pool_t *pool)
 {
@@ -370,9 +370,9 @@ static int grants(const struct stat *st, mode_t owner_bit, const gid_t *groups, 
     return (st->st_mode & (owner_bit >> 6)) != 0;
 }
 
-/* APR_SUCCESS if children can enter all directories above path; and, if readable is set, read it.  Who
- * started as root may have directories of his own on the way.  Judged by mode bits, so that root need
- * not become another user to try. */
+/* APR_SUCCESS if children can enter all directories above path; and, if readable is set, read
+ * it.  Who started as root may have directories of his own on the way.  Judged by mode bits, so
+ * that root need not become another user to try. */
 static apr_status_t reach_check(const char *path, int readable, const char **pculprit,
                                 apr_pool_t *pool)
 {
@@ -396,8 +396,8 @@ static apr_status_t reach_check(const char *path, int readable, const char **pcu
     return APR_SUCCESS;
 }
 
-/* Whether children will follow the ring.  Where we write, we can write elsewhere instead; what others
- * write is only theirs to mend. */
+/* Whether children will follow the ring.  Where we write, we can write elsewhere instead; what
+ * others write is only theirs to mend. */
 static apr_status_t reach(const mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                           apr_pool_t *pool)
 {
@@ -473,7 +473,7 @@ static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_
     const char *culprit = NULL;
     apr_status_t rv = APR_SUCCESS;
 
-    if (!ring->live->secrets) {
+    if (!ring->live->secrets && ring->live->file.path) {
         rv = late_secret(ring, &culprit, s, pool);
     }
     if (rv == APR_SUCCESS) {

@@ -62,7 +62,8 @@ void mod_stek_handshake_damaged(SSL *ssl)
 {
     mod_stek_handshake_t *record = record_of(ssl);
 
-    /* OpenSSL says the same of a ticket whose key is not there, and of one too short to name any. */
+    /* OpenSSL says the same of a ticket whose key is not there, and of one too short to name
+     * any. */
     if (record && !record->done
         && (is_resumed(record->outcome) || record->outcome == MOD_STEK_NOT_OFFERED)) {
         record->outcome = MOD_STEK_REFUSED_DAMAGED;
@@ -138,7 +139,8 @@ static void on_done(const SSL *ssl)
     }
 }
 
-/* mod_ssl's, by which it keeps clients from renegotiating; the same on each SSL_CTX of a virtual host. */
+/* mod_ssl's, by which it keeps clients from renegotiating; the same on each SSL_CTX of a virtual
+ * host. */
 static void (*former_info)(const SSL *ssl, int where, int ret);
 
 /* Called some forty times in a handshake. */

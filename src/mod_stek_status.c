@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The status handler and the section in mod_status (mod_stek_status.h).  Glue; any thread of a child.
+ * The status handler and the section in mod_status (mod_stek_status.h).  Glue; any thread of a
+ * child.
  *
  * Nothing of the request is ever shown.
  */

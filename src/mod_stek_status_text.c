@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The status for machines: JSON (RFC 8259), and Prometheus' text exposition format 0.0.4.  Times are
- * seconds since 1970, spans seconds.  Glue; any thread of a child.
+ * The status for machines: JSON (RFC 8259), and Prometheus' text exposition format 0.0.4.  Times
+ * are seconds since 1970, spans seconds.  Glue; any thread of a child.
  */
 #include "mod_stek_status.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fleet secret's ratchet and the secrets derived from it.  Core layer; no state, any thread, any
- * phase.  Secrets stay in stek_mem memory; a step overwrites what it replaces.
+ * The fleet secret's ratchet and the secrets derived from it.  Core layer; no state, any thread,
+ * any phase.  Secrets stay in stek_mem memory; a step overwrites what it replaces.
  */
 #include "stek_ratchet.h"
 

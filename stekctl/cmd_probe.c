@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stekctl probe: what an attacker would learn from a server's tickets.  Options and the report; the tests
- * are in probe_*.c.
+ * stekctl probe: what an attacker would learn from a server's tickets.  Options and the report; the
+ * tests are in probe_*.c.
  */
 #include <apr_strings.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command sync: keeps file ring and stores equal.  Options and configuration file, the loop with its
- * signals, what is logged and what --status shows; the cycle is in sync.c, what it works with in
- * sync_host.c.  stekctl; main thread.
+ * Command sync: keeps file ring and stores equal.  Options and configuration file, the loop with
+ * its signals, what is logged and what --status shows; the cycle is in sync.c, what it works with
+ * in sync_host.c.  stekctl; main thread.
  */
 #include <apr_strings.h>
 #include <ctype.h>

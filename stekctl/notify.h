@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages to the service manager: sd_notify(3)'s protocol, a datagram to the socket that $NOTIFY_SOCKET
- * names.  Without that all of it does nothing.  One thread.
+ * Messages to the service manager: sd_notify(3)'s protocol, a datagram to the socket that
+ * $NOTIFY_SOCKET names.  Without that all of it does nothing.  One thread.
  */
 #ifndef STEKCTL_NOTIFY_H
 #define STEKCTL_NOTIFY_H

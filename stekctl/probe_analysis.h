@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What tickets tell by themselves: layout, weak keys, secrets in clear, repeated nonces.  The proof of
- * a key or of a plain ticket is the session's own secret, which the client knows, inside the ticket.
- * What is tried: Hebrok et al., "We Really Need to Talk About Session Tickets", USENIX Security 2023.
- * Pure functions over hostile bytes of any length up to 64 KiB; no clock, no network.  stekctl.
+ * What tickets tell by themselves: layout, weak keys, secrets in clear, repeated nonces.  The proof
+ * of a key or of a plain ticket is the session's own secret, which the client knows, inside the
+ * ticket. What is tried: Hebrok et al., "We Really Need to Talk About Session Tickets", USENIX
+ * Security 2023. Pure functions over hostile bytes of any length up to 64 KiB; no clock, no
+ * network.  stekctl.
  */
 #ifndef STEKCTL_PROBE_ANALYSIS_H
 #define STEKCTL_PROBE_ANALYSIS_H

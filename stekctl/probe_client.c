@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The client (probe_client.h).  Non-blocking sockets under OpenSSL, waited for by poll with what is
- * left of the connection's time, so that a peer that sends a byte a second gains nothing.  The message
- * callback sees what SSL_connect does not tell: whether the server took a ticket before things went
- * wrong, alerts, ticket nonces, requests for a certificate.
+ * left of the connection's time, so that a peer that sends a byte a second gains nothing.  The
+ * message callback sees what SSL_connect does not tell: whether the server took a ticket before
+ * things went wrong, alerts, ticket nonces, requests for a certificate.
  *
- * To change a ticket, the session is encoded and element [10] of its DER, which holds the ticket, is
- * replaced; a changed ticket comes with a random session id, or a session cache could answer for it.
+ * To change a ticket, the session is encoded and element [10] of its DER, which holds the ticket,
+ * is replaced; a changed ticket comes with a random session id, or a session cache could answer for
+ * it.
  */
 #include "probe_client.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A TLS client that offers tickets as it likes and tells what became of them.  One connection at a time,
- * each within its time limit, whatever the peer does.  Certificates are not verified: the hosts are
- * the administrator's own, and what counts is their tickets.  stekctl; one thread.
+ * A TLS client that offers tickets as it likes and tells what became of them.  One connection at a
+ * time, each within its time limit, whatever the peer does.  Certificates are not verified: the
+ * hosts are the administrator's own, and what counts is their tickets.  stekctl; one thread.
  */
 #ifndef STEKCTL_PROBE_CLIENT_H
 #define STEKCTL_PROBE_CLIENT_H
@@ -74,8 +74,8 @@ apr_size_t probe_client_count(const probe_client_t *client);
 /* "it resumed", "alert 47 (illegal parameter)", ... */
 const char *probe_client_outcome(const probe_reply_t *reply, apr_pool_t *pool);
 
-/* A copy of a session's DER with another ticket in it; *plen its length.  NULL: not a session with a
- * ticket, or too large. */
+/* A copy of a session's DER with another ticket in it; *plen its length.  NULL: not a session
+ * with a ticket, or too large. */
 unsigned char *probe_client_with_ticket(const unsigned char *session, apr_size_t session_len,
                                         const unsigned char *ticket, apr_size_t ticket_len,
                                         apr_size_t *plen, apr_pool_t *pool);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order of a probe (probe.h): collect tickets, look at them, then offer changed ones.  The tests
- * that open connections are in probe_mac.c, probe_padding.c and probe_offers.c.
+ * The order of a probe (probe.h): collect tickets, look at them, then offer changed ones.  The
+ * tests that open connections are in probe_mac.c, probe_padding.c and probe_offers.c.
  */
 #include "probe_host.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tests of one host share (probe.h): the client, the version under test, the ways to offer a
- * ticket and to note a finding.  stekctl; one thread.
+ * What the tests of one host share (probe.h): the client, the version under test, the ways to offer
+ * a ticket and to note a finding.  stekctl; one thread.
  */
 #ifndef STEKCTL_PROBE_HOST_H
 #define STEKCTL_PROBE_HOST_H

@@ -4,8 +4,8 @@
  * secret in the outcome.
  *
  * CBC needs no IV but for the first block: each of the 16 alignments is decrypted as a whole, which
- * covers every place of name, IV and text at once.  GCM, CCM and CTR are one key stream that differs in
- * the first counter block, so they and ChaCha20 are tried at places of IV and text.
+ * covers every place of name, IV and text at once.  GCM, CCM and CTR are one key stream that
+ * differs in the first counter block, so they and ChaCha20 are tried at places of IV and text.
  *
  *   GCM  IV 12 | 00000002        CCM  02 | nonce 12 | 000001        CTR  IV 16
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Is the MAC checked?  Tickets changed in one place are offered; none may be taken.  A server that
- * decrypts first and checks nothing either resumes, or, where the change hit the secret, answers as it
- * does to a client that believes in another secret: that answer is fetched first, for comparison.
+ * decrypts first and checks nothing either resumes, or, where the change hit the secret, answers as
+ * it does to a client that believes in another secret: that answer is fetched first, for
+ * comparison.
  */
 #include "probe_host.h"
 

@@ -6,8 +6,8 @@
  *
  *     ... | C[n-3] spoilt | C[n-2]: last byte ^ v | C[n-1] | MAC
  *
- * A difference counts as an oracle only if the next byte confirms it: with the padding's last byte made
- * 02, again one value of the byte before it must stand out.
+ * A difference counts as an oracle only if the next byte confirms it: with the padding's last byte
+ * made 02, again one value of the byte before it must stand out.
  */
 #include "probe_host.h"
 
@@ -38,7 +38,8 @@ static int kind_of(const probe_reply_t *reply)
     return (int)reply->outcome * 1000 + reply->alert + 1;
 }
 
-/* One question: last and second are what the padding's two last bytes are changed by.  -1: a fault. */
+/* One question: last and second are what the padding's two last bytes are changed by.  -1: a
+ * fault. */
 static int ask(probe_run_t *run, oracle_t *oracle, int second, int last, apr_int64_t *pus)
 {
     unsigned char *at = oracle->bytes + oracle->text_end - BLOCK - 2;

@@ -22,7 +22,8 @@ typedef enum probe_stats_e {
 /* The median; sorts the times.  0 if n is 0. */
 apr_int64_t probe_stats_median(apr_int64_t *times, apr_size_t n);
 
-/* Compares a[a_n] with b[b_n], taken in an order that chance decided.  Too few or too many: SAME. */
+/* Compares a[a_n] with b[b_n], taken in an order that chance decided.  Too few or too many:
+ * SAME. */
 probe_stats_e probe_stats_compare(const apr_int64_t *a, apr_size_t a_n, const apr_int64_t *b,
                                   apr_size_t b_n);
 

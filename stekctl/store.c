@@ -5,8 +5,8 @@
  *     call:    op u8 | length u32 | bytes       'o' the target, 'r' nothing, 'w' what to write
  *     answer:  result u8 | why, STORE_WHY_LEN bytes | length u32 | bytes
  *
- * in the machine's byte order.  What the worker answers is as little trusted as the store.  stekctl; one
- * thread, and the worker's process.
+ * in the machine's byte order.  What the worker answers is as little trusted as the store.
+ * stekctl; one thread, and the worker's process.
  */
 #include "store.h"
 

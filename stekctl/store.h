@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stores: one object in a memcached or a Redis, read whole and written by compare-and-swap.  Nothing that a
- * store does is trusted, and client libraries do not expect a hostile server (libmemcached crashes on some
- * answers), so each store has a process of its own that talks to it: this program run anew, without any
- * secret but Redis's password.  Whoever waits for its answer waits up to a deadline; a worker that
- * failed or was too late is ended, and the next call starts another.  One thread.
+ * Stores: one object in a memcached or a Redis, read whole and written by compare-and-swap.
+ * Nothing that a store does is trusted, and client libraries do not expect a hostile server
+ * (libmemcached crashes on some answers), so each store has a process of its own that talks to it:
+ * this program run anew, without any secret but Redis's password.  Whoever waits for its answer
+ * waits up to a deadline; a worker that failed or was too late is ended, and the next call starts
+ * another.  One thread.
  */
 #ifndef STEKCTL_STORE_H
 #define STEKCTL_STORE_H
@@ -35,14 +36,15 @@ typedef struct store_target_t {
     int timeout_ms; /* of each call */
 } store_target_t;
 
-/* Calls run in the worker.  A connection is made when it is needed and given up after any failure.  why
- * gets the reason of a refusal or of silence. */
+/* Calls run in the worker.  A connection is made when it is needed and given up after any
+ * failure.  why gets the reason of a refusal or of silence. */
 typedef struct store_driver_t {
     const char *scheme;
     int port;
     int has_db; /* its URLs may name a user and a database */
     void *(*open)(const store_target_t *target);
-    /* *pbytes[*plen] is the connection's until the next call; NULL with *plen > 0: too long to be one. */
+    /* *pbytes[*plen] is the connection's until the next call; NULL with *plen > 0: too long to
+     * be one. */
     store_result_e (*read)(void *conn, const unsigned char **pbytes, apr_size_t *plen,
                            char why[STORE_WHY_LEN]);
     /* Replaces what the last read saw. */
@@ -56,8 +58,9 @@ extern const store_driver_t store_redis;
 
 typedef struct store_t store_t;
 
-/* Prepares the store of a URL, "memcached://host[:port]" or "redis://[user@]host[:port][/db]"; nothing is
- * sent yet.  Returns NULL, or what is wrong with the URL, in pool.  password (may be NULL) is copied. */
+/* Prepares the store of a URL, "memcached://host[:port]" or "redis://[user@]host[:port][/db]";
+ * nothing is sent yet.  Returns NULL, or what is wrong with the URL, in pool.  password (may be
+ * NULL) is copied. */
 const char *store_open(const char *url, const char *object, const char *password, int timeout_ms,
                        apr_pool_t *pool, store_t **pstore);
 
@@ -68,8 +71,8 @@ void store_close(store_t *store);
 void store_begin_read(store_t *store);
 void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t len);
 
-/* Waits for the end of the call until the monotonic time deadline_ms.  *pbytes[*plen] (of a read) is the
- * store's until the next call; NULL with *plen > 0: too long to be a ring. */
+/* Waits for the end of the call until the monotonic time deadline_ms.  *pbytes[*plen] (of a
+ * read) is the store's until the next call; NULL with *plen > 0: too long to be a ring. */
 store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsigned char **pbytes,
                             apr_size_t *plen);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * memcached, by libmemcached: gets, then cas, or add where nothing was.  One server per handle: a list of
- * servers would spread objects over them, not mirror them.  Runs in the store's worker.
+ * memcached, by libmemcached: gets, then cas, or add where nothing was.  One server per handle: a
+ * list of servers would spread objects over them, not mirror them.  Runs in the store's worker.
  */
 #include "store.h"
 

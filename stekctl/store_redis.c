@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redis, by hiredis: GET, then one script that compares and sets.  What is compared is SHA-1 of the value,
- * since that is what Redis can compute; it tells states apart, nothing depends on its strength.  Runs in
- * the store's worker.
+ * Redis, by hiredis: GET, then one script that compares and sets.  What is compared is SHA-1 of the
+ * value, since that is what Redis can compute; it tells states apart, nothing depends on its
+ * strength.  Runs in the store's worker.
  */
 #include "store.h"
 

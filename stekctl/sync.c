@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cycle (sync.h).  Nothing here adds to a file ring what a store that answers has not taken first,
- * and nothing takes from one: rings only merge, so a store that was flushed, rolled back or lies can
- * neither end a key nor bring one back.  stekctl; one thread.
+ * The cycle (sync.h).  Nothing here adds to a file ring what a store that answers has not taken
+ * first, and nothing takes from one: rings only merge, so a store that was flushed, rolled back or
+ * lies can neither end a key nor bring one back.  stekctl; one thread.
  */
 #include "sync.h"
 
@@ -158,8 +158,8 @@ static void look_at(const sync_view_t *views, int store_n, apr_time_t now, sync_
     }
 }
 
-/* Nonzero if another wrote meanwhile; nothing of what was made has been seen by anyone then, unless an
- * earlier store took it, and so it is there to be read again. */
+/* Nonzero if another wrote meanwhile; nothing of what was made has been seen by anyone then,
+ * unless an earlier store took it, and so it is there to be read again. */
 static int write_all(const sync_port_t *port, const sync_plan_t *plan, apr_time_t now,
                      sync_result_t *result)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One cycle of a fleet's host: what file ring and stores hold is merged, missing keys are made, and what
- * differs is written back by compare-and-swap.  No leader, no network and no clock here: stores and file
- * are behind a port, the time is a parameter, so that a test can run any history.
+ * One cycle of a fleet's host: what file ring and stores hold is merged, missing keys are made, and
+ * what differs is written back by compare-and-swap.  No leader, no network and no clock here:
+ * stores and file are behind a port, the time is a parameter, so that a test can run any history.
  *
- * Which host makes a key is decided by the first store that answers: the key of whoever writes first
- * counts, and who comes second drops his own before any other has seen it.  One thread.
+ * Which host makes a key is decided by the first store that answers: the key of whoever writes
+ * first counts, and who comes second drops his own before any other has seen it.  One thread.
  */
 #ifndef STEKCTL_SYNC_H
 #define STEKCTL_SYNC_H
@@ -90,8 +90,8 @@ apr_status_t sync_plan(const stek_ring_t *file_ring, const sync_view_t *views, i
 void sync_plan_release(sync_plan_t *plan);
 void sync_views_release(sync_view_t *views, int store_n);
 
-/* A whole cycle.  views[port->store_n] is what was read last, its rings released.  Codes of sync_plan
- * and of the port's load and save; stores that fail are no failure. */
+/* A whole cycle.  views[port->store_n] is what was read last, its rings released.  Codes of
+ * sync_plan and of the port's load and save; stores that fail are no failure. */
 apr_status_t sync_cycle(const sync_port_t *port, const sync_rules_t *rules, apr_time_t now,
                         stek_rng_t *rng, sync_view_t *views, sync_result_t *result);
 

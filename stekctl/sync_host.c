@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The real host behind a cycle (sync_host.h).  Whatever comes from a store is opened, checked and audited
- * here before the cycle sees it; whatever goes to one is sealed here.  stekctl; one thread.
+ * The real host behind a cycle (sync_host.h).  Whatever comes from a store is opened, checked and
+ * audited here before the cycle sees it; whatever goes to one is sealed here.  stekctl; one thread.
  */
 #include "sync_host.h"
 
@@ -43,7 +43,8 @@ static ctl_exit_e make_directory(ctl_t *ctl)
     return CTL_DONE;
 }
 
-/* The local secret: the one that was in use if its file is gone, a new one if there never was any. */
+/* The local secret: the one that was in use if its file is gone, a new one if there never was
+ * any. */
 static ctl_exit_e load_local(sync_host_t *host)
 {
     ctl_t *ctl = host->ctl;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a cycle works with on a real host: the file ring and its local secret, the fleet secret and the
- * secrets derived from it for these days, the stores.  It stands behind the port of sync.h.  One thread;
- * the stores' workers are processes that see sealed bytes only.
+ * What a cycle works with on a real host: the file ring and its local secret, the fleet secret and
+ * the secrets derived from it for these days, the stores.  It stands behind the port of sync.h.
+ * One thread; the stores' workers are processes that see sealed bytes only.
  */
 #ifndef STEKCTL_SYNC_HOST_H
 #define STEKCTL_SYNC_HOST_H
@@ -53,11 +53,12 @@ typedef struct sync_host_t {
     apr_pool_t *pool;        /* of one cycle */
 } sync_host_t;
 
-/* Reads secrets, makes the local one and the ring's directory if they are missing, prepares the stores.
- * Codes of what was reported. */
+/* Reads secrets, makes the local one and the ring's directory if they are missing, prepares the
+ * stores. Codes of what was reported. */
 ctl_exit_e sync_host_open(ctl_t *ctl, const sync_options_t *options, sync_host_t *host);
 
-/* The same for one that writes nothing: no ring, secret or directory is made, no file is replaced. */
+/* The same for one that writes nothing: no ring, secret or directory is made, no file is
+ * replaced. */
 ctl_exit_e sync_host_open_reader(ctl_t *ctl, const sync_options_t *options, sync_host_t *host);
 
 /* Reads all secrets anew; what can't be read stays as it was, with a report. */
