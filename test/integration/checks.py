@@ -3,6 +3,8 @@
 import time
 from dataclasses import replace
 
+import pytest
+
 import ringfile
 import tls
 from httpd import wait_for
@@ -55,3 +57,11 @@ def newer(key, **changes):
     fresh = ringfile.make_key()
     return replace(key, name=fresh.name, hmac=fresh.hmac, aes=fresh.aes,
                    not_before=key.not_before + 1, **changes)
+
+
+def fill(path):
+    """Writes until the disk is full."""
+    with open(path, "wb", buffering=0) as ballast:
+        with pytest.raises(OSError):
+            while True:
+                ballast.write(bytes(4096))

@@ -59,6 +59,22 @@ def httpd(certs, request):
     assert not faults, "unexpected in the error log:\n" + "\n".join(faults[:20])
 
 
+@pytest.fixture
+def small_disk():
+    """A mounted file system of 64 KiB, as a maker of one at a given path."""
+    mounts = []
+
+    def make(path):
+        path.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs", path],
+                       check=True)
+        mounts.append(path)
+        return path
+    yield make
+    for path in mounts:
+        subprocess.run(["umount", "-l", path], check=True)
+
+
 @pytest.fixture(autouse=True)
 def clear_of_the_hour():
     """By default keys change at full hours, in UTC: a test does not begin right before one."""

@@ -11,7 +11,7 @@ import pytest
 
 import ringfile
 from access import REFUSALS, REFUSED, outcome
-from checks import VERSIONS, fixed_ring, lines, newer
+from checks import VERSIONS, fill, fixed_ring, lines, newer
 from httpd import RUN_AS, Vhost, free_port, wait_for
 
 THIRD_USER = "daemon"  # neither root nor httpd's User
@@ -231,29 +231,6 @@ def test_secret_that_comes_late_serves_after_a_reload(httpd):
         assert reply.name == ring.keys[0].name
         assert server.get(tls=v, session=reply.session).resumed
     assert len(server.lines("STEK2018")) == 1
-
-
-@pytest.fixture
-def small_disk():
-    """Mounts a file system of 64 KiB at the path given."""
-    mounts = []
-
-    def make(path):
-        path.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs", path],
-                       check=True)
-        mounts.append(path)
-        return path
-    yield make
-    for path in mounts:
-        subprocess.run(["umount", "-l", path], check=True)
-
-
-def fill(path):
-    with open(path, "wb", buffering=0) as ballast:
-        with pytest.raises(OSError):
-            while True:
-                ballast.write(bytes(4096))
 
 
 @pytest.mark.timeout(160)

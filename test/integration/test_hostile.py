@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 import ringfile
-from checks import VERSIONS, fixed_ring, issued_now, lines, newer
+from checks import VERSIONS, fill, fixed_ring, issued_now, lines, newer
 from httpd import Vhost, wait_for
 from memory import holding
 
@@ -402,29 +402,6 @@ def test_lock_held_at_start_does_not_stop_the_start(httpd, mpm, lock_holder):
     assert time.time() - begin < 10
     assert server.get(tls="1.2", session=first).resumed
     assert server.stop()
-
-
-@pytest.fixture
-def small_disk():
-    """A mounted file system of 64 KiB, as a maker of one at a given path."""
-    mounts = []
-
-    def make(path):
-        path.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs", path],
-                       check=True)
-        mounts.append(path)
-        return path
-    yield make
-    for path in mounts:
-        subprocess.run(["umount", "-l", path], check=True)
-
-
-def fill(path):
-    with open(path, "wb", buffering=0) as ballast:
-        with pytest.raises(OSError):
-            while True:
-                ballast.write(bytes(4096))
 
 
 def test_full_file_system_stops_nothing(small_disk, httpd):
