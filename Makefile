@@ -222,7 +222,9 @@ soak: $(SOAK_BIN)
 # ---- integration --------------------------------------------------------------------------------
 
 PYTEST ?=
-XDIST  := $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(JOBS) --dist loadgroup')
+# One more than cores: most tests wait for a clock or a poll.
+TESTERS ?= 3
+XDIST  := $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(TESTERS) --dist loadgroup')
 
 integration: all
 	$(Q)$(PYTHON) -m pytest test/integration $(XDIST) -q -p no:cacheprovider $(PYTEST)
