@@ -222,9 +222,7 @@ soak: $(SOAK_BIN)
 # ---- integration --------------------------------------------------------------------------------
 
 PYTEST ?=
-# One more than cores: most tests wait for a clock or a poll.
-TESTERS ?= 3
-XDIST  := $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(TESTERS) --dist loadgroup')
+XDIST  := $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(JOBS) --dist loadgroup')
 
 integration: all
 	$(Q)$(PYTHON) -m pytest test/integration $(XDIST) -q -p no:cacheprovider $(PYTEST)
