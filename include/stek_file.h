@@ -8,6 +8,7 @@
 
 #include <apr_pools.h>
 #include <apr_time.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #pragma GCC visibility push(hidden)
@@ -28,6 +29,9 @@ typedef struct stek_stamp_t {
 
 /* The directory that path is in, in pool: "." without a slash. */
 const char *stek_file_dir(const char *path, apr_pool_t *pool);
+
+/* The stamp of what fstat or stat has told. */
+void stek_stamp_set(stek_stamp_t *stamp, const struct stat *st);
 
 int stek_stamp_equal(const stek_stamp_t *a, const stek_stamp_t *b);
 

@@ -36,7 +36,7 @@ static apr_int64_t timespec_ns(struct timespec t)
     return (apr_int64_t)t.tv_sec * APR_INT64_C(1000000000) + t.tv_nsec;
 }
 
-static void stamp_set(stek_stamp_t *stamp, const struct stat *st)
+void stek_stamp_set(stek_stamp_t *stamp, const struct stat *st)
 {
     stamp->dev = st->st_dev;
     stamp->ino = st->st_ino;
@@ -61,7 +61,7 @@ apr_status_t stek_file_stamp(const char *path, stek_stamp_t *stamp)
         memset(stamp, 0, sizeof(*stamp));
         return rv;
     }
-    stamp_set(stamp, &st);
+    stek_stamp_set(stamp, &st);
     return APR_SUCCESS;
 }
 
@@ -296,7 +296,7 @@ apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner
     apr_status_t rv = open_regular(path, &fd, &st);
 
     if (stamp != NULL) {
-        stamp_set(stamp, &st);
+        stek_stamp_set(stamp, &st);
     }
     if (rv != APR_SUCCESS) {
         goto cleanup;

@@ -95,11 +95,6 @@ const char *stek_ring_file_name(const stek_ring_file_t *file)
     return file->path != NULL ? file->path : "memory";
 }
 
-static apr_int64_t timespec_ns(struct timespec t)
-{
-    return (apr_int64_t)t.tv_sec * APR_INT64_C(1000000000) + t.tv_nsec;
-}
-
 static apr_status_t memory_stamp(int fd, stek_stamp_t *stamp)
 {
     struct stat st;
@@ -111,11 +106,7 @@ static apr_status_t memory_stamp(int fd, stek_stamp_t *stamp)
     if (st.st_size == 0) {
         return APR_ENOENT;
     }
-    stamp->dev = st.st_dev;
-    stamp->ino = st.st_ino;
-    stamp->size = st.st_size;
-    stamp->mtime_ns = timespec_ns(st.st_mtim);
-    stamp->ctime_ns = timespec_ns(st.st_ctim);
+    stek_stamp_set(stamp, &st);
     return APR_SUCCESS;
 }
 
