@@ -3,6 +3,10 @@
  * Memory for secrets: anonymous private mappings of whole pages that are kept out of swap (mlock)
  * and core dumps (MADV_DONTDUMP), and wiped on release.  Children of a fork inherit the content,
  * not the lock: a child calls stek_mem_lock again.  No state of its own; any thread, any phase.
+ *
+ * Copies pass through the processor's vector registers, and stay there until other code happens to
+ * use them: new threads and processes inherit them, and the dynamic linker saves them on the stack
+ * when it binds a symbol.  Hence the last function here.
  */
 #ifndef STEK_MEM_H
 #define STEK_MEM_H
@@ -17,8 +21,9 @@
  * (stek_mem_lock_limit). */
 void *stek_mem_alloc(apr_size_t len);
 
-/* Wipes and releases a block of stek_mem_alloc; NULL is ignored, and so is, in a child, a block
- * that was wiped on fork (its size is wiped too: stek_mem_size 0, stek_mem_lock APR_EINVAL). */
+/* Wipes and releases a block of stek_mem_alloc, and wipes the registers; NULL is ignored, and so is,
+ * in a child, a block that was wiped on fork (its size is wiped too: stek_mem_size 0, stek_mem_lock
+ * APR_EINVAL). */
 void stek_mem_free(void *block);
 
 /* Locks the block in this process, after a fork.  APR_SUCCESS or the system's error. */
@@ -33,6 +38,10 @@ apr_size_t stek_mem_size(const void *block);
 
 /* Bytes that this process may lock (RLIMIT_MEMLOCK); APR_SIZE_MAX when there is no limit. */
 apr_size_t stek_mem_lock_limit(void);
+
+/* Wipes what copies and comparisons left in this thread's vector registers: for whoever is done with
+ * a secret that was not in a block. */
+void stek_mem_wipe_registers(void);
 
 #pragma GCC visibility pop
 #endif

@@ -115,6 +115,7 @@ static int key_apply(const stek_key_t *key, const unsigned char *iv, EVP_CIPHER_
          && EVP_CipherInit_ex(cipher_ctx, key->flags & STEK_KEY_AES128 ? aes_128_cbc : aes_256_cbc,
                               NULL, key->aes_key, iv, encrypt);
     OPENSSL_cleanse(hmac_key, sizeof(hmac_key));
+    stek_mem_wipe_registers();
     if (!ok) {
         ERR_clear_error();
     }

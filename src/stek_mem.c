@@ -13,12 +13,22 @@
 
 #include <errno.h>
 #include <openssl/crypto.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #ifndef MAP_ANONYMOUS
 #define MAP_ANONYMOUS MAP_ANON
+#endif
+
+#if defined(__has_attribute)
+#if __has_attribute(zero_call_used_regs)
+#define ZERO_REGISTERS __attribute__((zero_call_used_regs("all")))
+#endif
+#endif
+#ifndef ZERO_REGISTERS
+#define ZERO_REGISTERS
 #endif
 
 #define HEAD_LEN 64 /* a cache line: the caller's bytes are aligned for anything */
@@ -76,6 +86,7 @@ void stek_mem_free(void *block)
     }
     OPENSSL_cleanse(head, size);
     (void)munmap(head, size);
+    stek_mem_wipe_registers();
 }
 
 apr_status_t stek_mem_lock(void *block)
@@ -121,4 +132,18 @@ apr_size_t stek_mem_lock_limit(void)
         return APR_SIZE_MAX;
     }
     return (apr_size_t)limit.rlim_cur;
+}
+
+/* The compiler zeroes the registers that it knows of; those which only libc uses, for a processor
+ * that has more, are overwritten by libc's own copying.  It takes other ones for other lengths:
+ * these make it use all. */
+ZERO_REGISTERS __attribute__((noinline)) void stek_mem_wipe_registers(void)
+{
+    static void *(*volatile const copy)(void *, const void *, size_t) = memmove;
+    static const unsigned char zeros[1024];
+    unsigned char sink[sizeof(zeros)];
+
+    copy(sink, zeros, sizeof(sink));
+    copy(sink, zeros, sizeof(sink) / 2);
+    copy(sink, zeros, sizeof(sink) / 4);
 }

@@ -544,11 +544,12 @@ apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
     if (rv == APR_SUCCESS) {
         rv = decode(sealed, work, plain_len, &ring);
     }
-    stek_mem_free(work);
     if (rv == APR_SUCCESS && audit && stek_audit_ring(ring, NULL) != STEK_WEAK_NONE) {
         stek_ring_destroy(ring);
         rv = STEK_EWEAK;
     }
+    /* Last: it wipes the registers, too. */
+    stek_mem_free(work);
     if (rv == APR_SUCCESS) {
         *pring = ring;
     }
