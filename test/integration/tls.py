@@ -47,6 +47,9 @@ SSL_shutdown = _declare(_ssl, "SSL_shutdown", _C, _P)
 SSL_version = _declare(_ssl, "SSL_version", _C, _P)
 SSL_session_reused = _declare(_ssl, "SSL_session_reused", _C, _P)
 SSL_get1_session = _declare(_ssl, "SSL_get1_session", _P, _P)
+SSL_set_alpn_protos = _declare(_ssl, "SSL_set_alpn_protos", _C, _P, ctypes.c_char_p, ctypes.c_uint)
+SSL_get0_alpn_selected = _declare(_ssl, "SSL_get0_alpn_selected", None, _P, ctypes.POINTER(_P),
+                                  ctypes.POINTER(ctypes.c_uint))
 SSL_SESSION_free = _declare(_ssl, "SSL_SESSION_free", None, _P)
 SSL_SESSION_has_ticket = _declare(_ssl, "SSL_SESSION_has_ticket", _C, _P)
 SSL_SESSION_get0_ticket = _declare(_ssl, "SSL_SESSION_get0_ticket", None, _P,
@@ -67,6 +70,7 @@ ERR_error_string_n = _declare(_crypto, "ERR_error_string_n", None, ctypes.c_ulon
 
 # Constants of openssl/ssl.h.
 _CTRL_MIN, _CTRL_MAX, _CTRL_CACHE, _CTRL_SNI, _CTRL_GROUPS = 123, 124, 44, 55, 92
+_CTRL_STATUS_TYPE, _CTRL_STATUS_REPLY, _STATUS_OCSP = 65, 70, 1
 _CACHE_CLIENT_EXTERNAL = 0x0001 | 0x0300  # client, no internal store or lookup
 _OP_NO_TICKET, _OP_IGNORE_EOF = 1 << 14, 1 << 7
 _FILETYPE_PEM, _WANT_READ, _ZERO_RETURN = 1, 2, 6
@@ -189,6 +193,8 @@ class Reply:
     tickets: list = field(default_factory=list)  # sessions with a ticket that came, oldest first
     sessions: list = field(default_factory=list)  # all that the client could keep
     used: Session = None
+    alpn: str = ""  # the protocol that the server chose
+    stapled: bytes = b""  # the OCSP response that it sent
 
     @property
     def session(self):
@@ -205,7 +211,8 @@ class Connection:
     """One TLS connection.  The handshake is done in the constructor."""
 
     def __init__(self, port, host, *, tls="1.3", session=None, sni=True, tickets=True, cert=None,
-                 timeout=20, young=True, groups=None, pha=False, address="127.0.0.1"):
+                 timeout=20, young=True, groups=None, pha=False, alpn=(), status=False,
+                 address="127.0.0.1"):
         self.reply, self.ssl, self.sock = Reply(used=session), None, None
         self.context = SSL_CTX_new(TLS_client_method())
         self._callback = _NEW_SESSION(self._keep)
@@ -222,6 +229,7 @@ class Connection:
             SSL_CTX_ctrl(self.context, _CTRL_GROUPS, 0, ctypes.cast(groups.encode(), _P))
         if pha:
             SSL_CTX_set_post_handshake_auth(self.context, 1)
+        self._alpn, self._status = alpn, status
         try:
             self._connect((address, port), host, session, sni, timeout, young)
         except BaseException:
@@ -238,6 +246,11 @@ class Connection:
         SSL_set_fd(self.ssl, self.sock.fileno())
         if sni:
             SSL_ctrl(self.ssl, _CTRL_SNI, 0, (sni if isinstance(sni, str) else host).encode())
+        if self._alpn:
+            offered = b"".join(bytes([len(name)]) + name.encode() for name in self._alpn)
+            SSL_set_alpn_protos(self.ssl, offered, len(offered))
+        if self._status:
+            SSL_ctrl(self.ssl, _CTRL_STATUS_TYPE, _STATUS_OCSP, None)
         if session is not None:
             # A copy: OpenSSL's client never offers a session again that a server once declined.
             copy = Session.decoded(session.encoded())
@@ -247,11 +260,20 @@ class Connection:
             raise TlsError(f"handshake: {SSL_get_error(self.ssl, result)} {_errors()}")
         self.reply.resumed = bool(SSL_session_reused(self.ssl))
         self.reply.version = SSL_version(self.ssl)
+        self._read_extensions()
         if session is not None and self.reply.version == V12:
             # A ticket renewed in TLS 1.2 replaces the session without a call of the callback.
             now = Session(SSL_get1_session(self.ssl))
             if self.reply.resumed and now.ticket and now.ticket != session.ticket:
                 self.reply.tickets.append(now)
+
+    def _read_extensions(self):
+        at, length = _P(), ctypes.c_uint()
+        SSL_get0_alpn_selected(self.ssl, ctypes.byref(at), ctypes.byref(length))
+        self.reply.alpn = ctypes.string_at(at, length.value).decode() if at else ""
+        at = _P()
+        size = SSL_ctrl(self.ssl, _CTRL_STATUS_REPLY, 0, ctypes.cast(ctypes.byref(at), ctypes.c_char_p))
+        self.reply.stapled = ctypes.string_at(at, size) if at and size > 0 else b""
 
     def _keep(self, _ssl_pointer, pointer):
         session = Session(pointer)
