@@ -76,7 +76,7 @@ void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s)
     if (mod_stek_one_process()) {
         return;
     }
-    /* The parent's are zeroed by the fork, and not this process's to free. */
+    stek_iv_destroy(ivs); /* the parent's */
     ivs = NULL;
     rv = ivs_create(&ivs);
     if (rv != APR_SUCCESS) {

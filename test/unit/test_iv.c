@@ -163,6 +163,7 @@ static int child(stek_iv_t *inherited, stek_rng_t *rng, int fd)
     if (stek_iv_next(inherited, T0, out.bytes) != STEK_ECRYPTO || compare(&out, &untouched) != 0) {
         return 1;
     }
+    stek_iv_destroy(inherited);
     /* As the module does: the process id tells them apart, the time may be the same. */
     if (stek_iv_create(&pid, sizeof(pid), T0, rng, &iv) != APR_SUCCESS) {
         return 2;
