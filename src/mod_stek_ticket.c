@@ -103,18 +103,17 @@ static int key_apply(const stek_key_t *key, const unsigned char *iv, EVP_CIPHER_
                      EVP_MAC_CTX *mac_ctx, int encrypt)
 {
     char digest[] = "SHA256";
-    unsigned char hmac_key[STEK_HMAC_KEY_LEN];
     OSSL_PARAM params[3];
     int ok;
 
-    memcpy(hmac_key, key->hmac_key, sizeof(hmac_key));
-    params[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, hmac_key, sizeof(hmac_key));
+    /* OpenSSL only reads it. */
+    params[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)key->hmac_key,
+                                                  sizeof(key->hmac_key));
     params[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
     params[2] = OSSL_PARAM_construct_end();
     ok = EVP_MAC_CTX_set_params(mac_ctx, params)
          && EVP_CipherInit_ex(cipher_ctx, key->flags & STEK_KEY_AES128 ? aes_128_cbc : aes_256_cbc,
                               NULL, key->aes_key, iv, encrypt);
-    OPENSSL_cleanse(hmac_key, sizeof(hmac_key));
     stek_mem_wipe_registers();
     if (!ok) {
         ERR_clear_error();
