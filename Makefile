@@ -271,7 +271,7 @@ asan:
 
 $(LEAK_ROOTS): test/integration/leak_roots.c Makefile
 	@mkdir -p $(@D)
-	$(call SAY,LINK,$@)$(CC) -g -O1 $(WARN) -fPIC -shared -o $@ $< -ldl
+	$(call SAY,LINK,$@)$(CC) -D_GNU_SOURCE -g -O1 $(WARN) -fPIC -shared -o $@ $< -ldl
 
 tsan:
 	$(if $(TSAN_BIN),,$(error no thread tests: test/unit/test_*live*.c))

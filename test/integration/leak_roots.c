@@ -6,7 +6,6 @@
  * the parent gives it back before the sanitizer looks.  So each anonymous mapping becomes a root, and
  * the look is made before the pools go.  Test only; any thread, any phase.
  */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
 #include <sanitizer/lsan_interface.h>

@@ -117,7 +117,7 @@ def test_key_is_gone_from_every_process_after_its_end_draining_children_included
 def test_children_drop_ended_keys_within_poll(httpd, mpm):
     server = httpd(mpm=mpm, server=lines(interval="1s", lifetime="6s", poll="1s")).start()
     key = server.ring().find(issued_now(server, tls="1.2").name)
-    assert set(holding(server, [key])) == set(processes(server))
+    wait_for(lambda: set(holding(server, [key])) == set(processes(server)), "all to hold the key")
     wait_until(key.decrypt_until)
     wait_for(lambda: not set(holding(server, [key])) & set(server.children()),
              "the children to drop the key", 3, 0.1)
