@@ -29,18 +29,13 @@
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
 #include "mod_stek_notes.h"
+#include "mod_stek_phase.h"
 #include "mod_stek_status.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_timer.h"
 #include "mod_stek_vhost.h"
 
 APLOG_USE_MODULE(stek_rotate);
-
-/* post_config runs twice at start; the first round only tries the configuration. */
-static int is_trial_run(void)
-{
-    return ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG;
-}
 
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
@@ -54,7 +49,7 @@ static int post_config_first(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
 {
     (void)plog;
     (void)ptemp;
-    if (!is_trial_run() && mod_stek_ticket_setup(pconf) != APR_SUCCESS) {
+    if (!mod_stek_trial_run() && mod_stek_ticket_setup(pconf) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      "STEK3004: OpenSSL cannot prepare AES-CBC: no tickets are issued");
     }
@@ -65,7 +60,7 @@ static int post_config_first(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
 static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     (void)plog;
-    if (is_trial_run()) {
+    if (mod_stek_trial_run()) {
         return OK;
     }
     if (!mod_stek_have_ssl()) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parent's side of rings: makes the local secret and the file ring, prepares keys, ends them,
- * and tells the administrator what is wrong.  Parent only (in one-process mode: the timer thread),
+ * The parent's side of rings: prepares keys, ends them, writes the file ring, and tells the administrator what is wrong.  Parent only (in one-process mode: the timer thread),
  * one thread.  Nothing here ends httpd or a reload.
  */
 #ifndef MOD_STEK_GENERATOR_H
@@ -17,9 +16,6 @@ void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *
 /* monitor hook, about every ten seconds: follows the file, adds and expires keys, writes.  Never
  * blocks. */
 int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s);
-
-/* Nonzero in one-process mode (httpd -X): no monitor hook, rings in memory. */
-int mod_stek_one_process(void);
 
 #pragma GCC visibility pop
 #endif

@@ -2,29 +2,24 @@
 /*
  * The parent's side of rings.  Glue; one thread.
  *
- * Start: secret, file ring, keys; what cannot be kept in a file is kept in memory, with a warning.
- * Later, in the monitor hook: the hook stands in the MPM's maintenance loop, so it tries locks and
+ * Start: storage, then keys; what cannot be kept in a file is kept in memory, with a warning.  Later, in the monitor hook: the hook stands in the MPM's maintenance loop, so it tries locks and
  * never waits, does no fsync and works in a pool of its own.  A lock that stays held does not stop
  * rotation: when the prepared keys run low the parent writes without it.  That is safe, since
  * whoever writes merges, and what a late writer overwrites the parent puts back.
  */
 #include "mod_stek_generator.h"
 
-#include "ap_mpm.h"
-#include "http_config.h"
 #include "http_core.h"
 #include "http_log.h"
-#include "unixd.h"
 #include "apr_strings.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
+#include "mod_stek_phase.h"
+#include "mod_stek_storage.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_vhost.h"
 #include "stek_mem.h"
@@ -33,18 +28,7 @@
 APLOG_USE_MODULE(stek_rotate);
 
 #define START_LOCK_WAIT apr_time_from_msec(300)
-#define GROUPS_MAX 256
 #define REMIND_AFTER apr_time_from_sec(60)
-
-int mod_stek_one_process(void)
-{
-    return ap_exists_config_define("DEBUG") || ap_exists_config_define("ONE_PROCESS");
-}
-
-static gid_t files_group(void)
-{
-    return geteuid() == 0 ? ap_unixd_config.group_id : (gid_t)-1;
-}
 
 static const char *where(const char *culprit, const mod_stek_live_t *live)
 {
@@ -184,15 +168,6 @@ static apr_status_t take_lock(mod_stek_ring_t *ring, apr_time_t now, apr_interva
     return APR_SUCCESS;
 }
 
-/* Whether the ring's directory, and those above, are nobody else's.  Not where a link at the path
- * itself leads: a read follows and checks it, a write replaces it. */
-static apr_status_t check_home(const char *path, uid_t owner, const char **pculprit,
-                               apr_pool_t *pool)
-{
-    return stek_file_check_dirs(apr_pstrcat(pool, stek_file_dir(path, pool), "/.", NULL), owner,
-                                pculprit, pool);
-}
-
 /* What stands at the path, before it is written over: APR_SUCCESS if it is merged, missing or moved
  * aside; anything else may be a good ring that cannot be read just now. */
 static apr_status_t clear_path(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
@@ -219,7 +194,7 @@ static apr_status_t write_ring(mod_stek_ring_t *ring, apr_time_t now, apr_interv
 
     if (file->path) {
         /* Before anything is made there: the lock, too, is a file. */
-        rv = check_home(file->path, file->owner, pculprit, pool);
+        rv = mod_stek_storage_check(file->path, file->owner, pculprit, pool);
         if (rv == APR_SUCCESS) {
             rv = take_lock(ring, now, lock_wait, &lock, pculprit, s, pool);
         }
@@ -243,238 +218,13 @@ static int wants_writing(const mod_stek_ring_t *ring, apr_status_t load_status, 
            || (load_status == APR_SUCCESS && ring->live->dirty);
 }
 
-/* The directory of the ring: made, when it is missing, so that only root and httpd's group look in.
- * By descriptor: a name that was good a moment ago may by now be somebody's link. */
-static apr_status_t make_directory(const char *path, uid_t owner, const char **pculprit,
-                                   apr_pool_t *pool)
-{
-    const char *dir = stek_file_dir(path, pool);
-    apr_status_t rv = stek_file_check_dirs(dir, owner, pculprit, pool);
-    int fd;
-
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    *pculprit = dir;
-    if (mkdir(dir, 0750) != 0) {
-        return errno == EEXIST ? APR_SUCCESS : errno;
-    }
-    fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        return errno;
-    }
-    if ((files_group() != (gid_t)-1 && fchown(fd, (uid_t)-1, files_group()) != 0)
-        || fchmod(fd, 0750) != 0) {
-        rv = errno;
-    }
-    close(fd);
-    return rv;
-}
-
-static int fsync_flag(const char *path, apr_pool_t *pool)
-{
-    return path && !stek_file_in_memory(path, pool) ? STEK_FILE_FSYNC : 0;
-}
-
-/* Writes the local secret where there is none: the one from before the reload, or a new one. */
-static apr_status_t make_secret(mod_stek_ring_t *ring, int flags, server_rec *s, apr_pool_t *pool)
-{
-    mod_stek_live_t *live = ring->live;
-    stek_secrets_t *secrets;
-    apr_status_t rv = APR_SUCCESS;
-
-    if (!live->secrets) {
-        rv = stek_secrets_make(0, stek_rng_system, &secrets);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-        mod_stek_live_set_secrets(live, secrets);
-    }
-    rv = stek_secret_file_save(ring->secret_path, live->secrets,
-                               flags | fsync_flag(ring->secret_path, pool), pool);
-    if (rv == APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "STEK2008: ring '%s': wrote its local secret %s",
-                     ring->name, ring->secret_path);
-    }
-    return rv;
-}
-
-/* Takes the local secret from its file; makes the file if there is none. */
-static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
-                                apr_pool_t *pool)
-{
-    mod_stek_live_t *live = ring->live;
-    stek_secrets_t *secrets;
-    apr_status_t rv = stek_secret_file_load(ring->secret_path, live->file.owner, &secrets, pculprit,
-                                            pool);
-
-    if (rv == APR_SUCCESS) {
-        live->dirty |= !live->secrets || !stek_secrets_equal(live->secrets, secrets);
-        mod_stek_live_set_secrets(live, secrets);
-    }
-    else if (APR_STATUS_IS_ENOENT(rv) && ring->generate) {
-        rv = make_secret(ring, STEK_FILE_EXCLUSIVE, s, pool);
-    }
-    else if (rv == STEK_EEMPTY && ring->generate && ring->secret_is_default) {
-        /* A disk that lost power in the middle of a write. */
-        rv = make_secret(ring, 0, s, pool);
-    }
-    if (rv != APR_SUCCESS && !*pculprit) {
-        *pculprit = ring->secret_path;
-    }
-    return rv;
-}
-
-/* Who besides root may own the ring and its secret: the parent's user, or the one who owns the
- * secret that the administrator names, as `stekctl sync` under its own user does.  Who has the
- * secret could forge the ring anyway; but a directory where others can put files would let
- * anybody be that user, and httpd's own children must not be it. */
-static uid_t trusted_owner(const mod_stek_ring_t *ring, apr_pool_t *pool)
-{
-    struct stat dir, secret;
-
-    if (ring->secret_is_default || !ring->secret_path || geteuid() != 0
-        || stat(stek_file_dir(ring->secret_path, pool), &dir) != 0
-        || stat(ring->secret_path, &secret) != 0 || (dir.st_mode & (S_IWGRP | S_IWOTH)) != 0
-        || dir.st_uid == ap_unixd_config.user_id || secret.st_uid == ap_unixd_config.user_id) {
-        return geteuid();
-    }
-    return secret.st_uid;
-}
-
-/* The groups of httpd's children, as initgroups gives them. */
-static int children_groups(gid_t *groups, int groups_max)
-{
-    int n = groups_max;
-
-    if (!ap_unixd_config.user_name || ap_unixd_config.user_name[0] == '#'
-        || getgrouplist(ap_unixd_config.user_name, ap_unixd_config.group_id, groups, &n) < 0) {
-        groups[0] = ap_unixd_config.group_id;
-        n = 1;
-    }
-    return n;
-}
-
-static int grants(const struct stat *st, mode_t owner_bit, const gid_t *groups, int groups_n)
-{
-    int i;
-
-    if (st->st_uid == ap_unixd_config.user_id) {
-        return (st->st_mode & owner_bit) != 0;
-    }
-    for (i = 0; i < groups_n; i++) {
-        if (st->st_gid == groups[i]) {
-            return (st->st_mode & (owner_bit >> 3)) != 0;
-        }
-    }
-    return (st->st_mode & (owner_bit >> 6)) != 0;
-}
-
-/* APR_SUCCESS if children can enter all directories above path; and, if readable is set, read
- * it.  Who started as root may have directories of his own on the way.  Judged by mode bits, so
- * that root need not become another user to try. */
-static apr_status_t reach_check(const char *path, int readable, const char **pculprit,
-                                apr_pool_t *pool)
-{
-    gid_t groups[GROUPS_MAX];
-    int groups_n = children_groups(groups, GROUPS_MAX);
-    const char *slash = path;
-    struct stat st;
-
-    while ((slash = strchr(slash + 1, '/')) != NULL) {
-        const char *dir = apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
-
-        if (stat(dir, &st) == 0 && !grants(&st, S_IXUSR, groups, groups_n)) {
-            *pculprit = apr_psprintf(pool, "%s (httpd's children cannot enter it)", dir);
-            return EACCES;
-        }
-    }
-    if (readable && stat(path, &st) == 0 && !grants(&st, S_IRUSR, groups, groups_n)) {
-        *pculprit = apr_psprintf(pool, "%s (httpd's children cannot read it)", path);
-        return EACCES;
-    }
-    return APR_SUCCESS;
-}
-
-/* Whether children will follow the ring.  Where we write, we can write elsewhere instead; what
- * others write is only theirs to mend. */
-static apr_status_t reach(const mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
-                          apr_pool_t *pool)
-{
-    apr_status_t rv = APR_SUCCESS;
-
-    if (geteuid() == 0) {
-        rv = reach_check(ring->path, !ring->generate, pculprit, pool);
-    }
-    if (rv == APR_SUCCESS || ring->generate) {
-        return rv;
-    }
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                 "STEK2017: ring '%s': %s: tickets end with the keys that are there now; let User "
-                 "or Group in",
-                 ring->name, *pculprit);
-    *pculprit = NULL;
-    return APR_SUCCESS;
-}
-
-/* Sets the live keyring's file to the configured path; APR_SUCCESS if a ring can be kept there. */
-static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
-                              apr_pool_t *pool)
-{
-    mod_stek_live_t *live = ring->live;
-    uid_t owner = trusted_owner(ring, pool);
-    apr_status_t rv = APR_SUCCESS;
-
-    stek_ring_file_close(&live->file);
-    stek_ring_file_init(&live->file, ring->path, owner, files_group());
-    if (ring->generate) {
-        rv = make_directory(ring->path, owner, pculprit, pool);
-    }
-    if (rv == APR_SUCCESS) {
-        *pculprit = NULL;
-        rv = check_home(ring->path, owner, pculprit, pool);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = reach(ring, pculprit, s, pool);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = load_secret(ring, pculprit, s, pool);
-        if (rv != APR_SUCCESS && live->secrets) {
-            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                         "STEK2009: ring '%s': secret %s: %s; the secret from before the reload "
-                         "serves on",
-                         ring->name, *pculprit, mod_stek_status_text(rv, pool));
-            rv = APR_SUCCESS;
-        }
-    }
-    return rv;
-}
-
-/* With generate=off the secret may come later than httpd: whoever writes the ring makes it. */
-static apr_status_t late_secret(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
-                                apr_pool_t *pool)
-{
-    apr_status_t rv;
-
-    ring->live->file.owner = trusted_owner(ring, pool);
-    rv = load_secret(ring, pculprit, s, pool);
-    if (rv == APR_SUCCESS) {
-        ap_log_error(
-            APLOG_MARK, APLOG_NOTICE, 0, s,
-            "STEK2018: ring '%s': its secret %s is there now; children that start from now "
-            "on have it, a reload gives it to all",
-            ring->name, ring->secret_path);
-    }
-    return rv;
-}
-
 static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_t *pool)
 {
     const char *culprit = NULL;
     apr_status_t rv = APR_SUCCESS;
 
     if (!ring->live->secrets && ring->live->file.path) {
-        rv = late_secret(ring, &culprit, s, pool);
+        rv = mod_stek_storage_late_secret(ring, &culprit, s, pool);
     }
     if (rv == APR_SUCCESS) {
         rv = mod_stek_live_refresh(ring->live, now, 0, &culprit, pool);
@@ -508,31 +258,12 @@ int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
     return DECLINED;
 }
 
-static void warn_disk(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
-{
-    const char *path = NULL;
-
-    if (!stek_file_in_memory(ring->path, pool)) {
-        path = ring->path;
-    }
-    else if (!stek_file_in_memory(ring->secret_path, pool)) {
-        path = ring->secret_path;
-    }
-    if (path && !ring->live->warned_disk) {
-        ring->live->warned_disk = 1;
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "STEK2010: ring '%s': %s is not on a memory file system (tmpfs): who gets "
-                     "the disk may get old keys",
-                     ring->name, path);
-    }
-}
-
 /* Reads the ring, and writes it if we generate. */
 static apr_status_t start_with_file(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
                                     server_rec *s, apr_pool_t *pool)
 {
     apr_status_t rv = mod_stek_live_refresh(ring->live, now, 1, pculprit, pool);
-    int flags = fsync_flag(ring->live->file.path, pool);
+    int flags = mod_stek_storage_fsync(ring->live->file.path, pool);
 
     if (!ring->generate || (rv == APR_SUCCESS && !wants_writing(ring, rv, now))) {
         return rv;
@@ -542,30 +273,11 @@ static apr_status_t start_with_file(mod_stek_ring_t *ring, apr_time_t now, const
     return rv == STEK_ELOCKED ? APR_SUCCESS : rv;
 }
 
-static apr_status_t open_memory(mod_stek_ring_t *ring)
-{
-    mod_stek_live_t *live = ring->live;
-    stek_secrets_t *secrets;
-    apr_status_t rv = APR_SUCCESS;
-
-    if (live->file.path || live->file.memory_fd < 0) {
-        stek_ring_file_close(&live->file);
-        rv = stek_ring_file_init_memory(&live->file, geteuid());
-    }
-    if (rv == APR_SUCCESS && !live->secrets) {
-        rv = stek_secrets_make(0, stek_rng_system, &secrets);
-        if (rv == APR_SUCCESS) {
-            mod_stek_live_set_secrets(live, secrets);
-        }
-    }
-    return rv;
-}
-
 static apr_status_t start_in_memory(mod_stek_ring_t *ring, apr_time_t now, server_rec *s,
                                     apr_pool_t *pool)
 {
     const char *culprit;
-    apr_status_t rv = open_memory(ring);
+    apr_status_t rv = mod_stek_storage_open_memory(ring);
 
     return rv == APR_SUCCESS ? start_with_file(ring, now, &culprit, s, pool) : rv;
 }
@@ -578,9 +290,8 @@ static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const c
     if (!ring->path || mod_stek_one_process()) {
         return start_in_memory(ring, now, s, pool);
     }
-    rv = open_path(ring, pculprit, s, pool);
+    rv = mod_stek_storage_open(ring, pculprit, s, pool);
     if (rv == APR_SUCCESS) {
-        warn_disk(ring, s, pool);
         rv = start_with_file(ring, now, pculprit, s, pool);
         /* A disk that is full just now: there are keys, and the monitor hook tries again. */
         if (stek_ring_current(ring->live->ring, now)) {

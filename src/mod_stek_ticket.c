@@ -19,10 +19,10 @@
 #include <unistd.h>
 
 #include "http_log.h"
-#include "mod_stek_generator.h"
 #include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
+#include "mod_stek_phase.h"
 #include "stek_appdata.h"
 #include "stek_error.h"
 #include "stek_iv.h"

@@ -23,6 +23,7 @@
 #include "mod_stek_generator.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
+#include "mod_stek_phase.h"
 
 APLOG_USE_MODULE(stek_rotate);
 

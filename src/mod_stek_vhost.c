@@ -13,6 +13,7 @@
 #include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
+#include "mod_stek_phase.h"
 #include "mod_stek_ticket.h"
 #include "stek_time.h"
 
@@ -68,7 +69,7 @@ int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx
 {
     mod_stek_vhost_t *vhost;
 
-    if (is_proxy || ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
+    if (is_proxy || mod_stek_trial_run()) {
         return DECLINED;
     }
     ssl_ctx_index = mod_stek_ssl_ctx_index();

@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "../unit/httpd_stub.h"
-#include "mod_stek_generator.h"
+#include "mod_stek_phase.h"
 #include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_ticket.h"
