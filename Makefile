@@ -118,7 +118,7 @@ QLT =
 endif
 
 .PHONY: all help module stekctl unit unit-build soak integration check run deps install uninstall \
-        clean asan tsan fuzz fuzz-replay bench bench-fleet soak-fleet soak-probe format lint lint-format lint-c lint-sh lint-py \
+        clean asan tsan fuzz fuzz-replay bench bench-fleet soak-fleet soak-httpd soak-probe format lint lint-format lint-c lint-sh lint-py \
         exports layers bare man-lint dist
 .DELETE_ON_ERROR:
 
@@ -133,6 +133,7 @@ help:
 	@echo "make unit          unit tests          make integration  real httpd (PYTEST='-k x')"
 	@echo "make soak          long runs           make bench        beside its peers"
 	@echo "make soak-fleet    fleets, full length make bench-fleet  1,000 hosts, one store"
+	@echo "make soak-httpd    an accelerated month of one server: SOAK_TIME seconds (1200)"
 	@echo "make soak-probe    stekctl probe against good servers, 20 runs of each"
 	@echo "make asan          unit tests and integration under ASan, UBSan and LSan"
 	@echo "make tsan          thread tests under TSan"
@@ -214,6 +215,13 @@ unit: unit-build
 soak-probe: all
 	$(Q)PROBE_RUNS=20 $(PYTHON) -m pytest test/integration/test_probe.py $(XDIST) -q \
 	    -p no:cacheprovider -k 'good_server or clean_in_normal or by_time'
+
+# An accelerated month (an hour is a second): reloads, revocations, damaged rings, clients that return.
+SOAK_TIME ?= 1200
+SOAK_MPM  ?= event
+soak-httpd: all
+	$(Q)STEK_SOAK_S=$(SOAK_TIME) STEK_SOAK_MPM=$(SOAK_MPM) \
+	    $(PYTHON) -m pytest test/integration/test_soak.py -q -s -p no:cacheprovider
 
 soak: $(SOAK_BIN)
 	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs \
