@@ -7,6 +7,8 @@
 #include "http_config.h"
 #include <string.h>
 
+#include "stek_session.h"
+
 static mod_stek_handshake_t *record_of(const SSL *ssl)
 {
     return SSL_get_ex_data(ssl, mod_stek_ssl_index());
@@ -73,7 +75,7 @@ void mod_stek_handshake_damaged(SSL *ssl)
 void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused, apr_time_t now)
 {
     mod_stek_handshake_t *record = record_of(ssl);
-    apr_int64_t age_s = apr_time_sec(now) - (apr_int64_t)SSL_SESSION_get_time(session);
+    apr_int64_t age_s = apr_time_sec(now) - apr_time_sec(stek_session_time(session));
 
     if (!record || record->done) {
         return;

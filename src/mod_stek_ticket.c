@@ -27,6 +27,7 @@
 #include "stek_error.h"
 #include "stek_iv.h"
 #include "stek_mem.h"
+#include "stek_session.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -267,7 +268,7 @@ static int on_generate(SSL *ssl, void *arg)
     SSL_SESSION_set_timeout(session, (long)apr_time_sec(stek_appdata_ticket_life(
                                          &appdata, limits->lifetime, limits->max_age, now)));
     /* A renewed TLS 1.2 ticket lives from now on; TLS 1.3 does so by itself. */
-    SSL_SESSION_set_time(session, (long)apr_time_sec(now));
+    stek_session_set_time(session, now);
     return 1;
 }
 

@@ -26,6 +26,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "stek_session.h"
+
 #define TICKET_TAG 0xaa /* [10], constructed, of OpenSSL's SSL_SESSION_ASN1 */
 #define OCTETS_TAG 0x04
 #define FIRST_WAIT apr_time_from_msec(1000) /* for a ticket of TLS 1.3 behind the handshake */
@@ -296,7 +298,7 @@ static int offer_session(link_t *link)
     session = der ? d2i_SSL_SESSION(NULL, &der, (long)len) : NULL;
     if (session) {
         /* Clients drop a session that they think is over; it is the server that is asked. */
-        (void)SSL_SESSION_set_time(session, (long)apr_time_sec(apr_time_now()));
+        stek_session_set_time(session, apr_time_now());
         is_good = (!offer->ticket
                    || (RAND_bytes(id, sizeof(id)) == 1
                        && SSL_SESSION_set1_id(session, id, sizeof(id)) == 1))
