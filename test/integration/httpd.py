@@ -165,7 +165,7 @@ class Httpd:
         self.clock_file = self.root / "clock"
         self.set_clock(0)
         others = [name for name in [self.env.get("LD_PRELOAD")] if name]
-        self.env.update(LD_PRELOAD=":".join(others + [library]),
+        self.env.update(LD_PRELOAD=":".join([library] + others),
                         FAKETIME_TIMESTAMP_FILE=str(self.clock_file), FAKETIME_NO_CACHE="1",
                         FAKETIME_DONT_FAKE_MONOTONIC="1",
                         NO_FAKE_STAT="1")
