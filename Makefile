@@ -118,7 +118,7 @@ QLT =
 endif
 
 .PHONY: all help module stekctl unit unit-build soak integration check run deps install uninstall \
-        clean asan tsan fuzz fuzz-replay bench bench-fleet soak-fleet soak-httpd soak-probe format lint lint-format lint-c lint-sh lint-py \
+        clean asan tsan fuzz fuzz-replay bench bench-build bench-fleet soak-fleet soak-httpd soak-probe format lint lint-format lint-c lint-sh lint-py \
         exports layers bare man-lint dist
 .DELETE_ON_ERROR:
 
@@ -131,7 +131,8 @@ help:
 	@echo "make run           see it work: private httpd, rotation, resumption (ARGS=--once)"
 	@echo "make check         everything that proves it; installs missing Debian packages"
 	@echo "make unit          unit tests          make integration  real httpd (PYTEST='-k x')"
-	@echo "make soak          long runs           make bench        beside its peers"
+	@echo "make soak          long runs"
+	@echo "make bench         beside its peers: BENCH='callback handshakes rotation day scale', QUICK=1"
 	@echo "make soak-fleet    fleets, full length make bench-fleet  1,000 hosts, one store"
 	@echo "make soak-httpd    an accelerated month of one server: SOAK_TIME seconds (1200)"
 	@echo "make soak-probe    stekctl probe against good servers, 20 runs of each"
@@ -232,7 +233,7 @@ soak: $(SOAK_BIN)
 PYTEST ?=
 XDIST  := $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(JOBS) --dist loadgroup')
 
-integration: all
+integration: all bench-build
 	$(Q)$(PYTHON) -m pytest test/integration $(XDIST) -q -p no:cacheprovider $(PYTEST)
 
 # ---- everything ---------------------------------------------------------------------------------
@@ -264,7 +265,7 @@ ASAN_LIB  = $(shell $(CC) -print-file-name=libasan.so):$(shell $(CC) -print-file
 # alone.  Left out besides: a shifted clock (libfaketime and ASan block each other), limits of memory and
 # of speed.
 ASAN_PYTEST ?= not worker and not prefork and not clock and not daily and not leave_the_parent \
-               and not with_traffic and not demo and not scale
+               and not with_traffic and not demo and not scale and not bench
 # Preloaded before ASan's own library: pools are where leaks would be looked for in vain.
 LEAK_ROOTS = $(CURDIR)/out/asan/leak_roots.so
 
@@ -320,16 +321,28 @@ soak-fleet: all
 # Benchmarks in C link the glue that they name, and play httpd's part themselves.
 BENCH_GLUE_handshake_cost := src/mod_stek_counters.c src/mod_stek_handshake.c src/mod_stek_live.c \
     src/mod_stek_log.c src/mod_stek_ticket.c
-BENCH_BIN := $(filter-out $(OUT)/bench/fleet_bench,$(BENCH_SRC:test/bench/%.c=$(OUT)/bench/%))
+BENCH_GLUE_ticket_cost := $(BENCH_GLUE_handshake_cost)
+BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \
+    -Wl,--wrap=SSL_CTX_set_session_ticket_cb -Wl,--wrap=SSL_CTX_set_not_resumable_session_callback
+BENCH_GLUE_tls_load := test/bench/tls_client.c
+BENCH_GLUE_tls_replay := test/bench/tls_client.c
+BENCH_BIN := $(filter-out $(OUT)/bench/fleet_bench $(OUT)/bench/tls_client,$(BENCH_SRC:test/bench/%.c=$(OUT)/bench/%))
 
 $(BENCH_BIN): $(OUT)/bench/%: $(OUT)/obj/test/bench/%.o \
         $$(addprefix $(OUT)/obj/,$$(BENCH_GLUE_$$*:.c=.o)) $(OUT)/libstek.a
 	@mkdir -p $(@D)
-	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(BENCH_LDFLAGS_$*) -o $@ $^ $(LIBS)
 
-bench: all $(BENCH_BIN)
-	$(Q)test -x test/bench/run || { echo "no test/bench/run" >&2; exit 1; }
-	$(Q)test/bench/run $(ARGS)
+bench-build: all $(BENCH_BIN)
+
+# All parts take about 25 minutes.  BENCH="callback day" measures some; QUICK=1 is short and rough.
+BENCH ?=
+QUICK ?=
+
+bench:
+	@build/deps.sh bench
+	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
+	$(Q)PYTHON="$(PYTHON)" test/bench/run $(if $(QUICK),--quick) $(BENCH) $(ARGS)
 
 # ---- lint ---------------------------------------------------------------------------------------
 
@@ -447,7 +460,7 @@ dist:
 	build/dist.sh $(DIST)
 
 clean:
-	rm -rf out .libs src/.libs stekctl/stekctl mod_stek_rotate.la .pytest_cache mod_stek_rotate-*.tar.gz
+	rm -rf out bench/out .libs src/.libs stekctl/stekctl mod_stek_rotate.la .pytest_cache mod_stek_rotate-*.tar.gz
 	rm -f *.o *.lo *.slo *.la src/*.o src/*.lo src/*.slo src/*.la
 	find build test -name __pycache__ -type d -exec rm -rf {} +
 

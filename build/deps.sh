@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, by name.  Says nothing when none is.
-# Usage: deps.sh run|check
+# Usage: deps.sh run|bench|check
 set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
+bench=("${run[@]}" pkg-config libmemcached-dev libhiredis-dev memcached nginx-light haproxy valgrind
+    python3-cryptography)
 check=("${run[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout python3-cryptography pyflakes3
     memcached redis-server libmemcached-dev libhiredis-dev rsync
@@ -16,9 +18,10 @@ check=("${run[@]}"
 
 case ${1-} in
 run) wanted=("${run[@]}") ;;
+bench) wanted=("${bench[@]}") ;;
 check) wanted=("${check[@]}") ;;
 *)
-    echo 'usage: deps.sh run|check' >&2
+    echo 'usage: deps.sh run|bench|check' >&2
     exit 2
     ;;
 esac
