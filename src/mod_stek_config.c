@@ -401,7 +401,8 @@ const command_rec mod_stek_commands[] = {
     AP_INIT_TAKE1("StekRotate", cmd_rotate, NULL, RSRC_CONF,
                   "'on' (default) or 'off': leave this virtual host's tickets to mod_ssl"),
     AP_INIT_TAKE1("StekTicketLifetime", cmd_ticket_lifetime, NULL, RSRC_CONF,
-                  "life of a ticket in s, min, h or d; default: the ring's lifetime"),
+                  "life of a ticket in s, min, h or d; default: the ring's lifetime, with client "
+                  "certificates SSLSessionCacheTimeout"),
     AP_INIT_TAKE1("StekTickets", cmd_tickets, NULL, RSRC_CONF,
                   "'off': no tickets and no resumable sessions; 'on': undoes an inherited off"),
     AP_INIT_TAKE1("StekBinding", cmd_binding, NULL, RSRC_CONF,
@@ -409,8 +410,8 @@ const command_rec mod_stek_commands[] = {
                   "'off'"),
     AP_INIT_TAKE1(
         "StekMaxSessionAge", cmd_max_session_age, NULL, RSRC_CONF,
-        "a full handshake at least this often, in s, min, h or d, or 'off'; default: 24h, "
-        "with client certificates SSLSessionCacheTimeout"),
+        "a full handshake at least this often, in s, min, h or d, or 'off'; default: 24h, or the "
+        "life of a ticket if longer; with client certificates SSLSessionCacheTimeout"),
     /* mod_ssl's, noted: it is mod_ssl that carries them out. */
     AP_INIT_TAKE1("SSLSessionTicketKeyFile", note_ticket_key_file, NULL, RSRC_CONF, NOTED),
     AP_INIT_FLAG("SSLSessionTickets", note_session_tickets, NULL, RSRC_CONF, NOTED),
