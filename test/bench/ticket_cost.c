@@ -197,8 +197,8 @@ static void seal(bench_t *b, ticket_t *ticket)
     unsigned char *at = ticket->bytes, *text = at + STEK_NAME_LEN + 16;
     EVP_CIPHER_CTX *cipher_ctx = EVP_CIPHER_CTX_new();
     EVP_MAC_CTX *mac_ctx;
-    int len, rest, ok;
-    size_t mac_len;
+    int len = 0, rest = 0, ok;
+    size_t mac_len = 0;
 
     ok = callback_generate(b);
     mac_ctx = mac_ctx_new();
@@ -221,8 +221,8 @@ static void open_ticket(bench_t *b, const ticket_t *ticket)
     unsigned char mac[32], text[TICKET_MAX], *at = (unsigned char *)ticket->bytes;
     EVP_MAC_CTX *mac_ctx = mac_ctx_new();
     EVP_CIPHER_CTX *cipher_ctx = EVP_CIPHER_CTX_new();
-    int head_len = STEK_NAME_LEN + 16, body_len = ticket->len - 32, len, rest, result;
-    size_t mac_len;
+    int head_len = STEK_NAME_LEN + 16, body_len = ticket->len - 32, len = 0, rest = 0, result;
+    size_t mac_len = 0;
 
     check(mac_ctx && cipher_ctx, "contexts");
     callback_begin(b);
@@ -313,7 +313,7 @@ static void forge(const bench_t *b, const stek_key_t *key, ticket_t *ticket)
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     unsigned char *at = ticket->bytes, *text = at + STEK_NAME_LEN + 16;
-    int len, rest, is_128 = key->flags & STEK_KEY_AES128;
+    int len = 0, rest = 0, is_128 = key->flags & STEK_KEY_AES128;
 
     memcpy(at, key->name, STEK_NAME_LEN);
     check(ctx && RAND_bytes(at + STEK_NAME_LEN, 16) == 1
