@@ -7,6 +7,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
+import pytest
+
 import ringfile
 import tls
 from checks import VERSIONS, resealed
@@ -223,6 +225,7 @@ def instructions(tmp_path, *args):
     return int(re.search(r"Collected : (\d+)", done.stderr).group(1))
 
 
+@pytest.mark.xdist_group("bench")  # both build what they run
 def test_counters_cost_below_noise(tmp_path):
     """Instructions of a resumed handshake, server and client together, with counters and without."""
     subprocess.run(["make", "--no-print-directory", "-C", TOP, str(BENCH.relative_to(TOP))], check=True,
