@@ -403,7 +403,9 @@ class Story:
                 f"A private httpd {self.server.version} serves TLS on port "
                 f"{self.server.port}. Beyond LoadModule it has:",
                 f"  StekRing default interval={INTERVAL}s lifetime={LIFETIME}s"
-                "      (without it: 1h and 18h)"]
+                "      (without it: 1h and 18h)",
+                "Two clients, TLS 1.2 and 1.3, come back with their last ticket. Resumed means",
+                "without a full handshake, and with a fresh ticket under the newest key."]
 
     def key_rows(self, future=True):
         now = int(time.time())
@@ -483,11 +485,11 @@ class Screen:
             sys.stdout.write("\x1b[H\x1b[J\x1b[?25h")
             self.put(lines)
         else:
-            self.put([""] + story.key_rows(future=False) + [story.sums()] + closing)
+            self.put(story.key_rows(future=False) + [story.sums()] + closing)
 
 
-NEXT = ["httpd is stopped, its directory removed.  Next: `make check` proves the rest,",
-        "`sudo make install` puts the module into your httpd (README.md: five lines)."]
+NEXT = ["httpd is stopped, its directory removed. Next: docs/quick-start.md puts it into",
+        "your own httpd in five minutes; docs/README.md lists all guides."]
 
 
 def interrupt(_sign, _frame):

@@ -44,7 +44,8 @@ def test_demo_once_tells_all_and_leaves_nothing():
     lines = done.stdout.splitlines()
     assert len(lines) <= 24, done.stdout
     assert max(map(len, lines)) <= 80
-    assert "NOT" not in done.stdout and "errors 0" in done.stdout
+    assert "docs/quick-start.md" in lines[-2] and "docs/README.md" in lines[-1]
+    assert "Resumed means" in done.stdout and "NOT" not in done.stdout and "errors 0" in done.stdout
     assert len(re.findall(r"TLS 1.2 resumed, TLS 1.3 resumed: \w{8} -> \w{8}", done.stdout)) == 3
     assert "graceful reload" in done.stdout and "has ended: full handshake" in done.stdout
 
@@ -97,7 +98,7 @@ def test_demo_interrupted_on_terminal_ends_cleanly():
     text = shown.decode()
     assert sent and status == 0, text[-2000:]
     assert_gone(*servers)
-    assert text.endswith("five lines).\r\n") and "\x1b[?25h" in text
+    assert text.endswith("docs/README.md lists all guides.\r\n") and "\x1b[?25h" in text
     for frame in text.split("\x1b[H")[1:]:
         lines = re.sub(r"\x1b\[[?0-9]*[A-Za-z]|\^C", "", frame).replace("\r", "").split("\n")
         assert len(lines) <= 24, frame

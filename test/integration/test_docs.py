@@ -13,13 +13,16 @@ TOP = Path(__file__).resolve().parents[2]
 MANUAL = TOP / "docs" / "mod_stek_rotate.md"
 REFERENCE = TOP / "conf" / "reference.conf"
 PAGES = sorted(TOP.glob("*.md")) + sorted((TOP / "docs").glob("*.md"))
-CONFS = sorted((TOP / "conf").rglob("*.conf")) + sorted((TOP / "conf").rglob("*.load"))
+# httpd's; what is in other folders of conf/ is for other programs (test_conf.py).
+CONFS = sorted(path for folder in ("conf", "conf/examples") for kind in ("*.conf", "*.load")
+               for path in (TOP / folder).glob(kind))
 SOURCES = [TOP / "mod_stek_rotate.c"] + sorted((TOP / "src").glob("*.c"))
 ROWS = ["Description", "Syntax", "Default", "Context", "Status", "Module", "Compatibility"]
 # Paths in examples, and what the tests have in their place.
 FILES = [(r"(SSLCertificateFile\s+)\S+", "server.crt"),
          (r"(SSLCertificateKeyFile\s+)\S+", "server.key"),
-         (r"(SSLCACertificateFile\s+)\S+", "ca.crt")]
+         (r"(SSLCACertificateFile\s+)\S+", "ca.crt"),
+         (r"(SSLSessionTicketKeyFile\s+)\S+", "server.key")]
 
 
 def source_of(path):
@@ -133,6 +136,31 @@ def test_docs_pages_name_no_other_tag():
         assert set(tags_in(page.read_text())) <= known, name_of(page)
 
 
+def test_docs_troubleshooting_sorts_every_tag():
+    text = (TOP / "docs" / "troubleshooting.md").read_text()
+    lists = re.findall(r"^STEK\d{4}(?: · STEK\d{4})*$", text, re.M)
+    assert sorted(tag for line in lists for tag in tags_in(line)) == sorted(source_tags())
+
+
+def test_docs_index_names_every_page():
+    index = (TOP / "docs" / "README.md").read_text()
+    for page in (TOP / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name})" in index, name_of(page)
+
+
+def test_docs_help_text_names_the_default():
+    """What `httpd -L` prints of a directive has the manual's default in it."""
+    table = source_of(TOP / "src" / "mod_stek_config.c").partition("mod_stek_commands[]")[2]
+    for directive in own_directives():
+        body = sections(MANUAL.read_text())[directive]
+        default = re.search(r"^\| \*\*Default:\*\* \| (.+) \|$", body, re.M).group(1)
+        entry = re.search(rf'AP_INIT_\w+\(\s*"{directive}",(.*?)\),\n', table, re.S).group(1)
+        pattern = (r"\b(?:interval|lifetime|ahead|poll)=\w+" if directive == "StekRing" else
+                   r"\b(?:default|policy|on|24h|life of a ticket|SSLSessionCacheTimeout)\b")
+        for value in re.findall(pattern, default):
+            assert value in entry, f"{directive}: {value}"
+
+
 def test_docs_causes_are_the_core_texts():
     source = source_of(TOP / "src" / "stek_error.c")
     texts = re.findall(r'\[STEK_E\w+ - STEK_STATUS_START\] =\s*"(.+)",', source)
@@ -174,6 +202,27 @@ def test_docs_configuration_check_bites(httpd):
     assert status != 0 and "StekRing: interval '0s': must be between 1s and 7d" in output
 
 
+def test_docs_choices_of_times_are_accepted(httpd):
+    """The pairs that interval-and-lifetime.md proposes, each as a ring."""
+    text = (TOP / "docs" / "interval-and-lifetime.md").read_text()
+    pairs = set(re.findall(r"`((?:interval|lifetime)=\w+ (?:interval|lifetime)=\w+)`", text))
+    assert len(pairs) > 3
+    rings = [f"StekRing r{n} {pair}" for n, pair in enumerate(sorted(pairs))]
+    rings += sorted(set(re.findall(r"`(StekMaxSessionAge \w+)`", text)))
+    status, output = httpd(vhosts=[], server=rings).configtest()
+    assert status == 0, output
+
+
+def test_docs_blocks_have_a_check():
+    """Each fenced block is in a language that a test loads; the rest are drawings."""
+    checked = {"apache": "test_docs_configuration_is_accepted", "nginx": "test_docs_commands_see_no_tickets",
+               "ini": "test_conf_unit_drop_ins_are_sound", "yaml": "test_conf_scrape_configuration_is_sound"}
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    for page in PAGES:
+        for language in re.findall(r"^```(\w+)$", page.read_text(), re.M):
+            assert f"def {checked[language]}(" in tests, f"{name_of(page)}: {language}"
+
+
 @pytest.mark.parametrize("page", [pytest.param(page, id=name_of(page)) for page in PAGES])
 def test_docs_links_resolve(page):
     text = prose(page)
@@ -200,5 +249,5 @@ def test_docs_make_targets_exist():
     listed = re.search(r"^\.PHONY:((?:.*\\\n)*.*)$", makefile, re.M).group(1)
     targets = set(listed.replace("\\", " ").split())
     for page in PAGES:
-        named = set(re.findall(r"(?:^    |`)(?:sudo )?make ([a-z]+)", page.read_text(), re.M))
+        named = set(re.findall(r"(?:^    |`)(?:sudo )?make ([a-z][a-z-]*)", page.read_text(), re.M))
         assert named <= targets, f"{name_of(page)}: make {named - targets}"

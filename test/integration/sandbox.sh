@@ -1,0 +1,114 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A Debian host for commands to be run on by the letter: own mounts, network and processes, so that /etc, /run
+# and port 443 are nobody else's, and all of it is gone at the end. httpd is installed as Debian has it, with
+# the module and one TLS site, www.example.org. Usage, as root:
+#   unshare --mount --net --pid --fork --kill-child --mount-proc sandbox.sh SCRIPT
+# Environment: TOP, MODULE, STEKCTL; SERVER=httpd|nginx; LINES, a file of the server's own lines; STOCK=1: httpd
+# without the module.
+set -eu
+mount --make-rprivate /
+scratch=$(mktemp -d)
+mount -t tmpfs -o mode=755 tmpfs "$scratch"
+cp -a /etc "$scratch/etc"
+mkdir "$scratch/work"
+mount --bind "$scratch/etc" /etc
+mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /var/log
+mount -t tmpfs -o mode=755 tmpfs /usr/local/sbin
+mkdir -p /run/lock /var/log/apache2 /var/log/nginx
+ip link set lo up
+echo '127.0.0.1 www.example.org localhost stek.example.net' >/etc/hosts
+
+# What a command line finds first: the stekctl that was built, and stand-ins for what a sandbox has not.
+install -m 755 "$STEKCTL" /usr/local/sbin/stekctl
+cat >/usr/local/sbin/sudo <<'END'
+#!/bin/sh
+exec "$@"
+END
+cat >/usr/local/sbin/systemctl <<'END'
+#!/bin/bash
+# stek-sync@NAME as its unit has it: its user, httpd's group, a directory, and the fleet secret as a credential,
+# which systemd copies when it starts a service, and only then.
+name=${*: -1}
+name=${name#stek-sync@}
+log=/run/$name.log
+credentials=/run/credentials/stek-sync@$name.service
+stop() {
+    [ ! -e "/run/$name.pid" ] || kill "$(cat "/run/$name.pid")"
+    while kill -0 "$(cat "/run/$name.pid" 2>/dev/null)" 2>/dev/null; do sleep 0.1; done
+}
+start() {
+    umask 077
+    install -d -o stek -g www-data -m 750 "/run/stek-$name"
+    install -d -m 755 /run/credentials
+    install -d -o stek -m 500 "$credentials"
+    install -o stek -m 400 "/etc/stek/$name.secret" "$credentials/fleet-secret"
+    setpriv --reuid stek --regid www-data --clear-groups env "CREDENTIALS_DIRECTORY=$credentials" \
+        "STEK_RING=/run/stek-$name/default.ring" stekctl sync --config "/etc/stek/$name.conf" >>"$log" 2>&1 &
+    echo $! >"/run/$name.pid"
+    until [ -e "/run/stek-$name/default.ring" ]; do
+        kill -0 $! || { cat "$log" >&2; exit 1; }
+        sleep 0.1
+    done
+}
+case $1 in
+enable) start ;;
+restart) stop && start ;;
+reload) kill -HUP "$(cat "/run/$name.pid")" ;;
+*) echo "systemctl: not here: $*" >&2; exit 1 ;;
+esac
+END
+chmod 755 /usr/local/sbin/*
+export PATH=/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+
+certificate() { # certificate file, key file
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=www.example.org \
+        -addext basicConstraints=critical,CA:FALSE -keyout "$2" -out "$1" 2>/dev/null
+}
+mkdir -p /etc/ssl/certs /etc/ssl/private
+certificate /etc/ssl/certs/example.pem /etc/ssl/private/example.key
+certificate /etc/ssl/certs/ssl-cert-snakeoil.pem /etc/ssl/private/ssl-cert-snakeoil.key
+
+case ${SERVER:-httpd} in
+httpd)
+    available=/etc/apache2/mods-available
+    sed "s,/usr/lib/apache2/modules/mod_stek_rotate.so,$MODULE," "$TOP/conf/stek_rotate.load" \
+        >$available/stek_rotate.load
+    cp "$TOP/conf/stek_rotate.conf" $available/
+    if [ "${STOCK:-}" ]; then
+        sed -i '/^[[:space:]]*SSLSessionCache[[:space:]]/d' $available/ssl.conf
+    else
+        a2enmod -q stek_rotate >/dev/null
+    fi
+    { echo 'ServerName www.example.org'; cat "${LINES:-/dev/null}"; } >/etc/apache2/conf-available/zz.conf
+    cat >/etc/apache2/sites-available/example.conf <<'END'
+<VirtualHost *:443>
+    ServerName www.example.org
+    SSLEngine on
+    SSLCertificateFile /etc/ssl/certs/example.pem
+    SSLCertificateKeyFile /etc/ssl/private/example.key
+</VirtualHost>
+END
+    { a2enconf -q zz; a2dissite -q 000-default; a2ensite -q example; a2enmod -q ssl; } >/dev/null
+    apachectl start
+    ;;
+nginx)
+    { echo 'pid /run/nginx.pid; error_log /var/log/nginx/error.log; events {} http {'; cat "$LINES"; echo '}'; } \
+        >/etc/nginx/nginx.conf
+    nginx
+    ;;
+esac
+memcached -u nobody -l 127.0.0.1 -p 11211 -d
+for port in 443 11211; do
+    n=0
+    until (: </dev/tcp/127.0.0.1/$port) 2>/dev/null; do
+        n=$((n + 1))
+        [ $n -lt 200 ] || { cat /var/log/*/error.log >&2; exit 1; }
+        sleep 0.1
+    done
+done
+
+cd "$scratch/work"
+ln -s "$TOP/conf" conf
+bash -eu -o pipefail "$1"
