@@ -31,6 +31,11 @@ pre, code { font-family: ui-monospace, monospace; font-size: .9em; }
 pre { background: var(--soft); padding: .7rem; overflow-x: auto; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 th, td { border: 1px solid var(--line); padding: .25rem .5rem; text-align: left; vertical-align: top; }
+table { margin: 1rem 0; }
+.permalink { color: inherit; text-decoration: none; }
+.manual-text h1 { font-size: 1.4rem; }
+.manual-text h2 { font-size: 1.1rem; }
+table.Nm td, table.head td, table.foot td { border: 0; padding: 0 .5rem 0 0; }
 h1, h2, h3 { line-height: 1.2; margin-top: 1.6em; }
 :target { background: #fd63; }
 """

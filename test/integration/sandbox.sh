@@ -18,7 +18,7 @@ mount -t tmpfs -o mode=755 tmpfs /var/log
 mount -t tmpfs -o mode=755 tmpfs /usr/local/sbin
 mkdir -p /run/lock /var/log/apache2 /var/log/nginx
 ip link set lo up
-echo '127.0.0.1 www.example.org localhost stek.example.net' >/etc/hosts
+echo "127.0.0.1 www.example.org localhost stek.example.net $(hostname)" >/etc/hosts
 
 # What a command line finds first: the stekctl that was built, and stand-ins for what a sandbox has not.
 install -m 755 "$STEKCTL" /usr/local/sbin/stekctl
