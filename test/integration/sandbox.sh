@@ -10,9 +10,11 @@ set -eu
 mount --make-rprivate /
 scratch=$(mktemp -d)
 mount -t tmpfs -o mode=755 tmpfs "$scratch"
-cp -a /etc "$scratch/etc"
 mkdir "$scratch/work"
+cp -a /etc "$scratch/etc"
 mount --bind "$scratch/etc" /etc
+cp -a /var/lib/apache2 "$scratch/apache2" # where a2enmod and its like keep notes
+mount --bind "$scratch/apache2" /var/lib/apache2
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=755 tmpfs /var/log
 mount -t tmpfs -o mode=755 tmpfs /usr/local/sbin

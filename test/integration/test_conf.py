@@ -5,13 +5,17 @@ import gzip
 import json
 import re
 import subprocess
+import sys
 
 import pytest
 import yaml
 
 from checks import VERSIONS
 from httpd import TOP, wait_for
-from test_docs import MANUAL, PAGES, fenced
+from test_docs import CONFS, MANUAL, PAGES, fenced
+
+sys.path.insert(0, str(TOP / "build"))
+import doc_commands  # noqa: E402
 
 CONF = TOP / "conf"
 ALERTS = CONF / "monitoring" / "stek-alerts.yml"
@@ -165,3 +169,13 @@ def test_conf_logrotate_loses_no_ticket(httpd, tmp_path):
     assert b"STEK" in gzip.decompress((server.root / "log" / "error.log.2.gz").read_bytes())
     for version, session in sessions.items():
         assert server.get(tls=version, session=session).resumed
+
+
+def test_conf_every_file_is_loaded_by_a_test():
+    """By test_docs.py if it is httpd's; else its name stands in a test or in a command that a page shows."""
+    tests = "".join(path.read_text() for path in (TOP / "test" / "integration").glob("test_*.py"))
+    commands = "".join(command for page in PAGES
+                       for _, command in doc_commands.commands(page.read_text()))
+    for path in sorted(path for path in CONF.rglob("*") if path.is_file()):
+        name = str(path.relative_to(TOP))
+        assert path in CONFS or f'"{path.name}"' in tests or name in commands, name
