@@ -119,7 +119,7 @@ endif
 
 .PHONY: all help module stekctl unit unit-build soak integration check run deps install uninstall \
         clean asan tsan fuzz fuzz-replay bench bench-build bench-fleet soak-fleet soak-httpd soak-probe format lint lint-format lint-c lint-sh lint-py \
-        exports layers bare man-lint dist
+        exports layers bare man-lint dist html first-five
 .DELETE_ON_ERROR:
 
 all: module $(if $(wildcard stekctl/main.c),stekctl)
@@ -139,6 +139,8 @@ help:
 	@echo "make asan          unit tests and integration under ASan, UBSan and LSan"
 	@echo "make tsan          thread tests under TSan"
 	@echo "make fuzz          each target for FUZZ_TIME seconds (60)"
+	@echo "make html          the documentation, with man pages, in out/html"
+	@echo "make first-five    the quick start, by the letter, in an empty Debian (root, network)"
 	@echo "make lint          format, warnings as errors (gcc, clang), clang-tidy, cppcheck,"
 	@echo "                   shellcheck, pyflakes     make format  apply the format"
 	@echo "make install       module, configuration, stekctl, man pages (DESTDIR, PREFIX)"
@@ -263,9 +265,9 @@ TSAN_BIN  = $(patsubst test/unit/%.c,out/tsan/unit/%,$(wildcard test/unit/test_*
 ASAN_LIB  = $(shell $(CC) -print-file-name=libasan.so):$(shell $(CC) -print-file-name=libubsan.so)
 # Which integration tests run under the sanitizers: a pytest expression, empty for all.  Under event
 # alone.  Left out besides: a shifted clock (libfaketime and ASan block each other), limits of memory and
-# of speed.
+# of speed, httpd as Debian starts it.
 ASAN_PYTEST ?= not worker and not prefork and not clock and not daily and not leave_the_parent \
-               and not with_traffic and not demo and not scale and not bench
+               and not with_traffic and not demo and not scale and not bench and not docs_commands
 # Preloaded before ASan's own library: pools are where leaks would be looked for in vain.
 LEAK_ROOTS = $(CURDIR)/out/asan/leak_roots.so
 
@@ -453,6 +455,16 @@ endif
 	    $(MAN5:docs/%=$(DESTDIR)$(MANDIR)/man5/%) \
 	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl \
 	    '$(DESTDIR)$(UNITDIR)/stek-sync@.service'
+
+# ---- documentation ------------------------------------------------------------------------------
+
+html:
+	@$(PYTHON) build/make_html.py
+
+# The quick start's commands in an empty Debian, timed; ARGS=--keep leaves it.
+first-five:
+	@build/deps.sh first-five
+	@$(PYTHON) build/first_five.py $(ARGS)
 
 DIST := mod_stek_rotate-$(VERSION)
 
