@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, by name.  Says nothing when none is.
-# Usage: deps.sh run|bench|check
+# Usage: deps.sh run|bench|check|first-five
 set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
@@ -14,14 +14,16 @@ check=("${run[@]}"
     pkg-config libmemcached-dev libhiredis-dev
     nginx-light haproxy lighttpd lighttpd-mod-openssl dnsdist trafficserver
     chromium fonts-dejavu-core python3-prometheus-client
+    apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2
     clang clang-format clang-tidy libclang-rt-dev cppcheck shellcheck mandoc gdb valgrind)
 
 case ${1-} in
 run) wanted=("${run[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
 check) wanted=("${check[@]}") ;;
+first-five) wanted=(mmdebstrap git python3) ;;
 *)
-    echo 'usage: deps.sh run|bench|check' >&2
+    echo 'usage: deps.sh run|bench|check|first-five' >&2
     exit 2
     ;;
 esac
