@@ -10,9 +10,9 @@
  * seal and open do what OpenSSL 3.0 does around the callbacks: contexts, AES and HMAC over a session;
  * the session's encoding, the same for all, is left out.  With `module` they hold all that the module
  * does in a handshake: also its record, policy, age, counters.  `open` takes tickets of all keys in
- * turn.  Prints nanoseconds for each; callgrind counts what happens inside `measured`.
+ * turn.  Prints nanoseconds for each; callgrind counts what happens inside `measured`.  clocked: and the nanoseconds inside the callbacks (seal and open).
  *
- * Usage: ticket_cost seal|open|tls1.2|tls1.3 builtin|static|module KEYS N
+ * Usage: ticket_cost seal|open|tls1.2|tls1.3 builtin|static|module KEYS N [clocked]
  */
 #include "play_httpd.h"
 
@@ -37,6 +37,8 @@ typedef struct ticket_t {
 typedef struct bench_t {
     const char *op;
     int is_module;
+    int clocked; /* the time inside the callbacks is added up in callback_ns */
+    double callback_ns, from_ns;
     SSL *server, *client;
     SSL_SESSION *session;
     unsigned char text[TEXT_MAX]; /* the session, encoded */
@@ -147,6 +149,28 @@ static EVP_MAC_CTX *mac_ctx_new(void)
     return ctx;
 }
 
+static double wall_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+}
+
+static void clock_in(bench_t *b)
+{
+    if (b->clocked) {
+        b->from_ns = wall_ns();
+    }
+}
+
+static void clock_out(bench_t *b)
+{
+    if (b->clocked) {
+        b->callback_ns += wall_ns() - b->from_ns;
+    }
+}
+
 /* Callgrind tells these apart from what OpenSSL does around them. */
 #define CALLBACK __attribute__((noinline)) static
 
@@ -200,11 +224,15 @@ static void seal(bench_t *b, ticket_t *ticket)
     int len = 0, rest = 0, ok;
     size_t mac_len = 0;
 
+    clock_in(b);
     ok = callback_generate(b);
+    clock_out(b);
     mac_ctx = mac_ctx_new();
-    ok = ok && cipher_ctx && mac_ctx
-         && callback_key(b, at, at + STEK_NAME_LEN, cipher_ctx, mac_ctx, 1) == 1
-         && EVP_EncryptUpdate(cipher_ctx, text, &len, b->text, b->text_len)
+    check(ok && cipher_ctx && mac_ctx, "contexts");
+    clock_in(b);
+    ok = callback_key(b, at, at + STEK_NAME_LEN, cipher_ctx, mac_ctx, 1) == 1;
+    clock_out(b);
+    ok = ok && EVP_EncryptUpdate(cipher_ctx, text, &len, b->text, b->text_len)
          && EVP_EncryptFinal_ex(cipher_ctx, text + len, &rest);
     check(ok, "sealing");
     len += rest + STEK_NAME_LEN + 16;
@@ -225,8 +253,10 @@ static void open_ticket(bench_t *b, const ticket_t *ticket)
     size_t mac_len = 0;
 
     check(mac_ctx && cipher_ctx, "contexts");
+    clock_in(b);
     callback_begin(b);
     result = callback_key(b, at, at + STEK_NAME_LEN, cipher_ctx, mac_ctx, 0);
+    clock_out(b);
     check(result > 0 && EVP_MAC_update(mac_ctx, at, (size_t)body_len)
               && EVP_MAC_final(mac_ctx, mac, &mac_len, 32)
               && CRYPTO_memcmp(mac, at + body_len, 32) == 0
@@ -235,33 +265,41 @@ static void open_ticket(bench_t *b, const ticket_t *ticket)
           "opening");
     EVP_MAC_CTX_free(mac_ctx);
     EVP_CIPHER_CTX_free(cipher_ctx);
+    clock_in(b);
     check(callback_decrypted(b, at, result), "judging");
     callback_done(b);
+    clock_out(b);
 }
 
 /* ---- what is measured ---- */
 
-static void run(bench_t *b, int n)
+static void operate(bench_t *b, int i)
 {
     ticket_t ticket;
     SSL *server, *client;
+
+    if (b->op[0] == 's') {
+        seal(b, &ticket);
+    }
+    else if (b->op[0] == 'o') {
+        open_ticket(b, &b->tickets[i % TICKETS_N]);
+    }
+    else {
+        play_connect(b->is_module, b->connection_pool, &server, &client);
+        check(SSL_session_reused(server), "resumption");
+        play_free(server, client);
+    }
+    if (i % CLEAR_EVERY == 0) {
+        apr_pool_clear(b->connection_pool);
+    }
+}
+
+static void run(bench_t *b, int n)
+{
     int i;
 
     for (i = 0; i < n; i++) {
-        if (b->op[0] == 's') {
-            seal(b, &ticket);
-        }
-        else if (b->op[0] == 'o') {
-            open_ticket(b, &b->tickets[i % TICKETS_N]);
-        }
-        else {
-            play_connect(b->is_module, b->connection_pool, &server, &client);
-            check(SSL_session_reused(server), "resumption");
-            play_free(server, client);
-        }
-        if (i % CLEAR_EVERY == 0) {
-            apr_pool_clear(b->connection_pool);
-        }
+        operate(b, i);
     }
 }
 
@@ -379,8 +417,15 @@ static double cpu_ns(void)
     return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
-/* The median of many short runs: what else the machine does meets only some of them. */
-static void time_batches(bench_t *b, int n)
+static double median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof(*values), compare);
+    return values[n / 2];
+}
+
+/* CPU nanoseconds of one operation: the median of many short runs, since what else the machine does meets
+ * only some of them. */
+static double time_all(bench_t *b, int n)
 {
     double ns[BATCH_N];
     int i, batch_n = n < BATCH_N ? 1 : BATCH_N;
@@ -391,20 +436,47 @@ static void time_batches(bench_t *b, int n)
         measured(b, n / batch_n);
         ns[i] = (cpu_ns() - from) / (n / batch_n);
     }
-    qsort(ns, (size_t)batch_n, sizeof(*ns), compare);
-    printf("{\"ns\": %.1f, \"ns_min\": %.1f, \"text_len\": %d}\n", ns[batch_n / 2], ns[0],
-           b->text_len);
+    return median(ns, batch_n);
+}
+
+/* Nanoseconds inside the callbacks of one operation: the median of all, without the clock's own. */
+static double time_callbacks(bench_t *b, int n)
+{
+    double *ns = calloc((size_t)n, sizeof(*ns)), clock_ns, result;
+    int i;
+
+    check(ns != NULL, "memory");
+    b->clocked = 1;
+    for (i = 0; i < n; i++) {
+        b->callback_ns = 0;
+        /* Callbacks stand in two places of both operations. */
+        clock_in(b);
+        clock_out(b);
+        clock_in(b);
+        clock_out(b);
+        ns[i] = b->callback_ns;
+    }
+    clock_ns = median(ns, n);
+    for (i = 0; i < n; i++) {
+        b->callback_ns = 0;
+        operate(b, i);
+        ns[i] = b->callback_ns;
+    }
+    result = median(ns, n) - clock_ns;
+    free(ns);
+    return result;
 }
 
 int main(int argc, char **argv)
 {
     static bench_t b;
-    int n = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 0;
+    int n = argc > 4 ? (int)strtol(argv[4], NULL, 10) : 0, clocked = argc > 5;
 
     b.op = argc > 1 ? argv[1] : "";
     b.key_n = argc > 4 ? (int)strtol(argv[3], NULL, 10) : 0;
     if (n < 1 || b.key_n < 1 || b.key_n > STEK_KEYS_MAX || !strchr("sot", b.op[0])) {
-        fputs("usage: ticket_cost seal|open|tls1.2|tls1.3 builtin|static|module KEYS N\n", stderr);
+        fputs("usage: ticket_cost seal|open|tls1.2|tls1.3 builtin|static|module KEYS N [clocked]\n",
+              stderr);
         return 2;
     }
     b.is_module = strcmp(argv[2], "module") == 0;
@@ -413,7 +485,11 @@ int main(int argc, char **argv)
     apr_pool_create(&b.connection_pool, b.pool);
     prepare(&b, argv[2]);
     run(&b, n < 200 ? 2 : n / 10); /* what is done once, and caches */
-    time_batches(&b, n);
+    printf("{\"ns\": %.1f, \"text_len\": %d", time_all(&b, n), b.text_len);
+    if (clocked) {
+        printf(", \"callback_ns\": %.1f", time_callbacks(&b, n));
+    }
+    printf("}\n");
     play_free(b.server, b.client);
     return 0;
 }

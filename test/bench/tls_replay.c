@@ -8,10 +8,11 @@
  * HOST_N - 1, reached at 127.0.0.(2 + HOST), and clients with an even number speak TLS 1.3, others
  * 1.2.  The time counts from START_MS of the clock.  Standard output, a line a visit as it ends:
  *
- *     CLIENT HOST OUTCOME AGE_MS MICROSECONDS
+ *     CLIENT HOST OUTCOME AGE_MS HINT_MS LATE_MS
  *
  * OUTCOME: new (had no ticket), expired (its ticket was over), resumed, full (offered a ticket, and the
- * server took none), failed.  AGE_MS is that of the ticket, -1 if there was none.
+ * server took none), failed.  AGE_MS and HINT_MS are those of the ticket, -1 if there was none; LATE_MS is
+ * how much later than planned the visit began.
  *
  * Usage: tls_replay PORT NAME CLIENT_N HOST_N START_MS <PLAN
  */
@@ -28,7 +29,7 @@ typedef struct client_t {
     tls_conn_t conn; /* first: an event's pointer is this one too */
     tls_ticket_t ticket;
     int busy, host, tries_n, offered, expired;
-    int64_t age_ms;
+    int64_t age_ms, hint_ms, late_ms;
 } client_t;
 
 typedef struct visit_t {
@@ -61,11 +62,8 @@ static int64_t clock_ms(void)
 
 static void tell(replay_t *replay, client_t *client, const char *outcome)
 {
-    tls_conn_t *conn = &client->conn;
-
-    printf("%d %d %s %lld %lld\n", (int)(client - replay->clients), client->host, outcome,
-           (long long)client->age_ms,
-           conn->done_ns ? (long long)(conn->done_ns - conn->began_ns) / 1000 : -1);
+    printf("%d %d %s %lld %lld %lld\n", (int)(client - replay->clients), client->host, outcome,
+           (long long)client->age_ms, (long long)client->hint_ms, (long long)client->late_ms);
     client->busy = 0;
     replay->live_n--;
 }
@@ -85,7 +83,6 @@ static void begin(replay_t *replay, client_t *client)
 static void visit(replay_t *replay, const visit_t *visit)
 {
     client_t *client = &replay->clients[visit->client];
-    int64_t hint_ms;
 
     if (client->busy) {
         return; /* the plan is faster than the servers; the line is missing from the output */
@@ -93,12 +90,14 @@ static void visit(replay_t *replay, const visit_t *visit)
     client->busy = 1;
     client->host = visit->host;
     client->tries_n = client->offered = client->expired = 0;
-    client->age_ms = -1;
+    client->age_ms = client->hint_ms = -1;
+    client->late_ms = clock_ms() - replay->start_ms - visit->at_ms;
     replay->live_n++;
     if (client->ticket.session) {
         client->age_ms = (tls_now_ns() - client->ticket.issued_ns) / 1000000;
-        hint_ms = 1000 * (int64_t)SSL_SESSION_get_ticket_lifetime_hint(client->ticket.session);
-        client->expired = client->age_ms >= hint_ms;
+        client->hint_ms = 1000
+                          * (int64_t)SSL_SESSION_get_ticket_lifetime_hint(client->ticket.session);
+        client->expired = client->age_ms >= client->hint_ms;
         client->offered = !client->expired;
         if (client->expired) {
             SSL_SESSION_free(client->ticket.session);
