@@ -13,6 +13,8 @@
 #pragma GCC visibility push(hidden)
 
 #define STEK_KEYS_MAX 4096
+/* Memory that a ring takes for each key. */
+#define STEK_RING_KEY_LEN (sizeof(stek_key_t) + sizeof(apr_uint64_t) + sizeof(apr_uint16_t))
 
 /* Stands for a revoked key until the key would have ended by itself. */
 typedef struct stek_tombstone_t {
@@ -30,6 +32,7 @@ typedef struct stek_ring_t {
     apr_size_t tombstone_n, tombstone_max;
     stek_key_t *keys;             /* sorted by name */
     stek_tombstone_t *tombstones; /* sorted by name */
+    apr_uint64_t *heads;          /* of the keys' names: their first eight bytes, big-endian */
     apr_uint16_t *by_start;       /* indices into keys: greatest not_before first, then name */
 } stek_ring_t;
 

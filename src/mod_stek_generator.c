@@ -378,7 +378,7 @@ static void compare_lock_limit(server_rec *s)
     for (i = 0; i < n; i++) {
         if (rings[i]->live) {
             /* Two at a time while one takes the other's place, each as large as it will get. */
-            need += 2 * stek_schedule_keys_n(&rings[i]->params) * sizeof(stek_key_t);
+            need += 2 * stek_schedule_keys_n(&rings[i]->params) * STEK_RING_KEY_LEN;
             need += rings[i]->live->secrets ? stek_mem_size(rings[i]->live->secrets) : 0;
         }
     }
