@@ -102,5 +102,5 @@ def print_goals(result):
     print("\nAimed at")
     for name, part in result["parts"].items():
         for goal in part["goals"]:
-            mark = {True: "reached    ", False: "NOT reached", None: "can't tell  "}[goal["reached"]]
+            mark = {True: "reached    ", False: "NOT reached", None: "can't tell "}[goal["reached"]]
             print(f"  {mark}  {name}: {goal['goal']}: {goal['measured']}")
