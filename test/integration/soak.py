@@ -260,8 +260,10 @@ class Soak:
     # judgement ----------------------------------------------------------------------------------
     def revoked_at(self, ticket):
         """When the ticket's key was revoked; None if it was not."""
+        # A name that the ring did not have then was dead, unless stekctl has made it since.
         points = [begin for begin, alive in self.epochs
-                  if ticket.name not in alive and ticket.asked < begin + SLACK_S]
+                  if ticket.name not in alive and ticket.asked < begin + SLACK_S
+                  and self.fresh.get(ticket.name, 0) <= begin]
         points += [self.revoked[ticket.name]] if ticket.name in self.revoked else []
         return min(points, default=None)
 
@@ -270,7 +272,8 @@ class Soak:
         revoked_at, age_s = self.revoked_at(visit.ticket), visit.done - int(visit.ticket.asked)
         if visit.resumed:
             if revoked_at is not None and visit.asked > revoked_at + SLACK_S:
-                return "a revoked key came back"
+                return (f"a key came back that was revoked {visit.asked - revoked_at:.1f} s before; the "
+                        f"ticket is {age_s:.1f} s old")
             if visit.asked > visit.ticket.got + self.lifetime_s + 2:
                 return "resumed after the ticket's end"
             return None
