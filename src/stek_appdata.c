@@ -55,8 +55,9 @@ apr_interval_time_t stek_appdata_ticket_life(const stek_appdata_t *appdata,
                                              apr_interval_time_t max_age, apr_time_t now)
 {
     /* Tickets count in whole seconds, from the second in which they are issued. */
-    apr_interval_time_t left = appdata->full_at + max_age - apr_time_from_sec(apr_time_sec(now));
-    apr_interval_time_t life = max_age != 0 && left < lifetime ? left : lifetime;
+    apr_interval_time_t age = apr_time_from_sec(apr_time_sec(now)) - appdata->full_at;
+    /* Compared before it is computed: full_at may be the greatest time there is. */
+    apr_interval_time_t life = max_age != 0 && age > max_age - lifetime ? max_age - age : lifetime;
 
     return life < apr_time_from_sec(1) ? apr_time_from_sec(1) : life;
 }

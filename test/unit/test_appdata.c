@@ -227,6 +227,8 @@ static void test_appdata_ticket_life_never_more_than_lifetime(void **state)
     /* No limit of age. */
     assert_true(stek_appdata_ticket_life(&first, 18 * HOUR, 0, APR_INT64_MAX) == 18 * HOUR);
     assert_true(stek_appdata_ticket_life(&last, 18 * HOUR, 0, 0) == 18 * HOUR);
+    assert_true(stek_appdata_ticket_life(&last, 18 * HOUR, DAY, 0) == 18 * HOUR);
+    assert_true(stek_appdata_ticket_life(&last, 18 * HOUR, DAY, T0) == 18 * HOUR);
 }
 
 int main(void)
