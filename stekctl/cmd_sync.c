@@ -341,10 +341,13 @@ static void read_state(sync_host_t *host)
     text[len] = '\0';
     for (line = apr_strtok(text, "\n", &last); line; line = apr_strtok(NULL, "\n", &last)) {
         const char *url = strchr(line, ' ');
+        apr_int64_t at_s = strtoll(line, NULL, 10);
 
+        /* Whatever stands there: what cannot be a time is none. */
+        at_s = at_s >= 0 && at_s <= STEK_SEAL_TIME_MAX_S ? at_s : 0;
         for (i = 0; url && i < host->options->store_n; i++) {
             if (!strcmp(host->stores[i].url, url + 1)) {
-                host->stores[i].last_success = apr_time_from_sec(strtoll(line, NULL, 10));
+                host->stores[i].last_success = apr_time_from_sec(at_s);
             }
         }
     }
