@@ -19,6 +19,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -246,13 +247,26 @@ static void add_crl(scan_t *scan, X509_CRL *crl, apr_array_header_t *set)
     sha256(scan, &says, sizeof(says), apr_array_push(set));
 }
 
+/* A file that cannot be read just now must not pass for an empty one: its digest would be that of
+ * other rules.  What is not there, or shut, is mod_ssl's to judge. */
+static int is_passing(apr_status_t rv)
+{
+    return rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv) && !APR_STATUS_IS_ENOTDIR(rv)
+           && !APR_STATUS_IS_EACCES(rv);
+}
+
 /* Adds what a PEM file holds of the kind wanted. */
 static void add_pem(scan_t *scan, const char *path, int kind, apr_array_header_t *set)
 {
     BIO *bio = BIO_new_file(path, "r");
+    apr_status_t rv = bio ? APR_SUCCESS : errno;
     STACK_OF(X509_INFO) *infos = bio ? PEM_X509_INFO_read_bio(bio, NULL, NULL, NULL) : NULL;
     int i;
 
+    if (is_passing(rv)
+        || (bio && !infos && ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE)) {
+        scan->failed = 1;
+    }
     for (i = 0; i < sk_X509_INFO_num(infos); i++) {
         X509_INFO *info = sk_X509_INFO_value(infos, i);
 
@@ -288,15 +302,19 @@ static void add_directory(scan_t *scan, const char *path, int kind, apr_array_he
 {
     apr_finfo_t entry;
     apr_dir_t *dir;
+    apr_status_t rv = apr_dir_open(&dir, path, scan->pool);
 
-    if (apr_dir_open(&dir, path, scan->pool) != APR_SUCCESS) {
+    scan->failed |= is_passing(rv);
+    if (rv != APR_SUCCESS) {
         return;
     }
-    while (apr_dir_read(&entry, APR_FINFO_NAME, dir) == APR_SUCCESS) {
+    while ((rv = apr_dir_read(&entry, APR_FINFO_NAME, dir)) == APR_SUCCESS) {
         if (is_hashed_name(entry.name, kind)) {
             add_pem(scan, apr_pstrcat(scan->pool, path, "/", entry.name, NULL), kind, set);
         }
     }
+    /* At the end it is APR_ENOENT. */
+    scan->failed |= is_passing(rv);
     apr_dir_close(dir);
 }
 
@@ -309,6 +327,7 @@ static void digest_path(scan_t *scan, const char *value, int kind, digest_t *dig
     apr_pool_t *pconf = apr_hash_pool_get(files);
     apr_array_header_t *set;
     apr_finfo_t finfo;
+    apr_status_t rv = APR_ENOENT;
 
     if (known) {
         *digest = *known;
@@ -318,7 +337,11 @@ static void digest_path(scan_t *scan, const char *value, int kind, digest_t *dig
     if (strncasecmp(value, "file:", 5) == 0) {
         path = value + 5; /* a store of OpenSSL's: RFC 8089, 2, in its short form */
     }
-    if (path && apr_stat(&finfo, path, APR_FINFO_TYPE, scan->pool) == APR_SUCCESS) {
+    if (path) {
+        rv = apr_stat(&finfo, path, APR_FINFO_TYPE, scan->pool);
+        scan->failed |= is_passing(rv);
+    }
+    if (rv == APR_SUCCESS) {
         if (finfo.filetype == APR_DIR) {
             add_directory(scan, path, kind, set);
         }
