@@ -46,7 +46,8 @@ static retained_t *retained_with_index(void)
         /* No callbacks: they would outlive the module's code. */
         retained->ssl_ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
         retained->ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-        retained->has_index = 1;
+        /* Without memory now there may be some at the next reload. */
+        retained->has_index = retained->ssl_ctx_index >= 0 && retained->ssl_index >= 0;
     }
     return retained;
 }

@@ -28,6 +28,7 @@
 APLOG_USE_MODULE(stek_rotate);
 
 #define STOP_WAIT apr_time_from_sec(3)
+#define POLL_FAILED_WAIT apr_time_from_sec(1)
 
 typedef struct timer_state_t {
     int stop[2]; /* pipe: a byte in it ends the thread */
@@ -81,6 +82,10 @@ static int wait_byte(const int pipe_fds[2], apr_interval_time_t wait)
     do {
         rc = poll(&fd, 1, wait_ms);
     } while (rc < 0 && errno == EINTR);
+    if (rc < 0) {
+        /* Whoever asks again and again must not do so without a pause. */
+        apr_sleep(POLL_FAILED_WAIT);
+    }
     return rc > 0;
 }
 
