@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stores answer, and HAProxy.  The first byte chooses who speaks:
+ *
+ *     0  a store's worker to sync             3  memcached, behind its client library's parser
+ *     1  sync to a store's worker             4  HAProxy's stats socket
+ *     2  Redis, through its client's parser   5  nobody: the URL of a store
+ *
+ * Sockets and client libraries' connections are played here; a call beyond the end of the input
+ * finds the other side gone.
+ */
+#include "fuzz.h"
+
+#include "stek_error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <hiredis.h>
+#include <libmemcached/memcached.h>
+#include <openssl/crypto.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static const uint8_t *input;
+static size_t input_len;
+static int ended;
+
+static size_t take(void *out, size_t len)
+{
+    len = len < input_len ? len : input_len;
+    memcpy(out, input, len);
+    input += len;
+    input_len -= len;
+    return len;
+}
+
+static unsigned take_byte(void)
+{
+    unsigned char byte = 0;
+
+    take(&byte, 1);
+    return byte;
+}
+
+/* ---- sockets ---- */
+
+static ssize_t fake_recv(int fd, void *out, size_t len, int flags)
+{
+    (void)fd;
+    (void)flags;
+    return (ssize_t)take(out, len);
+}
+
+static ssize_t fake_send(int fd, const void *bytes, size_t len, int flags)
+{
+    unsigned char sum = 0;
+    size_t i;
+
+    (void)fd;
+    (void)flags;
+    for (i = 0; i < len; i++) {
+        sum ^= ((const unsigned char *)bytes)[i];
+    }
+    return sum == 0 && len == 0 ? 0 : (ssize_t)len;
+}
+
+static ssize_t fake_read(int fd, void *out, size_t len)
+{
+    (void)fd;
+    return (ssize_t)take(out, len);
+}
+
+static int fake_poll(struct pollfd *fds, nfds_t n, int wait_ms)
+{
+    (void)fds;
+    (void)n;
+    (void)wait_ms;
+    return 0;
+}
+
+static int fake_kill(pid_t pid, int sign)
+{
+    HOLDS(pid == 1 && sign == SIGKILL);
+    ended++;
+    return 0;
+}
+
+static pid_t fake_waitpid(pid_t pid, int *status, int options)
+{
+    (void)status;
+    (void)options;
+    return pid;
+}
+
+static int fake_close(int fd)
+{
+    HOLDS(fd == 99);
+    return 0;
+}
+
+static int fake_socket(int domain, int type, int protocol)
+{
+    (void)domain;
+    (void)type;
+    (void)protocol;
+    return 99;
+}
+
+static int fake_connect(int fd, const struct sockaddr *address, socklen_t len)
+{
+    (void)fd;
+    (void)address;
+    (void)len;
+    return 0;
+}
+
+static int fake_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    (void)fd;
+    (void)level;
+    (void)name;
+    (void)value;
+    (void)len;
+    return 0;
+}
+
+#define recv fake_recv
+#define send fake_send
+#define read fake_read
+#define poll fake_poll
+#define kill fake_kill
+#define waitpid fake_waitpid
+#define close fake_close
+#define socket fake_socket
+#define connect fake_connect
+#define setsockopt fake_setsockopt
+
+/* For what lies behind their sockets. */
+#include "../../stekctl/haproxy.c"
+#include "../../stekctl/store.c"
+
+/* ---- Redis: its reader is given the input, and asked for one reply after the other ---- */
+
+static redisReader *reader;
+
+redisContext *__wrap_redisConnectWithTimeout(const char *host, int port,
+                                             const struct timeval limit);
+int __wrap_redisSetTimeout(redisContext *redis, const struct timeval limit);
+void __wrap_redisFree(redisContext *redis);
+void *__wrap_redisCommandArgv(redisContext *redis, int argc, const char **argv, const size_t *lens);
+
+redisContext *__wrap_redisConnectWithTimeout(const char *host, int port, const struct timeval limit)
+{
+    (void)host;
+    (void)port;
+    (void)limit;
+    return calloc(1, sizeof(redisContext));
+}
+
+int __wrap_redisSetTimeout(redisContext *redis, const struct timeval limit)
+{
+    (void)redis;
+    (void)limit;
+    return REDIS_OK;
+}
+
+void __wrap_redisFree(redisContext *redis)
+{
+    free(redis);
+}
+
+void *__wrap_redisCommandArgv(redisContext *redis, int argc, const char **argv, const size_t *lens)
+{
+    void *reply = NULL;
+
+    (void)argc;
+    (void)argv;
+    (void)lens;
+    if (redisReaderGetReply(reader, &reply) != REDIS_OK || !reply) {
+        redis->err = reader->err ? reader->err : REDIS_ERR_EOF;
+        memcpy(redis->errstr, reader->errstr, sizeof(redis->errstr));
+        return NULL;
+    }
+    return reply;
+}
+
+/* ---- memcached: codes and results are the input ---- */
+
+static struct {
+    char key[64];
+    char value[256];
+    size_t len;
+} mc_result;
+
+memcached_st *__wrap_memcached_create(memcached_st *mc);
+void __wrap_memcached_free(memcached_st *mc);
+memcached_return_t __wrap_memcached_behavior_set(memcached_st *mc, memcached_behavior_t flag,
+                                                 uint64_t data);
+memcached_return_t __wrap_memcached_server_add(memcached_st *mc, const char *host, in_port_t port);
+memcached_return_t __wrap_memcached_mget(memcached_st *mc, const char *const *keys,
+                                         const size_t *lens, size_t n);
+memcached_result_st *__wrap_memcached_result_create(const memcached_st *mc,
+                                                    memcached_result_st *result);
+void __wrap_memcached_result_free(memcached_result_st *result);
+memcached_result_st *__wrap_memcached_fetch_result(memcached_st *mc, memcached_result_st *result,
+                                                   memcached_return_t *rc);
+const char *__wrap_memcached_result_key_value(const memcached_result_st *result);
+size_t __wrap_memcached_result_length(const memcached_result_st *result);
+const char *__wrap_memcached_result_value(const memcached_result_st *result);
+uint64_t __wrap_memcached_result_cas(const memcached_result_st *result);
+const char *__wrap_memcached_strerror(const memcached_st *mc, memcached_return_t rc);
+memcached_return_t __wrap_memcached_add(memcached_st *mc, const char *key, size_t key_len,
+                                        const char *value, size_t len, time_t expiration,
+                                        uint32_t flags);
+memcached_return_t __wrap_memcached_cas(memcached_st *mc, const char *key, size_t key_len,
+                                        const char *value, size_t len, time_t expiration,
+                                        uint32_t flags, uint64_t cas);
+
+static char mc_handle;
+
+memcached_st *__wrap_memcached_create(memcached_st *mc)
+{
+    (void)mc;
+    return take_byte() % 16 == 15 ? NULL : (memcached_st *)(void *)&mc_handle;
+}
+
+void __wrap_memcached_free(memcached_st *mc)
+{
+    (void)mc;
+}
+
+memcached_return_t __wrap_memcached_behavior_set(memcached_st *mc, memcached_behavior_t flag,
+                                                 uint64_t data)
+{
+    (void)mc;
+    (void)flag;
+    (void)data;
+    return MEMCACHED_SUCCESS;
+}
+
+memcached_return_t __wrap_memcached_server_add(memcached_st *mc, const char *host, in_port_t port)
+{
+    (void)mc;
+    (void)host;
+    (void)port;
+    return take_byte() % 16 == 15 ? MEMCACHED_FAILURE : MEMCACHED_SUCCESS;
+}
+
+static memcached_return_t take_code(void)
+{
+    unsigned code = take_byte() % (MEMCACHED_MAXIMUM_RETURN + 16);
+
+    /* More often than not it is well. */
+    return code < MEMCACHED_MAXIMUM_RETURN ? (memcached_return_t)code : MEMCACHED_SUCCESS;
+}
+
+memcached_return_t __wrap_memcached_mget(memcached_st *mc, const char *const *keys,
+                                         const size_t *lens, size_t n)
+{
+    (void)mc;
+    (void)keys;
+    (void)lens;
+    (void)n;
+    return take_code();
+}
+
+memcached_result_st *__wrap_memcached_result_create(const memcached_st *mc,
+                                                    memcached_result_st *result)
+{
+    (void)mc;
+    return take_byte() % 16 == 15 ? NULL : result;
+}
+
+void __wrap_memcached_result_free(memcached_result_st *result)
+{
+    (void)result;
+}
+
+memcached_result_st *__wrap_memcached_fetch_result(memcached_st *mc, memcached_result_st *result,
+                                                   memcached_return_t *rc)
+{
+    static memcached_result_st more;
+
+    (void)mc;
+    *rc = take_code();
+    if (take_byte() % 2) {
+        return NULL;
+    }
+    memset(&mc_result, 0, sizeof(mc_result));
+    if (take_byte() % 2) {
+        strcpy(mc_result.key, "stek:object");
+    }
+    else {
+        take(mc_result.key, take_byte() % sizeof(mc_result.key));
+    }
+    mc_result.len = take_byte();
+    if (mc_result.len == 255) {
+        mc_result.len = STEK_RING_BYTES_MAX + 1;
+    }
+    take(mc_result.value, sizeof(mc_result.value));
+    return result ? result : &more;
+}
+
+const char *__wrap_memcached_result_key_value(const memcached_result_st *result)
+{
+    (void)result;
+    return mc_result.key;
+}
+
+size_t __wrap_memcached_result_length(const memcached_result_st *result)
+{
+    (void)result;
+    return mc_result.len;
+}
+
+const char *__wrap_memcached_result_value(const memcached_result_st *result)
+{
+    (void)result;
+    return mc_result.value;
+}
+
+uint64_t __wrap_memcached_result_cas(const memcached_result_st *result)
+{
+    (void)result;
+    return take_byte();
+}
+
+const char *__wrap_memcached_strerror(const memcached_st *mc, memcached_return_t rc)
+{
+    (void)mc;
+    (void)rc;
+    return "a reason that is longer than any that one would want to show in a line of a log, and "
+           "goes on for more than what there is room for, whatever STORE_WHY_LEN may be some day";
+}
+
+memcached_return_t __wrap_memcached_add(memcached_st *mc, const char *key, size_t key_len,
+                                        const char *value, size_t len, time_t expiration,
+                                        uint32_t flags)
+{
+    (void)mc;
+    (void)key;
+    (void)key_len;
+    (void)value;
+    (void)len;
+    (void)expiration;
+    (void)flags;
+    return take_code();
+}
+
+memcached_return_t __wrap_memcached_cas(memcached_st *mc, const char *key, size_t key_len,
+                                        const char *value, size_t len, time_t expiration,
+                                        uint32_t flags, uint64_t cas)
+{
+    (void)mc;
+    (void)key;
+    (void)key_len;
+    (void)value;
+    (void)len;
+    (void)expiration;
+    (void)flags;
+    (void)cas;
+    return take_code();
+}
+
+/* ---- who speaks ---- */
+
+static void check_text(const char *text, size_t size)
+{
+    HOLDS(strnlen(text, size) < size);
+}
+
+static void worker_answers(void)
+{
+    static unsigned char in[STEK_RING_BYTES_MAX];
+    store_t store = {.pid = 1, .fd = 99, .in = in};
+    const unsigned char *bytes = NULL;
+    apr_size_t len = 0;
+    store_result_e result = store_finish(&store, 0, &bytes, &len);
+    const char *at;
+
+    HOLDS(result <= STORE_SILENT);
+    check_text(store.why, sizeof(store.why));
+    for (at = store.why; *at; at++) {
+        HOLDS(*at >= 0x20 && *at <= 0x7e);
+    }
+    HOLDS(!bytes || (bytes == in && len <= STEK_RING_BYTES_MAX));
+    HOLDS(store.pid == 0 ? ended == 1 : ended == 0);
+}
+
+/* A driver's whole life: two reads, and a write behind each. */
+static void drive(const store_driver_t *driver)
+{
+    static char host[] = "localhost", user[] = "user", password[] = "password",
+                object[] = "stek:object";
+    unsigned choice = take_byte();
+    store_target_t target = {
+        host,   1,   choice & 1 ? user : NULL, choice & 2 ? password : NULL, choice & 4 ? 3 : 0,
+        object, 1000};
+    void *conn = driver->open(&target);
+    int i;
+
+    HOLDS(conn);
+    for (i = 0; i < 2; i++) {
+        char why[STORE_WHY_LEN] = "";
+        const unsigned char *bytes = NULL;
+        apr_size_t len = 0;
+        store_result_e result = driver->read(conn, &bytes, &len, why);
+
+        check_text(why, sizeof(why));
+        HOLDS(result <= STORE_SILENT);
+        HOLDS(result == STORE_DONE || !bytes);
+        HOLDS(!bytes || len <= STEK_RING_BYTES_MAX);
+        HOLDS(driver->write(conn, (const unsigned char *)"ring", 4, why) <= STORE_SILENT);
+        check_text(why, sizeof(why));
+    }
+    driver->close(conn);
+}
+
+static void redis_answers(void)
+{
+    const uint8_t *rest;
+
+    reader = redisReaderCreate();
+    HOLDS(reader);
+    rest = input_len > 0 ? input + 1 : input;
+    redisReaderFeed(reader, (const char *)rest, input_len > 0 ? input_len - 1 : 0);
+    drive(&store_redis);
+    redisReaderFree(reader);
+}
+
+static void haproxy_answers(apr_pool_t *pool)
+{
+    haproxy_t haproxy = {.socket_path = "/socket", .file = "/etc/a b;c.keys"};
+    stek_key_t keys[FORMAT_HAPROXY_KEYS_N];
+    const stek_key_t *set[FORMAT_HAPROXY_KEYS_N];
+    const char *answer;
+    int i;
+
+    memset(keys, 0x5a, sizeof(keys));
+    for (i = 0; i < FORMAT_HAPROXY_KEYS_N; i++) {
+        keys[i].name[0] = (unsigned char)i;
+        keys[i].flags = 0;
+        set[i] = &keys[i];
+    }
+    if (haproxy_push(&haproxy, set, &answer, pool) == APR_SUCCESS) {
+        HOLDS(haproxy_push_n(&haproxy, set) == 0);
+    }
+    else {
+        HOLDS(!answer || !strpbrk(answer, "\r\n"));
+    }
+}
+
+static void sync_asks(void)
+{
+    store_target_t target = {0};
+    char text[TARGET_MAX];
+    size_t len = take(text, sizeof(text));
+
+    if (unpack_target(text, len, &target)) {
+        HOLDS(target.host && target.object && target.port <= 65535 && target.db <= 65535);
+        HOLDS(strlen(target.host) < sizeof(text) && strlen(target.object) < sizeof(text));
+    }
+}
+
+static void administrator_names(apr_pool_t *pool)
+{
+    const char *url = apr_pstrmemdup(pool, (const char *)input, input_len);
+    store_t *store = NULL;
+    const char *wrong = store_open(url, "stek:object", "password", 1000, pool, &store);
+
+    HOLDS(!wrong == (store != NULL));
+    if (store) {
+        HOLDS(*store->target.host && store->target.port > 0 && store->target.port <= 65535);
+        HOLDS(store->target.db >= 0 && store->target.db <= 65535);
+    }
+    store_close(store);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    apr_pool_t *pool = fuzz_pool();
+
+    if (size == 0) {
+        return 0;
+    }
+    input = data + 1;
+    input_len = size - 1;
+    ended = 0;
+    switch (data[0] % 6) {
+    case 0:
+        worker_answers();
+        break;
+    case 1:
+        sync_asks();
+        break;
+    case 2:
+        redis_answers();
+        break;
+    case 3:
+        drive(&store_memcached);
+        break;
+    case 4:
+        haproxy_answers(pool);
+        break;
+    default:
+        administrator_names(pool);
+        break;
+    }
+    apr_pool_clear(pool);
+    return 0;
+}

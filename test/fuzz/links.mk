@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+# What fuzz targets link besides core and stekctl, and what they play themselves.
+wrap = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
+comma := ,
+
+FUZZ_WRAP := stek_mem_alloc stek_mem_free
+FUZZ_GLUE_fuzz_directive := src/mod_stek_config.c src/mod_stek_log.c src/mod_stek_policy.c
+FUZZ_WRAP_fuzz_directive := BIO_new_file apr_stat apr_dir_open apr_dir_read apr_dir_close
+FUZZ_WRAP_fuzz_fleet := stek_file_read
+FUZZ_WRAP_fuzz_reply := redisConnectWithTimeout redisSetTimeout redisFree redisCommandArgv \
+    memcached_create memcached_free memcached_behavior_set memcached_server_add memcached_mget \
+    memcached_result_create memcached_result_free memcached_fetch_result \
+    memcached_result_key_value memcached_result_length memcached_result_value \
+    memcached_result_cas memcached_strerror memcached_add memcached_cas

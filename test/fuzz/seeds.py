@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the seeds of test/fuzz/corpus, but for those of the probe, which are tickets of servers.
+Same bytes each time, but for a certificate and a CRL: keys come from a hash.
+Usage: test/fuzz/seeds.py"""
+import base64
+import hashlib
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+
+CORPUS = Path(__file__).resolve().parent / "corpus"
+T0 = 1767225600
+HOUR = 3600
+
+
+def noise(label, length):
+    out = b""
+    while len(out) < length:
+        out += hashlib.sha256(f"{label} {len(out)}".encode()).digest()
+    return out[:length]
+
+
+def put(target, name, data):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def key(n, start, flags=0, epoch=3, slot=HOUR, life=18 * HOUR):
+    if flags:
+        halves = noise(f"h{n}", 16) + bytes(16) + noise(f"a{n}", 16) + bytes(16)
+        slot = 0
+    else:
+        halves = noise(f"h{n}", 32) + noise(f"a{n}", 32)
+    return noise(f"n{n}", 16) + halves + struct.pack(
+        ">IQQQQQ", flags, epoch, start, start, start + slot, start + slot + life)
+
+
+def ring(keys, tombs=(), epoch=3, interval=HOUR, lifetime=18 * HOUR):
+    head = struct.pack(">IIQQQ", interval, lifetime, epoch, 7, T0)
+    keys, tombs = sorted(keys), sorted(tombs)
+    return head + struct.pack(">HH", len(keys), len(tombs)) + b"".join(keys) + b"".join(tombs)
+
+
+def tomb(n, until=T0 + 24 * HOUR):
+    return noise(f"n{n}", 16) + struct.pack(">Q", until)
+
+
+def rings():
+    hours = [key(n, T0 + n * HOUR) for n in range(-2, 3)]
+    shapes = {
+        "empty": ring([]),
+        "one": ring(hours[2:3]),
+        "hours": ring(hours, [tomb(9), tomb(10)]),
+        "gap": ring([hours[0], hours[4]]),
+        "aes128": ring(hours[2:4] + [key(20, T0, flags=1)]),
+        "old": ring([key(30, T0 - 40 * HOUR)]),
+        "seconds": ring([key(40 + n, T0 + n, slot=1, life=60) for n in range(3)], interval=1,
+                        lifetime=60),
+    }
+    for name, plain in shapes.items():
+        for mode in (1, 2 + 16, 2 + 4, 2 + 8):
+            put("ring", f"{name}-{mode}", bytes([mode]) + plain)
+    # Each half twice, and one half in two keys: for the audit.
+    same = hours[0][:48] + hours[0][16:48] + hours[0][80:]
+    shared = noise("other", 16) + hours[1][16:48] + noise("else", 32) + hours[1][80:]
+    for name, keys in {"same": [same], "shared": [hours[1], shared]}.items():
+        put("ring", f"weak-{name}", b"\x01" + ring(keys))
+    put("ring", "file-cut", b"\x00STEKRING\x00" + bytes(31))
+    # Halves of one length: two rings of as many keys.
+    pairs = {"same": (hours[:2], hours[:2]), "apart": (hours[:2], hours[2:4]),
+             "over": (hours[:2], hours[1:3])}
+    for name, (a, b) in pairs.items():
+        put("ring", f"pair-{name}", b"\x03" + ring(a) + ring(b, epoch=4))
+    put("ring", "pair-revoked", b"\x03" + ring([], [tomb(n) for n in range(31)])
+        + ring([key(n, T0) for n in range(6)]))
+    header = b"STEKRING" + struct.pack(">HH", 1, 0) + shapes["one"][:32] + noise("id", 8) \
+        + noise("salt", 32) + struct.pack(">I", 20)
+    put("ring", "file", b"\x00" + header + noise("body", 20))
+    put("ring", "file-v2", b"\x00" + header.replace(b"\x00\x01", b"\x00\x02", 1) + noise("body", 20))
+
+
+def secret_line(n):
+    return b"stek-secret-v1 " + base64.b64encode(noise(f"s{n}", 32)) + b"\n"
+
+
+def secrets():
+    fleet = b"stek-fleet-v1 " + base64.b64encode(noise("fleet", 16)) + b"\n"
+    put("secret", "local", secret_line(1))
+    put("secret", "two", b"# first\n\n" + secret_line(1) + b"  \t" + secret_line(2)[:-1] + b" \r\n")
+    put("secret", "fleet", secret_line(1) + fleet)
+    put("secret", "day", secret_line(1) + fleet + b"stek-day-v1 20500\n")
+    put("secret", "full", b"".join(secret_line(n) for n in range(16)))
+    put("secret", "weak", b"stek-secret-v1 " + base64.b64encode(bytes(32)) + b"\n")
+    put("secret", "last-day", secret_line(1) + b"stek-day-v1 9999999")
+
+
+def formats():
+    short = [noise(f"k{n}", 48) for n in range(4)]
+    long = [noise(f"k{n}", 80) for n in range(4)]
+    times = struct.pack("=iii", 0, T0, T0 + HOUR)
+    shapes = [("nginx48", 0, short[0]), ("nginx80", 0, long[0]),
+              ("haproxy48", 1, b"".join(base64.b64encode(k) + b"\n" for k in short)),
+              ("haproxy80", 1, b"".join(base64.b64encode(k) + b"\n" for k in long[:3])),
+              ("apache", 2, short[0]), ("ats", 3, b"".join(short)),
+              ("lighttpd", 4, times + long[0]), ("dnsdist", 5, b"".join(long)),
+              ("haproxy-crlf", 1, b"".join(base64.b64encode(k) + b"\r\n" for k in long[:3]))]
+    for name, number, data in shapes:
+        put("format", name, bytes([number]) + data)
+
+
+def directives():
+    put("directive", "ring", b"StekRing default file=a.ring secret=b.secret interval=30min lifetime=1d"
+        b" ahead=2 generate=off poll=10s\nStekRing two file=memory\nStekUseRing two\n"
+        b"StekTicketLifetime 2h\nStekMaxSessionAge off\nStekBinding off\n")
+    put("directive", "vhosts", b"StekRing x interval=1s lifetime=1min\n<VirtualHost a\nStekUseRing x\n"
+        b"StekTickets off\n</VirtualHost>\n<VirtualHost b\nStekRotate off\nStekTickets on\n"
+        b"SSLSessionTicketKeyFile k\nSSLSessionTickets off\nSSLSessionCacheTimeout 600\n"
+        b"</VirtualHost>\nStekMaxSessionAge 12h\nStekBinding policy\n")
+    put("directive", "faults", b"StekRing default interval=2h lifetime=1h\nStekRing ..\n"
+        b"StekRing x interval=0s\nStekRing x ahead=4097\nStekRing y file=\nStekRing z nonsense\n"
+        b"StekRing z key=value\nStekUseRing nobody\nStekTicketLifetime 8d\nStekRotate maybe\n"
+        b"StekRing m file=memory generate=off\nStekRing n file=n\nStekRing o file=n\n")
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -subj "
+            "/CN=ca -days 36500 -out c 2>/dev/null && touch index && printf 1000 > n && "
+            "printf '[ca]\ndefault_ca=d\n[d]\ndatabase=index\ncrlnumber=n\ndefault_md=sha256\n"
+            "default_crl_days=9\n' > conf && "
+            "openssl ca -config conf -cert c -keyfile k -revoke c 2>/dev/null && "
+            "openssl ca -config conf -cert c -keyfile k -gencrl -out r 2>/dev/null",
+            shell=True, cwd=folder, check=True)
+        cert, crl = (Path(folder) / "c").read_bytes(), (Path(folder) / "r").read_bytes()
+    put("directive", "policy", b"SSLVerifyClient require\nSSLVerifyDepth 3\n"
+        b"SSLCACertificateFile \"a b\"\nSSLCACertificatePath dir\nSSLCARevocationCheck chain\n"
+        b"SSLCARevocationFile crl\nSSLCARevocationPath dir2\nSSLOCSPEnable on\n"
+        b"SSLOCSPDefaultResponder http://x/\n<VirtualHost a\n<Location /x\n"
+        b"SSLVerifyClient optional\n</Location>\n"
+        b"SSLOpenSSLConfCmd VerifyCAFile file:none\nSSLOpenSSLConfCmd VerifyMode Require\n"
+        b"</VirtualHost>\n---\n" + cert + crl)
+
+
+def texts():
+    for name, data in {"hour": b"1h", "long": b"604800s", "much": b"999999999d", "bare": b"10",
+                       "html": b"a<b>&\"'\\\n\x7f", "utf8": "é€😀\x85".encode(),
+                       "broken": b"\xc3\x28\xe2\x82\xf0\x9f\xed\xa0\x80\xff"}.items():
+        put("text", name, data)
+
+
+def appdata():
+    for name, full_at in {"now": T0, "old": 0, "ahead": T0 + 10 ** 6, "far": 2 ** 63 // 10 ** 6,
+                          "beyond": 2 ** 64 - 1}.items():
+        data = struct.pack("<QQQ", T0 * 10 ** 6, 18 * HOUR, 24 * HOUR) + b"\x01" \
+            + struct.pack(">Q", full_at) + noise("policy", 32)
+        put("appdata", name, data)
+    put("appdata", "short", data[:-1])
+
+
+def fleets():
+    put("fleet", "conf", b"\x00# a fleet\nstore memcached://a:11211\nstore redis://u@b/2\n"
+        b"fleet-secret /etc/stek/fleet\npassword /p\nevery 10s\ntimeout 2s\ninterval 1h\n"
+        b"lifetime 18h\nahead 1\ngenerate off\nring /r.ring\n\tsecret  /s.secret \n")
+    put("fleet", "faults", b"\x00store\n")
+    put("fleet", "unknown", b"\x00json on\n")
+    put("fleet", "state", b"\x01" + b"1767225600 memcached://a\n99 redis://b\nx\n")
+    put("fleet", "state-far", b"\x01" + b"9223372036854775807 memcached://a\n-1 redis://b\n")
+
+
+def replies():
+    why = b"because".ljust(128, b"\0")
+    for size in (64, 96, 128, 160, 256):  # whatever STORE_WHY_LEN is, one of them fits
+        put("reply", f"worker-{size}", b"\x00" + b"\x00" + why.ljust(size, b"\0")[:size]
+            + struct.pack("=I", 8) + b"STEKRING")
+    put("reply", "target", b"\x01redis\0host\x006379\0user\0pass\x003\0stek:x\x001000\0")
+    put("reply", "redis", b"\x02\x07+OK\r\n+OK\r\n$8\r\nSTEKRING\r\n:1\r\n$-1\r\n:0\r\n")
+    put("reply", "redis-no", b"\x02\x00-ERR no\r\n$3\r\nabc\r\n*1\r\n:1\r\n")
+    put("reply", "redis-deep", b"\x02\x00" + b"*1\r\n" * 9 + b":1\r\n")
+    ok = bytes([80])
+    hit = b"\x00" + ok + b"\x00" + ok + b"\x00\x01\x04" + b"ring".ljust(256, b"\0") + ok + b"\x01\x05"
+    put("reply", "memcached", b"\x03\x00\x00" + hit + ok + ok)
+    put("reply", "memcached-twice", b"\x03\x00\x00" + hit * 2)
+    put("reply", "haproxy", b"\x04TLS ticket key updated!\n\n")
+    put("reply", "haproxy-no", b"\x04Unknown command\r\n")
+    for n, url in enumerate(["memcached://h", "memcached://h:1", "redis://u@h:1/2", "redis://[::1]:5",
+                             "redis://u:p@h", "redis://h/x", "http://h", "memcached://h/1"]):
+        put("reply", f"url-{n}", b"\x05" + url.encode())
+
+
+if __name__ == "__main__":
+    for make in (rings, secrets, formats, directives, texts, appdata, fleets, replies):
+        make()
