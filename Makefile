@@ -64,11 +64,14 @@ STEKCTL_SRC := $(wildcard stekctl/*.c)
 UNIT_SRC    := $(wildcard test/unit/test_*.c)
 SOAK_SRC    := $(wildcard test/unit/soak_*.c)
 FUZZ_SRC    := $(wildcard test/fuzz/fuzz_*.c)
+FUZZ_LIB    := $(filter-out $(FUZZ_SRC),$(wildcard test/fuzz/*.c))
 BENCH_SRC   := $(wildcard test/bench/*.c)
 # What test programs share: any other source beside them.
+FAULT_SRC   := $(wildcard test/fault/fault_*.c)
 UNIT_LIB    := $(filter-out $(UNIT_SRC) $(SOAK_SRC),$(wildcard test/unit/*.c))
-ALL_C       := $(MOD_SRC) $(STEKCTL_SRC) $(UNIT_SRC) $(SOAK_SRC) $(UNIT_LIB) $(FUZZ_SRC) $(BENCH_SRC) \
-               test/integration/sins.c test/integration/leak_roots.c
+ALL_C       := $(MOD_SRC) $(STEKCTL_SRC) $(UNIT_SRC) $(SOAK_SRC) $(UNIT_LIB) $(FUZZ_SRC) $(FUZZ_LIB) \
+               $(BENCH_SRC) $(wildcard test/fault/*.c) test/integration/sins.c \
+               test/integration/leak_roots.c
 ALL_H       := $(wildcard include/*.h src/*.h stekctl/*.h test/*/*.h)
 ALL_SH      := $(wildcard build/*.sh test/*/*.sh .ci/run)
 ALL_PY      := $(wildcard build/*.py test/*/*.py)
@@ -76,12 +79,15 @@ ALL_PY      := $(wildcard build/*.py test/*/*.py)
 # Sources of the module that one test program links besides the core, and its own linker flags.
 #   UNIT_GLUE_test_x := src/mod_stek_x.c        UNIT_LDFLAGS_test_x := -Wl,--wrap=read
 -include test/unit/links.mk
+-include test/fuzz/links.mk
+-include test/fault/links.mk
 
 MOD_LO    := $(MOD_SRC:%.c=$(OUT)/mod/%.lo)
 CORE_O    := $(CORE_SRC:%.c=$(OUT)/obj/%.o)
 STEKCTL_O := $(STEKCTL_SRC:%.c=$(OUT)/obj/%.o)
 UNIT_BIN  := $(UNIT_SRC:test/unit/%.c=$(OUT)/unit/%)
 SOAK_BIN  := $(SOAK_SRC:test/unit/%.c=$(OUT)/unit/%)
+FAULT_BIN := $(FAULT_SRC:test/fault/%.c=$(OUT)/fault/%)
 FUZZ_BIN  := $(FUZZ_SRC:test/fuzz/%.c=$(OUT)/fuzz/%)
 
 # The plain build leaves the module where apxs would; variants leave it in their own directory.
@@ -117,9 +123,11 @@ Q   =
 QLT =
 endif
 
-.PHONY: all help module stekctl unit unit-build soak integration check run deps install uninstall \
-        clean asan tsan fuzz fuzz-replay bench bench-build bench-fleet soak-fleet soak-httpd soak-probe format lint lint-format lint-c lint-sh lint-py \
-        exports layers bare man-lint dist html first-five
+.PHONY: all help module stekctl run deps install uninstall clean dist html first-five \
+        check unit unit-build integration asan tsan fault fault-unit fault-guard \
+        fuzz fuzz-replay fuzz-coverage soak soak-fleet soak-httpd soak-probe \
+        bench bench-build bench-fleet \
+        format lint lint-format lint-c lint-sh lint-py man-lint exports layers bare
 .DELETE_ON_ERROR:
 
 all: module $(if $(wildcard stekctl/main.c),stekctl)
@@ -138,9 +146,11 @@ help:
 	@echo "make soak-probe    stekctl probe against good servers, 20 runs of each"
 	@echo "make asan          unit tests and integration under ASan, UBSan and LSan"
 	@echo "make tsan          thread tests under TSan"
-	@echo "make fuzz          each target for FUZZ_TIME seconds (60)"
 	@echo "make html          the documentation, with man pages, in out/html"
 	@echo "make first-five    the quick start, by the letter, in an empty Debian (root, network)"
+	@echo "make fuzz          each target for FUZZ_TIME seconds (60); FUZZ='ring secret', FUZZ_FAST=1"
+	@echo "make fault         calls that can fail do, each in turn, in programs and in httpd"
+	@echo "make fuzz-coverage which lines of the parsers the corpora reach"
 	@echo "make lint          format, warnings as errors (gcc, clang), clang-tidy, cppcheck,"
 	@echo "                   shellcheck, pyflakes     make format  apply the format"
 	@echo "make install       module, configuration, stekctl, man pages (DESTDIR, PREFIX)"
@@ -182,7 +192,7 @@ $(OUT)/obj/stekctl/%.o: stekctl/%.c Makefile
 
 $(OUT)/obj/test/%.o: test/%.c Makefile
 	@mkdir -p $(@D)
-	$(call SAY,CC  ,$<)$(COMPILE) $(ALL_INC) -Isrc -Istekctl -I$(dir $<)
+	$(call SAY,CC  ,$<)$(COMPILE) $(ALL_INC) -Isrc -Istekctl -I$(dir $<) $(STEKCTL_DEFS)
 
 $(OUT)/libstek.a: $(CORE_O)
 	$(call SAY,AR  ,$@)rm -f $@ && ar rcs $@ $^
@@ -290,21 +300,64 @@ tsan:
 	TSAN_OPTIONS=halt_on_error=1 $(NO_ASLR) \
 	    $(PYTHON) build/run_unit.py -j $(JOBS) --logs out/tsan/unit-logs $(TSAN_BIN)
 
+# FUZZ: which targets, as "ring secret".  FUZZ_FAST=1: without sanitizers, some times as many runs.
 FUZZ_TIME ?= 60
+FUZZ      ?= $(FUZZ_SRC:test/fuzz/fuzz_%.c=%)
 FUZZ_SAN  := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+FUZZ_OUT  := out/clang-fuzz
+FUZZ_CFLAGS := -g -O1
+ifneq ($(FUZZ_FAST),)
+FUZZ_SAN  := -fsanitize=fuzzer-no-link
+FUZZ_OUT  := out/clang-fuzz-fast
+FUZZ_CFLAGS := -g -O2
+endif
+COVER_SAN := -fsanitize=fuzzer-no-link -fprofile-instr-generate -fcoverage-mapping
 
 fuzz fuzz-replay:
 	$(if $(FUZZ_SRC),,$(error no fuzz targets: test/fuzz/fuzz_*.c))
-	$(MAKE) --no-print-directory OUT=out/clang-fuzz CC=$(CLANG) CFLAGS='-g -O1' SAN='$(FUZZ_SAN)' \
-	    $(FUZZ_SRC:test/fuzz/%.c=out/clang-fuzz/fuzz/%)
+	$(MAKE) --no-print-directory OUT=$(FUZZ_OUT) CC=$(CLANG) CFLAGS='$(FUZZ_CFLAGS)' SAN='$(FUZZ_SAN)' \
+	    $(FUZZ:%=$(FUZZ_OUT)/fuzz/fuzz_%)
 	$(NO_ASLR) build/fuzz.sh $(if $(filter fuzz,$@),$(FUZZ_TIME),replay) \
-	    $(FUZZ_SRC:test/fuzz/%.c=out/clang-fuzz/fuzz/%)
+	    $(FUZZ:%=$(FUZZ_OUT)/fuzz/fuzz_%)
 
-$(FUZZ_BIN): $(OUT)/fuzz/%: $(OUT)/obj/test/fuzz/%.o $(filter-out %/main.o $(OUT)/obj/stekctl/cmd_%.o,$(STEKCTL_O)) \
-        $(OUT)/libstek.a
+# Lines of the parsers that the corpora reach: those of the repository, and what "make fuzz" has found.
+fuzz-coverage:
+	$(MAKE) --no-print-directory OUT=out/clang-cover CC=$(CLANG) CFLAGS='-g -O1' SAN='$(COVER_SAN)' \
+	    $(FUZZ:%=out/clang-cover/fuzz/fuzz_%)
+	build/fuzz.sh coverage $(FUZZ:%=out/clang-cover/fuzz/fuzz_%)
+
+$(OUT)/libstekctl.a: $(filter-out %/main.o $(OUT)/obj/stekctl/cmd_%.o,$(STEKCTL_O))
+	$(call SAY,AR  ,$@)rm -f $@ && ar rcs $@ $^
+
+$(FUZZ_BIN): $(OUT)/fuzz/%: $(OUT)/obj/test/fuzz/%.o $(OUT)/obj/test/fuzz/plain_mem.o \
+        $$(addprefix $(OUT)/obj/,$$(FUZZ_GLUE_$$*:.c=.o)) $(OUT)/libstekctl.a $(OUT)/libstek.a
 	@mkdir -p $(@D)
-	$(call SAY,LINK,$@)$(CC) $(SAN) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ \
-	    $(STEKCTL_LIBS) $(LIBS)
+	$(call SAY,LINK,$@)$(CC) $(SAN) -fsanitize=fuzzer $(LDFLAGS) \
+	    $(call wrap,$(FUZZ_WRAP) $(FUZZ_WRAP_$*)) -o $@ $^ $(STEKCTL_LIBS) $(LIBS)
+
+# ---- faults -------------------------------------------------------------------------------------
+
+# Calls that can fail do, one after the other, in each way.  FAULT_STEP=n: only each n-th call.
+FAULT_STEP ?= 1
+
+$(FAULT_BIN): $(OUT)/fault/%: $(OUT)/obj/test/fault/%.o \
+        $$(addprefix $(OUT)/obj/,$$(FAULT_GLUE_$$*:.c=.o)) $(OUT)/libstek.a
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(call wrap,$(FAULT_CALLS) $(FAULT_WRAP_$*)) \
+	    -o $@ $^ -lcmocka $(LIBS)
+
+# In the programs under ASan; in a running httpd; and that no call of the module is left out.
+fault: all fault-unit fault-guard
+	$(Q)STEK_FAULTS=all $(PYTHON) -m pytest test/integration/test_faults.py -q -p no:cacheprovider -s
+
+fault-unit:
+	$(MAKE) --no-print-directory OUT=out/asan CFLAGS='-g -O1' SAN='$(ASAN_SAN)' \
+	    $(FAULT_SRC:test/fault/%.c=out/asan/fault/%)
+	$(Q)FAULT_STEP=$(FAULT_STEP) $(NO_ASLR) $(PYTHON) build/run_unit.py -j $(JOBS) \
+	    --logs out/asan/fault-logs $(FAULT_SRC:test/fault/%.c=out/asan/fault/%)
+
+fault-guard: module
+	$(call SAY,TEST,calls that can fail)$(PYTHON) test/fault/check_calls.py $(MODULE_SO)
 
 $(OUT)/bench/fleet_bench: $(OUT)/obj/test/bench/fleet_bench.o \
         $(addprefix $(OUT)/obj/stekctl/,sync.o store.o store_memcached.o store_redis.o) \

@@ -50,6 +50,7 @@ step soak make_quiet -j"$JOBS" soak
 if compgen -G 'test/fuzz/fuzz_*.c' >/dev/null; then
     step fuzz-replay make_quiet fuzz-replay
 fi
+step fault make_quiet FAULT_STEP=25 fault-unit fault-guard
 step integration make_quiet integration
 
 [ ${#broken[@]} -eq 0 ] || echo "Failed: ${broken[*]}"
