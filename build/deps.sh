@@ -15,7 +15,7 @@ check=("${run[@]}"
     nginx-light haproxy lighttpd lighttpd-mod-openssl dnsdist trafficserver
     chromium fonts-dejavu-core python3-prometheus-client
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2
-    clang clang-format clang-tidy libclang-rt-dev cppcheck shellcheck mandoc gdb valgrind)
+    clang clang-format clang-tidy libclang-rt-dev llvm cppcheck shellcheck mandoc gdb valgrind)
 
 case ${1-} in
 run) wanted=("${run[@]}") ;;
