@@ -153,11 +153,22 @@ static void print_wrapped(const char *text)
     putchar('\n');
 }
 
+/* Before the first connection.  JSON has it too, but only at the end. */
+static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
+{
+    FILE *out = ctl->json ? stderr : stdout;
+
+    if (!ctl->json || isatty(STDERR_FILENO)) {
+        fprintf(out, "%s:%d: up to %d connections, %d/s\n", host->name, host->port, host->planned_n,
+                per_second);
+        fflush(out);
+    }
+}
+
 static void print_host(const probe_host_t *host, apr_pool_t *pool)
 {
     int i, test, version = 0;
 
-    printf("%s:%d\n", host->name, host->port);
     for (i = 0; i < host->findings->nelts; i++) {
         const probe_finding_t *finding = finding_n(host, i);
 
@@ -218,7 +229,9 @@ static void json_version(json_t *json, const probe_host_t *host, const probe_ver
     json_string(json, "version", probe_version_name(version->version));
     json_number(json, "tickets", version->per_connection);
     json_bool(json, "resumes", version->is_accepted);
-    json_bool(json, "session_ids", version->by_session_id);
+    if (version->by_session_id >= 0) {
+        json_bool(json, "session_ids", version->by_session_id);
+    }
     if (has_tickets) {
         json_count(json, "hint", APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t).hint_s);
         json_string(json, "layout", probe_analysis_layout(format->layout));
@@ -230,7 +243,7 @@ static void json_version(json_t *json, const probe_host_t *host, const probe_ver
     json_close(json, '}');
 }
 
-static void print_json(const probe_host_t *hosts, int n)
+static void print_json(const probe_host_t *hosts, int n, int per_second)
 {
     int i, j, findings_n = 0;
     json_t json;
@@ -241,12 +254,14 @@ static void print_json(const probe_host_t *hosts, int n)
     json_begin(&json, stdout);
     json_open(&json, NULL, '{');
     json_number(&json, "findings", findings_n);
+    json_number(&json, "rate", per_second);
     json_open(&json, "hosts", '[');
     for (i = 0; i < n; i++) {
         json_open(&json, NULL, '{');
         json_string(&json, "host", hosts[i].name);
         json_number(&json, "port", hosts[i].port);
         json_string(&json, "failure", hosts[i].failure);
+        json_number(&json, "planned", hosts[i].planned_n);
         json_count(&json, "connections", hosts[i].connections_n);
         json_span(&json, "seconds", hosts[i].took);
         json_open(&json, "versions", '[');
@@ -336,6 +351,8 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
     }
     chosen.shows_progress = isatty(STDERR_FILENO);
     for (i = 0; i < n; i++) {
+        hosts[i].planned_n = probe_budget_all(&chosen, i);
+        announce(ctl, &hosts[i], chosen.per_second);
         probe_host(&hosts[i], hosts, i, &chosen, ctl->pool);
         if (hosts[i].failure) {
             report_line("%s:%d: %s; nothing was tested", hosts[i].name, hosts[i].port,
@@ -350,7 +367,7 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
         }
     }
     if (ctl->json) {
-        print_json(hosts, n);
+        print_json(hosts, n, chosen.per_second);
     }
     return code;
 }

@@ -68,9 +68,11 @@ static const ctl_command_t commands[] = {
      "  --sni NAME       asks for this name; more, by commas or again: tickets of the first\n"
      "                   are offered to the others\n"
      "  --tls VERSIONS   1.2, 1.3 or both\n"
-     "  --tickets N      connections per version that collect tickets (10)\n"
-     "  --level LEVEL    quick: seconds; normal: each byte of a ticket changed; deep: each\n"
-     "                   bit, response times, more keys (normal)\n"
+     "  --tickets N      at most N full handshakes per version (10); how many connections\n"
+     "                   may offer tickets depends on the level\n"
+     "  --level LEVEL    quick: seconds, up to 40 offers per version; normal: each byte of a\n"
+     "                   ticket changed, up to 3,600; deep: each bit, response times, more\n"
+     "                   keys, up to 9,240 (normal)\n"
      "  --watch TIME     goes on for TIME and sees keys rotate\n"
      "  --rate N         at most N connections a second (100)\n"},
     {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",

@@ -45,9 +45,10 @@ typedef struct probe_version_t {
     int version;
     int is_offered;
     int per_connection;          /* tickets a connection; 0: none */
-    int by_session_id;           /* TLS 1.2: a session resumes by its id */
+    int by_session_id;           /* TLS 1.2: a session resumes by its id; -1: was not asked */
     int is_accepted;             /* a ticket as it was given resumes */
     apr_array_header_t *tickets; /* of probe_ticket_t */
+    const probe_reply_t *own;    /* to the first full handshake; NULL: there was none */
     probe_format_t format;
 } probe_version_t;
 
@@ -57,6 +58,7 @@ typedef struct probe_host_t {
     const char *failure; /* why there was no test; NULL: there was */
     probe_version_t versions[2];
     apr_array_header_t *findings; /* of probe_finding_t */
+    int planned_n;                /* most connections that were to be made */
     apr_size_t connections_n;
     apr_interval_time_t took;
 } probe_host_t;
@@ -64,7 +66,7 @@ typedef struct probe_host_t {
 typedef struct probe_options_t {
     apr_array_header_t *names; /* of const char *: --sni; empty: the host's own */
     int has_tls12, has_tls13;
-    int tickets_n; /* connections per version that collect tickets */
+    int tickets_n; /* full handshakes per version, but for those of watch */
     probe_level_e level;
     apr_interval_time_t watch; /* 0: not */
     apr_interval_time_t timeout;
@@ -72,9 +74,20 @@ typedef struct probe_options_t {
     int shows_progress;
 } probe_options_t;
 
-/* Probes host; earlier[earlier_n] are probed already, their tickets are offered to it too. */
+/* Probes host, whose name, port and planned_n are set; earlier[earlier_n] are probed already, their tickets are offered to it too. */
 void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
                 const probe_options_t *options, apr_pool_t *pool);
+
+/* How many connections a test of one version may offer a ticket with, and how many full handshakes
+ * without one there may be in all; earlier_n as above.  SUPPORT includes what is no test. */
+int probe_budget_offers(const probe_options_t *options, int earlier_n, probe_test_e test);
+int probe_budget_full(const probe_options_t *options);
+
+/* Of all tests and versions together: the most connections to a host. */
+int probe_budget_all(const probe_options_t *options, int earlier_n);
+
+/* Time between two looks of watch. */
+apr_interval_time_t probe_budget_look(const probe_options_t *options);
 
 /* "mac-key" */
 const char *probe_test_name(probe_test_e test);

@@ -32,17 +32,19 @@
 #define OCTETS_TAG 0x04
 #define FIRST_WAIT apr_time_from_msec(1000) /* for a ticket of TLS 1.3 behind the handshake */
 #define NEXT_WAIT apr_time_from_msec(100)   /* for another one */
+#define ANSWER_WAIT apr_time_from_sec(2)    /* for an answer in HTTP */
+#define ANSWER_MAX 16384                    /* as much of one is read */
 #define TICKETS_MAX 16                      /* of one connection */
 
 struct probe_client_t {
     struct addrinfo *addresses, *chosen;
-    const char *host;
     SSL_CTX *contexts[2]; /* TLS 1.2, 1.3 */
     apr_interval_time_t timeout, gap;
     apr_time_t next_at; /* no connection before */
     apr_time_t end;     /* nor after; 0: no end */
     apr_size_t connections_n;
-    int asks_http; /* gives no ticket until there is a request (BoringSSL) */
+    int full_left, offers_left;
+    int is_mute; /* a request got no answer: no other waits for one */
     apr_pool_t *pool;
 };
 
@@ -106,6 +108,18 @@ static void look_at_ticket(link_t *link, const unsigned char *body, apr_size_t l
     }
 }
 
+/* The answer's time runs from the ClientHello, which goes out right after this, to the head of the
+ * first record that comes back. */
+static void take_time(link_t *link, int is_write, int type, const unsigned char *bytes)
+{
+    if (is_write && type == SSL3_RT_HANDSHAKE && bytes[0] == SSL3_MT_CLIENT_HELLO) {
+        link->sent_at = apr_time_now();
+    }
+    else if (!is_write && type == SSL3_RT_HEADER && link->sent_at) {
+        link->reply->first_us = apr_time_now() - link->sent_at;
+    }
+}
+
 static void on_message(int is_write, int version, int type, const void *data, size_t len, SSL *ssl,
                        void *arg)
 {
@@ -114,7 +128,13 @@ static void on_message(int is_write, int version, int type, const void *data, si
 
     (void)version;
     (void)ssl;
-    if (is_write || len == 0) {
+    if (len == 0) {
+        return;
+    }
+    if (is_write || !link->reply->first_us) {
+        take_time(link, is_write, type, bytes);
+    }
+    if (is_write) {
         return;
     }
     if (type == SSL3_RT_ALERT && len >= 2 && bytes[0] == SSL3_AL_FATAL) {
@@ -297,8 +317,9 @@ static int offer_session(link_t *link)
     }
     session = der ? d2i_SSL_SESSION(NULL, &der, (long)len) : NULL;
     if (session) {
-        /* Clients drop a session that they think is over; it is the server that is asked. */
-        stek_session_set_time(session, apr_time_now());
+        /* Clients drop a session that they think is over, or from the future: time() may lag behind
+         * the clock of APR.  It is the server that is asked. */
+        stek_session_set_time(session, apr_time_now() - apr_time_from_sec(1));
         is_good = (!offer->ticket
                    || (RAND_bytes(id, sizeof(id)) == 1
                        && SSL_SESSION_set1_id(session, id, sizeof(id)) == 1))
@@ -430,24 +451,13 @@ static void judge_failure(link_t *link, int error)
     }
 }
 
-/* Nonzero: go on.  The times of the first answer are taken here, between write and read. */
+/* Nonzero: go on. */
 static int step(link_t *link, int result, apr_time_t until)
 {
     int error = SSL_get_error(link->ssl, result);
 
-    if (error == SSL_ERROR_WANT_READ) {
-        int is_first = link->sent_at == 0, ready;
-
-        if (is_first) {
-            link->sent_at = apr_time_now();
-        }
-        ready = wait_until(link, POLLIN, until);
-        if (is_first) {
-            link->reply->first_us = apr_time_now() - link->sent_at;
-        }
-        return ready;
-    }
-    return error == SSL_ERROR_WANT_WRITE && wait_until(link, POLLOUT, until);
+    return (error == SSL_ERROR_WANT_READ && wait_until(link, POLLIN, until))
+           || (error == SSL_ERROR_WANT_WRITE && wait_until(link, POLLOUT, until));
 }
 
 static int shake_hands(link_t *link)
@@ -474,34 +484,89 @@ static int shake_hands(link_t *link)
     }
 }
 
+static int is_over(link_t *link, int result)
+{
+    int error = SSL_get_error(link->ssl, result);
+
+    return error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE;
+}
+
+/* Reads and reads on, for up to first_wait, after tickets for a shorter time.  answer (NULL: what
+ * comes is dropped) has room for ANSWER_MAX bytes and a zero. */
+static void read_on(link_t *link, apr_interval_time_t first_wait, char *answer)
+{
+    apr_time_t last = apr_time_now() + first_wait;
+    apr_size_t len = 0;
+    char bytes[4096];
+
+    last = last < link->deadline ? last : link->deadline;
+    for (;;) {
+        apr_time_t until = answer || !link->reply->tickets->nelts ? last
+                                                                  : apr_time_now() + NEXT_WAIT;
+        apr_size_t room = answer ? ANSWER_MAX - len : sizeof(bytes);
+        int result;
+
+        ERR_clear_error();
+        result = SSL_read(link->ssl, answer ? answer + len : bytes, (int)room);
+        if (result > 0 && answer) {
+            len += (apr_size_t)result;
+            answer[len] = '\0';
+            link->reply->status = probe_client_status(answer);
+            if (link->reply->status || len == ANSWER_MAX) {
+                return;
+            }
+        }
+        if (apr_time_now() > last
+            || (result <= 0 && !step(link, result, until < last ? until : last))) {
+            link->reply->is_cut |= answer && len == 0 && result <= 0 && is_over(link, result);
+            return;
+        }
+    }
+}
+
 /* Tickets of TLS 1.3 follow the handshake.  A server that is told that the client closes sends what
  * it has and closes too, so that there is little to wait for. */
 static void collect(link_t *link)
 {
-    char request[512], bytes[4096];
+    (void)SSL_shutdown(link->ssl);
+    read_on(link, FIRST_WAIT, NULL);
+}
 
-    if (link->client->asks_http) {
-        int len = apr_snprintf(request, sizeof(request),
-                               "HEAD / HTTP/1.0\r\nHost: %s\r\nConnection: close\r\n\r\n",
-                               link->offer->sni ? link->offer->sni : link->client->host);
-
-        (void)SSL_write(link->ssl, request, len);
-    }
-    else {
-        (void)SSL_shutdown(link->ssl);
-    }
+int probe_client_status(const char *answer)
+{
     for (;;) {
-        apr_interval_time_t span = link->reply->tickets->nelts ? NEXT_WAIT : FIRST_WAIT;
-        apr_time_t until = apr_time_now() + span;
-        int result;
+        const char *end = strstr(answer, "\r\n\r\n");
+        int i, status = 0;
 
-        ERR_clear_error();
-        result = SSL_read(link->ssl, bytes, sizeof(bytes));
-        if (apr_time_now() > link->deadline
-            || (result <= 0
-                && !step(link, result, until < link->deadline ? until : link->deadline))) {
-            return;
+        if (strncmp(answer, "HTTP/1.", 7) != 0 || !answer[7] || answer[8] != ' ' || !end) {
+            return 0;
         }
+        for (i = 9; i < 12 && answer[i] >= '0' && answer[i] <= '9'; i++) {
+            status = status * 10 + (answer[i] - '0');
+        }
+        if (i != 12 || status < 100) {
+            return 0;
+        }
+        if (status >= 200) {
+            return status;
+        }
+        answer = end + 4;
+    }
+}
+
+static void request(link_t *link)
+{
+    char *text = apr_psprintf(link->pool,
+                              "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: stekctl-probe\r\n"
+                              "Accept: */*\r\nConnection: close\r\n\r\n",
+                              link->offer->host);
+
+    if (SSL_write(link->ssl, text, (int)strlen(text)) > 0) {
+        char *answer = apr_palloc(link->pool, ANSWER_MAX + 1);
+
+        *answer = '\0';
+        read_on(link, ANSWER_WAIT, answer);
+        link->client->is_mute = !*answer && !link->reply->is_cut && link->reply->alert < 0;
     }
 }
 
@@ -545,6 +610,13 @@ static void keep_to_rate(probe_client_t *client)
     client->next_at = (client->next_at > now - client->gap ? client->next_at : now) + client->gap;
 }
 
+static int take_allowance(probe_client_t *client, const probe_offer_t *offer)
+{
+    int *left = offer->session ? &client->offers_left : &client->full_left;
+
+    return *left > 0 && (*left)-- > 0;
+}
+
 void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, probe_reply_t *reply,
                           apr_pool_t *pool)
 {
@@ -554,12 +626,16 @@ void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, pr
     reply->alert = -1;
     reply->why = "";
     reply->tickets = apr_array_make(pool, 2, sizeof(probe_ticket_t));
-    keep_to_rate(client);
-    link.deadline = apr_time_now() + client->timeout;
     if (client->end && apr_time_now() >= client->end) {
         fail(&link, PROBE_TIMEOUT, "the time for one host is used up");
         return;
     }
+    if (!take_allowance(client, offer)) {
+        fail(&link, PROBE_SPENT, "as many connections as are allowed were made");
+        return;
+    }
+    keep_to_rate(client);
+    link.deadline = apr_time_now() + client->timeout;
     client->connections_n++;
     if (!open_socket(&link)) {
         return;
@@ -570,16 +646,11 @@ void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, pr
     }
     else if (shake_hands(&link)) {
         read_cert(&link);
-        if (offer->collect && offer->version == TLS1_3_VERSION) {
+        if (offer->host && !client->is_mute) {
+            request(&link);
+        }
+        if (offer->collect && offer->version == TLS1_3_VERSION && !reply->status) {
             collect(&link);
-            if (reply->tickets->nelts == 0 && !client->asks_http) {
-                SSL_free(link.ssl);
-                close(link.fd);
-                client->asks_http = 1;
-                probe_client_connect(client, offer, reply, pool);
-                client->asks_http = reply->tickets->nelts > 0;
-                return;
-            }
         }
         (void)SSL_shutdown(link.ssl);
     }
@@ -591,6 +662,21 @@ void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, pr
 void probe_client_end_at(probe_client_t *client, apr_time_t end)
 {
     client->end = end;
+}
+
+void probe_client_allow_full(probe_client_t *client, int n)
+{
+    client->full_left = n;
+}
+
+void probe_client_allow_offers(probe_client_t *client, int n)
+{
+    client->offers_left = n;
+}
+
+int probe_client_full_left(const probe_client_t *client)
+{
+    return client->full_left;
 }
 
 apr_size_t probe_client_count(const probe_client_t *client)
@@ -640,7 +726,6 @@ apr_status_t probe_client_create(probe_client_t **pclient, const char *host, int
     probe_client_t *client = apr_pcalloc(pool, sizeof(*client));
     int error;
 
-    client->host = host;
     client->timeout = timeout;
     client->gap = APR_USEC_PER_SEC / per_second;
     client->pool = pool;

@@ -24,6 +24,7 @@ typedef enum probe_outcome_e {
     PROBE_TIMEOUT,     /* still under way at the end of the time limit */
     PROBE_UNREACHABLE, /* no connection */
     PROBE_NOT_TLS,     /* what came back is not TLS */
+    PROBE_SPENT,       /* no connection was made: as many as are allowed were */
     PROBE_CLIENT       /* the client could not go on: why tells */
 } probe_outcome_e;
 
@@ -37,6 +38,7 @@ typedef struct probe_offer_t {
     const unsigned char *ticket; /* in place of the session's own; NULL: that */
     apr_size_t ticket_len;
     int collect;      /* wait for tickets */
+    const char *host; /* GET / of this host, as far as the answer's headers; NULL: no request */
     int wrong_secret; /* the client believes in another secret than the ticket's */
     int no_tickets;   /* TLS 1.2: ask for a session id only, and offer by it */
 } probe_offer_t;
@@ -44,6 +46,8 @@ typedef struct probe_offer_t {
 typedef struct probe_reply_t {
     probe_outcome_e outcome;
     int alert;      /* number of the server's alert; -1: none */
+    int status;     /* of the answer in HTTP; 0: none came */
+    int is_cut;     /* the server closed upon a request, without an answer */
     int asked_cert; /* a CertificateRequest came */
     int has_cert;   /* cert_digest is that of the server's certificate */
     unsigned char cert_digest[32];
@@ -64,6 +68,11 @@ apr_status_t probe_client_create(probe_client_t **pclient, const char *host, int
 /* From then on no connection is tried: each one fails as PROBE_TIMEOUT. */
 void probe_client_end_at(probe_client_t *client, apr_time_t end);
 
+/* Connections that may follow: those that offer no session, those that offer one.  0 at first. */
+void probe_client_allow_full(probe_client_t *client, int n);
+void probe_client_allow_offers(probe_client_t *client, int n);
+int probe_client_full_left(const probe_client_t *client);
+
 /* Connects, offers, waits for the outcome, closes.  The reply's parts live in pool. */
 void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, probe_reply_t *reply,
                           apr_pool_t *pool);
@@ -73,6 +82,9 @@ apr_size_t probe_client_count(const probe_client_t *client);
 
 /* "it resumed", "alert 47 (illegal parameter)", ... */
 const char *probe_client_outcome(const probe_reply_t *reply, apr_pool_t *pool);
+
+/* The status in an answer of HTTP/1, behind interim ones; 0: headers not whole, or not HTTP. */
+int probe_client_status(const char *answer);
 
 /* A copy of a session's DER with another ticket in it; *plen its length.  NULL: not a session
  * with a ticket, or too large. */

@@ -64,6 +64,11 @@ void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned 
 
 int probe_is_answer(probe_run_t *run, const probe_reply_t *reply)
 {
+    run->is_spent = reply->outcome == PROBE_SPENT;
+    if (run->is_spent) {
+        run->faults_n = PROBE_FAULTS_MAX;
+        return 0;
+    }
     if (reply->outcome == PROBE_UNREACHABLE || reply->outcome == PROBE_TIMEOUT
         || reply->outcome == PROBE_CLIENT || reply->outcome == PROBE_NOT_TLS) {
         run->faults_n++;
@@ -71,6 +76,29 @@ int probe_is_answer(probe_run_t *run, const probe_reply_t *reply)
     }
     run->faults_n = 0;
     return 1;
+}
+
+void probe_begin(probe_run_t *run, probe_test_e test, int earlier_n)
+{
+    run->test = probe_test_name(test);
+    run->faults_n = run->is_spent = 0;
+    probe_client_allow_offers(run->client, probe_budget_offers(run->options, earlier_n, test));
+}
+
+const char *probe_why_ended(const probe_run_t *run)
+{
+    return run->is_spent ? "as many connections as the level allows were made"
+                         : "too many connections failed";
+}
+
+const char *probe_host_header(const probe_run_t *run, const char *name, apr_pool_t *pool)
+{
+    const char *host = name ? name
+                       : strchr(run->host->name, ':')
+                           ? apr_pstrcat(pool, "[", run->host->name, "]", NULL)
+                           : run->host->name;
+
+    return run->host->port == 443 ? host : apr_psprintf(pool, "%s:%d", host, run->host->port);
 }
 
 /* ---- collecting ---- */
@@ -95,6 +123,21 @@ static int is_hopeless(probe_run_t *run, const probe_reply_t *reply)
     }
 }
 
+/* Full handshakes that other tests may want: one under each other name, and none. */
+static int others_n(const probe_run_t *run)
+{
+    return run->options->names->nelts > 1 ? run->options->names->nelts : 1;
+}
+
+/* Of --tickets, those that collect: two at least, if there are so many, and what others leave. */
+static int collecting_n(const probe_run_t *run)
+{
+    int all = run->options->tickets_n;
+    int n = all - others_n(run) - (run->version->version == TLS1_2_VERSION);
+
+    return n >= 2 ? n : all < 2 ? all : 2;
+}
+
 static void collect_session_id(probe_run_t *run)
 {
     probe_offer_t offer = {.version = TLS1_2_VERSION, .sni = run->name, .no_tickets = 1};
@@ -103,6 +146,11 @@ static void collect_session_id(probe_run_t *run)
     if (run->version->version != TLS1_2_VERSION) {
         return;
     }
+    run->version->by_session_id = -1;
+    if (probe_client_full_left(run->client) <= others_n(run)) {
+        return;
+    }
+    run->version->by_session_id = 0;
     apr_pool_clear(run->scratch);
     probe_client_connect(run->client, &offer, &reply, run->scratch);
     if (reply.outcome != PROBE_FULL || !reply.session) {
@@ -114,34 +162,55 @@ static void collect_session_id(probe_run_t *run)
     run->version->by_session_id = reply.outcome == PROBE_RESUMED;
 }
 
-/* Tickets of tickets_n connections; 0: the host is not to be tested at all. */
-static int collect(probe_run_t *run)
+/* A client certificate is wanted, and TLS 1.2 refuses in the handshake. */
+static int is_for_others(const probe_reply_t *reply)
+{
+    return reply->asked_cert && reply->outcome == PROBE_ALERT;
+}
+
+static void keep(probe_run_t *run, const probe_reply_t *reply)
 {
     probe_version_t *version = run->version;
-    probe_offer_t offer = {.version = version->version, .sni = run->name, .collect = 1};
-    int i, empty_n = 0;
+
+    version->is_offered = 1;
+    version->own = version->own ? version->own : reply;
+    if (reply->tickets->nelts > version->per_connection) {
+        version->per_connection = reply->tickets->nelts;
+    }
+    apr_array_cat(version->tickets, reply->tickets);
+}
+
+/* Some servers of TLS 1.3 give tickets only with an answer: after a connection without one, and on
+ * the last, there is a request. */
+static int asks_http(const probe_run_t *run, int is_last)
+{
+    return run->version->version == TLS1_3_VERSION
+           && (run->asks_http || (is_last && run->version->tickets->nelts == 0));
+}
+
+/* Tickets of some connections; 0: the host is not to be tested at all. */
+static int collect(probe_run_t *run)
+{
+    probe_offer_t offer = {.version = run->version->version, .sni = run->name, .collect = 1};
+    const char *host = probe_host_header(run, run->name, run->pool);
+    int i, n = collecting_n(run), empty_n = 0;
 
     run->test = "tickets";
-    for (i = 0; i < run->options->tickets_n && empty_n < 2; i++) {
-        probe_reply_t reply;
+    probe_client_allow_full(run->client, run->options->tickets_n);
+    for (i = 0; i < n && empty_n < 2; i++) {
+        probe_reply_t *reply = apr_palloc(run->pool, sizeof(*reply));
 
-        probe_progress(run, (apr_size_t)i, (apr_size_t)run->options->tickets_n);
-        probe_client_connect(run->client, &offer, &reply, run->pool);
-        if (i == 0 && is_hopeless(run, &reply)) {
+        probe_progress(run, (apr_size_t)i, (apr_size_t)n);
+        offer.host = asks_http(run, i == n - 1) ? host : NULL;
+        probe_client_connect(run->client, &offer, reply, run->pool);
+        if (i == 0 && is_hopeless(run, reply)) {
             return 0;
         }
-        if (reply.outcome != PROBE_FULL) {
-            empty_n++;
-            continue;
+        if (reply->outcome == PROBE_FULL || is_for_others(reply)) {
+            keep(run, reply);
+            run->asks_http = reply->tickets->nelts == 0 ? !offer.host : run->asks_http;
         }
-        version->is_offered = 1;
-        if (reply.tickets->nelts == 0) {
-            empty_n++;
-        }
-        else if (reply.tickets->nelts > version->per_connection) {
-            version->per_connection = reply.tickets->nelts;
-        }
-        apr_array_cat(version->tickets, reply.tickets);
+        empty_n += reply->outcome != PROBE_FULL || reply->tickets->nelts == 0;
     }
     return 1;
 }
@@ -161,12 +230,18 @@ static const char *span_text(const probe_run_t *run, apr_uint32_t s)
 static void report_support(probe_run_t *run)
 {
     const probe_version_t *version = run->version;
-    const char *by_id = version->by_session_id ? "; sessions also resume by session id" : "";
+    const char *by_id = version->by_session_id == 1    ? "; sessions also resume by session id"
+                        : version->by_session_id == -1 ? "; resumption by session id was not tried"
+                                                       : "";
     const probe_ticket_t *first;
     probe_verdict_e verdict;
 
     if (version->tickets->nelts == 0) {
-        probe_note(run, PROBE_TEST_SUPPORT, PROBE_OK, "gives no tickets%s", by_id);
+        probe_note(run, PROBE_TEST_SUPPORT, PROBE_OK, "gives no tickets%s%s",
+                   version->own->asked_cert && version->own->alert >= 0
+                       ? ": refuses clients without a certificate"
+                       : "",
+                   by_id);
         return;
     }
     first = ticket_n(version, 0);
@@ -341,11 +416,12 @@ static void try_as_given(probe_run_t *run)
     }
 }
 
-static void skip(probe_run_t *run, probe_test_e first, const char *why)
+/* The tests from first to the one before end. */
+static void skip(probe_run_t *run, probe_test_e first, probe_test_e end, const char *why)
 {
     int test;
 
-    for (test = (int)first; test < PROBE_TEST_N; test++) {
+    for (test = (int)first; test < (int)end; test++) {
         probe_note(run, (probe_test_e)test, PROBE_UNTESTED, "%s", why);
     }
 }
@@ -354,10 +430,14 @@ static void probe_version(probe_run_t *run, const probe_host_t *earlier, int ear
 {
     probe_version_t *version = run->version;
 
+    probe_begin(run, PROBE_TEST_SUPPORT, earlier_n);
     collect_session_id(run);
     if (version->tickets->nelts == 0) {
         report_support(run);
-        skip(run, PROBE_TEST_FORMAT, "no tickets");
+        skip(run, PROBE_TEST_FORMAT, PROBE_TEST_CONFUSION, "no tickets");
+        probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
+        probe_test_confusion(run, earlier, earlier_n);
+        skip(run, PROBE_TEST_ROTATION, PROBE_TEST_N, "no tickets");
         return;
     }
     probe_analysis_format(ticket_n(version, 0), (apr_size_t)version->tickets->nelts,
@@ -366,13 +446,21 @@ static void probe_version(probe_run_t *run, const probe_host_t *earlier, int ear
     report_support(run);
     analyse(run);
     if (!version->is_accepted) {
-        skip(run, PROBE_TEST_MAC, "its tickets do not resume");
+        skip(run, PROBE_TEST_MAC, PROBE_TEST_CONFUSION, "its tickets do not resume");
+        probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
+        probe_test_confusion(run, earlier, earlier_n);
+        skip(run, PROBE_TEST_ROTATION, PROBE_TEST_N, "its tickets do not resume");
         return;
     }
+    probe_begin(run, PROBE_TEST_MAC, earlier_n);
     probe_test_mac(run);
+    probe_begin(run, PROBE_TEST_PADDING, earlier_n);
     probe_test_padding(run);
+    probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
     probe_test_confusion(run, earlier, earlier_n);
+    probe_begin(run, PROBE_TEST_ROTATION, earlier_n);
     probe_test_rotation(run);
+    probe_begin(run, PROBE_TEST_REUSE, earlier_n);
     probe_test_reuse(run);
 }
 
@@ -418,12 +506,12 @@ static void probe_versions(probe_run_t *run, const probe_host_t *earlier, int ea
 }
 
 /* More than any server needs that answers at once, and an end for those that do not. */
-static apr_interval_time_t time_limit(const probe_options_t *options)
+static apr_interval_time_t time_limit(const probe_options_t *options, int planned_n)
 {
-    static const int base_s[] = {30, 300, 900}, connections_n[] = {300, 6000, 20000};
-    int s = base_s[options->level] + connections_n[options->level] / options->per_second;
+    static const int base_s[] = {30, 300, 900};
 
-    return apr_time_from_sec(s) + 2 * options->watch;
+    return apr_time_from_sec(base_s[options->level] + planned_n / options->per_second)
+           + 2 * options->watch;
 }
 
 void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
@@ -445,7 +533,7 @@ void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
         != APR_SUCCESS) {
         return;
     }
-    probe_client_end_at(run.client, begun + time_limit(options));
+    probe_client_end_at(run.client, begun + time_limit(options, host->planned_n));
     probe_versions(&run, earlier, earlier_n);
     host->connections_n = probe_client_count(run.client);
     host->took = apr_time_now() - begun;

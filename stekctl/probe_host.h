@@ -11,6 +11,7 @@
 #pragma GCC visibility push(hidden)
 
 #define PROBE_FAULTS_MAX 5 /* connections in a row that fail before a test gives up */
+#define PROBE_MAC_MORE 8   /* connections of the MAC test beyond one for each place */
 
 typedef struct probe_run_t {
     probe_host_t *host;
@@ -19,7 +20,9 @@ typedef struct probe_run_t {
     probe_version_t *version; /* under test */
     const char *name;         /* SNI that tickets are collected with; NULL: none */
     const char *test;         /* for the progress line */
+    int asks_http;            /* this host gives no ticket of TLS 1.3 before a request */
     int faults_n;             /* failed connections in a row */
+    int is_spent;             /* the last of them: there may be no more connections */
     apr_pool_t *scratch;      /* cleared with each connection */
     apr_pool_t *pool;
 } probe_run_t;
@@ -35,6 +38,15 @@ void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned 
 
 /* Nonzero: the connection said something of the ticket; else it counts as a fault. */
 int probe_is_answer(probe_run_t *run, const probe_reply_t *reply);
+
+/* A test begins: no faults, and its own connections. */
+void probe_begin(probe_run_t *run, probe_test_e test, int earlier_n);
+
+/* Why a test ended early, a clause. */
+const char *probe_why_ended(const probe_run_t *run);
+
+/* What a request names as Host: name, or the host itself for NULL, and the port if it is not 443. */
+const char *probe_host_header(const probe_run_t *run, const char *name, apr_pool_t *pool);
 
 /* Each test on run->version, which has tickets. */
 void probe_test_mac(probe_run_t *run);

@@ -148,10 +148,12 @@ unsigned char *probe_analysis_weak_keys(apr_size_t key_len, probe_level_e level,
     int start, is_good;
 
     /* Most frequent in the wild first. */
-    is_good = add_pattern(&keys, &zero, 1, key_len)
-              && add_pattern(&keys, &one, 1, key_len > 16 ? 16 : 8)
-              && add_pattern(&keys, &one, 1, 16) && add_known(&keys, level);
-    for (start = 0; is_good && start < 256 && level != PROBE_QUICK; start++) {
+    is_good = add_pattern(&keys, &zero, 1, key_len);
+    if (is_good && level >= PROBE_QUICK) {
+        is_good = add_pattern(&keys, &one, 1, key_len > 16 ? 16 : 8)
+                  && add_pattern(&keys, &one, 1, 16) && add_known(&keys, level);
+    }
+    for (start = 0; is_good && start < 256 && level > PROBE_QUICK; start++) {
         unsigned char byte = (unsigned char)start;
 
         is_good = add_pattern(&keys, &byte, 1, key_len) && add_count(&keys, start, 1)
@@ -160,7 +162,7 @@ unsigned char *probe_analysis_weak_keys(apr_size_t key_len, probe_level_e level,
             is_good = add_pattern(&keys, &byte, 1, 16);
         }
     }
-    if (is_good && level != PROBE_QUICK) {
+    if (is_good && level > PROBE_QUICK) {
         is_good = add_words(&keys);
     }
     if (!is_good) {
@@ -450,7 +452,7 @@ static int try_mac(search_t *search, const digest_t *digest, EVP_MAC_CTX *mac,
         apr_size_t mac_len = mac_lens[i];
 
         if (mac_len > digest->len || ticket->len < from + mac_len + 16
-            || (search->level == PROBE_QUICK && mac_len != digest->len)) {
+            || (ticket->len > TEXT_MAX && mac_len != digest->len)) {
             continue;
         }
         if (EVP_MAC_init(mac, key, key_len, NULL) != 1
@@ -511,14 +513,14 @@ int probe_analysis_mac_key(const probe_ticket_t *ticket, const probe_format_t *f
 {
     static const apr_size_t key_lens[] = {32, 16, 48, 64, 20};
     search_t search = {.ticket = ticket, .format = format, .level = level, .hit = hit};
-    apr_size_t digests_n = level == PROBE_QUICK ? 2 : sizeof(digests) / sizeof(digests[0]);
+    apr_size_t digests_n = ticket->len > TEXT_MAX ? 2 : sizeof(digests) / sizeof(digests[0]);
     /* Key search over a huge ticket would take minutes; its MAC key is most likely its text key. */
     apr_size_t key_lens_n = ticket->len > TEXT_MAX ? 1 : level == PROBE_DEEP ? 5 : 3, i, j;
     EVP_MAC *fetched = EVP_MAC_fetch(NULL, "HMAC", NULL);
     int found = 0;
 
     memset(hit, 0, sizeof(*hit));
-    if (ticket->len > TEXT_MAX) {
+    if (ticket->len > TEXT_MAX && level > PROBE_QUICK) {
         search.level = PROBE_QUICK;
     }
     for (i = 0; fetched && i < digests_n && !found; i++) {

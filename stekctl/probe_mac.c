@@ -11,9 +11,6 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-#define QUICK_N 24
-#define NORMAL_N 2048 /* most places in a ticket; more are spread evenly */
-#define DEEP_N 4096
 #define BIG_LEN 4096 /* tickets above it get few changes: each connection costs as much */
 #define BIG_N 256
 
@@ -113,8 +110,8 @@ static void report(probe_run_t *run, change_t *change)
             unit, (int)change->like_wrong_at, change->wrong.alert);
     }
     else if (run->faults_n >= PROBE_FAULTS_MAX || change->tried_n == 0) {
-        probe_note(run, PROBE_TEST_MAC, PROBE_UNTESTED, "connections failed after %d changes",
-                   (int)change->tried_n);
+        probe_note(run, PROBE_TEST_MAC, PROBE_UNTESTED, "%s, after %d changes",
+                   probe_why_ended(run), (int)change->tried_n);
     }
     else if (change->ignored_n == change->tried_n) {
         probe_note(run, PROBE_TEST_MAC, PROBE_OK, "none of %d changed tickets was taken (by %s)",
@@ -143,22 +140,22 @@ static void learn_wrong(probe_run_t *run, change_t *change)
 
 void probe_test_mac(probe_run_t *run)
 {
-    static const apr_size_t most[] = {QUICK_N, NORMAL_N, DEEP_N};
+    /* Most places in a ticket; if it has more, they are spread evenly. */
+    apr_size_t most = (apr_size_t)probe_budget_offers(run->options, 0, PROBE_TEST_MAC)
+                      - PROBE_MAC_MORE;
     probe_version_t *version = run->version;
     change_t change = {.ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t)};
     apr_size_t i, n;
 
-    run->test = probe_test_name(PROBE_TEST_MAC);
     if (version->format.layout == PROBE_LAYOUT_STATEFUL) {
         probe_note(run, PROBE_TEST_MAC, PROBE_UNTESTED, "stateful: no MAC");
         return;
     }
     change.unit_n = change.ticket->len * (run->options->level == PROBE_DEEP ? 8 : 1);
     change.bytes = apr_pmemdup(run->pool, change.ticket->bytes, change.ticket->len);
-    n = change.unit_n < most[run->options->level] ? change.unit_n : most[run->options->level];
+    n = change.unit_n < most ? change.unit_n : most;
     n = change.ticket->len > BIG_LEN && n > BIG_N ? BIG_N : n;
     learn_wrong(run, &change);
-    run->faults_n = 0;
     for (i = 0; i < n && run->faults_n < PROBE_FAULTS_MAX && !change.taken_how; i++) {
         /* The first and the last place are always among them. */
         apr_size_t unit = n > 1 ? i * (change.unit_n - 1) / (n - 1) : 0;

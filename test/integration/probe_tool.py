@@ -69,6 +69,11 @@ class Sins(Program):
         return [str(self.binary), str(self.port), f"{self.certs}/server.crt",
                 f"{self.certs}/server.key", self.sin]
 
+    def hellos(self):
+        """How many ClientHellos offered no session ("full"), and how many did ("offer")."""
+        lines = self.log.read_text().split()
+        return {kind: lines.count(kind) for kind in ("full", "offer")}
+
 
 class Openssl(Program):
     def command(self):
@@ -103,6 +108,12 @@ class ProbedNginx(Program):
 
 
 class ProbedHaproxy(Program):
+    """On two ports; the second asks for certificates."""
+
+    def __init__(self, root, certs, options=""):
+        super().__init__(root, certs)
+        self.options, self.second_port = options, free_port()
+
     def command(self):
         conf = self.root / "haproxy.cfg"
         conf.write_text(f"""defaults
@@ -111,7 +122,8 @@ class ProbedHaproxy(Program):
   timeout server 10s
   timeout connect 10s
 frontend f
-  bind 127.0.0.1:{self.port} ssl crt {self.pem}
+  bind 127.0.0.1:{self.port} ssl crt {self.pem} {self.options}
+  bind 127.0.0.1:{self.second_port} ssl crt {self.pem} {self.options} ca-file {self.certs}/ca.crt verify required
   http-request return status 200
 """)
         return [shutil.which("haproxy") or f"{SERVERS}/haproxy", "-f", str(conf), "-db"]

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A TLS server that commits one sin with its session tickets, on demand: what stekctl probe must find.
- * Loopback only, one connection at a time, until it is killed.  Prints "listening" once it does.
+ * Loopback only, one connection at a time, until it is killed.  Prints "listening" once it does, then
+ * for each ClientHello "full" or "offer".  Answers requests in HTTP.
  * The MACs that OpenSSL would always check are bent by a digest of our own under its HMAC.  Which
  * ciphers it takes is bent likewise.
  * Usage: sins PORT CERT KEY SIN
@@ -23,6 +24,7 @@
 
 #define TRUNCATED 10
 #define BLOCK 16
+#define CCM_NONCE 12
 #define BIG_LEN 60000
 #define MONTH_S (30 * 86400)
 
@@ -34,9 +36,14 @@ typedef struct sin_t {
     const EVP_CIPHER *(*cipher)(void);
     const EVP_CIPHER *(*stream)(void);
     const EVP_MD *(*digest)(void);
+    int is_ccm; /* the stream is that of CCM, by CTR */
     fill_e cipher_fill, mac_fill;
     mac_e mac;
-    int constant_iv, tells_padding, delays_padding, is_big, rotates, asks_second_name;
+    int constant_iv, tells_padding, is_big, asks_second_name;
+    int rotates, forgets;                     /* a new name each 2 s; keys end with it */
+    int forbids_second_name, forbids_resumed; /* 403: to full handshakes, to resumed sessions */
+    int outlives;                             /* tickets never end */
+    useconds_t padding_delay_us;
     long timeout_s;
 } sin_t;
 
@@ -52,9 +59,13 @@ static const sin_t sins[] = {
     {.name = "ones", .cipher_fill = FILL_ONES, .mac_fill = FILL_ONES},
     {.name = "mac-zero", .mac_fill = FILL_ZERO},
     {.name = "mac-zero-sha1", .digest = EVP_sha1, .mac_fill = FILL_ZERO},
+    {.name = "mac-zero-sha512", .digest = EVP_sha512, .mac_fill = FILL_ZERO},
+    {.name = "mac-zero-md5", .digest = EVP_md5, .mac_fill = FILL_ZERO},
     {.name = "ctr-zero", .stream = EVP_aes_128_ctr, .cipher_fill = FILL_ZERO},
     {.name = "gcm-zero", .stream = EVP_aes_256_gcm, .cipher_fill = FILL_ZERO},
+    {.name = "ccm-zero", .stream = EVP_aes_128_ctr, .is_ccm = 1, .cipher_fill = FILL_ZERO},
     {.name = "chacha-zero", .stream = EVP_chacha20, .cipher_fill = FILL_ZERO},
+    {.name = "chacha-poly-zero", .stream = EVP_chacha20_poly1305, .cipher_fill = FILL_ZERO},
     {.name = "no-mac", .mac = MAC_NONE},
     {.name = "no-mac-ctr", .stream = EVP_aes_256_ctr, .mac = MAC_NONE},
     {.name = "mac-truncated", .mac = MAC_TRUNCATED, .mac_fill = FILL_ZERO},
@@ -62,10 +73,15 @@ static const sin_t sins[] = {
     {.name = "iv-cbc", .constant_iv = 1},
     {.name = "plain", .stream = EVP_enc_null},
     {.name = "padding", .tells_padding = 1},
-    {.name = "padding-time", .delays_padding = 1},
+    {.name = "padding-time", .padding_delay_us = 60000},
+    {.name = "padding-short-time", .padding_delay_us = 3000},
     {.name = "big", .is_big = 1},
     {.name = "rotate", .rotates = 1},
+    {.name = "forget", .rotates = 1, .forgets = 1},
     {.name = "confusion", .asks_second_name = 1},
+    {.name = "confusion-http", .forbids_second_name = 1},
+    {.name = "no-confusion-http", .forbids_second_name = 1, .forbids_resumed = 1},
+    {.name = "past-hint", .outlives = 1, .timeout_s = 1},
     {.name = "long-hint", .timeout_s = MONTH_S},
 };
 
@@ -139,6 +155,37 @@ static EVP_MD *make_digest(void)
  * OpenSSL cannot issue tickets under a stream cipher (its last, empty piece is an error), so one is
  * wrapped into a block cipher whose padding adds a piece; none at all copies. */
 
+/* CCM takes its text in one piece only, so its key stream is made by CTR: the first counter block is
+ * flags, nonce, 1 (RFC 3610, 2.3). */
+static void ccm_block(const unsigned char *nonce, unsigned char *block)
+{
+    memset(block, 0, BLOCK);
+    block[0] = 2;
+    memcpy(block + 1, nonce, CCM_NONCE);
+    block[BLOCK - 1] = 1;
+}
+
+/* OpenSSL's own CCM agrees, or the server does not start. */
+static void check_ccm(void)
+{
+    static const unsigned char key[BLOCK] = {1}, nonce[BLOCK] = {2}, text[3 * BLOCK] = {3};
+    unsigned char block[BLOCK], ctr[sizeof(text)], ccm[sizeof(text)];
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int len = 0;
+
+    ccm_block(nonce, block);
+    if (!EVP_EncryptInit_ex(ctx, EVP_aes_128_ctr(), NULL, key, block)
+        || !EVP_EncryptUpdate(ctx, ctr, &len, text, sizeof(text))
+        || !EVP_EncryptInit_ex(ctx, EVP_aes_128_ccm(), NULL, NULL, NULL)
+        || !EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, CCM_NONCE, NULL)
+        || !EVP_EncryptInit_ex(ctx, NULL, NULL, key, nonce)
+        || !EVP_EncryptUpdate(ctx, ccm, &len, text, sizeof(text))
+        || memcmp(ctr, ccm, sizeof(text)) != 0) {
+        exit(1);
+    }
+    EVP_CIPHER_CTX_free(ctx);
+}
+
 typedef struct wrapped_t {
     EVP_CIPHER_CTX *stream;
 } wrapped_t;
@@ -147,7 +194,12 @@ static int own_cipher_init(EVP_CIPHER_CTX *ctx, const unsigned char *key, const 
                            int enc)
 {
     wrapped_t *wrapped = EVP_CIPHER_CTX_get_cipher_data(ctx);
+    unsigned char block[BLOCK];
 
+    if (sin_now->is_ccm && iv) {
+        ccm_block(iv, block);
+        iv = block;
+    }
     if (!wrapped->stream) {
         wrapped->stream = EVP_CIPHER_CTX_new();
     }
@@ -179,7 +231,7 @@ static EVP_CIPHER *make_cipher(void)
 {
     EVP_CIPHER *cipher = EVP_CIPHER_meth_new(NID_undef, BLOCK,
                                              EVP_CIPHER_get_key_length(sin_now->stream()));
-    int iv_len = EVP_CIPHER_get_iv_length(sin_now->stream());
+    int iv_len = sin_now->is_ccm ? CCM_NONCE : EVP_CIPHER_get_iv_length(sin_now->stream());
 
     if (!cipher || !EVP_CIPHER_meth_set_iv_length(cipher, iv_len ? iv_len : BLOCK)
         || !EVP_CIPHER_meth_set_flags(cipher, EVP_CIPH_CBC_MODE)
@@ -206,7 +258,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 
     (void)ssl;
     is_decrypting = !enc;
-    if (sin_now->rotates && enc) {
+    if (sin_now->rotates && (enc || sin_now->forgets)) {
         memcpy(own, &slot, sizeof(slot));
     }
     if (enc) {
@@ -218,7 +270,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
             return -1;
         }
     }
-    else if (!sin_now->rotates && memcmp(name, own, sizeof(own)) != 0) {
+    else if ((!sin_now->rotates || sin_now->forgets) && memcmp(name, own, sizeof(own)) != 0) {
         return 0;
     }
     if (!HMAC_Init_ex(hmac, mac_key, sizeof(mac_key), md, NULL)
@@ -233,17 +285,20 @@ static int add_data(SSL *ssl, void *arg)
     static unsigned char data[BIG_LEN];
 
     (void)arg;
-    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof(data));
+    return !sin_now->is_big
+           || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof(data));
 }
 
 static int on_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len,
                      SSL_TICKET_STATUS status, void *arg)
 {
     (void)ssl;
-    (void)session;
     (void)name;
     (void)name_len;
     (void)arg;
+    if (sin_now->outlives && session) {
+        SSL_SESSION_set_time(session, (long)time(NULL));
+    }
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
@@ -291,14 +346,21 @@ static int has_good_padding(void)
 
 static int on_hello(SSL *ssl, int *alert, void *arg)
 {
+    const unsigned char *data;
+    size_t len;
+    int has_id = SSL_client_hello_get0_session_id(ssl, &data) > 0
+                 && !SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &data, &len);
+
     (void)arg;
     take_ticket(ssl);
+    puts(ticket_len || has_id ? "offer" : "full");
+    fflush(stdout);
     if (ticket_len >= 80 && sin_now->tells_padding && !has_good_padding()) {
         *alert = SSL_AD_DECRYPT_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
-    if (ticket_len >= 80 && sin_now->delays_padding && has_good_padding()) {
-        usleep(60000);
+    if (ticket_len >= 80 && sin_now->padding_delay_us && has_good_padding()) {
+        usleep(sin_now->padding_delay_us);
     }
     return SSL_CLIENT_HELLO_SUCCESS;
 }
@@ -330,10 +392,21 @@ static SSL_CTX *make_context(const char *cert, const char *key)
     if (sin_now->timeout_s) {
         SSL_CTX_set_timeout(ctx, sin_now->timeout_s);
     }
-    if (sin_now->is_big) {
+    if (sin_now->is_big || sin_now->outlives) {
         SSL_CTX_set_session_ticket_cb(ctx, add_data, on_opened, NULL);
     }
     return ctx;
+}
+
+static void answer(SSL *ssl, const char *request)
+{
+    int is_second = sin_now->forbids_second_name && strstr(request, "\r\nHost: b.test");
+    int is_forbidden = is_second && (sin_now->forbids_resumed || !SSL_session_reused(ssl));
+    char text[128];
+
+    snprintf(text, sizeof(text), "HTTP/1.1 %s\r\nConnection: close\r\n\r\n",
+             is_forbidden ? "403 Forbidden" : "200 OK");
+    (void)SSL_write(ssl, text, (int)strlen(text));
 }
 
 static void serve(SSL_CTX *ctx, int fd)
@@ -345,7 +418,11 @@ static void serve(SSL_CTX *ctx, int fd)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
     if (ssl && SSL_set_fd(ssl, fd) == 1 && SSL_accept(ssl) == 1) {
-        while (SSL_read(ssl, bytes, sizeof(bytes)) > 0) {
+        int len = SSL_read(ssl, bytes, sizeof(bytes) - 1);
+
+        bytes[len > 0 ? len : 0] = '\0';
+        if (!strncmp(bytes, "GET ", 4)) {
+            answer(ssl, bytes);
         }
         SSL_shutdown(ssl);
     }
@@ -374,6 +451,7 @@ int main(int argc, char **argv)
     fill(mac_key, sin_now->mac_fill);
     own_digest = sin_now->mac == MAC_GOOD ? NULL : make_digest();
     own_cipher = sin_now->stream ? make_cipher() : NULL;
+    check_ccm();
     ctx = make_context(argv[2], argv[3]);
     address.sin_port = htons((unsigned short)atoi(argv[1]));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

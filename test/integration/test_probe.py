@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """stekctl probe: each sin is found and nothing else, good servers are clean, and no peer hangs it."""
+import base64
 import os
 import shutil
 import socket
@@ -28,10 +29,14 @@ FOUND = {
     "ones": ("quick", {"cipher-key": "31" * 16 + "00" * 16, "mac-key": "31" * 16 + "00" * 16}),
     "ctr-zero": ("quick", {"cipher-key": "AES-128-CTR"}),
     "gcm-zero": ("quick", {"cipher-key": "AES-256-GCM"}),
-    "chacha-zero": ("quick", {"cipher-key": "ChaCha20"}),
+    "ccm-zero": ("quick", {"cipher-key": "AES-128-CCM"}),
+    "chacha-zero": ("quick", {"cipher-key": "ChaCha20 "}),
+    "chacha-poly-zero": ("quick", {"cipher-key": "ChaCha20-Poly1305"}),
     "mac-zero": ("quick", {"mac-key": f"HMAC-SHA256 with the key {ZERO256}"}),
-    "mac-zero-sha1": ("normal", {"mac-key": "HMAC-SHA1"}),
-    "mac-truncated": ("normal", {"mac-key": "truncated to 10"}),
+    "mac-zero-md5": ("quick", {"mac-key": "HMAC-MD5"}),
+    "mac-zero-sha1": ("quick", {"mac-key": "HMAC-SHA1"}),
+    "mac-zero-sha512": ("quick", {"mac-key": "HMAC-SHA512"}),
+    "mac-truncated": ("quick", {"mac-key": "truncated to 10"}),
     "no-mac": ("normal", {"mac": ""}),
     "no-mac-ctr": ("quick", {"mac": ""}),
     "iv-ctr": ("quick", {"nonce": "share a key stream"}),
@@ -120,6 +125,48 @@ def test_probe_confusion_found(sinner):
     Report("--level", "quick", "--sni", "a.test", "--sni", "c.test", f"127.0.0.1:{port}").assert_clean()
 
 
+@pytest.mark.parametrize("sin, verdict", [("confusion-http", "broken"), ("no-confusion-http", "ok")])
+def test_probe_confusion_in_http(sinner, sin, verdict):
+    port = sinner(sin).port
+    report = Report("--level", "quick", "--sni", "a.test,b.test", f"127.0.0.1:{port}")
+    for version in ("1.2", "1.3"):
+        assert report[version]["confusion"][0] == verdict
+        assert verdict == "ok" or "HTTP 200, where a full handshake gets HTTP 403" in \
+            report[version]["confusion"][1]
+    assert {test for _, test in report.findings()} <= {"confusion"}
+
+
+def test_probe_confusion_of_haproxy_found(start, folder):
+    """One key file for two ports, and only one asks for certificates."""
+    (folder / "keys").write_text("".join(base64.b64encode(os.urandom(80)).decode() + "\n"
+                                         for _ in range(3)))
+    server = start(ProbedHaproxy, f"tls-ticket-keys {folder}/keys")
+    report = Report("--level", "quick", "--sni", "a.test", f"127.0.0.1:{server.port}",
+                    f"127.0.0.1:{server.second_port}")
+    for version in ("1.2", "1.3"):
+        assert report[version]["confusion"][0] == "broken"
+        assert "gets HTTP 200, where a full handshake is refused" in report[version]["confusion"][1]
+
+
+@pytest.mark.parametrize("module", [True, False])
+def test_probe_confusion_of_httpd_not_found(httpd, certs, module):
+    """The same on httpd, which shares a session cache without the module: stock mod_ssl resumes, but
+    does not answer."""
+    second = free_port()
+    lines = ["SSLVerifyClient require", f"SSLCACertificateFile {certs}/ca.crt"]
+    stock = ["SSLSessionCache shmcb:run/cache(512000)", "SSLSessionTickets off"]
+    server = httpd(module=module, modules=["socache_shmcb"], server=[] if module else stock,
+                   vhosts=[Vhost("a.test"), Vhost("a.test", lines, second)])
+    server.expect("AH0[0-9]{4}: .*(client|certificate|handshake)")
+    server.start()
+    report = Report("--level", "quick", "--sni", "a.test", f"127.0.0.1:{server.port}",
+                    f"127.0.0.1:{second}").assert_clean()
+    verdict, text = report["1.3"]["confusion"]
+    assert verdict == ("ok" if module else "note")
+    assert module or "is not answered" in text
+    assert "refuses clients without a certificate" in report["1.2"]["support"][1]
+
+
 def test_probe_confusion_across_hosts_tried(sinner):
     one, two = sinner("good").port, sinner("good").port
     report = Report("--level", "quick", f"localhost:{one}", f"localhost:{two}").assert_clean()
@@ -135,6 +182,15 @@ def test_probe_watch_sees_rotation(sinner):
     report = Report("--level", "quick", "--tls", "1.3", "--watch", "6s",
                     f"localhost:{sinner('rotate').port}").assert_clean()
     assert "key name changed" in report["1.3"]["rotation"][1]
+
+
+@pytest.mark.parametrize("sin, verdict, words", [
+    ("past-hint", "weak", "past its hint of 1s"), ("forget", "note", "less than its hint")])
+def test_probe_watch_holds_hint_against_session(sinner, sin, verdict, words):
+    report = Report("--level", "quick", "--tls", "1.3", "--watch", "9s",
+                    f"localhost:{sinner(sin).port}")
+    assert report["1.3"]["rotation"][0] == verdict and words in report["1.3"]["rotation"][1]
+    assert {test for _, test in report.findings()} == ({"rotation"} if verdict == "weak" else set())
 
 
 def test_probe_watch_sees_no_rotation(sinner):
@@ -291,11 +347,42 @@ def test_probe_quick_within_5_s_and_rate_kept(sinner):
     assert seconds >= report.host["connections"] / 100 and seconds >= 1
 
 
-def test_probe_tickets_bound_connections(sinner):
+# Connections of a level, per version: tickets as given and by session id, places of the MAC test and
+# what they may cost more, padding, confusion with no SNI, reuse.
+OFFERS = {"quick": 4 + 24 + 8 + 0 + 1 + 2, "normal": 4 + 2048 + 8 + 1536 + 1 + 2}
+
+
+@pytest.mark.parametrize("level", list(OFFERS))
+def test_probe_tickets_bound_connections(sinner, level):
+    server = sinner("good")
+    report = Report("--level", level, "--tickets", 3, f"localhost:{server.port}").assert_clean()
+    planned = 2 * (3 + OFFERS[level])
+    counts = server.hellos()
+    assert report.host["planned"] == planned
+    assert counts["full"] <= 2 * 3
+    assert report.host["connections"] == counts["full"] + counts["offer"] <= planned
+    for version in ("1.2", "1.3"):
+        assert report[version]["mac"][0] == report[version]["plain"][0] == "ok"
+
+
+@pytest.mark.parametrize("tickets", [1, 2, 12])
+def test_probe_tickets_bound_full_handshakes(sinner, tickets):
+    server = sinner("confusion")
+    report = Report("--level", "quick", "--tls", "1.3", "--tickets", tickets,
+                    "--sni", "a.test,b.test", f"127.0.0.1:{server.port}")
+    assert 1 <= server.hellos()["full"] <= tickets
+    verdict = report["1.3"]["confusion"][0]
+    assert verdict == ("broken" if tickets > 2 else "not testable")
+    # Two tickets come with one connection.
+    assert report["1.3"]["nonce"][0] == "ok"
+
+
+def test_probe_plan_told_first(sinner):
     port = sinner("good").port
-    few, many = (Report("--level", "quick", "--tls", "1.2", "--tickets", n,
-                        f"localhost:{port}").host["connections"] for n in (1, 12))
-    assert many - few == 11
+    done = run("--level", "quick", "--rate", "200", "--tickets", "3", f"localhost:{port}")
+    planned = 2 * (3 + OFFERS["quick"])
+    assert done.stdout.splitlines()[0] == f"localhost:{port}: up to {planned} connections, 200/s"
+    assert Report("--level", "quick", "--tickets", 3, f"localhost:{port}", rate=200).whole["rate"] == 200
 
 
 def test_probe_text_report_has_advice_and_no_progress(sinner):
