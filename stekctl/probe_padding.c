@@ -7,64 +7,87 @@
  *     ... | C[n-3] spoilt | C[n-2]: last byte ^ v | C[n-1] | MAC
  *
  * A difference counts as an oracle only if the next byte confirms it: with the padding's last byte
- * made 02, again one value of the byte before it must stand out.
+ * made 02, again one value of the byte before it must stand out.  Times are told apart with less: a
+ * change of none of the block's bytes leaves the padding right as it is.  One of the last byte must
+ * make a difference, one of the byte before it too, and one of the block's first byte none; where
+ * the padding is of 1 or of 16 bytes that tells nothing, and all values are asked.
  */
 #include "probe_host.h"
 
 #include <apr_strings.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "probe_stats.h"
 
 #define BLOCK 16
 #define VALUES_N 256
+#define LAST (BLOCK - 1)
+#define SECOND (BLOCK - 2)
 #define STANDOUT_MAX 3 /* values that may stand out: 01, and by chance longer paddings */
-#define ROUNDS_N 3     /* of all values, to find a candidate by time */
+#define ROUNDS_N 6     /* of all values, to find a candidate by time */
 #define CANDIDATES_N 4 /* of those, looked at more closely */
 #define SAMPLE_N 100   /* of a candidate, and of others */
 
 typedef struct oracle_t {
     const probe_ticket_t *ticket;
-    unsigned char *bytes; /* spoilt */
+    unsigned char *bytes; /* as they are offered */
     apr_size_t text_end;  /* where the MAC begins */
     int kinds[VALUES_N];  /* answers: outcome and alert in one number */
     apr_int64_t times[VALUES_N * ROUNDS_N];
+    apr_uint64_t chance; /* state of the order's generator */
+    int is_timed;
 } oracle_t;
+
+/* SplitMix64 (Steele et al. 2014), from a seed of OpenSSL's: an order that no pattern of the line
+ * can follow.  Below n. */
+static int draw(oracle_t *oracle, int n)
+{
+    apr_uint64_t z = oracle->chance += APR_UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * APR_UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * APR_UINT64_C(0x94d049bb133111eb);
+    return (int)((z ^ (z >> 31)) % (apr_uint64_t)n);
+}
 
 static int kind_of(const probe_reply_t *reply)
 {
     return (int)reply->outcome * 1000 + reply->alert + 1;
 }
 
-/* One question: last and second are what the padding's two last bytes are changed by.  -1: a
- * fault. */
-static int ask(probe_run_t *run, oracle_t *oracle, int second, int last, apr_int64_t *pus)
+/* One question: the block's byte index is changed by value, its last byte by last.  Where time counts
+ * the earlier block is spoilt anew each time, so that no two questions are the same.  -1: a fault. */
+static int ask(probe_run_t *run, oracle_t *oracle, int index, int value, int last, apr_int64_t *pus)
 {
-    unsigned char *at = oracle->bytes + oracle->text_end - BLOCK - 2;
+    unsigned char *block = oracle->bytes + oracle->text_end - 2 * BLOCK;
     probe_reply_t reply;
 
-    at[0] ^= (unsigned char)second;
-    at[1] ^= (unsigned char)last;
+    memcpy(oracle->bytes, oracle->ticket->bytes, oracle->ticket->len);
+    if (oracle->is_timed) {
+        block[draw(oracle, BLOCK) - BLOCK] ^= (unsigned char)(1 + draw(oracle, 255));
+    }
+    else {
+        block[-BLOCK] ^= 0x40;
+    }
+    block[index] ^= (unsigned char)value;
+    block[LAST] ^= (unsigned char)last;
     probe_offer(run, oracle->ticket, oracle->bytes, &reply);
-    at[0] ^= (unsigned char)second;
-    at[1] ^= (unsigned char)last;
     if (pus) {
         *pus = reply.first_us;
     }
     return probe_is_answer(run, &reply) ? kind_of(&reply) : -1;
 }
 
-/* Asks all values of one byte, in an order by chance.  0: too many faults. */
-static int ask_all(probe_run_t *run, oracle_t *oracle, int is_second, int last, int rounds_n)
+/* Asks all values of the byte index, in an order by chance.  0: too many faults. */
+static int ask_all(probe_run_t *run, oracle_t *oracle, int index, int last, int rounds_n)
 {
     int order[VALUES_N] = {0}, round, i;
     apr_size_t all = (apr_size_t)rounds_n * VALUES_N, n = 0;
 
     for (round = 0; round < rounds_n; round++) {
         for (i = 0; i < VALUES_N; i++) {
-            int j = rand() % (i + 1); /* NOLINT: an order, not a secret */
+            int j = draw(oracle, i + 1);
 
             order[i] = order[j];
             order[j] = i;
@@ -73,7 +96,7 @@ static int ask_all(probe_run_t *run, oracle_t *oracle, int is_second, int last, 
             int v = order[i];
 
             probe_progress(run, n++, all);
-            oracle->kinds[v] = ask(run, oracle, is_second ? v : 0, is_second ? last : v,
+            oracle->kinds[v] = ask(run, oracle, index, v, last,
                                    &oracle->times[v * ROUNDS_N + round]);
             if (run->faults_n >= PROBE_FAULTS_MAX) {
                 return 0;
@@ -115,12 +138,12 @@ static int is_confirmed(probe_run_t *run, oracle_t *oracle, int v, int kind)
 {
     int values[STANDOUT_MAX], n;
 
-    if (!ask_all(run, oracle, 1, v ^ 3, 1)) {
+    if (!ask_all(run, oracle, SECOND, v ^ 3, 1)) {
         return 0;
     }
     n = find_standouts(oracle, values);
     return n >= 1 && n <= 2 && oracle->kinds[values[0]] == kind
-           && ask(run, oracle, values[0], v ^ 3, NULL) == kind;
+           && ask(run, oracle, SECOND, values[0], v ^ 3, NULL) == kind;
 }
 
 /* 1: found and reported; 0: all answers alike; -1: too many faults. */
@@ -128,7 +151,7 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
 {
     int values[STANDOUT_MAX], n, i;
 
-    if (!ask_all(run, oracle, 0, 0, 1)) {
+    if (!ask_all(run, oracle, LAST, 0, 1)) {
         return -1;
     }
     n = find_standouts(oracle, values);
@@ -136,7 +159,7 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
         int kind = oracle->kinds[values[i]];
 
         /* What does not repeat is the line's. */
-        if (ask(run, oracle, 0, values[i], NULL) != kind) {
+        if (ask(run, oracle, LAST, values[i], 0, NULL) != kind) {
             continue;
         }
         *pis_uneven = 1;
@@ -147,26 +170,26 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
                        (int)(oracle->ticket->len - oracle->text_end));
             return 1;
         }
-        if (!ask_all(run, oracle, 0, 0, 1)) {
+        if (!ask_all(run, oracle, LAST, 0, 1)) {
             return -1;
         }
     }
     return 0;
 }
 
-/* New samples of a candidate and of the others, in turn by chance. */
-static int differs_in_time(probe_run_t *run, oracle_t *oracle, int is_second, int last, int v)
+/* Is the value v of the byte index answered sooner or later than the others?  In an order by chance. */
+static int differs_in_time(probe_run_t *run, oracle_t *oracle, int index, int last, int v)
 {
     apr_int64_t candidate[SAMPLE_N], others[SAMPLE_N];
     apr_size_t a = 0, b = 0;
 
     while ((a < SAMPLE_N || b < SAMPLE_N) && run->faults_n < PROBE_FAULTS_MAX) {
-        int is_other = b < SAMPLE_N && (a == SAMPLE_N || (rand() & 64));     /* NOLINT: no secret */
-        int w = is_other ? (v + 1 + rand() % (VALUES_N - 1)) % VALUES_N : v; /* NOLINT */
+        int is_other = b < SAMPLE_N && (a == SAMPLE_N || draw(oracle, 2));
+        int w = is_other ? (v + 1 + draw(oracle, VALUES_N - 1)) % VALUES_N : v;
         apr_int64_t us = 0;
 
         probe_progress(run, a + b, 2 * SAMPLE_N);
-        if (ask(run, oracle, is_second ? w : 0, is_second ? last : w, &us) == -1) {
+        if (ask(run, oracle, index, w, last, &us) == -1) {
             continue;
         }
         if (is_other) {
@@ -193,52 +216,48 @@ static int next_candidate(apr_int64_t *times)
     return v;
 }
 
-/* 1: one of the candidates of the second byte, behind a last byte 02, stands out too. */
+/* The second byte by all its values, behind a last byte 02: one of them stands out, or two, as one
+ * that met delays may. */
 static int is_confirmed_in_time(probe_run_t *run, oracle_t *oracle, int last)
 {
     int i;
 
-    if (!ask_all(run, oracle, 1, last, ROUNDS_N)) {
-        return -1;
+    if (!ask_all(run, oracle, SECOND, last, ROUNDS_N)) {
+        return 0;
     }
-    for (i = 0; i < CANDIDATES_N; i++) {
-        if (differs_in_time(run, oracle, 1, last, next_candidate(oracle->times))) {
+    for (i = 0; i < CANDIDATES_N && run->faults_n < PROBE_FAULTS_MAX; i++) {
+        if (differs_in_time(run, oracle, SECOND, last, next_candidate(oracle->times))) {
             return 1;
         }
     }
     return 0;
 }
 
-/* The value that changes nothing stands out as well as the one that makes 01, and so may, on a busy
- * line, one that met delays: hence a few candidates. */
+/* As try_messages. */
 static int try_times(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
 {
-    apr_int64_t times[VALUES_N * ROUNDS_N];
-    int i;
+    int by_second, by_first, is_found;
 
-    if (!ask_all(run, oracle, 0, 0, ROUNDS_N)) {
+    oracle->is_timed = 1;
+    if (!differs_in_time(run, oracle, LAST, 0, 0)) {
+        return run->faults_n < PROBE_FAULTS_MAX ? 0 : -1;
+    }
+    *pis_uneven = 1;
+    by_second = differs_in_time(run, oracle, SECOND, 0, 0);
+    by_first = differs_in_time(run, oracle, 0, 0, 0);
+    is_found = (by_second && !by_first)
+               || (by_second == by_first
+                   && is_confirmed_in_time(run, oracle, (by_second ? BLOCK : 1) ^ 2));
+    if (run->faults_n >= PROBE_FAULTS_MAX) {
         return -1;
     }
-    memcpy(times, oracle->times, sizeof(times));
-    for (i = 0; i < CANDIDATES_N && run->faults_n < PROBE_FAULTS_MAX; i++) {
-        int v = next_candidate(times), confirmed;
-
-        if (!differs_in_time(run, oracle, 0, 0, v)) {
-            continue;
-        }
-        *pis_uneven = 1;
-        confirmed = is_confirmed_in_time(run, oracle, v ^ 3);
-        if (confirmed == 1) {
-            probe_note(run, PROBE_TEST_PADDING, PROBE_BROKEN,
-                       "right padding is told from wrong by time (chance below one in a million), "
-                       "confirmed at the second byte (MAC of %d bytes)",
-                       (int)(oracle->ticket->len - oracle->text_end));
-        }
-        if (confirmed != 0) {
-            return confirmed;
-        }
+    if (is_found) {
+        probe_note(run, PROBE_TEST_PADDING, PROBE_BROKEN,
+                   "right padding is told from wrong by time (chance below one in a million), "
+                   "confirmed at the second byte (MAC of %d bytes)",
+                   (int)(oracle->ticket->len - oracle->text_end));
     }
-    return 0;
+    return is_found;
 }
 
 /* Lengths of the MAC to suppose; where the layout is known, its own first. */
@@ -275,10 +294,9 @@ static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
         if (oracle->ticket->len < mac_lens[i] + 4 * BLOCK) {
             continue;
         }
-        memcpy(oracle->bytes, oracle->ticket->bytes, oracle->ticket->len);
-        oracle->bytes[end - 3 * BLOCK] ^= 0x40;
         oracle->text_end = end;
         asked_n++;
+        oracle->is_timed = 0;
         result = try_messages(run, oracle, &is_uneven);
         if (result == 0 && !is_uneven && i == 0 && run->options->level == PROBE_DEEP) {
             result = try_times(run, oracle, &is_uneven);
@@ -286,7 +304,7 @@ static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
     }
     if (result < 0 || asked_n == 0) {
         probe_note(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
-                   asked_n ? "too many connections failed" : "the ticket is too short");
+                   asked_n ? probe_why_ended(run) : "the ticket is too short");
     }
     else if (result == 0 && is_uneven) {
         probe_note(run, PROBE_TEST_PADDING, PROBE_NOTE,
@@ -305,7 +323,6 @@ void probe_test_padding(probe_run_t *run)
     probe_version_t *version = run->version;
     oracle_t *oracle;
 
-    run->test = probe_test_name(PROBE_TEST_PADDING);
     if (run->options->level == PROBE_QUICK) {
         probe_note(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "wants level normal or deep");
         return;
@@ -320,6 +337,9 @@ void probe_test_padding(probe_run_t *run)
     oracle = apr_pcalloc(run->pool, sizeof(*oracle));
     oracle->ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t);
     oracle->bytes = apr_palloc(run->pool, oracle->ticket->len);
-    run->faults_n = 0;
+    if (RAND_bytes((unsigned char *)&oracle->chance, sizeof(oracle->chance)) != 1) {
+        probe_note(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "no random numbers");
+        return;
+    }
     look_for_oracle(run, oracle);
 }

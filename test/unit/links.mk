@@ -8,3 +8,5 @@ UNIT_GLUE_test_sync := stekctl/sync.c
 UNIT_LDFLAGS_test_sync := -Wl,--wrap=stek_mem_alloc -Wl,--wrap=stek_mem_free
 UNIT_GLUE_test_probe_analysis := stekctl/probe_analysis.c stekctl/probe_keys.c
 UNIT_GLUE_test_probe_stats := stekctl/probe_stats.c
+UNIT_GLUE_test_probe_padding := stekctl/probe_padding.c stekctl/probe_stats.c
+UNIT_LDFLAGS_test_probe_padding := -Wl,--wrap=RAND_bytes
