@@ -17,7 +17,13 @@
 #define PROBE_NONCE_MAX 255
 #define PROBE_KEY_MAX 64
 
-typedef enum probe_level_e { PROBE_QUICK, PROBE_NORMAL, PROBE_DEEP } probe_level_e;
+typedef enum probe_level_e {
+    PROBE_ONE_KEY =
+        -1, /* of each length: all of the search but for the keys' number, for fuzzing */
+    PROBE_QUICK,
+    PROBE_NORMAL,
+    PROBE_DEEP
+} probe_level_e;
 
 /* A ticket and what its session's client knows of it.  The bytes are the owner's. */
 typedef struct probe_ticket_t {
