@@ -11,7 +11,8 @@ typedef struct words_t {
 } words_t;
 
 #define NEW_KEYS                                                                                   \
-    "httpd: load mod_stek_rotate, or give SSLSessionTicketKeyFile 48 fresh random bytes.  "        \
+    "httpd: load mod_stek_rotate and drop SSLSessionTicketKeyFile, whose MAC key is lost with "    \
+    "OpenSSL 3.  "                                                                                 \
     "nginx: 'openssl rand 80' for ssl_session_ticket_key, or drop the directive.  HAProxy: "       \
     "'openssl rand -base64 80' for each line of tls-ticket-keys, or drop it.  The key is public: " \
     "take recorded traffic for read."
