@@ -103,6 +103,11 @@ def test_probe_sin_found_and_nothing_else(sinner, sin):
 
 
 if "PROBE_RUNS" in os.environ:  # minutes: part of "make soak-probe"
+    def test_probe_good_server_clean_in_normal(sinner):
+        port = sinner("good").port
+        for _ in range(RUNS):
+            Report("--level", "normal", f"localhost:{port}").assert_clean()
+
     def test_probe_padding_by_time_found(sinner):
         port = sinner("padding-time").port
         report = Report("--level", "deep", "--tls", "1.3", f"localhost:{port}", timeout=1200)
@@ -217,12 +222,6 @@ def test_probe_good_server_clean(start, sinner, name):
             assert part["tickets"] >= 1 and part["resumes"], f"{version}: {part}"
             assert part["layout"] == LAYOUT.get(name, "OpenSSL")
             assert report[version]["mac"][0] == "ok"
-
-
-def test_probe_good_server_clean_in_normal(sinner):
-    port = sinner("good").port
-    for _ in range(RUNS):
-        Report("--level", "normal", f"localhost:{port}").assert_clean()
 
 
 def test_probe_nginx_key_file_and_off(start, folder):
