@@ -224,7 +224,7 @@ unit: unit-build
 	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs $(UNIT_BIN) \
 	    $(if $(VECTOR_CHECK),"$(PYTHON) $(VECTOR_CHECK)")
 
-# The servers that "make check" probes three times, twenty times.
+# The servers that "make check" probes three times, twenty times; deep, and normal again and again.
 soak-probe: all
 	$(Q)PROBE_RUNS=20 $(PYTHON) -m pytest test/integration/test_probe.py $(XDIST) -q \
 	    -p no:cacheprovider -k 'good_server or clean_in_normal or by_time'
