@@ -310,6 +310,30 @@ static int set_option(ctl_t *ctl, probe_options_t *options, int option)
     }
 }
 
+static ctl_exit_e probe_all(ctl_t *ctl, probe_host_t *hosts, int n, const probe_options_t *chosen)
+{
+    ctl_exit_e code = CTL_DONE;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        hosts[i].planned_n = probe_budget_all(chosen, i);
+        announce(ctl, &hosts[i], chosen->per_second);
+        probe_host(&hosts[i], hosts, i, chosen, ctl->pool);
+        if (hosts[i].failure) {
+            report_line("%s:%d: %s; nothing was tested", hosts[i].name, hosts[i].port,
+                        hosts[i].failure);
+            code = CTL_IO;
+        }
+        else {
+            code = code == CTL_DONE && count_findings(&hosts[i]) ? CTL_FINDING : code;
+            if (!ctl->json) {
+                print_host(&hosts[i], ctl->pool);
+            }
+        }
+    }
+    return code;
+}
+
 ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
 {
     static const struct option options[] = {
@@ -329,7 +353,7 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
                               .level = PROBE_NORMAL,
                               .timeout = TIMEOUT_DEFAULT,
                               .per_second = RATE_DEFAULT};
-    ctl_exit_e code = CTL_DONE;
+    ctl_exit_e code;
     probe_host_t *hosts;
     int option, i, n;
 
@@ -350,22 +374,7 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
         }
     }
     chosen.shows_progress = isatty(STDERR_FILENO);
-    for (i = 0; i < n; i++) {
-        hosts[i].planned_n = probe_budget_all(&chosen, i);
-        announce(ctl, &hosts[i], chosen.per_second);
-        probe_host(&hosts[i], hosts, i, &chosen, ctl->pool);
-        if (hosts[i].failure) {
-            report_line("%s:%d: %s; nothing was tested", hosts[i].name, hosts[i].port,
-                        hosts[i].failure);
-            code = CTL_IO;
-        }
-        else {
-            code = code == CTL_DONE && count_findings(&hosts[i]) ? CTL_FINDING : code;
-            if (!ctl->json) {
-                print_host(&hosts[i], ctl->pool);
-            }
-        }
-    }
+    code = probe_all(ctl, hosts, n, &chosen);
     if (ctl->json) {
         print_json(hosts, n, chosen.per_second);
     }
