@@ -125,12 +125,14 @@ static apr_status_t timer_stop(void *data)
 
     put_byte(timer->stop);
     done = wait_byte(timer->done, timer->one_process ? -1 : STOP_WAIT);
+    if (done) {
+        apr_thread_join(&rv, timer->thread);
+    }
     /* One process only ends its "child" to reload: what is retained serves on. */
     if (!timer->one_process) {
         mod_stek_live_wipe();
     }
     if (done) {
-        apr_thread_join(&rv, timer->thread);
         apr_pool_destroy(timer->pool);
     }
     return APR_SUCCESS;
