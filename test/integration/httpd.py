@@ -104,7 +104,7 @@ class Httpd:
             self.env["LD_PRELOAD"] = os.environ["STEK_HTTPD_PRELOAD"]
         self.process, self.generation, self.expected = None, 0, list(STOCK)
         self.log_level, self.mpm_lines, self.clock_file = "info", None, None
-        self.popen_options = {}
+        self.popen_options, self.under = {}, []  # under: a command that runs httpd
         (self.root / "www" / "index.html").write_text("hello\n")
         if clock:
             self._prepare_clock()
@@ -188,13 +188,13 @@ class Httpd:
         mark = self.mark()
         with open(self.root / "log" / "out", "ab") as out:
             # A session of its own: httpd's parent ends its children by a signal to its group.
-            self.process = subprocess.Popen([BINARY, "-f", self.conf, "-DFOREGROUND", *extra],
-                                            env=self.env, stdin=subprocess.DEVNULL, stdout=out,
+            command = [*self.under, BINARY, "-f", self.conf, "-DFOREGROUND", *extra]
+            self.process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=out,
                                             stderr=subprocess.STDOUT, start_new_session=True,
                                             **self.popen_options)
         if wait:
             wait_for(lambda: self._answers(mark),
-                     lambda: f"a server that answers; {self.tail()}", 30)
+                     lambda: f"a server that answers; {self.tail()}", 300 if self.under else 30)
         return self
 
     @property

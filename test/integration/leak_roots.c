@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For LeakSanitizer in httpd, preloaded before ASan's library: what hangs off a pool is not lost.
+ * For LeakSanitizer in httpd, preloaded before ASan's library, and in stekctl: what hangs off a pool is
+ * not lost.
  *
  * APR takes the memory of its pools by mmap, which LeakSanitizer does not search for pointers, and
  * the parent gives it back before the sanitizer looks.  So each anonymous mapping becomes a root, and
@@ -99,13 +100,16 @@ int munmap(void *address, size_t len)
 
 static void look(void)
 {
+    static int looked;
     size_t i;
 
+    if (looked++) {
+        return;
+    }
     /* Not earlier: the sanitizer maps memory too, while it holds the lock that this takes. */
     for (i = 0; i < root_n; i++) {
         __lsan_register_root_region(roots[i].address, roots[i].len);
     }
-    /* The first call counts. */
     __lsan_do_leak_check();
 }
 
@@ -127,4 +131,10 @@ void exit(int status)
     look();
     next_symbol("exit", &next);
     next(status);
+}
+
+/* stekctl's, which returns from main. */
+__attribute__((destructor)) static void end(void)
+{
+    look();
 }

@@ -22,6 +22,7 @@ def traces(data, secrets):
 
 
 ZERO = bytes(1 << 16)
+SHADOW_LEN = 1 << 32  # from here on it is a sanitizer's, and no memory
 
 
 def dense(data):
@@ -38,6 +39,8 @@ def memory(pid):
             if "r" not in mode or "[v" in line:
                 continue
             start, end = (int(word, 16) for word in span.split("-"))
+            if end - start >= SHADOW_LEN:
+                continue
             try:
                 mem.seek(start)
                 data = mem.read(end - start)

@@ -173,7 +173,8 @@ def test_ratchet_hosts_a_day_apart_agree(fleet):
     behind.once()
     ahead.once(clock=DAY)
     assert ahead.names() <= behind.names()
-    assert "clock is 1d" in behind.once().stderr and ahead.once(clock=DAY).stderr == ""
+    assert re.search("clock is (1d|23h 59min)", behind.once().stderr)  # as long as it took, less
+    assert ahead.once(clock=DAY).stderr == ""
 
 
 # ---- limits ----
