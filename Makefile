@@ -15,6 +15,7 @@ CLANG   ?= clang
 JOBS    ?= 2
 WERROR  ?=
 SAN     ?=
+APXS_LINK ?=
 ARGS    ?=
 V       ?=
 
@@ -124,7 +125,8 @@ QLT =
 endif
 
 .PHONY: all help module stekctl run deps install uninstall clean dist html first-five \
-        check unit unit-build integration asan tsan fault fault-unit fault-guard \
+        check unit unit-build integration asan tsan valgrind compilers compilers-short fips openssl \
+        fault fault-unit fault-guard \
         fuzz fuzz-replay fuzz-coverage soak soak-fleet soak-httpd soak-probe \
         bench bench-build bench-fleet \
         format lint lint-format lint-c lint-sh lint-py man-lint exports layers bare
@@ -145,7 +147,11 @@ help:
 	@echo "make soak-httpd    an accelerated month of one server: SOAK_TIME seconds (1200)"
 	@echo "make soak-probe    stekctl probe against good servers, 20 runs of each"
 	@echo "make asan          unit tests and integration under ASan, UBSan and LSan"
-	@echo "make tsan          thread tests under TSan"
+	@echo "make tsan          thread tests, and the module in httpd, under TSan"
+	@echo "make valgrind      stekctl and one httpd under memcheck"
+	@echo "make compilers     gcc and clang, -O0 to -O3 and LTO, with the unit tests of each"
+	@echo "make fips          tests with the FIPS provider of OPENSSL_SRC, a tree of sources"
+	@echo "make openssl       build and tests over the OpenSSL of OPENSSL_SRC"
 	@echo "make html          the documentation, with man pages, in out/html"
 	@echo "make first-five    the quick start, by the letter, in an empty Debian (root, network)"
 	@echo "make fuzz          each target for FUZZ_TIME seconds (60); FUZZ='ring secret', FUZZ_FAST=1"
@@ -170,7 +176,7 @@ $(OUT)/mod/%.lo: %.c Makefile
 
 $(MODULE_SO): $(MOD_LO)
 	$(need-apxs)$(if $(MOD_LO),,$(error no sources of the module))
-	$(call SAY,LINK,$@)$(APXS) -c -o $(MODULE_LA) $(SAN:%=-Wl,%) $(MOD_LO) -lssl -lcrypto \
+	$(call SAY,LINK,$@)$(APXS) $(APXS_LINK) -c -o $(MODULE_LA) $(SAN:%=-Wl,%) $(MOD_LO) -lssl -lcrypto \
 	    $(if $(V),,>$(OUT)/link.log 2>&1 || { cat $(OUT)/link.log; exit 1; })
 	@test -f $@ && touch $@
 
@@ -192,10 +198,10 @@ $(OUT)/obj/stekctl/%.o: stekctl/%.c Makefile
 
 $(OUT)/obj/test/%.o: test/%.c Makefile
 	@mkdir -p $(@D)
-	$(call SAY,CC  ,$<)$(COMPILE) $(ALL_INC) -Isrc -Istekctl -I$(dir $<) $(STEKCTL_DEFS)
+	$(call SAY,CC  ,$<)$(COMPILE) $(TEST_CFLAGS) $(ALL_INC) -Isrc -Istekctl -I$(dir $<) $(STEKCTL_DEFS)
 
 $(OUT)/libstek.a: $(CORE_O)
-	$(call SAY,AR  ,$@)rm -f $@ && ar rcs $@ $^
+	$(call SAY,AR  ,$@)rm -f $@ && $(AR) rcs $@ $^
 
 $(STEKCTL): $(STEKCTL_O) $(OUT)/libstek.a
 	@mkdir -p $(@D)
@@ -271,34 +277,64 @@ TSAN_SAN := -fsanitize=thread -fno-omit-frame-pointer
 # The sanitizers' shadow memory does not fit every layout that a kernel may choose.
 NO_ASLR   = setarch $(shell uname -m) -R
 TSAN_BIN  = $(patsubst test/unit/%.c,out/tsan/unit/%,$(wildcard test/unit/test_*live*.c \
-              test/unit/test_*thread*.c test/unit/tsan_*.c))
+              test/unit/test_iv.c test/unit/test_*thread*.c test/unit/tsan_*.c))
 ASAN_LIB  = $(shell $(CC) -print-file-name=libasan.so):$(shell $(CC) -print-file-name=libubsan.so)
 # Which integration tests run under the sanitizers: a pytest expression, empty for all.  Under event
-# alone.  Left out besides: a shifted clock (libfaketime and ASan block each other), limits of memory and
-# of speed, httpd as Debian starts it.
-ASAN_PYTEST ?= not worker and not prefork and not clock and not daily and not leave_the_parent \
-               and not with_traffic and not demo and not scale and not bench and not docs_commands
-# Preloaded before ASan's own library: pools are where leaks would be looked for in vain.
-LEAK_ROOTS = $(CURDIR)/out/asan/leak_roots.so
+# alone, and without limits of memory and of speed, or httpd as Debian starts it.
+ASAN_PYTEST ?= not worker and not prefork and not leave_the_parent and not with_traffic and not demo \
+               and not scale and not soak and not bench and not docs_commands
+# Before ASan's own library, preloaded and in stekctl: without it, what hangs off a pool counts as lost.
+LEAK_ROOTS = $(CURDIR)/out/asan/leak_roots
 
 asan:
 	$(MAKE) --no-print-directory OUT=out/asan CFLAGS='-g -O1' SAN='$(ASAN_SAN)' unit
-	$(MAKE) --no-print-directory OUT=out/asan CFLAGS='-g -O1' SAN='$(ASAN_SAN)' all $(LEAK_ROOTS)
+	$(MAKE) --no-print-directory $(LEAK_ROOTS).so $(LEAK_ROOTS).o
+	$(MAKE) --no-print-directory OUT=out/asan CFLAGS='-g -O1' SAN='$(ASAN_SAN)' LDFLAGS=$(LEAK_ROOTS).o all
 	STEK_MODULE=$(CURDIR)/out/asan/.libs/mod_stek_rotate.so STEK_STEKCTL=$(CURDIR)/out/asan/stekctl \
-	    STEK_HTTPD_PRELOAD='$(LEAK_ROOTS):$(ASAN_LIB)' \
+	    STEK_HTTPD_PRELOAD='$(LEAK_ROOTS).so:$(ASAN_LIB)' \
 	    ASAN_OPTIONS=detect_leaks=1:use_sigaltstack=0:verify_asan_link_order=0 \
-	    $(PYTHON) -m pytest test/integration $(XDIST) -q -p no:cacheprovider \
+	    $(PYTHON) -m pytest test/integration $(XDIST) -q -p no:cacheprovider -o timeout=300 \
 	    $(if $(ASAN_PYTEST),-k '$(strip $(ASAN_PYTEST))')
 
-$(LEAK_ROOTS): test/integration/leak_roots.c Makefile
+$(LEAK_ROOTS).o: test/integration/leak_roots.c Makefile
 	@mkdir -p $(@D)
-	$(call SAY,LINK,$@)$(CC) -D_GNU_SOURCE -g -O1 $(WARN) -fPIC -shared -o $@ $< -ldl
+	$(call SAY,CC  ,$<)$(CC) -g -O1 $(WARN) $(DEFS) -fPIC -c -o $@ $<
+
+$(LEAK_ROOTS).so: $(LEAK_ROOTS).o
+	$(call SAY,LINK,$@)$(CC) -shared -o $@ $< -ldl
+
+# The keyring by itself, then the module in httpd: timer, callbacks, handshakes and the end of children.
+TSAN_PYTEST ?= event and (new_name or every_child or reaped or restart_and_stop or revoked_epoch)
+TSAN_LIB  = $(shell gcc -print-file-name=libtsan.so)
 
 tsan:
 	$(if $(TSAN_BIN),,$(error no thread tests: test/unit/test_*live*.c))
 	$(MAKE) --no-print-directory OUT=out/tsan CC=$(CLANG) CFLAGS='-g -O1' SAN='$(TSAN_SAN)' $(TSAN_BIN)
 	TSAN_OPTIONS=halt_on_error=1 $(NO_ASLR) \
 	    $(PYTHON) build/run_unit.py -j $(JOBS) --logs out/tsan/unit-logs $(TSAN_BIN)
+	$(MAKE) --no-print-directory OUT=out/tsan-httpd CC=gcc CFLAGS='-g -O1' SAN='$(TSAN_SAN)' module
+	STEK_MODULE=$(CURDIR)/out/tsan-httpd/.libs/mod_stek_rotate.so STEK_HTTPD_PRELOAD='$(TSAN_LIB)' \
+	    TSAN_OPTIONS=suppressions=$(CURDIR)/test/integration/tsan.supp:report_signal_unsafe=0 $(NO_ASLR) \
+	    $(PYTHON) -m pytest test/integration $(XDIST) -q -p no:cacheprovider -o timeout=300 \
+	    -k '$(TSAN_PYTEST)'
+
+# stekctl and one httpd -X under memcheck.
+valgrind: all
+	$(Q)$(PYTHON) -m pytest test/integration/memcheck.py -q -p no:cacheprovider --timeout 900
+
+# Each compiler at each level of optimisation, and with LTO; "short" builds the two that differ most.
+compilers:
+	@build/deps.sh compilers
+	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" JOBS="$(JOBS)" build/compilers.sh full
+
+compilers-short:
+	@MAKE="$(MAKE)" JOBS="$(JOBS)" build/compilers.sh short
+
+# Over another OpenSSL, built from OPENSSL_SRC: its FIPS provider, or all of it.
+OPENSSL_SRC ?=
+fips openssl:
+	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" JOBS="$(JOBS)" \
+	    build/openssl.sh $(if $(filter fips,$@),fips,newer) '$(OPENSSL_SRC)' out/$@
 
 # FUZZ: which targets, as "ring secret".  FUZZ_FAST=1: without sanitizers, some times as many runs.
 FUZZ_TIME ?= 60

@@ -45,6 +45,7 @@ step build make_quiet -j"$JOBS" WERROR=1 all
 step lint make_quiet -j"$JOBS" -k lint
 step exports make_quiet exports
 step bare make_quiet bare
+step compilers make_quiet compilers-short
 step unit make_quiet -j"$JOBS" unit
 step soak make_quiet -j"$JOBS" soak
 if compgen -G 'test/fuzz/fuzz_*.c' >/dev/null; then

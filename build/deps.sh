@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, by name.  Says nothing when none is.
-# Usage: deps.sh run|bench|check|first-five
+# Usage: deps.sh run|bench|check|compilers|first-five
 set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
@@ -21,9 +21,10 @@ case ${1-} in
 run) wanted=("${run[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
 check) wanted=("${check[@]}") ;;
+compilers) wanted=("${check[@]}" lld)
 first-five) wanted=(mmdebstrap git python3) ;;
 *)
-    echo 'usage: deps.sh run|bench|check|first-five' >&2
+    echo 'usage: deps.sh run|bench|check|compilers|first-five' >&2
     exit 2
     ;;
 esac
