@@ -18,6 +18,7 @@
 #include "change.h"
 #include "haproxy.h"
 #include "json.h"
+#include "notify.h"
 #include "output.h"
 #include "report.h"
 #include "ringio.h"
@@ -25,7 +26,8 @@
 #include "stek_error.h"
 
 #define RETRY_AFTER apr_time_from_sec(60)
-#define POLL_NS 500000000L /* twice a second, so that a change is out within one */
+#define CHECK_AFTER apr_time_from_sec(5) /* HAProxy may have been reloaded meanwhile */
+#define POLL_NS 500000000L               /* twice a second, so that a change is out within one */
 
 typedef struct export_t {
     output_t output;
@@ -43,6 +45,7 @@ typedef struct export_t {
     int written;  /* files are there */
     int push_due; /* HAProxy has not got them */
     int push_failed;
+    apr_time_t check_at; /* what HAProxy holds */
     apr_time_t retry_at; /* after a write that failed: not before */
     int none_told;       /* that no key encrypts */
     unsigned char lead[STEK_NAME_LEN];
@@ -87,17 +90,27 @@ static void print_done(ctl_t *ctl, const export_t *export, const char *done, apr
     json_end(&json);
 }
 
-static ctl_exit_e push(ctl_t *ctl, export_t *export)
+static ctl_exit_e push(ctl_t *ctl, export_t *export, apr_time_t now)
 {
     const char *answer = NULL;
+    apr_pool_t *pool;
     apr_status_t rv;
 
     if (!export->haproxy.socket_path) {
         return CTL_DONE;
     }
-    rv = haproxy_push(&export->haproxy, export->selection->keys, &answer, ctl->pool);
+    rv = apr_pool_create(&pool, ctl->pool);
+    if (rv != APR_SUCCESS) {
+        return CTL_IO;
+    }
+    rv = haproxy_push(&export->haproxy, export->selection->keys, &answer, pool);
     export->push_due = rv != APR_SUCCESS;
-    if (rv != APR_SUCCESS && !export->push_failed) {
+    export->check_at = now + CHECK_AFTER;
+    if (!export->push_failed && (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ECONNREFUSED(rv))) {
+        report_line("%s: no HAProxy listens here; it takes the keys of %s when it starts",
+                    export->haproxy.socket_path, export->haproxy.file);
+    }
+    else if (rv != APR_SUCCESS && !export->push_failed) {
         char why[256];
 
         report_line("%s: %s; is it HAProxy's stats socket of level admin, and %s the name of its "
@@ -106,6 +119,7 @@ static ctl_exit_e push(ctl_t *ctl, export_t *export)
                     answer ? answer : stek_strerror(rv, why, sizeof(why)), export->haproxy.file);
     }
     export->push_failed = rv != APR_SUCCESS;
+    apr_pool_destroy(pool);
     return rv == APR_SUCCESS ? CTL_DONE : CTL_IO;
 }
 
@@ -203,13 +217,13 @@ static ctl_exit_e bring_up(ctl_t *ctl, export_t *export, apr_time_t now)
         return code;
     }
     if (is_same(export)) {
-        return export->push_due ? push(ctl, export) : CTL_DONE;
+        return export->push_due || now >= export->check_at ? push(ctl, export, now) : CTL_DONE;
     }
     code = output_write(ctl, &export->output, export->selection);
     if (code != CTL_DONE) {
         return code;
     }
-    pushed = push(ctl, export);
+    pushed = push(ctl, export, now);
     remember(export);
     export->written = 1;
     print_done(ctl, export, "written", now);
@@ -297,9 +311,11 @@ static ctl_exit_e follow(ctl_t *ctl, export_t *export)
     for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         (void)sigaction(numbers[i], &action, NULL);
     }
+    notify_send("READY=1");
     while (!to_end) {
         apr_time_t now = ringio_now();
 
+        notify_send("WATCHDOG=1");
         tidy(export, now);
         look(ctl, export, now);
         tell_none(ctl, export, now);

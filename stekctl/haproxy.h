@@ -14,7 +14,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What the process holds, as far as we told it. */
+/* What the process holds, as it said or as we told it. */
 typedef struct haproxy_t {
     const char *socket_path;
     const char *file; /* as its configuration names it, behind tls-ticket-keys */
@@ -26,8 +26,14 @@ typedef struct haproxy_t {
  * exactly these. */
 int haproxy_push_n(const haproxy_t *haproxy, const stek_key_t *const *keys);
 
-/* Sets them.  APR_SUCCESS, an APR or system code, or STEK_EMALFORMED: HAProxy refused; *panswer is
- * what it said, in pool. */
+/* The names in the answer to "show tls-keys FILE".  Whether there were exactly that many; names is
+ * written only then. */
+int haproxy_read_names(const char *answer,
+                       unsigned char names[FORMAT_HAPROXY_KEYS_N][STEK_NAME_LEN]);
+
+/* Asks what the process holds, which after a reload may be an older or newer file than was told to
+ * its predecessor, and sets what differs.  APR_SUCCESS, an APR or system code, or STEK_EMALFORMED:
+ * HAProxy refused; *panswer is what it said, in pool. */
 apr_status_t haproxy_push(haproxy_t *haproxy, const stek_key_t *const *keys, const char **panswer,
                           apr_pool_t *pool);
 

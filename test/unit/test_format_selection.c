@@ -184,6 +184,47 @@ static void test_selection_haproxy_pushes_as_few_as_needed(void **state)
     assert_int_equal(pushes(&haproxy, T0 + 5 * HOUR), 3);
 }
 
+#define ANSWER_HEAD "# id secret\n# 0 (/run/keys 1.2)\n"
+#define REST "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+static void test_haproxy_answer_names_in_order(void **state)
+{
+    unsigned char names[3][STEK_NAME_LEN];
+
+    (void)state;
+    assert_true(haproxy_read_names(ANSWER_HEAD "0.0 QUFBQUFBQUFBQUFBQUFBQUFB" REST "\n"
+                                               "0.1 QkJCQkJCQkJCQkJCQkJCQkJC" REST "\n"
+                                               "0.2 Q0NDQ0NDQ0NDQ0NDQ0NDQ0ND" REST "\n\n",
+                                   names));
+    assert_memory_equal(names[0], "AAAAAAAAAAAAAAAA", STEK_NAME_LEN);
+    assert_memory_equal(names[1], "BBBBBBBBBBBBBBBB", STEK_NAME_LEN);
+    assert_memory_equal(names[2], "CCCCCCCCCCCCCCCC", STEK_NAME_LEN);
+}
+
+static void test_haproxy_answer_that_says_something_else_ignored(void **state)
+{
+    static const char *const answers[] = {
+        "",
+        "\n",
+        "'show tls-keys' unable to locate referenced filename\n",
+        ANSWER_HEAD "\n",
+        ANSWER_HEAD "0.0 QUFBQUFBQUFBQUFBQUFBQUFB\n0.1 QUFBQUFBQUFBQUFBQUFBQUFB\n",
+        ANSWER_HEAD "0.0 QUFBQUFBQUFBQUFBQUFBQUFB\n0.1 QUFBQUFBQUFBQUFBQUFBQUFB\n0.2 QUFB\n",
+        ANSWER_HEAD "0.0 QUFBQUFBQUFBQUFBQUFBQUFB\n0.1 ****************QUFBQUFB\n"
+                    "0.2 QUFBQUFBQUFBQUFBQUFBQUFB\n",
+        ANSWER_HEAD "0.0 QUFBQUFBQUFBQUFBQUFBQUFB\n0.1 QUFBQUFBQUFBQUFBQUFBQUFB\n"
+                    "0.2 QUFBQUFBQUFBQUFBQUFBQUFB\n0.3 QUFBQUFBQUFBQUFBQUFBQUFB\n",
+    };
+    unsigned char names[3][STEK_NAME_LEN] = {"unchanged"};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+        assert_false(haproxy_read_names(answers[i], names));
+        assert_string_equal((char *)names[0], "unchanged");
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, drop_ring)
@@ -197,6 +238,8 @@ int main(void)
         TEST(test_selection_none_current_former_while_it_decrypts),
         TEST(test_selection_aes128_only_where_it_fits),
         TEST(test_selection_haproxy_pushes_as_few_as_needed),
+        TEST(test_haproxy_answer_names_in_order),
+        TEST(test_haproxy_answer_that_says_something_else_ignored),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
