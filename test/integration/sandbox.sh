@@ -24,6 +24,7 @@ echo "127.0.0.1 www.example.org localhost stek.example.net $(hostname)" >/etc/ho
 
 # What a command line finds first: the stekctl that was built, and stand-ins for what a sandbox has not.
 install -m 755 "$STEKCTL" /usr/local/sbin/stekctl
+install -D -m 644 "$TOP/build/systemd/stek.sysusers" /etc/sysusers.d/stek.conf
 cat >/usr/local/sbin/sudo <<'END'
 #!/bin/sh
 exec "$@"

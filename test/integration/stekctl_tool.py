@@ -139,7 +139,7 @@ class Program:
 class Nginx(Program):
     def __init__(self, root, certs, tickets):
         super().__init__(root, certs)
-        self.tickets = tickets
+        self.tickets, self.pid = tickets, self.root / "pid"
 
     def command(self):
         conf = self.root / "nginx.conf"
@@ -148,7 +148,7 @@ class Nginx(Program):
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         conf.write_text(
-            f"""daemon off; worker_processes 2; pid {self.root}/pid;
+            f"""daemon off; worker_processes 2; pid {self.pid};
             error_log {self.root}/error.log; events {{ }}
             http {{ access_log off; {temp}
               server {{ listen 127.0.0.1:{self.port} ssl; server_name a.test;

@@ -24,6 +24,7 @@ ELSEWHERE = [
     (r"make bench\b", "minutes long; the check runs its smallest form"),
     (r"apxs -c ", "make bare"),
     (r"(semanage|restorecon|ausearch) ", "a kernel with SELinux: test_confinement.py reads the file"),
+    (r"systemctl enable --now stek-(nginx|haproxy)@", "test_mixed_fleet.py"),
     (r"systemctl (list-timers|status) ", "a service manager"),
 ]
 # What a command prints, said by its page: pattern of the command, pattern of its output.
