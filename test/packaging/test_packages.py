@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tarball, packages and "make install": the same files everywhere, the same bytes each time, nothing that
+lintian or rpmlint complain about."""
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+MODULE_PACKAGE, TOOL_PACKAGE = "libapache2-mod-stek-rotate", "stekctl"
+LOAD = "/etc/apache2/mods-available/stek_rotate.load"
+
+
+def run(*command, **options):
+    options.setdefault("cwd", TOP)
+    done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          **options)
+    assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def make(*words, **environment):
+    """A make of its own, not a part of the one that runs the tests."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "DEB_"))}
+    return run("make", "--no-print-directory", *words, env=dict(env, **environment))
+
+
+def version():
+    header = (TOP / "include" / "stek_version.h").read_text()
+    return re.search(r'STEK_VERSION "(.+)"', header).group(1)
+
+
+NAME = f"mod_stek_rotate-{version()}"
+
+
+def files_of(root):
+    """Path below root -> bytes, of all files."""
+    return {f"/{path.relative_to(root)}": path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def debs(tmp_path_factory):
+    """Name of a package -> folder with what it installs, and DEBIAN.  Without optimisation and unit tests,
+    which other steps have: the build is half as long."""
+    make("deb", DEB_BUILD_OPTIONS="nocheck noddebs noopt")
+    found = {}
+    for deb in (TOP / "out" / "deb").glob("*.deb"):
+        name = deb.name.partition("_")[0]
+        found[name] = tmp_path_factory.mktemp("deb") / name
+        run("dpkg-deb", "-R", deb, found[name])
+    return found
+
+
+def installed(debs):
+    return {path: data for root in debs.values() for path, data in files_of(root).items()
+            if not path.startswith("/DEBIAN/")}
+
+
+def test_deb_packages_are_these_two(debs):
+    assert set(debs) == {MODULE_PACKAGE, TOOL_PACKAGE}
+
+
+def test_deb_holds_what_it_should(debs):
+    module, tool = ({path.removesuffix(".gz") for path in files_of(debs[name])}
+                    for name in (MODULE_PACKAGE, TOOL_PACKAGE))  # long pages are compressed
+    doc = "/usr/share/doc/"
+    assert module >= {
+        "/usr/lib/apache2/modules/mod_stek_rotate.so", LOAD, LOAD.replace(".load", ".conf"),
+        "/etc/apache2/conf-available/stek-status.conf",
+        *(f"{doc}{MODULE_PACKAGE}/examples/{path.name}" for path in (TOP / "conf").glob("examples/*")),
+        *(f"{doc}{MODULE_PACKAGE}/{path.name}" for path in (TOP / "docs").glob("*.md")),
+        f"{doc}{MODULE_PACKAGE}/examples/reference.conf"}
+    assert tool >= {
+        "/usr/sbin/stekctl", "/usr/share/bash-completion/completions/stekctl", "/usr/lib/sysusers.d/stek.conf",
+        *(f"/usr/share/man/man{path.suffix[1]}/{path.name}" for path in (TOP / "docs").glob("*.[58]")),
+        *(f"/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.service")),
+        *(f"{doc}stekctl/examples/{path.name}" for path in (TOP / "conf" / "fleet").glob("*.sync"))}
+    configuration = (debs[MODULE_PACKAGE] / "DEBIAN" / "conffiles").read_text().split()
+    assert sorted(configuration) == sorted(path for path in module if path.startswith("/etc/"))
+
+
+def test_deb_enables_the_module_but_not_tls(debs):
+    control = debs[MODULE_PACKAGE] / "DEBIAN"
+    assert "apache2_invoke enmod $conf" in (control / "postinst").read_text()
+    for script in ("prerm", "postrm"):
+        assert "apache2_invoke dismod $conf" in (control / script).read_text()
+    load = (debs[MODULE_PACKAGE] / LOAD[1:]).read_text()
+    assert "Depends:" not in load  # a2enmod would enable mod_ssl
+    assert re.fullmatch(r"(#.*\n)+<IfModule ssl_module>\n\s+LoadModule stek_rotate_module \S+\n</IfModule>\n",
+                        load)
+
+
+def test_deb_binaries_are_hardened_and_of_this_version(debs):
+    module = debs[MODULE_PACKAGE] / "usr/lib/apache2/modules/mod_stek_rotate.so"
+    stekctl = debs[TOOL_PACKAGE] / "usr/sbin/stekctl"
+    run("build/check_exports.sh", module)
+    assert version() in run(stekctl, "--version")
+    for binary in (module, stekctl):
+        dynamic = run("objdump", "-p", binary)
+        assert "RELRO" in dynamic and "BIND_NOW" in run("readelf", "-d", binary)
+    assert "DYN" in run("readelf", "-h", stekctl)
+
+
+def test_deb_lintian_clean(debs):
+    assert len(debs) == 2
+    changes, = (TOP / "out" / "deb").glob("*.changes")
+    said = run("lintian", "--allow-root", "--fail-on", "error,warning", changes)
+    assert said == ""
+
+
+def test_install_destdir_is_what_the_packages_install(debs, tmp_path):
+    make("install", f"DESTDIR={tmp_path}")
+    mine = files_of(tmp_path)
+    packaged = {path.removesuffix(".gz") if "/man/" in path else path: data
+                for path, data in installed(debs).items() if not path.startswith(("/usr/share/doc/",
+                                                                                  "/usr/share/lintian/"))}
+    assert set(mine) == set(packaged)
+    for path, data in mine.items():
+        if path.startswith(("/etc/", "/lib/", "/usr/lib/sysusers.d/", "/usr/share/bash")):
+            assert data == packaged[path], path
+    edited = tmp_path / LOAD[1:].replace(".load", ".conf")
+    edited.write_text("# mine\n")
+    make("install", f"DESTDIR={tmp_path}")
+    assert edited.read_text() == "# mine\n"
+    assert f"Left, as it was edited: {edited}" in make("uninstall", f"DESTDIR={tmp_path}")
+    assert set(files_of(tmp_path)) == {f"/{edited.relative_to(tmp_path)}"}
+
+
+def test_install_where_httpd_is_not_debians(tmp_path):
+    """The layout of conf.modules.d, with the paths that such an apxs gives."""
+    make("install", f"DESTDIR={tmp_path}", "PROGNAME=httpd", "SYSCONFDIR=/etc/httpd/conf",
+         "LIBEXECDIR=/usr/lib64/httpd/modules")
+    load = tmp_path / "etc/httpd/conf.modules.d/10-stek_rotate.conf"
+    assert "LoadModule stek_rotate_module /usr/lib64/httpd/modules/mod_stek_rotate.so" in load.read_text()
+    assert (tmp_path / "usr/lib64/httpd/modules/mod_stek_rotate.so").exists()
+    assert (tmp_path / "etc/httpd/conf.d/stek_rotate.conf").exists()
+    assert (tmp_path / "usr/share/doc/mod_stek_rotate/status.conf").exists()
+    assert "\nGroup=apache\n" in (tmp_path / "lib/systemd/system/stek-sync@.service").read_text()
+
+
+def test_dist_same_bytes_from_another_tree(tmp_path):
+    """Another place, umask, order and times of files."""
+    other = tmp_path / "other"
+    run("git", "clone", "-q", "--no-hardlinks", TOP, other)
+    for name in reversed(run("git", "ls-files", "-z").split("\0")[:-1]):
+        if (TOP / name).exists():
+            (other / name).unlink(missing_ok=True)
+            (other / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(TOP / name, other / name)
+            (other / name).chmod(0o700 if os.access(TOP / name, os.X_OK) else 0o600)
+    run("git", "add", "-A", cwd=other)
+    made = []
+    for tree, language in ((TOP, "C"), (other, "C.UTF-8")):
+        folder = tmp_path / language
+        folder.mkdir()
+        run(tree / "build" / "dist.sh", NAME, folder, env=dict(os.environ, LC_ALL=language, TZ="Asia/Tokyo"))
+        made.append((folder / f"{NAME}.tar.gz").read_bytes())
+    assert made[0] == made[1]
+    names = run("tar", "-tf", tmp_path / "C" / f"{NAME}.tar.gz").split()
+    assert all(name.startswith(f"{NAME}/") for name in names)
+    assert {f"{NAME}/debian/control", f"{NAME}/build/rpm/mod_stek_rotate.spec"} <= set(names)
+
+
+def test_rpm_spec_is_read_and_rpmlint_clean():
+    said = make("rpm-source")
+    assert "0 errors, 0 warnings" in said
+    package, = (TOP / "out" / "rpm" / "SRPMS").glob("*.rpm")
+    inside = run("rpm", "-qpl", package).split()
+    assert set(inside) == {"mod_stek_rotate.spec", f"{NAME}.tar.gz"}
+    expanded = run("rpmspec", "-P", "build/rpm/mod_stek_rotate.spec")
+    assert f"Version:        {version()}\n" in expanded
+
+
+def test_version_said_otherwise_is_found(tmp_path):
+    for name in ("build", "debian", "docs", "include", "CHANGES.md"):
+        copy = shutil.copytree if (TOP / name).is_dir() else shutil.copy
+        copy(TOP / name, tmp_path / name)
+    run("build/check_version.sh", cwd=tmp_path)
+    for name in ("debian/changelog", "build/rpm/mod_stek_rotate.spec", "docs/stekctl.8"):
+        path = tmp_path / name
+        text = path.read_text()
+        path.write_text(text.replace(version(), "9.8.7"))
+        done = subprocess.run([tmp_path / "build/check_version.sh"], capture_output=True, text=True)
+        assert done.returncode != 0 and f"{name} says '9.8.7'" in done.stderr
+        path.write_text(text)
