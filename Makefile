@@ -49,7 +49,9 @@ SBINDIR ?= $(PREFIX)/sbin
 MANDIR  ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share
 UNITDIR ?= /lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 
+comma    := ,
 WARN     := -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
             -Wpointer-arith -Wvla $(if $(WERROR),-Werror)
 DEFS     := -D_GNU_SOURCE -D_REENTRANT
@@ -70,11 +72,13 @@ BENCH_SRC   := $(wildcard test/bench/*.c)
 # What test programs share: any other source beside them.
 FAULT_SRC   := $(wildcard test/fault/fault_*.c)
 UNIT_LIB    := $(filter-out $(UNIT_SRC) $(SOAK_SRC),$(wildcard test/unit/*.c))
+# The scripts of the Debian packages.
+MAINTAINER_SH := $(wildcard debian/*.postinst debian/*.prerm debian/*.postrm) debian/tests/smoke
 ALL_C       := $(MOD_SRC) $(STEKCTL_SRC) $(UNIT_SRC) $(SOAK_SRC) $(UNIT_LIB) $(FUZZ_SRC) $(FUZZ_LIB) \
                $(BENCH_SRC) $(wildcard test/fault/*.c) test/integration/sins.c \
                test/integration/leak_roots.c
 ALL_H       := $(wildcard include/*.h src/*.h stekctl/*.h test/*/*.h)
-ALL_SH      := $(wildcard build/*.sh test/*/*.sh .ci/run)
+ALL_SH      := $(wildcard build/*.sh test/*/*.sh .ci/run) $(MAINTAINER_SH)
 ALL_PY      := $(wildcard build/*.py test/*/*.py)
 
 # Sources of the module that one test program links besides the core, and its own linker flags.
@@ -125,11 +129,12 @@ QLT =
 endif
 
 .PHONY: all help module stekctl run deps install uninstall clean dist html first-five \
+        deb rpm rpm-source packages check-deb \
         check unit unit-build integration asan tsan valgrind compilers compilers-short fips openssl \
         fault fault-unit fault-guard \
         fuzz fuzz-replay fuzz-coverage soak soak-fleet soak-httpd soak-probe \
         bench bench-build bench-fleet \
-        format lint lint-format lint-c lint-sh lint-py man-lint exports layers bare
+        format lint lint-format lint-c lint-sh lint-py man-lint exports layers bare version
 .DELETE_ON_ERROR:
 
 all: module $(if $(wildcard stekctl/main.c),stekctl)
@@ -162,6 +167,8 @@ help:
 	@echo "make install       module, configuration, stekctl, man pages (DESTDIR, PREFIX)"
 	@echo "make uninstall     and away again      make clean"
 	@echo "make dist          reproducible source tarball"
+	@echo "make deb, rpm      packages, in out/deb and out/rpm"
+	@echo "make check-deb     installs, upgrades, removes them in a Debian of its own (network)"
 	@echo "V=1 shows the commands; WERROR=1 makes warnings errors; JOBS=2 sets parallel runs."
 
 # ---- module -------------------------------------------------------------------------------------
@@ -172,17 +179,18 @@ need-apxs = $(if $(HAVE_APXS),,$(error no apxs: run build/deps.sh run))
 $(OUT)/mod/%.lo: %.c Makefile
 	$(need-apxs)@mkdir -p $(@D)
 	$(call SAY,CC  ,$<)$(LIBTOOL) $(QLT) --mode=compile --tag=disable-static $(CC) -prefer-pic \
-	    $(APXS_CFLAGS) $(CFLAGS) $(WARN) $(SAN) $(ALL_INC) -MMD -MP -MF $(@:.lo=.d) -MT $@ -c -o $@ $<
+	    $(APXS_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(WARN) $(SAN) $(ALL_INC) -MMD -MP -MF $(@:.lo=.d) -MT $@ -c -o $@ $<
 
 $(MODULE_SO): $(MOD_LO)
 	$(need-apxs)$(if $(MOD_LO),,$(error no sources of the module))
-	$(call SAY,LINK,$@)$(APXS) $(APXS_LINK) -c -o $(MODULE_LA) $(SAN:%=-Wl,%) $(MOD_LO) -lssl -lcrypto \
+	$(call SAY,LINK,$@)$(APXS) $(APXS_LINK) -c -o $(MODULE_LA) $(patsubst %,-Wl$(comma)%,$(SAN) $(LDFLAGS)) \
+	    $(MOD_LO) -lssl -lcrypto \
 	    $(if $(V),,>$(OUT)/link.log 2>&1 || { cat $(OUT)/link.log; exit 1; })
 	@test -f $@ && touch $@
 
 # ---- core, stekctl ------------------------------------------------------------------------------
 
-COMPILE = $(CC) $(CFLAGS) $(WARN) $(DEFS) $(SAN) -MMD -MP -MF $(@:.o=.d) -MT $@ -c -o $@ $<
+COMPILE = $(CC) $(CPPFLAGS) $(CFLAGS) $(WARN) $(DEFS) $(SAN) -MMD -MP -MF $(@:.o=.d) -MT $@ -c -o $@ $<
 
 $(OUT)/obj/src/stek_%.o: src/stek_%.c Makefile
 	@mkdir -p $(@D)
@@ -205,7 +213,7 @@ $(OUT)/libstek.a: $(CORE_O)
 
 $(STEKCTL): $(STEKCTL_O) $(OUT)/libstek.a
 	@mkdir -p $(@D)
-	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(STEKCTL_LIBS) $(LIBS)
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(STEKCTL_LDFLAGS) -o $@ $^ $(STEKCTL_LIBS) $(LIBS)
 
 # ---- unit tests ---------------------------------------------------------------------------------
 
@@ -289,7 +297,7 @@ LEAK_ROOTS = $(CURDIR)/out/asan/leak_roots
 asan:
 	$(MAKE) --no-print-directory OUT=out/asan CFLAGS='-g -O1' SAN='$(ASAN_SAN)' unit
 	$(MAKE) --no-print-directory $(LEAK_ROOTS).so $(LEAK_ROOTS).o
-	$(MAKE) --no-print-directory OUT=out/asan CFLAGS='-g -O1' SAN='$(ASAN_SAN)' LDFLAGS=$(LEAK_ROOTS).o all
+	$(MAKE) --no-print-directory OUT=out/asan CFLAGS='-g -O1' SAN='$(ASAN_SAN)' STEKCTL_LDFLAGS=$(LEAK_ROOTS).o all
 	STEK_MODULE=$(CURDIR)/out/asan/.libs/mod_stek_rotate.so STEK_STEKCTL=$(CURDIR)/out/asan/stekctl \
 	    STEK_HTTPD_PRELOAD='$(LEAK_ROOTS).so:$(ASAN_LIB)' \
 	    ASAN_OPTIONS=detect_leaks=1:use_sigaltstack=0:verify_asan_link_order=0 \
@@ -444,7 +452,7 @@ LINT_C = $(ALL_C:%.c=$(LINT)/%.gcc) $(ALL_C:%.c=$(LINT)/%.clang) \
 TIDY_C = $(patsubst %.c,$(LINT)/%.tidy,$(MOD_SRC) $(STEKCTL_SRC))
 LINT_FLAGS = $(WARN) -Werror $(DEFS) $(ALL_INC) -Isrc -Istekctl -I$(dir $<) $(STEKCTL_DEFS)
 
-lint: lint-format lint-sh lint-py lint-c layers man-lint
+lint: lint-format lint-sh lint-py lint-c layers man-lint version
 lint-c: $(LINT_C) $(TIDY_C) $(LINT)/cppcheck
 
 lint-format: $(ALL_C) $(ALL_H)
@@ -504,33 +512,43 @@ bare:
 # Debian keeps a module's lines in mods-available and enables them by a2enmod; elsewhere httpd
 # includes conf.modules.d.
 ifeq ($(PROGNAME),apache2)
-CONF_LOAD = $(SYSCONFDIR)/mods-available/stek_rotate.load
-CONF_CONF = $(SYSCONFDIR)/mods-available/stek_rotate.conf
+CONF_LOAD   = $(SYSCONFDIR)/mods-available/stek_rotate.load
+CONF_CONF   = $(SYSCONFDIR)/mods-available/stek_rotate.conf
+CONF_STATUS = $(SYSCONFDIR)/conf-available/stek-status.conf
+WEBGROUP   ?= www-data
 else
-CONF_LOAD = $(SYSCONFDIR)/../conf.modules.d/10-stek_rotate.conf
-CONF_CONF = $(SYSCONFDIR)/../conf.d/stek_rotate.conf
+CONF_LOAD   = $(SYSCONFDIR)/../conf.modules.d/10-stek_rotate.conf
+CONF_CONF   = $(SYSCONFDIR)/../conf.d/stek_rotate.conf
+CONF_STATUS = $(DATADIR)/doc/mod_stek_rotate/status.conf
+WEBGROUP   ?= apache
 endif
-MAN8 = $(wildcard docs/*.8)
-MAN5 = $(wildcard docs/*.5)
-COMPLETION = $(wildcard build/stekctl.bash-completion)
+MAN8  = $(wildcard docs/*.8)
+MAN5  = $(wildcard docs/*.5)
+UNITS = $(notdir $(wildcard build/systemd/*.service))
+# What an administrator may have edited: put there if it is missing, removed if it is as it was.
+SETTINGS = conf/stek_rotate.conf=$(CONF_CONF) conf/status.conf=$(CONF_STATUS)
 
 install: all
-	install -d $(DESTDIR)$(LIBEXECDIR) $(dir $(DESTDIR)$(CONF_LOAD) $(DESTDIR)$(CONF_CONF))
+	install -d $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(UNITDIR) $(dir $(DESTDIR)$(CONF_LOAD))
 	$(APXS) -S LIBEXECDIR=$(DESTDIR)$(LIBEXECDIR) -i -n stek_rotate $(MODULE_LA)
 	sed 's,/usr/lib/apache2/modules,$(LIBEXECDIR),' conf/stek_rotate.load >$(DESTDIR)$(CONF_LOAD)
-	@# An administrator's own settings stay.
-	test -e $(DESTDIR)$(CONF_CONF) || install -m 644 conf/stek_rotate.conf $(DESTDIR)$(CONF_CONF)
-	$(if $(wildcard stekctl/main.c),install -D -m 755 $(STEKCTL) $(DESTDIR)$(SBINDIR)/stekctl)
-	$(if $(MAN8),install -d $(DESTDIR)$(MANDIR)/man8 && install -m 644 $(MAN8) $(DESTDIR)$(MANDIR)/man8)
-	$(if $(MAN5),install -d $(DESTDIR)$(MANDIR)/man5 && install -m 644 $(MAN5) $(DESTDIR)$(MANDIR)/man5)
-	$(if $(COMPLETION),install -D -m 644 $(COMPLETION) \
-	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl)
-	install -d $(DESTDIR)$(UNITDIR)
-	sed 's,/usr/sbin/stekctl,$(SBINDIR)/stekctl,' 'build/systemd/stek-sync@.service' \
-	    >'$(DESTDIR)$(UNITDIR)/stek-sync@.service'
+	chmod 644 $(DESTDIR)$(CONF_LOAD)
+	@set -e; for pair in $(SETTINGS); do to=$(DESTDIR)$${pair#*=}; \
+	    test -e "$$to" || install -D -m 644 "$${pair%%=*}" "$$to"; done
+	install -D -m 755 $(STEKCTL) $(DESTDIR)$(SBINDIR)/stekctl
+	install -d $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 $(MAN5) $(DESTDIR)$(MANDIR)/man5
+	install -m 644 $(MAN8) $(DESTDIR)$(MANDIR)/man8
+	install -D -m 644 build/stekctl.bash-completion \
+	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl
+	@set -e; for unit in $(UNITS); do to="$(DESTDIR)$(UNITDIR)/$$unit"; \
+	    sed -e 's,/usr/sbin/stekctl,$(SBINDIR)/stekctl,' -e 's,^Group=www-data,Group=$(WEBGROUP),' \
+	        "build/systemd/$$unit" >"$$to"; chmod 644 "$$to"; done
+	install -D -m 644 build/systemd/stek.sysusers $(DESTDIR)$(SYSUSERSDIR)/stek.conf
 ifeq ($(DESTDIR),)
 	@if command -v a2enmod >/dev/null; then a2enmod -q stek_rotate; \
-	    echo "Enabled. Check and reload httpd: apachectl configtest && apachectl graceful"; \
+	    a2query -q -m ssl || echo "Enabled, but not loaded before mod_ssl is: a2enmod ssl"; \
+	    echo "Check and reload httpd: apachectl configtest && apachectl graceful"; \
 	else echo "Installed. Where httpd does not include it, add: Include $(CONF_LOAD)"; fi
 endif
 
@@ -538,13 +556,14 @@ uninstall:
 ifeq ($(DESTDIR),)
 	@if command -v a2dismod >/dev/null; then a2dismod -q -f stek_rotate || true; fi
 endif
-	@if cmp -s conf/stek_rotate.conf $(DESTDIR)$(CONF_CONF); then rm -f $(DESTDIR)$(CONF_CONF); \
-	elif [ -e $(DESTDIR)$(CONF_CONF) ]; then echo "Left, as it was edited: $(DESTDIR)$(CONF_CONF)"; fi
+	@for pair in $(SETTINGS); do to=$(DESTDIR)$${pair#*=}; \
+	    if cmp -s "$${pair%%=*}" "$$to"; then rm -f "$$to"; \
+	    elif [ -e "$$to" ]; then echo "Left, as it was edited: $$to"; fi; done
 	rm -f $(DESTDIR)$(LIBEXECDIR)/mod_stek_rotate.so $(DESTDIR)$(CONF_LOAD) \
 	    $(DESTDIR)$(SBINDIR)/stekctl $(MAN8:docs/%=$(DESTDIR)$(MANDIR)/man8/%) \
 	    $(MAN5:docs/%=$(DESTDIR)$(MANDIR)/man5/%) \
 	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl \
-	    '$(DESTDIR)$(UNITDIR)/stek-sync@.service'
+	    $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') $(DESTDIR)$(SYSUSERSDIR)/stek.conf
 
 # ---- documentation ------------------------------------------------------------------------------
 
@@ -556,10 +575,34 @@ first-five:
 	@build/deps.sh first-five
 	@$(PYTHON) build/first_five.py $(ARGS)
 
+# ---- packages -----------------------------------------------------------------------------------
+
 DIST := mod_stek_rotate-$(VERSION)
 
 dist:
 	build/dist.sh $(DIST)
+
+# Packages are made of the tarball, in out/deb and out/rpm.
+deb:
+	build/deb.sh $(DIST)
+
+rpm:
+	build/rpm.sh $(DIST)
+
+rpm-source:
+	build/rpm.sh $(DIST) source
+
+# Installs, upgrades, removes and purges the packages in a Debian of its own.
+check-deb:
+	@build/deps.sh check-deb
+	$(MAKE) --no-print-directory deb
+	$(PYTHON) test/packaging/check_deb.py $(ARGS)
+
+packages: all
+	$(Q)$(PYTHON) -m pytest test/packaging -q -p no:cacheprovider $(PYTEST)
+
+version:
+	$(call SAY,LINT,version)build/check_version.sh
 
 clean:
 	rm -rf out bench/out .libs src/.libs stekctl/stekctl mod_stek_rotate.la .pytest_cache mod_stek_rotate-*.tar.gz

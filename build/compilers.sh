@@ -25,7 +25,7 @@ build() { # compiler, level, out, targets...
             lto=(AR=gcc-ar)
         fi
         # The linker's --wrap, by which tests stand in for functions, does not see into what LTO makes.
-        lto+=(TEST_CFLAGS=-fno-lto LDFLAGS="$link" APXS_LINK="-S CC=$compiler ${link//-[Of]/-Wl,&}")
+        lto+=(TEST_CFLAGS=-fno-lto LDFLAGS="$link" APXS_LINK="-S CC=$compiler")
     fi
     "$MAKE" --no-print-directory -j"$JOBS" OUT="$out" CC="$compiler" CFLAGS="-g1 $level" WERROR=1 \
         "${lto[@]}" "$@"

@@ -21,7 +21,7 @@ case ${1-} in
 run) wanted=("${run[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
 check) wanted=("${check[@]}") ;;
-compilers) wanted=("${check[@]}" lld)
+compilers) wanted=("${check[@]}" lld) ;;
 first-five) wanted=(mmdebstrap git python3) ;;
 *)
     echo 'usage: deps.sh run|bench|check|compilers|first-five' >&2
