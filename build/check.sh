@@ -53,6 +53,7 @@ if compgen -G 'test/fuzz/fuzz_*.c' >/dev/null; then
 fi
 step fault make_quiet FAULT_STEP=25 fault-unit fault-guard
 step integration make_quiet integration
+step packages make_quiet packages
 
 [ ${#broken[@]} -eq 0 ] || echo "Failed: ${broken[*]}"
 echo "$passed passed, $failed failed"

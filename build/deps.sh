@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, by name.  Says nothing when none is.
-# Usage: deps.sh run|bench|check|compilers|first-five
+# Usage: deps.sh run|bench|check|check-deb|compilers|first-five
 set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
@@ -15,16 +15,19 @@ check=("${run[@]}"
     nginx-light haproxy lighttpd lighttpd-mod-openssl dnsdist trafficserver
     chromium fonts-dejavu-core python3-prometheus-client
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2
+    debhelper dpkg-dev lintian rpm rpmlint systemd
     clang clang-format clang-tidy libclang-rt-dev llvm cppcheck shellcheck mandoc gdb valgrind)
 
 case ${1-} in
 run) wanted=("${run[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
 check) wanted=("${check[@]}") ;;
+check-deb) wanted=("${run[@]}" debhelper dpkg-dev git iproute2 libcmocka-dev libhiredis-dev libmemcached-dev
+    mmdebstrap pkg-config python3-cryptography) ;;
 compilers) wanted=("${check[@]}" lld) ;;
 first-five) wanted=(mmdebstrap git python3) ;;
 *)
-    echo 'usage: deps.sh run|bench|check|compilers|first-five' >&2
+    echo 'usage: deps.sh run|bench|check|check-deb|compilers|first-five' >&2
     exit 2
     ;;
 esac
