@@ -22,15 +22,6 @@
 #define MAP_ANONYMOUS MAP_ANON
 #endif
 
-#if defined(__has_attribute)
-#if __has_attribute(zero_call_used_regs)
-#define ZERO_REGISTERS __attribute__((zero_call_used_regs("all")))
-#endif
-#endif
-#ifndef ZERO_REGISTERS
-#define ZERO_REGISTERS
-#endif
-
 #define HEAD_LEN 64 /* a cache line: the caller's bytes are aligned for anything */
 
 typedef struct mem_head_t {
@@ -134,10 +125,26 @@ apr_size_t stek_mem_lock_limit(void)
     return (apr_size_t)limit.rlim_cur;
 }
 
-/* The compiler zeroes the registers that it knows of; those which only libc uses, for a processor
- * that has more, are overwritten by libc's own copying.  It takes other ones for other lengths:
- * these make it use all. */
-ZERO_REGISTERS __attribute__((noinline)) void stek_mem_wipe_registers(void)
+/* The vector registers that each compiler of the processor uses. */
+static void wipe_common_registers(void)
+{
+#ifdef __x86_64__
+    __asm__ volatile("pxor %%xmm0, %%xmm0; pxor %%xmm1, %%xmm1; pxor %%xmm2, %%xmm2;"
+                     "pxor %%xmm3, %%xmm3; pxor %%xmm4, %%xmm4; pxor %%xmm5, %%xmm5;"
+                     "pxor %%xmm6, %%xmm6; pxor %%xmm7, %%xmm7; pxor %%xmm8, %%xmm8;"
+                     "pxor %%xmm9, %%xmm9; pxor %%xmm10, %%xmm10; pxor %%xmm11, %%xmm11;"
+                     "pxor %%xmm12, %%xmm12; pxor %%xmm13, %%xmm13; pxor %%xmm14, %%xmm14;"
+                     "pxor %%xmm15, %%xmm15"
+                     :
+                     :
+                     : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                       "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+#endif
+}
+
+/* Those which only libc uses, where a processor has more, are overwritten by libc's own copying.  It
+ * takes other ones for other lengths: these make it use all. */
+void stek_mem_wipe_registers(void)
 {
     static void *(*volatile const copy)(void *, const void *, size_t) = memmove;
     static const unsigned char zeros[1024];
@@ -146,4 +153,5 @@ ZERO_REGISTERS __attribute__((noinline)) void stek_mem_wipe_registers(void)
     copy(sink, zeros, sizeof(sink));
     copy(sink, zeros, sizeof(sink) / 2);
     copy(sink, zeros, sizeof(sink) / 4);
+    wipe_common_registers();
 }

@@ -120,7 +120,7 @@ static apr_status_t parse_lines(const unsigned char *bytes, apr_size_t len, stek
     const char *at = (const char *)bytes, *end = at + len;
     unsigned char raw[FORMAT_KEY_LEN];
     apr_status_t rv = APR_SUCCESS;
-    apr_size_t raw_len, first_len = 0;
+    apr_size_t raw_len = 0, first_len = 0;
 
     for (*pkey_n = 0, *pline = 1; at < end; ++*pline) {
         const char *stop = memchr(at, '\n', (apr_size_t)(end - at));
