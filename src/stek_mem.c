@@ -146,7 +146,7 @@ static void wipe_common_registers(void)
  * takes other ones for other lengths: these make it use all. */
 void stek_mem_wipe_registers(void)
 {
-    static void *(*volatile const copy)(void *, const void *, size_t) = memmove;
+    static void *(*volatile const copy)(void *, const void *, size_t) = memcpy;
     static const unsigned char zeros[1024];
     unsigned char sink[sizeof(zeros)];
 
