@@ -101,7 +101,8 @@ class Httpd:
         self.conf = self.root / "httpd.conf"
         self.env = dict(os.environ, **(env or {}))
         if os.environ.get("STEK_HTTPD_PRELOAD"):  # a sanitizer's library
-            self.env["LD_PRELOAD"] = os.environ["STEK_HTTPD_PRELOAD"]
+            others = [name for name in [self.env.get("LD_PRELOAD")] if name]
+            self.env["LD_PRELOAD"] = ":".join([os.environ["STEK_HTTPD_PRELOAD"]] + others)
         self.process, self.generation, self.expected = None, 0, list(STOCK)
         self.log_level, self.mpm_lines, self.clock_file = "info", None, None
         self.popen_options, self.under = {}, []  # under: a command that runs httpd
