@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parent's side of rings: prepares keys, ends them, writes the file ring, and tells the administrator what is wrong.  Parent only (in one-process mode: the timer thread),
- * one thread.  Nothing here ends httpd or a reload.
+ * The parent's side of rings: prepares keys, ends them, writes the file ring, and tells the
+ * administrator what is wrong.  Parent only (in one-process mode: the timer thread), one thread.
+ * Nothing here ends httpd or a reload.
  */
 #ifndef MOD_STEK_GENERATOR_H
 #define MOD_STEK_GENERATOR_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where a ring is kept: its local secret, its file, or memory.  Parent only (in one-process mode: the
- * timer thread), one thread.  Errors are the system's or STEK_E*; *pculprit, where there is one, is
- * the path that they speak of, from pool, or NULL for the ring's own.
+ * Where a ring is kept: its local secret, its file, or memory.  Parent only (in one-process mode:
+ * the timer thread), one thread.  Errors are the system's or STEK_E*; *pculprit, where there is
+ * one, is the path that they speak of, from pool, or NULL for the ring's own.
  */
 #ifndef MOD_STEK_STORAGE_H
 #define MOD_STEK_STORAGE_H
@@ -20,13 +20,14 @@ apr_status_t mod_stek_storage_open(mod_stek_ring_t *ring, const char **pculprit,
 /* Last post_config: sets the live keyring to a file in memory, with a secret of its own. */
 apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring);
 
-/* Loads a secret that came later than httpd: with generate=off, whoever writes the ring makes it. */
+/* Loads a secret that came later than httpd: with generate=off, whoever writes the ring makes
+ * it. */
 apr_status_t mod_stek_storage_late_secret(mod_stek_ring_t *ring, const char **pculprit,
                                           server_rec *s, apr_pool_t *pool);
 
 /* Whether the directory of the file at path, and those above, are nobody else's than owner's and
- * root's.  Not where a link at the path itself leads: a read follows and checks it, a write replaces
- * it. */
+ * root's.  Not where a link at the path itself leads: a read follows and checks it, a write
+ * replaces it. */
 apr_status_t mod_stek_storage_check(const char *path, uid_t owner, const char **pculprit,
                                     apr_pool_t *pool);
 

@@ -21,9 +21,9 @@
  * (stek_mem_lock_limit). */
 void *stek_mem_alloc(apr_size_t len);
 
-/* Wipes and releases a block of stek_mem_alloc, and wipes the registers; NULL is ignored, and so is,
- * in a child, a block that was wiped on fork (its size is wiped too: stek_mem_size 0, stek_mem_lock
- * APR_EINVAL). */
+/* Wipes and releases a block of stek_mem_alloc, and wipes the registers; NULL is ignored, and so
+ * is, in a child, a block that was wiped on fork (its size is wiped too: stek_mem_size 0,
+ * stek_mem_lock APR_EINVAL). */
 void stek_mem_free(void *block);
 
 /* Locks the block in this process, after a fork.  APR_SUCCESS or the system's error. */
@@ -39,8 +39,8 @@ apr_size_t stek_mem_size(const void *block);
 /* Bytes that this process may lock (RLIMIT_MEMLOCK); APR_SIZE_MAX when there is no limit. */
 apr_size_t stek_mem_lock_limit(void);
 
-/* Wipes what copies and comparisons left in this thread's vector registers: for whoever is done with
- * a secret that was not in a block. */
+/* Wipes what copies and comparisons left in this thread's vector registers: for whoever is done
+ * with a secret that was not in a block. */
 void stek_mem_wipe_registers(void);
 
 #pragma GCC visibility pop

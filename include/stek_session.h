@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The time of a TLS session: OpenSSL 3.3 has other functions for it than 3.0, and 3.4 warns of the old
- * ones.  Core, any thread and phase; to the second.
+ * The time of a TLS session: OpenSSL 3.3 has other functions for it than 3.0, and 3.4 warns of the
+ * old ones.  Core, any thread and phase; to the second.
  */
 #ifndef STEK_SESSION_H
 #define STEK_SESSION_H

@@ -2,7 +2,8 @@
 /*
  * The parent's side of rings.  Glue; one thread.
  *
- * Start: storage, then keys; what cannot be kept in a file is kept in memory, with a warning.  Later, in the monitor hook: the hook stands in the MPM's maintenance loop, so it tries locks and
+ * Start: storage, then keys; what cannot be kept in a file is kept in memory, with a warning.
+ * Later, in the monitor hook: the hook stands in the MPM's maintenance loop, so it tries locks and
  * never waits, does no fsync and works in a pool of its own.  A lock that stays held does not stop
  * rotation: when the prepared keys run low the parent writes without it.  That is safe, since
  * whoever writes merges, and what a late writer overwrites the parent puts back.

@@ -3,9 +3,9 @@
  * Initialisation vectors for tickets.  Core; any thread, one mutex.
  *
  * A batch is the encryption of the next BATCH_N counter values.  A vector is wiped from the batch
- * as it is handed out.  The state is one block of locked memory that a fork wipes: `keyed` is then 0
- * and the child gets an error instead of its parent's vectors.  OpenSSL's context, which holds the
- * key too, is outside of it: a child that has no use for it destroys what it inherited.
+ * as it is handed out.  The state is one block of locked memory that a fork wipes: `keyed` is then
+ * 0 and the child gets an error instead of its parent's vectors.  OpenSSL's context, which holds
+ * the key too, is outside of it: a child that has no use for it destroys what it inherited.
  */
 #include "stek_iv.h"
 

@@ -142,8 +142,8 @@ static void wipe_common_registers(void)
 #endif
 }
 
-/* Those which only libc uses, where a processor has more, are overwritten by libc's own copying.  It
- * takes other ones for other lengths: these make it use all. */
+/* Those which only libc uses, where a processor has more, are overwritten by libc's own copying.
+ * It takes other ones for other lengths: these make it use all. */
 void stek_mem_wipe_registers(void)
 {
     static void *(*volatile const copy)(void *, const void *, size_t) = memcpy;

@@ -73,8 +73,9 @@ static int compare_number(apr_uint64_t a, apr_uint64_t b)
     return a < b ? -1 : a > b;
 }
 
-/* Index of the first key whose name is not less.  The names' heads lie side by side: a search for one of
- * thousands touches few cache lines, and of the keys, as a rule, only the one that it finds. */
+/* Index of the first key whose name is not less.  The names' heads lie side by side: a search
+ * for one of thousands touches few cache lines, and of the keys, as a rule, only the one that it
+ * finds. */
 static apr_size_t key_bound(const stek_ring_t *ring, const unsigned char *name)
 {
     apr_uint64_t head = name_head(name);

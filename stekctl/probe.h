@@ -74,7 +74,8 @@ typedef struct probe_options_t {
     int shows_progress;
 } probe_options_t;
 
-/* Probes host, whose name, port and planned_n are set; earlier[earlier_n] are probed already, their tickets are offered to it too. */
+/* Probes host, whose name, port and planned_n are set; earlier[earlier_n] are probed already,
+ * their tickets are offered to it too. */
 void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
                 const probe_options_t *options, apr_pool_t *pool);
 

@@ -13,7 +13,8 @@
 #define LOOKS 120 /* in a watch, unless they were too close or too far apart */
 
 /* By level.  Places that are changed, and as many questions about what came of it as any outcome
- * takes; padding: 256 values of a byte for each length of a MAC, and twice as many more to confirm. */
+ * takes; padding: 256 values of a byte for each length of a MAC, and twice as many more to
+ * confirm. */
 static const int mac_n[] = {24 + PROBE_MAC_MORE, 2048 + PROBE_MAC_MORE, 4096 + PROBE_MAC_MORE};
 static const int padding_n[] = {0, 1536, 5120};
 

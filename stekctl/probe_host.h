@@ -45,7 +45,8 @@ void probe_begin(probe_run_t *run, probe_test_e test, int earlier_n);
 /* Why a test ended early, a clause. */
 const char *probe_why_ended(const probe_run_t *run);
 
-/* What a request names as Host: name, or the host itself for NULL, and the port if it is not 443. */
+/* What a request names as Host: name, or the host itself for NULL, and the port if it is not
+ * 443. */
 const char *probe_host_header(const probe_run_t *run, const char *name, apr_pool_t *pool);
 
 /* Each test on run->version, which has tickets. */

@@ -56,8 +56,9 @@ static int kind_of(const probe_reply_t *reply)
     return (int)reply->outcome * 1000 + reply->alert + 1;
 }
 
-/* One question: the block's byte index is changed by value, its last byte by last.  Where time counts
- * the earlier block is spoilt anew each time, so that no two questions are the same.  -1: a fault. */
+/* One question: the block's byte index is changed by value, its last byte by last.  Where time
+ * counts the earlier block is spoilt anew each time, so that no two questions are the same.  -1:
+ * a fault. */
 static int ask(probe_run_t *run, oracle_t *oracle, int index, int value, int last, apr_int64_t *pus)
 {
     unsigned char *block = oracle->bytes + oracle->text_end - 2 * BLOCK;
@@ -177,7 +178,8 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
     return 0;
 }
 
-/* Is the value v of the byte index answered sooner or later than the others?  In an order by chance. */
+/* Is the value v of the byte index answered sooner or later than the others?  In an order by
+ * chance. */
 static int differs_in_time(probe_run_t *run, oracle_t *oracle, int index, int last, int v)
 {
     apr_int64_t candidate[SAMPLE_N], others[SAMPLE_N];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A fleet in one process: many hosts, each with its own connection to a real memcached and a file ring in
- * memory, run the real cycle (sync.c, the store's driver, seal and audit) in compressed time: an event
- * queue in place of waiting.  Prints one JSON object.
- * Usage: fleet_bench PORT HOSTS INTERVAL_S LIFETIME_S ROTATIONS
+ * A fleet in one process: many hosts, each with its own connection to a real memcached and a file
+ * ring in memory, run the real cycle (sync.c, the store's driver, seal and audit) in compressed
+ * time: an event queue in place of waiting.  Prints one JSON object. Usage: fleet_bench PORT HOSTS
+ * INTERVAL_S LIFETIME_S ROTATIONS
  */
 #include <inttypes.h>
 #include <netinet/in.h>
@@ -298,7 +298,8 @@ static int compare(const void *a, const void *b)
     return *ta < *tb ? -1 : *ta > *tb;
 }
 
-/* Watches the fleet around a rotation; spans[host_n]: how long after the key was made each host had it. */
+/* Watches the fleet around a rotation; spans[host_n]: how long after the key was made each host
+ * had it. */
 static void rotation(fleet_t *fleet, apr_time_t boundary, apr_time_t *spans)
 {
     apr_time_t slot = boundary + fleet->rules.params.interval, made_at = 0;

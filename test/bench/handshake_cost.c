@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What counting costs a handshake: resumed TLS 1.3 handshakes in one process, through the module's own
- * ticket callbacks.  To be run under callgrind, which counts what happens inside `measured`:
+ * What counting costs a handshake: resumed TLS 1.3 handshakes in one process, through the module's
+ * own ticket callbacks.  To be run under callgrind, which counts what happens inside `measured`:
  *
  *     valgrind --tool=callgrind --toggle-collect=measured handshake_cost on|off N [label]
  *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * httpd's part for benchmarks that run the module's ticket callbacks in a process of their own: what
- * the glue calls, one ring, one virtual host, a certificate, and TLS connections from memory to
- * memory.  Included once by a program; one thread.
+ * httpd's part for benchmarks that run the module's ticket callbacks in a process of their own:
+ * what the glue calls, one ring, one virtual host, a certificate, and TLS connections from memory
+ * to memory.  Included once by a program; one thread.
  */
 #ifndef PLAY_HTTPD_H
 #define PLAY_HTTPD_H
@@ -114,8 +114,8 @@ static void play_module(stek_ring_t *keys, apr_pool_t *pool)
           "callbacks");
 }
 
-/* A connection whose handshake is done; kept is offered, if there is any, and renewed.  counted: with
- * a record of the handshake, in pool.  The caller's to free, by play_free. */
+/* A connection whose handshake is done; kept is offered, if there is any, and renewed.  counted:
+ * with a record of the handshake, in pool.  The caller's to free, by play_free. */
 static void play_connect(int counted, apr_pool_t *pool, SSL **pserver, SSL **pclient)
 {
     SSL *server = SSL_new(server_ctx), *client = SSL_new(client_ctx);

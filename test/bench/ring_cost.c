@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a child does when the file ring has changed, for a ring of KEYS keys: opens it (seal, audit of
- * each key), merges it with the keys that it has.  Prints milliseconds of CPU time, medians.
+ * What a child does when the file ring has changed, for a ring of KEYS keys: opens it (seal, audit
+ * of each key), merges it with the keys that it has.  Prints milliseconds of CPU time, medians.
  *
  * Usage: ring_cost KEYS ROUNDS
  */

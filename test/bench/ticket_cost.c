@@ -7,10 +7,11 @@
  *     static    a minimal callback with a fixed AES-128 key, as httpd's SSLSessionTicketKeyFile has it
  *     module    this module, with a ring of KEYS keys
  *
- * seal and open do what OpenSSL 3.0 does around the callbacks: contexts, AES and HMAC over a session;
- * the session's encoding, the same for all, is left out.  With `module` they hold all that the module
- * does in a handshake: also its record, policy, age, counters.  `open` takes tickets of all keys in
- * turn.  Prints nanoseconds for each; callgrind counts what happens inside `measured`.  clocked: and the nanoseconds inside the callbacks (seal and open).
+ * seal and open do what OpenSSL 3.0 does around the callbacks: contexts, AES and HMAC over a
+ * session; the session's encoding, the same for all, is left out.  With `module` they hold all that
+ * the module does in a handshake: also its record, policy, age, counters.  `open` takes tickets of
+ * all keys in turn.  Prints nanoseconds for each; callgrind counts what happens inside `measured`.
+ * clocked: and the nanoseconds inside the callbacks (seal and open).
  *
  * Usage: ticket_cost seal|open|tls1.2|tls1.3 builtin|static|module KEYS N [clocked]
  */
@@ -423,8 +424,8 @@ static double median(double *values, int n)
     return values[n / 2];
 }
 
-/* CPU nanoseconds of one operation: the median of many short runs, since what else the machine does meets
- * only some of them. */
+/* CPU nanoseconds of one operation: the median of many short runs, since what else the machine
+ * does meets only some of them. */
 static double time_all(bench_t *b, int n)
 {
     double ns[BATCH_N];

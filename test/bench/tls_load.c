@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Load on one TLS server: N connections at a time, each with a ticket of its own that it offers the
- * next time (resume), or never (full), as fast as the server answers, and N answers at least.  Prints one JSON object; times
- * of an answer run from connect() to the last byte.  `in` counts those that began within WINDOW_MS
- * after a full multiple of EVERY_MS of the clock, `out` the others.
+ * next time (resume), or never (full), as fast as the server answers, and N answers at least.
+ * Prints one JSON object; times of an answer run from connect() to the last byte.  `in` counts
+ * those that began within WINDOW_MS after a full multiple of EVERY_MS of the clock, `out` the
+ * others.
  *
  * Usage: tls_load PORT HOST 1.2|1.3 full|resume CONNECTIONS SECONDS [EVERY_MS WINDOW_MS]
  */

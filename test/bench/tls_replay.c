@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Clients that come and come again: replays a plan of visits on a fleet of TLS servers.  Each client
- * keeps its last ticket and offers it until its hint says that it is over.  A host that refuses the
- * connection is passed over for the next one, as a load balancer does.
+ * Clients that come and come again: replays a plan of visits on a fleet of TLS servers.  Each
+ * client keeps its last ticket and offers it until its hint says that it is over.  A host that
+ * refuses the connection is passed over for the next one, as a load balancer does.
  *
  * Standard input, sorted by time, one line a visit: MILLISECONDS CLIENT HOST, where HOST is 0 to
  * HOST_N - 1, reached at 127.0.0.(2 + HOST), and clients with an even number speak TLS 1.3, others
@@ -10,9 +10,9 @@
  *
  *     CLIENT HOST OUTCOME AGE_MS HINT_MS LATE_MS
  *
- * OUTCOME: new (had no ticket), expired (its ticket was over), resumed, full (offered a ticket, and the
- * server took none), failed.  AGE_MS and HINT_MS are those of the ticket, -1 if there was none; LATE_MS is
- * how much later than planned the visit began.
+ * OUTCOME: new (had no ticket), expired (its ticket was over), resumed, full (offered a ticket, and
+ * the server took none), failed.  AGE_MS and HINT_MS are those of the ticket, -1 if there was none;
+ * LATE_MS is how much later than planned the visit began.
  *
  * Usage: tls_replay PORT NAME CLIENT_N HOST_N START_MS <PLAN
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * httpd's part for a program that links all of the module's glue: a main server with one TLS virtual
- * host, directives through the module's own table, a log that remembers the last message, and time
- * that the program sets.  Included once.
+ * httpd's part for a program that links all of the module's glue: a main server with one TLS
+ * virtual host, directives through the module's own table, a log that remembers the last message,
+ * and time that the program sets.  Included once.
  */
 #ifndef HTTPD_PART_H
 #define HTTPD_PART_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Faults in a running httpd, by LD_PRELOAD: calls of mod_stek_rotate.so, and of nothing else, fail as
- * the file that STEK_FAULT_CONTROL names says.  All of httpd's processes map it, and so does the
+ * Faults in a running httpd, by LD_PRELOAD: calls of mod_stek_rotate.so, and of nothing else, fail
+ * as the file that STEK_FAULT_CONTROL names says.  All of httpd's processes map it, and so does the
  * test, which writes there what is to fail and reads how often it did.
  */
 #include <dlfcn.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hostile tickets and sessions before all that stekctl probe does with them.  The first byte chooses: is it
- * TLS 1.3, the secret's length, how many tickets; then tickets, each behind a two-byte length.  Session
- * DER is edited from the same bytes.
+ * Hostile tickets and sessions before all that stekctl probe does with them.  The first byte
+ * chooses: is it TLS 1.3, the secret's length, how many tickets; then tickets, each behind a
+ * two-byte length.  Session DER is edited from the same bytes.
  */
 #include <apr_general.h>
 #include <apr_pools.h>
@@ -17,7 +17,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The search for keys takes milliseconds even with one of each length: only some inputs ask for it. */
+/* The search for keys takes milliseconds even with one of each length: only some inputs ask for
+ * it. */
 static void look_at(probe_ticket_t *tickets, size_t n, int searches)
 {
     probe_format_t format;

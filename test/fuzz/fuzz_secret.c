@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The secret file, local and fleet's.  What is taken is written, read again and the same; a set with
- * a day moves on by one and derives what seals.
+ * The secret file, local and fleet's.  What is taken is written, read again and the same; a set
+ * with a day moves on by one and derives what seals.
  */
 #include "fuzz.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stands in front of libcrypto (LD_PRELOAD) and breaks one thing for mod_stek_rotate alone, as named by
- * STEK_FAULT: "mac" or "cipher": the key that it hands over is not the one that is used; "refused": a
- * key is not taken; "constant" or "failing": its random generator.  For the integration tests.
+ * Stands in front of libcrypto (LD_PRELOAD) and breaks one thing for mod_stek_rotate alone, as
+ * named by STEK_FAULT: "mac" or "cipher": the key that it hands over is not the one that is used;
+ * "refused": a key is not taken; "constant" or "failing": its random generator.  For the
+ * integration tests.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

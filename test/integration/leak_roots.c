@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * For LeakSanitizer in httpd, preloaded before ASan's library, and in stekctl: what hangs off a pool is
- * not lost.
+ * For LeakSanitizer in httpd, preloaded before ASan's library, and in stekctl: what hangs off a
+ * pool is not lost.
  *
  * APR takes the memory of its pools by mmap, which LeakSanitizer does not search for pointers, and
- * the parent gives it back before the sanitizer looks.  So each anonymous mapping becomes a root, and
- * the look is made before the pools go.  Test only; any thread, any phase.
+ * the parent gives it back before the sanitizer looks.  So each anonymous mapping becomes a root,
+ * and the look is made before the pools go.  Test only; any thread, any phase.
  */
 #include <dlfcn.h>
 #include <pthread.h>

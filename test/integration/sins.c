@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A TLS server that commits one sin with its session tickets, on demand: what stekctl probe must find.
- * Loopback only, one connection at a time, until it is killed.  Prints "listening" once it does, then
- * for each ClientHello "full" or "offer".  Answers requests in HTTP.
- * The MACs that OpenSSL would always check are bent by a digest of our own under its HMAC.  Which
- * ciphers it takes is bent likewise.
- * Usage: sins PORT CERT KEY SIN
+ * A TLS server that commits one sin with its session tickets, on demand: what stekctl probe must
+ * find. Loopback only, one connection at a time, until it is killed.  Prints "listening" once it
+ * does, then for each ClientHello "full" or "offer".  Answers requests in HTTP. The MACs that
+ * OpenSSL would always check are bent by a digest of our own under its HMAC.  Which ciphers it
+ * takes is bent likewise. Usage: sins PORT CERT KEY SIN
  */
 #define OPENSSL_API_COMPAT 10101
 #include <arpa/inet.h>
@@ -155,8 +154,8 @@ static EVP_MD *make_digest(void)
  * OpenSSL cannot issue tickets under a stream cipher (its last, empty piece is an error), so one is
  * wrapped into a block cipher whose padding adds a piece; none at all copies. */
 
-/* CCM takes its text in one piece only, so its key stream is made by CTR: the first counter block is
- * flags, nonce, 1 (RFC 3610, 2.3). */
+/* CCM takes its text in one piece only, so its key stream is made by CTR: the first counter
+ * block is flags, nonce, 1 (RFC 3610, 2.3). */
 static void ccm_block(const unsigned char *nonce, unsigned char *block)
 {
     memset(block, 0, BLOCK);

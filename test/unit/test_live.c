@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Unit tests of the live keyring: look-ups at the boundaries of windows, what refresh takes from the
- * file ring and what it refuses, and handshake threads beside the one that swaps (run under TSan by
- * `make tsan`).  httpd's part is httpd_stub.h's.
+ * Unit tests of the live keyring: look-ups at the boundaries of windows, what refresh takes from
+ * the file ring and what it refuses, and handshake threads beside the one that swaps (run under
+ * TSan by `make tsan`).  httpd's part is httpd_stub.h's.
  */
 #include "core_util.h"
 

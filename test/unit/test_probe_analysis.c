@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stekctl probe reads from tickets: layouts of several libraries, weak keys under every cipher and
- * MAC, plain secrets, repeated nonces; and nothing in good tickets.
+ * What stekctl probe reads from tickets: layouts of several libraries, weak keys under every cipher
+ * and MAC, plain secrets, repeated nonces; and nothing in good tickets.
  */
 #include "core_util.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rank test of stekctl probe, on simulated response times: a server that treats all tickets alike is
- * never found in 1,000 runs, one that differs is.
+ * The rank test of stekctl probe, on simulated response times: a server that treats all tickets
+ * alike is never found in 1,000 runs, one that differs is.
  */
 #include "core_util.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fleet secret's ratchet: its numbers (computed by another implementation), its one direction, what
- * it is bound to, and how it stands in the file.
+ * The fleet secret's ratchet: its numbers (computed by another implementation), its one direction,
+ * what it is bound to, and how it stands in the file.
  */
 #include "core_util.h"
 

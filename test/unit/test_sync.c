@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cycle of stekctl sync in simulated fleets: hosts with clocks of their own, stores that are cut off,
- * emptied, rolled back or refuse, and cycles of other hosts between one host's reading and writing.
- * STEK_SEED repeats a run.
+ * The cycle of stekctl sync in simulated fleets: hosts with clocks of their own, stores that are
+ * cut off, emptied, rolled back or refuse, and cycles of other hosts between one host's reading and
+ * writing. STEK_SEED repeats a run.
  */
 #include "core_util.h"
 
