@@ -14,8 +14,11 @@
 #define INTERVAL SEC(60)
 #define LIFETIME SEC(600)
 #define STEP SEC(15)
+#define MISSED_MAX 2 /* cycles in a row */
 #define HISTORY_N 10000
 #define ISSUED_MAX 512
+
+_Static_assert((MISSED_MAX + 1) * STEP < SYNC_ALONE_BELOW, "hosts of the model sleep for too long");
 
 /* Histories need no locked memory, and millions of mappings take their time. */
 void *__wrap_stek_mem_alloc(apr_size_t len);
@@ -49,6 +52,7 @@ typedef struct host_sim_t {
     int read_only[STORES_MAX];
     int generate;
     int depth; /* in its cycle */
+    int missed_n;
 } host_sim_t;
 
 /* A ticket that a host gave out. */
@@ -201,7 +205,8 @@ static const stek_key_t *issue(host_sim_t *host)
     return key;
 }
 
-/* One step: each host, in some order, goes through a cycle (some miss it) and issues. */
+/* One step: each host, in some order, goes through a cycle and issues.  Some miss it, but none for as
+ * long as SYNC_ALONE_BELOW: who sleeps longer than that may have run out of keys. */
 static void step(world_t *world, int must_issue)
 {
     unsigned first = rnd_below(&world->rnd, (unsigned)world->host_n);
@@ -211,8 +216,12 @@ static void step(world_t *world, int must_issue)
     for (i = 0; i < world->host_n; i++) {
         host_sim_t *host = &world->hosts[(first + (unsigned)i) % (unsigned)world->host_n];
 
-        if (rnd_below(&world->rnd, 10) > 0) {
+        if (rnd_below(&world->rnd, 10) > 0 || host->missed_n == MISSED_MAX) {
+            host->missed_n = 0;
             cycle(host);
+        }
+        else {
+            host->missed_n++;
         }
         if (!issue(host) && must_issue) {
             fail_msg("a host has no key for its now");
