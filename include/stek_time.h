@@ -23,5 +23,9 @@ apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan);
  * greater unit; in pool. */
 const char *stek_time_text(apr_interval_time_t span, apr_pool_t *pool);
 
+/* A span for people, in its two greatest units, rounded down: "12min 3s", "1d"; "0s" for less than
+ * one second.  gap stands between a number and its unit; in pool. */
+const char *stek_time_rough(apr_interval_time_t span, const char *gap, apr_pool_t *pool);
+
 #pragma GCC visibility pop
 #endif

@@ -15,21 +15,7 @@
 
 const char *mod_stek_span_text(apr_interval_time_t span, apr_pool_t *pool)
 {
-    static const struct {
-        const char *name;
-        int s;
-    } units[] = {{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
-    apr_int64_t s = span > 0 ? apr_time_sec(span) : 0;
-    int i = 0;
-
-    while (i < 3 && s < units[i].s) {
-        i++;
-    }
-    if (i == 3 || s % units[i].s < units[i + 1].s) {
-        return apr_psprintf(pool, "%" APR_INT64_T_FMT " %s", s / units[i].s, units[i].name);
-    }
-    return apr_psprintf(pool, "%" APR_INT64_T_FMT " %s %" APR_INT64_T_FMT " %s", s / units[i].s,
-                        units[i].name, s % units[i].s / units[i + 1].s, units[i + 1].name);
+    return stek_time_rough(span, " ", pool);
 }
 
 static const char *reason_text(const mod_stek_ring_report_t *ring, unsigned problem,

@@ -65,3 +65,20 @@ const char *stek_time_text(apr_interval_time_t span, apr_pool_t *pool)
     }
     return best;
 }
+
+const char *stek_time_rough(apr_interval_time_t span, const char *gap, apr_pool_t *pool)
+{
+    apr_int64_t span_s = span < 0 ? 0 : apr_time_sec(span), less;
+    const char *text;
+    apr_size_t i = 0;
+
+    while (i < UNITS_N - 1 && span_s < units[i].s) {
+        i++;
+    }
+    text = apr_psprintf(pool, "%" APR_INT64_T_FMT "%s%s", span_s / units[i].s, gap, units[i].name);
+    less = i < UNITS_N - 1 ? span_s % units[i].s / units[i + 1].s : 0;
+    if (less == 0) {
+        return text;
+    }
+    return apr_psprintf(pool, "%s %" APR_INT64_T_FMT "%s%s", text, less, gap, units[i + 1].name);
+}

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "stek_error.h"
+#include "stek_time.h"
 
 typedef struct advice_t {
     apr_status_t rv;
@@ -128,21 +129,7 @@ ctl_exit_e report_status(ctl_t *ctl, const char *path, apr_status_t rv, const ch
 
 const char *report_span(apr_interval_time_t span, apr_pool_t *pool)
 {
-    static const struct {
-        apr_int64_t s;
-        const char *name;
-    } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
-    apr_int64_t s = span < 0 ? 0 : apr_time_sec(span);
-    int i = 0;
-
-    while (i < 3 && s < units[i].s) {
-        i++;
-    }
-    if (i == 3 || s % units[i].s / units[i + 1].s == 0) {
-        return apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", s / units[i].s, units[i].name);
-    }
-    return apr_psprintf(pool, "%" APR_INT64_T_FMT "%s %" APR_INT64_T_FMT "%s", s / units[i].s,
-                        units[i].name, s % units[i].s / units[i + 1].s, units[i + 1].name);
+    return stek_time_rough(span, "", pool);
 }
 
 const char *report_strftime(apr_time_t t, const char *format, apr_pool_t *pool)

@@ -124,6 +124,30 @@ static void test_time_strerror_each_code_own_text(void **state)
     assert_int_equal(texts[0][0], 'x');
 }
 
+static void test_time_rough_two_greatest_units(void **state)
+{
+    static const struct {
+        apr_interval_time_t span;
+        const char *text;
+    } cases[] = {{-SEC(5), "0s"},
+                 {SEC(1) - 1, "0s"},
+                 {SEC(59), "59s"},
+                 {SEC(60), "1min"},
+                 {SEC(723), "12min 3s"},
+                 {HOUR + SEC(59), "1h"},
+                 {DAY - SEC(1), "23h 59min"},
+                 {DAY + SEC(3599), "1d"},
+                 {9 * DAY + 5 * HOUR + SEC(60), "9d 5h"}};
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_string_equal(stek_time_rough(cases[i].span, "", pool), cases[i].text);
+    }
+    assert_string_equal(stek_time_rough(SEC(723), " ", pool), "12 min 3 s");
+    assert_string_equal(stek_time_rough(0, " ", pool), "0 s");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +156,7 @@ int main(void)
         cmocka_unit_test(test_time_parse_malformed_refused),
         cmocka_unit_test(test_time_text_spans_shortest),
         cmocka_unit_test(test_time_text_any_span_parses_back),
+        cmocka_unit_test(test_time_rough_two_greatest_units),
         cmocka_unit_test(test_time_strerror_each_code_own_text),
     };
     int failed_n;
