@@ -218,17 +218,33 @@ void mod_stek_live_wipe(void)
     }
 }
 
-/* Remembers the names of keys that are not in next since they ended.  Under the write lock. */
-static void remember_ended(mod_stek_live_t *live, const stek_ring_t *next, apr_time_t now)
+/* How many keys are not in next since they ended; number i of the last ones has its name at
+ * names[i % MOD_STEK_ENDED_MAX], in live's ring. */
+static unsigned find_ended(const mod_stek_live_t *live, const stek_ring_t *next, apr_time_t now,
+                           const unsigned char *names[MOD_STEK_ENDED_MAX])
 {
+    unsigned n = 0;
     apr_size_t i;
 
     for (i = 0; i < live->ring->key_n; i++) {
         const stek_key_t *key = &live->ring->keys[i];
 
         if (!stek_key_can_decrypt(key, now, live->lifetime) && !stek_ring_find(next, key->name)) {
-            memcpy(live->ended[live->ended_n++ % MOD_STEK_ENDED_MAX], key->name, STEK_NAME_LEN);
+            names[n++ % MOD_STEK_ENDED_MAX] = key->name;
         }
+    }
+    return n;
+}
+
+/* Under the write lock. */
+static void remember_ended(mod_stek_live_t *live, unsigned n,
+                           const unsigned char *const names[MOD_STEK_ENDED_MAX])
+{
+    unsigned i;
+
+    for (i = n > MOD_STEK_ENDED_MAX ? n - MOD_STEK_ENDED_MAX : 0; i < n; i++) {
+        memcpy(live->ended[live->ended_n++ % MOD_STEK_ENDED_MAX], names[i % MOD_STEK_ENDED_MAX],
+               STEK_NAME_LEN);
     }
 }
 
@@ -237,12 +253,15 @@ apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
     apr_time_t now = apr_time_now(), until = now + SWAP_WAIT;
     struct timespec until_ts = {(time_t)apr_time_sec(until), (long)apr_time_usec(until) * 1000};
     stek_ring_t *former = live->ring;
+    const unsigned char *names[MOD_STEK_ENDED_MAX];
+    /* Before the lock, in which handshakes wait: nobody else writes. */
+    unsigned ended_n = find_ended(live, ring, now, names);
 
     if (pthread_rwlock_timedwrlock(&live->lock, &until_ts) != 0) {
         stek_ring_destroy(ring);
         return APR_TIMEUP;
     }
-    remember_ended(live, ring, now);
+    remember_ended(live, ended_n, names);
     live->ring = ring;
     pthread_rwlock_unlock(&live->lock);
     stek_ring_destroy(former);

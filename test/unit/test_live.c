@@ -298,6 +298,28 @@ static void test_live_swap_and_wipe_do_not_wait_for_an_interrupted_handshake(voi
     drop_lives();
 }
 
+static void test_live_swap_so_many_ended_names_are_remembered(void **state)
+{
+    const unsigned n = MOD_STEK_ENDED_MAX + 36;
+    mod_stek_live_t *live = make_live("a", n);
+    unsigned i, remembered_n = 0;
+    stek_ring_t *none;
+
+    (void)state;
+    assert_int_equal(stek_ring_create(0, 0, &none), APR_SUCCESS);
+    assert_int_equal(mod_stek_live_swap(live, none), APR_SUCCESS);
+    for (i = 0; i < n; i++) {
+        stek_key_t key = good_key(i, T0, HOUR, HOUR), found;
+        int renewable;
+        mod_stek_match_e match = mod_stek_live_lookup(live, key.name, T0, &found, &renewable);
+
+        assert_true(match == MOD_STEK_ENDED || match == MOD_STEK_UNKNOWN);
+        remembered_n += match == MOD_STEK_ENDED;
+    }
+    assert_int_equal(remembered_n, MOD_STEK_ENDED_MAX);
+    drop_lives();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +330,7 @@ int main(void)
         cmocka_unit_test(test_live_refresh_bad_file_keeps_the_keys_and_a_good_one_is_taken_later),
         cmocka_unit_test(test_live_refresh_drops_a_key_at_its_end_without_a_file),
         cmocka_unit_test(test_live_get_survives_by_name_and_sweep_ends_the_others),
+        cmocka_unit_test(test_live_swap_so_many_ended_names_are_remembered),
         cmocka_unit_test(test_live_swap_beside_handshakes_never_shows_half_a_key),
         cmocka_unit_test(test_live_swap_and_wipe_do_not_wait_for_an_interrupted_handshake),
     };
