@@ -7,16 +7,14 @@ set -eu
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
 bench=("${run[@]}" pkg-config libmemcached-dev libhiredis-dev memcached nginx-light haproxy valgrind
     python3-cryptography)
-check=("${run[@]}"
-    libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout python3-cryptography pyflakes3
-    memcached redis-server libmemcached-dev libhiredis-dev rsync
-    curl gnutls-bin faketime libfaketime procps psmisc util-linux git
-    pkg-config libmemcached-dev libhiredis-dev
-    nginx-light haproxy lighttpd lighttpd-mod-openssl dnsdist trafficserver
+check=("${bench[@]}"
+    libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
+    redis-server rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git
+    lighttpd lighttpd-mod-openssl dnsdist trafficserver
     chromium fonts-dejavu-core python3-prometheus-client
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2
     debhelper dpkg-dev lintian rpm rpmlint systemd
-    clang clang-format clang-tidy libclang-rt-dev llvm cppcheck shellcheck mandoc gdb valgrind)
+    clang clang-format clang-tidy libclang-rt-dev llvm cppcheck shellcheck mandoc gdb)
 
 case ${1-} in
 run) wanted=("${run[@]}") ;;
