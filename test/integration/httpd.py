@@ -237,22 +237,27 @@ class Httpd:
         self._reload(signal.SIGUSR1, drain)
 
     def restart(self):
+        self._wait_idle()
         self._reload(signal.SIGHUP, True)
 
     def _all_asleep(self):
         return all(state(f"{pid}/task/{task}") == "S" for pid in self.children()
                    for task in listed(f"/proc/{pid}/task"))
 
+    def _wait_idle(self):
+        """A child of stock httpd that is told to end while it closes a connection may crash: event
+        in a worker thread, prefork in mod_ssl, whose SSL_free() the signal interrupts."""
+        idle_by = time.monotonic() + 1
+        while self.alive() and time.monotonic() < idle_by:
+            if self._all_asleep() and self._all_asleep():
+                break
+            time.sleep(0.01)
+
     def stop(self):
         """Ends the server; true if it ended by itself after SIGTERM."""
         if self.process is None:
             return True
-        # Stock mpm_event may crash on SIGTERM while a worker closes its connection.
-        idle_by = time.monotonic() + 1
-        while self.mpm == "event" and self.alive() and time.monotonic() < idle_by:
-            if self._all_asleep() and self._all_asleep():
-                break
-            time.sleep(0.01)
+        self._wait_idle()
         family, gone = self.children(), True
         if self.alive():
             self.process.terminate()
