@@ -60,15 +60,21 @@ static int set_tls(probe_options_t *options, const char *text)
     return options->has_tls12 || options->has_tls13;
 }
 
+/* As names of hosts are: no blanks, no control characters, nothing beyond ASCII. */
+static int is_printable(const char *text)
+{
+    while ((unsigned char)*text > ' ' && (unsigned char)*text < 0x7f) {
+        text++;
+    }
+    return *text == '\0';
+}
+
 static int add_names(probe_options_t *options, const char *text, apr_pool_t *pool)
 {
     char *last = NULL, *copy = apr_pstrdup(pool, text), *name;
-    const char *at;
 
-    for (at = text; *at; at++) {
-        if ((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f) {
-            return 0;
-        }
+    if (!is_printable(text)) {
+        return 0;
     }
     for (name = apr_strtok(copy, ",", &last); name; name = apr_strtok(NULL, ",", &last)) {
         if (strlen(name) > 255) {
@@ -89,14 +95,10 @@ static int set_watch(probe_options_t *options, const char *text)
 static int parse_host(const char *text, probe_host_t *host, apr_pool_t *pool)
 {
     const char *colon = strrchr(text, ':'), *end = NULL;
-    const char *at;
 
-    for (at = text; *at; at++) {
-        if ((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f) {
-            return 0;
-        }
+    if (!is_printable(text)) {
+        return 0;
     }
-    host->port = 443;
     if (*text == '[') {
         end = strchr(++text, ']');
         if (!end || (end[1] && end[1] != ':')) {
@@ -165,9 +167,21 @@ static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
     }
 }
 
+static int has_finding(const probe_host_t *host, probe_test_e test)
+{
+    int i;
+
+    for (i = 0; i < host->findings->nelts; i++) {
+        if (finding_n(host, i)->test == test && is_finding(finding_n(host, i))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static void print_host(const probe_host_t *host, apr_pool_t *pool)
 {
-    int i, test, version = 0;
+    int i, test, version = 0, found_n = count_findings(host);
 
     for (i = 0; i < host->findings->nelts; i++) {
         const probe_finding_t *finding = finding_n(host, i);
@@ -180,20 +194,14 @@ static void print_host(const probe_host_t *host, apr_pool_t *pool)
                probe_test_name(finding->test), report_path(finding->text, pool));
     }
     for (test = 0; test < PROBE_TEST_N; test++) {
-        for (i = 0;
-             i < host->findings->nelts
-             && !(finding_n(host, i)->test == (probe_test_e)test && is_finding(finding_n(host, i)));
-             i++) {
-        }
-        if (i < host->findings->nelts) {
+        if (has_finding(host, (probe_test_e)test)) {
             printf(" %s\n", probe_test_name((probe_test_e)test));
             print_wrapped(probe_test_meaning((probe_test_e)test));
             print_wrapped(probe_test_remedy((probe_test_e)test));
         }
     }
-    printf(" %d finding%s, %d connections in %s\n", count_findings(host),
-           count_findings(host) == 1 ? "" : "s", (int)host->connections_n,
-           report_span(host->took, pool));
+    printf(" %d finding%s, %d connections in %s\n", found_n, found_n == 1 ? "" : "s",
+           (int)host->connections_n, report_span(host->took, pool));
 }
 
 static void json_findings(json_t *json, const probe_host_t *host, int version)

@@ -79,7 +79,7 @@ static apr_status_t talk(const haproxy_t *haproxy, const char *command, char ans
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    while (rv == APR_SUCCESS && len > 0) {
+    while (len > 0) {
         n = send(fd, command, len, MSG_NOSIGNAL);
         if (n <= 0) {
             rv = errno;

@@ -17,6 +17,8 @@
 #define STATEFUL_MAX 32 /* a session id */
 #define NAME_MAX_LEN 64
 #define PAIRS_MAX 64 /* tickets that are compared with each other */
+/* As far into a text as a resumption master secret is looked for: it costs an HMAC a byte. */
+#define MASTER_TEXT_MAX 1024
 
 static apr_size_t common_prefix(const probe_ticket_t *a, const probe_ticket_t *b)
 {
@@ -158,7 +160,8 @@ const unsigned char *probe_secret_find(const unsigned char *text, apr_size_t len
     return memmem(text, len, ticket->secret + skip, want);
 }
 
-int probe_secret_expands(const unsigned char *window, const probe_ticket_t *ticket)
+/* Nonzero: the ticket's PSK follows from window[ticket->secret_len]. */
+static int expands(const unsigned char *window, const probe_ticket_t *ticket)
 {
     /* HkdfLabel of RFC 8446, 7.1; one block of HKDF-Expand. */
     static const char label[] = "tls13 resumption";
@@ -188,8 +191,8 @@ const unsigned char *probe_secret_find_master(const unsigned char *text, apr_siz
     if (!ticket->is_tls13 || (ticket->secret_len != 32 && ticket->secret_len != 48)) {
         return NULL;
     }
-    for (i = 0; i + ticket->secret_len <= len && i < PROBE_SECRET_TEXT_MAX; i++) {
-        if (probe_secret_expands(text + i, ticket)) {
+    for (i = 0; i + ticket->secret_len <= len && i < MASTER_TEXT_MAX; i++) {
+        if (expands(text + i, ticket)) {
             return text + i;
         }
     }

@@ -45,7 +45,6 @@ struct probe_client_t {
     apr_size_t connections_n;
     int full_left, offers_left;
     int is_mute; /* a request got no answer: no other waits for one */
-    apr_pool_t *pool;
 };
 
 /* One connection, from connect to close. */
@@ -56,7 +55,7 @@ typedef struct link_t {
     int fd;
     SSL *ssl;
     apr_time_t deadline, sent_at;
-    int took_ticket, saw_cert, version;
+    int took_ticket, saw_cert;
     unsigned char nonce[PROBE_NONCE_MAX];
     apr_size_t nonce_len;
     apr_pool_t *pool;
@@ -91,9 +90,6 @@ static void look_at_hello(link_t *link, const unsigned char *body, apr_size_t le
 
         if (type == TLSEXT_TYPE_psk) {
             link->took_ticket = 1;
-        }
-        if (type == TLSEXT_TYPE_supported_versions && at + 6 <= end) {
-            link->version = body[at + 4] << 8 | body[at + 5];
         }
         at += 4 + ((apr_size_t)body[at + 2] << 8 | body[at + 3]);
     }
@@ -684,18 +680,6 @@ apr_size_t probe_client_count(const probe_client_t *client)
     return client->connections_n;
 }
 
-const char *probe_client_outcome(const probe_reply_t *reply, apr_pool_t *pool)
-{
-    switch (reply->outcome) {
-    case PROBE_FULL:
-        return "a full handshake";
-    case PROBE_RESUMED:
-        return "resumption";
-    default:
-        return apr_pstrdup(pool, reply->why);
-    }
-}
-
 static SSL_CTX *make_context(int version)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
@@ -728,7 +712,6 @@ apr_status_t probe_client_create(probe_client_t **pclient, const char *host, int
 
     client->timeout = timeout;
     client->gap = APR_USEC_PER_SEC / per_second;
-    client->pool = pool;
     apr_pool_cleanup_register(pool, client, free_client, apr_pool_cleanup_null);
     client->contexts[0] = make_context(TLS1_2_VERSION);
     client->contexts[1] = make_context(TLS1_3_VERSION);

@@ -80,9 +80,6 @@ void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, pr
 /* Connections so far. */
 apr_size_t probe_client_count(const probe_client_t *client);
 
-/* "it resumed", "alert 47 (illegal parameter)", ... */
-const char *probe_client_outcome(const probe_reply_t *reply, apr_pool_t *pool);
-
 /* The status in an answer of HTTP/1, behind interim ones; 0: headers not whole, or not HTTP. */
 int probe_client_status(const char *answer);
 

@@ -6,7 +6,6 @@
 #include "probe_host.h"
 
 #include <apr_strings.h>
-#include <openssl/crypto.h>
 #include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,8 +13,8 @@
 #include <arpa/inet.h>
 
 #include "report.h"
+#include "stek_time.h"
 
-#define WEEK_S 604800   /* the longest life of a ticket: RFC 8446, 4.6.1 */
 #define DISTINCT_MAX 3  /* tickets of different key names whose keys are searched */
 #define NAME_COMPARED 4 /* as much of the name tells keys apart */
 
@@ -126,7 +125,7 @@ static int is_hopeless(probe_run_t *run, const probe_reply_t *reply)
 /* Full handshakes that other tests may want: one under each other name, and none. */
 static int others_n(const probe_run_t *run)
 {
-    return run->options->names->nelts > 1 ? run->options->names->nelts : 1;
+    return probe_budget_offers(run->options, 0, PROBE_TEST_CONFUSION);
 }
 
 /* Of --tickets, those that collect: two at least, if there are so many, and what others leave. */
@@ -235,6 +234,7 @@ static void report_support(probe_run_t *run)
                                                        : "";
     const probe_ticket_t *first;
     probe_verdict_e verdict;
+    int is_long;
 
     if (version->tickets->nelts == 0) {
         probe_note(run, PROBE_TEST_SUPPORT, PROBE_OK, "gives no tickets%s%s",
@@ -245,7 +245,8 @@ static void report_support(probe_run_t *run)
         return;
     }
     first = ticket_n(version, 0);
-    verdict = first->hint_s > WEEK_S  ? PROBE_WEAK
+    is_long = apr_time_from_sec(first->hint_s) > STEK_TIME_MAX;
+    verdict = is_long                 ? PROBE_WEAK
               : first->hint_s == 0    ? PROBE_NOTE
               : !version->is_accepted ? PROBE_NOTE
                                       : PROBE_OK;
@@ -253,7 +254,7 @@ static void report_support(probe_run_t *run)
                "%d ticket%s a connection, %s, lifetime hint %s%s%s%s", version->per_connection,
                version->per_connection == 1 ? "" : "s",
                version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful" : "stateless",
-               span_text(run, first->hint_s), first->hint_s > WEEK_S ? ", more than 7d" : "",
+               span_text(run, first->hint_s), is_long ? ", more than 7d" : "",
                version->is_accepted ? "" : ", but a ticket does not resume", by_id);
 }
 
@@ -426,6 +427,16 @@ static void skip(probe_run_t *run, probe_test_e first, probe_test_e end, const c
     }
 }
 
+/* For tickets that cannot be offered, from the test first on: other names may still take them. */
+static void probe_confusion_only(probe_run_t *run, probe_test_e first, const char *why,
+                                 const probe_host_t *earlier, int earlier_n)
+{
+    skip(run, first, PROBE_TEST_CONFUSION, why);
+    probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
+    probe_test_confusion(run, earlier, earlier_n);
+    skip(run, PROBE_TEST_ROTATION, PROBE_TEST_N, why);
+}
+
 static void probe_version(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
 {
     probe_version_t *version = run->version;
@@ -434,10 +445,7 @@ static void probe_version(probe_run_t *run, const probe_host_t *earlier, int ear
     collect_session_id(run);
     if (version->tickets->nelts == 0) {
         report_support(run);
-        skip(run, PROBE_TEST_FORMAT, PROBE_TEST_CONFUSION, "no tickets");
-        probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
-        probe_test_confusion(run, earlier, earlier_n);
-        skip(run, PROBE_TEST_ROTATION, PROBE_TEST_N, "no tickets");
+        probe_confusion_only(run, PROBE_TEST_FORMAT, "no tickets", earlier, earlier_n);
         return;
     }
     probe_analysis_format(ticket_n(version, 0), (apr_size_t)version->tickets->nelts,
@@ -446,10 +454,8 @@ static void probe_version(probe_run_t *run, const probe_host_t *earlier, int ear
     report_support(run);
     analyse(run);
     if (!version->is_accepted) {
-        skip(run, PROBE_TEST_MAC, PROBE_TEST_CONFUSION, "its tickets do not resume");
-        probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
-        probe_test_confusion(run, earlier, earlier_n);
-        skip(run, PROBE_TEST_ROTATION, PROBE_TEST_N, "its tickets do not resume");
+        probe_confusion_only(run, PROBE_TEST_MAC, "its tickets do not resume", earlier,
+                             earlier_n);
         return;
     }
     probe_begin(run, PROBE_TEST_MAC, earlier_n);

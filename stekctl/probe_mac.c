@@ -8,7 +8,6 @@
 #include "probe_host.h"
 
 #include <apr_strings.h>
-#include <openssl/ssl.h>
 #include <string.h>
 
 #define BIG_LEN 4096 /* tickets above it get few changes: each connection costs as much */
@@ -18,8 +17,7 @@ typedef struct change_t {
     const probe_ticket_t *ticket;
     unsigned char *bytes;
     probe_reply_t wrong; /* to the right ticket and a wrong secret */
-    apr_size_t unit_n;   /* places there are: bytes, or bits in deep */
-    apr_size_t tried_n, ignored_n, alert_n, like_wrong_n, other_n;
+    apr_size_t tried_n, ignored_n, like_wrong_n;
     apr_size_t like_wrong_at; /* one of them */
     const char *taken_how;
     apr_size_t taken_at;
@@ -65,12 +63,6 @@ static void count(change_t *change, const probe_reply_t *reply, apr_size_t unit)
     else if (is_like_wrong(change, reply)) {
         change->like_wrong_n++;
         change->like_wrong_at = unit;
-    }
-    else if (reply->outcome == PROBE_ALERT) {
-        change->alert_n++;
-    }
-    else {
-        change->other_n++;
     }
 }
 
@@ -145,20 +137,20 @@ void probe_test_mac(probe_run_t *run)
                       - PROBE_MAC_MORE;
     probe_version_t *version = run->version;
     change_t change = {.ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t)};
-    apr_size_t i, n;
+    apr_size_t i, n, unit_n; /* places there are: bytes, or bits in deep */
 
     if (version->format.layout == PROBE_LAYOUT_STATEFUL) {
         probe_note(run, PROBE_TEST_MAC, PROBE_UNTESTED, "stateful: no MAC");
         return;
     }
-    change.unit_n = change.ticket->len * (run->options->level == PROBE_DEEP ? 8 : 1);
+    unit_n = change.ticket->len * (run->options->level == PROBE_DEEP ? 8 : 1);
     change.bytes = apr_pmemdup(run->pool, change.ticket->bytes, change.ticket->len);
-    n = change.unit_n < most ? change.unit_n : most;
+    n = unit_n < most ? unit_n : most;
     n = change.ticket->len > BIG_LEN && n > BIG_N ? BIG_N : n;
     learn_wrong(run, &change);
     for (i = 0; i < n && run->faults_n < PROBE_FAULTS_MAX && !change.taken_how; i++) {
         /* The first and the last place are always among them. */
-        apr_size_t unit = n > 1 ? i * (change.unit_n - 1) / (n - 1) : 0;
+        apr_size_t unit = n > 1 ? i * (unit_n - 1) / (n - 1) : 0;
         probe_reply_t reply;
 
         probe_progress(run, i, n);

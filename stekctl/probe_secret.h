@@ -10,9 +10,6 @@
 
 #pragma GCC visibility push(hidden)
 
-/* As far into a text as a resumption master secret is looked for: it costs an HMAC a byte. */
-#define PROBE_SECRET_TEXT_MAX 1024
-
 /* Where the secret, less its first 16 bytes, stands in text[len]; NULL: nowhere. */
 const unsigned char *probe_secret_find(const unsigned char *text, apr_size_t len,
                                        const probe_ticket_t *ticket);
@@ -20,9 +17,6 @@ const unsigned char *probe_secret_find(const unsigned char *text, apr_size_t len
 /* Where a resumption master secret of this ticket stands in text[len]; NULL: nowhere. */
 const unsigned char *probe_secret_find_master(const unsigned char *text, apr_size_t len,
                                               const probe_ticket_t *ticket);
-
-/* Nonzero: the ticket's PSK follows from window[ticket->secret_len]. */
-int probe_secret_expands(const unsigned char *window, const probe_ticket_t *ticket);
 
 #pragma GCC visibility pop
 #endif
