@@ -454,8 +454,7 @@ static void probe_version(probe_run_t *run, const probe_host_t *earlier, int ear
     report_support(run);
     analyse(run);
     if (!version->is_accepted) {
-        probe_confusion_only(run, PROBE_TEST_MAC, "its tickets do not resume", earlier,
-                             earlier_n);
+        probe_confusion_only(run, PROBE_TEST_MAC, "its tickets do not resume", earlier, earlier_n);
         return;
     }
     probe_begin(run, PROBE_TEST_MAC, earlier_n);

@@ -14,9 +14,7 @@
  */
 #include "probe_host.h"
 
-#include <apr_strings.h>
 #include <openssl/rand.h>
-#include <openssl/ssl.h>
 #include <string.h>
 
 #include "probe_stats.h"

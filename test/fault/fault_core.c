@@ -63,19 +63,6 @@ static void release_files(void)
     apr_pool_destroy(work);
 }
 
-/* Nonzero if all keys of a are in b. */
-static int holds_keys(const stek_ring_t *b, const stek_ring_t *a)
-{
-    apr_size_t i;
-
-    for (i = 0; i < a->key_n; i++) {
-        if (!stek_ring_find(b, a->keys[i].name)) {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 /* Loads what lies on disk: it must be good, and know the former keys. */
 static void judge_files(void)
 {

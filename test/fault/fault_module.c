@@ -113,10 +113,15 @@ static void start(void)
     apr_pool_destroy(ptemp);
 }
 
-static void deconfigure(void)
+static void forget_ticket(void)
 {
     SSL_SESSION_free(ticket);
     ticket = NULL;
+}
+
+static void deconfigure(void)
+{
+    forget_ticket();
     SSL_CTX_free(server_ctx);
     SSL_CTX_free(client_ctx);
     apr_pool_destroy(pconf);
@@ -194,12 +199,6 @@ static int connect_once(int version, int with_faults)
     return resumed;
 }
 
-static void forget_ticket(void)
-{
-    SSL_SESSION_free(ticket);
-    ticket = NULL;
-}
-
 /* Full, then resumed, in both versions. */
 static int connect_all(int with_faults)
 {
@@ -215,18 +214,6 @@ static int connect_all(int with_faults)
 }
 
 /* ---- what must hold ---- */
-
-static int knows(const stek_ring_t *ring)
-{
-    apr_size_t i;
-
-    for (i = 0; i < ring->key_n; i++) {
-        if (!stek_ring_find(live()->ring, ring->keys[i].name)) {
-            return 0;
-        }
-    }
-    return 1;
-}
 
 /* Loads the file: missing, or good. */
 static int file_is_good(void)
@@ -258,7 +245,7 @@ static void judge_reload(void)
     HOLDS(!live() || live()->issue || fault_stays || !is_set_up);
     reload();
     HOLDS(live() && live()->file.path && live()->issue);
-    HOLDS(!former || knows(former) || seal_is_bad);
+    HOLDS(!former || holds_keys(live()->ring, former) || seal_is_bad);
     HOLDS(mod_stek_live_can_issue(live(), part_now));
     HOLDS(connect_all(0));
     HOLDS(file_is_good());
@@ -330,12 +317,17 @@ static stek_ring_t *copy_of(const stek_ring_t *ring)
     return copy;
 }
 
-static void prepare_started(void)
+static void start_well(void)
 {
-    prepare_first();
     start();
     HOLDS(live() && live()->file.path && part_troubles == 0);
     former = copy_of(live()->ring);
+}
+
+static void prepare_started(void)
+{
+    prepare_first();
+    start_well();
 }
 
 /* A new process over the files of the former. */
@@ -362,9 +354,7 @@ static void prepare_ticks(void)
 {
     prepare_first();
     part_now -= part_now % apr_time_from_sec(3600) - apr_time_from_sec(100);
-    start();
-    HOLDS(live() && live()->file.path && part_troubles == 0);
-    former = copy_of(live()->ring);
+    start_well();
 }
 
 static int run_ticks(void)
@@ -381,10 +371,10 @@ static int run_ticks(void)
 /* Within its life, a lost key would show. */
 static void judge_ticks(void)
 {
-    HOLDS(part_troubles > 0 || knows(former));
+    HOLDS(part_troubles > 0 || holds_keys(live()->ring, former));
     tick(apr_time_from_sec(1800));
     tick(apr_time_from_sec(1800));
-    HOLDS(mod_stek_live_can_issue(live(), part_now) && knows(former));
+    HOLDS(mod_stek_live_can_issue(live(), part_now) && holds_keys(live()->ring, former));
     HOLDS(live()->load_status == APR_SUCCESS && file_is_good());
     judge_reload();
 }

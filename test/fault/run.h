@@ -60,6 +60,19 @@ void __wrap_apr_sleep(apr_interval_time_t span)
         }                                                                                          \
     } while (0)
 
+/* Nonzero if all keys of a are in b. */
+static int holds_keys(const stek_ring_t *b, const stek_ring_t *a)
+{
+    apr_size_t i;
+
+    for (i = 0; i < a->key_n; i++) {
+        if (!stek_ring_find(b, a->keys[i].name)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 static int descriptors_n(void)
 {
     return count_names("/proc/self/fd", "");

@@ -4,18 +4,13 @@
  * chooses: is it TLS 1.3, the secret's length, how many tickets; then tickets, each behind a
  * two-byte length.  Session DER is edited from the same bytes.
  */
-#include <apr_general.h>
-#include <apr_pools.h>
+#include "fuzz.h"
+
 #include <openssl/ssl.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "probe_client.h"
 
 #define TICKETS_MAX 6
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The search for keys takes milliseconds even with one of each length: only some inputs ask for
  * it. */
@@ -50,13 +45,10 @@ static void edit(const uint8_t *data, size_t size, apr_pool_t *pool)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static apr_pool_t *pool;
+    apr_pool_t *pool = fuzz_pool();
     probe_ticket_t tickets[TICKETS_MAX];
     size_t n = 0, at = 1;
 
-    if (!pool && (apr_initialize() != APR_SUCCESS || apr_pool_create(&pool, NULL) != APR_SUCCESS)) {
-        abort();
-    }
     if (size < 2) {
         return 0;
     }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: certificates once per session; servers that end, and are judged, with their test."""
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import fleet as fleets  # noqa: E402
 import httpd as harness  # noqa: E402
 
 MPMS = ["event", "worker", "prefork"]
@@ -57,6 +59,22 @@ def httpd(certs, request):
             print(f"--- {server.root.name}, end of the log ---\n{server.tail(40)}")
         server.remove()
     assert not faults, "unexpected in the error log:\n" + "\n".join(faults[:20])
+
+
+@pytest.fixture
+def folder():
+    made = harness.make_folder()
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture
+def fleet(certs):
+    """Makes stores and hosts.  When the test ends they end, and what they logged is judged."""
+    made = fleets.Fleet(certs)
+    yield made
+    faults = made.close()
+    assert not faults, "\n".join(faults[:10])
 
 
 @pytest.fixture

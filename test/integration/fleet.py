@@ -9,26 +9,18 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 import httpd as harness
 import ringfile
-from httpd import FAKETIME_LIBS, RUN_AS, TOP, Vhost, free_port, wait_for
+from httpd import FAKETIME_LIBS, RUN_AS, TOP, Vhost, free_port, make_folder, wait_for
 
 STEKCTL = Path(os.environ.get("STEK_STEKCTL", TOP / "stekctl" / "stekctl"))
 DAY = 86400
 # The full length of what the check does in a short form.
 SOAK = bool(os.environ.get("STEK_SOAK"))
-
-
-def folder(prefix="stek-fleet-"):
-    base = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
-    path.chmod(0o755)
-    return path
 
 
 def run(*args, clock=None, code=0, env=None, **options):
@@ -75,7 +67,7 @@ class Store:
 
     def __init__(self, *extra):
         self.port, self.extra, self.process = free_port(), list(extra), None
-        self.dir = folder("stek-store-")
+        self.dir = make_folder()
 
     def start(self):
         with open(self.dir / "log", "ab") as log:
@@ -299,7 +291,7 @@ class Host:
                  "StekBinding off"]  # all are one machine: their ports differ
         self.web = harness.Httpd(certs, server=lines, clock=True, processes=1,
                                  vhosts=[Vhost("a.test")]) if web else None
-        self.root = self.web.root if web else folder()
+        self.root = self.web.root if web else make_folder()
         self.env = dict(os.environ)
         if web:
             self.web.expect(r"STEK2002", r"STEK2003")  # until the first ring is there, and when it ends
@@ -391,7 +383,7 @@ class Fleet:
 
     def __init__(self, certs):
         self.certs, self.stores, self.proxies, self.hosts = certs, [], [], []
-        self.dir = folder()
+        self.dir = make_folder()
         self.secret = self.new_secret("fleet.secret")
 
     def new_secret(self, name, *more):

@@ -54,6 +54,13 @@ def wait_for(look, what, timeout=15.0, every=0.02):
         time.sleep(every)
 
 
+def make_folder(base="/dev/shm"):
+    """A new one that others may enter, on a memory file system where there is one."""
+    path = Path(tempfile.mkdtemp(prefix="stek-", dir=base if os.path.isdir(base) else None))
+    path.chmod(0o755)
+    return path
+
+
 _ports = {"next": 0}
 
 
@@ -88,9 +95,7 @@ class Httpd:
     def __init__(self, certs, *, mpm="event", server=(), vhosts=None, module=True, ssl=True,
                  modules=(), processes=2, env=None, clock=False, root_dir="/dev/shm",
                  address="127.0.0.1"):
-        base = root_dir if os.path.isdir(root_dir) else None
-        self.root = Path(tempfile.mkdtemp(prefix="stek-", dir=base))
-        self.root.chmod(0o755)
+        self.root = make_folder(root_dir)
         for sub in ("run", "log", "www"):
             (self.root / sub).mkdir()
         self.certs, self.mpm, self.module, self.ssl = certs, mpm, module, ssl

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Under valgrind's memcheck (make valgrind): stekctl through the life of a ring, and an httpd of one
 process through start, handshakes, rotation and stop."""
-import shutil
 import time
-
-import pytest
 
 import ringfile
 from checks import VERSIONS, lines, wait_until
 from handshakes import STATUS
 from httpd import Vhost, free_port
-from stekctl_tool import FINDING, REFUSED, Stekctl, make_root
+from stekctl_tool import FINDING, REFUSED, Stekctl
 
 FAULT = 99
 MEMCHECK = ["valgrind", "--tool=memcheck", "--num-callers=20", f"--error-exitcode={FAULT}", "--quiet",
@@ -25,15 +22,8 @@ class Checked(Stekctl):
         return MEMCHECK + LEAKS + super().command(*args)
 
 
-@pytest.fixture
-def place():
-    root = make_root()
-    yield root
-    shutil.rmtree(root)
-
-
-def test_memcheck_stekctl_life_of_a_ring(place):
-    tool = Checked(place)
+def test_memcheck_stekctl_life_of_a_ring(folder):
+    tool = Checked(folder)
     tool.run("new", "--interval", "1h")
     tool.run("rotate")
     tool.run("rotate", "--in", "90min")
@@ -47,8 +37,8 @@ def test_memcheck_stekctl_life_of_a_ring(place):
     tool.run("secret", "roll", "--reseal")
     tool.run("secret", "retire")
     for name in ("nginx", "haproxy"):
-        tool.run("export", "--format", name, "--out", place / name)
-    weak = place / "weak.key"
+        tool.run("export", "--format", name, "--out", folder / name)
+    weak = folder / "weak.key"
     weak.write_bytes(bytes(80))
     assert tool.run("import", "--format", "nginx", weak, expect=None).returncode in (FINDING, REFUSED)
     tool.ring_path.write_bytes(tool.ring_path.read_bytes()[:-1])

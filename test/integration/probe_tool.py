@@ -129,22 +129,6 @@ frontend f
         return [shutil.which("haproxy") or f"{SERVERS}/haproxy", "-f", str(conf), "-db"]
 
 
-class ProbedLighttpd(Program):
-    def command(self):
-        conf = self.root / "lighttpd.conf"
-        (self.root / "www").mkdir()
-        (self.root / "www" / "index.html").write_text("ok")
-        conf.write_text(f"""server.document-root = "{self.root}/www"
-            index-file.names = ("index.html")
-            server.port = {self.port}
-            server.bind = "127.0.0.1"
-            server.modules = ("mod_openssl")
-            ssl.engine = "enable"
-            ssl.pemfile = "{self.pem}"
-            """)
-        return [shutil.which("lighttpd") or f"{SERVERS}/lighttpd", "-D", "-f", str(conf)]
-
-
 class Peer:
     """A listener that treats each connection by a function of its own: peer(sock, first_bytes)."""
 

@@ -18,14 +18,6 @@ BINARY = os.environ.get("STEK_STEKCTL", str(TOP / "stekctl" / "stekctl"))
 DONE, FINDING, USAGE, REFUSED, IO = range(5)
 
 
-def make_root():
-    """A folder on a memory file system where there is one."""
-    base = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    root = Path(tempfile.mkdtemp(prefix="stekctl-", dir=base))
-    root.chmod(0o755)
-    return root
-
-
 class Stekctl:
     """stekctl on one ring in a folder."""
 
@@ -194,12 +186,13 @@ frontend f
 
 
 class Lighttpd(Program):
-    def __init__(self, root, certs, keys):
+    def __init__(self, root, certs, keys=None):
         super().__init__(root, certs)
         self.keys = keys
 
     def command(self):
         conf = self.root / "lighttpd.conf"
+        stek_file = f'ssl.stek-file = "{self.keys}"' if self.keys else ""
         (self.root / "www").mkdir()
         (self.root / "www" / "index.html").write_text("ok")
         conf.write_text(
@@ -210,7 +203,7 @@ class Lighttpd(Program):
             server.modules = ("mod_openssl")
             ssl.engine = "enable"
             ssl.pemfile = "{self.pem}"
-            ssl.stek-file = "{self.keys}"
+            {stek_file}
             """
         )
         return [shutil.which("lighttpd") or "/usr/sbin/lighttpd", "-D", "-f", str(conf)]

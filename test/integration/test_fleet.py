@@ -15,14 +15,6 @@ from httpd import wait_for
 KINDS = [Memcached, Redis]
 
 
-@pytest.fixture
-def fleet(certs):
-    made = lib.Fleet(certs)
-    yield made
-    faults = made.close()
-    assert not faults, "\n".join(faults[:10])
-
-
 @pytest.fixture(params=KINDS, ids=["memcached", "redis"])
 def kind(request):
     return request.param

@@ -13,19 +13,11 @@ import pytest
 import fleet as lib
 import httpd as harness
 from checks import VERSIONS
-from fleet import Memcached, Redis, agree, crossed, folder
+from fleet import Memcached, Redis, agree, crossed
 from httpd import RUN_AS, TOP, Vhost, wait_for
 
 EXAMPLES = TOP / "conf" / "fleet"
 OFF = "StekRing default file={0}/default.ring secret={0}/default.secret generate=off poll=1s"
-
-
-@pytest.fixture
-def fleet(certs):
-    made = lib.Fleet(certs)
-    yield made
-    faults = made.close()
-    assert not faults, "\n".join(faults[:10])
 
 
 def hosts_of(fleet, name, urls, count=2, password=None):
@@ -102,29 +94,28 @@ def followers(certs, directory, count=1):
 
 
 @pytest.mark.timeout(60)
-def test_example_kubernetes_secret_volume(fleet, certs):
+def test_example_kubernetes_secret_volume(fleet, certs, folder):
     yaml = (EXAMPLES / "kubernetes.yaml").read_text()
     modes = dict(re.findall(r"path: (default\.\w+), mode: (\d+)", yaml))
     assert "generate=off" in yaml and set(modes) == {"default.ring", "default.secret"}
     fleet.store()
     maker = fleet.host(web=False, interval="1h", lifetime="18h")
-    volume = folder()
 
     def publish(n):
         """As kubelet does: a new directory, then the link is swapped."""
-        fresh = volume / f"..{n}"
+        fresh = folder / f"..{n}"
         fresh.mkdir()
         for name, mode in modes.items():
             shutil.copy(maker.ring_path.parent / name, fresh / name)
             (fresh / name).chmod(int(mode, 8))
             if n == 1:
-                (volume / name).symlink_to(f"..data/{name}")
-        (volume / "..new").symlink_to(fresh.name)
-        (volume / "..new").rename(volume / "..data")
-        shutil.rmtree(volume / f"..{n - 1}", ignore_errors=True)
+                (folder / name).symlink_to(f"..data/{name}")
+        (folder / "..new").symlink_to(fresh.name)
+        (folder / "..new").rename(folder / "..data")
+        shutil.rmtree(folder / f"..{n - 1}", ignore_errors=True)
     maker.once()
     publish(1)
-    pods = followers(certs, volume, 2)
+    pods, faults = followers(certs, folder, 2), []
     try:
         crossed(pods)
         tickets = [(v, pod.get(tls=v).session) for v in VERSIONS for pod in pods]
@@ -136,28 +127,26 @@ def test_example_kubernetes_secret_volume(fleet, certs):
         crossed(pods)
     finally:
         for pod in pods:
-            faults = ([] if pod.stop() else ["did not end"]) + pod.trouble()
+            faults += ([] if pod.stop() else ["did not end"]) + pod.trouble()
             pod.remove()
-        shutil.rmtree(volume)
     assert not faults, faults
 
 
 @pytest.mark.timeout(60)
-def test_example_push_over_ssh(fleet, certs, httpd):
+def test_example_push_over_ssh(fleet, certs, httpd, folder):
     maker = httpd(server=["StekRing default poll=1s", "StekBinding off"]).start()
-    target = folder()
     ssh = fleet.dir / "ssh"
     ssh.write_text('#!/bin/sh\n# Logs in to this machine.\nshift\nexec sh -c "$*"\n')
     ssh.chmod(0o755)
 
     def push(*hosts, code=0):
-        done = subprocess.run(["sh", EXAMPLES / "push.sh", maker.ring_path(), target / "stek", *hosts],
+        done = subprocess.run(["sh", EXAMPLES / "push.sh", maker.ring_path(), folder / "stek", *hosts],
                               env=dict(os.environ, STEK_SSH=str(ssh), STEK_GROUP=RUN_AS),
                               capture_output=True, text=True)
         assert done.returncode == code, done.stderr
     push("web2")
-    assert (target / "stek" / "default.secret").stat().st_mode & 0o777 == 0o600
-    other, = followers(certs, target / "stek")
+    assert (folder / "stek" / "default.secret").stat().st_mode & 0o777 == 0o600
+    other, = followers(certs, folder / "stek")
     try:
         crossed([maker, other])
         lib.run("--ring", maker.ring_path(), "rotate")
@@ -171,7 +160,6 @@ def test_example_push_over_ssh(fleet, certs, httpd):
     finally:
         faults = ([] if other.stop() else ["did not end"]) + other.trouble()
         other.remove()
-        shutil.rmtree(target)
     assert not faults, faults
 
 

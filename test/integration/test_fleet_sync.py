@@ -23,14 +23,6 @@ from httpd import TOP, free_port, wait_for
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 
 
-@pytest.fixture
-def fleet(certs):
-    made = lib.Fleet(certs)
-    yield made
-    faults = made.close()
-    assert not faults, "\n".join(faults[:10])
-
-
 @pytest.fixture(params=[Memcached, Redis], ids=["memcached", "redis"])
 def kind(request):
     return request.param

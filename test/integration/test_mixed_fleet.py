@@ -16,7 +16,7 @@ import pytest
 import fleet as lib
 from checks import VERSIONS
 from httpd import RUN_AS, TOP, wait_for
-from stekctl_tool import BINARY, Haproxy, Nginx, make_root
+from stekctl_tool import BINARY, Haproxy, Nginx
 from test_docs import fenced
 
 UNITS = sorted((TOP / "build" / "systemd").glob("*.service"))
@@ -76,21 +76,6 @@ class Exporter:
     def stop(self):
         self.process.terminate()
         assert self.process.wait(20) == 0, self.log()
-
-
-@pytest.fixture
-def fleet(certs):
-    made = lib.Fleet(certs)
-    yield made
-    faults = made.close()
-    assert not faults, "\n".join(faults[:10])
-
-
-@pytest.fixture
-def root():
-    made = make_root()
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
 
 
 @pytest.fixture
@@ -163,16 +148,16 @@ class Client:
 
 
 @pytest.mark.timeout(240)
-def test_mixed_fleet_no_resumption_lost_over_five_rotations(fleet, root, running, certs):
+def test_mixed_fleet_no_resumption_lost_over_five_rotations(fleet, folder, running, certs):
     host = fleet_host(fleet)
-    nginx = Nginx(root, certs, root / "run" / "stek-nginx-www")
-    nginx.pid = root / "run" / "nginx.pid"
-    haproxy = Haproxy(root, certs, root / "run" / "stek-haproxy-www" / "keys")
-    haproxy.socket = root / "run" / "haproxy" / "admin.sock"
+    nginx = Nginx(folder, certs, folder / "run" / "stek-nginx-www")
+    nginx.pid = folder / "run" / "nginx.pid"
+    haproxy = Haproxy(folder, certs, folder / "run" / "stek-haproxy-www" / "keys")
+    haproxy.socket = folder / "run" / "haproxy" / "admin.sock"
     haproxy.socket.parent.mkdir(parents=True)
     # The keys first, then the programs that read them when they start.
     for unit in ("stek-nginx@.service", "stek-haproxy@.service"):
-        running.append(Exporter(unit, root, host.ring_path).start())
+        running.append(Exporter(unit, folder, host.ring_path).start())
     for program in (nginx, haproxy):
         running.append(program.start())
 
@@ -215,14 +200,14 @@ def held_keys(answer):
 
 
 @pytest.mark.timeout(120)
-def test_mixed_fleet_haproxy_with_other_keys_is_set_right(fleet, root, running, certs):
+def test_mixed_fleet_haproxy_with_other_keys_is_set_right(fleet, folder, running, certs):
     """As after a reload that read the file just before or after a change."""
     host = fleet.host(fleet.store(), web=False, interval="1h", lifetime="1h").start()
     wait_for(host.ring_path.exists, host.log)
-    haproxy = Haproxy(root, certs, root / "run" / "stek-haproxy-www" / "keys")
-    haproxy.socket = root / "run" / "haproxy" / "admin.sock"
+    haproxy = Haproxy(folder, certs, folder / "run" / "stek-haproxy-www" / "keys")
+    haproxy.socket = folder / "run" / "haproxy" / "admin.sock"
     haproxy.socket.parent.mkdir(parents=True)
-    exporter = Exporter("stek-haproxy@.service", root, host.ring_path).start()
+    exporter = Exporter("stek-haproxy@.service", folder, host.ring_path).start()
     running += [exporter, haproxy.start()]
     name = host.ring().current(time.time()).name
     wait_for(lambda: haproxy.get().name == name, exporter.log)
@@ -236,32 +221,32 @@ def test_mixed_fleet_haproxy_with_other_keys_is_set_right(fleet, root, running, 
         assert haproxy.get().name == name
 
 
-def test_mixed_fleet_configuration_of_the_page_is_accepted(root, certs):
+def test_mixed_fleet_configuration_of_the_page_is_accepted(folder, certs):
     """nginx and HAProxy as fleet.md has them, on files that stekctl wrote."""
-    ring = ["--ring", root / "ring"]
+    ring = ["--ring", folder / "ring"]
     lib.run(*ring, "new")
-    pem = root / "pem"
+    pem = folder / "pem"
     pem.write_bytes((certs / "server.crt").read_bytes() + (certs / "server.key").read_bytes())
     server = f"server {{ listen 127.0.0.1:1 ssl; ssl_certificate {pem}; ssl_certificate_key {pem}; }}"
     page = TOP / "docs" / "fleet.md"
-    (root / "run" / "haproxy").mkdir(parents=True)
+    (folder / "run" / "haproxy").mkdir(parents=True)
     for language, out, command in (("nginx", "stek-nginx-www", ["nginx", "-t", "-q", "-c"]),
                                    ("haproxy", "stek-haproxy-www", ["haproxy", "-c", "-q", "-f"])):
         (_, block), = fenced(page, language)
-        block = block.replace("/run/", f"{root}/run/").replace("/etc/haproxy/www.pem", str(pem))
+        block = block.replace("/run/", f"{folder}/run/").replace("/etc/haproxy/www.pem", str(pem))
         if language == "nginx":
-            block = f"pid {root}/pid; events {{}}\n" + block.rstrip()[:-1] + f"    {server}\n}}\n"
+            block = f"pid {folder}/pid; events {{}}\n" + block.rstrip()[:-1] + f"    {server}\n}}\n"
         else:
             block += "    timeout client 9s\n    mode http\n"
-            (root / "run" / out).mkdir()
+            (folder / "run" / out).mkdir()
             out += "/keys"
-        conf = root / language
+        conf = folder / language
         conf.write_text(block)
-        lib.run(*ring, "export", "--format", language, "--out", root / "run" / out)
+        lib.run(*ring, "export", "--format", language, "--out", folder / "run" / out)
         done = subprocess.run([*command, conf], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (0, ""), block
         # It does read them.
-        for path in (root / "run").rglob("keys" if language == "haproxy" else "*.key"):
+        for path in (folder / "run").rglob("keys" if language == "haproxy" else "*.key"):
             path.write_text("x")
         assert subprocess.run([*command, conf], capture_output=True).returncode != 0
 

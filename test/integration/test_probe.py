@@ -6,15 +6,13 @@ import shutil
 import socket
 import struct
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
 from httpd import Vhost, free_port
-from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedLighttpd, ProbedNginx, Report,
+from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report,
                         Sins, build, run, timed)
-from stekctl_tool import BINARY, FINDING, IO, USAGE
+from stekctl_tool import BINARY, FINDING, IO, USAGE, Lighttpd
 
 pytestmark = pytest.mark.timeout(300 if "PROBE_RUNS" not in os.environ else 1800)
 RUNS = int(os.environ.get("PROBE_RUNS", "3"))
@@ -49,14 +47,6 @@ FOUND = {
 @pytest.fixture(scope="session")
 def sins_binary(tmp_path_factory):
     return build(tmp_path_factory.mktemp("sins"))
-
-
-@pytest.fixture
-def folder():
-    root = Path(tempfile.mkdtemp(prefix="probe-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
-    root.chmod(0o755)
-    yield root
-    shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture
@@ -207,7 +197,7 @@ def test_probe_watch_sees_no_rotation(sinner):
 # ---- good servers, over the wire -----------------------------------------------------------------
 
 GOOD = {"sins": None, "openssl": Openssl, "gnutls": Gnutls, "nginx": ProbedNginx,
-        "haproxy": ProbedHaproxy, "lighttpd": ProbedLighttpd}
+        "haproxy": ProbedHaproxy, "lighttpd": Lighttpd}
 LAYOUT = {"gnutls": "GnuTLS"}
 
 

@@ -2,7 +2,6 @@
 """Every command on every kind of bad input: right exit code, one clear line, files as they were."""
 import fcntl
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -10,7 +9,7 @@ import time
 import pytest
 
 import ringfile
-from stekctl_tool import BINARY, IO, REFUSED, USAGE, FINDING, DONE, Stekctl, make_root
+from stekctl_tool import BINARY, IO, REFUSED, USAGE, FINDING, DONE, Stekctl
 
 # Commands that read or change the ring.
 ON_RING = {
@@ -27,15 +26,13 @@ ON_RING = {
 
 
 @pytest.fixture
-def place():
-    root = make_root()
-    tool = Stekctl(root)
+def place(folder):
+    tool = Stekctl(folder)
     tool.run("new")
     tool.run("secret", "roll")
-    (root / "key").write_bytes(os.urandom(80))
-    (root / "key").chmod(0o600)
-    yield tool
-    shutil.rmtree(root, ignore_errors=True)
+    (folder / "key").write_bytes(os.urandom(80))
+    (folder / "key").chmod(0o600)
+    return tool
 
 
 def content(path):

@@ -4,7 +4,6 @@ key's name and open under its bytes."""
 import base64
 import hmac
 import os
-import shutil
 import time
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from stekctl_tool import (
     Nginx,
     Stekctl,
     Trafficserver,
-    make_root,
 )
 
 PROGRAMS = {
@@ -33,13 +31,6 @@ PROGRAMS = {
     "ats": Trafficserver,
 }
 LONG = ("new", "--interval", "1h", "--lifetime", "18h")
-
-
-@pytest.fixture
-def folder():
-    root = make_root()
-    yield root
-    shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pty
 import random
 import re
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -22,16 +21,14 @@ import pytest
 
 import ringfile
 from httpd import wait_for
-from stekctl_tool import BINARY, FINDING, IO, REFUSED, Stekctl, make_root
+from stekctl_tool import BINARY, FINDING, IO, REFUSED, Stekctl
 
 
 @pytest.fixture
-def stekctl():
-    root = make_root()
-    tool = Stekctl(root)
+def stekctl(folder):
+    tool = Stekctl(folder)
     tool.run("new")
-    yield tool
-    shutil.rmtree(root, ignore_errors=True)
+    return tool
 
 
 def put(stekctl, ring):

@@ -12,7 +12,6 @@
 #ifdef __x86_64__
 #include <cpuid.h>
 
-#define KEYS_N 40
 #define HALF_LEN 16
 
 static const stek_params_t params = {HOUR, 18 * HOUR, 20};
