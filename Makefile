@@ -437,7 +437,7 @@ $(BENCH_BIN): $(OUT)/bench/%: $(OUT)/obj/test/bench/%.o \
 
 bench-build: all $(BENCH_BIN)
 
-# All parts take about 25 minutes.  BENCH="callback day" measures some; QUICK=1 is short and rough.
+# All parts take about 20 minutes.  BENCH="callback day" measures some; QUICK=1 is short and rough.
 BENCH ?=
 QUICK ?=
 
