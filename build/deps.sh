@@ -36,12 +36,30 @@ if ! command -v dpkg-query >/dev/null; then
     exit 0
 fi
 
-missing=()
-for package in "${wanted[@]}"; do
-    # shellcheck disable=SC2016
-    state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$state" = installed ] || missing+=("$package")
-done
+# mod_ssl warns in every error log when OpenSSL is older than the one that it was built with.
+is_openssl_old() {
+    local built have
+    built=$(grep -aoE 'OpenSSL [0-9]+\.[0-9]+\.[0-9]+' /usr/lib/apache2/modules/mod_ssl.so 2>/dev/null |
+        sed -n '1s/OpenSSL //p')
+    have=$(dpkg-query -W -f='${Version}' libssl-dev 2>/dev/null || true)
+    [ -n "$built" ] && [ -n "$have" ] && dpkg --compare-versions "$have" lt "$built"
+}
+
+find_missing() {
+    local package state
+    missing=()
+    for package in "${wanted[@]}"; do
+        # shellcheck disable=SC2016
+        state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+        [ "$state" = installed ] || missing+=("$package")
+    done
+    # libssl-dev brings the library of its own version.
+    if [ ${#missing[@]} -eq 0 ] && is_openssl_old; then
+        missing=(libssl-dev openssl)
+    fi
+}
+
+find_missing
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
@@ -52,23 +70,32 @@ fi
 
 # The tests start servers of their own; what a package would start must stay down.
 policy=/usr/sbin/policy-rc.d
+log=$(mktemp)
+made=
+trap 'rm -f "$log" $made' EXIT
 if [ ! -e $policy ]; then
-    trap 'rm -f $policy' EXIT
+    made=$policy
     printf '#!/bin/sh\nexit 101\n' >$policy
     chmod 755 $policy
 fi
 export DEBIAN_FRONTEND=noninteractive
+
+# Leaves in missing what apt-get could not bring.
 install() {
-    apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}" </dev/null
+    apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}" </dev/null &&
+        find_missing
 }
-echo "Installing: ${missing[*]}"
-log=$(mktemp)
-if ! install >"$log" 2>&1; then
+
+# What came in may ask for more: see is_openssl_old.
+for _ in 1 2; do
+    [ ${#missing[@]} -gt 0 ] || break
+    echo "Installing: ${missing[*]}"
+    wanted_now=${missing[*]}
     # Most often the package lists are missing or old.
-    if ! { apt-get -q update && install; } >>"$log" 2>&1; then
-        cat "$log" >&2
-        rm -f "$log"
-        exit 1
+    if ! install >"$log" 2>&1 || [ "${missing[*]}" = "$wanted_now" ]; then
+        if ! { apt-get -q update && install; } >>"$log" 2>&1; then
+            cat "$log" >&2
+            exit 1
+        fi
     fi
-fi
-rm -f "$log"
+done
