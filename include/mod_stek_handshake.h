@@ -49,7 +49,7 @@ int mod_stek_handshake_install(SSL_CTX *ctx);
 /* From the ticket callbacks: */
 
 /* a ticket came, under a key of that name; */
-void mod_stek_handshake_offered(SSL *ssl, mod_stek_match_e match, const unsigned char *name);
+void mod_stek_handshake_offered(SSL *ssl, stek_state_e state, const unsigned char *name);
 
 /* its MAC was wrong; */
 void mod_stek_handshake_damaged(SSL *ssl);

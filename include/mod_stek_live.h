@@ -87,24 +87,16 @@ int mod_stek_live_current(mod_stek_live_t *live, apr_time_t now, stek_key_t *key
 /* Nonzero if there is a key that encrypts at now. */
 int mod_stek_live_can_issue(mod_stek_live_t *live, apr_time_t now);
 
-typedef enum mod_stek_match_e {
-    MOD_STEK_UNKNOWN, /* no key of that name, */
-    MOD_STEK_ENDED,   /* or its window is over: *key is not set */
-    MOD_STEK_CURRENT, /* the key that encrypts now */
-    MOD_STEK_OLD,     /* its slot is over */
-    MOD_STEK_FUTURE   /* its slot has not begun, or another key has precedence in it */
-} mod_stek_match_e;
-
-/* Copies the key of that name if it may decrypt at now.  *prenewable: a key encrypts at now.
- * The caller wipes *key. */
-mod_stek_match_e mod_stek_live_lookup(mod_stek_live_t *live,
-                                      const unsigned char name[STEK_NAME_LEN], apr_time_t now,
-                                      stek_key_t *key, int *prenewable);
+/* The state of the key of that name, and a copy of it unless the state is STEK_STATE_UNKNOWN or
+ * _ENDED: then *key and *prenewable are not set.  A key that has left the ring is remembered for a
+ * while as ended.  *prenewable: a key encrypts at now.  The caller wipes *key. */
+stek_state_e mod_stek_live_lookup(mod_stek_live_t *live, const unsigned char name[STEK_NAME_LEN],
+                                  apr_time_t now, stek_key_t *key, int *prenewable);
 
 /* One key as it may be shown. */
 typedef struct mod_stek_view_key_t {
     char hex[STEK_HEX_LEN];
-    mod_stek_match_e state; /* MOD_STEK_CURRENT, _OLD or _FUTURE */
+    stek_state_e state;
     apr_time_t not_before;
     apr_time_t encrypt_until;
     apr_time_t decrypt_until; /* with the configured lifetime */

@@ -69,8 +69,8 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "STEK2003: ring '%s': %s: %s; the keys at hand serve on, until %s "
-                     "with tickets",
+                     "STEK2003: ring '%s': %s: %s; the keys at hand stay in use, tickets are "
+                     "issued until %s",
                      ring->name, where(culprit, live), mod_stek_status_text(rv, pool),
                      mod_stek_time_text(stek_schedule_covered_until(live->ring, now), pool));
     }
@@ -400,6 +400,29 @@ static apr_status_t end_of_configuration(void *data)
     return APR_SUCCESS;
 }
 
+/* Nonzero if a ring that is in use is kept in a file, and so has a secret in one. */
+static int any_in_file(void)
+{
+    int i, n;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+
+    for (i = 0; i < n; i++) {
+        if (rings[i]->live && rings[i]->live->file.path) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void tell_not_root(server_rec *s)
+{
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                 "STEK2016: httpd was not started by root, so its children run as the same user "
+                 "as the parent: %s; start httpd as root and set User",
+                 any_in_file() ? "they can read the local secret and write rings"
+                               : "no file rights keep that user's programs from the parent's keys");
+}
+
 void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 {
     int i, n, used_n = 0;
@@ -415,9 +438,7 @@ void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *
     if (used_n > 0) {
         compare_lock_limit(s);
         if (geteuid() != 0 && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                         "STEK2016: httpd was not started as root: its children can read the "
-                         "local secret and write rings");
+            tell_not_root(s);
         }
     }
     mod_stek_live_inherit(1);

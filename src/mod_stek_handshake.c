@@ -40,17 +40,19 @@ static void note_name(mod_stek_handshake_t *record, const unsigned char *name)
     record->has_name = 1;
 }
 
-void mod_stek_handshake_offered(SSL *ssl, mod_stek_match_e match, const unsigned char *name)
+void mod_stek_handshake_offered(SSL *ssl, stek_state_e state, const unsigned char *name)
 {
     static const int outcomes[] = {
-        [MOD_STEK_UNKNOWN] = MOD_STEK_REFUSED_UNKNOWN, [MOD_STEK_ENDED] = MOD_STEK_REFUSED_EXPIRED,
-        [MOD_STEK_CURRENT] = MOD_STEK_RESUMED_CURRENT, [MOD_STEK_OLD] = MOD_STEK_RESUMED_OLD,
-        [MOD_STEK_FUTURE] = MOD_STEK_RESUMED_FUTURE,
+        [STEK_STATE_UNKNOWN] = MOD_STEK_REFUSED_UNKNOWN,
+        [STEK_STATE_ENDED] = MOD_STEK_REFUSED_EXPIRED,
+        [STEK_STATE_CURRENT] = MOD_STEK_RESUMED_CURRENT,
+        [STEK_STATE_OLD] = MOD_STEK_RESUMED_OLD,
+        [STEK_STATE_FUTURE] = MOD_STEK_RESUMED_FUTURE,
     };
     mod_stek_handshake_t *record = record_of(ssl);
 
     if (record && !record->done) {
-        record->outcome = outcomes[match];
+        record->outcome = outcomes[state];
         note_name(record, name);
     }
 }

@@ -358,14 +358,6 @@ int mod_stek_live_can_issue(mod_stek_live_t *live, apr_time_t now)
     return can;
 }
 
-static mod_stek_match_e match(const stek_key_t *key, const stek_key_t *current, apr_time_t now)
-{
-    if (key == current) {
-        return MOD_STEK_CURRENT;
-    }
-    return now >= key->encrypt_until ? MOD_STEK_OLD : MOD_STEK_FUTURE;
-}
-
 /* Nonzero if the key of that name was here and has ended. */
 static int has_ended(const mod_stek_live_t *live, const unsigned char name[STEK_NAME_LEN])
 {
@@ -379,30 +371,25 @@ static int has_ended(const mod_stek_live_t *live, const unsigned char name[STEK_
     return 0;
 }
 
-mod_stek_match_e mod_stek_live_lookup(mod_stek_live_t *live,
-                                      const unsigned char name[STEK_NAME_LEN], apr_time_t now,
-                                      stek_key_t *key, int *prenewable)
+stek_state_e mod_stek_live_lookup(mod_stek_live_t *live, const unsigned char name[STEK_NAME_LEN],
+                                  apr_time_t now, stek_key_t *key, int *prenewable)
 {
-    mod_stek_match_e result = MOD_STEK_UNKNOWN;
     const stek_key_t *found;
+    stek_state_e state;
 
     pthread_rwlock_rdlock(&live->lock);
     found = stek_ring_find(live->ring, name);
-    if (found) {
-        result = MOD_STEK_ENDED;
-        if (stek_key_can_decrypt(found, now, live->lifetime)) {
-            const stek_key_t *current = stek_ring_current(live->ring, now);
-
-            *key = *found;
-            *prenewable = live->issue && current != NULL;
-            result = match(found, current, now);
-        }
+    state = stek_ring_key_state(live->ring, found, now, live->lifetime);
+    if (state == STEK_STATE_UNKNOWN) {
+        state = has_ended(live, name) ? STEK_STATE_ENDED : STEK_STATE_UNKNOWN;
     }
-    else if (has_ended(live, name)) {
-        result = MOD_STEK_ENDED;
+    else if (state != STEK_STATE_ENDED) {
+        *key = *found;
+        *prenewable = live->issue
+                      && (state == STEK_STATE_CURRENT || stek_ring_current(live->ring, now));
     }
     pthread_rwlock_unlock(&live->lock);
-    return result;
+    return state;
 }
 
 void mod_stek_live_view(mod_stek_live_t *live, apr_interval_time_t interval, stek_source_t *source,
@@ -435,7 +422,7 @@ void mod_stek_live_view(mod_stek_live_t *live, apr_interval_time_t interval, ste
         const stek_key_t *key = &ring->keys[ring->by_start[i]];
 
         stek_key_hex(key->name, view->keys[i].hex);
-        view->keys[i].state = match(key, current, now);
+        view->keys[i].state = stek_ring_key_state(ring, key, now, live->lifetime);
         view->keys[i].not_before = key->not_before;
         view->keys[i].encrypt_until = key->encrypt_until;
         view->keys[i].decrypt_until = stek_key_end(key, live->lifetime);

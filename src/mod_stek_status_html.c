@@ -41,8 +41,9 @@ static const char css[] =
     ".ends{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1rem}\n"
     ".line{display:block;width:100%;margin:.6rem 0 .2rem;background:var(--bg);"
     "border:1px solid var(--line)}\n"
-    ".enc.k-current{fill:var(--current)}.enc.k-old{fill:var(--old)}.enc.k-future{fill:var(--future)}\n"
-    ".dec{fill-opacity:.45}.dec.k-current{fill:var(--current)}.dec.k-old{fill:var(--old)}"
+    ".enc.k-current{fill:var(--current)}.enc.k-old,.enc.k-ended{fill:var(--old)}"
+    ".enc.k-future{fill:var(--future)}\n"
+    ".dec{fill-opacity:.45}.dec.k-current{fill:var(--current)}.dec.k-old,.dec.k-ended{fill:var(--old)}"
     ".dec.k-future{fill:var(--future)}\n"
     ".now{stroke:var(--bad);stroke-width:2;vector-effect:non-scaling-stroke}\n"
     ".sw{display:inline-block;width:.8em;height:.8em;vertical-align:-.05em}\n"
@@ -79,9 +80,6 @@ static const char *html(const char *text, request_rec *r)
 {
     return stek_escape_html(text, r->pool);
 }
-
-static const char *const state_words[] = {
-    [MOD_STEK_CURRENT] = "current", [MOD_STEK_OLD] = "old", [MOD_STEK_FUTURE] = "future"};
 
 /* ---- time line ---- */
 
@@ -121,7 +119,7 @@ static void put_span(request_rec *r, const axis_t *axis, const char *kind, const
 static void put_key(request_rec *r, const axis_t *axis, const mod_stek_view_key_t *key,
                     apr_size_t row)
 {
-    const char *state = state_words[key->state];
+    const char *state = stek_state_text(key->state);
 
     ap_rprintf(r, "<g><title>%s, %s: encrypts %s to %s, opens until %s</title>", key->hex, state,
                mod_stek_time_text(key->not_before, r->pool),
@@ -134,10 +132,11 @@ static void put_key(request_rec *r, const axis_t *axis, const mod_stek_view_key_
 
 static void put_line(request_rec *r, const mod_stek_view_t *view, apr_time_t now)
 {
+    static const stek_state_e states[] = {STEK_STATE_CURRENT, STEK_STATE_OLD, STEK_STATE_FUTURE};
     apr_size_t first = 0, end, i;
     axis_t axis;
 
-    while (first < view->key_n && view->keys[first].not_before > now) {
+    while (first < view->key_n && view->keys[first].state == STEK_STATE_FUTURE) {
         first++;
     }
     first = view->key_n <= ROWS_MAX || first < ROWS_BEFORE ? 0 : first - ROWS_BEFORE;
@@ -155,11 +154,11 @@ static void put_line(request_rec *r, const mod_stek_view_t *view, apr_time_t now
                place(&axis, now), place(&axis, now), (int)(end - first) * ROW_HEIGHT);
     ap_rprintf(r, "<div class=\"ends dim\"><span>%s ago</span><span>",
                mod_stek_span_text(now - axis.from, r->pool));
-    for (i = MOD_STEK_CURRENT; i <= MOD_STEK_FUTURE; i++) {
+    for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
         ap_rprintf(r,
                    "<svg class=\"sw\" viewBox=\"0 0 1 1\"><rect class=\"enc k-%s\" width=\"1\" "
                    "height=\"1\"/></svg> %s key &nbsp;",
-                   state_words[i], state_words[i]);
+                   stek_state_text(states[i]), stek_state_text(states[i]));
     }
     ap_rprintf(r, "solid: encrypts, pale: opens; line: now%s</span><span>in %s</span></div>\n",
                end - first < view->key_n ? "; further keys are not shown" : "",

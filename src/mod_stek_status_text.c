@@ -145,9 +145,6 @@ static void json_counters(request_rec *r, const mod_stek_totals_t *totals)
     ap_rprintf(r, "],\"sum\":%" COUNT "}}", totals->all[MOD_STEK_AGE_SUM_S]);
 }
 
-static const char *const state_texts[] = {
-    [MOD_STEK_CURRENT] = "current", [MOD_STEK_OLD] = "old", [MOD_STEK_FUTURE] = "future"};
-
 static void json_keys(request_rec *r, const mod_stek_view_t *view)
 {
     apr_size_t i;
@@ -159,7 +156,7 @@ static void json_keys(request_rec *r, const mod_stek_view_t *view)
         ap_rprintf(r,
                    "%s{\"name\":\"%s\",\"state\":\"%s\",\"not_before\":%s,\"encrypt_until\":%s,"
                    "\"decrypt_until\":%s}",
-                   i ? "," : "", key->hex, state_texts[key->state],
+                   i ? "," : "", key->hex, stek_state_text(key->state),
                    json_time(key->not_before, r->pool), json_time(key->encrypt_until, r->pool),
                    json_time(key->decrypt_until, r->pool));
     }

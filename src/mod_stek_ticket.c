@@ -186,10 +186,10 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
 {
     stek_key_t key;
     int renewable, ok;
-    mod_stek_match_e match = mod_stek_live_lookup(live, name, apr_time_now(), &key, &renewable);
+    stek_state_e state = mod_stek_live_lookup(live, name, apr_time_now(), &key, &renewable);
 
-    mod_stek_handshake_offered(ssl, match, name);
-    if (match == MOD_STEK_UNKNOWN || match == MOD_STEK_ENDED) {
+    mod_stek_handshake_offered(ssl, state, name);
+    if (state == STEK_STATE_UNKNOWN || state == STEK_STATE_ENDED) {
         return 0;
     }
     ok = key_apply(&key, iv, cipher_ctx, mac_ctx, 0);
@@ -197,12 +197,12 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
     if (!ok) {
         return 0;
     }
-    if (!renewable && (match != MOD_STEK_CURRENT || SSL_version(ssl) >= TLS1_3_VERSION)) {
+    if (!renewable && (state != STEK_STATE_CURRENT || SSL_version(ssl) >= TLS1_3_VERSION)) {
         mod_stek_handshake_keyless(ssl);
     }
     /* TLS 1.2 has promised the ticket by the time that it would be sealed: promise none that no
      * key can seal.  TLS 1.3: a fresh ticket for each connection (RFC 8446, C.4). */
-    if (!renewable || (match == MOD_STEK_CURRENT && SSL_version(ssl) < TLS1_3_VERSION)) {
+    if (!renewable || (state == STEK_STATE_CURRENT && SSL_version(ssl) < TLS1_3_VERSION)) {
         return 1;
     }
     return RENEW;

@@ -127,7 +127,15 @@ static const mod_stek_vhost_t *first_on_address(const mod_stek_vhost_t *vhost)
     return vhost;
 }
 
-static void lint_key_files(apr_pool_t *ptemp)
+/* mod_ssl reads a vhost's key file only if OpenSSL asks mod_ssl: if the first vhost on the address
+ * has one too. */
+static int key_file_is_used(const mod_stek_vhost_t *vhost)
+{
+    return left_to_key_file(first_on_address(vhost));
+}
+
+/* One notice for the vhosts whose file is used, one for those whose file is not. */
+static void lint_key_files(int used, apr_pool_t *ptemp)
 {
     int i, left_n = 0;
     const mod_stek_vhost_t *left = NULL;
@@ -135,18 +143,31 @@ static void lint_key_files(apr_pool_t *ptemp)
     for (i = vhosts->nelts - 1; i >= 0; i--) {
         const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
 
-        if (left_to_key_file(vhost) && mod_stek_server_get(vhost->server)->rotate != 0) {
+        if (left_to_key_file(vhost) && mod_stek_server_get(vhost->server)->rotate != 0
+            && key_file_is_used(vhost) == used) {
             left = left ? left : vhost;
             left_n++;
         }
     }
     if (left) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, left->server,
-                     "STEK3002: %s%s: left to SSLSessionTicketKeyFile, the key does not rotate; "
-                     "to migrate, remove SSLSessionTicketKeyFile or add 'StekRotate on'",
+                     "STEK3002: %s%s: %s; to have keys that rotate, remove "
+                     "SSLSessionTicketKeyFile or add 'StekRotate on'",
                      mod_stek_server_text(left->server, ptemp),
-                     left_n > 1 ? apr_psprintf(ptemp, " and %d more", left_n - 1) : "");
+                     left_n > 1 ? apr_psprintf(ptemp, " and %d more", left_n - 1) : "",
+                     used ? "the key of SSLSessionTicketKeyFile seals tickets and does not rotate"
+                          : "SSLSessionTicketKeyFile has no effect, because the first virtual host "
+                            "on the address does not use one; OpenSSL's own key seals tickets and "
+                            "does not rotate");
     }
+}
+
+/* Behind a first vhost with a key file, mod_ssl looks for the vhost's own. */
+static const char *key_file_effect(const mod_stek_vhost_t *vhost)
+{
+    return mod_stek_server_get(vhost->server)->ticket_key_file
+               ? "the key in this virtual host's own file seals its tickets"
+               : "handshakes fail here, where there is no such file";
 }
 
 static void lint_shared_addresses(apr_pool_t *ptemp)
@@ -163,12 +184,11 @@ static void lint_shared_addresses(apr_pool_t *ptemp)
         first = first_on_address(vhost);
         if (left_to_key_file(first)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
-                         "STEK3003: %s does not rotate its ticket keys: %s is the first virtual "
-                         "host on its address and uses SSLSessionTicketKeyFile, which serves all "
-                         "behind it and makes handshakes fail where it is not set; add "
-                         "'StekRotate on' there",
+                         "STEK3003: %s does not rotate its ticket keys: %s, the first virtual host "
+                         "on its address, uses SSLSessionTicketKeyFile, so %s; add 'StekRotate "
+                         "on' to the first",
                          mod_stek_server_text(vhost->server, ptemp),
-                         mod_stek_server_text(first->server, ptemp));
+                         mod_stek_server_text(first->server, ptemp), key_file_effect(vhost));
         }
     }
 }
@@ -327,7 +347,8 @@ void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
     lint_client_limits(ptemp);
     /* Each look compares vhosts by pairs: not for nothing, where there are thousands. */
     if (any_left) {
-        lint_key_files(ptemp);
+        lint_key_files(1, ptemp);
+        lint_key_files(0, ptemp);
         lint_shared_addresses(ptemp);
     }
     if (any_off) {

@@ -56,10 +56,7 @@ apr_status_t change_make_key(const stek_ring_t *ring, apr_time_t now, apr_time_t
 
 const char *change_state(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now)
 {
-    if (key->not_before > now) {
-        return "future";
-    }
-    return key == stek_ring_current(ring, now) ? "current" : "old";
+    return stek_state_text(stek_ring_key_state(ring, key, now, ring->lifetime));
 }
 
 void change_json_key(json_t *json, const char *member, const stek_ring_t *ring,

@@ -31,7 +31,7 @@ void change_print(ctl_t *ctl, const stek_ring_t *ring, const unsigned char *name
 void change_json_key(json_t *json, const char *member, const stek_ring_t *ring,
                      const stek_key_t *key, apr_time_t now);
 
-/* "future", "current" or "old". */
+/* The key's state, as stek_state_text has it. */
 const char *change_state(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now);
 
 #pragma GCC visibility pop

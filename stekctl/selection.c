@@ -6,9 +6,14 @@
 
 #include <string.h>
 
+static stek_state_e state_of(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now)
+{
+    return stek_ring_key_state(ring, key, now, ring->lifetime);
+}
+
 static int is_live(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now)
 {
-    return stek_key_can_decrypt(key, now, ring->lifetime);
+    return state_of(ring, key, now) != STEK_STATE_ENDED;
 }
 
 static const stek_key_t *row(const stek_ring_t *ring, apr_size_t i)
@@ -54,14 +59,16 @@ static void lead_last(const stek_ring_t *ring, apr_time_t now, selection_t *sele
     for (i = ring->key_n; i-- > 0;) {
         const stek_key_t *key = row(ring, i);
 
-        if (key != selection->lead && key->not_before <= now && is_live(ring, key, now)
+        if (key != selection->lead && state_of(ring, key, now) == STEK_STATE_OLD
             && !(key->flags & STEK_KEY_AES128)) {
             add(selection, key);
         }
     }
     for (i = 0; i < ring->key_n; i++) {
-        if (row(ring, i)->not_before > now && row(ring, i) != selection->lead) {
-            add(selection, row(ring, i));
+        const stek_key_t *key = row(ring, i);
+
+        if (key != selection->lead && state_of(ring, key, now) == STEK_STATE_FUTURE) {
+            add(selection, key);
         }
     }
     add(selection, selection->lead);
@@ -80,7 +87,7 @@ static void three(const stek_ring_t *ring, apr_time_t now, selection_t *selectio
         if (key == selection->lead || key->flags & STEK_KEY_AES128 || !is_live(ring, key, now)) {
             continue;
         }
-        if (key->not_before > now) {
+        if (state_of(ring, key, now) == STEK_STATE_FUTURE) {
             /* Of equal slots the smaller name goes first, as in stek_ring_current. */
             next = !next || key->not_before < next->not_before ? key : next;
         }

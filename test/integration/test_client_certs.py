@@ -344,6 +344,23 @@ def test_two_hosts_of_equal_policy_share_tickets(httpd, world, version):
     assert_resume(first, back, version)
 
 
+def test_two_hosts_share_rules_of_a_directory_only_under_the_same_path(httpd, world, version):
+    """A <Location> names a URL, the same everywhere."""
+    ca, verify = f"SSLCACertificateFile {world.path('root.crt')}", "SSLVerifyClient require"
+
+    def vhosts(site):
+        return [Vhost("own.test", [ca] + section("Directory", f"{site}/private", verify)),
+                Vhost("file.test", [ca] + section("Files", "secret.html", verify)),
+                Vhost("same.test", [ca] + section("Directory", "/srv/www/private", verify)),
+                Vhost("url.test", [ca] + section("Location", "/private", verify))]
+    first = httpd(vhosts=vhosts("/srv/www-1")).start()
+    other = second_host(httpd, first, vhosts("/srv/www-2"))
+    for vhost in first.vhosts:
+        session = first.get(vhost.name, tls=version).session
+        assert first.get(vhost.name, tls=version, session=session).resumed
+        assert other.get(vhost.name, tls=version, session=session).resumed == (vhost.name != "own.test")
+
+
 def test_two_hosts_of_unequal_policy_share_none(httpd, world, version):
     first = start(httpd, world, ca_file(world))
     pki.write(world.path("less.pem"), world.root.pem)

@@ -70,23 +70,23 @@ static void test_live_lookup_at_the_edges_of_a_window(void **state)
 
     (void)state;
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0 - 1, &found, &renewable),
-                     MOD_STEK_FUTURE);
+                     STEK_STATE_FUTURE);
     assert_false(renewable);
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0, &found, &renewable),
-                     MOD_STEK_CURRENT);
+                     STEK_STATE_CURRENT);
     assert_true(renewable);
     assert_memory_equal(&found, &first, sizeof(first));
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + HOUR - 1, &found, &renewable),
-                     MOD_STEK_CURRENT);
+                     STEK_STATE_CURRENT);
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + HOUR, &found, &renewable),
-                     MOD_STEK_OLD);
+                     STEK_STATE_OLD);
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + 19 * HOUR - 1, &found, &renewable),
-                     MOD_STEK_OLD);
+                     STEK_STATE_OLD);
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + 19 * HOUR, &found, &renewable),
-                     MOD_STEK_ENDED);
+                     STEK_STATE_ENDED);
     first.name[0] ^= 1;
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0, &found, &renewable),
-                     MOD_STEK_UNKNOWN);
+                     STEK_STATE_UNKNOWN);
     drop_lives();
 }
 
@@ -226,7 +226,7 @@ static void *reader_run(void *data)
 
     while (!atomic_load(&readers->stop)) {
         if (mod_stek_live_lookup(readers->live, expected.name, T0, &key, &renewable)
-            == MOD_STEK_CURRENT) {
+            == STEK_STATE_CURRENT) {
             atomic_fetch_add(&readers->found_n, 1);
             if (memcmp(&key, &expected, sizeof(key)) != 0) {
                 atomic_fetch_add(&readers->torn_n, 1);
@@ -311,10 +311,10 @@ static void test_live_swap_so_many_ended_names_are_remembered(void **state)
     for (i = 0; i < n; i++) {
         stek_key_t key = good_key(i, T0, HOUR, HOUR), found;
         int renewable;
-        mod_stek_match_e match = mod_stek_live_lookup(live, key.name, T0, &found, &renewable);
+        stek_state_e found_state = mod_stek_live_lookup(live, key.name, T0, &found, &renewable);
 
-        assert_true(match == MOD_STEK_ENDED || match == MOD_STEK_UNKNOWN);
-        remembered_n += match == MOD_STEK_ENDED;
+        assert_true(found_state == STEK_STATE_ENDED || found_state == STEK_STATE_UNKNOWN);
+        remembered_n += found_state == STEK_STATE_ENDED;
     }
     assert_int_equal(remembered_n, MOD_STEK_ENDED_MAX);
     drop_lives();
