@@ -132,7 +132,7 @@ endif
         deb rpm rpm-source packages check-deb \
         check unit unit-build integration asan tsan valgrind compilers compilers-short fips openssl \
         fault fault-unit fault-guard \
-        fuzz fuzz-replay fuzz-coverage soak soak-fleet soak-httpd soak-probe \
+        fuzz fuzz-replay fuzz-coverage soak soak-fleet soak-httpd soak-probe soak-shared \
         bench bench-build bench-fleet \
         format lint lint-format lint-c lint-sh lint-py man-lint exports layers bare version
 .DELETE_ON_ERROR:
@@ -150,6 +150,7 @@ help:
 	@echo "make bench         beside its peers: BENCH='callback handshakes rotation day scale', QUICK=1"
 	@echo "make soak-fleet    fleets, full length make bench-fleet  1,000 hosts, one store"
 	@echo "make soak-httpd    an accelerated month of one server: SOAK_TIME seconds (1200)"
+	@echo "make soak-shared   a child scribbles over shared memory, 1,000 rounds of each MPM"
 	@echo "make soak-probe    stekctl probe against good servers, 20 runs of each"
 	@echo "make asan          unit tests and integration under ASan, UBSan and LSan"
 	@echo "make tsan          thread tests, and the module in httpd, under TSan"
@@ -249,6 +250,12 @@ SOAK_MPM  ?= event
 soak-httpd: all
 	$(Q)STEK_SOAK_S=$(SOAK_TIME) STEK_SOAK_MPM=$(SOAK_MPM) \
 	    $(PYTHON) -m pytest test/integration/test_soak.py -q -s -p no:cacheprovider
+
+# What a child can write harms nobody; under ASan: STEK_SHARED_ROUNDS=1000 make asan ASAN_PYTEST=scribbles
+SHARED_ROUNDS ?= 1000
+soak-shared: all
+	$(Q)STEK_SHARED_ROUNDS=$(SHARED_ROUNDS) \
+	    $(PYTHON) -m pytest test/integration/test_shared_memory.py $(XDIST) -q -p no:cacheprovider
 
 soak: $(SOAK_BIN)
 	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs \

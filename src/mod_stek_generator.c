@@ -45,7 +45,7 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
     /* A ring without a key is another trouble than the same ring with one. */
     apr_status_t status = keyless ? -1 - rv : rv;
 
-    mod_stek_count_look(live->slot, rv, now);
+    mod_stek_count_look(live->counters, rv, now);
     if (status == APR_SUCCESS) {
         if (live->logged_status != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "STEK2001: ring '%s' is good again",
@@ -237,7 +237,6 @@ static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_
         rv = write_ring(ring, now, 0, 0, &culprit, s, pool);
     }
     report(ring, rv, culprit, now, s, pool);
-    mod_stek_counters_remember(ring->live->counters, now);
 }
 
 int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)

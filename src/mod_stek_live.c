@@ -317,15 +317,15 @@ apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int re
     if (rv != APR_SUCCESS) {
         live->load_status = rv;
         live->stamp = stamp;
-        mod_stek_count_load(live->slot, rv, now);
+        mod_stek_count_load(live->counters, rv, now);
     }
     else if (reload || live->load_status != APR_SUCCESS
              || !stek_stamp_equal(&stamp, &live->stamp)) {
         live->stamp = stamp;
         live->load_status = load(live, now, pculprit, pool);
-        mod_stek_count_load(live->slot, live->load_status, now);
+        mod_stek_count_load(live->counters, live->load_status, now);
     }
-    mod_stek_count_look(live->slot, live->load_status, now);
+    mod_stek_count_look(live->counters, live->load_status, now);
     if (next_end != 0 && next_end <= now) {
         rv = merge_in(live, NULL, now);
         if (rv != APR_SUCCESS) {

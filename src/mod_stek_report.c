@@ -79,9 +79,8 @@ static void fill(mod_stek_ring_report_t *report, mod_stek_ring_t *ring, apr_time
     report->ring = ring;
     report->source = stek_ring_file_name(&live->file);
     mod_stek_counters_sum(live->counters, &report->totals);
-    if (live->slot) {
-        report->looked_at = atomic_load_explicit(&live->slot->looked_at, memory_order_relaxed);
-        source.status = atomic_load_explicit(&live->slot->status, memory_order_relaxed);
+    if (live->counters) {
+        source.status = mod_stek_counters_looked(live->counters, &report->looked_at);
         source.age = now - report->looked_at;
         source.age_max = STALE_POLLS * ring->poll + STALE_SLACK;
     }
@@ -145,7 +144,7 @@ apr_uint64_t mod_stek_report_sum(const apr_uint64_t *counts, int first, int n)
     apr_uint64_t sum = 0;
 
     while (n-- > 0) {
-        sum += counts[first + n];
+        sum = mod_stek_counts_add(sum, counts[first + n]);
     }
     return sum;
 }

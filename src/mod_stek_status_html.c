@@ -23,6 +23,7 @@
 #define ROWS_MAX 40    /* keys shown at most, around the current one */
 #define ROWS_BEFORE 10 /* of these, keys that come after the current one */
 #define VHOSTS_OPEN 20 /* more virtual hosts than that are folded */
+#define RATE_SPAN_MIN_S 10
 
 static const char css[] =
     ":root{color-scheme:light dark;--bg:#ffffff;--panel:#f5f7f9;--text:#1c2430;--dim:#55606e;"
@@ -191,7 +192,7 @@ static void put_bar(request_rec *r, apr_uint64_t part, apr_uint64_t whole)
                whole ? 100.0 * (double)part / (double)whole : 0.0);
 }
 
-/* Per minute since the totals remembered; a dash until there are any. */
+/* Per minute since the totals remembered; a dash until they are old enough to tell. */
 static void put_rate(request_rec *r, const mod_stek_totals_t *totals, int counter, apr_time_t now)
 {
     double span_s = (double)(now - totals->before_at) / APR_USEC_PER_SEC;
@@ -199,7 +200,7 @@ static void put_rate(request_rec *r, const mod_stek_totals_t *totals, int counte
                             ? totals->all[counter] - totals->before[counter]
                             : 0;
 
-    if (totals->before_at == 0 || span_s < 1) {
+    if (totals->before_at == 0 || span_s < RATE_SPAN_MIN_S) {
         ap_rputs("<td class=\"n\">-</td>", r);
     }
     else {

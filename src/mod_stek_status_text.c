@@ -317,7 +317,7 @@ static void put_ages(request_rec *r, const mod_stek_report_t *report)
         apr_uint64_t sum = 0;
 
         for (b = 0; b <= MOD_STEK_AGE_BOUND_N; b++) {
-            sum += ring->totals.all[MOD_STEK_AGE + b];
+            sum = mod_stek_counts_add(sum, ring->totals.all[MOD_STEK_AGE + b]);
             ap_rprintf(
                 r, "stek_ticket_age_seconds_bucket{ring=\"%s\",le=\"%s\"} %" COUNT "\n", name,
                 b < MOD_STEK_AGE_BOUND_N ? apr_itoa(r->pool, mod_stek_age_bounds[b]) : "+Inf", sum);

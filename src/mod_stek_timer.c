@@ -63,6 +63,7 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
                          "STEK4001: ring '%s': keeping the keys at hand: %s", rings[i]->name,
                          mod_stek_status_text(rv, pool));
         }
+        mod_stek_counters_remember(live->counters, now);
         end = stek_ring_next_end(live->ring, now, live->lifetime);
         delay = rings[i]->poll < delay ? rings[i]->poll : delay;
         if (end > now && end - now < delay) {

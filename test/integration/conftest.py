@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import faults as fault_calls  # noqa: E402
 import fleet as fleets  # noqa: E402
 import httpd as harness  # noqa: E402
 
@@ -59,6 +60,12 @@ def httpd(certs, request):
             print(f"--- {server.root.name}, end of the log ---\n{server.tail(40)}")
         server.remove()
     assert not faults, "unexpected in the error log:\n" + "\n".join(faults[:20])
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    """Calls that fail on demand, and a parent that ticks many times a second (faults.py)."""
+    return fault_calls.build(tmp_path_factory.mktemp("fault"))
 
 
 @pytest.fixture

@@ -180,7 +180,7 @@ def test_status_in_mod_status(httpd):
 
 
 def test_status_rates_per_minute(httpd):
-    """The parent remembers the totals each minute; the rate is what came since."""
+    """A child remembers the totals each minute; the rate is what came since."""
     scripted = Scripted(httpd, processes=1)
     scripted.server.start()
 
