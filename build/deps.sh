@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, by name.  Says nothing when none is.
-# Usage: deps.sh run|bench|check|check-deb|compilers|first-five
+# Usage: deps.sh run|bench|check|check-deb|check-fresh|compilers|first-five
 set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
@@ -23,9 +23,9 @@ check) wanted=("${check[@]}") ;;
 check-deb) wanted=("${run[@]}" debhelper dpkg-dev git iproute2 libcmocka-dev libhiredis-dev libmemcached-dev
     mmdebstrap pkgconf python3-cryptography) ;;
 compilers) wanted=("${check[@]}" lld) ;;
-first-five) wanted=(mmdebstrap git python3) ;;
+first-five | check-fresh) wanted=(mmdebstrap git python3) ;;
 *)
-    echo 'usage: deps.sh run|bench|check|check-deb|compilers|first-five' >&2
+    echo 'usage: deps.sh run|bench|check|check-deb|check-fresh|compilers|first-five' >&2
     exit 2
     ;;
 esac

@@ -29,11 +29,17 @@ rpm:
 rpm-source:
 	build/rpm.sh $(DIST) source
 
-# Installs, upgrades, removes and purges the packages in a Debian of its own.
+# Installs, upgrades, removes and purges the packages in a Debian of its own; builds them in Debian 12, 13 and sid.
 check-deb:
 	@build/deps.sh check-deb
 	$(MAKE) --no-print-directory deb
-	$(PYTHON) test/packaging/check_deb.py $(ARGS)
+	$(PYTHON) test/packaging/check_deb.py
+	$(PYTHON) test/packaging/check_releases.py $(ARGS)
+
+# README's commands one after the other on a Debian with git and make alone; ARGS=--short takes minutes.
+check-fresh:
+	@build/deps.sh check-fresh
+	$(PYTHON) test/packaging/check_fresh.py $(ARGS)
 
 packages: all
 	$(Q)$(PYTHON) -m pytest test/packaging -q -p no:cacheprovider $(PYTEST)

@@ -14,8 +14,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 ROOTS = TOP / "out" / "roots"
-# What other releases need is unsigned for nobody: mmdebstrap has Debian's keys.  A mirror's copy of sid may be
-# older than the week for which sid's list is valid.
+# A mirror's copy of sid may be older than the week for which its list is valid; signatures are checked.
 OPTIONS = ["--aptopt=Acquire::Check-Valid-Until \"false\""]
 ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
        "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
@@ -91,10 +90,30 @@ class Root:
         # Nothing of it is mounted any more: mounts went with the processes.
         shutil.rmtree(self.path)
 
+    def put_sources(self, owner="root"):
+        """In /src: a checkout of what stands here, committed or not, as "make dist" packs it."""
+        folder = self.path / "src"
+        subprocess.run(["git", "clone", "-q", "--no-hardlinks", TOP, folder], check=True)
+        changed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=TOP, check=True,
+                                 capture_output=True, text=True).stdout.split("\0")[:-1]
+        for name in subprocess.run(["git", "ls-files", "-z"], cwd=folder, check=True, capture_output=True,
+                                   text=True).stdout.split("\0")[:-1]:
+            if name not in changed or not (TOP / name).exists():
+                (folder / name).unlink()
+        for name in changed:
+            if (TOP / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(TOP / name, folder / name)
+        subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
+        self.run(f"chown -R {owner} /src")
+
     def run(self, script, before="", timeout_s=600):
         """A shell's script in there; (exit code, what it said).  "before": words in front of the shell, as
         "setpriv ..."."""
-        inside = ('ip link set lo up 2>/dev/null || true; mount -t proc proc "$0/proc"; '
+        # Bound to itself, the folder is a mount, as the root of a system is.
+        inside = ('ip link set lo up 2>/dev/null || true; mount --rbind "$0" "$0"; mount -t proc proc "$0/proc"; '
+                  'mount -t sysfs -o ro sysfs "$0/sys" || true; mkdir -p "$0/dev/pts" "$0/dev/shm"; '
+                  'mount -t devpts -o newinstance,ptmxmode=666 devpts "$0/dev/pts"; '
                   'mount -t tmpfs -o mode=1777 tmpfs "$0/dev/shm"; '
                   f'exec chroot "$0" {before} /bin/bash -eu -c "$1"')
         spaces = ["--mount", "--pid", "--ipc", *([] if self.network else ["--net"])]
