@@ -1,15 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, by name.  Says nothing when none is.
-# Usage: deps.sh run|bench|check|check-deb|compilers|first-five
+# Usage: deps.sh run|bench|check|check-deb|check-fresh|compilers|first-five
 set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
-bench=("${run[@]}" pkg-config libmemcached-dev libhiredis-dev memcached nginx-light haproxy valgrind
+bench=("${run[@]}" pkgconf libmemcached-dev libhiredis-dev memcached nginx-light haproxy valgrind
     python3-cryptography)
 check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
-    redis-server rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git
+    redis-server rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot
     lighttpd lighttpd-mod-openssl dnsdist trafficserver
     chromium fonts-dejavu-core python3-prometheus-client
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2
@@ -21,11 +21,11 @@ run) wanted=("${run[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
 check) wanted=("${check[@]}") ;;
 check-deb) wanted=("${run[@]}" debhelper dpkg-dev git iproute2 libcmocka-dev libhiredis-dev libmemcached-dev
-    mmdebstrap pkg-config python3-cryptography) ;;
+    mmdebstrap pkgconf python3-cryptography) ;;
 compilers) wanted=("${check[@]}" lld) ;;
-first-five) wanted=(mmdebstrap git python3) ;;
+first-five | check-fresh) wanted=(mmdebstrap git python3) ;;
 *)
-    echo 'usage: deps.sh run|bench|check|check-deb|compilers|first-five' >&2
+    echo 'usage: deps.sh run|bench|check|check-deb|check-fresh|compilers|first-five' >&2
     exit 2
     ;;
 esac

@@ -18,6 +18,7 @@
 #include "stek_ring_file.h"
 #include "stek_version.h"
 #include "stekctl.h"
+#include "store.h"
 
 static const ctl_command_t commands[] = {
     {"new", cmd_new, "[--interval TIME] [--lifetime TIME] [--ahead N]",
@@ -205,7 +206,7 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
         }
         return 0;
     case OPTION_VERSION:
-        puts("stekctl " STEK_VERSION);
+        printf("stekctl " STEK_VERSION "\nstores: %s\n", store_names());
         return 1;
     case 'h':
         print_help();

@@ -121,6 +121,19 @@ static const char *parse_rest(char *rest, const store_driver_t *driver, store_ta
     return NULL;
 }
 
+const char *store_names(void)
+{
+#if defined(STEK_WITH_MEMCACHED) && defined(STEK_WITH_HIREDIS)
+    return "memcached, Redis";
+#elif defined(STEK_WITH_MEMCACHED)
+    return "memcached";
+#elif defined(STEK_WITH_HIREDIS)
+    return "Redis";
+#else
+    return "none";
+#endif
+}
+
 static const char *find_driver(const char *url, const store_driver_t **pdriver, const char **prest)
 {
     *prest = strstr(url, "://");

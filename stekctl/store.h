@@ -58,6 +58,9 @@ extern const store_driver_t store_redis;
 
 typedef struct store_t store_t;
 
+/* The stores that this program was built with, for people: "memcached, Redis", or "none". */
+const char *store_names(void);
+
 /* Prepares the store of a URL, "memcached://host[:port]" or "redis://[user@]host[:port][/db]";
  * nothing is sent yet.  Returns NULL, or what is wrong with the URL, in pool.  password (may be
  * NULL) is copied. */

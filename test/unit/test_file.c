@@ -6,7 +6,6 @@
  */
 #include "core_util.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -24,13 +23,6 @@ static char buf[BUF_SIZE];
 static apr_size_t buf_len;
 static stek_stamp_t stamp;
 static const char *culprit;
-
-static void need_root(void)
-{
-    if (geteuid() != 0) {
-        skip();
-    }
-}
 
 static apr_status_t read_as(const char *path, stek_file_kind_e kind, uid_t owner)
 {
@@ -192,7 +184,7 @@ static int read_as_nobody(void *data)
 static void test_file_read_unreadable_isEacces(void **state)
 {
     (void)state;
-    need_root();
+    need_other_users();
     make_file(in_base("ring"), "x", 1, 0600);
     assert_int_equal(run_in_child(read_as_nobody, (void *)in_base("ring")), 0);
 }
@@ -228,7 +220,7 @@ static void test_file_read_foreignFile_isRefused(void **state)
     const char *path = in_base("ring");
 
     (void)state;
-    need_root();
+    need_other_users();
     make_file(path, "x", 1, 0640);
     assert_int_equal(chown(path, NOBODY, NOBODY), 0);
     assert_refused(path, path);
@@ -281,7 +273,7 @@ static void test_file_read_foreignDirectory_isRefused(void **state)
     const char *path = in_base("dir/ring");
 
     (void)state;
-    need_root();
+    need_other_users();
     make_dir(in_base("dir"), 01777);
     make_file(path, "x", 1, 0600);
     assert_reads(path, "x");
@@ -338,7 +330,7 @@ static void test_file_read_linksOfASecretVolume_areFollowed(void **state)
 static void test_file_read_foreignLinkInStickyDirectory_isRefused(void **state)
 {
     (void)state;
-    need_root();
+    need_other_users();
     make_dir(in_base("sticky"), 01777);
     make_dir(in_base("safe"), 0755);
     make_file(in_base("safe/ring"), "x", 1, 0600);
@@ -421,7 +413,7 @@ static void test_file_replace_group_isSet(void **state)
     struct stat st;
 
     (void)state;
-    need_root();
+    need_other_users();
     assert_int_equal(stek_file_replace(path, "x", 1, 0640, NOBODY, 0, pool), APR_SUCCESS);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_gid, NOBODY);
@@ -570,8 +562,7 @@ static int replace_on_full_disk(void *data)
     int fd;
 
     (void)data;
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
-        || mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=755") != 0) {
+    if (!need_own_mounts() || mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=755") != 0) {
         return 77;
     }
     if (replace(path, "old", 0) != APR_SUCCESS || !stek_file_in_memory(path, pool)) {
@@ -609,12 +600,10 @@ static void test_file_replace_fullDisk_keepsTheOld(void **state)
     int rc;
 
     (void)state;
-    need_root();
     make_dir(in_base("small"), 0755);
     rc = run_in_child(replace_on_full_disk, NULL);
-    if (rc == 77) { /* mounting not permitted: the limit above says the same of EFBIG */
-        skip();
-    }
+    /* the limit above says the same of EFBIG */
+    need_or_skip(rc != 77, "the right to mount, as root or in a user namespace");
     assert_int_equal(rc, 0);
 }
 

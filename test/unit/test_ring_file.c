@@ -228,9 +228,7 @@ static void test_ring_file_saveOnPath_hasModeAndGroup(void **state)
     struct stat st;
 
     (void)state;
-    if (geteuid() != 0) {
-        skip();
-    }
+    need_other_users();
     make_dir(in_base("dir"), 0755);
     assert_int_equal(chown(in_base("dir"), 0, NOBODY), 0);
     stek_ring_file_init(&file, in_base("dir/ring"), 0, (gid_t)-1);
@@ -266,9 +264,7 @@ static void test_ring_file_saveOutsideTheGroup_fallsBackUnlessDemanded(void **st
     struct stat st;
 
     (void)state;
-    if (geteuid() != 0) {
-        skip();
-    }
+    need_other_users();
     make_dir(in_base("dir"), 0755);
     assert_int_equal(chown(in_base("dir"), NOBODY, 1), 0);
     stek_ring_file_init(&file, in_base("dir/ring"), NOBODY, (gid_t)-1);
@@ -360,9 +356,7 @@ static void test_ring_file_memory_childOfOtherUser_canOnlyRead(void **state)
     struct stat st;
 
     (void)state;
-    if (geteuid() != 0) {
-        skip();
-    }
+    need_other_users();
     assert_int_equal(stek_ring_file_init_memory(&file, 0), APR_SUCCESS);
     assert_int_equal(fstat(file.memory_fd, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
@@ -395,9 +389,7 @@ static void test_ring_file_memory_programOfOtherUser_cannotWrite(void **state)
     stek_ring_file_t file;
 
     (void)state;
-    if (geteuid() != 0) {
-        skip();
-    }
+    need_other_users();
     assert_int_equal(stek_ring_file_init_memory(&file, 0), APR_SUCCESS);
     assert_int_equal(save(&file, 1, 3, NULL), APR_SUCCESS);
     assert_int_equal(run_in_child(shell_cannot_write, &file), 0);
