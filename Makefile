@@ -63,7 +63,7 @@ LIBS     := $(APR_LIBS) -lssl -lcrypto -lpthread
 MOD_SRC     := $(wildcard mod_stek_rotate.c src/*.c)
 CORE_SRC    := $(wildcard src/stek_*.c)
 GLUE_SRC    := $(wildcard mod_stek_rotate.c src/mod_stek_*.c)
-STEKCTL_SRC := $(wildcard stekctl/*.c)
+STEKCTL_SRC := $(wildcard stekctl/*.c stekctl/*/*.c)
 UNIT_SRC    := $(wildcard test/unit/test_*.c)
 SOAK_SRC    := $(wildcard test/unit/soak_*.c)
 FUZZ_SRC    := $(wildcard test/fuzz/fuzz_*.c)
@@ -77,7 +77,7 @@ MAINTAINER_SH := $(wildcard debian/*.postinst debian/*.prerm debian/*.postrm) de
 ALL_C       := $(MOD_SRC) $(STEKCTL_SRC) $(UNIT_SRC) $(SOAK_SRC) $(UNIT_LIB) $(FUZZ_SRC) $(FUZZ_LIB) \
                $(BENCH_SRC) $(wildcard test/fault/*.c) test/integration/sins.c \
                test/integration/leak_roots.c
-ALL_H       := $(wildcard include/*.h src/*.h stekctl/*.h test/*/*.h)
+ALL_H       := $(wildcard include/*.h src/*.h stekctl/*.h stekctl/*/*.h test/*/*.h)
 ALL_SH      := $(wildcard build/*.sh test/*/*.sh .ci/run) $(MAINTAINER_SH)
 ALL_PY      := $(wildcard build/*.py test/*/*.py)
 
@@ -372,7 +372,7 @@ fuzz-coverage:
 	    $(FUZZ:%=out/clang-cover/fuzz/fuzz_%)
 	build/fuzz.sh coverage $(FUZZ:%=out/clang-cover/fuzz/fuzz_%)
 
-$(OUT)/libstekctl.a: $(filter-out %/main.o $(OUT)/obj/stekctl/cmd_%.o,$(STEKCTL_O))
+$(OUT)/libstekctl.a: $(filter-out %/main.o,$(STEKCTL_O))
 	$(call SAY,AR  ,$@)rm -f $@ && ar rcs $@ $^
 
 $(FUZZ_BIN): $(OUT)/fuzz/%: $(OUT)/obj/test/fuzz/%.o $(OUT)/obj/test/fuzz/plain_mem.o \
@@ -406,7 +406,7 @@ fault-guard: module
 	$(call SAY,TEST,calls that can fail)$(PYTHON) test/fault/check_calls.py $(MODULE_SO)
 
 $(OUT)/bench/fleet_bench: $(OUT)/obj/test/bench/fleet_bench.o \
-        $(addprefix $(OUT)/obj/stekctl/,sync.o store.o store_memcached.o store_redis.o) \
+        $(addprefix $(OUT)/obj/stekctl/fleet/,sync.o store.o store_memcached.o store_redis.o) \
         $(OUT)/libstek.a
 	@mkdir -p $(@D)
 	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(STEKCTL_LIBS) $(LIBS)
@@ -422,7 +422,7 @@ soak-fleet: all
 # Benchmarks in C link the glue that they name, and play httpd's part themselves.
 BENCH_GLUE_handshake_cost := src/mod_stek_counters.c src/mod_stek_handshake.c src/mod_stek_live.c \
     src/mod_stek_log.c src/mod_stek_ticket.c
-BENCH_GLUE_probe_times := stekctl/probe_client.c
+BENCH_GLUE_probe_times := stekctl/probe/client.c
 BENCH_GLUE_ticket_cost := $(BENCH_GLUE_handshake_cost)
 BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \
     -Wl,--wrap=SSL_CTX_set_session_ticket_cb -Wl,--wrap=SSL_CTX_set_not_resumable_session_callback

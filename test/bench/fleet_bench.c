@@ -18,8 +18,8 @@
 #include <apr_general.h>
 
 #include "stek_seal.h"
-#include "store.h"
-#include "sync.h"
+#include "fleet/store.h"
+#include "fleet/sync.h"
 
 #define SEC(n) apr_time_from_sec(n)
 #define EVERY SEC(10)

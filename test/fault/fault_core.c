@@ -8,9 +8,9 @@
 
 #include "run.h"
 
+#include "fleet/ratchet.h"
 #include "stek_audit.h"
 #include "stek_iv.h"
-#include "stek_ratchet.h"
 #include "stek_ring_file.h"
 #include "stek_schedule.h"
 

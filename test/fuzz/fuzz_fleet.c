@@ -8,7 +8,7 @@
 #include "stek_error.h"
 
 /* For what lies behind the files. */
-#include "../../stekctl/cmd_sync.c"
+#include "../../stekctl/fleet/cmd_sync.c"
 
 static const uint8_t *input;
 static size_t input_len;

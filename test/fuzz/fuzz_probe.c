@@ -8,7 +8,7 @@
 
 #include <openssl/ssl.h>
 
-#include "probe_client.h"
+#include "probe/client.h"
 
 #define TICKETS_MAX 6
 

@@ -145,8 +145,8 @@ static int fake_setsockopt(int fd, int level, int name, const void *value, sockl
 #define setsockopt fake_setsockopt
 
 /* For what lies behind their sockets. */
-#include "../../stekctl/haproxy.c"
-#include "../../stekctl/store.c"
+#include "../../stekctl/convert/haproxy.c"
+#include "../../stekctl/fleet/store.c"
 
 /* ---- Redis: its reader is given the input, and asked for one reply after the other ---- */
 

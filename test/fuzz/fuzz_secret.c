@@ -6,7 +6,7 @@
 #include "fuzz.h"
 
 #include "stek_audit.h"
-#include "stek_ratchet.h"
+#include "fleet/ratchet.h"
 #include "stek_secret.h"
 
 static void move_on(stek_secrets_t *secrets)

@@ -8,7 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "probe_analysis.h"
+#include "probe/analysis.h"
 
 #define TICKETS_N 10
 #define TEXT_LEN 112

@@ -11,8 +11,8 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
-#include "probe_host.h"
-#include "probe_stats.h"
+#include "probe/host.h"
+#include "probe/stats.h"
 
 #define RUNS_N 1000
 #define SAMPLE_N 100

@@ -7,7 +7,7 @@
 
 #include <openssl/evp.h>
 
-#include "stek_ratchet.h"
+#include "fleet/ratchet.h"
 #include "stek_seal.h"
 
 /* From Python's cryptography: HKDF of SHA-256("secret") with the first half of SHA-256("fleet"). */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "json.h"
-#include "probe.h"
+#include "model.h"
 #include "report.h"
 #include "stek_time.h"
 #include "stekctl.h"

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "json.h"
-#include "keyfile.h"
+#include "convert/keyfile.h"
 #include "report.h"
 #include "ringio.h"
 #include "stek_error.h"

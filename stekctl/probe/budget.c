@@ -4,7 +4,7 @@
  * offers of tickets, which level and names bound test by test.  The client keeps to it whatever a
  * test does; the sum is told before the first connection.  Pure; stekctl.
  */
-#include "probe_host.h"
+#include "host.h"
 
 #define SUPPORT_N 4 /* a ticket as it was given, thrice if need be; a session id */
 #define REUSE_N 2

@@ -11,7 +11,7 @@
 #include <apr_tables.h>
 #include <apr_time.h>
 
-#include "probe_analysis.h"
+#include "analysis.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -8,7 +8,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-#include "probe_host.h"
+#include "host.h"
 
 /* One place where the tickets are offered. */
 typedef struct place_t {

@@ -9,7 +9,7 @@
  * is replaced; a changed ticket comes with a random session id, or a session cache could answer for
  * it.
  */
-#include "probe_client.h"
+#include "client.h"
 
 #include <apr_strings.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
 #ifndef STEKCTL_PROBE_H
 #define STEKCTL_PROBE_H
 
-#include "probe_client.h"
+#include "client.h"
 
 #pragma GCC visibility push(hidden)
 

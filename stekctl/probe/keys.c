@@ -9,7 +9,7 @@
  *
  *   GCM  IV 12 | 00000002        CCM  02 | nonce 12 | 000001        CTR  IV 16
  */
-#include "probe_analysis.h"
+#include "analysis.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "probe_secret.h"
+#include "secret.h"
 #include "stek_audit.h"
 
 #define TEXT_MAX 2048 /* as much of a ticket is decrypted: the secret is no farther behind */

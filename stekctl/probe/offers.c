@@ -3,7 +3,7 @@
  * Tickets as they were given, but later or again: while the server's keys rotate, and a second time
  * (reuse).  Elsewhere: probe_confusion.c.
  */
-#include "probe_host.h"
+#include "host.h"
 
 #include <apr_strings.h>
 #include <openssl/ssl.h>

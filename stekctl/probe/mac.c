@@ -5,7 +5,7 @@
  * it does to a client that believes in another secret: that answer is fetched first, for
  * comparison.
  */
-#include "probe_host.h"
+#include "host.h"
 
 #include <apr_strings.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #include "report.h"
 #include "ringio.h"
 #include "stek_error.h"
-#include "stek_ratchet.h"
+#include "fleet/ratchet.h"
 #include "stek_ring_file.h"
 #include "stekctl.h"
 

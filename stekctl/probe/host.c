@@ -3,7 +3,7 @@
  * The order of a probe (probe.h): collect tickets, look at them, then offer changed ones.  The
  * tests that open connections are in probe_mac.c, probe_padding.c and probe_offers.c.
  */
-#include "probe_host.h"
+#include "host.h"
 
 #include <apr_strings.h>
 #include <openssl/ssl.h>

@@ -3,7 +3,7 @@
  * The fleet secret's ratchet and the secrets derived from it.  Core layer; no state, any thread,
  * any phase.  Secrets stay in stek_mem memory; a step overwrites what it replaces.
  */
-#include "stek_ratchet.h"
+#include "ratchet.h"
 
 #include <string.h>
 

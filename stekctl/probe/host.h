@@ -6,7 +6,7 @@
 #ifndef STEKCTL_PROBE_HOST_H
 #define STEKCTL_PROBE_HOST_H
 
-#include "probe.h"
+#include "model.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -12,12 +12,12 @@
  * make a difference, one of the byte before it too, and one of the block's first byte none; where
  * the padding is of 1 or of 16 bytes that tells nothing, and all values are asked.
  */
-#include "probe_host.h"
+#include "host.h"
 
 #include <openssl/rand.h>
 #include <string.h>
 
-#include "probe_stats.h"
+#include "stats.h"
 
 #define BLOCK 16
 #define VALUES_N 256

@@ -2,7 +2,7 @@
 /*
  * Names of tests and verdicts, and what findings mean (probe.h).  The names are an interface: JSON.
  */
-#include "probe.h"
+#include "model.h"
 
 #include <openssl/ssl.h>
 

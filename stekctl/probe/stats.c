@@ -5,7 +5,7 @@
  * the other in 70 % of all pairs: below that, a server's own unsteadiness is the better
  * explanation.
  */
-#include "probe_stats.h"
+#include "stats.h"
 
 #include <stdlib.h>
 #include <string.h>

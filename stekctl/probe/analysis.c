@@ -4,7 +4,7 @@
  * probe_keys.c.  Offsets from the ticket's start; nothing in a ticket is believed before its length
  * allows it.
  */
-#include "probe_analysis.h"
+#include "analysis.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "probe_secret.h"
+#include "secret.h"
 
 #define STATEFUL_MAX 32 /* a session id */
 #define NAME_MAX_LEN 64

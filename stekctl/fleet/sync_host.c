@@ -18,7 +18,7 @@
 #include "ringio.h"
 #include "stek_error.h"
 #include "stek_mem.h"
-#include "stek_ratchet.h"
+#include "ratchet.h"
 #include "stek_ring_file.h"
 
 #define PASSWORD_MAX 1024
