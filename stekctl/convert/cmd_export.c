@@ -5,7 +5,6 @@
  * file brings no revoked key back, and a bad one changes nothing.  stekctl; one thread.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,9 +15,11 @@
 #include <unistd.h>
 
 #include "change.h"
+#include "convert.h"
 #include "haproxy.h"
 #include "json.h"
 #include "notify.h"
+#include "options.h"
 #include "output.h"
 #include "report.h"
 #include "ringio.h"

@@ -5,18 +5,17 @@
  * thread.
  */
 #include <apr_strings.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "change.h"
+#include "convert.h"
 #include "json.h"
-#include "keyfile.h"
+#include "options.h"
 #include "report.h"
 #include "ringio.h"
 #include "stek_error.h"
 #include "stek_mem.h"
-#include "stekctl.h"
 
 typedef struct item_t {
     const char *path;

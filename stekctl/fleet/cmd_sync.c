@@ -7,7 +7,6 @@
 #include <apr_strings.h>
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,14 +14,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fleet.h"
 #include "json.h"
 #include "notify.h"
+#include "options.h"
 #include "report.h"
 #include "ringio.h"
 #include "stek_error.h"
 #include "stek_ring_file.h"
 #include "stek_time.h"
-#include "stekctl.h"
 #include "sync_host.h"
 
 #define CONFIG_MAX 65536

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The fleet secret's ratchet and the secrets derived from it.  Core layer; no state, any thread,
- * any phase.  Secrets stay in stek_mem memory; a step overwrites what it replaces.
+ * The fleet secret's ratchet and the secrets derived from it (ratchet.h).  Secrets stay in stek_mem
+ * memory; a step overwrites what it replaces.  stekctl; no state, any thread.
  */
 #include "ratchet.h"
 
@@ -14,7 +14,7 @@
 #define DAY apr_time_from_sec(86400)
 #define SALT_LEN 32
 
-apr_int32_t stek_ratchet_day(apr_time_t now)
+apr_int32_t ratchet_day(apr_time_t now)
 {
     apr_int64_t day = now / DAY;
 
@@ -26,11 +26,12 @@ static apr_status_t derive_all(stek_secrets_t *secrets, const char *info)
 {
     unsigned char salt[SALT_LEN] = {0};
     stek_secret_t *fresh = stek_mem_alloc(sizeof(*fresh));
-    apr_status_t rv = fresh != NULL ? APR_SUCCESS : APR_ENOMEM;
+    apr_size_t i;
+    apr_status_t rv = fresh ? APR_SUCCESS : APR_ENOMEM;
 
     /* A key of HMAC is padded with zeros anyway (RFC 2104): this is the id as salt. */
     memcpy(salt, secrets->fleet_id, STEK_FLEET_ID_LEN);
-    for (apr_size_t i = 0; rv == APR_SUCCESS && i < secrets->n; i++) {
+    for (i = 0; rv == APR_SUCCESS && i < secrets->n; i++) {
         rv = stek_seal_hkdf(secrets->secrets[i].bytes, salt, info, fresh->bytes, STEK_SECRET_LEN);
         if (rv == APR_SUCCESS) {
             rv = stek_seal_secret_id(fresh);
@@ -46,14 +47,14 @@ static apr_status_t derive_all(stek_secrets_t *secrets, const char *info)
 static apr_status_t copy_of(const stek_secrets_t *secrets, stek_secrets_t **pcopy)
 {
     *pcopy = stek_mem_alloc(sizeof(**pcopy));
-    if (*pcopy == NULL) {
+    if (!*pcopy) {
         return APR_ENOMEM;
     }
     **pcopy = *secrets;
     return APR_SUCCESS;
 }
 
-apr_status_t stek_ratchet_move(stek_secrets_t *secrets, apr_int32_t day, apr_int32_t *pmoved)
+apr_status_t ratchet_move(stek_secrets_t *secrets, apr_int32_t day, apr_int32_t *pmoved)
 {
     stek_secrets_t *work = NULL;
     apr_status_t rv = APR_SUCCESS;
@@ -62,7 +63,7 @@ apr_status_t stek_ratchet_move(stek_secrets_t *secrets, apr_int32_t day, apr_int
         *pmoved = 0;
         return APR_SUCCESS;
     }
-    if (day - secrets->day > STEK_RATCHET_DAYS_MAX) {
+    if (day - secrets->day > RATCHET_DAYS_MAX) {
         return APR_EINVAL;
     }
     rv = copy_of(secrets, &work);
@@ -78,7 +79,7 @@ apr_status_t stek_ratchet_move(stek_secrets_t *secrets, apr_int32_t day, apr_int
     return rv;
 }
 
-apr_status_t stek_ratchet_keys(const stek_secrets_t *secrets, apr_int32_t day,
+apr_status_t ratchet_keys(const stek_secrets_t *secrets, apr_int32_t day,
                                stek_secrets_t **pkeys)
 {
     stek_secrets_t *keys = NULL;
@@ -90,7 +91,7 @@ apr_status_t stek_ratchet_keys(const stek_secrets_t *secrets, apr_int32_t day,
     }
     rv = copy_of(secrets, &keys);
     if (rv == APR_SUCCESS) {
-        rv = stek_ratchet_move(keys, day, &moved);
+        rv = ratchet_move(keys, day, &moved);
     }
     if (rv == APR_SUCCESS) {
         rv = derive_all(keys, "stek fleet v1 seal");

@@ -9,10 +9,10 @@
  *
  * d counts days of UTC since 1970.  A file without a day has no ratchet: K is the same on all days.
  * The file keeps S of yesterday: from it follow today and, for hosts whose clock is ahead,
- * tomorrow.  Pure functions of secrets and day; any thread, any phase.
+ * tomorrow.  Pure functions of secrets and day; any thread.
  */
-#ifndef STEK_RATCHET_H
-#define STEK_RATCHET_H
+#ifndef STEKCTL_RATCHET_H
+#define STEKCTL_RATCHET_H
 
 #include <apr_time.h>
 
@@ -22,20 +22,20 @@
 
 /* So many days at most a set moves in one go: more is rather a wrong clock, and there is no way
  * back. */
-#define STEK_RATCHET_DAYS_MAX 30
+#define RATCHET_DAYS_MAX 30
 
 /* The day that now is in. */
-apr_int32_t stek_ratchet_day(apr_time_t now);
+apr_int32_t ratchet_day(apr_time_t now);
 
 /* Moves all secrets of the set on to day; nothing if they stand there already or further on, or
  * have no ratchet.  *pmoved: days moved.  On failure the set is unchanged: APR_EINVAL beyond
- * STEK_RATCHET_DAYS_MAX, STEK_ECRYPTO, APR_ENOMEM. */
-apr_status_t stek_ratchet_move(stek_secrets_t *secrets, apr_int32_t day, apr_int32_t *pmoved);
+ * RATCHET_DAYS_MAX, STEK_ECRYPTO, APR_ENOMEM. */
+apr_status_t ratchet_move(stek_secrets_t *secrets, apr_int32_t day, apr_int32_t *pmoved);
 
 /* The sealing secrets K of that day, in the set's order, without fleet id and day: for
  * stek_ring_seal and stek_ring_open.  STEK_ESECRET if the set stands beyond day: what is gone
  * cannot be derived; APR_EINVAL, STEK_ECRYPTO, APR_ENOMEM.  Release with stek_secrets_destroy. */
-apr_status_t stek_ratchet_keys(const stek_secrets_t *secrets, apr_int32_t day,
+apr_status_t ratchet_keys(const stek_secrets_t *secrets, apr_int32_t day,
                                stek_secrets_t **pkeys);
 
 #pragma GCC visibility pop

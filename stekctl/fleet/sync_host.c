@@ -80,7 +80,7 @@ static apr_status_t derive_keys(sync_host_t *host, const stek_secrets_t *fleet, 
     int i;
 
     for (i = 0; rv == APR_SUCCESS && i < 3; i++) {
-        rv = stek_ratchet_keys(fleet, day - 1 + i, &keys[i]);
+        rv = ratchet_keys(fleet, day - 1 + i, &keys[i]);
         /* Made or moved on by a host whose clock is ahead: yesterday is gone, today will do. */
         if (i == 0 && rv == STEK_ESECRET) {
             rv = APR_SUCCESS;
@@ -112,7 +112,7 @@ static void report_fleet(sync_host_t *host, apr_status_t rv, const char *culprit
         report_line(
             "%s: its day is more than %d days ago; check the clock, then copy the file from "
             "a host that is in step",
-            path, STEK_RATCHET_DAYS_MAX);
+            path, RATCHET_DAYS_MAX);
     }
     else if (rv == STEK_ESECRET) {
         report_line(
@@ -136,7 +136,7 @@ static apr_status_t ratchet(sync_host_t *host, stek_secrets_t *fleet, apr_int32_
 {
     const char *path = host->options->fleet_secret_path;
     apr_int32_t moved = 0;
-    apr_status_t rv = stek_ratchet_move(fleet, day - 1, &moved), saved;
+    apr_status_t rv = ratchet_move(fleet, day - 1, &moved), saved;
 
     if (rv == APR_SUCCESS && moved > 0 && !host->reader) {
         saved = stek_secret_file_save(path, fleet, ringio_fsync_flag(host->ctl, path), host->pool);
@@ -277,7 +277,7 @@ static ctl_exit_e open_host(ctl_t *ctl, const sync_options_t *options, int reade
     if (apr_pool_create(&host->pool, ctl->pool) != APR_SUCCESS) {
         return report_status(ctl, ctl->ring_path, APR_ENOMEM, NULL);
     }
-    rv = load_fleet(host, stek_ratchet_day(ringio_now()));
+    rv = load_fleet(host, ratchet_day(ringio_now()));
     if (rv != APR_SUCCESS) {
         return APR_STATUS_IS_ENOENT(rv) ? CTL_IO : CTL_REFUSED;
     }
@@ -304,14 +304,14 @@ void sync_host_reload(sync_host_t *host)
     if (load_local(host) == CTL_DONE) {
         host->reseal_file = 1;
     }
-    if (load_fleet(host, stek_ratchet_day(ringio_now())) == APR_SUCCESS) {
+    if (load_fleet(host, ratchet_day(ringio_now())) == APR_SUCCESS) {
         (void)open_stores(host);
     }
 }
 
 void sync_host_begin(sync_host_t *host, apr_time_t now)
 {
-    apr_int32_t day = stek_ratchet_day(now);
+    apr_int32_t day = ratchet_day(now);
 
     apr_pool_clear(host->pool);
     if (day != host->day && host->fleet->day > 0) {

@@ -5,7 +5,6 @@
  */
 #include <apr_strings.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +12,10 @@
 
 #include "json.h"
 #include "model.h"
+#include "options.h"
+#include "probe.h"
 #include "report.h"
 #include "stek_time.h"
-#include "stekctl.h"
 
 #define TICKETS_DEFAULT 10
 #define TICKETS_MAX 64

@@ -3,8 +3,8 @@
  * A probe of one host: which tests there are, what they found.  Everything lives in the pool of the
  * command.  stekctl; one thread.
  */
-#ifndef STEKCTL_PROBE_H
-#define STEKCTL_PROBE_H
+#ifndef STEKCTL_PROBE_MODEL_H
+#define STEKCTL_PROBE_MODEL_H
 
 #include "client.h"
 

@@ -7,15 +7,16 @@
 #include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "convert/convert.h"
 #include "json.h"
-#include "convert/keyfile.h"
+#include "options.h"
 #include "report.h"
+#include "ring.h"
 #include "ringio.h"
 #include "stek_error.h"
 #include "stek_mem.h"

@@ -3,17 +3,17 @@
  * Command secret: makes, rolls and retires the secret file.  The file is replaced in one step under
  * its own lock; the ring is touched by --reseal only.  stekctl; one thread.
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "fleet/fleet.h"
 #include "json.h"
+#include "options.h"
 #include "report.h"
+#include "ring.h"
 #include "ringio.h"
 #include "stek_error.h"
-#include "fleet/ratchet.h"
 #include "stek_ring_file.h"
-#include "stekctl.h"
 
 static ctl_exit_e save(ctl_t *ctl, const stek_secrets_t *secrets, int flags)
 {
@@ -55,7 +55,7 @@ static ctl_exit_e secret_new(ctl_t *ctl, int fleet, int ratchet)
         return report_status(ctl, ctl->secret_path, rv, NULL);
     }
     if (ratchet) {
-        secrets->day = stek_ratchet_day(ringio_now()) - 1;
+        secrets->day = ratchet_day(ringio_now()) - 1;
     }
     code = save(ctl, secrets, STEK_FILE_EXCLUSIVE);
     if (code == CTL_DONE) {

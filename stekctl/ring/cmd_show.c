@@ -4,14 +4,15 @@
  * names by their first four bytes and never a key.  stekctl; one thread.
  */
 #include <apr_strings.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "change.h"
 #include "health.h"
+#include "options.h"
 #include "report.h"
+#include "ring.h"
 #include "stek_error.h"
 #include "stek_schedule.h"
 #include "stek_time.h"
