@@ -422,7 +422,7 @@ soak-fleet: all
 # Benchmarks in C link the glue that they name, and play httpd's part themselves.
 BENCH_GLUE_handshake_cost := src/mod_stek_counters.c src/mod_stek_handshake.c src/mod_stek_live.c \
     src/mod_stek_log.c src/mod_stek_ticket.c
-BENCH_GLUE_probe_times := stekctl/probe/client.c
+BENCH_GLUE_probe_times := $(addprefix stekctl/probe/,client.c link.c messages.c session.c)
 BENCH_GLUE_ticket_cost := $(BENCH_GLUE_handshake_cost)
 BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \
     -Wl,--wrap=SSL_CTX_set_session_ticket_cb -Wl,--wrap=SSL_CTX_set_not_resumable_session_callback

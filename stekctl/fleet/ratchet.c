@@ -79,8 +79,7 @@ apr_status_t ratchet_move(stek_secrets_t *secrets, apr_int32_t day, apr_int32_t 
     return rv;
 }
 
-apr_status_t ratchet_keys(const stek_secrets_t *secrets, apr_int32_t day,
-                               stek_secrets_t **pkeys)
+apr_status_t ratchet_keys(const stek_secrets_t *secrets, apr_int32_t day, stek_secrets_t **pkeys)
 {
     stek_secrets_t *keys = NULL;
     apr_int32_t moved;

@@ -35,8 +35,7 @@ apr_status_t ratchet_move(stek_secrets_t *secrets, apr_int32_t day, apr_int32_t 
 /* The sealing secrets K of that day, in the set's order, without fleet id and day: for
  * stek_ring_seal and stek_ring_open.  STEK_ESECRET if the set stands beyond day: what is gone
  * cannot be derived; APR_EINVAL, STEK_ECRYPTO, APR_ENOMEM.  Release with stek_secrets_destroy. */
-apr_status_t ratchet_keys(const stek_secrets_t *secrets, apr_int32_t day,
-                               stek_secrets_t **pkeys);
+apr_status_t ratchet_keys(const stek_secrets_t *secrets, apr_int32_t day, stek_secrets_t **pkeys);
 
 #pragma GCC visibility pop
 #endif

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Layout, plain secrets and repeated nonces (probe_analysis.h); the search for keys is in
- * probe_keys.c.  Offsets from the ticket's start; nothing in a ticket is believed before its length
+ * Layout, plain secrets and repeated nonces (analysis.h).  Offsets from the ticket's start; nothing in a ticket is believed before its length
  * allows it.
  */
 #include "analysis.h"
 
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +15,6 @@
 #define STATEFUL_MAX 32 /* a session id */
 #define NAME_MAX_LEN 64
 #define PAIRS_MAX 64 /* tickets that are compared with each other */
-/* As far into a text as a resumption master secret is looked for: it costs an HMAC a byte. */
-#define MASTER_TEXT_MAX 1024
 
 static apr_size_t common_prefix(const probe_ticket_t *a, const probe_ticket_t *b)
 {
@@ -145,58 +141,6 @@ const char *probe_analysis_layout(probe_layout_e layout)
         }
     }
     return layout == PROBE_LAYOUT_STATEFUL ? "stateful" : "unknown";
-}
-
-const unsigned char *probe_secret_find(const unsigned char *text, apr_size_t len,
-                                       const probe_ticket_t *ticket)
-{
-    /* Without its first block, since that may be decrypted under a wrong IV. */
-    apr_size_t skip = ticket->secret_len >= 32 ? 16 : 0;
-    apr_size_t want = ticket->secret_len - skip;
-
-    if (want < 16 || len < want) {
-        return NULL;
-    }
-    return memmem(text, len, ticket->secret + skip, want);
-}
-
-/* Nonzero: the ticket's PSK follows from window[ticket->secret_len]. */
-static int expands(const unsigned char *window, const probe_ticket_t *ticket)
-{
-    /* HkdfLabel of RFC 8446, 7.1; one block of HKDF-Expand. */
-    static const char label[] = "tls13 resumption";
-    unsigned char info[4 + sizeof(label) + PROBE_NONCE_MAX + 1], out[EVP_MAX_MD_SIZE];
-    const EVP_MD *md = ticket->secret_len == 48 ? EVP_sha384() : EVP_sha256();
-    apr_size_t len = 0;
-    unsigned int out_len = sizeof(out);
-
-    info[len++] = 0;
-    info[len++] = (unsigned char)ticket->secret_len;
-    info[len++] = sizeof(label) - 1;
-    memcpy(info + len, label, sizeof(label) - 1);
-    len += sizeof(label) - 1;
-    info[len++] = (unsigned char)ticket->nonce_len;
-    memcpy(info + len, ticket->nonce, ticket->nonce_len);
-    len += ticket->nonce_len;
-    info[len++] = 1;
-    return HMAC(md, window, (int)ticket->secret_len, info, len, out, &out_len) != NULL
-           && out_len == ticket->secret_len && memcmp(out, ticket->secret, out_len) == 0;
-}
-
-const unsigned char *probe_secret_find_master(const unsigned char *text, apr_size_t len,
-                                              const probe_ticket_t *ticket)
-{
-    apr_size_t i;
-
-    if (!ticket->is_tls13 || (ticket->secret_len != 32 && ticket->secret_len != 48)) {
-        return NULL;
-    }
-    for (i = 0; i + ticket->secret_len <= len && i < MASTER_TEXT_MAX; i++) {
-        if (expands(text + i, ticket)) {
-            return text + i;
-        }
-    }
-    return NULL;
 }
 
 int probe_analysis_plain(const probe_ticket_t *tickets, apr_size_t n, probe_hit_t *hit)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many connections a probe may make (probe.h): full handshakes, which --tickets bounds, and
+ * How many connections a probe may make (budget.h): full handshakes, which --tickets bounds, and
  * offers of tickets, which level and names bound test by test.  The client keeps to it whatever a
  * test does; the sum is told before the first connection.  Pure; stekctl.
  */
-#include "host.h"
+#include "budget.h"
 
 #define SUPPORT_N 4 /* a ticket as it was given, thrice if need be; a session id */
 #define REUSE_N 2

@@ -8,7 +8,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-#include "host.h"
+#include "tests.h"
 
 /* One place where the tickets are offered. */
 typedef struct place_t {
@@ -70,20 +70,20 @@ static probe_verdict_e compare(probe_run_t *run, const char *from, const probe_r
     const char *how = got->status ? apr_psprintf(run->pool, " and gets HTTP %d", got->status) : "";
 
     if (refusal && got->is_cut) {
-        probe_note(run, PROBE_TEST_CONFUSION, PROBE_NOTE,
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_NOTE,
                    "a ticket of %s resumes with %s, where a full handshake %s, but a request is "
                    "not answered: the connection is closed",
                    from, name, refusal);
         return PROBE_NOTE;
     }
     if (refusal && (fresh->status ? is_grant(got->status) : own->alert < 0)) {
-        probe_note(run, PROBE_TEST_CONFUSION, PROBE_BROKEN,
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_BROKEN,
                    "a ticket of %s resumes with %s%s, where a full handshake %s", from, name, how,
                    refusal);
         return PROBE_BROKEN;
     }
     if (fresh->asked_cert && !own->asked_cert) {
-        probe_note(run, PROBE_TEST_CONFUSION, PROBE_WEAK,
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_WEAK,
                    "a ticket of %s resumes with %s%s, where a full handshake asks for a client "
                    "certificate",
                    from, name, how);
@@ -91,7 +91,7 @@ static probe_verdict_e compare(probe_run_t *run, const char *from, const probe_r
     }
     if (fresh->has_cert && own->has_cert
         && memcmp(fresh->cert_digest, own->cert_digest, sizeof(own->cert_digest)) != 0) {
-        probe_note(run, PROBE_TEST_CONFUSION, PROBE_NOTE,
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_NOTE,
                    "a ticket of %s resumes with %s, which has another certificate", from, name);
         return PROBE_NOTE;
     }
@@ -112,7 +112,7 @@ static probe_verdict_e judge(probe_run_t *run, const probe_ticket_t *ticket, con
         place->is_asked = place->fresh.outcome == PROBE_FULL || place->fresh.outcome == PROBE_ALERT;
     }
     if (!place->is_asked) {
-        probe_note(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
                    "a ticket of %s resumes with %s, but there is no full handshake to compare: %s",
                    from, name_text(place->sni),
                    place->fresh.outcome == PROBE_SPENT ? "--tickets allows no other"
@@ -175,11 +175,11 @@ void probe_test_confusion(probe_run_t *run, const probe_host_t *earlier, int ear
     probe_progress(run, 0, 0);
     tried_n = (has_own ? try_names(run, &worst) : 0) + try_hosts(run, earlier, earlier_n, &worst);
     if (tried_n == 0) {
-        probe_note(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
                    has_own ? "needs names: --sni" : "no ticket of its own or of a host before it");
     }
     else if (worst == PROBE_OK) {
-        probe_note(run, PROBE_TEST_CONFUSION, PROBE_OK,
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_OK,
                    "offered under %d other name%s, a ticket gives nothing that a full handshake "
                    "would not",
                    tried_n, tried_n == 1 ? "" : "s");

@@ -5,10 +5,12 @@
  * it does to a client that believes in another secret: that answer is fetched first, for
  * comparison.
  */
-#include "host.h"
+#include "tests.h"
 
 #include <apr_strings.h>
 #include <string.h>
+
+#include "budget.h"
 
 #define BIG_LEN 4096 /* tickets above it get few changes: each connection costs as much */
 #define BIG_N 256
@@ -86,31 +88,31 @@ static int is_believed(probe_run_t *run, change_t *change)
     return 1;
 }
 
-static void report(probe_run_t *run, change_t *change)
+static void tell(probe_run_t *run, change_t *change)
 {
     const char *unit = run->options->level == PROBE_DEEP ? "bit" : "byte";
 
     if (change->taken_how) {
-        probe_note(run, PROBE_TEST_MAC, PROBE_BROKEN, "%s with %s %d changed", change->taken_how,
+        probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN, "%s with %s %d changed", change->taken_how,
                    unit, (int)change->taken_at);
     }
     else if (is_believed(run, change)) {
-        probe_note(
+        probe_tell(
             run, PROBE_TEST_MAC, PROBE_BROKEN,
             "decrypts and believes a ticket with %s %d changed: it answers with alert %d, as "
             "to a wrong secret",
             unit, (int)change->like_wrong_at, change->wrong.alert);
     }
     else if (run->faults_n >= PROBE_FAULTS_MAX || change->tried_n == 0) {
-        probe_note(run, PROBE_TEST_MAC, PROBE_UNTESTED, "%s, after %d changes",
+        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "%s, after %d changes",
                    probe_why_ended(run), (int)change->tried_n);
     }
     else if (change->ignored_n == change->tried_n) {
-        probe_note(run, PROBE_TEST_MAC, PROBE_OK, "none of %d changed tickets was taken (by %s)",
+        probe_tell(run, PROBE_TEST_MAC, PROBE_OK, "none of %d changed tickets was taken (by %s)",
                    (int)change->tried_n, unit);
     }
     else {
-        probe_note(run, PROBE_TEST_MAC, PROBE_NOTE,
+        probe_tell(run, PROBE_TEST_MAC, PROBE_NOTE,
                    "none of %d changed tickets was taken, but %d were answered by an alert or a "
                    "close instead of a full handshake",
                    (int)change->tried_n, (int)(change->tried_n - change->ignored_n));
@@ -140,7 +142,7 @@ void probe_test_mac(probe_run_t *run)
     apr_size_t i, n, unit_n; /* places there are: bytes, or bits in deep */
 
     if (version->format.layout == PROBE_LAYOUT_STATEFUL) {
-        probe_note(run, PROBE_TEST_MAC, PROBE_UNTESTED, "stateful: no MAC");
+        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "stateful: no MAC");
         return;
     }
     unit_n = change.ticket->len * (run->options->level == PROBE_DEEP ? 8 : 1);
@@ -167,5 +169,5 @@ void probe_test_mac(probe_run_t *run)
             count(&change, &reply, unit);
         }
     }
-    report(run, &change);
+    tell(run, &change);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A probe of one host: which tests there are, what they found.  Everything lives in the pool of the
- * command.  stekctl; one thread.
+ * A probe of one host: which tests there are, what they found.  Types only; everything lives in the
+ * pool of the command.  stekctl.
  */
 #ifndef STEKCTL_PROBE_MODEL_H
 #define STEKCTL_PROBE_MODEL_H
 
-#include "client.h"
+#include "exchange.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -73,35 +73,6 @@ typedef struct probe_options_t {
     int per_second;
     int shows_progress;
 } probe_options_t;
-
-/* Probes host, whose name, port and planned_n are set; earlier[earlier_n] are probed already,
- * their tickets are offered to it too. */
-void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
-                const probe_options_t *options, apr_pool_t *pool);
-
-/* How many connections a test of one version may offer a ticket with, and how many full handshakes
- * without one there may be in all; earlier_n as above.  SUPPORT includes what is no test. */
-int probe_budget_offers(const probe_options_t *options, int earlier_n, probe_test_e test);
-int probe_budget_full(const probe_options_t *options);
-
-/* Of all tests and versions together: the most connections to a host. */
-int probe_budget_all(const probe_options_t *options, int earlier_n);
-
-/* Time between two looks of watch. */
-apr_interval_time_t probe_budget_look(const probe_options_t *options);
-
-/* "mac-key" */
-const char *probe_test_name(probe_test_e test);
-
-/* "broken" */
-const char *probe_verdict_name(probe_verdict_e verdict);
-
-/* "TLS 1.2" */
-const char *probe_version_name(int version);
-
-/* What a finding means and how to mend it; sentences. */
-const char *probe_test_meaning(probe_test_e test);
-const char *probe_test_remedy(probe_test_e test);
 
 #pragma GCC visibility pop
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tickets as they were given, but later or again: while the server's keys rotate, and a second time
- * (reuse).  Elsewhere: probe_confusion.c.
+ * (reuse).  Elsewhere: confusion.c.
  */
-#include "host.h"
+#include "tests.h"
 
 #include <apr_strings.h>
 #include <openssl/ssl.h>
 #include <string.h>
 
+#include "budget.h"
 #include "report.h"
 
 #define HINT_SLACK apr_time_from_sec(5)
@@ -22,7 +23,7 @@ void probe_test_reuse(probe_run_t *run)
     int i, resumed_n = 0;
 
     if (run->version->version != TLS1_3_VERSION) {
-        probe_note(run, PROBE_TEST_REUSE, PROBE_OK, "tickets of TLS 1.2 are made to be reused");
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "tickets of TLS 1.2 are made to be reused");
         return;
     }
     probe_progress(run, 0, 0);
@@ -31,12 +32,12 @@ void probe_test_reuse(probe_run_t *run)
         resumed_n += reply.outcome == PROBE_RESUMED;
     }
     if (resumed_n == 2) {
-        probe_note(run, PROBE_TEST_REUSE, PROBE_NOTE,
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_NOTE,
                    "a ticket is taken more than once, as is usual: clients that reuse tickets can "
                    "be recognised (RFC 8446, C.4)");
     }
     else {
-        probe_note(run, PROBE_TEST_REUSE, PROBE_OK, "a ticket is taken once");
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "a ticket is taken once");
     }
 }
 
@@ -86,7 +87,7 @@ static void look(probe_run_t *run, watch_t *watch)
     }
 }
 
-static void report_watch(probe_run_t *run, const watch_t *watch)
+static void tell_watch(probe_run_t *run, const watch_t *watch)
 {
     apr_interval_time_t hint = apr_time_from_sec(watch->first->hint_s);
     apr_interval_time_t resumed = watch->resumed_at - watch->begun;
@@ -105,12 +106,12 @@ static void report_watch(probe_run_t *run, const watch_t *watch)
                            : "key name did not change";
 
     if (hint && resumed > hint + HINT_SLACK) {
-        probe_note(run, PROBE_TEST_ROTATION, PROBE_WEAK,
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_WEAK,
                    "%s; the first ticket resumed %s after its issue, past its hint of %s", keys,
                    report_span(resumed, run->pool), report_span(hint, run->pool));
     }
     else {
-        probe_note(run, PROBE_TEST_ROTATION,
+        probe_tell(run, PROBE_TEST_ROTATION,
                    (watch->changes_n || watch->name_len == 0) && !is_early ? PROBE_OK : PROBE_NOTE,
                    "%s; %s", keys, old);
     }
@@ -122,13 +123,13 @@ void probe_test_rotation(probe_run_t *run)
     watch_t watch = {0};
 
     if (run->options->watch == 0) {
-        probe_note(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "wants --watch");
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "wants --watch");
         return;
     }
     probe_client_allow_full(run->client, probe_budget_full(run->options) - run->options->tickets_n);
     watch.first = get_ticket(run, run->pool);
     if (!watch.first) {
-        probe_note(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "no ticket came");
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "no ticket came");
         return;
     }
     watch.begun = watch.resumed_at = apr_time_now();
@@ -144,5 +145,5 @@ void probe_test_rotation(probe_run_t *run)
         apr_sleep(every < watch.end - apr_time_now() ? every : watch.end - apr_time_now() + 1);
         look(run, &watch);
     }
-    report_watch(run, &watch);
+    tell_watch(run, &watch);
 }

@@ -12,7 +12,7 @@
  * make a difference, one of the byte before it too, and one of the block's first byte none; where
  * the padding is of 1 or of 16 bytes that tells nothing, and all values are asked.
  */
-#include "host.h"
+#include "tests.h"
 
 #include <openssl/rand.h>
 #include <string.h>
@@ -163,7 +163,7 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
         }
         *pis_uneven = 1;
         if (is_confirmed(run, oracle, values[i], kind)) {
-            probe_note(run, PROBE_TEST_PADDING, PROBE_BROKEN,
+            probe_tell(run, PROBE_TEST_PADDING, PROBE_BROKEN,
                        "right padding is told from wrong by the answer, confirmed at the second "
                        "byte (MAC of %d bytes)",
                        (int)(oracle->ticket->len - oracle->text_end));
@@ -252,7 +252,7 @@ static int try_times(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
         return -1;
     }
     if (is_found) {
-        probe_note(run, PROBE_TEST_PADDING, PROBE_BROKEN,
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_BROKEN,
                    "right padding is told from wrong by time (chance below one in a million), "
                    "confirmed at the second byte (MAC of %d bytes)",
                    (int)(oracle->ticket->len - oracle->text_end));
@@ -303,16 +303,16 @@ static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
         }
     }
     if (result < 0 || asked_n == 0) {
-        probe_note(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
                    asked_n ? probe_why_ended(run) : "the ticket is too short");
     }
     else if (result == 0 && is_uneven) {
-        probe_note(run, PROBE_TEST_PADDING, PROBE_NOTE,
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_NOTE,
                    "single values of a changed byte are answered otherwise, but not as a padding "
                    "would be");
     }
     else if (result == 0) {
-        probe_note(run, PROBE_TEST_PADDING, PROBE_OK,
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_OK,
                    "wrong and right padding are answered alike%s",
                    run->options->level == PROBE_DEEP ? ", also in time" : "");
     }
@@ -324,12 +324,12 @@ void probe_test_padding(probe_run_t *run)
     oracle_t *oracle;
 
     if (run->options->level == PROBE_QUICK) {
-        probe_note(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "wants level normal or deep");
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "wants level normal or deep");
         return;
     }
     if (version->format.layout == PROBE_LAYOUT_STATEFUL
         || version->format.layout == PROBE_LAYOUT_MBEDTLS) {
-        probe_note(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
                    version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful: no padding"
                                                                    : "GCM has no padding");
         return;
@@ -338,7 +338,7 @@ void probe_test_padding(probe_run_t *run)
     oracle->ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t);
     oracle->bytes = apr_palloc(run->pool, oracle->ticket->len);
     if (RAND_bytes((unsigned char *)&oracle->chance, sizeof(oracle->chance)) != 1) {
-        probe_note(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "no random numbers");
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "no random numbers");
         return;
     }
     look_for_oracle(run, oracle);

@@ -6,7 +6,7 @@
 #ifndef STEKCTL_PROBE_SECRET_H
 #define STEKCTL_PROBE_SECRET_H
 
-#include "analysis.h"
+#include "ticket.h"
 
 #pragma GCC visibility push(hidden)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of tests and verdicts, and what findings mean (probe.h).  The names are an interface: JSON.
+ * Names of tests and verdicts, and what findings mean (words.h).  The names are an interface: JSON.
  */
-#include "model.h"
+#include "words.h"
 
 #include <openssl/ssl.h>
 

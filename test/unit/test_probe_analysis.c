@@ -9,6 +9,7 @@
 #include <openssl/hmac.h>
 
 #include "probe/analysis.h"
+#include "probe/weak_keys.h"
 
 #define TICKETS_N 10
 #define TEXT_LEN 112
