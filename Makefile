@@ -406,8 +406,7 @@ fault-guard: module
 	$(call SAY,TEST,calls that can fail)$(PYTHON) test/fault/check_calls.py $(MODULE_SO)
 
 $(OUT)/bench/fleet_bench: $(OUT)/obj/test/bench/fleet_bench.o \
-        $(addprefix $(OUT)/obj/stekctl/fleet/,sync.o store.o store_memcached.o store_redis.o) \
-        $(OUT)/libstek.a
+        $(OUT)/libstekctl.a $(OUT)/libstek.a
 	@mkdir -p $(@D)
 	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) -o $@ $^ $(STEKCTL_LIBS) $(LIBS)
 

@@ -25,37 +25,6 @@ typedef enum store_result_e {
     STORE_SILENT   /* no connection, no answer in time, or none that makes sense */
 } store_result_e;
 
-/* Where the object is. */
-typedef struct store_target_t {
-    char *host;
-    int port;
-    char *user;     /* Redis: of its access control list; NULL: none */
-    char *password; /* Redis: NULL: none */
-    int db;         /* Redis */
-    char *object;   /* the key under which the store knows it */
-    int timeout_ms; /* of each call */
-} store_target_t;
-
-/* Calls run in the worker.  A connection is made when it is needed and given up after any
- * failure.  why gets the reason of a refusal or of silence. */
-typedef struct store_driver_t {
-    const char *scheme;
-    int port;
-    int has_db; /* its URLs may name a user and a database */
-    void *(*open)(const store_target_t *target);
-    /* *pbytes[*plen] is the connection's until the next call; NULL with *plen > 0: too long to
-     * be one. */
-    store_result_e (*read)(void *conn, const unsigned char **pbytes, apr_size_t *plen,
-                           char why[STORE_WHY_LEN]);
-    /* Replaces what the last read saw. */
-    store_result_e (*write)(void *conn, const unsigned char *bytes, apr_size_t len,
-                            char why[STORE_WHY_LEN]);
-    void (*close)(void *conn);
-} store_driver_t;
-
-extern const store_driver_t store_memcached;
-extern const store_driver_t store_redis;
-
 typedef struct store_t store_t;
 
 /* Prepares the store of a URL, "memcached://host[:port]" or "redis://[user@]host[:port][/db]";
@@ -78,13 +47,6 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
 
 /* Why the last call was refused or silent; printable, the store's. */
 const char *store_why(const store_t *store);
-
-/* The worker's whole life, with the socket at STORE_WORKER_FD; returns the exit code. */
-#define STORE_WORKER_FD 3
-int store_worker(void);
-
-/* Monotonic milliseconds. */
-apr_int64_t store_clock_ms(void);
 
 #pragma GCC visibility pop
 #endif

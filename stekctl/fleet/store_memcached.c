@@ -3,7 +3,7 @@
  * memcached, by libmemcached: gets, then cas, or add where nothing was.  One server per handle: a
  * list of servers would spread objects over them, not mirror them.  Runs in the store's worker.
  */
-#include "store.h"
+#include "store_driver.h"
 
 #ifdef STEK_WITH_MEMCACHED
 

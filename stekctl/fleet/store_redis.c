@@ -4,7 +4,7 @@
  * value, since that is what Redis can compute; it tells states apart, nothing depends on its
  * strength.  Runs in the store's worker.
  */
-#include "store.h"
+#include "store_driver.h"
 
 #ifdef STEK_WITH_HIREDIS
 

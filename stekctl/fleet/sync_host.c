@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "notify.h"
 #include "report.h"
 #include "ringio.h"
@@ -371,7 +372,7 @@ static void open_object(sync_host_t *host, sync_store_t *store, const unsigned c
 
 static apr_int64_t deadline(const sync_host_t *host)
 {
-    return store_clock_ms() + CALLS_MAX * apr_time_as_msec(host->options->timeout);
+    return clock_ms() + CALLS_MAX * apr_time_as_msec(host->options->timeout);
 }
 
 static void port_read(void *baton, apr_time_t now, sync_view_t *views)

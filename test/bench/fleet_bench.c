@@ -18,7 +18,8 @@
 #include <apr_general.h>
 
 #include "stek_seal.h"
-#include "fleet/store.h"
+#include "fleet/clock.h"
+#include "fleet/store_driver.h"
 #include "fleet/sync.h"
 
 #define SEC(n) apr_time_from_sec(n)
@@ -158,7 +159,7 @@ static void run_host(host_t *host)
 
 static double wall_s(void)
 {
-    return (double)store_clock_ms() / 1000;
+    return (double)clock_ms() / 1000;
 }
 
 static double cpu_s(void)

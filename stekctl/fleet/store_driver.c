@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which drivers there are (store_driver.h).
+ */
+#include "store_driver.h"
+
+#include <string.h>
+
+static int is(const char *name, const char *scheme, apr_size_t len)
+{
+    return strlen(name) == len && !strncmp(name, scheme, len);
+}
+
+const store_driver_t *store_driver_find(const char *scheme, apr_size_t len, const char **pwhy)
+{
+    *pwhy = NULL;
+    if (is("memcached", scheme, len)) {
+#ifdef STEK_WITH_MEMCACHED
+        return &store_memcached;
+#else
+        *pwhy = "this stekctl was built without memcached; build it where libmemcached-dev is "
+                "installed";
+#endif
+    }
+    if (is("redis", scheme, len)) {
+#ifdef STEK_WITH_HIREDIS
+        return &store_redis;
+#else
+        *pwhy = "this stekctl was built without Redis; build it where libhiredis-dev is installed";
+#endif
+    }
+    return NULL;
+}
