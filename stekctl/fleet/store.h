@@ -10,20 +10,11 @@
 #ifndef STEKCTL_STORE_H
 #define STEKCTL_STORE_H
 
-#include <apr_errno.h>
 #include <apr_pools.h>
 
+#include "store_result.h"
+
 #pragma GCC visibility push(hidden)
-
-#define STORE_WHY_LEN 160
-
-typedef enum store_result_e {
-    STORE_DONE,    /* read or written */
-    STORE_ABSENT,  /* read: there is no object */
-    STORE_CHANGED, /* write: another has written since the object was read */
-    STORE_REFUSED, /* the server says no */
-    STORE_SILENT   /* no connection, no answer in time, or none that makes sense */
-} store_result_e;
 
 typedef struct store_t store_t;
 

@@ -6,7 +6,9 @@
 #ifndef STEKCTL_STORE_DRIVER_H
 #define STEKCTL_STORE_DRIVER_H
 
-#include "store.h"
+#include <apr.h>
+
+#include "store_result.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -40,10 +42,6 @@ typedef struct store_driver_t {
 
 extern const store_driver_t store_memcached;
 extern const store_driver_t store_redis;
-
-/* The drivers that this stekctl was built with, by the scheme of a URL, which ends at len.  NULL: there
- * is none; *pwhy tells of one that was left out, else NULL. */
-const store_driver_t *store_driver_find(const char *scheme, apr_size_t len, const char **pwhy);
 
 #pragma GCC visibility pop
 #endif

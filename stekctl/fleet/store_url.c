@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "options.h"
+#include "store_kinds.h"
 
 #define SYNTAX "must be memcached://HOST[:PORT] or redis://[USER@]HOST[:PORT][/DB]"
 
@@ -57,7 +58,7 @@ const char *store_url_parse(const char *url, const store_driver_t **pdriver, sto
 {
     const char *end = strstr(url, "://"), *why = NULL;
 
-    *pdriver = end ? store_driver_find(url, (apr_size_t)(end - url), &why) : NULL;
+    *pdriver = end ? store_kinds_find(url, (apr_size_t)(end - url), &why) : NULL;
     if (!*pdriver) {
         return why ? why : SYNTAX;
     }

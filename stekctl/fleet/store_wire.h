@@ -13,7 +13,7 @@
 
 #include <apr.h>
 
-#include "store.h"
+#include "store_result.h"
 
 #pragma GCC visibility push(hidden)
 

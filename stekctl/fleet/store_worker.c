@@ -11,7 +11,7 @@
 
 #include "options.h"
 #include "stek_seal.h"
-#include "store_driver.h"
+#include "store_kinds.h"
 #include "store_wire.h"
 
 static int receive(void *data, apr_size_t len)
@@ -55,7 +55,7 @@ static const store_driver_t *unpack_target(char *text, apr_size_t len, store_tar
     target->db = options_number(fields[5], 0, 65535);
     target->object = fields[6];
     target->timeout_ms = options_number(fields[7], 0, 1000000);
-    return store_driver_find(fields[0], strlen(fields[0]), &why);
+    return store_kinds_find(fields[0], strlen(fields[0]), &why);
 }
 
 static int work(const store_driver_t *driver, void *conn, unsigned char *in)

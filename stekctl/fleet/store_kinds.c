@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which drivers there are (store_driver.h).
+ * Which drivers there are (store_kinds.h).
  */
-#include "store_driver.h"
+#include "store_kinds.h"
 
 #include <string.h>
 
@@ -11,7 +11,7 @@ static int is(const char *name, const char *scheme, apr_size_t len)
     return strlen(name) == len && !strncmp(name, scheme, len);
 }
 
-const store_driver_t *store_driver_find(const char *scheme, apr_size_t len, const char **pwhy)
+const store_driver_t *store_kinds_find(const char *scheme, apr_size_t len, const char **pwhy)
 {
     *pwhy = NULL;
     if (is("memcached", scheme, len)) {
