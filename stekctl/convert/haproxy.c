@@ -54,12 +54,12 @@ static apr_status_t dial(const char *path, int *pfd)
     memcpy(address.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {
-        return errno;
+        return APR_FROM_OS_ERROR(errno);
     }
     if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0
         || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) != 0
         || connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-        rv = errno;
+        rv = APR_FROM_OS_ERROR(errno);
         close(fd);
         return rv;
     }
@@ -82,7 +82,7 @@ static apr_status_t talk(const haproxy_t *haproxy, const char *command, char ans
     while (len > 0) {
         n = send(fd, command, len, MSG_NOSIGNAL);
         if (n <= 0) {
-            rv = errno;
+            rv = APR_FROM_OS_ERROR(errno);
             break;
         }
         command += n;

@@ -53,10 +53,10 @@ static apr_status_t read_any(const char *path, unsigned char *buf, apr_size_t bu
     ssize_t n = 1;
 
     if (fd < 0) {
-        return errno;
+        return APR_FROM_OS_ERROR(errno);
     }
     if (fstat(fd, &st) != 0) {
-        rv = errno;
+        rv = APR_FROM_OS_ERROR(errno);
     }
     else if (!S_ISREG(st.st_mode)) {
         rv = STEK_EKIND;
@@ -67,7 +67,7 @@ static apr_status_t read_any(const char *path, unsigned char *buf, apr_size_t bu
     while (rv == APR_SUCCESS && n > 0 && len < buf_size) {
         n = read(fd, buf + len, buf_size - len);
         if (n < 0 && errno != EINTR) {
-            rv = errno;
+            rv = APR_FROM_OS_ERROR(errno);
         }
         len += n > 0 ? (apr_size_t)n : 0;
         n = n < 0 ? 1 : n;
