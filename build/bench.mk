@@ -5,8 +5,7 @@
 BENCH_SRC := $(wildcard test/bench/*.c)
 
 $(OUT)/bench/fleet_bench: $(OUT)/obj/test/bench/fleet_bench.o \
-        $(filter %/sync.o %/store.o %/store_memcached.o %/store_redis.o,$(STEKCTL_O)) \
-        $(OUT)/libstek.a $(call config,link stekctl)
+        $(OUT)/libstekctl.a $(OUT)/libstek.a $(call config,link stekctl)
 	@mkdir -p $(@D)
 	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) -o $@ $(OBJECTS) $(STEKCTL_LIBS) $(LIBS)
 
@@ -17,7 +16,7 @@ bench-fleet: $(OUT)/bench/fleet_bench
 # Benchmarks in C link the glue that they name, and play httpd's part themselves.
 BENCH_GLUE_handshake_cost := src/mod_stek_counters.c src/mod_stek_handshake.c src/mod_stek_live.c \
     src/mod_stek_log.c src/mod_stek_ticket.c
-BENCH_GLUE_probe_times := stekctl/probe_client.c
+BENCH_GLUE_probe_times := $(addprefix stekctl/probe/,client.c link.c messages.c session.c)
 BENCH_GLUE_ticket_cost := $(BENCH_GLUE_handshake_cost)
 BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \
     -Wl,--wrap=SSL_CTX_set_session_ticket_cb -Wl,--wrap=SSL_CTX_set_not_resumable_session_callback

@@ -35,7 +35,7 @@ typedef struct stek_secrets_t {
     apr_size_t n; /* >= 1; the first seals, all open */
     int has_fleet_id;
     unsigned char fleet_id[STEK_FLEET_ID_LEN];
-    apr_int32_t day; /* stek_ratchet.h; 0: no ratchet */
+    apr_int32_t day; /* of the fleet secret's ratchet, in days since 1970; 0: no ratchet */
     stek_secret_t secrets[STEK_SECRETS_MAX];
 } stek_secrets_t;
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stekctl: see, rotate, revoke, audit, import and export rings.  Global options, the table of
- * commands, usage; each command is in a file of its group (cmd_*.c).
+ * commands, usage; each command is in its room.
  */
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <getopt.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,11 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "convert/convert.h"
+#include "fleet/fleet.h"
+#include "options.h"
+#include "probe/probe.h"
 #include "report.h"
+#include "ring/ring.h"
 #include "stek_ring_file.h"
 #include "stek_version.h"
-#include "stekctl.h"
-#include "store.h"
 
 static const ctl_command_t commands[] = {
     {"new", cmd_new, "[--interval TIME] [--lifetime TIME] [--ahead N]",
@@ -206,7 +208,7 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
         }
         return 0;
     case OPTION_VERSION:
-        printf("stekctl " STEK_VERSION "\nstores: %s\n", store_names());
+        printf("stekctl " STEK_VERSION "\nstores: %s\n", fleet_store_names());
         return 1;
     case 'h':
         print_help();

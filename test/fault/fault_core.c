@@ -8,9 +8,9 @@
 
 #include "run.h"
 
+#include "fleet/ratchet.h"
 #include "stek_audit.h"
 #include "stek_iv.h"
-#include "stek_ratchet.h"
 #include "stek_ring_file.h"
 #include "stek_schedule.h"
 
@@ -178,10 +178,10 @@ static int run_roll(void)
     }
     if (rv == APR_SUCCESS) {
         loaded->day = 20000;
-        rv = stek_ratchet_move(loaded, 20001, &moved);
+        rv = ratchet_move(loaded, 20001, &moved);
     }
     if (rv == APR_SUCCESS) {
-        rv = stek_ratchet_keys(loaded, 20001, &keys);
+        rv = ratchet_keys(loaded, 20001, &keys);
     }
     stek_secrets_destroy(keys);
     stek_secrets_destroy(rolled);
