@@ -10,6 +10,7 @@
 #include "apr_strings.h"
 #include <string.h>
 
+#include "mod_stek_cache.h"
 #include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
@@ -60,6 +61,7 @@ static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
     }
     vhost->ring = mod_stek_server_ring(s);
     vhost->ring->used = 1;
+    vhost->asks_twice = mod_stek_policy_asks_twice(config->policy);
     vhost->limits = mod_stek_server_limits(s, 0);
     vhost->cert_limits = mod_stek_server_limits(s, 1);
     return mod_stek_policy_digest(s, config->policy, vhost->policy, p) == APR_SUCCESS;
@@ -77,6 +79,7 @@ int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx
     vhost->server = s;
     vhost->ctx = ctx;
     APR_ARRAY_PUSH(vhosts, mod_stek_vhost_t *) = vhost;
+    mod_stek_cache_install(vhost);
     if (!vhost_fill(vhost, s, p) || !SSL_CTX_set_ex_data(ctx, ssl_ctx_index, vhost)
         || !mod_stek_ticket_install(ctx, !left_to_key_file(vhost))) {
         /* An error here would end httpd. */
