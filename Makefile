@@ -132,7 +132,7 @@ endif
         deb rpm rpm-source packages check-deb \
         check unit unit-build integration asan tsan valgrind compilers compilers-short fips openssl \
         fault fault-unit fault-guard \
-        fuzz fuzz-replay fuzz-coverage soak soak-fleet soak-httpd soak-probe \
+        fuzz fuzz-replay fuzz-coverage soak soak-fleet soak-httpd soak-probe differential \
         bench bench-build bench-fleet \
         format lint lint-format lint-c lint-sh lint-py man-lint exports layers bare version
 .DELETE_ON_ERROR:
@@ -151,6 +151,7 @@ help:
 	@echo "make soak-fleet    fleets, full length make bench-fleet  1,000 hosts, one store"
 	@echo "make soak-httpd    an accelerated month of one server: SOAK_TIME seconds (1200)"
 	@echo "make soak-probe    stekctl probe against good servers, 20 runs of each"
+	@echo "make differential  resumptions beside full handshakes, at random: thousands"
 	@echo "make asan          unit tests and integration under ASan, UBSan and LSan"
 	@echo "make tsan          thread tests, and the module in httpd, under TSan"
 	@echo "make valgrind      stekctl and one httpd under memcheck"
@@ -249,6 +250,13 @@ SOAK_MPM  ?= event
 soak-httpd: all
 	$(Q)STEK_SOAK_S=$(SOAK_TIME) STEK_SOAK_MPM=$(SOAK_MPM) \
 	    $(PYTHON) -m pytest test/integration/test_soak.py -q -s -p no:cacheprovider
+
+# Resumptions beside full handshakes, over some thousand random configurations, clients and changes.
+POLICY_ROUNDS    ?= 40
+POLICY_DECISIONS ?= 8000
+differential: all
+	$(Q)STEK_POLICY_ROUNDS=$(POLICY_ROUNDS) STEK_DECISIONS=$(POLICY_DECISIONS) $(PYTHON) -m pytest -q -s \
+	    -p no:cacheprovider test/integration/test_policy_changes.py test/integration/test_client_decisions.py
 
 soak: $(SOAK_BIN)
 	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs \
@@ -421,7 +429,7 @@ soak-fleet: all
 
 # Benchmarks in C link the glue that they name, and play httpd's part themselves.
 BENCH_GLUE_handshake_cost := src/mod_stek_counters.c src/mod_stek_handshake.c src/mod_stek_live.c \
-    src/mod_stek_log.c src/mod_stek_ticket.c
+    src/mod_stek_log.c src/mod_stek_session.c src/mod_stek_ticket.c
 BENCH_GLUE_probe_times := stekctl/probe_client.c
 BENCH_GLUE_ticket_cost := $(BENCH_GLUE_handshake_cost)
 BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \

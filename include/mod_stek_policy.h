@@ -9,17 +9,18 @@
  *     server name, lower case | sorted set of the vhost's ports
  *     where a client can be asked who it is, moreover
  *       SSLVerifyClient, SSLVerifyDepth
- *       CA certificates of SSLCACertificateFile and -Path, as a sorted set of DER
- *       SSLCARevocationCheck, and unless it is `none` the CRLs of SSLCARevocationFile and -Path,
- *         as a sorted set of (issuer, sorted revoked serials)
+ *       all that OpenSSL takes from SSLCACertificateFile, -Path, SSLCARevocationFile and -Path into
+ *         the one store that it verifies with: certificates, their trust attributes, and unless
+ *         SSLCARevocationCheck is `none`, CRLs (mod_stek_policy_files.h)
  *       SSLOCSP*: what decides whether an answer is good
  *       SSLCipherSuite, which can raise the security level of keys; SSLSRPVerifierFile
  *       SSLOpenSSLConfCmd Verify*, CipherString, SignatureAlgorithms, ClientSignatureAlgorithms
  *       the same directives in sections, in order, with the sections around them
  *
- * Not in it: addresses, names of CA and CRL files, server certificates and keys, and .htaccess
- * files, which httpd reads after the handshake.  The SSL_CTX does not hold all this, so the
- * directives are noted as httpd reads them.  Notes are written in the configuration phase, digests
+ * Not in it: addresses, names of CA and CRL files, server certificates and keys,
+ * SSLCADNRequestFile and -Path, which are only hints, and .htaccess files, which httpd reads after
+ * the handshake: a certificate that these ask for goes into no ticket (mod_stek_session.h).  The
+ * SSL_CTX does not hold all this, so the directives are noted as httpd reads them.  Notes are written in the configuration phase, digests
  * in init_server; read-only afterwards.
  */
 #ifndef MOD_STEK_POLICY_H

@@ -317,6 +317,30 @@ static void lint_client_limits(apr_pool_t *ptemp)
     }
 }
 
+static void lint_asked_twice(apr_pool_t *ptemp)
+{
+    int i, twice_n = 0;
+    const mod_stek_vhost_t *twice = NULL;
+
+    for (i = vhosts->nelts - 1; i >= 0; i--) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+
+        if (vhost->asks_twice && !mod_stek_vhost_tickets_off(vhost)) {
+            twice = twice ? twice : vhost;
+            twice_n++;
+        }
+    }
+    if (twice) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, twice->server,
+                     "STEK3013: %s%s: asks for client certificates, and a section has its own "
+                     "SSLVerifyClient or SSLVerifyDepth: no TLS 1.3 session is resumed, for httpd "
+                     "would decide otherwise than after a full handshake; ask either in the "
+                     "virtual host or in sections",
+                     mod_stek_server_text(twice->server, ptemp),
+                     twice_n > 1 ? apr_psprintf(ptemp, " and %d more", twice_n - 1) : "");
+    }
+}
+
 void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
 {
     int i, any_left = 0, any_off = 0;
@@ -328,6 +352,7 @@ void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
         any_off |= mod_stek_vhost_tickets_off(vhost);
     }
     lint_client_limits(ptemp);
+    lint_asked_twice(ptemp);
     /* Each look compares vhosts by pairs: not for nothing, where there are thousands. */
     if (any_left) {
         lint_key_files(ptemp);
