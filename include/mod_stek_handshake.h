@@ -19,6 +19,7 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct mod_stek_handshake_t {
+    conn_rec *c;
     const char *ring;     /* its name, in pconf; NULL: tickets here are not ours, or not done yet */
     int outcome;          /* MOD_STEK_RESUMED_*, _REFUSED_* or _NOT_OFFERED */
     unsigned issued : 1;  /* a ticket was sealed */
@@ -33,6 +34,9 @@ typedef struct mod_stek_handshake_t {
 
 /* mod_ssl's pre_handshake hook: makes the record. */
 int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy);
+
+/* The connection that a handshake serves; NULL if it has no record, as the self-test's. */
+conn_rec *mod_stek_handshake_conn(const SSL *ssl);
 
 /* The record of a connection, NULL if it has none.  c: an HTTP/2 stream's own connection is
  * fine. */

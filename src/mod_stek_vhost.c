@@ -10,6 +10,7 @@
 #include "apr_strings.h"
 #include <string.h>
 
+#include "mod_stek_cache.h"
 #include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
@@ -60,6 +61,7 @@ static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
     }
     vhost->ring = mod_stek_server_ring(s);
     vhost->ring->used = 1;
+    vhost->asks_twice = mod_stek_policy_asks_twice(config->policy);
     vhost->limits = mod_stek_server_limits(s, 0);
     vhost->cert_limits = mod_stek_server_limits(s, 1);
     return mod_stek_policy_digest(s, config->policy, vhost->policy, p) == APR_SUCCESS;
@@ -77,6 +79,7 @@ int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx
     vhost->server = s;
     vhost->ctx = ctx;
     APR_ARRAY_PUSH(vhosts, mod_stek_vhost_t *) = vhost;
+    mod_stek_cache_install(vhost);
     if (!vhost_fill(vhost, s, p) || !SSL_CTX_set_ex_data(ctx, ssl_ctx_index, vhost)
         || !mod_stek_ticket_install(ctx, !left_to_key_file(vhost))) {
         /* An error here would end httpd. */
@@ -334,6 +337,30 @@ static void lint_client_limits(apr_pool_t *ptemp)
     }
 }
 
+static void lint_asked_twice(apr_pool_t *ptemp)
+{
+    int i, twice_n = 0;
+    const mod_stek_vhost_t *twice = NULL;
+
+    for (i = vhosts->nelts - 1; i >= 0; i--) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+
+        if (vhost->asks_twice && !mod_stek_vhost_tickets_off(vhost)) {
+            twice = twice ? twice : vhost;
+            twice_n++;
+        }
+    }
+    if (twice) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, twice->server,
+                     "STEK3013: %s%s: asks for client certificates, and a section has its own "
+                     "SSLVerifyClient or SSLVerifyDepth: no TLS 1.3 session is resumed, for httpd "
+                     "would decide otherwise than after a full handshake; ask either in the "
+                     "virtual host or in sections",
+                     mod_stek_server_text(twice->server, ptemp),
+                     twice_n > 1 ? apr_psprintf(ptemp, " and %d more", twice_n - 1) : "");
+    }
+}
+
 void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
 {
     int i, any_left = 0, any_off = 0;
@@ -345,6 +372,7 @@ void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
         any_off |= mod_stek_vhost_tickets_off(vhost);
     }
     lint_client_limits(ptemp);
+    lint_asked_twice(ptemp);
     /* Each look compares vhosts by pairs: not for nothing, where there are thousands. */
     if (any_left) {
         lint_key_files(1, ptemp);
