@@ -421,7 +421,7 @@ soak-fleet: all
 
 # Benchmarks in C link the glue that they name, and play httpd's part themselves.
 BENCH_GLUE_handshake_cost := src/mod_stek_counters.c src/mod_stek_handshake.c src/mod_stek_live.c \
-    src/mod_stek_log.c src/mod_stek_ticket.c
+    src/mod_stek_log.c src/mod_stek_retained.c src/mod_stek_ticket.c
 BENCH_GLUE_probe_times := stekctl/probe_client.c
 BENCH_GLUE_ticket_cost := $(BENCH_GLUE_handshake_cost)
 BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \

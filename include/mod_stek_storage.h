@@ -17,6 +17,9 @@
 apr_status_t mod_stek_storage_open(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                                    apr_pool_t *pool);
 
+/* The ring, started before this one, whose file is the same by another path; NULL: none. */
+const mod_stek_ring_t *mod_stek_storage_twin(const mod_stek_ring_t *ring, apr_pool_t *pool);
+
 /* Last post_config: sets the live keyring to a file in memory, with a secret of its own. */
 apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring);
 

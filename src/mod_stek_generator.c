@@ -286,9 +286,18 @@ static apr_status_t start_in_memory(mod_stek_ring_t *ring, apr_time_t now, serve
 static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
                                   server_rec *s, apr_pool_t *pool)
 {
+    const mod_stek_ring_t *twin;
     apr_status_t rv;
 
     if (!ring->path || mod_stek_one_process()) {
+        return start_in_memory(ring, now, s, pool);
+    }
+    twin = mod_stek_storage_twin(ring, pool);
+    if (twin) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "STEK2030: ring '%s': %s is the file of ring '%s' by another path: keeping "
+                     "ring '%s' in memory, so that no key gets into both; give it its own file",
+                     ring->name, ring->path, twin->name, ring->name);
         return start_in_memory(ring, now, s, pool);
     }
     rv = mod_stek_storage_open(ring, pculprit, s, pool);
@@ -341,7 +350,7 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     apr_time_t now = apr_time_now();
     const char *culprit = NULL;
     apr_time_t next;
-    apr_status_t rv = mod_stek_live_get(ring->name, &ring->live);
+    apr_status_t rv = mod_stek_live_get(ring, &ring->live);
 
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
@@ -397,6 +406,7 @@ static apr_status_t end_of_configuration(void *data)
     (void)data;
     /* Until the next last post_config, other modules may fork. */
     mod_stek_live_inherit(0);
+    mod_stek_live_hand_over();
     return APR_SUCCESS;
 }
 

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,6 +102,11 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
                                             pool);
 
     if (rv == APR_SUCCESS) {
+        rv = mod_stek_live_compare_secrets(live, secrets, pool);
+        if (rv != APR_SUCCESS) {
+            stek_secrets_destroy(secrets);
+            return rv;
+        }
         live->dirty |= !live->secrets || !stek_secrets_equal(live->secrets, secrets);
         mod_stek_live_set_secrets(live, secrets);
     }
@@ -270,6 +276,34 @@ apr_status_t mod_stek_storage_open(mod_stek_ring_t *ring, const char **pculprit,
         warn_disk(ring, s, pool);
     }
     return rv;
+}
+
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+const mod_stek_ring_t *mod_stek_storage_twin(const mod_stek_ring_t *ring, apr_pool_t *pool)
+{
+    int i, n;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    struct stat dir, other;
+
+    if (stat(stek_file_dir(ring->path, pool), &dir) != 0) {
+        return NULL;
+    }
+    for (i = 0; i < n; i++) {
+        const char *path = rings[i]->live && rings[i] != ring ? rings[i]->live->file.path : NULL;
+
+        if (path && strcmp(base_of(path), base_of(ring->path)) == 0
+            && stat(stek_file_dir(path, pool), &other) == 0 && other.st_dev == dir.st_dev
+            && other.st_ino == dir.st_ino) {
+            return rings[i];
+        }
+    }
+    return NULL;
 }
 
 apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring)

@@ -30,6 +30,13 @@ mod_stek_ring_t *const *mod_stek_rings(int *n)
 
 static apr_pool_t *pool;
 
+static apr_status_t get(const char *name, mod_stek_live_t **plive)
+{
+    const mod_stek_ring_t ring = {.name = name};
+
+    return mod_stek_live_get(&ring, plive);
+}
+
 /* A live keyring of `n` hourly keys from T0 on, in memory, with a secret. */
 static mod_stek_live_t *make_live(const char *name, unsigned n)
 {
@@ -38,7 +45,7 @@ static mod_stek_live_t *make_live(const char *name, unsigned n)
     stek_ring_t *ring;
     unsigned i;
 
-    assert_int_equal(mod_stek_live_get(name, &live), APR_SUCCESS);
+    assert_int_equal(get(name, &live), APR_SUCCESS);
     live->lifetime = 18 * HOUR;
     live->issue = 1;
     if (live->file.memory_fd < 0) {
@@ -203,10 +210,10 @@ static void test_live_get_survives_by_name_and_sweep_ends_the_others(void **stat
     (void)state;
     ring_a.live = a;
     mod_stek_live_sweep();
-    assert_int_equal(mod_stek_live_get("a", &again), APR_SUCCESS);
+    assert_int_equal(get("a", &again), APR_SUCCESS);
     assert_ptr_equal(again, a);
     assert_int_equal(again->ring->key_n, 1);
-    assert_int_equal(mod_stek_live_get("b", &again), APR_SUCCESS);
+    assert_int_equal(get("b", &again), APR_SUCCESS);
     assert_int_equal(again->ring->key_n, 0);
     (void)b;
     drop_lives();
