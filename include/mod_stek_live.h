@@ -45,6 +45,8 @@ typedef struct mod_stek_live_t {
     int issue; /* the self-test passed: tickets may be issued */
     apr_status_t logged_status; /* the generator's: trouble last logged, */
     apr_time_t logged_at;       /* and when */
+    apr_uint64_t unsealed_n;    /* the generator's: tickets that could not be sealed, as last logged, */
+    apr_time_t unsealed_at;     /* and when */
     int warned_disk;            /* the generator's: said that the ring is on a disk */
 } mod_stek_live_t;
 
@@ -65,6 +67,9 @@ void mod_stek_live_inherit(int inherit);
 
 /* Child, child_init: locks the inherited memory, gives up what only the parent needs. */
 void mod_stek_live_child_init(void);
+
+/* In a process that a child has forked: locks the inherited memory. */
+void mod_stek_live_lock(void);
 
 /* Wipes the keys and secrets of this process, at the end of a child.  Never waits: a handshake
  * that was interrupted by the exit may hold the lock. */

@@ -219,6 +219,28 @@ static int wants_writing(const mod_stek_ring_t *ring, apr_status_t load_status, 
            || (load_status == APR_SUCCESS && ring->live->dirty);
 }
 
+/* What children may not log in a handshake. */
+static void report_unsealed(mod_stek_ring_t *ring, apr_time_t now, server_rec *s)
+{
+    mod_stek_live_t *live = ring->live;
+    mod_stek_totals_t totals;
+    apr_uint64_t n;
+
+    if (now >= live->unsealed_at && now - live->unsealed_at < REMIND_AFTER) {
+        return;
+    }
+    mod_stek_counters_sum(live->counters, &totals);
+    n = totals.all[MOD_STEK_UNSEALED] - live->unsealed_n;
+    if (n != 0) {
+        live->unsealed_n = totals.all[MOD_STEK_UNSEALED];
+        live->unsealed_at = now;
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "STEK2033: ring '%s': %" APR_UINT64_T_FMT " more tickets could not be sealed, "
+                     "although there is a key: clients got none",
+                     ring->name, n);
+    }
+}
+
 static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_t *pool)
 {
     const char *culprit = NULL;
@@ -238,6 +260,7 @@ static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_
     }
     report(ring, rv, culprit, now, s, pool);
     mod_stek_counters_remember(ring->live->counters, now);
+    report_unsealed(ring, now, s);
 }
 
 int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
@@ -428,6 +451,12 @@ void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                          "STEK2016: httpd was not started as root: its children can read the "
                          "local secret and write rings");
+        }
+        if (ap_find_linked_module("mpm_itk.c") && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                         "STEK2034: mpm-itk is loaded: its processes are root's until they know "
+                         "the virtual host, and then that host's user's, with the keys of all "
+                         "rings: whoever runs code in one of them has them all");
         }
     }
     mod_stek_live_inherit(1);

@@ -234,6 +234,15 @@ void mod_stek_live_child_init(void)
     for (live = retained_get()->lives; live; live = live->next) {
         stek_ring_file_drop_writer(&live->file);
         live->slot = mod_stek_counters_slot(live->counters);
+    }
+    mod_stek_live_lock();
+}
+
+void mod_stek_live_lock(void)
+{
+    mod_stek_live_t *live;
+
+    for (live = retained_get()->lives; live; live = live->next) {
         stek_mem_lock(live->ring);
         if (live->secrets) {
             stek_mem_lock(live->secrets);
