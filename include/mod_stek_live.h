@@ -45,9 +45,12 @@ typedef struct mod_stek_live_t {
     int issue; /* the self-test passed: tickets may be issued */
     apr_status_t logged_status; /* the generator's: trouble last logged, */
     apr_time_t logged_at;       /* and when */
-    apr_uint64_t unsealed_n;    /* the generator's: tickets that could not be sealed, as last logged, */
-    apr_time_t unsealed_at;     /* and when */
-    int warned_disk;            /* the generator's: said that the ring is on a disk */
+    apr_uint64_t
+        unsealed_n;         /* the generator's: tickets that could not be sealed, as last logged, */
+    apr_time_t unsealed_at; /* and when */
+    int unpublished;        /* the copy for processes in a chroot lacks what the live keyring has */
+    int told_jail;          /* the generator's: said that they look at a directory that is gone */
+    int warned_disk;        /* the generator's: said that the ring is on a disk */
 } mod_stek_live_t;
 
 /* Parent, last post_config: the live keyring of that file and secret, whatever the ring's name, or
@@ -65,8 +68,12 @@ void mod_stek_live_hand_over(void);
  * children), or zeros (whatever other modules fork while they configure). */
 void mod_stek_live_inherit(int inherit);
 
-/* Child, child_init: locks the inherited memory, gives up what only the parent needs. */
-void mod_stek_live_child_init(void);
+/* Parent: gives processes in a chroot what they cannot read from the file, if that changed. */
+apr_status_t mod_stek_live_publish(mod_stek_live_t *live);
+
+/* Child, child_init: locks the inherited memory, gives up what only the parent needs.  in_jail: this
+ * process is in a chroot. */
+void mod_stek_live_child_init(int in_jail);
 
 /* In a process that a child has forked: locks the inherited memory. */
 void mod_stek_live_lock(void);

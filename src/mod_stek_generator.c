@@ -241,6 +241,21 @@ static void report_unsealed(mod_stek_ring_t *ring, apr_time_t now, server_rec *s
     }
 }
 
+/* Children in ChrootDir see what the parent gives them. */
+static void serve_jail(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+
+    mod_stek_live_publish(live);
+    if (!live->told_jail && stek_ring_file_jail_is_left(&live->file, pool)) {
+        live->told_jail = 1;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK2032: ring '%s': the directory of %s was made anew: httpd's children in "
+                     "ChrootDir still look at the former one and see no change; reload httpd",
+                     ring->name, ring->path);
+    }
+}
+
 static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_t *pool)
 {
     const char *culprit = NULL;
@@ -261,6 +276,7 @@ static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_
     report(ring, rv, culprit, now, s, pool);
     mod_stek_counters_remember(ring->live->counters, now);
     report_unsealed(ring, now, s);
+    serve_jail(ring, s, pool);
 }
 
 int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
@@ -388,6 +404,8 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     }
     ring->live->lifetime = ring->params.lifetime;
     rv = start_storage(ring, now, &culprit, s, pool);
+    mod_stek_storage_prepare_jail(ring, s, pool);
+    mod_stek_live_publish(ring->live);
     selftest(ring, s, pool);
     report(ring, rv, culprit, now, s, pool);
     next = stek_schedule_covered_until(ring->live->ring, now);

@@ -227,12 +227,27 @@ void mod_stek_live_inherit(int inherit)
     }
 }
 
-void mod_stek_live_child_init(void)
+apr_status_t mod_stek_live_publish(mod_stek_live_t *live)
+{
+    apr_status_t rv;
+
+    if (!live->unpublished || !live->secrets || !stek_ring_file_has_copy(&live->file)) {
+        return APR_SUCCESS;
+    }
+    rv = stek_ring_file_publish(&live->file, live->ring, live->secrets, stek_rng_system);
+    live->unpublished = rv != APR_SUCCESS;
+    return rv;
+}
+
+void mod_stek_live_child_init(int in_jail)
 {
     mod_stek_live_t *live;
 
     for (live = retained_get()->lives; live; live = live->next) {
         stek_ring_file_drop_writer(&live->file);
+        if (in_jail) {
+            stek_ring_file_enter_jail(&live->file);
+        }
         live->slot = mod_stek_counters_slot(live->counters);
     }
     mod_stek_live_lock();
@@ -311,6 +326,7 @@ apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
     }
     remember_ended(live, ended_n, names);
     live->ring = ring;
+    live->unpublished = 1;
     pthread_rwlock_unlock(&live->lock);
     stek_ring_destroy(former);
     return APR_SUCCESS;

@@ -325,6 +325,35 @@ apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring)
     return rv;
 }
 
+void mod_stek_storage_prepare_jail(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+    apr_status_t why, rv;
+
+    if (!ap_unixd_config.chroot_dir || !live->file.path) {
+        return;
+    }
+    live->unpublished = 1;
+    live->told_jail = 0;
+    rv = stek_ring_file_prepare_jail(&live->file, &why, pool);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, s,
+            "STEK2031: ring '%s': httpd's children cannot follow %s from within ChrootDir "
+            "(%s): they keep the keys that they start with, revoked ones too; reload httpd "
+            "after each revocation",
+            ring->name, ring->path, mod_stek_status_text(rv, pool));
+    }
+    else if (why != APR_SUCCESS) {
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, s,
+            "STEK2031: ring '%s': httpd's children cannot look at %s from within ChrootDir "
+            "(%s): the parent tells them of changes, so that a revocation acts up to 10s "
+            "later than poll= says",
+            ring->name, ring->path, mod_stek_status_text(why, pool));
+    }
+}
+
 apr_status_t mod_stek_storage_late_secret(mod_stek_ring_t *ring, const char **pculprit,
                                           server_rec *s, apr_pool_t *pool)
 {

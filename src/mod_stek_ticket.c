@@ -37,7 +37,7 @@ APLOG_USE_MODULE(stek_rotate);
 #define RENEW 2
 
 static EVP_CIPHER *aes_256_cbc, *aes_128_cbc;
-static stek_iv_t *ivs; /* made in post_config by the parent, then by each child */
+static stek_iv_t *ivs;        /* made in post_config by the parent, then by each child */
 static _Atomic pid_t ivs_pid; /* whose they are */
 
 static apr_status_t teardown(void *data)

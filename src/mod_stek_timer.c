@@ -13,6 +13,7 @@
 #include "ap_mpm.h"
 #include "http_log.h"
 #include "mpm_common.h"
+#include "unixd.h"
 #include "apr_thread_proc.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -251,7 +252,7 @@ void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s)
 {
     if (!mod_stek_one_process()) {
         mod_stek_counters_claim(pchild);
-        mod_stek_live_child_init();
+        mod_stek_live_child_init(ap_unixd_config.chroot_dir != NULL);
     }
     /* Without memory for it, forks may meet a working thread, as they would without this. */
     (void)pthread_atfork(before_fork, after_fork, after_fork);
