@@ -339,7 +339,7 @@ void mod_stek_storage_prepare_jail(mod_stek_ring_t *ring, server_rec *s, apr_poo
     if (rv != APR_SUCCESS) {
         ap_log_error(
             APLOG_MARK, APLOG_WARNING, 0, s,
-            "STEK2031: ring '%s': httpd's children cannot follow %s from within ChrootDir "
+            "STEK2035: ring '%s': httpd's children cannot follow %s from within ChrootDir "
             "(%s): they keep the keys that they start with, revoked ones too; reload httpd "
             "after each revocation",
             ring->name, ring->path, mod_stek_status_text(rv, pool));

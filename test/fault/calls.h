@@ -187,6 +187,7 @@ CALL(info_stack_t *, PEM_X509_INFO_read_bio,
 
 /* Written out where they are made to fail: of two the arguments vary, of one blocks are counted. */
 VARIES(open, ERR_OPEN)
+VARIES(openat, ERR_OPEN)
 VARIES(fcntl, EMFILE)
 VARIES(mmap, ERR_MEM)
 /* It has happened, and the descriptor is closed: a failure is told all the same. */

@@ -2,6 +2,7 @@
 """Under mpm-itk a process serves one connection: one that httpd's MPM has not forked, and that runs
 none of the hooks by which children set themselves up."""
 import os
+import re
 import socket
 import time
 from contextlib import ExitStack
@@ -11,10 +12,10 @@ import pytest
 import ringfile
 import tls
 from checks import VERSIONS, fixed_ring, issued_now, lines, wait_until
-from httpd import RUN_AS, TOP, kill, listed, state, wait_for
+from handshakes import STATUS
+from httpd import RUN_AS, Vhost, free_port, listed, wait_for
 from memory import holders, secrets_of
 from test_counters import test_counters_exact_across_reloads_with_four_children as counters_exact
-from test_selftest import faulty_crypto  # noqa: F401
 
 ASSIGN = f"AssignUserID {RUN_AS} {RUN_AS}"
 
@@ -116,7 +117,7 @@ def test_itk_connections_leave_the_child_s_timer_alone(itk):
 
 
 @pytest.mark.parametrize("fault", ["", "constant", "failing"])
-def test_itk_no_vector_comes_twice(itk, faulty_crypto, fault):  # noqa: F811
+def test_itk_no_vector_comes_twice(itk, faulty_crypto, fault):
     server = itk("StekRing default generate=off", processes=1,
                  env={"LD_PRELOAD": str(faulty_crypto), "STEK_FAULT": fault} if fault else {})
     server.put_secret(os.urandom(32))
@@ -129,3 +130,21 @@ def test_itk_no_vector_comes_twice(itk, faulty_crypto, fault):  # noqa: F811
     # Nor is one like the next: CBC wants them unpredictable.
     assert max(bin(int.from_bytes(v, "big")).count("1") for v in vectors) < 100
     assert min(bin(int.from_bytes(v, "big")).count("1") for v in vectors) > 28
+
+
+@pytest.mark.parametrize("mpm", ["itk", "event"])
+def test_tickets_that_cannot_be_sealed_are_counted_and_told(httpd, faulty_crypto, mpm):
+    server = httpd(mpm=mpm, processes=1, server=[ASSIGN] if mpm == "itk" else [], ssl=True,
+                   env={"LD_PRELOAD": str(faulty_crypto), "STEK_FAULT": "vectors"})
+    server.expect("STEK2034", "STEK4003")
+    status = Vhost("status.test", STATUS, port=free_port(), tls=False)
+    server.vhosts.append(status)
+    server.start()
+    for v in VERSIONS * 2:
+        reply = server.get(tls=v)
+        assert reply.status == 200 and not reply.tickets
+    text = tls.get_plain(status.port, status.name, "/stek-status?format=prometheus").body.decode()
+    told = int(re.search(r"^stek_tickets_unsealed_total\{.*\} (\d+)", text, re.M).group(1))
+    assert told >= 6  # TLS 1.3 would issue two a handshake
+    line, = server.wait_log("STEK2033")
+    assert int(re.search(r"(\d+) more tickets", line).group(1)) >= told
