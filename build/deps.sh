@@ -16,10 +16,16 @@ check=("${bench[@]}"
     debhelper dpkg-dev lintian rpm rpmlint systemd
     clang clang-format clang-tidy libclang-rt-dev llvm cppcheck shellcheck mandoc gdb)
 
+# Taken apart, not installed: their scripts would change the machine's Apache to another MPM.
+unpack=()
+
 case ${1-} in
 run) wanted=("${run[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
-check) wanted=("${check[@]}") ;;
+check)
+    wanted=("${check[@]}")
+    unpack=(libapache2-mpm-itk)
+    ;;
 check-deb) wanted=("${run[@]}" debhelper dpkg-dev git iproute2 libcmocka-dev libhiredis-dev libmemcached-dev
     mmdebstrap pkgconf python3-cryptography) ;;
 compilers) wanted=("${check[@]}" lld) ;;
@@ -35,6 +41,23 @@ if ! command -v dpkg-query >/dev/null; then
     echo "  ${wanted[*]}" >&2
     exit 0
 fi
+
+# Into out/PACKAGE, with APT's own checks of what it downloads; any user may.
+unpack() {
+    local work
+    work=$(mktemp -d)
+    if ! (cd "$work" && { apt-get -q download "$1" || { apt-get -q update && apt-get -q download "$1"; }; } \
+        && dpkg -x ./*.deb tree) >"$work/log" 2>&1; then
+        cat "$work/log" >&2
+        return 1
+    fi
+    mkdir -p out
+    cp -r "$work/tree" "out/$1"
+    rm -rf "$work"
+}
+for package in "${unpack[@]}"; do
+    [ -d "out/$package" ] || unpack "$package"
+done
 
 # mod_ssl warns in every error log when OpenSSL is older than the one that it was built with.
 is_openssl_old() {

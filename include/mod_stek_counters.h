@@ -54,6 +54,7 @@ typedef enum mod_stek_counter_e {
     MOD_STEK_REFUSED_AGE,
     MOD_STEK_NOT_OFFERED, /* handshakes to which no ticket came */
     MOD_STEK_KEYLESS,     /* handshakes without a ticket for want of a key */
+    MOD_STEK_UNSEALED,    /* tickets that no vector, cipher or MAC could be had for */
     MOD_STEK_LOADS,       /* the ring's file was read and taken */
 #define MOD_STEK_CAUSE(name, text) MOD_STEK_LOAD_FAILED_##name,
     MOD_STEK_CAUSES(MOD_STEK_CAUSE)

@@ -64,6 +64,9 @@ void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused
 /* a ticket was sealed; */
 void mod_stek_handshake_issued(SSL *ssl, mod_stek_slot_t *slot, const unsigned char *name);
 
+/* there was a key, but no ticket could be sealed; */
+void mod_stek_handshake_unsealed(SSL *ssl, mod_stek_slot_t *slot);
+
 /* no ticket can be issued, for want of a key. */
 void mod_stek_handshake_keyless(SSL *ssl);
 

@@ -17,8 +17,15 @@
 apr_status_t mod_stek_storage_open(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                                    apr_pool_t *pool);
 
+/* The ring, started before this one, whose file is the same by another path; NULL: none. */
+const mod_stek_ring_t *mod_stek_storage_twin(const mod_stek_ring_t *ring, apr_pool_t *pool);
+
 /* Last post_config: sets the live keyring to a file in memory, with a secret of its own. */
 apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring);
+
+/* Last post_config, after mod_stek_storage_open: where ChrootDir is set, makes ready what children
+ * follow the ring by, and says what they will not see. */
+void mod_stek_storage_prepare_jail(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool);
 
 /* Loads a secret that came later than httpd: with generate=off, whoever writes the ring makes
  * it. */

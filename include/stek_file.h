@@ -38,6 +38,10 @@ int stek_stamp_equal(const stek_stamp_t *a, const stek_stamp_t *b);
 /* Cheap look for a change: one stat.  APR_ENOENT and a zero *stamp if there is no such file. */
 apr_status_t stek_file_stamp(const char *path, stek_stamp_t *stamp);
 
+/* The same of a name in the directory dir_fd, whose own name this process may not see; AT_FDCWD: as
+ * above. */
+apr_status_t stek_file_stamp_at(int dir_fd, const char *path, stek_stamp_t *stamp);
+
 /* Reads the whole file into buf[buf_size]; *plen bytes.  Never blocks on a fifo or device
  * (O_NONBLOCK, then S_ISREG: STEK_EKIND), follows symlinks.  The file belongs to root or owner
  * and is not writable by group or others; each directory on the way, also those that symlinks
@@ -48,6 +52,12 @@ apr_status_t stek_file_stamp(const char *path, stek_stamp_t *stamp);
 apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner, void *buf,
                             apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
                             const char **pculprit, apr_pool_t *pool);
+
+/* The same of a name in the directory dir_fd.  Directories are not checked: whoever opened it has done
+ * so. */
+apr_status_t stek_file_read_at(int dir_fd, const char *name, stek_file_kind_e kind, uid_t owner,
+                               void *buf, apr_size_t buf_size, apr_size_t *plen,
+                               stek_stamp_t *stamp, const char **pculprit, apr_pool_t *pool);
 
 /* The check of the directories above path alone. */
 apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pculprit,

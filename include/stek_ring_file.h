@@ -19,6 +19,8 @@ typedef struct stek_ring_file_t {
     gid_t gid;        /* group of written files; (gid_t)-1: the directory's */
     int memory_fd;    /* anonymous memory: open for reading (inherited by children); else -1 */
     int writer_fd;    /* the same, open for writing: children give it up (drop_writer) */
+    int dir_fd;       /* the path's directory, for processes in a chroot (stek_jail.h); else -1 */
+    int in_jail;      /* this process is: it has dir_fd, or a copy in memory, instead of the path */
 } stek_ring_file_t;
 
 void stek_ring_file_init(stek_ring_file_t *file, const char *path, uid_t owner, gid_t gid);
@@ -28,6 +30,25 @@ apr_status_t stek_ring_file_init_memory(stek_ring_file_t *file, uid_t owner);
 
 /* After a fork, in the child: gives up the means to write anonymous memory. */
 void stek_ring_file_drop_writer(stek_ring_file_t *file);
+
+/* Before processes are shut into a chroot: makes ready what they follow there, the path's directory,
+ * or a copy in memory that stek_ring_file_publish keeps new.  Once for a path.  *pwhy: APR_SUCCESS, or
+ * why it is the copy.  Another status: there is neither. */
+apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *pwhy,
+                                         apr_pool_t *pool);
+
+/* Nonzero if there is a copy to publish. */
+int stek_ring_file_has_copy(const stek_ring_file_t *file);
+
+/* Seals ring and puts it into the copy.  Codes of stek_ring_file_save. */
+apr_status_t stek_ring_file_publish(const stek_ring_file_t *file, const stek_ring_t *ring,
+                                    const stek_secrets_t *secrets, stek_rng_t *rng);
+
+/* Nonzero if the directory that processes in the chroot look at is no longer the path's. */
+int stek_ring_file_jail_is_left(const stek_ring_file_t *file, apr_pool_t *pool);
+
+/* After the chroot, in the process that is shut in. */
+void stek_ring_file_enter_jail(stek_ring_file_t *file);
 
 /* Closes descriptors. */
 void stek_ring_file_close(stek_ring_file_t *file);

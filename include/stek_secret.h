@@ -58,6 +58,9 @@ apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_siz
 apr_status_t stek_secrets_roll(const stek_secrets_t *secrets, stek_rng_t *rng,
                                stek_secrets_t **psecrets);
 
+/* Nonzero if a secret stands in both. */
+int stek_secrets_share(const stek_secrets_t *a, const stek_secrets_t *b);
+
 int stek_secrets_equal(const stek_secrets_t *a, const stek_secrets_t *b);
 void stek_secrets_destroy(stek_secrets_t *secrets);
 

@@ -9,14 +9,13 @@
 #include "httpd.h"
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "mod_stek_retained.h"
 #include "stek_error.h"
-#include "stek_version.h"
 
 #define SLOTS_MAX 1025 /* beyond that children share */
 #define REMEMBER_EVERY apr_time_from_sec(60)
@@ -92,16 +91,10 @@ static int slots_wanted(void)
     return 1 + children_n;
 }
 
-/* A reload may load another build of this module, which must not take our data for its own. */
 static retained_t *retained_get(void)
 {
-    char key[64];
-    retained_t *retained;
-
-    snprintf(key, sizeof(key), "mod_stek_rotate claims " STEK_VERSION " %d.%d.%d",
-             MOD_STEK_COUNTERS_LAYOUT, (int)sizeof(retained_t), (int)sizeof(claims_t));
-    retained = ap_retained_data_get(key);
-    return retained ? retained : ap_retained_data_create(key, sizeof(*retained));
+    return mod_stek_retained("claims", MOD_STEK_COUNTERS_LAYOUT, sizeof(retained_t),
+                             sizeof(claims_t));
 }
 
 static retained_t *retained_with_claims(void)

@@ -219,6 +219,43 @@ static int wants_writing(const mod_stek_ring_t *ring, apr_status_t load_status, 
            || (load_status == APR_SUCCESS && ring->live->dirty);
 }
 
+/* What children may not log in a handshake. */
+static void report_unsealed(mod_stek_ring_t *ring, apr_time_t now, server_rec *s)
+{
+    mod_stek_live_t *live = ring->live;
+    mod_stek_totals_t totals;
+    apr_uint64_t n;
+
+    if (now >= live->unsealed_at && now - live->unsealed_at < REMIND_AFTER) {
+        return;
+    }
+    mod_stek_counters_sum(live->counters, &totals);
+    n = totals.all[MOD_STEK_UNSEALED] - live->unsealed_n;
+    if (n != 0) {
+        live->unsealed_n = totals.all[MOD_STEK_UNSEALED];
+        live->unsealed_at = now;
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "STEK2033: ring '%s': %" APR_UINT64_T_FMT " more tickets could not be sealed, "
+                     "although there is a key: clients got none",
+                     ring->name, n);
+    }
+}
+
+/* Children in ChrootDir see what the parent gives them. */
+static void serve_jail(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+
+    mod_stek_live_publish(live);
+    if (!live->told_jail && stek_ring_file_jail_is_left(&live->file, pool)) {
+        live->told_jail = 1;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK2032: ring '%s': the directory of %s was made anew: httpd's children in "
+                     "ChrootDir still look at the former one and see no change; reload httpd",
+                     ring->name, ring->path);
+    }
+}
+
 static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_t *pool)
 {
     const char *culprit = NULL;
@@ -237,6 +274,8 @@ static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_
         rv = write_ring(ring, now, 0, 0, &culprit, s, pool);
     }
     report(ring, rv, culprit, now, s, pool);
+    report_unsealed(ring, now, s);
+    serve_jail(ring, s, pool);
 }
 
 int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
@@ -285,9 +324,18 @@ static apr_status_t start_in_memory(mod_stek_ring_t *ring, apr_time_t now, serve
 static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
                                   server_rec *s, apr_pool_t *pool)
 {
+    const mod_stek_ring_t *twin;
     apr_status_t rv;
 
     if (!ring->path || mod_stek_one_process()) {
+        return start_in_memory(ring, now, s, pool);
+    }
+    twin = mod_stek_storage_twin(ring, pool);
+    if (twin) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "STEK2030: ring '%s': %s is the file of ring '%s' by another path: keeping "
+                     "ring '%s' in memory, so that no key gets into both; give it its own file",
+                     ring->name, ring->path, twin->name, ring->name);
         return start_in_memory(ring, now, s, pool);
     }
     rv = mod_stek_storage_open(ring, pculprit, s, pool);
@@ -340,7 +388,7 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     apr_time_t now = apr_time_now();
     const char *culprit = NULL;
     apr_time_t next;
-    apr_status_t rv = mod_stek_live_get(ring->name, &ring->live);
+    apr_status_t rv = mod_stek_live_get(ring, &ring->live);
 
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
@@ -355,6 +403,8 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     }
     ring->live->lifetime = ring->params.lifetime;
     rv = start_storage(ring, now, &culprit, s, pool);
+    mod_stek_storage_prepare_jail(ring, s, pool);
+    mod_stek_live_publish(ring->live);
     selftest(ring, s, pool);
     report(ring, rv, culprit, now, s, pool);
     next = stek_schedule_covered_until(ring->live->ring, now);
@@ -396,6 +446,7 @@ static apr_status_t end_of_configuration(void *data)
     (void)data;
     /* Until the next last post_config, other modules may fork. */
     mod_stek_live_inherit(0);
+    mod_stek_live_hand_over();
     return APR_SUCCESS;
 }
 
@@ -438,6 +489,12 @@ void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *
         compare_lock_limit(s);
         if (geteuid() != 0 && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
             tell_not_root(s);
+        }
+        if (ap_find_linked_module("mpm_itk.c") && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                         "STEK2034: mpm-itk is loaded: its processes are root's until they know "
+                         "the virtual host, and then that host's user's, with the keys of all "
+                         "rings: whoever runs code in one of them has them all");
         }
     }
     mod_stek_live_inherit(1);

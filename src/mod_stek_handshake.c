@@ -113,6 +113,14 @@ void mod_stek_handshake_issued(SSL *ssl, mod_stek_slot_t *slot, const unsigned c
     }
 }
 
+void mod_stek_handshake_unsealed(SSL *ssl, mod_stek_slot_t *slot)
+{
+    /* The self-test's connection has no record. */
+    if (record_of(ssl)) {
+        mod_stek_count(slot, MOD_STEK_UNSEALED);
+    }
+}
+
 void mod_stek_handshake_keyless(SSL *ssl)
 {
     mod_stek_handshake_t *record = record_of(ssl);

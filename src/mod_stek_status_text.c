@@ -60,6 +60,13 @@ static const family_t families[] = {
      MOD_STEK_KEYLESS,
      1,
      {NULL}},
+    {"unsealed",
+     "stek_tickets_unsealed_total",
+     "Tickets that could not be sealed although there was a key.",
+     NULL,
+     MOD_STEK_UNSEALED,
+     1,
+     {NULL}},
 };
 
 static const family_t load_families[] = {

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,6 +102,11 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
                                             pool);
 
     if (rv == APR_SUCCESS) {
+        rv = mod_stek_live_compare_secrets(live, secrets, pool);
+        if (rv != APR_SUCCESS) {
+            stek_secrets_destroy(secrets);
+            return rv;
+        }
         live->dirty |= !live->secrets || !stek_secrets_equal(live->secrets, secrets);
         mod_stek_live_set_secrets(live, secrets);
     }
@@ -272,6 +278,34 @@ apr_status_t mod_stek_storage_open(mod_stek_ring_t *ring, const char **pculprit,
     return rv;
 }
 
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+const mod_stek_ring_t *mod_stek_storage_twin(const mod_stek_ring_t *ring, apr_pool_t *pool)
+{
+    int i, n;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    struct stat dir, other;
+
+    if (stat(stek_file_dir(ring->path, pool), &dir) != 0) {
+        return NULL;
+    }
+    for (i = 0; i < n; i++) {
+        const char *path = rings[i]->live && rings[i] != ring ? rings[i]->live->file.path : NULL;
+
+        if (path && strcmp(base_of(path), base_of(ring->path)) == 0
+            && stat(stek_file_dir(path, pool), &other) == 0 && other.st_dev == dir.st_dev
+            && other.st_ino == dir.st_ino) {
+            return rings[i];
+        }
+    }
+    return NULL;
+}
+
 apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring)
 {
     mod_stek_live_t *live = ring->live;
@@ -289,6 +323,35 @@ apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring)
         }
     }
     return rv;
+}
+
+void mod_stek_storage_prepare_jail(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+    apr_status_t why, rv;
+
+    if (!ap_unixd_config.chroot_dir || !live->file.path) {
+        return;
+    }
+    live->unpublished = 1;
+    live->told_jail = 0;
+    rv = stek_ring_file_prepare_jail(&live->file, &why, pool);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, s,
+            "STEK2035: ring '%s': httpd's children cannot follow %s from within ChrootDir "
+            "(%s): they keep the keys that they start with, revoked ones too; reload httpd "
+            "after each revocation",
+            ring->name, ring->path, mod_stek_status_text(rv, pool));
+    }
+    else if (why != APR_SUCCESS) {
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, s,
+            "STEK2031: ring '%s': httpd's children cannot look at %s from within ChrootDir "
+            "(%s): the parent tells them of changes, so that a revocation acts up to 10s "
+            "later than poll= says",
+            ring->name, ring->path, mod_stek_status_text(why, pool));
+    }
 }
 
 apr_status_t mod_stek_storage_late_secret(mod_stek_ring_t *ring, const char **pculprit,

@@ -13,6 +13,8 @@
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <openssl/params.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,8 +36,8 @@ APLOG_USE_MODULE(stek_rotate);
 #define RENEW 2
 
 static EVP_CIPHER *aes_256_cbc, *aes_128_cbc;
-static stek_iv_t
-    *ivs; /* this process's: made in the last post_config by the parent, then by each child */
+static stek_iv_t *ivs;        /* made in post_config by the parent, then by each child */
+static _Atomic pid_t ivs_pid; /* whose they are */
 
 static apr_status_t teardown(void *data)
 {
@@ -45,6 +47,7 @@ static apr_status_t teardown(void *data)
     aes_256_cbc = aes_128_cbc = NULL;
     stek_iv_destroy(ivs);
     ivs = NULL;
+    atomic_store(&ivs_pid, 0);
     return APR_SUCCESS;
 }
 
@@ -68,6 +71,21 @@ static apr_status_t ivs_create(stek_iv_t **pivs)
     return stek_iv_create(&unique, sizeof(unique), unique.now, stek_rng_system, pivs);
 }
 
+/* Makes this process's vectors, in place of those that it has inherited. */
+static apr_status_t ivs_renew(void)
+{
+    apr_status_t rv;
+
+    atomic_store(&ivs_pid, 0);
+    stek_iv_destroy(ivs);
+    ivs = NULL;
+    rv = ivs_create(&ivs);
+    if (rv == APR_SUCCESS) {
+        atomic_store(&ivs_pid, getpid());
+    }
+    return rv;
+}
+
 void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s)
 {
     apr_status_t rv;
@@ -76,9 +94,7 @@ void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s)
     if (mod_stek_one_process()) {
         return;
     }
-    stek_iv_destroy(ivs); /* the parent's */
-    ivs = NULL;
-    rv = ivs_create(&ivs);
+    rv = ivs_renew();
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      "STEK4003: cannot make initialisation vectors: this child issues no "
@@ -95,7 +111,7 @@ apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf)
         ERR_clear_error();
         return STEK_ECRYPTO;
     }
-    return ivs_create(&ivs);
+    return ivs_renew();
 }
 
 /* Hands a key to OpenSSL; 0 if it cannot take it, and the handshake goes on without. */
@@ -121,9 +137,30 @@ static int key_apply(const stek_key_t *key, const unsigned char *iv, EVP_CIPHER_
     return ok;
 }
 
+/* The process number alone would not do: that of a process that has ended comes again. */
+static int ivs_are_own(void)
+{
+    return atomic_load(&ivs_pid) == getpid() && !stek_iv_is_wiped(ivs);
+}
+
+/* A process that the MPM has not forked (mpm-itk: one for each connection) ran no child_init, and has
+ * zeros, or another process's vectors.  It begins with one thread. */
+static int ivs_ready(void)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    int ready = ivs_are_own();
+
+    if (!ready) {
+        pthread_mutex_lock(&mutex);
+        ready = ivs_are_own() || ivs_renew() == APR_SUCCESS;
+        pthread_mutex_unlock(&mutex);
+    }
+    return ready;
+}
+
 static int iv_next(apr_time_t now, unsigned char iv[STEK_IV_LEN])
 {
-    return ivs && stek_iv_next(ivs, now, iv) == APR_SUCCESS;
+    return ivs_ready() && stek_iv_next(ivs, now, iv) == APR_SUCCESS;
 }
 
 /* The vhost's own built-in keys, as OpenSSL would use them if there were no callback. */
@@ -178,6 +215,9 @@ static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name
     OPENSSL_cleanse(&key, sizeof(key));
     if (ok) {
         mod_stek_handshake_issued(ssl, live->slot, name);
+    }
+    else {
+        mod_stek_handshake_unsealed(ssl, live->slot);
     }
     return ok;
 }

@@ -53,9 +53,14 @@ int stek_stamp_equal(const stek_stamp_t *a, const stek_stamp_t *b)
 
 apr_status_t stek_file_stamp(const char *path, stek_stamp_t *stamp)
 {
+    return stek_file_stamp_at(AT_FDCWD, path, stamp);
+}
+
+apr_status_t stek_file_stamp_at(int dir_fd, const char *path, stek_stamp_t *stamp)
+{
     struct stat st;
 
-    if (stat(path, &st) != 0) {
+    if (fstatat(dir_fd, path, &st, 0) != 0) {
         apr_status_t rv = APR_FROM_OS_ERROR(errno);
 
         memset(stamp, 0, sizeof(*stamp));
@@ -261,18 +266,18 @@ static apr_status_t read_exactly(int fd, unsigned char *buf, apr_size_t len)
 }
 
 /* Opens what is a regular file, and nothing else: opening a device may already do something. */
-static apr_status_t open_regular(const char *path, int *pfd, struct stat *st)
+static apr_status_t open_regular(int dir_fd, const char *path, int *pfd, struct stat *st)
 {
     int fd;
 
-    if (stat(path, st) != 0) {
+    if (fstatat(dir_fd, path, st, 0) != 0) {
         return APR_FROM_OS_ERROR(errno);
     }
     if (!S_ISREG(st->st_mode)) {
         return STEK_EKIND;
     }
     do {
-        fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+        fd = openat(dir_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) {
         return APR_FROM_OS_ERROR(errno);
@@ -291,9 +296,17 @@ apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner
                             apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
                             const char **pculprit, apr_pool_t *pool)
 {
+    return stek_file_read_at(AT_FDCWD, path, kind, owner, buf, buf_size, plen, stamp, pculprit,
+                             pool);
+}
+
+apr_status_t stek_file_read_at(int dir_fd, const char *path, stek_file_kind_e kind, uid_t owner,
+                               void *buf, apr_size_t buf_size, apr_size_t *plen,
+                               stek_stamp_t *stamp, const char **pculprit, apr_pool_t *pool)
+{
     struct stat st = {0}, after;
     int fd = -1;
-    apr_status_t rv = open_regular(path, &fd, &st);
+    apr_status_t rv = open_regular(dir_fd, path, &fd, &st);
 
     if (stamp != NULL) {
         stek_stamp_set(stamp, &st);
@@ -301,9 +314,11 @@ apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner
     if (rv != APR_SUCCESS) {
         goto cleanup;
     }
-    rv = stek_file_check_dirs(path, owner, pculprit, pool);
-    if (rv != APR_SUCCESS) {
-        goto cleanup;
+    if (dir_fd == AT_FDCWD) {
+        rv = stek_file_check_dirs(path, owner, pculprit, pool);
+        if (rv != APR_SUCCESS) {
+            goto cleanup;
+        }
     }
     rv = check_file(&st, kind, owner);
     if (rv != APR_SUCCESS) {

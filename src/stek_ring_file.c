@@ -19,6 +19,7 @@
 #include <apr_strings.h>
 
 #include "stek_error.h"
+#include "stek_jail.h"
 #include "stek_mem.h"
 
 #define RING_MODE 0640
@@ -39,6 +40,8 @@ void stek_ring_file_init(stek_ring_file_t *file, const char *path, uid_t owner, 
     file->gid = gid;
     file->memory_fd = -1;
     file->writer_fd = -1;
+    file->dir_fd = -1;
+    file->in_jail = 0;
 }
 
 apr_status_t stek_ring_file_init_memory(stek_ring_file_t *file, uid_t owner)
@@ -88,6 +91,67 @@ void stek_ring_file_close(stek_ring_file_t *file)
         close(file->memory_fd);
         file->memory_fd = -1;
     }
+    if (file->dir_fd >= 0) {
+        close(file->dir_fd);
+        file->dir_fd = -1;
+    }
+}
+
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *pwhy,
+                                         apr_pool_t *pool)
+{
+    stek_ring_file_t copy;
+    apr_status_t rv = stek_jail_open(stek_file_dir(file->path, pool), &file->dir_fd);
+
+    if (rv == APR_SUCCESS) {
+        rv = stek_jail_check(file->dir_fd, base_of(file->path));
+        if (rv == APR_SUCCESS) {
+            *pwhy = APR_SUCCESS;
+            return APR_SUCCESS;
+        }
+        close(file->dir_fd);
+        file->dir_fd = -1;
+    }
+    *pwhy = rv;
+    rv = stek_ring_file_init_memory(&copy, file->owner);
+    if (rv == APR_SUCCESS) {
+        file->memory_fd = copy.memory_fd;
+        file->writer_fd = copy.writer_fd;
+    }
+    return rv;
+}
+
+int stek_ring_file_has_copy(const stek_ring_file_t *file)
+{
+    return file->path != NULL && file->writer_fd >= 0;
+}
+
+int stek_ring_file_jail_is_left(const stek_ring_file_t *file, apr_pool_t *pool)
+{
+    struct stat named, opened;
+
+    return file->path != NULL && file->dir_fd >= 0
+           && stat(stek_file_dir(file->path, pool), &named) == 0
+           && fstat(file->dir_fd, &opened) == 0
+           && (named.st_dev != opened.st_dev || named.st_ino != opened.st_ino);
+}
+
+void stek_ring_file_enter_jail(stek_ring_file_t *file)
+{
+    file->in_jail = file->path != NULL;
+}
+
+/* Nonzero if this process reads the ring from memory. */
+static int is_memory(const stek_ring_file_t *file)
+{
+    return file->path == NULL || (file->in_jail && file->dir_fd < 0);
 }
 
 const char *stek_ring_file_name(const stek_ring_file_t *file)
@@ -112,8 +176,11 @@ static apr_status_t memory_stamp(int fd, stek_stamp_t *stamp)
 
 apr_status_t stek_ring_file_stamp(const stek_ring_file_t *file, stek_stamp_t *stamp)
 {
-    return file->path != NULL ? stek_file_stamp(file->path, stamp)
-                              : memory_stamp(file->memory_fd, stamp);
+    if (is_memory(file)) {
+        return memory_stamp(file->memory_fd, stamp);
+    }
+    return file->in_jail ? stek_file_stamp_at(file->dir_fd, base_of(file->path), stamp)
+                         : stek_file_stamp(file->path, stamp);
 }
 
 static apr_status_t memory_read(int fd, unsigned char *buf, apr_size_t buf_size, apr_size_t *plen,
@@ -187,12 +254,13 @@ apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secret
     if (buf == NULL) {
         return APR_ENOMEM;
     }
-    if (file->path == NULL) {
+    if (is_memory(file)) {
         rv = memory_load(file->memory_fd, secrets, buf, pring, stamp);
     }
     else {
-        rv = stek_file_read(file->path, STEK_FILE_RING, file->owner, buf, STEK_RING_BYTES_MAX, &len,
-                            stamp, pculprit, pool);
+        rv = stek_file_read_at(file->in_jail ? file->dir_fd : AT_FDCWD,
+                               file->in_jail ? base_of(file->path) : file->path, STEK_FILE_RING,
+                               file->owner, buf, STEK_RING_BYTES_MAX, &len, stamp, pculprit, pool);
         if (rv == APR_SUCCESS) {
             rv = stek_ring_open(buf, len, secrets, 1, pring);
         }
@@ -306,6 +374,15 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
         *stamp = written;
     }
     return rv;
+}
+
+apr_status_t stek_ring_file_publish(const stek_ring_file_t *file, const stek_ring_t *ring,
+                                    const stek_secrets_t *secrets, stek_rng_t *rng)
+{
+    stek_ring_file_t copy = *file;
+
+    copy.path = NULL;
+    return stek_ring_file_save(&copy, ring, secrets, 0, rng, NULL, NULL);
 }
 
 const char *stek_secret_path_beside(const char *ring_path, apr_pool_t *pool)

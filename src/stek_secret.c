@@ -361,6 +361,18 @@ int stek_secrets_equal(const stek_secrets_t *a, const stek_secrets_t *b)
     return differ == 0;
 }
 
+int stek_secrets_share(const stek_secrets_t *a, const stek_secrets_t *b)
+{
+    int share = 0;
+
+    for (apr_size_t i = 0; i < a->n; i++) {
+        for (apr_size_t j = 0; j < b->n; j++) {
+            share |= !CRYPTO_memcmp(a->secrets[i].bytes, b->secrets[j].bytes, STEK_SECRET_LEN);
+        }
+    }
+    return share;
+}
+
 void stek_secrets_destroy(stek_secrets_t *secrets)
 {
     stek_mem_free(secrets);

@@ -114,7 +114,7 @@ static void play_module(stek_ring_t *keys, apr_pool_t *pool)
 {
     mod_stek_live_t *live;
 
-    check(mod_stek_live_get(ring.name, &live) == APR_SUCCESS, "live keyring");
+    check(mod_stek_live_get(&ring, &live) == APR_SUCCESS, "live keyring");
     live->lifetime = ring.params.lifetime;
     check(mod_stek_live_swap(live, keys) == APR_SUCCESS, "ring");
     live->issue = 1;

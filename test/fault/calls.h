@@ -199,6 +199,7 @@ CALL(int, BIO_read, (BIO * bio, void *data, int len), (bio, data, len), -1, QUEU
 
 /* Written out where they are made to fail: of two the arguments vary, of one blocks are counted. */
 VARIES(open, ERR_OPEN)
+VARIES(openat, ERR_OPEN)
 VARIES(fcntl, EMFILE)
 VARIES(mmap, ERR_MEM)
 /* It has happened, and the descriptor is closed: a failure is told all the same. */

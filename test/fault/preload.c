@@ -140,6 +140,18 @@ static void *next_of(const char *name, void **pnext)
 #undef SHORT
 #undef VARIES
 
+int openat(int fd, const char *path, int flags, ...)
+{
+    NEXT(int, openat, (int, const char *, int, ...));
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    return CHECK(openat) != 0 ? -1 : next(fd, path, flags, mode);
+}
+
 int open(const char *path, int flags, ...)
 {
     NEXT(int, open, (const char *, int, ...));

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: certificates once per session; servers that end, and are judged, with their test."""
+import os
 import shutil
 import subprocess
 import sys
@@ -82,6 +83,14 @@ def fleet(certs):
     yield made
     faults = made.close()
     assert not faults, "\n".join(faults[:10])
+
+
+@pytest.fixture(scope="session")
+def faulty_crypto(tmp_path_factory):
+    library = tmp_path_factory.mktemp("faulty") / "faulty_crypto.so"
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-Wall", "-Werror",
+                    "-o", library, Path(__file__).parent / "faulty_crypto.c", "-ldl"], check=True)
+    return library
 
 
 @pytest.fixture
