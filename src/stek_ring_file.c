@@ -120,6 +120,7 @@ apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *p
         file->dir_fd = -1;
     }
     *pwhy = rv;
+    stek_ring_file_init(&copy, NULL, file->owner, (gid_t)-1);
     rv = stek_ring_file_init_memory(&copy, file->owner);
     if (rv == APR_SUCCESS) {
         file->memory_fd = copy.memory_fd;
