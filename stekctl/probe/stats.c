@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rank test (probe_stats.h).  U, its mean a*b/2 and its variance corrected for ties; squares
+ * The rank test (stats.h).  U, its mean a*b/2 and its variance corrected for ties; squares
  * are compared, so that no root is needed.  A shift is clear if a time of one sample exceeds one of
  * the other in 70 % of all pairs: below that, a server's own unsteadiness is the better
  * explanation.
