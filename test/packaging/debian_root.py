@@ -59,8 +59,8 @@ def fresh_tar(suite, variant, packages):
     print(f"Making an empty {suite} (downloads 50 to 300 MB; some minutes)", flush=True)
     ROOTS.mkdir(parents=True, exist_ok=True)
     partial = tar.with_suffix(f".{os.getpid()}.part.tar")
-    done = subprocess.run(["mmdebstrap", f"--variant={variant}", f"--include={','.join(packages)}", *OPTIONS, suite,
-                           partial], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(["mmdebstrap", f"--variant={variant}", *(f"--include={name}" for name in packages), *OPTIONS,
+                           suite, partial], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
         partial.unlink(missing_ok=True)
         stop(f"mmdebstrap failed. It needs root and a mirror of Debian over the network:\n{done.stderr[-1500:]}")
