@@ -45,6 +45,7 @@ typedef struct mod_stek_live_t {
     apr_status_t logged_status; /* the generator's: trouble last logged, */
     apr_time_t logged_at;       /* and when */
     int warned_disk;            /* the generator's: said that the ring is on a disk */
+    int warned_swap;            /* the generator's: said that it may be swapped out */
 } mod_stek_live_t;
 
 /* Parent, last post_config: the live keyring of that name, from before the reload or new and
