@@ -69,7 +69,8 @@ static apr_status_t check_file(const struct stat *st, stek_file_kind_e kind, uid
     if (kind == STEK_FILE_SECRET) {
         bad |= S_IRGRP | S_IROTH;
     }
-    return stek_path_is_trusted(st->st_uid, owner) && (st->st_mode & bad) == 0 ? APR_SUCCESS : STEK_EPERM;
+    return stek_path_is_trusted(st->st_uid, owner) && (st->st_mode & bad) == 0 ? APR_SUCCESS
+                                                                               : STEK_EPERM;
 }
 
 /* All len bytes, and that they are all. */

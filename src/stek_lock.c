@@ -108,9 +108,8 @@ static apr_status_t check_signature(int fd)
     }
     text[len] = '\0';
     digits = strspn(text, "0123456789");
-    return text[digits] == '\0' || (digits > 0 && strcmp(text + digits, "\n") == 0)
-               ? APR_SUCCESS
-               : STEK_EFOREIGN;
+    return text[digits] == '\0' || (digits > 0 && strcmp(text + digits, "\n") == 0) ? APR_SUCCESS
+                                                                                    : STEK_EFOREIGN;
 }
 
 /* Lets no other user open the file, since flock needs no right to write; and tells others who has

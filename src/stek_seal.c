@@ -355,7 +355,8 @@ apr_status_t stek_header_read(const unsigned char *sealed, apr_size_t len, stek_
     const unsigned char *at = sealed + INTERVAL_AT;
     apr_uint64_t written_s;
 
-    if (memcmp(sealed, STEK_RING_MAGIC, len < STEK_RING_MAGIC_LEN ? len : STEK_RING_MAGIC_LEN) != 0) {
+    if (memcmp(sealed, STEK_RING_MAGIC, len < STEK_RING_MAGIC_LEN ? len : STEK_RING_MAGIC_LEN)
+        != 0) {
         return STEK_EMAGIC;
     }
     if (len < FLAGS_AT) {

@@ -79,9 +79,7 @@ static void test_claim_ring_byItsMagic(void **state)
 static void test_claim_secret_byItsLines(void **state)
 {
     static const char *const ours[] = {
-        "",
-        "# a comment\n\n",
-        "stek-secret-v1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
+        "", "# a comment\n\n", "stek-secret-v1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
         "# rolled\nstek-secret-v1 mistyped\n",
         "stek-secret-v1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"};
     static const char *const foreign[] = {"-----BEGIN EC PRIVATE KEY-----\n", "password\n",

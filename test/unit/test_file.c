@@ -877,7 +877,8 @@ static void test_file_lock_otherKinds_areRefused(void **state)
 /* A file that is no lock's is neither cut nor closed, whoever can make it appear there. */
 static void test_file_lock_foreignFile_isKept(void **state)
 {
-    static const char *const texts[] = {"x", "12 ", "-4\n", "\n", "1\n2", "99999999999999999999999999\n"};
+    static const char *const texts[] = {"x",  "12 ",  "-4\n",
+                                        "\n", "1\n2", "99999999999999999999999999\n"};
     struct stat before, after;
     stek_lock_t lock;
 

@@ -22,7 +22,8 @@ static void test_swap_isOn_anyLineBehindTheHeading(void **state)
     assert_false(is_on(""));
     assert_false(is_on("Filename"));
     assert_false(is_on(HEADING));
-    assert_true(is_on(HEADING "/dev/sda2                               partition\t999420\t\t0\t\t-2\n"));
+    assert_true(
+        is_on(HEADING "/dev/sda2                               partition\t999420\t\t0\t\t-2\n"));
     assert_true(is_on(HEADING "/swapfile file 1 0 -2"));
 }
 
