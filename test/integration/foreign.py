@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 
-import ringfile
 from checks import fixed_ring
 from httpd import RUN_AS
 
@@ -147,7 +146,3 @@ def around(path):
     """The same of all beside path whose name begins with its."""
     return {name: state for at in sorted(path.parent.glob(path.name + "*"))
             for name, state in picture(at).items()}
-
-
-def secret_text():
-    return ringfile.secret_line(os.urandom(32))

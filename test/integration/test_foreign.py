@@ -3,15 +3,13 @@
 exports that they recognise.  Each kind of foreign object, at each path that an administrator gives."""
 import os
 import shutil
-import subprocess
 
 import pytest
 
-import ringfile
 from checks import VERSIONS, lines
-from foreign import KINDS, around, picture, rng, secret_text
+from foreign import KINDS, around, picture, rng
 from httpd import RUN_AS, Vhost, wait_for
-from stekctl_tool import DONE, IO, REFUSED, Stekctl
+from stekctl_tool import IO, REFUSED, Stekctl
 
 WHERE = ["file", "secret", "lock"]
 # A secret is read through a link, and by whatever name it has.
