@@ -32,6 +32,7 @@
 #include "mod_stek_notes.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_status.h"
+#include "mod_stek_storage.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_timer.h"
 #include "mod_stek_vhost.h"
@@ -81,6 +82,7 @@ static void register_hooks(apr_pool_t *p)
     (void)p;
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_stek_config_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(mod_stek_storage_configtest, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_first, NULL, NULL, APR_HOOK_FIRST);
     APR_OPTIONAL_HOOK(ssl, init_server, mod_stek_vhost_init, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_last, NULL, NULL, APR_HOOK_REALLY_LAST);

@@ -16,15 +16,19 @@ CONF_LOAD   = $(SYSCONFDIR)/mods-available/stek_rotate.load
 CONF_CONF   = $(SYSCONFDIR)/mods-available/stek_rotate.conf
 CONF_STATUS = $(SYSCONFDIR)/conf-available/stek-status.conf
 WEBGROUP   ?= www-data
+RUNTIME     = apache2
 else
 CONF_LOAD   = $(SYSCONFDIR)/../conf.modules.d/10-stek_rotate.conf
 CONF_CONF   = $(SYSCONFDIR)/../conf.d/stek_rotate.conf
 CONF_STATUS = $(DATADIR)/doc/mod_stek_rotate/status.conf
 WEBGROUP   ?= apache
+RUNTIME     = httpd
 endif
 MAN8  = $(wildcard docs/*.8)
 MAN5  = $(wildcard docs/*.5)
 UNITS = $(notdir $(wildcard build/systemd/*.service))
+# Of the default directory of rings; a mount's unit is named by its path.
+MOUNT = run-$(RUNTIME)-stek_rotate.mount
 # What an administrator may have edited: put there if it is missing, removed if it is as it was.
 SETTINGS = conf/stek_rotate.conf=$(CONF_CONF) conf/status.conf=$(CONF_STATUS)
 
@@ -44,6 +48,9 @@ install: all
 	@set -e; for unit in $(UNITS); do to="$(DESTDIR)$(UNITDIR)/$$unit"; \
 	    sed -e 's,/usr/sbin/stekctl,$(SBINDIR)/stekctl,' -e 's,^Group=www-data,Group=$(WEBGROUP),' \
 	        "build/systemd/$$unit" >"$$to"; chmod 644 "$$to"; done
+	sed -e 's,/apache2/,/$(RUNTIME)/,;s,-apache2-,-$(RUNTIME)-,' -e 's/gid=www-data/gid=$(WEBGROUP)/' \
+	    build/systemd/run-apache2-stek_rotate.mount >$(DESTDIR)$(UNITDIR)/$(MOUNT)
+	chmod 644 $(DESTDIR)$(UNITDIR)/$(MOUNT)
 	install -D -m 644 build/systemd/stek.sysusers $(DESTDIR)$(SYSUSERSDIR)/stek.conf
 ifeq ($(DESTDIR),)
 	@if command -v a2enmod >/dev/null; then a2enmod -q stek_rotate; \
@@ -63,5 +70,6 @@ endif
 	    $(DESTDIR)$(SBINDIR)/stekctl $(MAN8:docs/%=$(DESTDIR)$(MANDIR)/man8/%) \
 	    $(MAN5:docs/%=$(DESTDIR)$(MANDIR)/man5/%) \
 	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl \
-	    $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') $(DESTDIR)$(SYSUSERSDIR)/stek.conf
+	    $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') '$(DESTDIR)$(UNITDIR)/$(MOUNT)' \
+	    $(DESTDIR)$(SYSUSERSDIR)/stek.conf
 

@@ -51,6 +51,7 @@ typedef struct mod_stek_live_t {
     int unpublished;        /* the copy for processes in a chroot lacks what the live keyring has */
     int told_jail;          /* the generator's: said that they look at a directory that is gone */
     int warned_disk;        /* the generator's: said that the ring is on a disk */
+    int warned_swap;            /* the generator's: said that it may be swapped out */
 } mod_stek_live_t;
 
 /* Parent, last post_config: the live keyring of that file and secret, whatever the ring's name, or

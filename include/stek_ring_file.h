@@ -68,10 +68,25 @@ apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secret
 
 /* Seals and writes ring as it is (generation and written_at are the caller's to set); *stamp
  * (may be NULL) is the file's after the write.  flags: STEK_FILE_EXCLUSIVE | STEK_FILE_FSYNC.
- * The caller holds the lock.  Codes of stek_ring_seal and stek_file_replace. */
+ * The caller holds the lock.  Codes of stek_ring_seal and stek_file_replace; STEK_EFOREIGN also for
+ * a file that is no ring. */
 apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t *ring,
                                  const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
                                  stek_stamp_t *stamp, apr_pool_t *pool);
+
+/* Nonzero if what stek_ring_file_load has returned means that a good ring may take the place of what
+ * is there; a passing trouble (no descriptors, no memory) says nothing about it. */
+int stek_ring_file_is_refused(apr_status_t rv);
+
+/* Whether what stands at the path is a ring of ours, good or bad: as stek_claim_check. */
+apr_status_t stek_ring_file_claim(const stek_ring_file_t *file, const char **pfound,
+                                  apr_pool_t *pool);
+
+/* Moves a ring that was refused to PATH.refused-TIME, or PATH.refused-TIME-N if that is taken.  The
+ * caller holds the lock and has checked the directory.  *pdetail, in pool, is the new name, on a
+ * failure of the move too; for STEK_EFOREIGN, as stek_claim_check, what was found: it stays. */
+apr_status_t stek_ring_file_set_aside(const stek_ring_file_t *file, apr_time_t now,
+                                      const char **pdetail, apr_pool_t *pool);
 
 /* Where the local secret lies unless told otherwise: beside the ring, its name with ".secret" in
  * place of ".ring", or at the end; in pool. */
@@ -81,7 +96,7 @@ const char *stek_secret_path_beside(const char *ring_path, apr_pool_t *pool);
 apr_status_t stek_secret_file_load(const char *path, uid_t owner, stek_secrets_t **psecrets,
                                    const char **pculprit, apr_pool_t *pool);
 
-/* Writes it, 0600.  flags as above. */
+/* Writes it, 0600.  flags as above.  STEK_EFOREIGN if what is there is no secret file. */
 apr_status_t stek_secret_file_save(const char *path, const stek_secrets_t *secrets, int flags,
                                    apr_pool_t *pool);
 

@@ -19,6 +19,7 @@
 
 #pragma GCC visibility push(hidden)
 
+#define STEK_SECRET_WORD "stek-secret-v1" /* begins a line of the file */
 #define STEK_SECRET_LEN 32
 #define STEK_SECRET_ID_LEN 8
 #define STEK_FLEET_ID_LEN 16

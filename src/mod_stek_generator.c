@@ -13,7 +13,6 @@
 #include "http_core.h"
 #include "http_log.h"
 #include "apr_strings.h"
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -76,33 +75,28 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
     }
 }
 
-/* Moves what stands at the ring's path out of the way, so that a good ring can be written. */
-static void set_aside(mod_stek_ring_t *ring, apr_status_t why, apr_time_t now, server_rec *s,
-                      apr_pool_t *pool)
+/* Moves a bad ring out of the way, so that a good one can be written.  What is no ring stays. */
+static apr_status_t set_aside(mod_stek_ring_t *ring, apr_status_t why, apr_time_t now,
+                              const char **pculprit, server_rec *s, apr_pool_t *pool)
 {
-    const char *aside = apr_psprintf(pool, "%s.refused-%" APR_TIME_T_FMT, ring->path,
-                                     apr_time_sec(now));
+    const char *aside = NULL;
+    apr_status_t rv = stek_ring_file_set_aside(&ring->live->file, now, &aside, pool);
 
-    if (rename(ring->path, aside) == 0) {
+    if (rv == STEK_EFOREIGN) {
+        *pculprit = apr_psprintf(pool, "%s %s", ring->path, aside);
+    }
+    else if (rv == APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "STEK2004: ring '%s': %s is refused: %s; moved to %s, a new one takes its "
                      "place",
                      ring->name, ring->path, mod_stek_status_text(why, pool), aside);
     }
-    else if (errno != ENOENT) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
+    else if (!APR_STATUS_IS_ENOENT(rv)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,
                      "STEK2005: ring '%s': %s is refused: %s; moving it to %s failed", ring->name,
-                     ring->path, mod_stek_status_text(why, pool), aside);
+                     ring->path, mod_stek_status_text(why, pool), aside ? aside : "another name");
     }
-}
-
-/* Nonzero if what stands at the path is no ring of ours; a passing trouble (no descriptors, no
- * memory) says nothing about it. */
-static int is_refused(apr_status_t rv)
-{
-    return rv == STEK_EMAGIC || rv == STEK_EVERSION || rv == STEK_ELENGTH || rv == STEK_ESEAL
-           || rv == STEK_ESECRET || rv == STEK_EMALFORMED || rv == STEK_EWEAK || rv == STEK_EPERM
-           || rv == STEK_EKIND || rv == STEK_ETOOBIG || APR_STATUS_IS_EACCES(rv) || rv == ELOOP;
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
 /* Adds the keys that the schedule wants and writes the ring.  Keys that cannot be written are none:
@@ -155,6 +149,10 @@ static apr_status_t take_lock(mod_stek_ring_t *ring, apr_time_t now, apr_interva
     pid_t holder = 0;
     apr_status_t rv = stek_file_lock(path, wait, lock, &holder, pool);
 
+    if (rv == STEK_EFOREIGN || rv == STEK_EKIND) {
+        *pculprit = apr_psprintf(pool, "%s.lock is no lock", path);
+        return STEK_EFOREIGN;
+    }
     if (rv != STEK_ELOCKED) {
         return rv;
     }
@@ -170,17 +168,14 @@ static apr_status_t take_lock(mod_stek_ring_t *ring, apr_time_t now, apr_interva
 }
 
 /* What stands at the path, before it is written over: APR_SUCCESS if it is merged, missing or moved
- * aside; anything else may be a good ring that cannot be read just now. */
+ * aside; anything else is no ring, or may be a good one that cannot be read just now. */
 static apr_status_t clear_path(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
                                server_rec *s, apr_pool_t *pool)
 {
     apr_status_t rv = mod_stek_live_refresh(ring->live, now, 0, pculprit, pool);
 
-    if (is_refused(rv)) {
-        if (ring->live->file.path) {
-            set_aside(ring, rv, now, s, pool);
-        }
-        return APR_SUCCESS;
+    if (stek_ring_file_is_refused(rv)) {
+        return ring->live->file.path ? set_aside(ring, rv, now, pculprit, s, pool) : APR_SUCCESS;
     }
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
@@ -195,7 +190,7 @@ static apr_status_t write_ring(mod_stek_ring_t *ring, apr_time_t now, apr_interv
 
     if (file->path) {
         /* Before anything is made there: the lock, too, is a file. */
-        rv = mod_stek_storage_check(file->path, file->owner, pculprit, pool);
+        rv = mod_stek_storage_check(file, pculprit, pool);
         if (rv == APR_SUCCESS) {
             rv = take_lock(ring, now, lock_wait, &lock, pculprit, s, pool);
         }
@@ -321,6 +316,14 @@ static apr_status_t start_in_memory(mod_stek_ring_t *ring, apr_time_t now, serve
     return rv == APR_SUCCESS ? start_with_file(ring, now, &culprit, s, pool) : rv;
 }
 
+/* What to do about a place that keeps no ring, where the status alone does not say it. */
+static const char *remedy(apr_status_t rv)
+{
+    return rv == STEK_EFOREIGN  ? ". Name another file, or move it away, then reload"
+           : rv == STEK_ESHARED ? ". Name a directory that only root can write to, then reload"
+                                : "";
+}
+
 static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
                                   server_rec *s, apr_pool_t *pool)
 {
@@ -341,8 +344,9 @@ static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const c
     rv = mod_stek_storage_open(ring, pculprit, s, pool);
     if (rv == APR_SUCCESS) {
         rv = start_with_file(ring, now, pculprit, s, pool);
-        /* A disk that is full just now: there are keys, and the monitor hook tries again. */
-        if (stek_ring_current(ring->live->ring, now)) {
+        /* A disk that is full just now: there are keys, and the monitor hook tries again.  What is
+         * no ring stays where it is, and children would go on without one. */
+        if (rv != STEK_EFOREIGN && stek_ring_current(ring->live->ring, now)) {
             return rv;
         }
     }
@@ -351,8 +355,9 @@ static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const c
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                  "STEK2011: ring '%s': %s: %s; keeping the ring in memory: its keys survive "
-                 "reloads, but not a stop",
-                 ring->name, *pculprit ? *pculprit : ring->path, mod_stek_status_text(rv, pool));
+                 "reloads, but not a stop%s",
+                 ring->name, *pculprit ? *pculprit : ring->path, mod_stek_status_text(rv, pool),
+                 remedy(rv));
     *pculprit = NULL;
     return start_in_memory(ring, now, s, pool);
 }

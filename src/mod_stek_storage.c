@@ -7,6 +7,7 @@
  */
 #include "mod_stek_storage.h"
 
+#include "http_core.h"
 #include "http_log.h"
 #include "unixd.h"
 #include "apr_strings.h"
@@ -19,6 +20,8 @@
 
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
+#include "stek_claim.h"
+#include "stek_swap.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -34,11 +37,58 @@ int mod_stek_storage_fsync(const char *path, apr_pool_t *pool)
     return path && !stek_file_in_memory(path, pool) ? STEK_FILE_FSYNC : 0;
 }
 
-apr_status_t mod_stek_storage_check(const char *path, uid_t owner, const char **pculprit,
+apr_status_t mod_stek_storage_check(const stek_ring_file_t *file, const char **pculprit,
                                     apr_pool_t *pool)
 {
-    return stek_file_check_dirs(apr_pstrcat(pool, stek_file_dir(path, pool), "/.", NULL), owner,
-                                pculprit, pool);
+    const char *found;
+    apr_status_t rv = stek_path_check_written(file->path, file->owner, pculprit, pool);
+
+    if (rv == APR_SUCCESS) {
+        rv = stek_ring_file_claim(file, &found, pool);
+        if (rv == STEK_EFOREIGN) {
+            *pculprit = apr_psprintf(pool, "%s %s", file->path, found);
+        }
+    }
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+}
+
+static void warn_found(const mod_stek_ring_t *ring, const stek_claim_t *claim, const char *path,
+                       server_rec *s, apr_pool_t *pool)
+{
+    const char *found;
+    struct stat st;
+
+    /* A link is in the way of a writer only. */
+    if (lstat(path, &st) != 0
+        || (S_ISLNK(st.st_mode) && (!ring->generate || claim != &stek_claim_ring))) {
+        return;
+    }
+    /* Whose it is counts later: configtest may run as another user. */
+    if (stek_claim_check(claim, path, st.st_uid, &found, pool) == STEK_EFOREIGN) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK1009: StekRing: ring '%s': %s %s: httpd will leave it as it is and keep "
+                     "no keys there; name another file, or move it away",
+                     ring->name, path, found);
+    }
+}
+
+int mod_stek_storage_configtest(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                                server_rec *s)
+{
+    int i, n;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+
+    (void)pconf;
+    (void)plog;
+    for (i = 0; ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST && i < n; i++) {
+        if (rings[i]->path) {
+            warn_found(rings[i], &stek_claim_ring, rings[i]->path, s, ptemp);
+        }
+        if (rings[i]->path && rings[i]->secret_path) {
+            warn_found(rings[i], &stek_claim_secret, rings[i]->secret_path, s, ptemp);
+        }
+    }
+    return OK;
 }
 
 /* The directory of the ring: made, when it is missing, so that only root and httpd's group look in.
@@ -92,6 +142,22 @@ static apr_status_t make_secret(mod_stek_ring_t *ring, int flags, server_rec *s,
     return rv;
 }
 
+/* Says what stands at the secret's path if that is no secret file at all. */
+static apr_status_t name_foreign(const mod_stek_ring_t *ring, apr_status_t rv,
+                                 const char **pculprit, apr_pool_t *pool)
+{
+    const char *found;
+
+    if ((rv == STEK_ESYNTAX || rv == STEK_ETOOBIG || rv == STEK_EKIND)
+        && stek_claim_check(&stek_claim_secret, ring->secret_path, ring->live->file.owner, &found,
+                            pool)
+               == STEK_EFOREIGN) {
+        *pculprit = apr_psprintf(pool, "%s %s", ring->secret_path, found);
+        return STEK_EFOREIGN;
+    }
+    return rv;
+}
+
 /* Takes the local secret from its file; makes the file if there is none. */
 static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                                 apr_pool_t *pool)
@@ -117,6 +183,7 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
         /* A disk that lost power in the middle of a write. */
         rv = make_secret(ring, 0, s, pool);
     }
+    rv = name_foreign(ring, rv, pculprit, pool);
     if (rv != APR_SUCCESS && !*pculprit) {
         *pculprit = ring->secret_path;
     }
@@ -215,6 +282,15 @@ static apr_status_t reach(const mod_stek_ring_t *ring, const char **pculprit, se
     return APR_SUCCESS;
 }
 
+/* Whether the directories that path is in are trusted; not where a link at path itself leads, since
+ * each read follows and checks it. */
+static apr_status_t check_read(const char *path, uid_t owner, const char **pculprit,
+                               apr_pool_t *pool)
+{
+    return stek_file_check_dirs(apr_pstrcat(pool, stek_file_dir(path, pool), "/.", NULL), owner,
+                                pculprit, pool);
+}
+
 /* Sets the live keyring's file to the configured path; APR_SUCCESS if a ring can be kept there. */
 static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                               apr_pool_t *pool)
@@ -230,7 +306,8 @@ static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, serv
     }
     if (rv == APR_SUCCESS) {
         *pculprit = NULL;
-        rv = mod_stek_storage_check(ring->path, owner, pculprit, pool);
+        rv = ring->generate ? mod_stek_storage_check(&live->file, pculprit, pool)
+                            : check_read(ring->path, owner, pculprit, pool);
     }
     if (rv == APR_SUCCESS) {
         rv = reach(ring, pculprit, s, pool);
@@ -246,6 +323,27 @@ static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, serv
         }
     }
     return rv;
+}
+
+/* Memory that is swapped is a disk, too. */
+static void warn_swap(const mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    const char *path = NULL;
+
+    if (stek_swap_reaches(ring->path, pool)) {
+        path = ring->path;
+    }
+    else if (stek_swap_reaches(ring->secret_path, pool)) {
+        path = ring->secret_path;
+    }
+    if (path && !ring->live->warned_swap) {
+        ring->live->warned_swap = 1;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK2020: ring '%s': %s is on a tmpfs that may be swapped out: whoever gets "
+                     "the swap may get old keys; mount it with noswap (Linux 6.4 and later), or "
+                     "use encrypted swap or none",
+                     ring->name, path);
+    }
 }
 
 static void warn_disk(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
@@ -274,6 +372,7 @@ apr_status_t mod_stek_storage_open(mod_stek_ring_t *ring, const char **pculprit,
 
     if (rv == APR_SUCCESS) {
         warn_disk(ring, s, pool);
+        warn_swap(ring, s, pool);
     }
     return rv;
 }

@@ -54,12 +54,14 @@ static const ctl_command_t commands[] = {
      "  --allow-aes128   takes 48-byte keys too; they only decrypt\n"},
     {"export", cmd_export,
      "--format FORMAT --out PATH [--owner USER] [--socket PATH]\n"
-     "                [--follow [--exec COMMAND]]",
-     "Writes the ring's keys as another program reads them, mode 0600.\n\n"
+     "                [--force] [--follow [--exec COMMAND]]",
+     "Writes the ring's keys as another program reads them, mode 0600.  Overwrites nothing\n"
+     "but what an earlier export has written.\n\n"
      "  --format FORMAT  nginx (PATH is a directory), haproxy, apache, ats, lighttpd\n"
      "                   or dnsdist\n"
      "  --owner USER     gives the files to USER\n"
      "  --socket PATH    haproxy: also tells the running process over its stats socket\n"
+     "  --force          overwrites the file at PATH, whatever it holds\n"
      "  --follow         goes on and keeps the files in step with the ring\n"
      "  --exec COMMAND   runs COMMAND by /bin/sh after each change\n"},
     {"probe", cmd_probe,

@@ -224,6 +224,8 @@ static ctl_exit_e bring_up(ctl_t *ctl, export_t *export, apr_time_t now)
     if (code != CTL_DONE) {
         return code;
     }
+    /* What was meant was what stood there then. */
+    export->output.force = 0;
     pushed = push(ctl, export, now);
     remember(export);
     export->written = 1;
@@ -364,6 +366,9 @@ static ctl_exit_e parse_option(ctl_t *ctl, int option, export_t *export, int *ph
     case 'e':
         export->exec = optarg;
         return CTL_DONE;
+    case 'F':
+        export->output.force = 1;
+        return CTL_DONE;
     default:
         return CTL_USAGE;
     }
@@ -378,6 +383,7 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, export_t *export)
         {"socket", required_argument, NULL, 's'},
         {"follow", no_argument, NULL, 'w'},
         {"exec", required_argument, NULL, 'e'},
+        {"force", no_argument, NULL, 'F'},
         CTL_OPTION_HELP,
         CTL_OPTION_END,
     };

@@ -18,15 +18,17 @@ typedef struct output_t {
     const char *path; /* nginx: a directory */
     uid_t uid;        /* whose the files are to be; (uid_t)-1: the process's */
     gid_t gid;
+    int force; /* replaces also what is no export, if it is a regular file */
 } output_t;
 
-/* Checks that others cannot change the place; makes nginx's directory.  Reports. */
+/* Checks that others cannot change the place, and that nothing of others stands there; makes nginx's
+ * directory.  Reports. */
 ctl_exit_e output_prepare(ctl_t *ctl, output_t *output);
 
 /* Writes the selection, then takes away what is not in it.  Reports. */
 ctl_exit_e output_write(ctl_t *ctl, const output_t *output, const selection_t *selection);
 
-/* Takes all key files away.  Reports. */
+/* Takes all key files away, and nothing else.  Reports. */
 ctl_exit_e output_remove(ctl_t *ctl, const output_t *output);
 
 #pragma GCC visibility pop

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stek_claim.h"
 #include "stek_file.h"
 
 #define STATE_MAX 8192
@@ -17,17 +18,43 @@ static const char *state_path(const ctl_t *ctl, apr_pool_t *pool)
     return apr_pstrcat(pool, ctl->ring_path, ".sync", NULL);
 }
 
+/* Whether each line is such as sync_state_write writes. */
+static int is_state(const unsigned char *bytes, apr_size_t len, const void *baton)
+{
+    const char *line = (const char *)bytes, *end;
+    apr_size_t digits, scheme;
+
+    (void)baton;
+    while ((end = memchr(line, '\n', len))) {
+        digits = strspn(line, "0123456789");
+        scheme = line[digits] == ' ' ? strspn(line + digits + 1, "abcdefghijklmnopqrstuvwxyz+") : 0;
+        if (digits == 0 || scheme == 0 || strncmp(line + digits + 1 + scheme, "://", 3) != 0) {
+            return 0;
+        }
+        len -= (apr_size_t)(end + 1 - line);
+        line = end + 1;
+    }
+    return len == 0;
+}
+
+static const stek_claim_t state_claim = {"a state of stekctl sync", STATE_MAX, 1, is_state, NULL};
+
 /* Lines "TIME URL": the last success of each store. */
 void sync_state_write(const sync_host_t *host)
 {
-    const char *path = state_path(host->ctl, host->pool), *text = "";
+    const stek_file_how_t how = {host->ctl->owner, (uid_t)-1, (gid_t)-1, 0640, 0};
+    const char *path = state_path(host->ctl, host->pool), *text = "", *found;
+    apr_status_t rv;
     int i;
 
     for (i = 0; i < host->options->store_n; i++) {
         text = apr_psprintf(host->pool, "%s%" APR_TIME_T_FMT " %s\n", text,
                             apr_time_sec(host->stores[i].last_success), host->stores[i].url);
     }
-    (void)stek_file_replace(path, text, strlen(text), 0640, (gid_t)-1, 0, host->pool);
+    rv = stek_claim_check(&state_claim, path, host->ctl->owner, &found, host->pool);
+    if (rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv)) {
+        (void)stek_file_replace(path, text, strlen(text), &how, host->pool);
+    }
 }
 
 void sync_state_read(sync_host_t *host)

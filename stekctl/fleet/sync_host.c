@@ -21,6 +21,7 @@
 #include "stek_mem.h"
 #include "ratchet.h"
 #include "stek_ring_file.h"
+#include "stek_swap.h"
 
 #define PASSWORD_MAX 1024
 
@@ -265,6 +266,16 @@ static ctl_exit_e open_stores(sync_host_t *host)
     return code;
 }
 
+/* The fleet secret is on a disk anyway. */
+static void warn_swap(ctl_t *ctl)
+{
+    if (stek_swap_reaches(ctl->ring_path, ctl->pool)) {
+        report_line("%s: is on a tmpfs that may be swapped out; mount it with noswap (Linux 6.4 "
+                    "and later), or use encrypted swap or none",
+                    ctl->ring_path);
+    }
+}
+
 static ctl_exit_e open_host(ctl_t *ctl, const sync_options_t *options, int reader,
                             sync_host_t *host)
 {
@@ -283,6 +294,15 @@ static ctl_exit_e open_host(ctl_t *ctl, const sync_options_t *options, int reade
         return APR_STATUS_IS_ENOENT(rv) ? CTL_IO : CTL_REFUSED;
     }
     code = reader ? CTL_DONE : make_directory(ctl);
+    if (code == CTL_DONE && !reader) {
+        code = ringio_check_place(ctl, ctl->ring_path);
+    }
+    if (code == CTL_DONE && !reader) {
+        code = ringio_claim_ring(ctl);
+    }
+    if (code == CTL_DONE && !reader) {
+        warn_swap(ctl);
+    }
     if (code == CTL_DONE) {
         code = load_local(host);
     }
@@ -442,10 +462,10 @@ static sync_written_e port_write(void *baton, int i, const stek_ring_t *ring, ap
 
 /* ---- the file ring ---- */
 
+/* A ring that others can change is not replaced: somebody has to look. */
 static int is_refused(apr_status_t rv)
 {
-    return rv == STEK_EMAGIC || rv == STEK_EVERSION || rv == STEK_ELENGTH || rv == STEK_ESEAL
-           || rv == STEK_ESECRET || rv == STEK_EMALFORMED || rv == STEK_EWEAK || rv == STEK_ETOOBIG;
+    return stek_ring_file_is_refused(rv) && rv != STEK_EPERM;
 }
 
 /* Reads the file ring; *psecret_i: which of the local secrets sealed it. */
@@ -514,17 +534,25 @@ static apr_status_t write_file(sync_host_t *host, const stek_ring_t *ring, apr_s
     return rv;
 }
 
-static void set_aside(sync_host_t *host, apr_status_t why, apr_time_t now)
+/* Moves a bad ring out of the way.  What is no ring stays, and is told once. */
+static apr_status_t set_aside(sync_host_t *host, apr_status_t why, apr_time_t now)
 {
-    const char *path = host->ctl->ring_path;
-    const char *aside = apr_psprintf(host->pool, "%s.refused-%" APR_TIME_T_FMT, path,
-                                     apr_time_sec(now));
+    const char *path = host->ctl->ring_path, *detail = NULL;
+    stek_ring_file_t file;
     char text[160];
+    apr_status_t rv;
 
-    if (rename(path, aside) == 0) {
+    stek_ring_file_init(&file, path, host->ctl->owner, (gid_t)-1);
+    rv = stek_ring_file_set_aside(&file, now, &detail, host->pool);
+    if (rv == APR_SUCCESS) {
         report_line("%s: is refused: %s; moved to %s, a good one takes its place", path,
-                    stek_strerror(why, text, sizeof(text)), aside);
+                    stek_strerror(why, text, sizeof(text)), detail);
     }
+    else if (rv == STEK_EFOREIGN && host->aside_rv != rv) {
+        (void)report_status(host->ctl, path, rv, detail);
+    }
+    host->aside_rv = rv;
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
 static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_time_t now,
@@ -536,8 +564,7 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
     int differs;
 
     if (is_refused(rv)) {
-        set_aside(host, rv, now);
-        rv = APR_ENOENT;
+        rv = set_aside(host, rv, now);
     }
     if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv)) {
         return rv;
@@ -566,10 +593,13 @@ static apr_status_t port_save(void *baton, const stek_ring_t *ring, apr_time_t n
                               apr_interval_time_t lifetime)
 {
     sync_host_t *host = baton;
+    const char *path = host->ctl->ring_path;
     stek_lock_t lock;
-    apr_status_t rv = stek_file_lock(host->ctl->ring_path, RINGIO_LOCK_WAIT, &lock, NULL,
-                                     host->pool);
+    apr_status_t rv = stek_path_check_written(path, host->ctl->owner, NULL, host->pool);
 
+    if (rv == APR_SUCCESS) {
+        rv = stek_file_lock(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool);
+    }
     if (rv == APR_SUCCESS) {
         rv = save_locked(host, ring, now, lifetime);
         stek_file_unlock(&lock);

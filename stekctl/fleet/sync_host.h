@@ -50,6 +50,7 @@ typedef struct sync_host_t {
     int reader;              /* writes no file */
     int reseal_file;         /* seal the file ring under the first local secret once */
     apr_status_t ratchet_rv; /* of writing the fleet secret's file, as last reported */
+    apr_status_t aside_rv;   /* of moving a bad ring aside, as last reported */
     apr_pool_t *pool;        /* of one cycle */
 } sync_host_t;
 

@@ -184,6 +184,9 @@ ctl_exit_e cmd_new(ctl_t *ctl, int argc, char **argv)
         code = check_directory(ctl);
     }
     if (code == CTL_DONE) {
+        code = ringio_claim_ring(ctl);
+    }
+    if (code == CTL_DONE) {
         code = ringio_lock(ctl, ctl->ring_path, &lock);
     }
     if (code != CTL_DONE) {

@@ -12,14 +12,20 @@
 #include "report.h"
 #include "ring.h"
 #include "ringio.h"
+#include "stek_claim.h"
 #include "stek_error.h"
 #include "stek_ring_file.h"
 
 static ctl_exit_e save(ctl_t *ctl, const stek_secrets_t *secrets, int flags)
 {
-    apr_status_t rv = stek_secret_file_save(
-        ctl->secret_path, secrets, flags | ringio_fsync_flag(ctl, ctl->secret_path), ctl->pool);
+    ctl_exit_e code = ringio_check_place(ctl, ctl->secret_path);
+    apr_status_t rv;
 
+    if (code != CTL_DONE) {
+        return code;
+    }
+    rv = stek_secret_file_save(ctl->secret_path, secrets,
+                               flags | ringio_fsync_flag(ctl, ctl->secret_path), ctl->pool);
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->secret_path, rv, NULL);
 }
 
@@ -168,6 +174,16 @@ static ctl_exit_e retire_locked(ctl_t *ctl)
     return code;
 }
 
+/* Whether --secret names a secret file, before anything is made beside it. */
+static ctl_exit_e check_claim(ctl_t *ctl)
+{
+    const char *found = NULL;
+    apr_status_t rv = stek_claim_check(&stek_claim_secret, ctl->secret_path, ctl->owner, &found,
+                                       ctl->pool);
+
+    return rv == STEK_EFOREIGN ? report_status(ctl, ctl->secret_path, rv, found) : CTL_DONE;
+}
+
 static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, int *pfleet, int *pratchet, int *preseal)
 {
     static const struct option options[] = {
@@ -227,7 +243,10 @@ ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv)
 
         return ringio_secrets(ctl, &none);
     }
-    code = ringio_lock(ctl, ctl->secret_path, &lock);
+    code = check_claim(ctl);
+    if (code == CTL_DONE) {
+        code = ringio_lock(ctl, ctl->secret_path, &lock);
+    }
     if (code == CTL_DONE) {
         code = is_roll ? roll_locked(ctl, reseal) : retire_locked(ctl);
         stek_file_unlock(&lock);

@@ -15,6 +15,7 @@
 #include "ring.h"
 #include "stek_error.h"
 #include "stek_schedule.h"
+#include "stek_swap.h"
 #include "stek_time.h"
 #include "terminal.h"
 
@@ -271,6 +272,14 @@ static void put_json(FILE *out, const view_t *view)
     json_end(&json);
 }
 
+static health_place_e ring_place(const ctl_t *ctl, apr_pool_t *pool)
+{
+    if (!stek_file_in_memory(ctl->ring_path, pool)) {
+        return HEALTH_ON_DISK;
+    }
+    return stek_swap_reaches(ctl->ring_path, pool) ? HEALTH_SWAPPABLE : HEALTH_IN_MEMORY;
+}
+
 static ctl_exit_e put_view(FILE *out, ctl_t *ctl, const ringio_t *io, const terminal_t *terminal,
                            apr_pool_t *pool)
 {
@@ -278,7 +287,7 @@ static ctl_exit_e put_view(FILE *out, ctl_t *ctl, const ringio_t *io, const term
     view_t view = {.ctl = ctl, .io = io, .terminal = terminal, .health = &health, .pool = pool};
 
     view.now = ringio_now();
-    health_judge(io, stek_file_in_memory(ctl->ring_path, pool), view.now, pool, &health);
+    health_judge(io, ring_place(ctl, pool), view.now, pool, &health);
     if (ctl->json) {
         put_json(out, &view);
     }

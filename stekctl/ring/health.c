@@ -16,7 +16,7 @@ static void add(const char **lines, int *pn, const char *line)
     }
 }
 
-void health_judge(const ringio_t *io, int in_memory, apr_time_t now, apr_pool_t *pool,
+void health_judge(const ringio_t *io, health_place_e place, apr_time_t now, apr_pool_t *pool,
                   health_t *health)
 {
     const stek_ring_t *ring = io->ring;
@@ -46,7 +46,12 @@ void health_judge(const ringio_t *io, int in_memory, apr_time_t now, apr_pool_t 
                          "sealed under secret %d of %d: reload httpd, and it seals under the first",
                          (int)io->secret_i + 1, (int)io->secrets->n));
     }
-    if (!in_memory) {
+    if (place == HEALTH_SWAPPABLE) {
+        add(health->notes, &health->note_n,
+            "the ring is on a tmpfs that may be swapped out: better one mounted with noswap, or "
+            "encrypted swap or none");
+    }
+    if (place == HEALTH_ON_DISK) {
         add(health->notes, &health->note_n,
             "the ring is on a disk, where ended keys may be found later: better a tmpfs");
     }

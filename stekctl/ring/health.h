@@ -22,8 +22,14 @@ typedef struct health_t {
         judged; /* what the problems are worded from; the status page judges by the same */
 } health_t;
 
-/* in_memory: the ring's file lies on a memory file system. */
-void health_judge(const ringio_t *io, int in_memory, apr_time_t now, apr_pool_t *pool,
+/* Where the ring's file lies. */
+typedef enum health_place_e {
+    HEALTH_ON_DISK,
+    HEALTH_IN_MEMORY,
+    HEALTH_SWAPPABLE /* in memory that may be swapped out */
+} health_place_e;
+
+void health_judge(const ringio_t *io, health_place_e place, apr_time_t now, apr_pool_t *pool,
                   health_t *health);
 
 #pragma GCC visibility pop

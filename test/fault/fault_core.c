@@ -54,8 +54,23 @@ static void prepare_files(void)
     HOLDS(utimensat(AT_FDCWD, left, old, 0) == 0);
 }
 
+/* What one run has left is not the next one's. */
+static void remove_temporary(void)
+{
+    DIR *dir = opendir(base);
+    struct dirent *entry;
+
+    HOLDS(dir != NULL);
+    while ((entry = readdir(dir)) != NULL) {
+        HOLDS(strstr(entry->d_name, ".tmp-") == NULL
+              || unlinkat(dirfd(dir), entry->d_name, 0) == 0);
+    }
+    closedir(dir);
+}
+
 static void release_files(void)
 {
+    remove_temporary();
     stek_ring_destroy(former);
     stek_secrets_destroy(former_secrets);
     former = NULL;

@@ -72,7 +72,8 @@ def test_deb_holds_what_it_should(debs):
         "/etc/apache2/conf-available/stek-status.conf",
         *(f"{doc}{MODULE_PACKAGE}/examples/{path.name}" for path in (TOP / "conf").glob("examples/*")),
         *(f"{doc}{MODULE_PACKAGE}/{path.name}" for path in (TOP / "docs").glob("*.md")),
-        f"{doc}{MODULE_PACKAGE}/examples/reference.conf"}
+        f"{doc}{MODULE_PACKAGE}/examples/reference.conf",
+        *(f"/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.mount"))}
     assert tool >= {
         "/usr/sbin/stekctl", "/usr/share/bash-completion/completions/stekctl", "/usr/lib/sysusers.d/stek.conf",
         *(f"/usr/share/man/man{path.suffix[1]}/{path.name}" for path in (TOP / "docs").glob("*.[58]")),
@@ -139,6 +140,12 @@ def test_install_where_httpd_is_not_debians(tmp_path):
     assert (tmp_path / "etc/httpd/conf.d/stek_rotate.conf").exists()
     assert (tmp_path / "usr/share/doc/mod_stek_rotate/status.conf").exists()
     assert "\nGroup=apache\n" in (tmp_path / "usr/lib/systemd/system/stek-sync@.service").read_text()
+    mount = (tmp_path / "usr/lib/systemd/system/run-httpd-stek_rotate.mount").read_text()
+    assert "\nWhere=/run/httpd/stek_rotate\n" in mount and "gid=apache," in mount
+    assert "now run-httpd-stek_rotate.mount\n" in mount
+    make("uninstall", f"DESTDIR={tmp_path}", "PROGNAME=httpd", "SYSCONFDIR=/etc/httpd/conf",
+         "LIBEXECDIR=/usr/lib64/httpd/modules")
+    assert not list(tmp_path.rglob("*.mount"))
 
 
 def test_dist_same_bytes_from_another_tree(tmp_path):

@@ -204,6 +204,10 @@ static void test_ring_file_loadOfHostileFiles_saysWhy(void **state)
     assert_int_equal(truncate(path, (off_t)2 << 30), 0);
     assert_int_equal(load_status(&file), STEK_ETOOBIG);
     memset(ring->keys[1].aes_key, 7, STEK_AES_KEY_LEN);
+    /* what is no ring is not written over */
+    assert_int_equal(stek_ring_file_save(&file, ring, secrets, 0, stek_rng_system, &stamp, pool),
+                     STEK_EFOREIGN);
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(stek_ring_file_save(&file, ring, secrets, 0, stek_rng_system, &stamp, pool),
                      APR_SUCCESS);
     assert_int_equal(load_status(&file), STEK_EWEAK);
@@ -524,6 +528,8 @@ static void test_secret_file_loadOfBadFiles_saysWhy(void **state)
     assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, &culprit, pool), STEK_ESYNTAX);
     make_file(path, big, sizeof(big), 0600);
     assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, &culprit, pool), STEK_ETOOBIG);
+    assert_int_equal(stek_secret_file_save(path, secrets, 0, pool), STEK_EFOREIGN);
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(stek_secret_file_save(path, secrets, 0, pool), APR_SUCCESS);
     assert_int_equal(chmod(path, 0640), 0);
     assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, &culprit, pool), STEK_EPERM);
