@@ -150,7 +150,10 @@ static BIO *open_file(scan_t *scan, const char *path)
 
     ERR_clear_error();
     bio = BIO_new_file(path, "r");
-    scan->failed |= !bio && is_passing(errno);
+    if (!bio) {
+        scan->failed |= is_passing(errno);
+        ERR_clear_error();
+    }
     return bio;
 }
 
@@ -322,12 +325,13 @@ static void read_sources(scan_t *scan, const mod_stek_source_t *sources, int n)
 /* Digesting ----------------------------------------------------------------------------------- */
 
 /* '<' before its time, '=' in it, '>' after it; '?' if it says none that can be read. */
-static char season(const ASN1_TIME *begin, const ASN1_TIME *end)
+static char season(scan_t *scan, const ASN1_TIME *begin, const ASN1_TIME *end)
 {
     time_t now = (time_t)apr_time_sec(apr_time_now());
     int begun = X509_cmp_time(begin, &now), over = end ? X509_cmp_time(end, &now) : 1;
 
     if (begun == 0 || over == 0) {
+        check_memory(scan);
         return '?';
     }
     return over < 0 ? '>' : begun > 0 ? '<' : '=';
@@ -345,7 +349,7 @@ static void digest_certificate(scan_t *scan, const object_t *object, digest_t *d
 
     memset(&says, 0, sizeof(says));
     says.kind = 'c';
-    says.season = season(X509_get0_notBefore(object->cert), X509_get0_notAfter(object->cert));
+    says.season = season(scan, X509_get0_notBefore(object->cert), X509_get0_notAfter(object->cert));
     says.place = object->place;
     len = i2d_X509_AUX(object->cert, &der);
     sha256_der(scan, der, len, &says.content);
@@ -366,13 +370,16 @@ static void digest_entry(scan_t *scan, X509_REVOKED *entry, digest_t *digest)
 {
     const ASN1_INTEGER *serial = X509_REVOKED_get0_serialNumber(entry);
     apr_array_header_t *parts = apr_array_make(scan->pool, 1, sizeof(digest_t));
-    int i, found;
+    int i, found = -1;
     ASN1_ENUMERATED *reason = X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, &found, NULL);
     struct {
         int type, removed; /* 2: there is a reason, but none that can be read */
         digest_t serial, rest;
     } says;
 
+    if (!reason) {
+        check_memory(scan);
+    }
     memset(&says, 0, sizeof(says));
     says.type = ASN1_STRING_type(serial);
     says.removed = reason ? ASN1_ENUMERATED_get(reason) == CRL_REASON_REMOVE_FROM_CRL
@@ -438,7 +445,7 @@ static void digest_extensions(scan_t *scan, const X509_CRL *crl, digest_t *diges
 
 /* How many CRLs of the same issuer are later; -1 if one is of the same second, and only OpenSSL
  * knows which of them it takes. */
-static int rank_of(const scan_t *scan, const object_t *object)
+static int rank_of(scan_t *scan, const object_t *object)
 {
     int i, later = 0;
 
@@ -454,6 +461,7 @@ static int rank_of(const scan_t *scan, const object_t *object)
         order = ASN1_TIME_compare(X509_CRL_get0_lastUpdate(other->crl),
                                   X509_CRL_get0_lastUpdate(object->crl));
         if (order != 1 && order != -1) {
+            check_memory(scan);
             return -1;
         }
         later += order == 1;
@@ -462,7 +470,7 @@ static int rank_of(const scan_t *scan, const object_t *object)
 }
 
 /* Nonzero if a certificate of the store has signed it. */
-static int is_signed(const scan_t *scan, X509_CRL *crl)
+static int is_signed(scan_t *scan, X509_CRL *crl)
 {
     int i, good = 0;
 
@@ -475,7 +483,7 @@ static int is_signed(const scan_t *scan, X509_CRL *crl)
             good = key && X509_CRL_verify(crl, key) == 1;
         }
     }
-    ERR_clear_error();
+    check_memory(scan);
     return good;
 }
 
@@ -490,7 +498,7 @@ static void digest_crl(scan_t *scan, const object_t *object, digest_t *digest)
 
     memset(&says, 0, sizeof(says));
     says.kind = 'r';
-    says.season = season(X509_CRL_get0_lastUpdate(object->crl),
+    says.season = season(scan, X509_CRL_get0_lastUpdate(object->crl),
                          X509_CRL_get0_nextUpdate(object->crl));
     says.place = object->place;
     says.rank = rank_of(scan, object);

@@ -59,15 +59,14 @@ int mod_stek_session_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now)
     unsigned char bytes[STEK_APPDATA_LEN];
     stek_appdata_t appdata;
 
-    if (appdata_of(session, &appdata)) {
-        return 1;
+    if (!appdata_of(session, &appdata)) {
+        /* A resumed session without our data was kept by somebody who compared no policies. */
+        if (SSL_session_reused(ssl)) {
+            return 0;
+        }
+        appdata.full_at = apr_time_from_sec(apr_time_sec(now));
+        memcpy(appdata.policy, vhost->policy, sizeof(appdata.policy));
     }
-    /* A resumed session without our data was kept by somebody who compared no policies. */
-    if (SSL_session_reused(ssl)) {
-        return 0;
-    }
-    appdata.full_at = apr_time_from_sec(apr_time_sec(now));
-    memcpy(appdata.policy, vhost->policy, sizeof(appdata.policy));
     stek_appdata_pack(&appdata, bytes);
     if (!SSL_SESSION_set1_ticket_appdata(session, bytes, sizeof(bytes))) {
         ERR_clear_error();

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.x509.oid import CRLEntryExtensionOID, ObjectIdentifier
+from cryptography.x509.oid import ObjectIdentifier
 
 import pki
 from access import REFUSALS, REFUSED, attempt
