@@ -411,7 +411,7 @@ apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t l
                                const stek_file_how_t *how, apr_pool_t *pool)
 {
     apr_pool_t *subpool;
-    writer_t writer;
+    writer_t writer = {0};
     int made;
     apr_status_t rv = apr_pool_create(&subpool, pool);
 
@@ -420,7 +420,7 @@ apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t l
     }
     rv = writer_open(&writer, path, how, subpool);
     made = writer.fd >= 0;
-    if (rv == APR_SUCCESS) {
+    if (rv == APR_SUCCESS && made) {
         writer_sweep(&writer);
         rv = writer_fill(&writer, bytes, len);
         if (rv == APR_SUCCESS) {
