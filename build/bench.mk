@@ -14,8 +14,8 @@ bench-fleet: $(OUT)/bench/fleet_bench
 	$(Q)$(PYTHON) test/bench/fleet.py $< $(ARGS)
 
 # Benchmarks in C link the glue that they name, and play httpd's part themselves.
-BENCH_GLUE_handshake_cost := src/mod_stek_counters.c src/mod_stek_handshake.c src/mod_stek_live.c \
-    src/mod_stek_log.c src/mod_stek_retained.c src/mod_stek_session.c src/mod_stek_ticket.c
+BENCH_GLUE_handshake_cost := $(addprefix src/mod_stek_,counters.c exdata.c handshake.c live.c \
+    log.c retained.c session.c ticket.c)
 BENCH_GLUE_probe_times := $(addprefix stekctl/probe/,client.c link.c messages.c session.c)
 BENCH_GLUE_ticket_cost := $(BENCH_GLUE_handshake_cost)
 BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \

@@ -17,11 +17,6 @@ TOP = Path(__file__).resolve().parent.parent
 # Arrows that close a circle and wait to be mended: without them there is none.  Whoever mends one deletes its
 # line: one that closes no circle is a fault as well.  LAYERS_STRICT=1 knows none.
 KNOWN = [
-    ("mod_stek_vhost", "mod_stek_cache"),
-    ("mod_stek_vhost", "mod_stek_handshake"),
-    ("mod_stek_vhost", "mod_stek_ticket"),
-    ("mod_stek_status_html", "mod_stek_status"),
-    ("mod_stek_status_text", "mod_stek_status"),
     ("stek_key", "stek_audit"),
     ("stek_secret", "stek_seal"),
 ]

@@ -2,18 +2,18 @@
 /*
  * Counters of a ring, in anonymous shared memory that the parent makes before it forks.
  *
- *     counters of a ring:   | before: totals of a while ago | parent | slot 0 | ... | slot n-1 |
- *     claims, once:         | used_n | pid of slot 0 .. n-1 |
+ *     counters of a ring:   | before: totals of a while ago | parent | tally 0 | ... | tally n-1 |
+ *     claims, once:         | used_n | pid of tally 0 .. n-1 |
  *
- * A process counts in one slot, the same for each ring: the parent in slot 0, a child in one that
- * it claims when it starts, so that handshakes of two children touch no common cache line.  A slot
- * is never zeroed: who ends leaves its counts to the next.  More children than slots share them,
- * which is slower and as exact, since counts are atomic.  Totals are sums over slots.  The memory
+ * A process counts in one tally, the same for each ring: the parent in tally 0, a child in one that
+ * it claims when it starts, so that handshakes of two children touch no common cache line.  A tally
+ * is never zeroed: who ends leaves its counts to the next.  More children than tallies share them,
+ * which is slower and as exact, since counts are atomic.  Totals are sums over tallies.  The memory
  * hangs off the retained live keyring, and so outlives children and reloads.
  *
  * A child can write what it likes there (S10).  So the parent only adds and stores, and reads
  * nothing: sizes, pointers and its last look are in its own memory.  Children sum up, to show it;
- * whatever they find stays within the slots that were mapped, and is a number that can be shown.
+ * whatever they find stays within the tallies that were mapped, and is a number that can be shown.
  */
 #ifndef MOD_STEK_COUNTERS_H
 #define MOD_STEK_COUNTERS_H
@@ -68,17 +68,17 @@ typedef enum mod_stek_counter_e {
 #define MOD_STEK_COUNTERS_LAYOUT 2
 
 /* One process's part. */
-typedef struct mod_stek_slot_t {
+typedef struct mod_stek_tally_t {
     _Alignas(64) _Atomic apr_uint64_t counts[MOD_STEK_COUNTER_N];
     _Atomic apr_int64_t loaded_at; /* apr_time_t when the file was last taken */
-} mod_stek_slot_t;
+} mod_stek_tally_t;
 
 typedef struct mod_stek_counters_t mod_stek_counters_t;
 
 /* To be shown only.  No time is negative, and no sum less than one of its parts. */
 typedef struct mod_stek_totals_t {
-    apr_uint64_t all[MOD_STEK_COUNTER_N];    /* over all slots */
-    apr_uint64_t parent[MOD_STEK_COUNTER_N]; /* slot 0 alone */
+    apr_uint64_t all[MOD_STEK_COUNTER_N];    /* over all tallies */
+    apr_uint64_t parent[MOD_STEK_COUNTER_N]; /* tally 0 alone */
     apr_uint64_t before[MOD_STEK_COUNTER_N]; /* all, at before_at; nothing if that is 0 */
     apr_time_t before_at; /* one to two minutes ago, or polls if those are longer */
     apr_time_t loaded_at; /* the last load by any process */
@@ -92,11 +92,11 @@ apr_status_t mod_stek_counters_create(mod_stek_counters_t **pcounters);
 /* Ends this process's view; NULL is ignored. */
 void mod_stek_counters_destroy(mod_stek_counters_t *counters);
 
-/* child_init: claims a slot for this process, until pchild is destroyed. */
+/* child_init: claims a tally for this process, until pchild is destroyed. */
 void mod_stek_counters_claim(apr_pool_t *pchild);
 
-/* This process's slot; NULL if counters is NULL: counts nothing. */
-mod_stek_slot_t *mod_stek_counters_slot(mod_stek_counters_t *counters);
+/* This process's tally; NULL if counters is NULL: counts nothing. */
+mod_stek_tally_t *mod_stek_counters_tally(mod_stek_counters_t *counters);
 
 /* Children, now and then: the first that comes after a minute remembers the totals, so that rates
  * can be told. */
@@ -105,16 +105,16 @@ void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now);
 /* Sums up, in a child; zeros if counters is NULL. */
 void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_t *totals);
 
-/* Counts one.  Any thread; slot may be NULL. */
-static inline void mod_stek_count(mod_stek_slot_t *slot, int counter)
+/* Counts one.  Any thread; tally may be NULL. */
+static inline void mod_stek_count(mod_stek_tally_t *tally, int counter)
 {
-    if (slot) {
-        atomic_fetch_add_explicit(&slot->counts[counter], 1, memory_order_relaxed);
+    if (tally) {
+        atomic_fetch_add_explicit(&tally->counts[counter], 1, memory_order_relaxed);
     }
 }
 
 /* Counts a ticket's age at resumption. */
-void mod_stek_count_age(mod_stek_slot_t *slot, apr_uint32_t age_s);
+void mod_stek_count_age(mod_stek_tally_t *tally, apr_uint32_t age_s);
 
 /* Counts a read of the ring's file that ended with rv; counters may be NULL. */
 void mod_stek_count_load(mod_stek_counters_t *counters, apr_status_t rv, apr_time_t now);

@@ -13,7 +13,6 @@
 #define MOD_STEK_HANDSHAKE_H
 
 #include "mod_stek_counters.h"
-#include "mod_stek_live.h"
 #include "mod_stek_vhost.h"
 
 #pragma GCC visibility push(hidden)
@@ -23,7 +22,7 @@ typedef struct mod_stek_handshake_t {
     const char *ring;     /* its name, in pconf; NULL: tickets here are not ours, or not done yet */
     int outcome;          /* MOD_STEK_RESUMED_*, _REFUSED_* or _NOT_OFFERED */
     unsigned issued : 1;  /* a ticket was sealed */
-    unsigned keyless : 1; /* none could be, for want of a key */
+    unsigned keyless : 1; /* none could be, because there was no key */
     unsigned late : 1;    /* the ticket's own time is over: OpenSSL will refuse it */
     unsigned done : 1;
     unsigned has_name : 1;
@@ -42,11 +41,11 @@ conn_rec *mod_stek_handshake_conn(const SSL *ssl);
  * fine. */
 const mod_stek_handshake_t *mod_stek_handshake_get(conn_rec *c);
 
-/* pre_config: forgets the former mod_ssl. */
+/* pre_config: forgets the previous mod_ssl. */
 void mod_stek_handshake_reset(void);
 
 /* init_server: has the end of each handshake of this SSL_CTX counted, beside what mod_ssl does
- * then.  0 if something else than mod_ssl has put its hand on it: its handshakes are not
+ * then.  0 if another module follows it too: its handshakes are not
  * counted. */
 int mod_stek_handshake_install(SSL_CTX *ctx);
 
@@ -62,12 +61,12 @@ void mod_stek_handshake_damaged(SSL *ssl);
 void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused, apr_time_t now);
 
 /* a ticket was sealed; */
-void mod_stek_handshake_issued(SSL *ssl, mod_stek_slot_t *slot, const unsigned char *name);
+void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned char *name);
 
 /* there was a key, but no ticket could be sealed; */
-void mod_stek_handshake_unsealed(SSL *ssl, mod_stek_slot_t *slot);
+void mod_stek_handshake_unsealed(SSL *ssl, mod_stek_tally_t *tally);
 
-/* no ticket can be issued, for want of a key. */
+/* no ticket can be issued, because there is no key. */
 void mod_stek_handshake_keyless(SSL *ssl);
 
 #pragma GCC visibility pop

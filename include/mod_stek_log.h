@@ -19,7 +19,7 @@ const char *mod_stek_server_text(const server_rec *s, apr_pool_t *pool);
 const char *mod_stek_time_text(apr_time_t t, apr_pool_t *pool);
 
 /* stek_strerror in pool. */
-const char *mod_stek_status_text(apr_status_t rv, apr_pool_t *pool);
+const char *mod_stek_error_text(apr_status_t rv, apr_pool_t *pool);
 
 #pragma GCC visibility pop
 #endif

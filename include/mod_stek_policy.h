@@ -11,7 +11,7 @@
  *       SSLVerifyClient, SSLVerifyDepth
  *       all that OpenSSL takes from SSLCACertificateFile, -Path, SSLCARevocationFile and -Path into
  *         the one store that it verifies with: certificates, their trust attributes, and unless
- *         SSLCARevocationCheck is `none`, CRLs (mod_stek_policy_files.h)
+ *         SSLCARevocationCheck is `none`, CRLs (mod_stek_trust_digest.h)
  *       SSLOCSP*: what decides whether an answer is good
  *       SSLCipherSuite, which can raise the security level of keys; SSLSRPVerifierFile
  *       SSLOpenSSLConfCmd Verify*, CipherString, SignatureAlgorithms, ClientSignatureAlgorithms
@@ -44,7 +44,7 @@ enum {
 
 /* mod_ssl's directives that decide which client certificate is good: name, kind of the value,
  * and where mod_ssl allows it. */
-#define MOD_STEK_NOTES(X)                                                                          \
+#define MOD_STEK_CLIENT_DIRECTIVES(X)                                                              \
     X(SSLVerifyClient, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                 \
     X(SSLVerifyDepth, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                  \
     X(SSLCACertificateFile, MOD_STEK_KIND_TOGETHER, RSRC_CONF | OR_AUTHCFG)                        \
@@ -65,18 +65,18 @@ enum {
     X(SSLOpenSSLConfCmd, MOD_STEK_KIND_CONF_CMD, RSRC_CONF)
 
 enum {
-#define MOD_STEK_NOTE(directive, kind, where) MOD_STEK_NOTE_##directive,
-    MOD_STEK_NOTES(MOD_STEK_NOTE)
-#undef MOD_STEK_NOTE
-        MOD_STEK_NOTE_N
+#define MOD_STEK_DIRECTIVE(directive, kind, where) MOD_STEK_DIRECTIVE_##directive,
+    MOD_STEK_CLIENT_DIRECTIVES(MOD_STEK_DIRECTIVE)
+#undef MOD_STEK_DIRECTIVE
+        MOD_STEK_CLIENT_DIRECTIVE_N
 };
 
-typedef struct mod_stek_note_t {
+typedef struct mod_stek_client_directive_t {
     const char *directive;
     int kind;
-} mod_stek_note_t;
+} mod_stek_client_directive_t;
 
-extern const mod_stek_note_t mod_stek_notes[MOD_STEK_NOTE_N];
+extern const mod_stek_client_directive_t mod_stek_client_directives[MOD_STEK_CLIENT_DIRECTIVE_N];
 
 /* What was noted of a server or virtual host. */
 typedef struct mod_stek_policy_t mod_stek_policy_t;
@@ -88,9 +88,9 @@ mod_stek_policy_t *mod_stek_policy_merge(apr_pool_t *p, const mod_stek_policy_t 
 /* pre_config: forgets the files that were digested for the former configuration. */
 void mod_stek_policy_reset(apr_pool_t *pconf);
 
-/* Notes one directive; cmd->info is its element of mod_stek_notes.  args: as httpd hands
+/* Notes one directive; cmd->info is its element of mod_stek_client_directives.  args: as httpd hands
  * RAW_ARGS. */
-void mod_stek_policy_note(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args);
+void mod_stek_policy_add(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args);
 
 /* Nonzero if a client can be asked for a certificate (or an SRP identity), in the vhost or in
  * one of its sections. */

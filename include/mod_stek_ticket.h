@@ -24,9 +24,9 @@ void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s);
 int mod_stek_ticket_install(SSL_CTX *ctx, int keys);
 
 /* The start-up self-test of a vhost's ring: seals a ticket through the key callback itself and
- * opens it with HMAC and AES of its own over the bytes that were audited; where the ring has no key
- * for now, those of a key made for the test.  Turns issuing on, or off: STEK_ECRYPTO. */
-apr_status_t mod_stek_ticket_selftest(const mod_stek_vhost_t *vhost);
+ * opens it with its own HMAC and AES over the bytes that were audited; if the ring has no current
+ * key, those of a key made for the test.  Turns issuing on, or off: STEK_ECRYPTO. */
+apr_status_t mod_stek_ticket_selftest(mod_stek_vhost_t *vhost);
 
 #pragma GCC visibility pop
 #endif

@@ -3,7 +3,8 @@
  * TLS virtual hosts: what the ticket callbacks must know of each, hung on its SSL_CTX.
  *
  * OpenSSL asks the SSL_CTX of the first vhost on an address, whichever vhost SNI chooses.  So the
- * callbacks are installed on every vhost and find the chosen one by SSL_get_SSL_CTX.  Records are
+ * callbacks are installed on every vhost (mod_stek_install.h) and find the chosen one by
+ * mod_stek_vhost_of.  Records are
  * written in init_server, in the parent, and read-only afterwards; they live in pconf, as the
  * SSL_CTXs do.
  */
@@ -11,16 +12,16 @@
 #define MOD_STEK_VHOST_H
 
 #include "mod_ssl_openssl.h"
-#include "mod_stek_config.h"
+#include "mod_stek_limits.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct mod_stek_vhost_t {
     server_rec *server;
     SSL_CTX *ctx;
-    mod_stek_ring_t *ring; /* NULL: its tickets are not ours, it behaves as in stock httpd */
-    int no_tickets;        /* StekTickets off: no session of it can be resumed */
-    int bound;             /* StekBinding policy */
+    mod_stek_ring_config_t *ring; /* NULL: its tickets are not ours, it behaves as in stock httpd */
+    int no_tickets;               /* StekTickets off: no session of it can be resumed */
+    int bound;                    /* StekBinding policy */
     int asks_twice; /* server and sections ask for certificates: nothing resumes in TLS 1.3 */
     unsigned char policy[STEK_DIGEST_LEN];
     mod_stek_limits_t limits;      /* of sessions without a client certificate, */
@@ -33,8 +34,11 @@ typedef struct mod_stek_vhost_t {
 /* pre_config: no vhosts. */
 void mod_stek_vhosts_reset(apr_pool_t *pconf);
 
-/* mod_ssl's init_server hook: makes the record and installs the callbacks. */
-int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx);
+/* init_server: adds the record of s... */
+mod_stek_vhost_t *mod_stek_vhost_add(server_rec *s, SSL_CTX *ctx, apr_pool_t *pconf);
+
+/* ...and lets its SSL_CTX carry it; 0 if OpenSSL fails. */
+int mod_stek_vhost_attach(mod_stek_vhost_t *vhost);
 
 /* All TLS vhosts of the configuration: n pointers. */
 mod_stek_vhost_t *const *mod_stek_vhosts(int *n);
@@ -45,12 +49,8 @@ const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl);
 /* Nonzero if tickets are off for this vhost's own settings. */
 int mod_stek_vhost_tickets_off(const mod_stek_vhost_t *vhost);
 
-/* Last post_config: one line a vhost, at info. */
-void mod_stek_vhosts_tell(apr_pool_t *ptemp);
-
-/* Last post_config: says what the administrator should know of vhosts that share an address, and of
- * those left to SSLSessionTicketKeyFile. */
-void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp);
+/* Nonzero if mod_ssl has put its own ticket callback on the vhost, and it stays there. */
+int mod_stek_vhost_left_to_key_file(const mod_stek_vhost_t *vhost);
 
 #pragma GCC visibility pop
 #endif

@@ -17,15 +17,15 @@
 #include "mod_stek_retained.h"
 #include "stek_error.h"
 
-#define SLOTS_MAX 1025 /* beyond that children share */
+#define TALLIES_MAX 1025 /* beyond that children share */
 #define REMEMBER_EVERY apr_time_from_sec(60)
 #define RAISE_TRIES 1000
 
 /* ---- shared: any child may have written anything ---- */
 
-/* Which process has which slot; the parent never looks. */
+/* Which process has which tally; the parent never looks. */
 typedef struct claims_t {
-    _Atomic int used_n; /* slots from here on were never claimed, and their pages never touched */
+    _Atomic int used_n; /* tallies from here on were never claimed, and their pages never touched */
     _Atomic int pids[]; /* 0: free */
 } claims_t;
 
@@ -39,20 +39,20 @@ typedef struct shared_t {
     /* How the parent follows the ring's file, for children to show. */
     _Atomic apr_int64_t parent_looked_at;
     _Atomic int parent_status;
-    _Alignas(64) mod_stek_slot_t slots[];
+    _Alignas(64) mod_stek_tally_t tallies[];
 } shared_t;
 
 /* ---- of each process alone ---- */
 
 typedef struct retained_t {
     claims_t *claims; /* NULL: no memory for them */
-    int slot_n;       /* of the claims, and of all counters */
+    int tally_n;      /* of the claims, and of all counters */
 } retained_t;
 
 struct mod_stek_counters_t {
     shared_t *shared;
     claims_t *claims;
-    int slot_n;
+    int tally_n;
     apr_size_t size;
     _Atomic apr_int64_t looked_at; /* apr_time_t of the last look that ended well; 0: none */
     _Atomic int status;            /* apr_status_t of the last look */
@@ -66,7 +66,7 @@ const char *const mod_stek_cause_texts[] = {
 
 const int mod_stek_age_bounds[MOD_STEK_AGE_BOUND_N] = MOD_STEK_AGE_BOUNDS;
 
-static int own_slot; /* the parent's, until a child claims one */
+static int own_tally; /* the parent's, until a child claims one */
 
 static void *map_shared(apr_size_t size)
 {
@@ -80,13 +80,13 @@ static void *map_shared(apr_size_t size)
 }
 
 /* The MPM never runs more children at a time than its limit, which no reload changes. */
-static int slots_wanted(void)
+static int tallies_wanted(void)
 {
     int children_n = 0;
 
     if (ap_mpm_query(AP_MPMQ_HARD_LIMIT_DAEMONS, &children_n) != APR_SUCCESS || children_n < 1
-        || children_n > SLOTS_MAX - 1) {
-        children_n = SLOTS_MAX - 1;
+        || children_n > TALLIES_MAX - 1) {
+        children_n = TALLIES_MAX - 1;
     }
     return 1 + children_n;
 }
@@ -100,13 +100,13 @@ static retained_t *retained_get(void)
 static retained_t *retained_with_claims(void)
 {
     retained_t *retained = retained_get();
-    int slot_n;
+    int tally_n;
 
     if (!retained->claims) {
-        slot_n = slots_wanted();
-        retained->claims = map_shared(sizeof(claims_t) + (apr_size_t)slot_n * sizeof(_Atomic int));
+        tally_n = tallies_wanted();
+        retained->claims = map_shared(sizeof(claims_t) + (apr_size_t)tally_n * sizeof(_Atomic int));
         if (retained->claims) {
-            retained->slot_n = slot_n;
+            retained->tally_n = tally_n;
             retained->claims->used_n = 1;
         }
     }
@@ -125,8 +125,9 @@ apr_status_t mod_stek_counters_create(mod_stek_counters_t **pcounters)
     retained = retained_with_claims();
     if (retained->claims) {
         counters->claims = retained->claims;
-        counters->slot_n = retained->slot_n;
-        counters->size = sizeof(shared_t) + (apr_size_t)retained->slot_n * sizeof(mod_stek_slot_t);
+        counters->tally_n = retained->tally_n;
+        counters->size = sizeof(shared_t)
+                         + (apr_size_t)retained->tally_n * sizeof(mod_stek_tally_t);
         counters->shared = map_shared(counters->size);
         rv = counters->shared ? APR_SUCCESS : errno;
     }
@@ -146,22 +147,22 @@ void mod_stek_counters_destroy(mod_stek_counters_t *counters)
     }
 }
 
-static int take(claims_t *claims, int slot, int former)
+static int take(claims_t *claims, int tally, int former)
 {
-    return atomic_compare_exchange_strong(&claims->pids[slot], &former, (int)getpid());
+    return atomic_compare_exchange_strong(&claims->pids[tally], &former, (int)getpid());
 }
 
-/* A child that was killed could not give its slot back. */
+/* A child that was killed could not give its tally back. */
 static int has_ended(int pid)
 {
     return kill(pid, 0) != 0 && errno == ESRCH;
 }
 
-static int find_slot(claims_t *claims, int slot_n)
+static int find_tally(claims_t *claims, int tally_n)
 {
     int i, pid;
 
-    for (i = 1; i < slot_n; i++) {
+    for (i = 1; i < tally_n; i++) {
         if (take(claims, i, 0)) {
             return i;
         }
@@ -188,7 +189,7 @@ static apr_status_t give_back(void *data)
     claims_t *claims = data;
     int mine = (int)getpid();
 
-    atomic_compare_exchange_strong(&claims->pids[own_slot], &mine, 0);
+    atomic_compare_exchange_strong(&claims->pids[own_tally], &mine, 0);
     return APR_SUCCESS;
 }
 
@@ -196,39 +197,39 @@ void mod_stek_counters_claim(apr_pool_t *pchild)
 {
     const retained_t *retained = retained_get();
     claims_t *claims = retained->claims;
-    int slot_n = retained->slot_n;
+    int tally_n = retained->tally_n;
 
     if (!claims) {
         return;
     }
-    own_slot = find_slot(claims, slot_n);
-    if (own_slot == 0) {
-        /* None is free: share, but not with the parent, which tells of itself in its slot. */
-        own_slot = 1 + (int)(getpid() % (slot_n - 1));
+    own_tally = find_tally(claims, tally_n);
+    if (own_tally == 0) {
+        /* None is free: share, but not with the parent, which tells of itself in its tally. */
+        own_tally = 1 + (int)(getpid() % (tally_n - 1));
     }
     else {
         apr_pool_cleanup_register(pchild, claims, give_back, apr_pool_cleanup_null);
     }
-    raise_used(claims, own_slot + 1);
+    raise_used(claims, own_tally + 1);
 }
 
-mod_stek_slot_t *mod_stek_counters_slot(mod_stek_counters_t *counters)
+mod_stek_tally_t *mod_stek_counters_tally(mod_stek_counters_t *counters)
 {
-    return counters ? &counters->shared->slots[own_slot] : NULL;
+    return counters ? &counters->shared->tallies[own_tally] : NULL;
 }
 
-void mod_stek_count_age(mod_stek_slot_t *slot, apr_uint32_t age_s)
+void mod_stek_count_age(mod_stek_tally_t *tally, apr_uint32_t age_s)
 {
     int i = 0;
 
-    if (!slot) {
+    if (!tally) {
         return;
     }
     while (i < MOD_STEK_AGE_BOUND_N && age_s > (apr_uint32_t)mod_stek_age_bounds[i]) {
         i++;
     }
-    mod_stek_count(slot, MOD_STEK_AGE + i);
-    atomic_fetch_add_explicit(&slot->counts[MOD_STEK_AGE_SUM_S], age_s, memory_order_relaxed);
+    mod_stek_count(tally, MOD_STEK_AGE + i);
+    atomic_fetch_add_explicit(&tally->counts[MOD_STEK_AGE_SUM_S], age_s, memory_order_relaxed);
 }
 
 static int cause_of(apr_status_t rv)
@@ -258,18 +259,18 @@ static int cause_of(apr_status_t rv)
 
 void mod_stek_count_load(mod_stek_counters_t *counters, apr_status_t rv, apr_time_t now)
 {
-    mod_stek_slot_t *slot = mod_stek_counters_slot(counters);
+    mod_stek_tally_t *tally = mod_stek_counters_tally(counters);
 
     if (!counters) {
         return;
     }
     /* The parent makes what has never been there. */
-    if (own_slot == 0 && APR_STATUS_IS_ENOENT(rv) && atomic_load(&counters->looked_at) == 0) {
+    if (own_tally == 0 && APR_STATUS_IS_ENOENT(rv) && atomic_load(&counters->looked_at) == 0) {
         return;
     }
-    mod_stek_count(slot, rv == APR_SUCCESS ? MOD_STEK_LOADS : cause_of(rv));
+    mod_stek_count(tally, rv == APR_SUCCESS ? MOD_STEK_LOADS : cause_of(rv));
     if (rv == APR_SUCCESS) {
-        atomic_store_explicit(&slot->loaded_at, now, memory_order_relaxed);
+        atomic_store_explicit(&tally->loaded_at, now, memory_order_relaxed);
     }
 }
 
@@ -282,7 +283,7 @@ void mod_stek_count_look(mod_stek_counters_t *counters, apr_status_t rv, apr_tim
     if (rv == APR_SUCCESS) {
         atomic_store(&counters->looked_at, now);
     }
-    if (own_slot == 0) {
+    if (own_tally == 0) {
         atomic_store(&counters->shared->parent_status, rv);
         atomic_store(&counters->shared->parent_looked_at, atomic_load(&counters->looked_at));
     }
@@ -307,26 +308,26 @@ static apr_time_t get_time(const _Atomic apr_int64_t *at)
     return t < 0 ? 0 : t;
 }
 
-static int used_slots(const mod_stek_counters_t *counters)
+static int used_tallies(const mod_stek_counters_t *counters)
 {
     int used_n = atomic_load(&counters->claims->used_n);
 
-    return used_n < 1 ? 1 : used_n > counters->slot_n ? counters->slot_n : used_n;
+    return used_n < 1 ? 1 : used_n > counters->tally_n ? counters->tally_n : used_n;
 }
 
-static void sum_slots(const mod_stek_counters_t *counters, mod_stek_totals_t *totals)
+static void sum_tallies(const mod_stek_counters_t *counters, mod_stek_totals_t *totals)
 {
-    int i, slot, used_n = used_slots(counters);
+    int i, tally, used_n = used_tallies(counters);
 
-    for (slot = 0; slot < used_n; slot++) {
-        const mod_stek_slot_t *from = &counters->shared->slots[slot];
+    for (tally = 0; tally < used_n; tally++) {
+        const mod_stek_tally_t *from = &counters->shared->tallies[tally];
         apr_time_t loaded_at = get_time(&from->loaded_at);
 
         for (i = 0; i < MOD_STEK_COUNTER_N; i++) {
             apr_uint64_t count = get(&from->counts[i]);
 
             totals->all[i] = mod_stek_counts_add(totals->all[i], count);
-            if (slot == 0) {
+            if (tally == 0) {
                 totals->parent[i] = count;
             }
         }
@@ -345,7 +346,7 @@ void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_
         return;
     }
     shared = counters->shared;
-    sum_slots(counters, totals);
+    sum_tallies(counters, totals);
     totals->parent_looked_at = get_time(&shared->parent_looked_at);
     totals->parent_status = atomic_load(&shared->parent_status);
     past = &shared->past[get_time(&shared->past[1].at) ? 1 : 0];

@@ -2,11 +2,11 @@
 /*
  * The parent's side of rings.  Glue; one thread.
  *
- * Start: storage, then keys; what cannot be kept in a file is kept in memory, with a warning.
- * Later, in the monitor hook: the hook stands in the MPM's maintenance loop, so it tries locks and
- * never waits, does no fsync and works in a pool of its own.  A lock that stays held does not stop
- * rotation: when the prepared keys run low the parent writes without it.  That is safe, since
- * whoever writes merges, and what a late writer overwrites the parent puts back.
+ * At start: storage, then keys; a ring that cannot be stored in a file stays in memory, with a
+ * warning.  Later, in the monitor hook: the hook runs in the MPM's maintenance loop, so it tries
+ * locks and never waits, does no fsync and works in its own pool.  A held lock does not stop
+ * rotation: when the prepared keys run low, the parent writes without it.  That is safe, because
+ * every writer merges, and the parent restores what a late writer overwrites.
  */
 #include "mod_stek_generator.h"
 
@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "mod_stek_live.h"
+#include "mod_stek_live_file.h"
 #include "mod_stek_log.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_storage.h"
@@ -30,254 +30,263 @@ APLOG_USE_MODULE(stek_rotate);
 #define START_LOCK_WAIT apr_time_from_msec(300)
 #define REMIND_AFTER apr_time_from_sec(60)
 
-static const char *where(const char *culprit, const mod_stek_live_t *live)
+static const char *culprit_of(const mod_stek_task_t *task)
 {
-    return culprit ? culprit : stek_ring_file_name(&live->file);
+    return task->culprit ? task->culprit
+                         : stek_ring_file_name(mod_stek_live_file(task->ring->live));
 }
 
-/* Trouble with a ring, or its end: at once when it changes, then once a minute. */
-static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, apr_time_t now,
-                   server_rec *s, apr_pool_t *pool)
+static apr_time_t covered_until(const mod_stek_task_t *task)
 {
-    mod_stek_live_t *live = ring->live;
-    int keyless = !mod_stek_live_can_issue(live, now);
-    /* A ring without a key is another trouble than the same ring with one. */
-    apr_status_t status = keyless ? -1 - rv : rv;
+    return stek_schedule_covered_until(mod_stek_live_ring(task->ring->live), task->now);
+}
 
-    mod_stek_count_look(live->counters, rv, now);
-    if (status == APR_SUCCESS) {
-        if (live->logged_status != APR_SUCCESS) {
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "STEK2001: ring '%s' is good again",
-                         ring->name);
-        }
-        live->logged_status = APR_SUCCESS;
-        return;
-    }
-    if (status == live->logged_status && now >= live->logged_at
-        && now - live->logged_at < REMIND_AFTER) {
-        return;
-    }
-    live->logged_status = status;
-    live->logged_at = now;
+static void log_problem(const mod_stek_task_t *task, apr_status_t rv, int keyless)
+{
+    const char *name = task->ring->name;
+
     if (keyless) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     "STEK2002: ring '%s' has no key for now: clients get no tickets%s%s%s%s",
-                     ring->name, rv == APR_SUCCESS ? "" : ": ",
-                     rv == APR_SUCCESS ? "" : where(culprit, live), rv == APR_SUCCESS ? "" : ": ",
-                     rv == APR_SUCCESS ? "" : mod_stek_status_text(rv, pool));
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
+                     "STEK2002: ring '%s' has no key for now: clients get no tickets%s%s%s%s", name,
+                     rv == APR_SUCCESS ? "" : ": ", rv == APR_SUCCESS ? "" : culprit_of(task),
+                     rv == APR_SUCCESS ? "" : ": ",
+                     rv == APR_SUCCESS ? "" : mod_stek_error_text(rv, task->pool));
     }
     else {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2003: ring '%s': %s: %s; the keys at hand stay in use, tickets are "
                      "issued until %s",
-                     ring->name, where(culprit, live), mod_stek_status_text(rv, pool),
-                     mod_stek_time_text(stek_schedule_covered_until(live->ring, now), pool));
+                     name, culprit_of(task), mod_stek_error_text(rv, task->pool),
+                     mod_stek_time_text(covered_until(task), task->pool));
     }
+}
+
+/* Logs a problem with the ring, or its end: at once when it changes, then every minute. */
+static void log_state(const mod_stek_task_t *task, apr_status_t rv)
+{
+    mod_stek_live_t *live = task->ring->live;
+    mod_stek_logged_t *logged = mod_stek_live_logged(live);
+    int keyless = !mod_stek_live_can_issue(live, task->now);
+    /* A ring without a current key is a different problem from the same ring with one. */
+    apr_status_t status = keyless ? -1 - rv : rv;
+
+    mod_stek_count_look(mod_stek_live_counters(live), rv, task->now);
+    if (status == APR_SUCCESS) {
+        if (logged->status != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,
+                         "STEK2001: ring '%s' is good again", task->ring->name);
+        }
+        logged->status = APR_SUCCESS;
+        return;
+    }
+    if (status == logged->status && task->now >= logged->status_at
+        && task->now - logged->status_at < REMIND_AFTER) {
+        return;
+    }
+    logged->status = status;
+    logged->status_at = task->now;
+    log_problem(task, rv, keyless);
 }
 
 /* Moves a bad ring out of the way, so that a good one can be written.  What is no ring stays. */
-static apr_status_t set_aside(mod_stek_ring_t *ring, apr_status_t why, apr_time_t now,
-                              const char **pculprit, server_rec *s, apr_pool_t *pool)
+static apr_status_t set_aside(mod_stek_task_t *task, apr_status_t why)
 {
+    const mod_stek_ring_config_t *ring = task->ring;
     const char *aside = NULL;
-    apr_status_t rv = stek_ring_file_set_aside(&ring->live->file, now, &aside, pool);
+    apr_status_t rv = stek_ring_file_set_aside(mod_stek_live_file(ring->live), task->now, &aside,
+                                               task->pool);
 
     if (rv == STEK_EFOREIGN) {
-        *pculprit = apr_psprintf(pool, "%s %s", ring->path, aside);
+        task->culprit = apr_psprintf(task->pool, "%s %s", ring->path, aside);
     }
     else if (rv == APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2004: ring '%s': %s is refused: %s; moved to %s, a new one takes its "
                      "place",
-                     ring->name, ring->path, mod_stek_status_text(why, pool), aside);
+                     ring->name, ring->path, mod_stek_error_text(why, task->pool), aside);
     }
     else if (!APR_STATUS_IS_ENOENT(rv)) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, task->server,
                      "STEK2005: ring '%s': %s is refused: %s; moving it to %s failed", ring->name,
-                     ring->path, mod_stek_status_text(why, pool), aside ? aside : "another name");
+                     ring->path, mod_stek_error_text(why, task->pool),
+                     aside ? aside : "another name");
     }
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
-/* Adds the keys that the schedule wants and writes the ring.  Keys that cannot be written are none:
- * children would not learn of them, and the parent would not see them run dry. */
-static apr_status_t extend_and_save(mod_stek_ring_t *ring, apr_time_t now, int flags, server_rec *s,
-                                    apr_pool_t *pool)
+/* Adds the keys that the schedule asks for and writes the ring.  Keys that cannot be written are
+ * dropped: children would not learn of them, and the parent would not notice that they run out. */
+static apr_status_t extend_and_save(const mod_stek_task_t *task, int flags)
 {
-    mod_stek_live_t *live = ring->live;
+    const mod_stek_ring_config_t *ring = task->ring;
+    const stek_ring_t *from = mod_stek_live_ring(ring->live);
     stek_ring_t *next;
-    apr_size_t made_n;
-    apr_status_t rv = stek_schedule_extend(live->ring, &ring->params, now, stek_rng_system, &next,
+    apr_size_t made_n, key_n;
+    apr_uint64_t generation = from->generation + 1;
+    apr_status_t rv = stek_schedule_extend(from, &ring->params, task->now, stek_rng_system, &next,
                                            &made_n);
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    next->generation = live->ring->generation + 1;
-    next->written_at = apr_time_from_sec(apr_time_sec(now));
+    next->generation = generation;
+    next->written_at = apr_time_from_sec(apr_time_sec(task->now));
     next->interval = ring->params.interval;
     next->lifetime = ring->params.lifetime;
-    live->dirty = 1;
-    rv = stek_ring_file_save(&live->file, next, live->secrets, flags, stek_rng_system, &live->stamp,
-                             pool);
-    if (rv != APR_SUCCESS) {
-        stek_ring_destroy(next);
-        return rv;
+    key_n = next->key_n;
+    rv = mod_stek_live_save(ring->live, next, flags, task->pool);
+    if (rv == APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, task->server,
+                     "STEK2006: ring '%s': generation %" APR_UINT64_T_FMT
+                     ", %d key%s made, %d in all",
+                     ring->name, generation, (int)made_n, made_n == 1 ? "" : "s", (int)key_n);
     }
-    live->dirty = 0;
-    live->load_status = APR_SUCCESS;
-    ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
-                 "STEK2006: ring '%s': generation %" APR_UINT64_T_FMT ", %d key%s made, %d in all",
-                 ring->name, next->generation, (int)made_n, made_n == 1 ? "" : "s",
-                 (int)next->key_n);
-    return mod_stek_live_swap(live, next);
+    return rv;
 }
 
-/* Nonzero if the keys that are there will not last long: waiting for a lock has to end. */
-static int is_urgent(const mod_stek_ring_t *ring, apr_time_t now)
+/* Nonzero if the existing keys are running out: waiting for a lock must end. */
+static int is_urgent(const mod_stek_task_t *task)
 {
-    return stek_schedule_covered_until(ring->live->ring, now)
-           < now + stek_schedule_horizon(&ring->params) / 2;
+    return covered_until(task) < task->now + stek_schedule_horizon(&task->ring->params) / 2;
 }
 
-/* Takes the ring's lock, or goes on without it when rotation would have to wait too long. */
-static apr_status_t take_lock(mod_stek_ring_t *ring, apr_time_t now, apr_interval_time_t wait,
-                              stek_lock_t *lock, const char **pculprit, server_rec *s,
-                              apr_pool_t *pool)
+/* Takes the ring's lock, or continues without it when rotation would have to wait too long. */
+static apr_status_t take_lock(mod_stek_task_t *task, apr_interval_time_t wait, stek_lock_t *lock)
 {
-    const char *path = ring->live->file.path;
+    const char *path = mod_stek_live_file(task->ring->live)->path;
     pid_t holder = 0;
-    apr_status_t rv = stek_file_lock(path, wait, lock, &holder, pool);
+    apr_status_t rv = stek_file_lock(path, wait, lock, &holder, task->pool);
 
     if (rv == STEK_EFOREIGN || rv == STEK_EKIND) {
-        *pculprit = apr_psprintf(pool, "%s.lock is no lock", path);
+        task->culprit = apr_psprintf(task->pool, "%s.lock is no lock", path);
         return STEK_EFOREIGN;
     }
     if (rv != STEK_ELOCKED) {
         return rv;
     }
-    if (!is_urgent(ring, now)) {
-        *pculprit = apr_psprintf(pool, "%s.lock (process %d)", path, (int)holder);
+    if (!is_urgent(task)) {
+        task->culprit = apr_psprintf(task->pool, "%s.lock (process %d)", path, (int)holder);
         return rv;
     }
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                  "STEK2007: ring '%s': %s.lock is still held by process %d: writing without it, "
                  "since the prepared keys run out",
-                 ring->name, path, (int)holder);
+                 task->ring->name, path, (int)holder);
     return APR_SUCCESS;
 }
 
-/* What stands at the path, before it is written over: APR_SUCCESS if it is merged, missing or moved
+/* What is at the path, before it is overwritten: APR_SUCCESS if it is merged, missing or moved
  * aside; anything else is no ring, or may be a good one that cannot be read just now. */
-static apr_status_t clear_path(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
-                               server_rec *s, apr_pool_t *pool)
+static apr_status_t clear_path(mod_stek_task_t *task)
 {
-    apr_status_t rv = mod_stek_live_refresh(ring->live, now, 0, pculprit, pool);
+    mod_stek_live_t *live = task->ring->live;
+    apr_status_t rv = mod_stek_live_refresh(live, task->now, 0, &task->culprit, task->pool);
 
     if (stek_ring_file_is_refused(rv)) {
-        return ring->live->file.path ? set_aside(ring, rv, now, pculprit, s, pool) : APR_SUCCESS;
+        return mod_stek_live_file(live)->path ? set_aside(task, rv) : APR_SUCCESS;
     }
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
 /* Writes the ring under its lock, on top of what other writers have put there. */
-static apr_status_t write_ring(mod_stek_ring_t *ring, apr_time_t now, apr_interval_time_t lock_wait,
-                               int flags, const char **pculprit, server_rec *s, apr_pool_t *pool)
+static apr_status_t write_ring(mod_stek_task_t *task, apr_interval_time_t lock_wait, int flags)
 {
-    const stek_ring_file_t *file = &ring->live->file;
+    const stek_ring_file_t *file = mod_stek_live_file(task->ring->live);
     stek_lock_t lock = {-1};
     apr_status_t rv = APR_SUCCESS;
 
     if (file->path) {
-        /* Before anything is made there: the lock, too, is a file. */
-        rv = mod_stek_storage_check(file, pculprit, pool);
+        /* Before anything is created there: the lock, too, is a file. */
+        rv = mod_stek_storage_check(file, &task->culprit, task->pool);
         if (rv == APR_SUCCESS) {
-            rv = take_lock(ring, now, lock_wait, &lock, pculprit, s, pool);
+            rv = take_lock(task, lock_wait, &lock);
         }
     }
     if (rv == APR_SUCCESS) {
-        rv = clear_path(ring, now, pculprit, s, pool);
+        rv = clear_path(task);
     }
     if (rv == APR_SUCCESS) {
-        rv = extend_and_save(ring, now, flags, s, pool);
+        rv = extend_and_save(task, flags);
     }
     stek_file_unlock(&lock);
     return rv;
 }
 
-static int wants_writing(const mod_stek_ring_t *ring, apr_status_t load_status, apr_time_t now)
+static int needs_writing(const mod_stek_task_t *task, apr_status_t load_status)
 {
+    const mod_stek_live_t *live = task->ring->live;
     stek_slot_t slot;
 
-    return stek_schedule_missing(ring->live->ring, &ring->params, now, &slot)
+    return stek_schedule_missing(mod_stek_live_ring(live), &task->ring->params, task->now, &slot)
            || APR_STATUS_IS_ENOENT(load_status)
-           || (load_status == APR_SUCCESS && ring->live->dirty);
+           || (load_status == APR_SUCCESS && mod_stek_live_is_dirty(live));
 }
 
 /* What children may not log in a handshake. */
-static void report_unsealed(mod_stek_ring_t *ring, apr_time_t now, server_rec *s)
+static void log_unsealed(const mod_stek_task_t *task)
 {
-    mod_stek_live_t *live = ring->live;
+    mod_stek_logged_t *logged = mod_stek_live_logged(task->ring->live);
     mod_stek_totals_t totals;
     apr_uint64_t n;
 
-    if (now >= live->unsealed_at && now - live->unsealed_at < REMIND_AFTER) {
+    if (task->now >= logged->unsealed_at && task->now - logged->unsealed_at < REMIND_AFTER) {
         return;
     }
-    mod_stek_counters_sum(live->counters, &totals);
-    n = totals.all[MOD_STEK_UNSEALED] - live->unsealed_n;
+    mod_stek_counters_sum(mod_stek_live_counters(task->ring->live), &totals);
+    n = totals.all[MOD_STEK_UNSEALED] - logged->unsealed_n;
     if (n != 0) {
-        live->unsealed_n = totals.all[MOD_STEK_UNSEALED];
-        live->unsealed_at = now;
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+        logged->unsealed_n = totals.all[MOD_STEK_UNSEALED];
+        logged->unsealed_at = task->now;
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
                      "STEK2033: ring '%s': %" APR_UINT64_T_FMT " more tickets could not be sealed, "
                      "although there is a key: clients got none",
-                     ring->name, n);
+                     task->ring->name, n);
     }
 }
 
 /* Children in ChrootDir see what the parent gives them. */
-static void serve_jail(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+static void serve_jail(const mod_stek_task_t *task)
 {
-    mod_stek_live_t *live = ring->live;
+    mod_stek_live_t *live = task->ring->live;
+    mod_stek_logged_t *logged = mod_stek_live_logged(live);
 
     mod_stek_live_publish(live);
-    if (!live->told_jail && stek_ring_file_jail_is_left(&live->file, pool)) {
-        live->told_jail = 1;
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+    if (!logged->lost_jail && stek_ring_file_jail_is_left(mod_stek_live_file(live), task->pool)) {
+        logged->lost_jail = 1;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2032: ring '%s': the directory of %s was made anew: httpd's children in "
                      "ChrootDir still look at the former one and see no change; reload httpd",
-                     ring->name, ring->path);
+                     task->ring->name, task->ring->path);
     }
 }
 
-static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_t *pool)
+static void tick(mod_stek_task_t *task)
 {
-    const char *culprit = NULL;
+    mod_stek_live_t *live = task->ring->live;
     apr_status_t rv = APR_SUCCESS;
 
-    if (!ring->live->secrets && ring->live->file.path) {
-        rv = mod_stek_storage_late_secret(ring, &culprit, s, pool);
+    if (!mod_stek_live_secrets(live) && mod_stek_live_file(live)->path) {
+        rv = mod_stek_storage_late_secret(task);
     }
     if (rv == APR_SUCCESS) {
-        rv = mod_stek_live_refresh(ring->live, now, 0, &culprit, pool);
+        rv = mod_stek_live_refresh(live, task->now, 0, &task->culprit, task->pool);
     }
-    if (ring->generate && ring->live->secrets && wants_writing(ring, rv, now)) {
+    if (task->ring->generate && mod_stek_live_secrets(live) && needs_writing(task, rv)) {
         if (APR_STATUS_IS_ENOENT(rv)) {
-            report(ring, rv, culprit, now, s, pool);
+            log_state(task, rv);
         }
-        rv = write_ring(ring, now, 0, 0, &culprit, s, pool);
+        rv = write_ring(task, 0, 0);
     }
-    report(ring, rv, culprit, now, s, pool);
-    report_unsealed(ring, now, s);
-    serve_jail(ring, s, pool);
+    log_state(task, rv);
+    log_unsealed(task);
+    serve_jail(task);
 }
 
 int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
 {
     apr_time_t now = apr_time_now();
     int i, n;
-    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
     apr_pool_t *pool;
 
     if (apr_pool_create(&pool, p) != APR_SUCCESS) {
@@ -285,7 +294,9 @@ int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
     }
     for (i = 0; i < n; i++) {
         if (rings[i]->live) {
-            tick(rings[i], now, s, pool);
+            mod_stek_task_t task = {.ring = rings[i], .now = now, .server = s, .pool = pool};
+
+            tick(&task);
         }
     }
     apr_pool_destroy(pool);
@@ -293,27 +304,29 @@ int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
 }
 
 /* Reads the ring, and writes it if we generate. */
-static apr_status_t start_with_file(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
-                                    server_rec *s, apr_pool_t *pool)
+static apr_status_t start_with_file(mod_stek_task_t *task)
 {
-    apr_status_t rv = mod_stek_live_refresh(ring->live, now, 1, pculprit, pool);
-    int flags = mod_stek_storage_fsync(ring->live->file.path, pool);
+    mod_stek_live_t *live = task->ring->live;
+    apr_status_t rv = mod_stek_live_refresh(live, task->now, 1, &task->culprit, task->pool);
+    int flags = mod_stek_storage_fsync(mod_stek_live_file(live)->path, task->pool);
 
-    if (!ring->generate || (rv == APR_SUCCESS && !wants_writing(ring, rv, now))) {
+    if (!task->ring->generate || (rv == APR_SUCCESS && !needs_writing(task, rv))) {
         return rv;
     }
-    rv = write_ring(ring, now, START_LOCK_WAIT, flags, pculprit, s, pool);
-    /* Whoever holds the lock only keeps us from writing: the monitor hook tries again. */
+    rv = write_ring(task, START_LOCK_WAIT, flags);
+    /* A held lock only prevents writing: the monitor hook tries again. */
     return rv == STEK_ELOCKED ? APR_SUCCESS : rv;
 }
 
-static apr_status_t start_in_memory(mod_stek_ring_t *ring, apr_time_t now, server_rec *s,
-                                    apr_pool_t *pool)
+static apr_status_t start_in_memory(mod_stek_task_t *task)
 {
-    const char *culprit;
-    apr_status_t rv = mod_stek_storage_open_memory(ring);
+    apr_status_t rv = mod_stek_live_open_memory(task->ring->live);
 
-    return rv == APR_SUCCESS ? start_with_file(ring, now, &culprit, s, pool) : rv;
+    if (rv == APR_SUCCESS) {
+        rv = start_with_file(task);
+    }
+    task->culprit = NULL;
+    return rv;
 }
 
 /* What to do about a place that keeps no ring, where the status alone does not say it. */
@@ -324,46 +337,44 @@ static const char *remedy(apr_status_t rv)
                                 : "";
 }
 
-static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
-                                  server_rec *s, apr_pool_t *pool)
+static apr_status_t start_storage(mod_stek_task_t *task)
 {
-    const mod_stek_ring_t *twin;
+    const mod_stek_ring_config_t *ring = task->ring, *twin;
     apr_status_t rv;
 
     if (!ring->path || mod_stek_one_process()) {
-        return start_in_memory(ring, now, s, pool);
+        return start_in_memory(task);
     }
-    twin = mod_stek_storage_twin(ring, pool);
+    twin = mod_stek_storage_twin(ring, task->pool);
     if (twin) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
                      "STEK2030: ring '%s': %s is the file of ring '%s' by another path: keeping "
                      "ring '%s' in memory, so that no key gets into both; give it its own file",
                      ring->name, ring->path, twin->name, ring->name);
-        return start_in_memory(ring, now, s, pool);
+        return start_in_memory(task);
     }
-    rv = mod_stek_storage_open(ring, pculprit, s, pool);
+    rv = mod_stek_storage_open(task);
     if (rv == APR_SUCCESS) {
-        rv = start_with_file(ring, now, pculprit, s, pool);
+        rv = start_with_file(task);
         /* A disk that is full just now: there are keys, and the monitor hook tries again.  What is
-         * no ring stays where it is, and children would go on without one. */
-        if (rv != STEK_EFOREIGN && stek_ring_current(ring->live->ring, now)) {
+         * no ring stays where it is, and children would continue without one. */
+        if (rv != STEK_EFOREIGN && stek_ring_current(mod_stek_live_ring(ring->live), task->now)) {
             return rv;
         }
     }
     if (rv == APR_SUCCESS || !ring->generate) {
         return rv;
     }
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                  "STEK2011: ring '%s': %s: %s; keeping the ring in memory: its keys survive "
                  "reloads, but not a stop%s",
-                 ring->name, *pculprit ? *pculprit : ring->path, mod_stek_status_text(rv, pool),
-                 remedy(rv));
-    *pculprit = NULL;
-    return start_in_memory(ring, now, s, pool);
+                 ring->name, task->culprit ? task->culprit : ring->path,
+                 mod_stek_error_text(rv, task->pool), remedy(rv));
+    return start_in_memory(task);
 }
 
 /* The first vhost in the configuration that the ring serves. */
-static const mod_stek_vhost_t *vhost_of_ring(const mod_stek_ring_t *ring)
+static mod_stek_vhost_t *vhost_of_ring(const mod_stek_ring_config_t *ring)
 {
     int i, n;
     mod_stek_vhost_t *const *vhosts = mod_stek_vhosts(&n);
@@ -376,51 +387,56 @@ static const mod_stek_vhost_t *vhost_of_ring(const mod_stek_ring_t *ring)
     return NULL;
 }
 
-static void selftest(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+static void selftest(const mod_stek_task_t *task)
 {
-    const mod_stek_vhost_t *vhost = vhost_of_ring(ring);
+    mod_stek_vhost_t *vhost = vhost_of_ring(task->ring);
 
     if (vhost && mod_stek_ticket_selftest(vhost) == STEK_ECRYPTO) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
                      "STEK2012: ring '%s': the self-test failed: a ticket sealed for %s does not "
                      "open under the audited key; no tickets are issued",
-                     ring->name, mod_stek_server_text(vhost->server, pool));
+                     task->ring->name, mod_stek_server_text(vhost->server, task->pool));
     }
 }
 
-static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+static void log_started(const mod_stek_task_t *task)
 {
-    apr_time_t now = apr_time_now();
-    const char *culprit = NULL;
-    apr_time_t next;
+    const mod_stek_ring_config_t *ring = task->ring;
+
+    if (mod_stek_live_can_issue(ring->live, task->now)) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,
+                     "STEK2014: ring '%s' (%s): %d keys, interval %s, lifetime %s, prepared "
+                     "until %s",
+                     ring->name, stek_ring_file_name(mod_stek_live_file(ring->live)),
+                     (int)mod_stek_live_ring(ring->live)->key_n,
+                     stek_time_text(ring->params.interval, task->pool),
+                     stek_time_text(ring->params.lifetime, task->pool),
+                     mod_stek_time_text(covered_until(task), task->pool));
+    }
+}
+
+static void start_ring(mod_stek_task_t *task)
+{
+    mod_stek_ring_config_t *ring = task->ring;
     apr_status_t rv = mod_stek_live_get(ring, &ring->live);
 
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, task->server,
                      "STEK2013: ring '%s': no memory for its keys: its virtual hosts' tickets "
                      "are not rotated",
                      ring->name);
         return;
     }
-    if (!ring->live->counters) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+    if (!mod_stek_live_counters(ring->live)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2019: ring '%s': no memory for counters: nothing is counted", ring->name);
     }
-    ring->live->lifetime = ring->params.lifetime;
-    rv = start_storage(ring, now, &culprit, s, pool);
-    mod_stek_storage_prepare_jail(ring, s, pool);
+    rv = start_storage(task);
+    mod_stek_storage_prepare_jail(task);
     mod_stek_live_publish(ring->live);
-    selftest(ring, s, pool);
-    report(ring, rv, culprit, now, s, pool);
-    next = stek_schedule_covered_until(ring->live->ring, now);
-    if (mod_stek_live_can_issue(ring->live, now)) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     "STEK2014: ring '%s' (%s): %d keys, interval %s, lifetime %s, prepared "
-                     "until %s",
-                     ring->name, stek_ring_file_name(&ring->live->file),
-                     (int)ring->live->ring->key_n, stek_time_text(ring->params.interval, pool),
-                     stek_time_text(ring->params.lifetime, pool), mod_stek_time_text(next, pool));
-    }
+    selftest(task);
+    log_state(task, rv);
+    log_started(task);
 }
 
 /* What children may lock is a limit of User's; root has none. */
@@ -428,13 +444,15 @@ static void compare_lock_limit(server_rec *s)
 {
     apr_size_t need = 0, limit = stek_mem_lock_limit();
     int i, n;
-    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
 
     for (i = 0; i < n; i++) {
         if (rings[i]->live) {
-            /* Two at a time while one takes the other's place, each as large as it will get. */
+            const stek_secrets_t *secrets = mod_stek_live_secrets(rings[i]->live);
+
+            /* Both copies exist while one replaces the other, each as large as it will get. */
             need += 2 * stek_schedule_keys_n(&rings[i]->params) * STEK_RING_KEY_LEN;
-            need += rings[i]->live->secrets ? stek_mem_size(rings[i]->live->secrets) : 0;
+            need += secrets ? stek_mem_size(secrets) : 0;
         }
     }
     if (need > limit) {
@@ -459,10 +477,10 @@ static apr_status_t end_of_configuration(void *data)
 static int any_in_file(void)
 {
     int i, n;
-    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
 
     for (i = 0; i < n; i++) {
-        if (rings[i]->live && rings[i]->live->file.path) {
+        if (rings[i]->live && mod_stek_live_file(rings[i]->live)->path) {
             return 1;
         }
     }
@@ -481,11 +499,14 @@ static void tell_not_root(server_rec *s)
 void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
 {
     int i, n, used_n = 0;
-    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
 
     for (i = 0; i < n; i++) {
         if (rings[i]->used) {
-            start_ring(rings[i], s, ptemp);
+            mod_stek_task_t task = {
+                .ring = rings[i], .now = apr_time_now(), .server = s, .pool = ptemp};
+
+            start_ring(&task);
             used_n++;
         }
     }

@@ -7,24 +7,26 @@
 #include "http_config.h"
 #include <string.h>
 
+#include "mod_stek_exdata.h"
+#include "mod_stek_live.h"
 #include "stek_session.h"
 
 static mod_stek_handshake_t *record_of(const SSL *ssl)
 {
-    return SSL_get_ex_data(ssl, mod_stek_ssl_index());
+    return SSL_get_ex_data(ssl, mod_stek_exdata_handshake());
 }
 
 int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
 {
     mod_stek_handshake_t *record;
 
-    if (is_proxy || mod_stek_ssl_index() < 0) {
+    if (is_proxy || mod_stek_exdata_handshake() < 0) {
         return DECLINED;
     }
     record = apr_pcalloc(c->pool, sizeof(*record));
     record->c = c;
     record->outcome = MOD_STEK_NOT_OFFERED;
-    if (SSL_set_ex_data(ssl, mod_stek_ssl_index(), record)) {
+    if (SSL_set_ex_data(ssl, mod_stek_exdata_handshake(), record)) {
         ap_set_module_config(c->conn_config, &stek_rotate_module, record);
     }
     return OK;
@@ -32,7 +34,7 @@ int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
 
 conn_rec *mod_stek_handshake_conn(const SSL *ssl)
 {
-    const mod_stek_handshake_t *record = mod_stek_ssl_index() < 0 ? NULL : record_of(ssl);
+    const mod_stek_handshake_t *record = mod_stek_exdata_handshake() < 0 ? NULL : record_of(ssl);
 
     return record ? record->c : NULL;
 }
@@ -99,13 +101,13 @@ void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused
     record->age_s = age_s < 0 ? 0 : age_s > APR_UINT32_MAX ? APR_UINT32_MAX : (apr_uint32_t)age_s;
 }
 
-void mod_stek_handshake_issued(SSL *ssl, mod_stek_slot_t *slot, const unsigned char *name)
+void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned char *name)
 {
     mod_stek_handshake_t *record = record_of(ssl);
 
     /* The self-test's connection has no record. */
     if (record) {
-        mod_stek_count(slot, MOD_STEK_ISSUED);
+        mod_stek_count(tally, MOD_STEK_ISSUED);
         record->issued = 1;
         if (!record->has_name) {
             note_name(record, name);
@@ -113,11 +115,11 @@ void mod_stek_handshake_issued(SSL *ssl, mod_stek_slot_t *slot, const unsigned c
     }
 }
 
-void mod_stek_handshake_unsealed(SSL *ssl, mod_stek_slot_t *slot)
+void mod_stek_handshake_unsealed(SSL *ssl, mod_stek_tally_t *tally)
 {
     /* The self-test's connection has no record. */
     if (record_of(ssl)) {
-        mod_stek_count(slot, MOD_STEK_UNSEALED);
+        mod_stek_count(tally, MOD_STEK_UNSEALED);
     }
 }
 
@@ -132,7 +134,7 @@ void mod_stek_handshake_keyless(SSL *ssl)
 
 static void count(const SSL *ssl, mod_stek_handshake_t *record, const mod_stek_vhost_t *vhost)
 {
-    mod_stek_slot_t *slot = vhost->ring->live->slot;
+    mod_stek_tally_t *tally = mod_stek_live_tally(vhost->ring->live);
 
     record->done = 1;
     record->ring = vhost->ring->name;
@@ -140,12 +142,12 @@ static void count(const SSL *ssl, mod_stek_handshake_t *record, const mod_stek_v
         /* What OpenSSL itself found wrong: the session's time, its context, version or cipher. */
         record->outcome = record->late ? MOD_STEK_REFUSED_EXPIRED : MOD_STEK_REFUSED_POLICY;
     }
-    mod_stek_count(slot, record->outcome);
+    mod_stek_count(tally, record->outcome);
     if (is_resumed(record->outcome)) {
-        mod_stek_count_age(slot, record->age_s);
+        mod_stek_count_age(tally, record->age_s);
     }
     if (record->keyless && !record->issued) {
-        mod_stek_count(slot, MOD_STEK_KEYLESS);
+        mod_stek_count(tally, MOD_STEK_KEYLESS);
     }
 }
 
@@ -161,13 +163,13 @@ static void on_done(const SSL *ssl)
 
 /* mod_ssl's, by which it keeps clients from renegotiating; the same on each SSL_CTX of a virtual
  * host. */
-static void (*former_info)(const SSL *ssl, int where, int ret);
+static void (*mod_ssl_info)(const SSL *ssl, int where, int ret);
 
 /* Called some forty times in a handshake. */
 static void on_info(const SSL *ssl, int where, int ret)
 {
-    if (former_info) {
-        former_info(ssl, where, ret);
+    if (mod_ssl_info) {
+        mod_ssl_info(ssl, where, ret);
     }
     if (where & SSL_CB_HANDSHAKE_DONE) {
         on_done(ssl);
@@ -176,17 +178,17 @@ static void on_info(const SSL *ssl, int where, int ret)
 
 void mod_stek_handshake_reset(void)
 {
-    former_info = NULL;
+    mod_ssl_info = NULL;
 }
 
 int mod_stek_handshake_install(SSL_CTX *ctx)
 {
-    void (*former)(const SSL *ssl, int where, int ret) = SSL_CTX_get_info_callback(ctx);
+    void (*found)(const SSL *ssl, int where, int ret) = SSL_CTX_get_info_callback(ctx);
 
-    if (former_info && former != former_info) {
+    if (mod_ssl_info && found != mod_ssl_info) {
         return 0;
     }
-    former_info = former;
+    mod_ssl_info = found;
     SSL_CTX_set_info_callback(ctx, on_info);
     return 1;
 }

@@ -2,72 +2,39 @@
 /*
  * The live keyrings of this process.  Glue.
  *
- * They hang off httpd's retained data, which outlives the reload that unloads and loads this
+ * They live in httpd's retained data, which outlives the reload that unloads and loads this
  * module: nothing here may point into the module's own data or code.  Handshake threads take the
- * read lock for a look-up and a copy of some 150 bytes; the one writing thread builds the next ring
- * aside and takes the write lock for an exchange of pointers.
+ * read lock for a look-up and a copy of some 150 bytes; the writing thread builds the next ring
+ * aside and takes the write lock to swap the pointers.
  */
 #include "mod_stek_live.h"
 
 #include <openssl/crypto.h>
-#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "mod_stek_live_private.h"
 #include "mod_stek_retained.h"
-#include "stek_error.h"
 #include "stek_mem.h"
 
-/* Counts up with each change of these structures that keeps their sizes; the counters hang off
- * them. */
-#define LAYOUT (16 * 2 + MOD_STEK_COUNTERS_LAYOUT)
+/* Counts up with every change of these structures, even one that keeps their sizes. */
+#define LAYOUT 17
+/* The counters hang off the keyrings. */
+#define WHOLE_LAYOUT (100 * LAYOUT + MOD_STEK_COUNTERS_LAYOUT)
 #define REACH                                                                                      \
     (sizeof(mod_stek_live_t) + sizeof(stek_ring_t) + sizeof(stek_key_t) + sizeof(stek_tombstone_t) \
-     + sizeof(stek_secrets_t) + sizeof(pthread_rwlock_t) + sizeof(mod_stek_slot_t))
+     + sizeof(stek_secrets_t) + sizeof(pthread_rwlock_t) + sizeof(mod_stek_tally_t))
 
 #define SWAP_WAIT apr_time_from_sec(1)
 
 typedef struct retained_t {
     void *lives; /* mod_stek_live_t, the first */
-    int has_index;
-    int ssl_ctx_index;
-    int ssl_index;
 } retained_t;
 
 static retained_t *retained_get(void)
 {
-    return mod_stek_retained("live", LAYOUT, sizeof(retained_t), REACH);
-}
-
-static retained_t *retained_with_index(void)
-{
-    retained_t *retained = retained_get();
-
-    if (!retained->has_index) {
-        /* No callbacks: they would outlive the module's code. */
-        retained->ssl_ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-        retained->ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-        /* Without memory now there may be some at the next reload. */
-        retained->has_index = retained->ssl_ctx_index >= 0 && retained->ssl_index >= 0;
-    }
-    return retained;
-}
-
-int mod_stek_ssl_index(void)
-{
-    static int index = -1;
-
-    /* Retained data are found by a hash table: not in each handshake. */
-    if (index < 0) {
-        index = retained_with_index()->ssl_index;
-    }
-    return index;
-}
-
-int mod_stek_ssl_ctx_index(void)
-{
-    return retained_with_index()->ssl_ctx_index;
+    return mod_stek_retained("live", WHOLE_LAYOUT, sizeof(retained_t), REACH);
 }
 
 static void live_destroy(mod_stek_live_t *live)
@@ -102,12 +69,12 @@ static apr_status_t lock_init(pthread_rwlock_t *lock)
 }
 
 /* What tells a live keyring from others, besides the path. */
-static const char *identity_of(const mod_stek_ring_t *ring)
+static const char *identity_of(const mod_stek_ring_config_t *ring)
 {
     return ring->path ? ring->secret_path : ring->name;
 }
 
-static apr_status_t live_create(const mod_stek_ring_t *ring, mod_stek_live_t **plive)
+static apr_status_t live_create(const mod_stek_ring_config_t *ring, mod_stek_live_t **plive)
 {
     mod_stek_live_t *live = calloc(1, sizeof(*live));
     apr_status_t rv;
@@ -133,7 +100,7 @@ static apr_status_t live_create(const mod_stek_ring_t *ring, mod_stek_live_t **p
     return APR_SUCCESS;
 }
 
-static int is_of(const mod_stek_live_t *live, const mod_stek_ring_t *ring)
+static int is_of(const mod_stek_live_t *live, const mod_stek_ring_config_t *ring)
 {
     int same_path = live->path && ring->path ? strcmp(live->path, ring->path) == 0
                                              : !live->path && !ring->path;
@@ -141,7 +108,7 @@ static int is_of(const mod_stek_live_t *live, const mod_stek_ring_t *ring)
     return same_path && strcmp(live->identity, identity_of(ring)) == 0;
 }
 
-apr_status_t mod_stek_live_get(const mod_stek_ring_t *ring, mod_stek_live_t **plive)
+apr_status_t mod_stek_live_get(const mod_stek_ring_config_t *ring, mod_stek_live_t **plive)
 {
     retained_t *retained = retained_get();
     mod_stek_live_t *live;
@@ -149,15 +116,17 @@ apr_status_t mod_stek_live_get(const mod_stek_ring_t *ring, mod_stek_live_t **pl
 
     for (live = retained->lives; live; live = live->next) {
         if (is_of(live, ring)) {
+            live->lifetime = ring->params.lifetime;
             *plive = live;
             return APR_SUCCESS;
         }
     }
     rv = live_create(ring, &live);
     if (rv == APR_SUCCESS) {
+        live->lifetime = ring->params.lifetime;
         /* Without memory for them it runs, and counts nothing. */
         mod_stek_counters_create(&live->counters);
-        live->slot = mod_stek_counters_slot(live->counters);
+        live->tally = mod_stek_counters_tally(live->counters);
         live->next = retained->lives;
         retained->lives = live;
         *plive = live;
@@ -168,7 +137,7 @@ apr_status_t mod_stek_live_get(const mod_stek_ring_t *ring, mod_stek_live_t **pl
 static int is_configured(const mod_stek_live_t *live)
 {
     int i, n;
-    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
 
     for (i = 0; i < n; i++) {
         if (rings[i]->live == live) {
@@ -194,7 +163,7 @@ void mod_stek_live_sweep(void)
         }
     }
     retained->lives = kept;
-    mod_stek_retained_end_former(LAYOUT, REACH);
+    mod_stek_retained_end_former(WHOLE_LAYOUT, REACH);
 }
 
 static void hand_over(void *block)
@@ -209,7 +178,7 @@ void mod_stek_live_hand_over(void)
     retained_t *retained = retained_get();
     mod_stek_live_t *live;
 
-    mod_stek_retained_list_begin(LAYOUT, REACH, &retained->lives);
+    mod_stek_retained_list_begin(WHOLE_LAYOUT, REACH, &retained->lives);
     for (live = retained->lives; live; live = live->next) {
         hand_over(live->ring);
         hand_over(live->secrets);
@@ -228,18 +197,6 @@ void mod_stek_live_inherit(int inherit)
     }
 }
 
-apr_status_t mod_stek_live_publish(mod_stek_live_t *live)
-{
-    apr_status_t rv;
-
-    if (!live->unpublished || !live->secrets || !stek_ring_file_has_copy(&live->file)) {
-        return APR_SUCCESS;
-    }
-    rv = stek_ring_file_publish(&live->file, live->ring, live->secrets, stek_rng_system);
-    live->unpublished = rv != APR_SUCCESS;
-    return rv;
-}
-
 void mod_stek_live_child_init(int in_jail)
 {
     mod_stek_live_t *live;
@@ -249,7 +206,7 @@ void mod_stek_live_child_init(int in_jail)
         if (in_jail) {
             stek_ring_file_enter_jail(&live->file);
         }
-        live->slot = mod_stek_counters_slot(live->counters);
+        live->tally = mod_stek_counters_tally(live->counters);
     }
     mod_stek_live_lock();
 }
@@ -316,9 +273,9 @@ apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
 {
     apr_time_t now = apr_time_now(), until = now + SWAP_WAIT;
     struct timespec until_ts = {(time_t)apr_time_sec(until), (long)apr_time_usec(until) * 1000};
-    stek_ring_t *former = live->ring;
+    stek_ring_t *previous = live->ring;
     const unsigned char *names[MOD_STEK_ENDED_MAX];
-    /* Before the lock, in which handshakes wait: nobody else writes. */
+    /* Before the lock, because handshakes wait for it: only this thread writes. */
     unsigned ended_n = find_ended(live, ring, now, names);
 
     if (pthread_rwlock_timedwrlock(&live->lock, &until_ts) != 0) {
@@ -329,90 +286,78 @@ apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
     live->ring = ring;
     live->unpublished = 1;
     pthread_rwlock_unlock(&live->lock);
-    stek_ring_destroy(former);
+    stek_ring_destroy(previous);
     return APR_SUCCESS;
 }
 
-apr_status_t mod_stek_live_compare_secrets(mod_stek_live_t *live, const stek_secrets_t *secrets,
-                                           apr_pool_t *pool)
+/* Makes a ring with one good key that is current at now. */
+static apr_status_t scratch_ring(apr_time_t now, stek_ring_t **pring)
 {
-    stek_ring_t *there, *empty;
+    stek_key_t *key = stek_mem_alloc(sizeof(*key));
+    const apr_time_t from = apr_time_from_sec(apr_time_sec(now));
+    const apr_interval_time_t hour = apr_time_from_sec(3600);
     apr_status_t rv;
 
-    if (!live->secrets || stek_secrets_share(live->secrets, secrets)
-        || stek_ring_file_load(&live->file, secrets, &there, NULL, NULL, pool) != APR_SUCCESS) {
-        return APR_SUCCESS;
+    if (!key) {
+        return APR_ENOMEM;
     }
-    stek_ring_destroy(there);
-    rv = stek_ring_create(1, 0, &empty);
-    return rv == APR_SUCCESS ? mod_stek_live_swap(live, empty) : rv;
-}
-
-void mod_stek_live_set_secrets(mod_stek_live_t *live, stek_secrets_t *secrets)
-{
-    stek_secrets_destroy(live->secrets);
-    live->secrets = secrets;
-}
-
-/* live = merge(live, loaded), or live alone, tidied. */
-static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded, apr_time_t now)
-{
-    stek_ring_t *merged;
-    apr_status_t rv = stek_ring_merge(live->ring, loaded, now, live->lifetime, &merged);
-
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    if (!stek_ring_equal(merged, loaded ? loaded : live->ring)) {
-        live->dirty = 1;
-    }
-    return mod_stek_live_swap(live, merged);
-}
-
-static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pculprit,
-                         apr_pool_t *pool)
-{
-    stek_ring_t *loaded;
-    apr_status_t rv;
-
-    if (!live->secrets) {
-        return STEK_ESECRET;
-    }
-    rv = stek_ring_file_load(&live->file, live->secrets, &loaded, &live->stamp, pculprit, pool);
+    rv = stek_key_make(from, from + hour, hour, 0, now, stek_rng_system, key);
     if (rv == APR_SUCCESS) {
-        rv = merge_in(live, loaded, now);
-        stek_ring_destroy(loaded);
+        rv = stek_ring_create(1, 0, pring);
     }
+    if (rv == APR_SUCCESS) {
+        rv = stek_ring_add_key(*pring, key);
+    }
+    stek_mem_free(key);
     return rv;
 }
 
-apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
-                                   const char **pculprit, apr_pool_t *pool)
+static void lend(mod_stek_live_t *live, stek_ring_t *ring, int issue)
 {
-    apr_time_t next_end = stek_ring_next_end(live->ring, 0, live->lifetime);
-    stek_stamp_t stamp;
-    apr_status_t rv = stek_ring_file_stamp(&live->file, &stamp);
+    /* Waits for nobody: while httpd configures, it serves no handshake. */
+    pthread_rwlock_wrlock(&live->lock);
+    live->ring = ring;
+    live->issue = issue;
+    pthread_rwlock_unlock(&live->lock);
+}
 
-    *pculprit = NULL;
-    if (rv != APR_SUCCESS) {
-        live->load_status = rv;
-        live->stamp = stamp;
-        mod_stek_count_load(live->counters, rv, now);
-    }
-    else if (reload || live->load_status != APR_SUCCESS
-             || !stek_stamp_equal(&stamp, &live->stamp)) {
-        live->stamp = stamp;
-        live->load_status = load(live, now, pculprit, pool);
-        mod_stek_count_load(live->counters, live->load_status, now);
-    }
-    mod_stek_count_look(live->counters, live->load_status, now);
-    if (next_end != 0 && next_end <= now) {
-        rv = merge_in(live, NULL, now);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-    }
-    return live->load_status;
+int mod_stek_live_selftest(mod_stek_live_t *live, apr_time_t now, int (*test)(void *data),
+                           void *data)
+{
+    stek_ring_t *ring = live->ring, *scratch = NULL;
+    int with_scratch = !stek_ring_current(ring, now) && scratch_ring(now, &scratch) == APR_SUCCESS;
+    int passes;
+
+    lend(live, with_scratch ? scratch : ring, 1);
+    passes = test(data) || test(data);
+    lend(live, ring, passes);
+    stek_ring_destroy(scratch);
+    return passes;
+}
+
+const stek_ring_t *mod_stek_live_ring(const mod_stek_live_t *live)
+{
+    return live->ring;
+}
+
+apr_time_t mod_stek_live_next_end(const mod_stek_live_t *live, apr_time_t now)
+{
+    return stek_ring_next_end(live->ring, now, live->lifetime);
+}
+
+mod_stek_counters_t *mod_stek_live_counters(const mod_stek_live_t *live)
+{
+    return live->counters;
+}
+
+mod_stek_tally_t *mod_stek_live_tally(const mod_stek_live_t *live)
+{
+    return live->tally;
+}
+
+mod_stek_logged_t *mod_stek_live_logged(mod_stek_live_t *live)
+{
+    return &live->logged;
 }
 
 int mod_stek_live_current(mod_stek_live_t *live, apr_time_t now, stek_key_t *key)

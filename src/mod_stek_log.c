@@ -22,7 +22,7 @@ const char *mod_stek_server_text(const server_rec *s, apr_pool_t *pool)
                : name;
 }
 
-const char *mod_stek_status_text(apr_status_t rv, apr_pool_t *pool)
+const char *mod_stek_error_text(apr_status_t rv, apr_pool_t *pool)
 {
     char buf[200];
 

@@ -17,13 +17,13 @@
 #include <string.h>
 #include <strings.h>
 
-#include "mod_stek_policy_files.h"
+#include "mod_stek_trust_digest.h"
 #include "stek_error.h"
 
-const mod_stek_note_t mod_stek_notes[MOD_STEK_NOTE_N] = {
-#define MOD_STEK_NOTE(directive, kind, where) {#directive, kind},
-    MOD_STEK_NOTES(MOD_STEK_NOTE)
-#undef MOD_STEK_NOTE
+const mod_stek_client_directive_t mod_stek_client_directives[MOD_STEK_CLIENT_DIRECTIVE_N] = {
+#define MOD_STEK_DIRECTIVE(directive, kind, where) {#directive, kind},
+    MOD_STEK_CLIENT_DIRECTIVES(MOD_STEK_DIRECTIVE)
+#undef MOD_STEK_DIRECTIVE
 };
 
 /* One rule of a section, or of SSLOpenSSLConfCmd. */
@@ -35,13 +35,13 @@ typedef struct rule_t {
 } rule_t;
 
 struct mod_stek_policy_t {
-    const char *values[MOD_STEK_NOTE_N]; /* server level; NULL: not set */
-    apr_array_header_t *rules;           /* rule_t */
+    const char *values[MOD_STEK_CLIENT_DIRECTIVE_N]; /* server level; NULL: not set */
+    apr_array_header_t *rules;                       /* rule_t */
 };
 
 void mod_stek_policy_reset(apr_pool_t *pconf)
 {
-    mod_stek_policy_files_reset(pconf);
+    mod_stek_trust_digest_reset(pconf);
 }
 
 mod_stek_policy_t *mod_stek_policy_create(apr_pool_t *p)
@@ -58,7 +58,7 @@ mod_stek_policy_t *mod_stek_policy_merge(apr_pool_t *p, const mod_stek_policy_t 
     mod_stek_policy_t *policy = apr_pcalloc(p, sizeof(*policy));
     int i;
 
-    for (i = 0; i < MOD_STEK_NOTE_N; i++) {
+    for (i = 0; i < MOD_STEK_CLIENT_DIRECTIVE_N; i++) {
         policy->values[i] = add->values[i] ? add->values[i] : base->values[i];
     }
     policy->rules = apr_array_append(p, base->rules, add->rules);
@@ -117,9 +117,9 @@ static void note_conf_cmd(mod_stek_policy_t *policy, cmd_parms *cmd, const char 
     }
 }
 
-void mod_stek_policy_note(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args)
+void mod_stek_policy_add(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args)
 {
-    const mod_stek_note_t *note = cmd->info;
+    const mod_stek_client_directive_t *note = cmd->info;
     const char *value;
 
     /* .htaccess is read at request time, in threads that must not change what all share. */
@@ -138,7 +138,7 @@ void mod_stek_policy_note(mod_stek_policy_t *policy, cmd_parms *cmd, const char 
         add_rule(policy, cmd, note->directive, note->kind, value);
     }
     else {
-        policy->values[note - mod_stek_notes] = value;
+        policy->values[note - mod_stek_client_directives] = value;
     }
 }
 
@@ -156,8 +156,8 @@ static int server_asks(const mod_stek_policy_t *policy)
             return 1;
         }
     }
-    return !is_none(policy->values[MOD_STEK_NOTE_SSLVerifyClient])
-           || policy->values[MOD_STEK_NOTE_SSLSRPVerifierFile];
+    return !is_none(policy->values[MOD_STEK_DIRECTIVE_SSLVerifyClient])
+           || policy->values[MOD_STEK_DIRECTIVE_SSLSRPVerifierFile];
 }
 
 static int is_about_verifying(const rule_t *rule)
@@ -226,11 +226,11 @@ static void part_lower(apr_array_header_t *parts, const char *tag, const char *t
 }
 
 static void part_sources(scan_t *scan, apr_array_header_t *parts, const char *tag,
-                         const mod_stek_source_t *sources, int n, int crls)
+                         const mod_stek_trust_source_t *sources, int n, int crls)
 {
     unsigned char digest[STEK_DIGEST_LEN] = {0};
 
-    if (mod_stek_policy_files_digest(sources, n, crls, digest, scan->pool) != APR_SUCCESS) {
+    if (mod_stek_trust_digest(sources, n, crls, digest, scan->pool) != APR_SUCCESS) {
         scan->failed = 1;
     }
     part(parts, tag, digest, sizeof(digest));
@@ -239,7 +239,7 @@ static void part_sources(scan_t *scan, apr_array_header_t *parts, const char *ta
 static void part_value(scan_t *scan, apr_array_header_t *parts, const char *tag, int kind,
                        const char *value)
 {
-    mod_stek_source_t source = {MOD_STEK_SOURCE_FILE, value};
+    mod_stek_trust_source_t source = {MOD_STEK_TRUST_FILE, value};
 
     if (kind == MOD_STEK_KIND_URL) {
         part_text(parts, tag, value);
@@ -248,9 +248,9 @@ static void part_value(scan_t *scan, apr_array_header_t *parts, const char *tag,
         part_lower(parts, tag, value);
     }
     else if (kind != MOD_STEK_KIND_TOGETHER) {
-        source.kind = kind == MOD_STEK_KIND_DIRECTORY ? MOD_STEK_SOURCE_DIRECTORY
-                      : kind == MOD_STEK_KIND_STORE   ? MOD_STEK_SOURCE_STORE
-                                                      : MOD_STEK_SOURCE_FILE;
+        source.kind = kind == MOD_STEK_KIND_DIRECTORY ? MOD_STEK_TRUST_DIRECTORY
+                      : kind == MOD_STEK_KIND_STORE   ? MOD_STEK_TRUST_STORE
+                                                      : MOD_STEK_TRUST_FILE;
         part_sources(scan, parts, tag, &source, 1, 1);
     }
 }
@@ -259,11 +259,11 @@ static void part_value(scan_t *scan, apr_array_header_t *parts, const char *tag,
 static void part_store(scan_t *scan, apr_array_header_t *parts, const mod_stek_policy_t *policy,
                        int crls)
 {
-    const mod_stek_source_t sources[] = {
-        {MOD_STEK_SOURCE_FILE, policy->values[MOD_STEK_NOTE_SSLCACertificateFile]},
-        {MOD_STEK_SOURCE_DIRECTORY, policy->values[MOD_STEK_NOTE_SSLCACertificatePath]},
-        {MOD_STEK_SOURCE_FILE, policy->values[MOD_STEK_NOTE_SSLCARevocationFile]},
-        {MOD_STEK_SOURCE_DIRECTORY, policy->values[MOD_STEK_NOTE_SSLCARevocationPath]},
+    const mod_stek_trust_source_t sources[] = {
+        {MOD_STEK_TRUST_FILE, policy->values[MOD_STEK_DIRECTIVE_SSLCACertificateFile]},
+        {MOD_STEK_TRUST_DIRECTORY, policy->values[MOD_STEK_DIRECTIVE_SSLCACertificatePath]},
+        {MOD_STEK_TRUST_FILE, policy->values[MOD_STEK_DIRECTIVE_SSLCARevocationFile]},
+        {MOD_STEK_TRUST_DIRECTORY, policy->values[MOD_STEK_DIRECTIVE_SSLCARevocationPath]},
     };
 
     part_sources(scan, parts, "store", sources, (int)(sizeof(sources) / sizeof(sources[0])), crls);
@@ -317,19 +317,20 @@ static void part_rules(scan_t *scan, apr_array_header_t *parts, const mod_stek_p
 static void part_client_rules(scan_t *scan, apr_array_header_t *parts,
                               const mod_stek_policy_t *policy)
 {
-    int i, crls = !is_none(policy->values[MOD_STEK_NOTE_SSLCARevocationCheck]);
+    int i, crls = !is_none(policy->values[MOD_STEK_DIRECTIVE_SSLCARevocationCheck]);
 
-    for (i = 0; i < MOD_STEK_NOTE_N; i++) {
+    for (i = 0; i < MOD_STEK_CLIENT_DIRECTIVE_N; i++) {
         const char *value = policy->values[i];
 
-        if (!value && i == MOD_STEK_NOTE_SSLVerifyDepth) {
+        if (!value && i == MOD_STEK_DIRECTIVE_SSLVerifyDepth) {
             value = "1"; /* mod_ssl's default */
         }
-        if (!value || (i == MOD_STEK_NOTE_SSLVerifyClient && is_none(value))
-            || (i == MOD_STEK_NOTE_SSLCARevocationCheck && !crls)) {
+        if (!value || (i == MOD_STEK_DIRECTIVE_SSLVerifyClient && is_none(value))
+            || (i == MOD_STEK_DIRECTIVE_SSLCARevocationCheck && !crls)) {
             continue;
         }
-        part_value(scan, parts, mod_stek_notes[i].directive, mod_stek_notes[i].kind, value);
+        part_value(scan, parts, mod_stek_client_directives[i].directive,
+                   mod_stek_client_directives[i].kind, value);
     }
     part_store(scan, parts, policy, crls);
     part_rules(scan, parts, policy);

@@ -12,6 +12,10 @@
 #include "util_script.h"
 #include "apr_strings.h"
 
+#include "mod_stek_snapshot.h"
+#include "mod_stek_status_html.h"
+#include "mod_stek_status_json.h"
+#include "mod_stek_status_prometheus.h"
 #include "stek_escape.h"
 
 #define HANDLER "stek-status"
@@ -34,17 +38,17 @@ static int send_page(request_rec *r)
     apr_table_setn(r->headers_out, "Content-Security-Policy", csp);
     set_headers(r, "text/html; charset=utf-8");
     if (!r->header_only) {
-        mod_stek_status_html(r, mod_stek_report_make(apr_time_now(), r->pool));
+        mod_stek_status_html(r, mod_stek_snapshot_take(apr_time_now(), r->pool));
     }
     return OK;
 }
 
 static int send_text(request_rec *r, const char *type,
-                     void (*form)(request_rec *, const mod_stek_report_t *))
+                     void (*form)(request_rec *, const mod_stek_snapshot_t *))
 {
     set_headers(r, type);
     if (!r->header_only) {
-        form(r, mod_stek_report_make(apr_time_now(), r->pool));
+        form(r, mod_stek_snapshot_take(apr_time_now(), r->pool));
     }
     return OK;
 }
@@ -78,7 +82,7 @@ int mod_stek_status_handler(request_rec *r)
     return OK;
 }
 
-static void section_short(request_rec *r, const mod_stek_ring_report_t *ring)
+static void section_short(request_rec *r, const mod_stek_ring_snapshot_t *ring)
 {
     static const struct {
         const char *name;
@@ -99,45 +103,45 @@ static void section_short(request_rec *r, const mod_stek_ring_report_t *ring)
     ap_rprintf(r, "Stek[%s]Generation: %" APR_UINT64_T_FMT "\n", name, ring->view.generation);
     for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         ap_rprintf(r, "Stek[%s]%s: %" APR_UINT64_T_FMT "\n", name, lines[i].name,
-                   mod_stek_report_sum(ring->totals.all, lines[i].first, lines[i].n));
+                   mod_stek_counts_sum(ring->totals.all, lines[i].first, lines[i].n));
     }
 }
 
-static void section_row(request_rec *r, const mod_stek_ring_report_t *ring, apr_time_t now)
+static void section_row(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_time_t now)
 {
     const apr_uint64_t *all = ring->totals.all;
     int i;
 
     ap_rprintf(r, "<tr><td>%s</td><td>%s; %s", stek_escape_html(ring->ring->name, r->pool),
                ring->reason_n ? "<b>not healthy</b>" : "healthy",
-               stek_escape_html(mod_stek_report_sentence(ring, now, r->pool), r->pool));
+               stek_escape_html(mod_stek_snapshot_sentence(ring, now, r->pool), r->pool));
     for (i = 0; i < ring->reason_n; i++) {
         ap_rprintf(r, "; %s", stek_escape_html(ring->reasons[i].text, r->pool));
     }
     ap_rprintf(r,
                "</td><td>%" APR_UINT64_T_FMT "</td><td>%" APR_UINT64_T_FMT
                "</td><td>%" APR_UINT64_T_FMT "</td></tr>\n",
-               all[MOD_STEK_ISSUED], mod_stek_report_sum(all, MOD_STEK_RESUMED_CURRENT, 3),
-               mod_stek_report_sum(all, MOD_STEK_REFUSED_UNKNOWN, 5));
+               all[MOD_STEK_ISSUED], mod_stek_counts_sum(all, MOD_STEK_RESUMED_CURRENT, 3),
+               mod_stek_counts_sum(all, MOD_STEK_REFUSED_UNKNOWN, 5));
 }
 
 int mod_stek_status_section(request_rec *r, int flags)
 {
-    const mod_stek_report_t *report = mod_stek_report_make(apr_time_now(), r->pool);
+    const mod_stek_snapshot_t *snapshot = mod_stek_snapshot_take(apr_time_now(), r->pool);
     int i;
 
     if (flags & AP_STATUS_SHORT) {
-        ap_rprintf(r, "StekHealthy: %d\n", report->healthy);
-        for (i = 0; i < report->ring_n; i++) {
-            section_short(r, &report->rings[i]);
+        ap_rprintf(r, "StekHealthy: %d\n", snapshot->healthy);
+        for (i = 0; i < snapshot->ring_n; i++) {
+            section_short(r, &snapshot->rings[i]);
         }
         return OK;
     }
     ap_rputs("<hr />\n<h2>Session ticket keys</h2>\n<table border=\"0\"><tr><th>Ring</th>"
              "<th>State</th><th>Issued</th><th>Resumed</th><th>Refused</th></tr>\n",
              r);
-    for (i = 0; i < report->ring_n; i++) {
-        section_row(r, &report->rings[i], report->now);
+    for (i = 0; i < snapshot->ring_n; i++) {
+        section_row(r, &snapshot->rings[i], snapshot->now);
     }
     ap_rputs("</table>\n", r);
     return OK;

@@ -3,7 +3,7 @@
  * The status as a page: one document without script or outside resources.  The policy in its header
  * allows one style sheet, by its digest, and nothing else.  Glue; any thread of a child.
  */
-#include "mod_stek_status.h"
+#include "mod_stek_status_html.h"
 
 #include "http_protocol.h"
 #include "apr_strings.h"
@@ -217,7 +217,7 @@ static void put_counter(request_rec *r, const mod_stek_totals_t *totals, const c
 
 static void put_counters(request_rec *r, const mod_stek_totals_t *totals, apr_time_t now)
 {
-    apr_uint64_t whole = mod_stek_report_sum(totals->all, MOD_STEK_RESUMED_CURRENT,
+    apr_uint64_t whole = mod_stek_counts_sum(totals->all, MOD_STEK_RESUMED_CURRENT,
                                              MOD_STEK_NOT_OFFERED - MOD_STEK_RESUMED_CURRENT + 1);
     apr_size_t i;
 
@@ -242,7 +242,7 @@ static void put_counters(request_rec *r, const mod_stek_totals_t *totals, apr_ti
 
 static void put_ages(request_rec *r, const mod_stek_totals_t *totals)
 {
-    apr_uint64_t whole = mod_stek_report_sum(totals->all, MOD_STEK_AGE, MOD_STEK_AGE_BOUND_N + 1);
+    apr_uint64_t whole = mod_stek_counts_sum(totals->all, MOD_STEK_AGE, MOD_STEK_AGE_BOUND_N + 1);
     int b;
 
     ap_rprintf(r,
@@ -270,7 +270,7 @@ static void put_loads(request_rec *r, const mod_stek_totals_t *totals, apr_time_
 {
     int i, any = 0;
 
-    ap_rprintf(r, "<tr><td>file taken</td><td>%" COUNT ", last %s</td></tr>\n",
+    ap_rprintf(r, "<tr><td>file loaded</td><td>%" COUNT ", last %s</td></tr>\n",
                totals->all[MOD_STEK_LOADS], ago(totals->loaded_at, now, r->pool));
     ap_rputs("<tr><td>file refused</td><td>", r);
     for (i = MOD_STEK_LOAD_FAILED_MISSING; i <= MOD_STEK_LOAD_FAILED_OTHER; i++) {
@@ -283,13 +283,13 @@ static void put_loads(request_rec *r, const mod_stek_totals_t *totals, apr_time_
     ap_rprintf(r, "%s</td></tr>\n", any ? "" : "never");
 }
 
-static void put_facts(request_rec *r, const mod_stek_ring_report_t *ring, apr_time_t now)
+static void put_facts(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_time_t now)
 {
     const mod_stek_view_t *view = &ring->view;
     const stek_params_t *params = &ring->ring->params;
 
     ap_rputs("<div><h3>Ring</h3><table>\n", r);
-    ap_rprintf(r, "<tr><td>key of now</td><td>%s%s%s</td></tr>\n",
+    ap_rprintf(r, "<tr><td>current key</td><td>%s%s%s</td></tr>\n",
                *view->current_hex ? view->current_hex : "none", *view->next_hex ? ", next " : "",
                view->next_hex);
     ap_rprintf(r, "<tr><td>prepared until</td><td>%s</td></tr>\n",
@@ -309,14 +309,14 @@ static void put_facts(request_rec *r, const mod_stek_ring_report_t *ring, apr_ti
     ap_rputs("</table></div>\n", r);
 }
 
-static void put_ring(request_rec *r, const mod_stek_ring_report_t *ring, apr_time_t now)
+static void put_ring(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_time_t now)
 {
     int i;
 
     ap_rprintf(r, "<section>\n<h2>%s <span class=\"%s\">%s</span></h2>\n<p>%s</p>\n",
                html(ring->ring->name, r), ring->reason_n ? "bad" : "good",
                ring->reason_n ? "not healthy" : "healthy",
-               html(mod_stek_report_sentence(ring, now, r->pool), r));
+               html(mod_stek_snapshot_sentence(ring, now, r->pool), r));
     for (i = 0; i < ring->reason_n; i++) {
         ap_rprintf(r, "<p class=\"bad\">%s</p>\n", html(ring->reasons[i].text, r));
     }
@@ -352,7 +352,7 @@ static void put_vhost(request_rec *r, const mod_stek_vhost_t *vhost, apr_pool_t 
                vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool) : "no limit");
 }
 
-static void put_vhosts(request_rec *r, const mod_stek_report_t *report)
+static void put_vhosts(request_rec *r, const mod_stek_snapshot_t *snapshot)
 {
     apr_pool_t *pool;
     int i;
@@ -364,22 +364,22 @@ static void put_vhosts(request_rec *r, const mod_stek_report_t *report)
                "<section><details%s><summary>%d virtual host%s</summary>\n<div class=\"scroll\">"
                "<table><tr><th>name</th><th>ring</th><th>tickets</th><th>binding</th>"
                "<th class=\"n\">lifetime</th><th class=\"n\">max age</th></tr>\n",
-               report->vhost_n > VHOSTS_OPEN ? "" : " open", report->vhost_n,
-               report->vhost_n == 1 ? "" : "s");
-    for (i = 0; i < report->vhost_n; i++) {
-        put_vhost(r, report->vhosts[i], pool);
+               snapshot->vhost_n > VHOSTS_OPEN ? "" : " open", snapshot->vhost_n,
+               snapshot->vhost_n == 1 ? "" : "s");
+    for (i = 0; i < snapshot->vhost_n; i++) {
+        put_vhost(r, snapshot->vhosts[i], pool);
         apr_pool_clear(pool);
     }
     ap_rputs("</table></div></details></section>\n", r);
     apr_pool_destroy(pool);
 }
 
-void mod_stek_status_html(request_rec *r, const mod_stek_report_t *report)
+void mod_stek_status_html(request_rec *r, const mod_stek_snapshot_t *snapshot)
 {
     int i, bad_n = 0;
 
-    for (i = 0; i < report->ring_n; i++) {
-        bad_n += report->rings[i].reason_n > 0;
+    for (i = 0; i < snapshot->ring_n; i++) {
+        bad_n += snapshot->rings[i].reason_n > 0;
     }
     ap_rputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
              "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
@@ -390,23 +390,23 @@ void mod_stek_status_html(request_rec *r, const mod_stek_report_t *report)
                "</style></head>\n<body>\n<header><h1>Session ticket keys</h1>\n"
                "<p class=\"%s\">",
                bad_n ? "bad" : "good");
-    if (report->ring_n == 0) {
+    if (snapshot->ring_n == 0) {
         ap_rputs("No virtual host uses a ring", r);
     }
     else if (bad_n) {
-        ap_rprintf(r, "%d of %d ring%s %s not healthy", bad_n, report->ring_n,
-                   report->ring_n == 1 ? "" : "s", bad_n == 1 ? "is" : "are");
+        ap_rprintf(r, "%d of %d ring%s %s not healthy", bad_n, snapshot->ring_n,
+                   snapshot->ring_n == 1 ? "" : "s", bad_n == 1 ? "is" : "are");
     }
     else {
-        ap_rputs(report->ring_n == 1 ? "The ring is healthy" : "All rings are healthy", r);
+        ap_rputs(snapshot->ring_n == 1 ? "The ring is healthy" : "All rings are healthy", r);
     }
     ap_rprintf(r,
                "</p>\n<p class=\"dim\">%s; mod_stek_rotate " STEK_VERSION
                "; counted since httpd was started</p></header>\n<main>\n",
-               mod_stek_time_text(report->now, r->pool));
-    for (i = 0; i < report->ring_n; i++) {
-        put_ring(r, &report->rings[i], report->now);
+               mod_stek_time_text(snapshot->now, r->pool));
+    for (i = 0; i < snapshot->ring_n; i++) {
+        put_ring(r, &snapshot->rings[i], snapshot->now);
     }
-    put_vhosts(r, report);
+    put_vhosts(r, snapshot);
     ap_rputs("</main>\n</body></html>\n", r);
 }

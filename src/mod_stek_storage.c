@@ -18,7 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mod_stek_live.h"
+#include "mod_stek_live_file.h"
 #include "mod_stek_log.h"
 #include "stek_claim.h"
 #include "stek_swap.h"
@@ -52,8 +52,8 @@ apr_status_t mod_stek_storage_check(const stek_ring_file_t *file, const char **p
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
-static void warn_found(const mod_stek_ring_t *ring, const stek_claim_t *claim, const char *path,
-                       server_rec *s, apr_pool_t *pool)
+static void warn_found(const mod_stek_ring_config_t *ring, const stek_claim_t *claim,
+                       const char *path, server_rec *s, apr_pool_t *pool)
 {
     const char *found;
     struct stat st;
@@ -76,7 +76,7 @@ int mod_stek_storage_configtest(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t 
                                 server_rec *s)
 {
     int i, n;
-    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
 
     (void)pconf;
     (void)plog;
@@ -119,73 +119,66 @@ static apr_status_t make_directory(const char *path, uid_t owner, const char **p
     return rv;
 }
 
-/* Writes the local secret where there is none: the one from before the reload, or a new one. */
-static apr_status_t make_secret(mod_stek_ring_t *ring, int flags, server_rec *s, apr_pool_t *pool)
+/* Writes the missing local secret: the one from before the reload, or a new one. */
+static apr_status_t make_secret(const mod_stek_task_t *task, int flags)
 {
-    mod_stek_live_t *live = ring->live;
-    stek_secrets_t *secrets;
-    apr_status_t rv = APR_SUCCESS;
+    const mod_stek_ring_config_t *ring = task->ring;
+    apr_status_t rv = mod_stek_live_make_secrets(ring->live);
 
-    if (!live->secrets) {
-        rv = stek_secrets_make(0, stek_rng_system, &secrets);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-        mod_stek_live_set_secrets(live, secrets);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    rv = stek_secret_file_save(ring->secret_path, live->secrets,
-                               flags | mod_stek_storage_fsync(ring->secret_path, pool), pool);
+    rv = stek_secret_file_save(ring->secret_path, mod_stek_live_secrets(ring->live),
+                               flags | mod_stek_storage_fsync(ring->secret_path, task->pool),
+                               task->pool);
     if (rv == APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_INFO, 0, s, "STEK2008: ring '%s': wrote its local secret %s",
-                     ring->name, ring->secret_path);
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, task->server,
+                     "STEK2008: ring '%s': wrote its local secret %s", ring->name,
+                     ring->secret_path);
     }
     return rv;
 }
 
-/* Says what stands at the secret's path if that is no secret file at all. */
-static apr_status_t name_foreign(const mod_stek_ring_t *ring, apr_status_t rv,
-                                 const char **pculprit, apr_pool_t *pool)
+/* Names what is at the secret's path if that is no secret file at all. */
+static apr_status_t name_foreign(mod_stek_task_t *task, apr_status_t rv)
 {
-    const char *found;
+    const char *path = task->ring->secret_path, *found;
 
     if ((rv == STEK_ESYNTAX || rv == STEK_ETOOBIG || rv == STEK_EKIND)
-        && stek_claim_check(&stek_claim_secret, ring->secret_path, ring->live->file.owner, &found,
-                            pool)
+        && stek_claim_check(&stek_claim_secret, path, mod_stek_live_file(task->ring->live)->owner,
+                            &found, task->pool)
                == STEK_EFOREIGN) {
-        *pculprit = apr_psprintf(pool, "%s %s", ring->secret_path, found);
+        task->culprit = apr_psprintf(task->pool, "%s %s", path, found);
         return STEK_EFOREIGN;
     }
     return rv;
 }
 
-/* Takes the local secret from its file; makes the file if there is none. */
-static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
-                                apr_pool_t *pool)
+/* Loads the local secret from its file; creates the file if there is none. */
+static apr_status_t load_secret(mod_stek_task_t *task)
 {
-    mod_stek_live_t *live = ring->live;
+    const mod_stek_ring_config_t *ring = task->ring;
     stek_secrets_t *secrets;
-    apr_status_t rv = stek_secret_file_load(ring->secret_path, live->file.owner, &secrets, pculprit,
-                                            pool);
+    apr_status_t rv = stek_secret_file_load(ring->secret_path,
+                                            mod_stek_live_file(ring->live)->owner, &secrets,
+                                            &task->culprit, task->pool);
 
     if (rv == APR_SUCCESS) {
-        rv = mod_stek_live_compare_secrets(live, secrets, pool);
+        rv = mod_stek_live_take_secrets(ring->live, secrets, task->pool);
         if (rv != APR_SUCCESS) {
-            stek_secrets_destroy(secrets);
             return rv;
         }
-        live->dirty |= !live->secrets || !stek_secrets_equal(live->secrets, secrets);
-        mod_stek_live_set_secrets(live, secrets);
     }
     else if (APR_STATUS_IS_ENOENT(rv) && ring->generate) {
-        rv = make_secret(ring, STEK_FILE_EXCLUSIVE, s, pool);
+        rv = make_secret(task, STEK_FILE_EXCLUSIVE);
     }
     else if (rv == STEK_EEMPTY && ring->generate && ring->secret_is_default) {
         /* A disk that lost power in the middle of a write. */
-        rv = make_secret(ring, 0, s, pool);
+        rv = make_secret(task, 0);
     }
-    rv = name_foreign(ring, rv, pculprit, pool);
-    if (rv != APR_SUCCESS && !*pculprit) {
-        *pculprit = ring->secret_path;
+    rv = name_foreign(task, rv);
+    if (rv != APR_SUCCESS && !task->culprit) {
+        task->culprit = ring->secret_path;
     }
     return rv;
 }
@@ -194,7 +187,7 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
  * secret that the administrator names, as `stekctl sync` under its own user does.  Who has the
  * secret could forge the ring anyway; but a directory where others can put files would let
  * anybody be that user, and httpd's own children must not be it. */
-static uid_t trusted_owner(const mod_stek_ring_t *ring, apr_pool_t *pool)
+static uid_t trusted_owner(const mod_stek_ring_config_t *ring, apr_pool_t *pool)
 {
     struct stat dir, secret;
 
@@ -261,24 +254,24 @@ static apr_status_t reach_check(const char *path, int readable, const char **pcu
     return APR_SUCCESS;
 }
 
-/* Whether children will follow the ring.  Where we write, we can write elsewhere instead; what
- * others write is only theirs to mend. */
-static apr_status_t reach(const mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
-                          apr_pool_t *pool)
+/* Whether children will follow the ring.  A ring that we write can go elsewhere instead; only its
+ * writer can fix one that others write. */
+static apr_status_t reach(mod_stek_task_t *task)
 {
+    const mod_stek_ring_config_t *ring = task->ring;
     apr_status_t rv = APR_SUCCESS;
 
     if (geteuid() == 0) {
-        rv = reach_check(ring->path, !ring->generate, pculprit, pool);
+        rv = reach_check(ring->path, !ring->generate, &task->culprit, task->pool);
     }
     if (rv == APR_SUCCESS || ring->generate) {
         return rv;
     }
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                  "STEK2017: ring '%s': %s: tickets end with the keys that are there now; let User "
                  "or Group in",
-                 ring->name, *pculprit);
-    *pculprit = NULL;
+                 ring->name, task->culprit);
+    task->culprit = NULL;
     return APR_SUCCESS;
 }
 
@@ -292,33 +285,32 @@ static apr_status_t check_read(const char *path, uid_t owner, const char **pculp
 }
 
 /* Sets the live keyring's file to the configured path; APR_SUCCESS if a ring can be kept there. */
-static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
-                              apr_pool_t *pool)
+static apr_status_t open_path(mod_stek_task_t *task)
 {
-    mod_stek_live_t *live = ring->live;
-    uid_t owner = trusted_owner(ring, pool);
+    mod_stek_ring_config_t *ring = task->ring;
+    uid_t owner = trusted_owner(ring, task->pool);
     apr_status_t rv = APR_SUCCESS;
 
-    stek_ring_file_close(&live->file);
-    stek_ring_file_init(&live->file, ring->path, owner, files_group());
+    mod_stek_live_open_path(ring->live, owner, files_group());
     if (ring->generate) {
-        rv = make_directory(ring->path, owner, pculprit, pool);
+        rv = make_directory(ring->path, owner, &task->culprit, task->pool);
     }
     if (rv == APR_SUCCESS) {
-        *pculprit = NULL;
-        rv = ring->generate ? mod_stek_storage_check(&live->file, pculprit, pool)
-                            : check_read(ring->path, owner, pculprit, pool);
+        task->culprit = NULL;
+        rv = ring->generate ? mod_stek_storage_check(mod_stek_live_file(ring->live), &task->culprit,
+                                                     task->pool)
+                            : check_read(ring->path, owner, &task->culprit, task->pool);
     }
     if (rv == APR_SUCCESS) {
-        rv = reach(ring, pculprit, s, pool);
+        rv = reach(task);
     }
     if (rv == APR_SUCCESS) {
-        rv = load_secret(ring, pculprit, s, pool);
-        if (rv != APR_SUCCESS && live->secrets) {
-            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+        rv = load_secret(task);
+        if (rv != APR_SUCCESS && mod_stek_live_secrets(ring->live)) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                          "STEK2009: ring '%s': secret %s: %s; the secret from before the reload "
                          "serves on",
-                         ring->name, *pculprit, mod_stek_status_text(rv, pool));
+                         ring->name, task->culprit, mod_stek_error_text(rv, task->pool));
             rv = APR_SUCCESS;
         }
     }
@@ -326,19 +318,21 @@ static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, serv
 }
 
 /* Memory that is swapped is a disk, too. */
-static void warn_swap(const mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+static void warn_swap(const mod_stek_task_t *task)
 {
+    const mod_stek_ring_config_t *ring = task->ring;
+    mod_stek_logged_t *logged = mod_stek_live_logged(ring->live);
     const char *path = NULL;
 
-    if (stek_swap_reaches(ring->path, pool)) {
+    if (stek_swap_reaches(ring->path, task->pool)) {
         path = ring->path;
     }
-    else if (stek_swap_reaches(ring->secret_path, pool)) {
+    else if (stek_swap_reaches(ring->secret_path, task->pool)) {
         path = ring->secret_path;
     }
-    if (path && !ring->live->warned_swap) {
-        ring->live->warned_swap = 1;
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+    if (path && !logged->swap) {
+        logged->swap = 1;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2020: ring '%s': %s is on a tmpfs that may be swapped out: whoever gets "
                      "the swap may get old keys; mount it with noswap (Linux 6.4 and later), or "
                      "use encrypted swap or none",
@@ -346,33 +340,34 @@ static void warn_swap(const mod_stek_ring_t *ring, server_rec *s, apr_pool_t *po
     }
 }
 
-static void warn_disk(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+static void warn_disk(const mod_stek_task_t *task)
 {
+    const mod_stek_ring_config_t *ring = task->ring;
+    mod_stek_logged_t *logged = mod_stek_live_logged(ring->live);
     const char *path = NULL;
 
-    if (!stek_file_in_memory(ring->path, pool)) {
+    if (!stek_file_in_memory(ring->path, task->pool)) {
         path = ring->path;
     }
-    else if (!stek_file_in_memory(ring->secret_path, pool)) {
+    else if (!stek_file_in_memory(ring->secret_path, task->pool)) {
         path = ring->secret_path;
     }
-    if (path && !ring->live->warned_disk) {
-        ring->live->warned_disk = 1;
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+    if (path && !logged->disk) {
+        logged->disk = 1;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2010: ring '%s': %s is not on a memory file system (tmpfs): who gets "
                      "the disk may get old keys",
                      ring->name, path);
     }
 }
 
-apr_status_t mod_stek_storage_open(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
-                                   apr_pool_t *pool)
+apr_status_t mod_stek_storage_open(mod_stek_task_t *task)
 {
-    apr_status_t rv = open_path(ring, pculprit, s, pool);
+    apr_status_t rv = open_path(task);
 
     if (rv == APR_SUCCESS) {
-        warn_disk(ring, s, pool);
-        warn_swap(ring, s, pool);
+        warn_disk(task);
+        warn_swap(task);
     }
     return rv;
 }
@@ -384,17 +379,20 @@ static const char *base_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-const mod_stek_ring_t *mod_stek_storage_twin(const mod_stek_ring_t *ring, apr_pool_t *pool)
+const mod_stek_ring_config_t *mod_stek_storage_twin(const mod_stek_ring_config_t *ring,
+                                                    apr_pool_t *pool)
 {
     int i, n;
-    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
     struct stat dir, other;
 
     if (stat(stek_file_dir(ring->path, pool), &dir) != 0) {
         return NULL;
     }
     for (i = 0; i < n; i++) {
-        const char *path = rings[i]->live && rings[i] != ring ? rings[i]->live->file.path : NULL;
+        const char *path = rings[i]->live && rings[i] != ring
+                               ? mod_stek_live_file(rings[i]->live)->path
+                               : NULL;
 
         if (path && strcmp(base_of(path), base_of(ring->path)) == 0
             && stat(stek_file_dir(path, pool), &other) == 0 && other.st_dev == dir.st_dev
@@ -405,64 +403,44 @@ const mod_stek_ring_t *mod_stek_storage_twin(const mod_stek_ring_t *ring, apr_po
     return NULL;
 }
 
-apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring)
+void mod_stek_storage_prepare_jail(const mod_stek_task_t *task)
 {
-    mod_stek_live_t *live = ring->live;
-    stek_secrets_t *secrets;
-    apr_status_t rv = APR_SUCCESS;
-
-    if (live->file.path || live->file.memory_fd < 0) {
-        stek_ring_file_close(&live->file);
-        rv = stek_ring_file_init_memory(&live->file, geteuid());
-    }
-    if (rv == APR_SUCCESS && !live->secrets) {
-        rv = stek_secrets_make(0, stek_rng_system, &secrets);
-        if (rv == APR_SUCCESS) {
-            mod_stek_live_set_secrets(live, secrets);
-        }
-    }
-    return rv;
-}
-
-void mod_stek_storage_prepare_jail(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
-{
-    mod_stek_live_t *live = ring->live;
+    const mod_stek_ring_config_t *ring = task->ring;
     apr_status_t why, rv;
 
-    if (!ap_unixd_config.chroot_dir || !live->file.path) {
+    if (!ap_unixd_config.chroot_dir || !mod_stek_live_file(ring->live)->path) {
         return;
     }
-    live->unpublished = 1;
-    live->told_jail = 0;
-    rv = stek_ring_file_prepare_jail(&live->file, &why, pool);
+    mod_stek_live_logged(ring->live)->lost_jail = 0;
+    rv = mod_stek_live_prepare_jail(ring->live, &why, task->pool);
     if (rv != APR_SUCCESS) {
         ap_log_error(
-            APLOG_MARK, APLOG_WARNING, 0, s,
+            APLOG_MARK, APLOG_WARNING, 0, task->server,
             "STEK2035: ring '%s': httpd's children cannot follow %s from within ChrootDir "
             "(%s): they keep the keys that they start with, revoked ones too; reload httpd "
             "after each revocation",
-            ring->name, ring->path, mod_stek_status_text(rv, pool));
+            ring->name, ring->path, mod_stek_error_text(rv, task->pool));
     }
     else if (why != APR_SUCCESS) {
         ap_log_error(
-            APLOG_MARK, APLOG_WARNING, 0, s,
+            APLOG_MARK, APLOG_WARNING, 0, task->server,
             "STEK2031: ring '%s': httpd's children cannot look at %s from within ChrootDir "
             "(%s): the parent tells them of changes, so that a revocation acts up to 10s "
             "later than poll= says",
-            ring->name, ring->path, mod_stek_status_text(why, pool));
+            ring->name, ring->path, mod_stek_error_text(why, task->pool));
     }
 }
 
-apr_status_t mod_stek_storage_late_secret(mod_stek_ring_t *ring, const char **pculprit,
-                                          server_rec *s, apr_pool_t *pool)
+apr_status_t mod_stek_storage_late_secret(mod_stek_task_t *task)
 {
+    const mod_stek_ring_config_t *ring = task->ring;
     apr_status_t rv;
 
-    ring->live->file.owner = trusted_owner(ring, pool);
-    rv = load_secret(ring, pculprit, s, pool);
+    mod_stek_live_set_owner(ring->live, trusted_owner(ring, task->pool));
+    rv = load_secret(task);
     if (rv == APR_SUCCESS) {
         ap_log_error(
-            APLOG_MARK, APLOG_NOTICE, 0, s,
+            APLOG_MARK, APLOG_NOTICE, 0, task->server,
             "STEK2018: ring '%s': its secret %s is there now; children that start from now "
             "on have it, a reload gives it to all",
             ring->name, ring->secret_path);

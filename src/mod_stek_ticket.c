@@ -214,10 +214,10 @@ static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name
     ok = iv_next(now, iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
     OPENSSL_cleanse(&key, sizeof(key));
     if (ok) {
-        mod_stek_handshake_issued(ssl, live->slot, name);
+        mod_stek_handshake_issued(ssl, mod_stek_live_tally(live), name);
     }
     else {
-        mod_stek_handshake_unsealed(ssl, live->slot);
+        mod_stek_handshake_unsealed(ssl, mod_stek_live_tally(live));
     }
     return ok;
 }
@@ -386,62 +386,31 @@ static int selftest_open(const stek_key_t *key, const sealed_t *sealed)
     return ok;
 }
 
-/* A ring with one good key for now, if the live one has none to test with. */
-static apr_status_t scratch_ring(apr_time_t now, stek_ring_t **pring)
+static int selftest_passes(void *data)
 {
-    stek_key_t *key = stek_mem_alloc(sizeof(*key));
-    const apr_time_t from = apr_time_from_sec(apr_time_sec(now));
-    const apr_interval_time_t hour = apr_time_from_sec(3600);
-    apr_status_t rv;
-
-    if (!key) {
-        return APR_ENOMEM;
-    }
-    rv = stek_key_make(from, from + hour, hour, 0, now, stek_rng_system, key);
-    if (rv == APR_SUCCESS) {
-        rv = stek_ring_create(1, 0, pring);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = stek_ring_add_key(*pring, key);
-    }
-    stek_mem_free(key);
-    return rv;
-}
-
-static int selftest_passes(const mod_stek_vhost_t *vhost)
-{
+    const mod_stek_vhost_t *vhost = data;
     SSL *ssl = SSL_new(vhost->ctx);
-    const stek_key_t *key;
+    stek_key_t key;
     sealed_t sealed;
-    int passes = 0;
+    stek_state_e state = STEK_STATE_UNKNOWN;
+    int renewable, passes = 0;
 
     if (ssl && selftest_seal(ssl, &sealed)) {
-        key = stek_ring_find(vhost->ring->live->ring, sealed.name);
-        passes = key && selftest_open(key, &sealed);
+        state = mod_stek_live_lookup(vhost->ring->live, sealed.name, apr_time_now(), &key,
+                                     &renewable);
+    }
+    if (state != STEK_STATE_UNKNOWN && state != STEK_STATE_ENDED) {
+        passes = selftest_open(&key, &sealed);
+        OPENSSL_cleanse(&key, sizeof(key));
     }
     SSL_free(ssl);
     ERR_clear_error();
     return passes;
 }
 
-apr_status_t mod_stek_ticket_selftest(const mod_stek_vhost_t *vhost)
+apr_status_t mod_stek_ticket_selftest(mod_stek_vhost_t *vhost)
 {
-    mod_stek_live_t *live = vhost->ring->live;
-    stek_ring_t *ring = live->ring, *scratch = NULL;
-    apr_time_t now = apr_time_now();
-    int i, passes = 0;
-
-    if (!stek_ring_current(ring, now) && scratch_ring(now, &scratch) == APR_SUCCESS) {
-        /* The parent's only thread: nobody else looks. */
-        live->ring = scratch;
-    }
-    live->issue = 1;
-    /* Twice: what fails for a moment must not cost tickets until the next reload. */
-    for (i = 0; i < 2 && !passes; i++) {
-        passes = selftest_passes(vhost);
-    }
-    live->issue = passes;
-    live->ring = ring;
-    stek_ring_destroy(scratch);
-    return live->issue ? APR_SUCCESS : STEK_ECRYPTO;
+    return mod_stek_live_selftest(vhost->ring->live, apr_time_now(), selftest_passes, vhost)
+               ? APR_SUCCESS
+               : STEK_ECRYPTO;
 }

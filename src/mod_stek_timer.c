@@ -2,11 +2,10 @@
 /*
  * The timer thread of a child.  Glue; the only thread of a child that changes live keyrings.
  *
- * It is an own thread because mod_watchdog would wake every child each 100 ms and stops as soon as
- * a child drains.  It sleeps in poll, for a span and not until a time: a wall clock set back by a
- * day must not put off the end of keys by a day; and whoever ends it need only write to a pipe,
- * which a signal handler may.  It logs at debug only: the parent reads the same files and says what
- * is wrong.
+ * A separate thread, because mod_watchdog would wake every child every 100 ms and stops as soon as
+ * a child drains.  It sleeps in poll, for a span and not until a time, because a wall clock set back
+ * by a day must not put off the end of keys by a day; to stop it, write to a pipe, which a signal
+ * handler may.  It logs at debug only: the parent reads the same files and logs what is wrong.
  */
 #include "mod_stek_timer.h"
 
@@ -23,7 +22,7 @@
 
 #include "mod_stek_counters.h"
 #include "mod_stek_generator.h"
-#include "mod_stek_live.h"
+#include "mod_stek_live_file.h"
 #include "mod_stek_log.h"
 #include "mod_stek_phase.h"
 
@@ -45,8 +44,8 @@ typedef struct timer_state_t {
 
 static pid_t own_pid; /* of the process that has begun a timer last; a fork copies it */
 
-/* Held while the thread works: a process that is forked meanwhile would find locks that nobody gives
- * back, the keyring's and OpenSSL's. */
+/* Held while the thread works: a process forked in the middle would inherit locks that nobody
+ * releases, the keyring's and OpenSSL's. */
 static pthread_mutex_t working = PTHREAD_MUTEX_INITIALIZER;
 
 /* Time to sleep: until the next poll or key's end, whichever is first. */
@@ -55,7 +54,7 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
     apr_time_t now = apr_time_now();
     apr_interval_time_t delay = apr_time_from_sec(3600);
     int i, n;
-    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
 
     for (i = 0; i < n; i++) {
         mod_stek_live_t *live = rings[i]->live;
@@ -70,10 +69,10 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
         if (rv != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, timer->server,
                          "STEK4001: ring '%s': keeping the keys at hand: %s", rings[i]->name,
-                         mod_stek_status_text(rv, pool));
+                         mod_stek_error_text(rv, pool));
         }
-        mod_stek_counters_remember(live->counters, now);
-        end = stek_ring_next_end(live->ring, now, live->lifetime);
+        mod_stek_counters_remember(mod_stek_live_counters(live), now);
+        end = mod_stek_live_next_end(live, now);
         delay = rings[i]->poll < delay ? rings[i]->poll : delay;
         if (end > now && end - now < delay) {
             delay = end - now;
@@ -93,7 +92,7 @@ static int wait_byte(const int pipe_fds[2], apr_interval_time_t wait)
         rc = poll(&fd, 1, wait_ms);
     } while (rc < 0 && errno == EINTR);
     if (rc < 0) {
-        /* Whoever asks again and again must not do so without a pause. */
+        /* A caller that retries must pause between attempts. */
         apr_sleep(POLL_FAILED_WAIT);
     }
     return rc > 0;
@@ -143,7 +142,7 @@ static apr_status_t timer_stop(void *data)
     if (done) {
         apr_thread_join(&rv, timer->thread);
     }
-    /* One process only ends its "child" to reload: what is retained serves on. */
+    /* In one-process mode the "child" ends only to reload: the retained keys stay in use. */
     if (!timer->one_process) {
         mod_stek_live_wipe();
     }
@@ -185,8 +184,8 @@ static apr_status_t open_pipes(timer_state_t *timer)
     return rv == APR_SUCCESS ? open_pipe(timer->done) : rv;
 }
 
-/* The thread, with all that it uses, in a pool of its own: pchild's is not for two threads, and
- * may go before the thread does. */
+/* The thread and all that it uses are in their own pool: pchild is not for two threads, and may be
+ * destroyed before the thread ends. */
 static apr_status_t timer_make(server_rec *s, timer_state_t **ptimer)
 {
     apr_allocator_t *allocator;

@@ -64,7 +64,7 @@ int main(int argc, char **argv)
     connect_once(connection_pool); /* a full one, and all that is done once */
     connect_once(connection_pool);
     measured(n, connection_pool);
-    mod_stek_counters_sum(ring.live->counters, &totals);
+    mod_stek_counters_sum(mod_stek_live_counters(ring.live), &totals);
     check(totals.all[MOD_STEK_RESUMED_CURRENT] == (counting ? (apr_uint64_t)n + 1 : 0), "counting");
     printf("%d resumed\n", n);
     return 0;

@@ -18,6 +18,7 @@
 #include "../unit/httpd_stub.h"
 #include "http_ssl.h"
 #include "mod_stek_phase.h"
+#include "mod_stek_exdata.h"
 #include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_ticket.h"
@@ -36,7 +37,7 @@ int mod_stek_one_process(void)
     return 0;
 }
 
-static mod_stek_ring_t ring = {.name = "default", .params = STEK_PARAMS_DEFAULT};
+static mod_stek_ring_config_t ring = {.name = "default", .params = STEK_PARAMS_DEFAULT};
 static mod_stek_vhost_t vhost = {.ring = &ring,
                                  .bound = 1,
                                  .limits = {APR_USEC_PER_SEC * 3600, APR_USEC_PER_SEC * 7200},
@@ -54,9 +55,9 @@ const char *ap_ssl_var_lookup(apr_pool_t *p, server_rec *s, conn_rec *c, request
     return NULL;
 }
 
-mod_stek_ring_t *const *mod_stek_rings(int *n)
+mod_stek_ring_config_t *const *mod_stek_rings(int *n)
 {
-    static mod_stek_ring_t *const rings[] = {&ring};
+    static mod_stek_ring_config_t *const rings[] = {&ring};
 
     *n = 1;
     return rings;
@@ -109,18 +110,23 @@ static void play_contexts(void)
     SSL_CTX_sess_set_new_cb(client_ctx, keep);
 }
 
+static int play_pass(void *data)
+{
+    (void)data;
+    return 1;
+}
+
 /* Puts the module on server_ctx, with these keys (taken over); after play_contexts. */
 static void play_module(stek_ring_t *keys, apr_pool_t *pool)
 {
     mod_stek_live_t *live;
 
     check(mod_stek_live_get(&ring, &live) == APR_SUCCESS, "live keyring");
-    live->lifetime = ring.params.lifetime;
     check(mod_stek_live_swap(live, keys) == APR_SUCCESS, "ring");
-    live->issue = 1;
+    check(mod_stek_live_selftest(live, apr_time_now(), play_pass, NULL), "issuing");
     ring.live = live;
     vhost.ctx = server_ctx;
-    vhost_index = mod_stek_ssl_ctx_index();
+    vhost_index = mod_stek_exdata_vhost();
     check(SSL_CTX_set_ex_data(server_ctx, vhost_index, &vhost)
               && mod_stek_ticket_setup(pool) == APR_SUCCESS
               && mod_stek_ticket_install(server_ctx, 1),

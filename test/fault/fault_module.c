@@ -10,9 +10,13 @@
 
 #include "httpd_part.h"
 
+#include "mod_stek_check.h"
 #include "mod_stek_generator.h"
 #include "mod_stek_handshake.h"
+#include "mod_stek_install.h"
+#include "mod_stek_lint.h"
 #include "mod_stek_live.h"
+#include "mod_stek_live_private.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_timer.h"
 #include "stek_error.h"
@@ -92,7 +96,7 @@ static void configure(void)
     server = part_server(pconf);
     part_directive(server, apr_psprintf(pconf, "StekRing default file=%s/run/a.ring poll=1s", base),
                    pconf);
-    HOLDS(mod_stek_config_check(pconf, pconf, pconf, server) == OK);
+    HOLDS(mod_stek_check_config(pconf, pconf, pconf, server) == OK);
 }
 
 /* The last post_config, and what comes before it of this module's. */
@@ -105,11 +109,11 @@ static void start(void)
     HOLDS(apr_pool_create(&ptemp, pconf) == APR_SUCCESS);
     fault->on = with_faults;
     is_set_up = mod_stek_ticket_setup(pconf) == APR_SUCCESS;
-    (void)mod_stek_vhost_init(server, pconf, 0, server_ctx);
+    (void)mod_stek_install_vhost(server, pconf, 0, server_ctx);
     is_set_up = is_set_up && !(SSL_CTX_get_options(server_ctx) & SSL_OP_NO_TICKET);
     mod_stek_generator_start(pconf, ptemp, server);
-    mod_stek_vhosts_tell(ptemp);
-    mod_stek_vhosts_lint(server, ptemp);
+    mod_stek_lint_log_vhosts(ptemp);
+    mod_stek_lint_vhosts(server, ptemp);
     apr_pool_destroy(ptemp);
 }
 
@@ -265,7 +269,7 @@ static void remove_files(void)
 static void end(void)
 {
     int i, n;
-    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
 
     stek_ring_destroy(former);
     former = NULL;

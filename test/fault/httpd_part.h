@@ -23,6 +23,7 @@
 #include <strings.h>
 
 #include "mod_stek_config.h"
+#include "mod_stek_directives.h"
 #include "mod_stek_vhost.h"
 
 module AP_MODULE_DECLARE_DATA stek_rotate_module = {

@@ -17,7 +17,10 @@
 #include <openssl/bio.h>
 #include <strings.h>
 
+#include "mod_stek_check.h"
 #include "mod_stek_config.h"
+#include "mod_stek_directives.h"
+#include "mod_stek_limits.h"
 
 #define LINES_MAX 64
 #define SERVERS_MAX 8
@@ -31,9 +34,10 @@ static size_t file_len;
 /* ---- httpd ---- */
 
 static const command_rec ssl_commands[] = {
-#define MOD_STEK_NOTE(directive, kind, where) AP_INIT_RAW_ARGS(#directive, NULL, NULL, where, ""),
-    MOD_STEK_NOTES(MOD_STEK_NOTE)
-#undef MOD_STEK_NOTE
+#define MOD_STEK_DIRECTIVE(directive, kind, where)                                                 \
+    AP_INIT_RAW_ARGS(#directive, NULL, NULL, where, ""),
+    MOD_STEK_CLIENT_DIRECTIVES(MOD_STEK_DIRECTIVE)
+#undef MOD_STEK_DIRECTIVE
         {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};
 
 static module ssl_module = {STANDARD20_MODULE_STUFF, NULL, NULL, NULL, NULL, ssl_commands, NULL, 0};
@@ -301,11 +305,11 @@ static void ask(const conf_t *conf)
 
     for (i = 0; i < conf->server_n; i++) {
         const server_rec *s = conf->servers[i];
-        mod_stek_limits_t limits = mod_stek_server_limits(s, i & 1);
+        mod_stek_limits_t limits = mod_stek_limits_of(s, i & 1);
 
         HOLDS(limits.lifetime >= apr_time_from_sec(1) && limits.max_age >= 0);
         (void)mod_stek_server_rotates(s);
-        (void)mod_stek_server_outlives_cache(s);
+        (void)mod_stek_limits_outlive_cache(s);
         HOLDS(mod_stek_policy_digest(s, mod_stek_server_get(s)->policy, digest, conf->pool)
               == APR_SUCCESS);
         HOLDS(mod_stek_policy_digest(s, mod_stek_server_get(s)->policy, again, conf->pool)
@@ -341,7 +345,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     merge_servers(&conf);
-    if (mod_stek_config_check(conf.pool, conf.pool, conf.pool, conf.servers[0]) == OK) {
+    if (mod_stek_check_config(conf.pool, conf.pool, conf.pool, conf.servers[0]) == OK) {
         ask(&conf);
     }
     apr_pool_clear(conf.pool);

@@ -36,14 +36,14 @@ def name_of(path):
 
 def own_directives():
     """Those of our table that are ours: its other names are mod_ssl's."""
-    table = source_of(TOP / "src" / "mod_stek_config.c").partition("mod_stek_commands[]")[2]
+    table = source_of(TOP / "src" / "mod_stek_directives.c").partition("mod_stek_commands[]")[2]
     found = re.findall(r'AP_INIT_\w+\(\s*"(Stek\w+)"', table)
     assert len(found) >= 4, "the command table is not where it was"
     return found
 
 
 def ring_keys():
-    source = source_of(TOP / "src" / "mod_stek_config.c")
+    source = source_of(TOP / "src" / "mod_stek_directives.c")
     listed = re.search(r'unknown key: must be one of ([\w, ]+)"', source)
     return listed.group(1).split(", ")
 
@@ -150,7 +150,7 @@ def test_docs_index_names_every_page():
 
 def test_docs_help_text_names_the_default():
     """What `httpd -L` prints of a directive has the manual's default in it."""
-    table = source_of(TOP / "src" / "mod_stek_config.c").partition("mod_stek_commands[]")[2]
+    table = source_of(TOP / "src" / "mod_stek_directives.c").partition("mod_stek_commands[]")[2]
     for directive in own_directives():
         body = sections(MANUAL.read_text())[directive]
         default = re.search(r"^\| \*\*Default:\*\* \| (.+) \|$", body, re.M).group(1)

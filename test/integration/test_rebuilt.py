@@ -22,7 +22,7 @@ def rebuilt(tmp_path_factory):
     tree = tmp_path_factory.mktemp("rebuilt")
     for folder in ("include", "src"):
         shutil.copytree(TOP / folder, tree / folder)
-    live = tree / "include/mod_stek_live.h"
+    live = tree / "src/mod_stek_live_private.h"
     text, n = FIELDS.subn(r"\3\2\1", live.read_text())
     assert n == 1
     live.write_text(text)

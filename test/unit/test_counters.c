@@ -36,32 +36,32 @@ static mod_stek_totals_t sum(void)
     return totals;
 }
 
-/* This process's slot as a number of which only differences count. */
-static int own_slot_offset(void)
+/* This process's tally as a number of which only differences count. */
+static int own_tally_offset(void)
 {
-    return (int)((char *)mod_stek_counters_slot(counters) - (char *)counters);
+    return (int)((char *)mod_stek_counters_tally(counters) - (char *)counters);
 }
 
-/* A child that claims a slot, tells its number, counts n, and waits to be told to end. */
+/* A child that claims a tally, tells its number, counts n, and waits to be told to end. */
 typedef struct child_t {
     pid_t pid;
-    int to, from, slot;
+    int to, from, tally;
 } child_t;
 
 static void child_main(int n, int in, int out)
 {
     apr_pool_t *pool;
     char byte;
-    int slot;
+    int tally;
 
     apr_pool_create(&pool, NULL);
     mod_stek_counters_claim(pool);
     mod_stek_count_look(counters, APR_SUCCESS, T0 + DAY);
-    slot = own_slot_offset();
+    tally = own_tally_offset();
     while (n-- > 0) {
-        mod_stek_count(mod_stek_counters_slot(counters), MOD_STEK_ISSUED);
+        mod_stek_count(mod_stek_counters_tally(counters), MOD_STEK_ISSUED);
     }
-    if (write(out, &slot, sizeof(slot)) != sizeof(slot) || read(in, &byte, 1) < 0) {
+    if (write(out, &tally, sizeof(tally)) != sizeof(tally) || read(in, &byte, 1) < 0) {
         _exit(1);
     }
     apr_pool_destroy(pool);
@@ -88,9 +88,9 @@ static child_t child_start(int n)
     return child;
 }
 
-static void child_wait_slot(child_t *child)
+static void child_wait_tally(child_t *child)
 {
-    assert_int_equal(read(child->from, &child->slot, sizeof(child->slot)), sizeof(child->slot));
+    assert_int_equal(read(child->from, &child->tally, sizeof(child->tally)), sizeof(child->tally));
 }
 
 static void child_end(child_t *child, int killed)
@@ -110,16 +110,17 @@ static void child_end(child_t *child, int killed)
     assert_true(killed ? WIFSIGNALED(status) : WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static void test_counters_children_have_slots_of_their_own(void **state)
+static void test_counters_children_have_tallies_of_their_own(void **state)
 {
     child_t a = child_start(3), b = child_start(5);
 
     (void)state;
-    child_wait_slot(&a);
-    child_wait_slot(&b);
-    assert_true(a.slot != b.slot && a.slot != own_slot_offset() && b.slot != own_slot_offset());
-    assert_true(abs(a.slot - b.slot) % 64 == 0);
-    mod_stek_count(mod_stek_counters_slot(counters), MOD_STEK_ISSUED);
+    child_wait_tally(&a);
+    child_wait_tally(&b);
+    assert_true(a.tally != b.tally && a.tally != own_tally_offset()
+                && b.tally != own_tally_offset());
+    assert_true(abs(a.tally - b.tally) % 64 == 0);
+    mod_stek_count(mod_stek_counters_tally(counters), MOD_STEK_ISSUED);
     assert_int_equal(sum().all[MOD_STEK_ISSUED], 9);
     assert_int_equal(sum().parent[MOD_STEK_ISSUED], 1);
     child_end(&a, 0);
@@ -127,7 +128,7 @@ static void test_counters_children_have_slots_of_their_own(void **state)
     assert_int_equal(sum().all[MOD_STEK_ISSUED], 9);
 }
 
-static void test_counters_slot_of_ended_or_killed_child_goes_on(void **state)
+static void test_counters_tally_of_ended_or_killed_child_goes_on(void **state)
 {
     int killed;
 
@@ -135,17 +136,17 @@ static void test_counters_slot_of_ended_or_killed_child_goes_on(void **state)
     for (killed = 0; killed < 2; killed++) {
         child_t a = child_start(1), b;
 
-        child_wait_slot(&a);
+        child_wait_tally(&a);
         child_end(&a, killed);
         b = child_start(1);
-        child_wait_slot(&b);
-        assert_int_equal(a.slot, b.slot);
+        child_wait_tally(&b);
+        assert_int_equal(a.tally, b.tally);
         child_end(&b, 0);
     }
     assert_int_equal(sum().all[MOD_STEK_ISSUED], 4);
 }
 
-static void test_counters_more_children_than_slots_stay_exact(void **state)
+static void test_counters_more_children_than_tallies_stay_exact(void **state)
 {
     child_t children[6];
     int i;
@@ -155,8 +156,8 @@ static void test_counters_more_children_than_slots_stay_exact(void **state)
         children[i] = child_start(20000);
     }
     for (i = 0; i < 6; i++) {
-        child_wait_slot(&children[i]);
-        assert_true(children[i].slot != own_slot_offset());
+        child_wait_tally(&children[i]);
+        assert_true(children[i].tally != own_tally_offset());
     }
     for (i = 0; i < 6; i++) {
         child_end(&children[i], i % 2);
@@ -167,15 +168,15 @@ static void test_counters_more_children_than_slots_stay_exact(void **state)
 
 static void test_counters_age_bounds_are_inclusive(void **state)
 {
-    mod_stek_slot_t *slot = mod_stek_counters_slot(counters);
+    mod_stek_tally_t *tally = mod_stek_counters_tally(counters);
     apr_uint64_t ages_s = 0;
     int i;
 
     (void)state;
-    mod_stek_count_age(slot, 0);
+    mod_stek_count_age(tally, 0);
     for (i = 0; i < MOD_STEK_AGE_BOUND_N; i++) {
-        mod_stek_count_age(slot, (apr_uint32_t)mod_stek_age_bounds[i]);
-        mod_stek_count_age(slot, (apr_uint32_t)mod_stek_age_bounds[i] + 1);
+        mod_stek_count_age(tally, (apr_uint32_t)mod_stek_age_bounds[i]);
+        mod_stek_count_age(tally, (apr_uint32_t)mod_stek_age_bounds[i] + 1);
         ages_s += 2 * (apr_uint64_t)mod_stek_age_bounds[i] + 1;
     }
     assert_int_equal(sum().all[MOD_STEK_AGE], 2);
@@ -233,17 +234,17 @@ static void test_counters_missing_file_counts_once_it_was_there(void **state)
 
 static void test_counters_remember_once_a_minute(void **state)
 {
-    mod_stek_slot_t *slot = mod_stek_counters_slot(counters);
+    mod_stek_tally_t *tally = mod_stek_counters_tally(counters);
 
     (void)state;
     assert_int_equal(sum().before_at, 0);
     mod_stek_counters_remember(counters, T0);
-    mod_stek_count(slot, MOD_STEK_ISSUED);
+    mod_stek_count(tally, MOD_STEK_ISSUED);
     mod_stek_counters_remember(counters, T0 + SEC(60) - 1);
     assert_int_equal(sum().before_at, T0);
     assert_int_equal(sum().before[MOD_STEK_ISSUED], 0);
     mod_stek_counters_remember(counters, T0 + SEC(60));
-    mod_stek_count(slot, MOD_STEK_ISSUED);
+    mod_stek_count(tally, MOD_STEK_ISSUED);
     mod_stek_counters_remember(counters, T0 + SEC(120));
     assert_int_equal(sum().before_at, T0 + SEC(60));
     assert_int_equal(sum().before[MOD_STEK_ISSUED], 1);
@@ -262,7 +263,7 @@ static void test_counters_own_look_is_not_the_parents(void **state)
     mod_stek_count_look(counters, APR_SUCCESS, T0);
     mod_stek_count_look(counters, ENOENT, T0 + 1);
     child = child_start(0);
-    child_wait_slot(&child); /* its look ended well */
+    child_wait_tally(&child); /* its look ended well */
     assert_int_equal(mod_stek_counters_looked(counters, &at), ENOENT);
     assert_int_equal(at, T0);
     assert_int_equal(sum().parent_status, ENOENT);
@@ -363,7 +364,7 @@ static void parent_goes_on(rnd_t *rnd, apr_time_t now)
     mod_stek_count_look(counters, wanted, now);
     assert_int_equal(mod_stek_counters_looked(counters, &at), wanted);
     assert_true(wanted != APR_SUCCESS || at == now);
-    mod_stek_count(mod_stek_counters_slot(counters), MOD_STEK_ISSUED);
+    mod_stek_count(mod_stek_counters_tally(counters), MOD_STEK_ISSUED);
     assert_int_equal(mod_stek_counters_create(&other), APR_SUCCESS);
     assert_true(shared_len() - len < 65536);
     mod_stek_counters_destroy(other);
@@ -390,8 +391,8 @@ static void test_counters_scribbled_by_a_child_harm_nobody(void **state)
         if (rnd_below(&rnd, SCRIBBLES_WITH_CHILD) == 0) {
             child_t child = child_start(3);
 
-            child_wait_slot(&child);
-            assert_true(child.slot != own_slot_offset());
+            child_wait_tally(&child);
+            assert_true(child.tally != own_tally_offset());
             child_end(&child, rnd_below(&rnd, 2) != 0);
         }
     }
@@ -399,7 +400,7 @@ static void test_counters_scribbled_by_a_child_harm_nobody(void **state)
     for (i = 0; i < n; i++) {
         memset(spans[i].from, 0, spans[i].len);
     }
-    test_counters_children_have_slots_of_their_own(state);
+    test_counters_children_have_tallies_of_their_own(state);
 }
 
 static void test_counters_without_memory_count_nothing(void **state)
@@ -407,7 +408,7 @@ static void test_counters_without_memory_count_nothing(void **state)
     mod_stek_totals_t totals;
 
     (void)state;
-    assert_null(mod_stek_counters_slot(NULL));
+    assert_null(mod_stek_counters_tally(NULL));
     mod_stek_count(NULL, MOD_STEK_ISSUED);
     mod_stek_count_age(NULL, 7);
     mod_stek_count_load(NULL, APR_SUCCESS, T0);
@@ -421,11 +422,11 @@ static void test_counters_without_memory_count_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_counters_children_have_slots_of_their_own, setup,
+        cmocka_unit_test_setup_teardown(test_counters_children_have_tallies_of_their_own, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_counters_slot_of_ended_or_killed_child_goes_on, setup,
+        cmocka_unit_test_setup_teardown(test_counters_tally_of_ended_or_killed_child_goes_on, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_counters_more_children_than_slots_stay_exact, setup,
+        cmocka_unit_test_setup_teardown(test_counters_more_children_than_tallies_stay_exact, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_counters_age_bounds_are_inclusive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_counters_loads_by_cause, setup, teardown),

@@ -14,18 +14,19 @@
 #include <sys/stat.h>
 
 #include "httpd_stub.h"
-#include "mod_stek_live.h"
+#include "mod_stek_live_file.h"
+#include "mod_stek_live_private.h"
 #include "mod_stek_retained.h"
 #include "stek_mem.h"
 
 #define READERS_N 4
 #define SWAPS_N 2000
 
-static mod_stek_ring_t ring_a, ring_b;
-static mod_stek_ring_t *configured[] = {&ring_a, &ring_b};
+static mod_stek_ring_config_t ring_a, ring_b;
+static mod_stek_ring_config_t *configured[] = {&ring_a, &ring_b};
 static int configured_n = 2;
 
-mod_stek_ring_t *const *mod_stek_rings(int *n)
+mod_stek_ring_config_t *const *mod_stek_rings(int *n)
 {
     *n = configured_n;
     return configured;
@@ -35,27 +36,27 @@ static apr_pool_t *pool;
 
 static apr_status_t get(const char *name, mod_stek_live_t **plive)
 {
-    const mod_stek_ring_t ring = {.name = name};
+    const mod_stek_ring_config_t ring = {.name = name, .params.lifetime = 18 * HOUR};
 
     return mod_stek_live_get(&ring, plive);
+}
+
+static int pass(void *data)
+{
+    (void)data;
+    return 1;
 }
 
 /* A live keyring of `n` hourly keys from T0 on, in memory, with a secret. */
 static mod_stek_live_t *make_live(const char *name, unsigned n)
 {
     mod_stek_live_t *live;
-    stek_secrets_t *secrets;
     stek_ring_t *ring;
     unsigned i;
 
     assert_int_equal(get(name, &live), APR_SUCCESS);
-    live->lifetime = 18 * HOUR;
-    live->issue = 1;
-    if (live->file.memory_fd < 0) {
-        assert_int_equal(stek_ring_file_init_memory(&live->file, geteuid()), APR_SUCCESS);
-    }
-    assert_int_equal(stek_secrets_make(0, stek_rng_system, &secrets), APR_SUCCESS);
-    mod_stek_live_set_secrets(live, secrets);
+    assert_true(mod_stek_live_selftest(live, T0, pass, NULL));
+    assert_int_equal(mod_stek_live_open_memory(live), APR_SUCCESS);
     assert_int_equal(stek_ring_create(n, 0, &ring), APR_SUCCESS);
     for (i = 0; i < n; i++) {
         stek_key_t key = good_key(i, T0 + i * HOUR, HOUR, 18 * HOUR);
@@ -114,6 +115,49 @@ static void test_live_current_only_in_its_slot_and_when_issuing(void **state)
     live->issue = 0;
     assert_false(mod_stek_live_current(live, T0, &key));
     assert_false(mod_stek_live_can_issue(live, T0));
+    drop_lives();
+}
+
+/* What a self-test saw. */
+typedef struct trial_t {
+    mod_stek_live_t *live;
+    int passes_from, run_n;
+    stek_key_t key;
+} trial_t;
+
+static int run_trial(void *data)
+{
+    trial_t *trial = data;
+
+    assert_true(mod_stek_live_current(trial->live, T0, &trial->key));
+    return ++trial->run_n >= trial->passes_from;
+}
+
+static void test_live_selftest_lends_a_key_and_decides_about_issuing(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 1);
+    stek_key_t first = good_key(0, T0, HOUR, 18 * HOUR), found;
+    trial_t trial = {.live = live, .passes_from = 2};
+    stek_ring_t *empty;
+    int renewable;
+
+    (void)state;
+    assert_true(mod_stek_live_selftest(live, T0, run_trial, &trial));
+    assert_int_equal(trial.run_n, 2);
+    assert_memory_equal(&trial.key, &first, sizeof(first));
+    trial = (trial_t){.live = live, .passes_from = 3};
+    assert_false(mod_stek_live_selftest(live, T0, run_trial, &trial));
+    assert_int_equal(trial.run_n, 2);
+    assert_false(mod_stek_live_can_issue(live, T0));
+    /* Without a current key it gets one, which nobody else sees. */
+    assert_int_equal(stek_ring_create(0, 0, &empty), APR_SUCCESS);
+    assert_int_equal(mod_stek_live_swap(live, empty), APR_SUCCESS);
+    trial = (trial_t){.live = live, .passes_from = 1};
+    assert_true(mod_stek_live_selftest(live, T0, run_trial, &trial));
+    assert_ptr_equal(mod_stek_live_ring(live), empty);
+    assert_false(mod_stek_live_can_issue(live, T0));
+    assert_int_equal(mod_stek_live_lookup(live, trial.key.name, T0, &found, &renewable),
+                     STEK_STATE_UNKNOWN);
     drop_lives();
 }
 
@@ -224,7 +268,7 @@ static void test_live_get_survives_by_name_and_sweep_ends_the_others(void **stat
 
 static void test_live_get_goes_by_file_and_secret_not_by_name(void **state)
 {
-    mod_stek_ring_t ring = {.name = "a", .path = "/r/a", .secret_path = "/r/s"};
+    mod_stek_ring_config_t ring = {.name = "a", .path = "/r/a", .secret_path = "/r/s"};
     mod_stek_live_t *a, *again;
 
     (void)state;
@@ -406,6 +450,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live_lookup_at_the_edges_of_a_window),
         cmocka_unit_test(test_live_current_only_in_its_slot_and_when_issuing),
+        cmocka_unit_test(test_live_selftest_lends_a_key_and_decides_about_issuing),
         cmocka_unit_test(test_live_refresh_merges_what_the_file_adds),
         cmocka_unit_test(test_live_refresh_older_copy_changes_nothing),
         cmocka_unit_test(test_live_refresh_bad_file_keeps_the_keys_and_a_good_one_is_taken_later),

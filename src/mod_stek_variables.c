@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Variables of requests (mod_stek_notes.h).  Glue; any thread of a child.
+ * Variables of requests (mod_stek_variables.h).  Glue; any thread of a child.
  */
-#include "mod_stek_notes.h"
+#include "mod_stek_variables.h"
 
 #include "stek_key.h"
 
@@ -53,13 +53,13 @@ static void set_all(request_rec *r)
     }
 }
 
-int mod_stek_notes_create_request(request_rec *r)
+int mod_stek_variables_create_request(request_rec *r)
 {
     set_all(r);
     return OK;
 }
 
-int mod_stek_notes_translate_name(request_rec *r)
+int mod_stek_variables_translate_name(request_rec *r)
 {
     if (r->prev) {
         set_all(r);
@@ -67,7 +67,7 @@ int mod_stek_notes_translate_name(request_rec *r)
     return DECLINED;
 }
 
-int mod_stek_notes_log(request_rec *r)
+int mod_stek_variables_log(request_rec *r)
 {
     for (; r; r = r->next) {
         set_all(r);

@@ -4,8 +4,8 @@
  * it is shown.  It holds no key, only the first four bytes of names.  Made by the child that
  * answers a request, in the request's pool; any thread.
  */
-#ifndef MOD_STEK_REPORT_H
-#define MOD_STEK_REPORT_H
+#ifndef MOD_STEK_SNAPSHOT_H
+#define MOD_STEK_SNAPSHOT_H
 
 #include "mod_stek_live.h"
 #include "mod_stek_vhost.h"
@@ -17,8 +17,8 @@ typedef struct mod_stek_reason_t {
     const char *text; /* a sentence's part, not escaped */
 } mod_stek_reason_t;
 
-typedef struct mod_stek_ring_report_t {
-    const mod_stek_ring_t *ring;
+typedef struct mod_stek_ring_snapshot_t {
+    const mod_stek_ring_config_t *ring;
     const char *source; /* path of the file, or "memory" */
     mod_stek_view_t view;
     mod_stek_totals_t totals;
@@ -28,28 +28,28 @@ typedef struct mod_stek_ring_report_t {
     mod_stek_reason_t reasons[8];
     const char
         *parent_trouble; /* what keeps the parent from following or writing the file; or NULL */
-} mod_stek_ring_report_t;
+} mod_stek_ring_snapshot_t;
 
-typedef struct mod_stek_report_t {
+typedef struct mod_stek_snapshot_t {
     apr_time_t now;
     int healthy; /* all rings */
     int ring_n;
-    mod_stek_ring_report_t *rings; /* those that serve a virtual host */
+    mod_stek_ring_snapshot_t *rings; /* those that serve a virtual host */
     int vhost_n;
     const mod_stek_vhost_t **vhosts; /* in the order of the configuration */
-} mod_stek_report_t;
+} mod_stek_snapshot_t;
 
-mod_stek_report_t *mod_stek_report_make(apr_time_t now, apr_pool_t *pool);
+mod_stek_snapshot_t *mod_stek_snapshot_take(apr_time_t now, apr_pool_t *pool);
 
 /* "12 min 3 s", the two greatest units; in pool. */
 const char *mod_stek_span_text(apr_interval_time_t span, apr_pool_t *pool);
 
 /* The ring's state in a sentence, not escaped; in pool. */
-const char *mod_stek_report_sentence(const mod_stek_ring_report_t *ring, apr_time_t now,
-                                     apr_pool_t *pool);
+const char *mod_stek_snapshot_sentence(const mod_stek_ring_snapshot_t *ring, apr_time_t now,
+                                       apr_pool_t *pool);
 
 /* Sum of n counters from the first on. */
-apr_uint64_t mod_stek_report_sum(const apr_uint64_t *counts, int first, int n);
+apr_uint64_t mod_stek_counts_sum(const apr_uint64_t *counts, int first, int n);
 
 #pragma GCC visibility pop
 #endif

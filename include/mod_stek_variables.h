@@ -11,8 +11,8 @@
  *
  * Each thread its own requests.
  */
-#ifndef MOD_STEK_NOTES_H
-#define MOD_STEK_NOTES_H
+#ifndef MOD_STEK_VARIABLES_H
+#define MOD_STEK_VARIABLES_H
 
 #include "mod_stek_handshake.h"
 
@@ -22,13 +22,13 @@
 const char *mod_stek_ticket_word(const mod_stek_handshake_t *record);
 
 /* create_request hook: for whatever reads them while the request is processed. */
-int mod_stek_notes_create_request(request_rec *r);
+int mod_stek_variables_create_request(request_rec *r);
 
 /* translate_name hook: an internal redirect begins with new tables. */
-int mod_stek_notes_translate_name(request_rec *r);
+int mod_stek_variables_translate_name(request_rec *r);
 
 /* log_transaction hook, before those that log: also for requests that did not get so far. */
-int mod_stek_notes_log(request_rec *r);
+int mod_stek_variables_log(request_rec *r);
 
 #pragma GCC visibility pop
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Gathers what the status tells (mod_stek_report.h).  Glue; any thread of a child.
+ * Gathers what the status tells (mod_stek_snapshot.h).  Glue; any thread of a child.
  */
-#include "mod_stek_report.h"
+#include "mod_stek_snapshot.h"
 
 #include "apr_strings.h"
 
+#include "mod_stek_live_file.h"
 #include "mod_stek_log.h"
 #include "stek_time.h"
 
@@ -29,7 +30,7 @@ static const char *keys_text(const mod_stek_view_t *view)
                : "the keys at hand stay in use";
 }
 
-static const char *reason_text(const mod_stek_ring_report_t *ring, unsigned problem,
+static const char *reason_text(const mod_stek_ring_snapshot_t *ring, unsigned problem,
                                const stek_source_t *source, apr_time_t now, apr_pool_t *pool)
 {
     const stek_health_t *health = &ring->view.health;
@@ -46,7 +47,7 @@ static const char *reason_text(const mod_stek_ring_report_t *ring, unsigned prob
                             mod_stek_span_text(ring->view.written_at - now, pool));
     case STEK_HEALTH_SOURCE:
         return apr_psprintf(pool, "%s: %s; %s", ring->source,
-                            mod_stek_status_text(source->status, pool), keys_text(&ring->view));
+                            mod_stek_error_text(source->status, pool), keys_text(&ring->view));
     case STEK_HEALTH_STALE:
         return apr_psprintf(pool, "%s was last looked at %s ago", ring->source,
                             mod_stek_span_text(source->age, pool));
@@ -55,7 +56,7 @@ static const char *reason_text(const mod_stek_ring_report_t *ring, unsigned prob
     }
 }
 
-static void add_reasons(mod_stek_ring_report_t *ring, const stek_source_t *source, apr_time_t now,
+static void add_reasons(mod_stek_ring_snapshot_t *ring, const stek_source_t *source, apr_time_t now,
                         apr_pool_t *pool)
 {
     unsigned problem;
@@ -70,60 +71,61 @@ static void add_reasons(mod_stek_ring_report_t *ring, const stek_source_t *sourc
     }
 }
 
-static void fill(mod_stek_ring_report_t *report, mod_stek_ring_t *ring, apr_time_t now,
+static void fill(mod_stek_ring_snapshot_t *snapshot, mod_stek_ring_config_t *ring, apr_time_t now,
                  apr_pool_t *pool)
 {
     mod_stek_live_t *live = ring->live;
+    const mod_stek_counters_t *counters = mod_stek_live_counters(live);
     stek_source_t source = {APR_SUCCESS, 0, 0, 1};
 
-    report->ring = ring;
-    report->source = stek_ring_file_name(&live->file);
-    mod_stek_counters_sum(live->counters, &report->totals);
-    if (live->counters) {
-        source.status = mod_stek_counters_looked(live->counters, &report->looked_at);
-        source.age = now - report->looked_at;
+    snapshot->ring = ring;
+    snapshot->source = stek_ring_file_name(mod_stek_live_file(live));
+    mod_stek_counters_sum(counters, &snapshot->totals);
+    if (counters) {
+        source.status = mod_stek_counters_looked(counters, &snapshot->looked_at);
+        source.age = now - snapshot->looked_at;
         source.age_max = STALE_POLLS * ring->poll + STALE_SLACK;
     }
-    if (report->totals.parent_status != APR_SUCCESS) {
-        report->parent_trouble = mod_stek_status_text(report->totals.parent_status, pool);
+    if (snapshot->totals.parent_status != APR_SUCCESS) {
+        snapshot->parent_trouble = mod_stek_error_text(snapshot->totals.parent_status, pool);
     }
     /* Who does not make the keys may not know their interval. */
     mod_stek_live_view(live, ring->generate ? ring->params.interval : 0, &source, now, pool,
-                       &report->view);
-    add_reasons(report, &source, now, pool);
+                       &snapshot->view);
+    add_reasons(snapshot, &source, now, pool);
 }
 
-mod_stek_report_t *mod_stek_report_make(apr_time_t now, apr_pool_t *pool)
+mod_stek_snapshot_t *mod_stek_snapshot_take(apr_time_t now, apr_pool_t *pool)
 {
-    mod_stek_report_t *report = apr_pcalloc(pool, sizeof(*report));
+    mod_stek_snapshot_t *snapshot = apr_pcalloc(pool, sizeof(*snapshot));
     int i, j, n;
-    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
     mod_stek_vhost_t *const *vhosts;
 
-    report->now = now;
-    report->healthy = 1;
-    report->rings = apr_pcalloc(pool, (apr_size_t)n * sizeof(*report->rings) + 1);
+    snapshot->now = now;
+    snapshot->healthy = 1;
+    snapshot->rings = apr_pcalloc(pool, (apr_size_t)n * sizeof(*snapshot->rings) + 1);
     for (i = 0; i < n; i++) {
         if (rings[i]->live) {
-            fill(&report->rings[report->ring_n], rings[i], now, pool);
-            report->healthy &= report->rings[report->ring_n].reason_n == 0;
-            report->ring_n++;
+            fill(&snapshot->rings[snapshot->ring_n], rings[i], now, pool);
+            snapshot->healthy &= snapshot->rings[snapshot->ring_n].reason_n == 0;
+            snapshot->ring_n++;
         }
     }
-    vhosts = mod_stek_vhosts(&report->vhost_n);
-    report->vhosts = apr_palloc(pool, ((apr_size_t)report->vhost_n + 1) * sizeof(void *));
+    vhosts = mod_stek_vhosts(&snapshot->vhost_n);
+    snapshot->vhosts = apr_palloc(pool, ((apr_size_t)snapshot->vhost_n + 1) * sizeof(void *));
     /* httpd lists virtual hosts in reverse order. */
-    for (i = 0; i < report->vhost_n; i++) {
-        report->vhosts[i] = vhosts[report->vhost_n - 1 - i];
-        for (j = 0; j < report->ring_n; j++) {
-            report->rings[j].vhost_n += report->rings[j].ring == report->vhosts[i]->ring;
+    for (i = 0; i < snapshot->vhost_n; i++) {
+        snapshot->vhosts[i] = vhosts[snapshot->vhost_n - 1 - i];
+        for (j = 0; j < snapshot->ring_n; j++) {
+            snapshot->rings[j].vhost_n += snapshot->rings[j].ring == snapshot->vhosts[i]->ring;
         }
     }
-    return report;
+    return snapshot;
 }
 
-const char *mod_stek_report_sentence(const mod_stek_ring_report_t *ring, apr_time_t now,
-                                     apr_pool_t *pool)
+const char *mod_stek_snapshot_sentence(const mod_stek_ring_snapshot_t *ring, apr_time_t now,
+                                       apr_pool_t *pool)
 {
     const stek_health_t *health = &ring->view.health;
     const char *rotates = health->rotates_at
@@ -139,7 +141,7 @@ const char *mod_stek_report_sentence(const mod_stek_ring_report_t *ring, apr_tim
                         ring->view.key_n == 1 ? "" : "s", source);
 }
 
-apr_uint64_t mod_stek_report_sum(const apr_uint64_t *counts, int first, int n)
+apr_uint64_t mod_stek_counts_sum(const apr_uint64_t *counts, int first, int n)
 {
     apr_uint64_t sum = 0;
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Puts the module on the SSL_CTX of a TLS virtual host: its record, and the callbacks of tickets,
+ * handshakes and mod_ssl's session cache.  Parent only.
+ */
+#ifndef MOD_STEK_INSTALL_H
+#define MOD_STEK_INSTALL_H
+
+#include "mod_ssl_openssl.h"
+
+#pragma GCC visibility push(hidden)
+
+/* mod_ssl's init_server hook. */
+int mod_stek_install_vhost(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parent has logged about a ring.  It belongs to the generator and the storage; the live
+ * keyring only keeps it, so that a reload repeats no message.
+ */
+#ifndef MOD_STEK_LOGGED_H
+#define MOD_STEK_LOGGED_H
+
+#include <apr_errno.h>
+#include <apr_time.h>
+
+typedef struct mod_stek_logged_t {
+    apr_status_t status;     /* the problem last logged; APR_SUCCESS: none */
+    apr_time_t status_at;    /* when */
+    apr_uint64_t unsealed_n; /* tickets that could not be sealed, as last logged */
+    apr_time_t unsealed_at;  /* when */
+    int disk;                /* the ring is on a disk */
+    int swap;                /* it may be swapped out */
+    int lost_jail;           /* processes in a chroot see a directory that is gone */
+} mod_stek_logged_t;
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parent's work on one ring at one time: what the functions of generator and storage share.
+ */
+#ifndef MOD_STEK_TASK_H
+#define MOD_STEK_TASK_H
+
+#include "mod_stek_config.h"
+
+typedef struct mod_stek_task_t {
+    mod_stek_ring_config_t *ring;
+    apr_time_t now;
+    const char *culprit; /* path that an error is about, in pool; NULL: the ring's own */
+    server_rec *server;  /* whose log gets the messages */
+    apr_pool_t *pool;
+} mod_stek_task_t;
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Faults between directives (mod_stek_check.h).  Glue; parent only, while it configures.
+ */
+#include "mod_stek_check.h"
+
+#include "http_log.h"
+#include <openssl/crypto.h>
+#include <string.h>
+
+#include "mod_stek_config.h"
+#include "mod_stek_log.h"
+#include "stek_ring_file.h"
+#include "stek_time.h"
+
+APLOG_USE_MODULE(stek_rotate);
+
+/* Makes the ring's paths absolute; 0 if one cannot be. */
+static int resolve_paths(server_rec *s, mod_stek_ring_config_t *ring, apr_pool_t *pconf)
+{
+    const char *fault = NULL, *path = ring->path, *secret_path = ring->secret_path;
+
+    if (path) {
+        ring->path = ap_runtime_dir_relative(pconf, path);
+        fault = ring->path ? NULL : "file";
+    }
+    if (ring->secret_is_default) {
+        ring->secret_path = ring->path ? stek_secret_path_beside(ring->path, pconf) : NULL;
+    }
+    else {
+        ring->secret_path = ap_runtime_dir_relative(pconf, secret_path);
+        fault = ring->secret_path ? fault : "secret";
+    }
+    if (fault) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "STEK1008: StekRing: ring '%s': %s '%.200s' is not a usable path", ring->name,
+                     fault, strcmp(fault, "file") == 0 ? path : secret_path);
+    }
+    return !fault;
+}
+
+static int same_file(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+/* Nonzero if ring i shares its file with no ring before it, and with no secret.  Two rings may
+ * share a secret. */
+static int files_differ(server_rec *s, int i)
+{
+    int j, n;
+    mod_stek_ring_config_t *const *all = mod_stek_rings(&n);
+    const mod_stek_ring_config_t *ring = all[i];
+
+    for (j = 0; j <= i; j++) {
+        if (j < i && same_file(ring->path, all[j]->path)) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                         "STEK1002: StekRing: rings '%s' and '%s' use the same file %s: each ring "
+                         "must have its own file",
+                         all[j]->name, ring->name, ring->path);
+            return 0;
+        }
+        if (same_file(ring->path, all[j]->secret_path)
+            || same_file(all[j]->path, ring->secret_path)) {
+            ap_log_error(
+                APLOG_MARK, APLOG_EMERG, 0, s,
+                "STEK1001: StekRing: %s is a file ring and a secret (rings '%s' and '%s'): "
+                "they must be different files",
+                same_file(ring->path, all[j]->secret_path) ? ring->path : all[j]->path,
+                all[j]->name, ring->name);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int rings_valid(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
+{
+    int i, n, valid = 1;
+    mod_stek_ring_config_t *const *all = mod_stek_rings(&n);
+
+    for (i = 0; i < n; i++) {
+        const char *fault = stek_schedule_check(&all[i]->params, ptemp);
+
+        if (fault) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "STEK1003: StekRing: ring '%s': %s",
+                         all[i]->name, fault);
+            valid = 0;
+        }
+        if (!all[i]->path && !all[i]->generate) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                         "STEK1007: StekRing: ring '%s': generate=off needs a file: nothing else "
+                         "can write file=memory",
+                         all[i]->name);
+            valid = 0;
+        }
+        valid = resolve_paths(s, all[i], pconf) && valid;
+    }
+    for (i = 0; valid && i < n; i++) {
+        valid = files_differ(s, i);
+    }
+    return valid;
+}
+
+static int server_valid(const server_rec *s, apr_pool_t *ptemp)
+{
+    const mod_stek_server_t *config = mod_stek_server_get(s);
+    const mod_stek_ring_config_t *ring = mod_stek_server_ring(s);
+
+    if (!ring) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "STEK1004: StekUseRing: ring '%s' of %s is not defined: write 'StekRing %s' "
+                     "in the main server's configuration",
+                     config->ring_name, mod_stek_server_text(s, ptemp), config->ring_name);
+        return 0;
+    }
+    if (config->ticket_lifetime > ring->params.lifetime) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "STEK1005: StekTicketLifetime: '%s' of %s: must be at most the lifetime of "
+                     "its ring '%s', %s",
+                     stek_time_text(config->ticket_lifetime, ptemp), mod_stek_server_text(s, ptemp),
+                     ring->name, stek_time_text(ring->params.lifetime, ptemp));
+        return 0;
+    }
+    return 1;
+}
+
+int mod_stek_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    int valid;
+
+    (void)plog;
+    if (OpenSSL_version_num() < 0x30000000UL) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                     "STEK1006: mod_stek_rotate needs OpenSSL 3.0 or later, found %s",
+                     OpenSSL_version(OPENSSL_VERSION));
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    valid = rings_valid(s, pconf, ptemp);
+    for (; s; s = s->next) {
+        valid = server_valid(s, ptemp) && valid;
+    }
+    return valid ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}

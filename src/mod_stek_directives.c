@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Directives of mod_stek_rotate, and those of mod_ssl that it has to know about.  Glue.
+ *
+ * httpd calls every module that lists a directive's name, so the table below names some of
+ * mod_ssl's directives: their values are recorded here, mod_ssl still handles them.  Runs in the
+ * parent while the configuration is read; a fault in a directive fails `configtest`, the state of
+ * files never does.
+ */
+#include "mod_stek_directives.h"
+
+#include "http_core.h"
+#include "apr_strings.h"
+#include "apr_lib.h"
+#include <string.h>
+#include <strings.h>
+
+#include "mod_stek_config.h"
+#include "stek_time.h"
+
+#define RING_NAME_MAX 64
+#define POLL_MIN apr_time_from_sec(1)
+#define POLL_MAX apr_time_from_sec(3600)
+#define MAX_SESSION_AGE_MAX apr_time_from_sec(365 * 24 * 3600)
+
+static mod_stek_server_t *server_config(cmd_parms *cmd)
+{
+    return ap_get_module_config(cmd->server->module_config, &stek_rotate_module);
+}
+
+/* NULL, or what is wrong with a ring's name: it becomes part of a file name. */
+static const char *ring_name_fault(const char *name, apr_pool_t *pool)
+{
+    const char *c;
+
+    for (c = name; apr_isalnum(*c) || *c == '-' || *c == '_' || (*c == '.' && c != name); c++) {
+    }
+    if (*name == '\0' || *c != '\0' || c - name > RING_NAME_MAX) {
+        return apr_psprintf(pool,
+                            "ring name '%s': must be 1 to %d letters, digits, '-', '_' or '.', "
+                            "not beginning with '.'",
+                            name, RING_NAME_MAX);
+    }
+    return NULL;
+}
+
+static const char *set_span(const char *value, apr_interval_time_t min, apr_interval_time_t max,
+                            apr_interval_time_t *pspan, apr_pool_t *pool)
+{
+    apr_interval_time_t span;
+
+    if (stek_time_parse(value, &span) != APR_SUCCESS) {
+        return apr_psprintf(pool,
+                            "'%s': must be a number with a unit (s, min, h or d), "
+                            "such as 90s or 1h",
+                            value);
+    }
+    if (span < min || span > max) {
+        return apr_psprintf(pool, "'%s': must be between %s and %s", value,
+                            stek_time_text(min, pool), stek_time_text(max, pool));
+    }
+    *pspan = span;
+    return NULL;
+}
+
+static const char *set_ahead(const char *value, int *pahead, apr_pool_t *pool)
+{
+    apr_size_t digits_n = strspn(value, "0123456789");
+    apr_int64_t ahead = apr_atoi64(value);
+
+    if (digits_n == 0 || value[digits_n] != '\0' || ahead > STEK_KEYS_MAX) {
+        return apr_psprintf(pool, "'%s': must be a number of slots between 0 and %d", value,
+                            STEK_KEYS_MAX);
+    }
+    *pahead = (int)ahead;
+    return NULL;
+}
+
+static const char *set_on_off(const char *value, int *pflag, apr_pool_t *pool)
+{
+    if (strcasecmp(value, "on") != 0 && strcasecmp(value, "off") != 0) {
+        return apr_psprintf(pool, "'%s': must be 'on' or 'off'", value);
+    }
+    *pflag = strcasecmp(value, "on") == 0;
+    return NULL;
+}
+
+static const char *set_path(const char *value, const char **ppath, apr_pool_t *pool)
+{
+    if (*value == '\0') {
+        return "'': must be a path";
+    }
+    *ppath = apr_pstrdup(pool, value);
+    return NULL;
+}
+
+/* Sets one key=value of StekRing; NULL, or the fault without its "key " in front. */
+static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const char *value,
+                            apr_pool_t *pool)
+{
+    if (strcmp(key, "file") == 0) {
+        if (strcmp(value, "memory") == 0) {
+            ring->path = NULL;
+            return NULL;
+        }
+        return set_path(value, &ring->path, pool);
+    }
+    if (strcmp(key, "secret") == 0) {
+        ring->secret_is_default = 0;
+        return set_path(value, &ring->secret_path, pool);
+    }
+    if (strcmp(key, "interval") == 0) {
+        return set_span(value, apr_time_from_sec(1), STEK_TIME_MAX, &ring->params.interval, pool);
+    }
+    if (strcmp(key, "lifetime") == 0) {
+        return set_span(value, apr_time_from_sec(1), STEK_TIME_MAX, &ring->params.lifetime, pool);
+    }
+    if (strcmp(key, "ahead") == 0) {
+        return set_ahead(value, &ring->params.ahead, pool);
+    }
+    if (strcmp(key, "generate") == 0) {
+        return set_on_off(value, &ring->generate, pool);
+    }
+    if (strcmp(key, "poll") == 0) {
+        return set_span(value, POLL_MIN, POLL_MAX, &ring->poll, pool);
+    }
+    return "unknown key: must be one of file, secret, interval, lifetime, ahead, generate, poll";
+}
+
+static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    const char *fault = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    mod_stek_ring_config_t *ring;
+    int i;
+
+    (void)dir;
+    if (fault) {
+        return fault;
+    }
+    if (argc < 1) {
+        return "StekRing: needs a ring's name, then key=value pairs";
+    }
+    fault = ring_name_fault(argv[0], cmd->pool);
+    if (fault) {
+        return apr_pstrcat(cmd->pool, "StekRing: ", fault, NULL);
+    }
+    ring = mod_stek_ring_find(argv[0]);
+    if (!ring) {
+        ring = mod_stek_ring_define(apr_pstrdup(cmd->pool, argv[0]));
+    }
+    for (i = 1; i < argc; i++) {
+        const char *equals = strchr(argv[i], '=');
+        const char *key;
+
+        if (!equals) {
+            return apr_psprintf(cmd->pool, "StekRing: '%s': must be key=value, such as interval=1h",
+                                argv[i]);
+        }
+        key = apr_pstrmemdup(cmd->pool, argv[i], (apr_size_t)(equals - argv[i]));
+        fault = ring_set(ring, key, equals + 1, cmd->pool);
+        if (fault) {
+            return apr_psprintf(cmd->pool, "StekRing: %s %s", key, fault);
+        }
+    }
+    return NULL;
+}
+
+static const char *cmd_use_ring(cmd_parms *cmd, void *dir, const char *name)
+{
+    const char *fault = ring_name_fault(name, cmd->pool);
+
+    (void)dir;
+    if (fault) {
+        return apr_pstrcat(cmd->pool, "StekUseRing: ", fault, NULL);
+    }
+    server_config(cmd)->ring_name = name;
+    return NULL;
+}
+
+static const char *cmd_rotate(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *fault = set_on_off(value, &server_config(cmd)->rotate, cmd->pool);
+
+    (void)dir;
+    return fault ? apr_pstrcat(cmd->pool, "StekRotate: ", fault, NULL) : NULL;
+}
+
+static const char *cmd_ticket_lifetime(cmd_parms *cmd, void *dir, const char *value)
+{
+    const char *fault = set_span(value, apr_time_from_sec(1), STEK_TIME_MAX,
+                                 &server_config(cmd)->ticket_lifetime, cmd->pool);
+
+    (void)dir;
+    return fault ? apr_pstrcat(cmd->pool, "StekTicketLifetime: ", fault, NULL) : NULL;
+}
+
+static const char *cmd_binding(cmd_parms *cmd, void *dir, const char *value)
+{
+    (void)dir;
+    if (strcasecmp(value, "policy") != 0 && strcasecmp(value, "off") != 0) {
+        return apr_psprintf(cmd->pool, "StekBinding: '%s': must be 'policy' or 'off'", value);
+    }
+    server_config(cmd)->binding = strcasecmp(value, "policy") == 0;
+    return NULL;
+}
+
+static const char *cmd_max_session_age(cmd_parms *cmd, void *dir, const char *value)
+{
+    mod_stek_server_t *config = server_config(cmd);
+    const char *fault;
+
+    (void)dir;
+    if (strcasecmp(value, "off") == 0) {
+        config->max_session_age = 0;
+        return NULL;
+    }
+    fault = set_span(value, apr_time_from_sec(1), MAX_SESSION_AGE_MAX, &config->max_session_age,
+                     cmd->pool);
+    return fault ? apr_pstrcat(cmd->pool, "StekMaxSessionAge: ", fault, ", or 'off'", NULL) : NULL;
+}
+
+/* Has httpd execute `SSLOpenSSLConfCmd args` next, as if it stood below the directive at hand:
+ * so it shows in the dump of the configuration too. */
+static void emit_conf_cmd(cmd_parms *cmd, const char *args)
+{
+    ap_directive_t *here = (ap_directive_t *)cmd->directive;
+    ap_directive_t *node = apr_pcalloc(cmd->pool, sizeof(*node));
+
+    node->directive = "SSLOpenSSLConfCmd";
+    node->args = args;
+    node->filename = here->filename;
+    node->line_num = here->line_num;
+    node->parent = here->parent;
+    node->next = here->next;
+    here->next = node;
+}
+
+static const char *cmd_tickets(cmd_parms *cmd, void *dir, const char *value)
+{
+    mod_stek_server_t *config = server_config(cmd);
+    int former = config->tickets;
+    const char *fault = set_on_off(value, &config->tickets, cmd->pool);
+
+    (void)dir;
+    if (fault) {
+        return apr_pstrcat(cmd->pool, "StekTickets: ", fault, NULL);
+    }
+    if (config->tickets != former && mod_stek_have_ssl()) {
+        emit_conf_cmd(cmd, config->tickets ? "Options SessionTicket" : "Options -SessionTicket");
+    }
+    return NULL;
+}
+
+/* httpd's own words for a directive that no module has: a name that mod_ssl, as it is loaded and
+ * built here, does not have must not become valid because we list it. */
+static const char *without_ssl(cmd_parms *cmd)
+{
+    const module *ssl = ap_find_linked_module("mod_ssl.c");
+
+    return ssl && ap_find_command(cmd->cmd->name, ssl->cmds)
+               ? NULL
+               : apr_pstrcat(
+                   cmd->pool, "Invalid command '", cmd->cmd->name,
+                   "', perhaps misspelled or defined by a module not included in the server "
+                   "configuration",
+                   NULL);
+}
+
+static const char *note_ticket_key_file(cmd_parms *cmd, void *dir, const char *value)
+{
+    (void)dir;
+    server_config(cmd)->ticket_key_file = value;
+    return without_ssl(cmd);
+}
+
+static const char *note_session_tickets(cmd_parms *cmd, void *dir, int flag)
+{
+    (void)dir;
+    server_config(cmd)->ssl_tickets = flag != 0;
+    return without_ssl(cmd);
+}
+
+static const char *note_cache_timeout(cmd_parms *cmd, void *dir, const char *value)
+{
+    apr_int64_t timeout_s = apr_atoi64(value);
+
+    (void)dir;
+    /* A value out of range is mod_ssl's to refuse. */
+    server_config(cmd)->cache_timeout = apr_time_from_sec(
+        timeout_s > 0 && timeout_s <= APR_INT32_MAX ? timeout_s : 1);
+    return without_ssl(cmd);
+}
+
+static const char *note_policy(cmd_parms *cmd, void *dir, const char *args)
+{
+    (void)dir;
+    mod_stek_policy_add(server_config(cmd)->policy, cmd, args);
+    return without_ssl(cmd);
+}
+
+#define NOTED "mod_ssl's; mod_stek_rotate only takes note of it"
+
+const command_rec mod_stek_commands[] = {
+    AP_INIT_TAKE_ARGV("StekRing", cmd_ring, NULL, RSRC_CONF,
+                      "a ring's name, then any of file=PATH|memory secret=PATH interval=1h "
+                      "lifetime=18h ahead=1 generate=on|off poll=5s; times in s, min, h, d"),
+    AP_INIT_TAKE1("StekUseRing", cmd_use_ring, NULL, RSRC_CONF,
+                  "the ring that serves this virtual host; default: default"),
+    AP_INIT_TAKE1("StekRotate", cmd_rotate, NULL, RSRC_CONF,
+                  "'on' (default) or 'off': leave this virtual host's tickets to mod_ssl"),
+    AP_INIT_TAKE1("StekTicketLifetime", cmd_ticket_lifetime, NULL, RSRC_CONF,
+                  "life of a ticket in s, min, h or d; default: the ring's lifetime, with client "
+                  "certificates SSLSessionCacheTimeout"),
+    AP_INIT_TAKE1("StekTickets", cmd_tickets, NULL, RSRC_CONF,
+                  "'off': no tickets and no resumable sessions; 'on': undoes an inherited off"),
+    AP_INIT_TAKE1("StekBinding", cmd_binding, NULL, RSRC_CONF,
+                  "'policy' (default): a ticket opens only where the same is asked of clients; or "
+                  "'off'"),
+    AP_INIT_TAKE1(
+        "StekMaxSessionAge", cmd_max_session_age, NULL, RSRC_CONF,
+        "a full handshake at least this often, in s, min, h or d, or 'off'; default: 24h, or the "
+        "life of a ticket if longer; with client certificates SSLSessionCacheTimeout"),
+    /* mod_ssl's, noted: it is mod_ssl that carries them out. */
+    AP_INIT_TAKE1("SSLSessionTicketKeyFile", note_ticket_key_file, NULL, RSRC_CONF, NOTED),
+    AP_INIT_FLAG("SSLSessionTickets", note_session_tickets, NULL, RSRC_CONF, NOTED),
+    AP_INIT_TAKE1("SSLSessionCacheTimeout", note_cache_timeout, NULL, RSRC_CONF, NOTED),
+#define MOD_STEK_DIRECTIVE(directive, kind, where)                                                 \
+    AP_INIT_RAW_ARGS(#directive, note_policy,                                                      \
+                     (void *)&mod_stek_client_directives[MOD_STEK_DIRECTIVE_##directive], where,   \
+                     NOTED),
+    MOD_STEK_CLIENT_DIRECTIVES(MOD_STEK_DIRECTIVE)
+#undef MOD_STEK_DIRECTIVE
+        {NULL, {NULL}, NULL, 0, RAW_ARGS, NULL}};

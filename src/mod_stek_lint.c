@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the log says about virtual hosts at start (mod_stek_lint.h).  Glue; parent only.
+ */
+#include "mod_stek_lint.h"
+
+#include "http_core.h"
+#include "http_log.h"
+#include "apr_strings.h"
+
+#include "mod_stek_log.h"
+#include "mod_stek_vhost.h"
+#include "stek_time.h"
+
+APLOG_USE_MODULE(stek_rotate);
+
+/* Number i in the order of the configuration; NULL: there are no more.  httpd lists virtual hosts in
+ * reverse order. */
+static const mod_stek_vhost_t *vhost_at(int i)
+{
+    int n;
+    mod_stek_vhost_t *const *vhosts = mod_stek_vhosts(&n);
+
+    return i < n ? vhosts[n - 1 - i] : NULL;
+}
+
+static int share_address(const server_rec *a, const server_rec *b)
+{
+    const server_addr_rec *x, *y;
+
+    for (x = a->addrs; x; x = x->next) {
+        for (y = b->addrs; y; y = y->next) {
+            if (x->host_port == y->host_port && apr_sockaddr_equal(x->host_addr, y->host_addr)) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* The vhost that OpenSSL asks for all behind its address: the first in the configuration. */
+static const mod_stek_vhost_t *first_on_address(const mod_stek_vhost_t *vhost)
+{
+    const mod_stek_vhost_t *other;
+    int i;
+
+    for (i = 0; (other = vhost_at(i)); i++) {
+        if (other->server->is_virtual && share_address(other->server, vhost->server)) {
+            return other;
+        }
+    }
+    return vhost;
+}
+
+/* The vhosts that a message is about. */
+typedef struct affected_t {
+    const mod_stek_vhost_t *first;
+    int n;
+} affected_t;
+
+static affected_t find_affected(int (*is_affected)(const mod_stek_vhost_t *vhost))
+{
+    affected_t found = {NULL, 0};
+    const mod_stek_vhost_t *vhost;
+    int i;
+
+    for (i = 0; (vhost = vhost_at(i)); i++) {
+        if (is_affected(vhost)) {
+            found.first = found.first ? found.first : vhost;
+            found.n++;
+        }
+    }
+    return found;
+}
+
+/* "NAME and 3 more" */
+static const char *affected_text(const affected_t *found, apr_pool_t *pool)
+{
+    const char *name = mod_stek_server_text(found->first->server, pool);
+
+    return found->n > 1 ? apr_psprintf(pool, "%s and %d more", name, found->n - 1) : name;
+}
+
+static int keeps_key_file(const mod_stek_vhost_t *vhost)
+{
+    return mod_stek_vhost_left_to_key_file(vhost)
+           && mod_stek_server_get(vhost->server)->rotate != 0;
+}
+
+/* mod_ssl reads a vhost's key file only if OpenSSL asks mod_ssl: if the first vhost on the address
+ * has one too. */
+static int key_file_is_used(const mod_stek_vhost_t *vhost)
+{
+    return keeps_key_file(vhost) && mod_stek_vhost_left_to_key_file(first_on_address(vhost));
+}
+
+static int key_file_is_unused(const mod_stek_vhost_t *vhost)
+{
+    return keeps_key_file(vhost) && !mod_stek_vhost_left_to_key_file(first_on_address(vhost));
+}
+
+static void lint_key_files(const affected_t *found, const char *effect, apr_pool_t *ptemp)
+{
+    if (found->n > 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, found->first->server,
+                     "STEK3002: %s: %s; to have keys that rotate, remove "
+                     "SSLSessionTicketKeyFile or add 'StekRotate on'",
+                     affected_text(found, ptemp), effect);
+    }
+}
+
+/* One notice for the vhosts whose file is used, one for those whose file is not. */
+static void lint_all_key_files(apr_pool_t *ptemp)
+{
+    const affected_t used = find_affected(key_file_is_used),
+                     unused = find_affected(key_file_is_unused);
+
+    lint_key_files(&used, "the key of SSLSessionTicketKeyFile seals tickets and does not rotate",
+                   ptemp);
+    lint_key_files(&unused,
+                   "SSLSessionTicketKeyFile has no effect, because the first virtual host on the "
+                   "address does not use one; OpenSSL's own key seals tickets and does not rotate",
+                   ptemp);
+}
+
+/* Behind a first vhost with a key file, mod_ssl looks for the vhost's own. */
+static const char *key_file_effect(const mod_stek_vhost_t *vhost)
+{
+    return mod_stek_server_get(vhost->server)->ticket_key_file
+               ? "the key in this virtual host's own file seals its tickets"
+               : "handshakes fail here, where there is no such file";
+}
+
+static void lint_shared_addresses(apr_pool_t *ptemp)
+{
+    const mod_stek_vhost_t *vhost, *first;
+    int i;
+
+    for (i = 0; (vhost = vhost_at(i)); i++) {
+        if (!vhost->ring || !vhost->server->is_virtual) {
+            continue;
+        }
+        first = first_on_address(vhost);
+        if (mod_stek_vhost_left_to_key_file(first)) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
+                         "STEK3003: %s does not rotate its ticket keys: %s, the first virtual host "
+                         "on its address, uses SSLSessionTicketKeyFile, so %s; add 'StekRotate "
+                         "on' to the first",
+                         mod_stek_server_text(vhost->server, ptemp),
+                         mod_stek_server_text(first->server, ptemp), key_file_effect(vhost));
+        }
+    }
+}
+
+static int has_no_ticket_option(const mod_stek_vhost_t *vhost)
+{
+    return (SSL_CTX_get_options(vhost->ctx) & SSL_OP_NO_TICKET) != 0;
+}
+
+/* OpenSSL takes the option from the first vhost on an address, whichever SNI chooses. */
+static void lint_tickets_off(apr_pool_t *ptemp)
+{
+    const mod_stek_vhost_t *vhost, *first;
+    int i;
+
+    for (i = 0; (vhost = vhost_at(i)); i++) {
+        if (!vhost->server->is_virtual || has_no_ticket_option(vhost)) {
+            continue;
+        }
+        first = first_on_address(vhost);
+        if (has_no_ticket_option(first)) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
+                         "STEK3006: %s gives out no tickets: they are off for %s, the first "
+                         "virtual host on its address, and so for all behind it; put another first",
+                         mod_stek_server_text(vhost->server, ptemp),
+                         mod_stek_server_text(first->server, ptemp));
+        }
+    }
+}
+
+static int speaks_h2(const server_rec *s)
+{
+    const core_server_config *core = ap_get_core_module_config(s->module_config);
+
+    return core->protocols && ap_array_str_contains(core->protocols, "h2");
+}
+
+/* mod_ssl counts SSLOpenSSLConfCmd among what two vhosts must share for one connection to serve
+ * both. */
+static void lint_shared_connections(apr_pool_t *ptemp)
+{
+    const mod_stek_vhost_t *vhost, *first;
+    int i;
+
+    if (!ap_find_linked_module("mod_http2.c")) {
+        return;
+    }
+    for (i = 0; (vhost = vhost_at(i)); i++) {
+        if (!vhost->server->is_virtual || !speaks_h2(vhost->server)) {
+            continue;
+        }
+        first = first_on_address(vhost);
+        if (mod_stek_server_get(first->server)->tickets
+            != mod_stek_server_get(vhost->server)->tickets) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, vhost->server,
+                         "STEK3007: %s and %s differ in StekTickets: an HTTP/2 connection to one "
+                         "cannot be used for the other, clients are told so with status 421",
+                         mod_stek_server_text(first->server, ptemp),
+                         mod_stek_server_text(vhost->server, ptemp));
+        }
+    }
+}
+
+static void log_vhost(const mod_stek_vhost_t *vhost, apr_pool_t *pool)
+{
+    const char *name = mod_stek_server_text(vhost->server, pool);
+
+    if (!vhost->ring) {
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, vhost->server,
+                     "STEK3010: %s: tickets are left to mod_ssl", name);
+        return;
+    }
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, vhost->server,
+                 "STEK3011: %s: ring '%s', tickets %s, binding %s, lifetime %s, session age %s",
+                 name, vhost->ring->name, mod_stek_vhost_tickets_off(vhost) ? "off" : "on",
+                 vhost->bound ? "policy" : "off", stek_time_text(vhost->limits.lifetime, pool),
+                 vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool)
+                                       : "not limited");
+}
+
+void mod_stek_lint_log_vhosts(apr_pool_t *ptemp)
+{
+    const mod_stek_vhost_t *vhost;
+    apr_pool_t *pool;
+    int i;
+
+    if (apr_pool_create(&pool, ptemp) != APR_SUCCESS) {
+        return;
+    }
+    for (i = 0; (vhost = vhost_at(i)); i++) {
+        if (APLOG_IS_LEVEL(vhost->server, APLOG_INFO)) {
+            log_vhost(vhost, pool);
+            apr_pool_clear(pool);
+        }
+    }
+    apr_pool_destroy(pool);
+}
+
+static int is_on(const mod_stek_vhost_t *vhost)
+{
+    return !has_no_ticket_option(vhost) || mod_stek_server_get(vhost->server)->ssl_tickets != 0;
+}
+
+static int rotates(const mod_stek_vhost_t *vhost)
+{
+    return vhost->ring != NULL;
+}
+
+/* Debian's ssl.conf turns tickets off: keys that nobody uses should not go unnoticed. */
+static void lint_all_off(server_rec *main_server)
+{
+    if (find_affected(is_on).n == 0 && find_affected(rotates).n > 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, main_server,
+                     "STEK3008: no virtual host gives out tickets: 'SSLSessionTickets off' stands "
+                     "for all of them, as in Debian's ssl.conf; set 'SSLSessionTickets on' to have "
+                     "them, now that their keys rotate");
+    }
+}
+
+static int outlives_cache(const mod_stek_vhost_t *vhost)
+{
+    return vhost->ring && mod_stek_limits_outlive_cache(vhost->server);
+}
+
+/* Explicit limits override the default, careful ones; if they are set for the whole server, that
+ * may be more than was meant. */
+static void lint_client_limits(apr_pool_t *ptemp)
+{
+    const affected_t found = find_affected(outlives_cache);
+
+    if (found.n > 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
+                     "STEK3009: %s: asks for client certificates, and StekTicketLifetime or "
+                     "StekMaxSessionAge lets sessions last longer than SSLSessionCacheTimeout; a "
+                     "certificate is looked at only in full handshakes",
+                     affected_text(&found, ptemp));
+    }
+}
+
+static int asks_twice(const mod_stek_vhost_t *vhost)
+{
+    return vhost->asks_twice && !mod_stek_vhost_tickets_off(vhost);
+}
+
+static void lint_asked_twice(apr_pool_t *ptemp)
+{
+    const affected_t found = find_affected(asks_twice);
+
+    if (found.n > 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
+                     "STEK3013: %s: asks for client certificates, and a section has its own "
+                     "SSLVerifyClient or SSLVerifyDepth: no TLS 1.3 session is resumed, for httpd "
+                     "would decide otherwise than after a full handshake; ask either in the "
+                     "virtual host or in sections",
+                     affected_text(&found, ptemp));
+    }
+}
+
+void mod_stek_lint_vhosts(server_rec *main_server, apr_pool_t *ptemp)
+{
+    lint_client_limits(ptemp);
+    lint_asked_twice(ptemp);
+    /* What follows compares vhosts by pairs, so only if there is a reason: there may be thousands. */
+    if (find_affected(mod_stek_vhost_left_to_key_file).n > 0) {
+        lint_all_key_files(ptemp);
+        lint_shared_addresses(ptemp);
+    }
+    if (find_affected(mod_stek_vhost_tickets_off).n > 0) {
+        lint_all_off(main_server);
+        lint_tickets_off(ptemp);
+        lint_shared_connections(ptemp);
+    }
+}

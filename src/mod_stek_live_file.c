@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How live keyrings follow their files (mod_stek_live_file.h).  Glue; the writing thread of a
+ * process.
+ */
+#include "mod_stek_live_file.h"
+
+#include <unistd.h>
+
+#include "mod_stek_live_private.h"
+#include "stek_error.h"
+
+const stek_ring_file_t *mod_stek_live_file(const mod_stek_live_t *live)
+{
+    return &live->file;
+}
+
+void mod_stek_live_open_path(mod_stek_live_t *live, uid_t owner, gid_t gid)
+{
+    stek_ring_file_close(&live->file);
+    stek_ring_file_init(&live->file, live->path, owner, gid);
+}
+
+apr_status_t mod_stek_live_open_memory(mod_stek_live_t *live)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    if (live->file.path || live->file.memory_fd < 0) {
+        stek_ring_file_close(&live->file);
+        rv = stek_ring_file_init_memory(&live->file, geteuid());
+    }
+    return rv == APR_SUCCESS ? mod_stek_live_make_secrets(live) : rv;
+}
+
+void mod_stek_live_set_owner(mod_stek_live_t *live, uid_t owner)
+{
+    live->file.owner = owner;
+}
+
+const stek_secrets_t *mod_stek_live_secrets(const mod_stek_live_t *live)
+{
+    return live->secrets;
+}
+
+apr_status_t mod_stek_live_make_secrets(mod_stek_live_t *live)
+{
+    return live->secrets ? APR_SUCCESS : stek_secrets_make(0, stek_rng_system, &live->secrets);
+}
+
+/* Empties the live keyring if the file is another ring: one that opens only under the new secrets. */
+static apr_status_t compare_secrets(mod_stek_live_t *live, const stek_secrets_t *secrets,
+                                    apr_pool_t *pool)
+{
+    stek_ring_t *there, *empty;
+    apr_status_t rv;
+
+    if (!live->secrets || stek_secrets_share(live->secrets, secrets)
+        || stek_ring_file_load(&live->file, secrets, &there, NULL, NULL, pool) != APR_SUCCESS) {
+        return APR_SUCCESS;
+    }
+    stek_ring_destroy(there);
+    rv = stek_ring_create(1, 0, &empty);
+    return rv == APR_SUCCESS ? mod_stek_live_swap(live, empty) : rv;
+}
+
+apr_status_t mod_stek_live_take_secrets(mod_stek_live_t *live, stek_secrets_t *secrets,
+                                        apr_pool_t *pool)
+{
+    apr_status_t rv = compare_secrets(live, secrets, pool);
+
+    if (rv != APR_SUCCESS) {
+        stek_secrets_destroy(secrets);
+        return rv;
+    }
+    live->dirty |= !live->secrets || !stek_secrets_equal(live->secrets, secrets);
+    stek_secrets_destroy(live->secrets);
+    live->secrets = secrets;
+    return APR_SUCCESS;
+}
+
+/* live = merge(live, loaded), or live alone, tidied. */
+static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded, apr_time_t now)
+{
+    stek_ring_t *merged;
+    apr_status_t rv = stek_ring_merge(live->ring, loaded, now, live->lifetime, &merged);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (!stek_ring_equal(merged, loaded ? loaded : live->ring)) {
+        live->dirty = 1;
+    }
+    return mod_stek_live_swap(live, merged);
+}
+
+static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pculprit,
+                         apr_pool_t *pool)
+{
+    stek_ring_t *loaded;
+    apr_status_t rv;
+
+    if (!live->secrets) {
+        return STEK_ESECRET;
+    }
+    rv = stek_ring_file_load(&live->file, live->secrets, &loaded, &live->stamp, pculprit, pool);
+    if (rv == APR_SUCCESS) {
+        rv = merge_in(live, loaded, now);
+        stek_ring_destroy(loaded);
+    }
+    return rv;
+}
+
+apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
+                                   const char **pculprit, apr_pool_t *pool)
+{
+    apr_time_t next_end = stek_ring_next_end(live->ring, 0, live->lifetime);
+    stek_stamp_t stamp;
+    apr_status_t rv = stek_ring_file_stamp(&live->file, &stamp);
+
+    *pculprit = NULL;
+    if (rv != APR_SUCCESS) {
+        live->load_status = rv;
+        live->stamp = stamp;
+        mod_stek_count_load(live->counters, rv, now);
+    }
+    else if (reload || live->load_status != APR_SUCCESS
+             || !stek_stamp_equal(&stamp, &live->stamp)) {
+        live->stamp = stamp;
+        live->load_status = load(live, now, pculprit, pool);
+        mod_stek_count_load(live->counters, live->load_status, now);
+    }
+    mod_stek_count_look(live->counters, live->load_status, now);
+    if (next_end != 0 && next_end <= now) {
+        rv = merge_in(live, NULL, now);
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    return live->load_status;
+}
+
+apr_status_t mod_stek_live_save(mod_stek_live_t *live, stek_ring_t *next, int flags,
+                                apr_pool_t *pool)
+{
+    apr_status_t rv;
+
+    live->dirty = 1;
+    rv = stek_ring_file_save(&live->file, next, live->secrets, flags, stek_rng_system, &live->stamp,
+                             pool);
+    if (rv != APR_SUCCESS) {
+        stek_ring_destroy(next);
+        return rv;
+    }
+    live->dirty = 0;
+    live->load_status = APR_SUCCESS;
+    return mod_stek_live_swap(live, next);
+}
+
+int mod_stek_live_is_dirty(const mod_stek_live_t *live)
+{
+    return live->dirty;
+}
+
+apr_status_t mod_stek_live_prepare_jail(mod_stek_live_t *live, apr_status_t *pwhy, apr_pool_t *pool)
+{
+    live->unpublished = 1;
+    return stek_ring_file_prepare_jail(&live->file, pwhy, pool);
+}
+
+apr_status_t mod_stek_live_publish(mod_stek_live_t *live)
+{
+    apr_status_t rv;
+
+    if (!live->unpublished || !live->secrets || !stek_ring_file_has_copy(&live->file)) {
+        return APR_SUCCESS;
+    }
+    rv = stek_ring_file_publish(&live->file, live->ring, live->secrets, stek_rng_system);
+    live->unpublished = rv != APR_SUCCESS;
+    return rv;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What certificates and CRLs decide, as a digest (mod_stek_trust_digest.h).  Glue; parent only, while
+ * it configures.
+ *
+ * Digests are made when all objects are read, because what one says may depend on another: a CRL
+ * on the certificate of its issuer, and on later CRLs of the same issuer.  Each object becomes a
+ * digest, and the sorted set of these the digest of the whole.
+ */
+#include "mod_stek_trust_digest.h"
+
+#include "apr_hash.h"
+#include "apr_strings.h"
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stek_error.h"
+
+/* Sources, as text, to mod_stek_digest_t; of one configuration. */
+static apr_hash_t *known;
+
+void mod_stek_trust_digest_reset(apr_pool_t *pconf)
+{
+    known = apr_hash_make(pconf);
+}
+
+/* Sorts, drops doubles, and digests the set. */
+static void digest_set(mod_stek_trust_t *trust, apr_array_header_t *set, mod_stek_digest_t *digest)
+{
+    mod_stek_digest_t *elts = (mod_stek_digest_t *)set->elts;
+    int i, n = 0;
+
+    qsort(set->elts, (size_t)set->nelts, sizeof(mod_stek_digest_t), mod_stek_digest_compare);
+    for (i = 0; i < set->nelts; i++) {
+        if (n == 0 || mod_stek_digest_compare(&elts[n - 1], &elts[i]) != 0) {
+            elts[n++] = elts[i];
+        }
+    }
+    mod_stek_trust_sha256(trust, elts, (apr_size_t)n * sizeof(mod_stek_digest_t), digest);
+}
+
+/* '<' before its time, '=' in it, '>' after it; '?' if it says none that can be read. */
+static char season(mod_stek_trust_t *trust, const ASN1_TIME *begin, const ASN1_TIME *end)
+{
+    time_t now = (time_t)apr_time_sec(apr_time_now());
+    int begun = X509_cmp_time(begin, &now), over = end ? X509_cmp_time(end, &now) : 1;
+
+    if (begun == 0 || over == 0) {
+        mod_stek_trust_check_memory(trust);
+        return '?';
+    }
+    return over < 0 ? '>' : begun > 0 ? '<' : '=';
+}
+
+static void digest_certificate(mod_stek_trust_t *trust, const mod_stek_trust_object_t *object,
+                               mod_stek_digest_t *digest)
+{
+    unsigned char *der = NULL;
+    int len;
+    struct {
+        char kind, season;
+        int place;
+        mod_stek_digest_t content; /* with the trust attributes */
+    } says;
+
+    memset(&says, 0, sizeof(says));
+    says.kind = 'c';
+    says.season = season(trust, X509_get0_notBefore(object->cert),
+                         X509_get0_notAfter(object->cert));
+    says.place = object->place;
+    len = i2d_X509_AUX(object->cert, &der);
+    mod_stek_trust_sha256_der(trust, der, len, &says.content);
+    mod_stek_trust_sha256(trust, &says, sizeof(says), digest);
+}
+
+static void add_extension(mod_stek_trust_t *trust, const X509_EXTENSION *extension,
+                          apr_array_header_t *set)
+{
+    unsigned char *der = NULL;
+    int len = i2d_X509_EXTENSION((X509_EXTENSION *)extension, &der);
+
+    mod_stek_trust_sha256_der(trust, der, len, apr_array_push(set));
+}
+
+/* A serial, and what makes it other than revoked.  OpenSSL reads of the reason only whether it is
+ * removeFromCRL; any extension that is critical makes it refuse the whole list. */
+static void digest_entry(mod_stek_trust_t *trust, X509_REVOKED *entry, mod_stek_digest_t *digest)
+{
+    const ASN1_INTEGER *serial = X509_REVOKED_get0_serialNumber(entry);
+    apr_array_header_t *parts = apr_array_make(trust->pool, 1, sizeof(mod_stek_digest_t));
+    int i, found = -1;
+    ASN1_ENUMERATED *reason = X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, &found, NULL);
+    struct {
+        int type, removed; /* 2: there is a reason, but none that can be read */
+        mod_stek_digest_t serial, rest;
+    } says;
+
+    if (!reason) {
+        mod_stek_trust_check_memory(trust);
+    }
+    memset(&says, 0, sizeof(says));
+    says.type = ASN1_STRING_type(serial);
+    says.removed = reason ? ASN1_ENUMERATED_get(reason) == CRL_REASON_REMOVE_FROM_CRL
+                          : 2 * (found != -1);
+    ASN1_ENUMERATED_free(reason);
+    mod_stek_trust_sha256(trust, ASN1_STRING_get0_data(serial),
+                          (apr_size_t)ASN1_STRING_length(serial), &says.serial);
+    for (i = 0; i < X509_REVOKED_get_ext_count(entry); i++) {
+        X509_EXTENSION *extension = X509_REVOKED_get_ext(entry, i);
+        int nid = OBJ_obj2nid(X509_EXTENSION_get_object(extension));
+
+        if (X509_EXTENSION_get_critical(extension)
+            || (nid != NID_crl_reason && nid != NID_invalidity_date
+                && nid != NID_hold_instruction_code)) {
+            add_extension(trust, extension, parts);
+        }
+    }
+    digest_set(trust, parts, &says.rest);
+    mod_stek_trust_sha256(trust, &says, sizeof(says), digest);
+}
+
+static void digest_entries(mod_stek_trust_t *trust, X509_CRL *crl, mod_stek_digest_t *digest)
+{
+    STACK_OF(X509_REVOKED) *revoked = X509_CRL_get_REVOKED(crl);
+    int i, n = revoked ? sk_X509_REVOKED_num(revoked) : 0;
+    apr_array_header_t *entries = apr_array_make(trust->pool, n + 1, sizeof(mod_stek_digest_t));
+    apr_pool_t *pool = trust->pool;
+
+    if (apr_pool_create(&trust->pool, pool) != APR_SUCCESS) {
+        trust->pool = pool;
+        trust->failed = 1;
+        return;
+    }
+    for (i = 0; i < n; i++) {
+        digest_entry(trust, sk_X509_REVOKED_value(revoked, i), apr_array_push(entries));
+        if (i % 1024 == 1023) {
+            apr_pool_clear(trust->pool);
+        }
+    }
+    apr_pool_destroy(trust->pool);
+    trust->pool = pool;
+    digest_set(trust, entries, digest);
+}
+
+/* All but the number, which changes every time, and where a delta can be fetched, which nothing
+ * does. */
+static void digest_extensions(mod_stek_trust_t *trust, const X509_CRL *crl,
+                              mod_stek_digest_t *digest)
+{
+    apr_array_header_t *parts = apr_array_make(trust->pool, 4, sizeof(mod_stek_digest_t));
+    int i;
+
+    for (i = 0; i < X509_CRL_get_ext_count(crl); i++) {
+        X509_EXTENSION *extension = X509_CRL_get_ext(crl, i);
+        int nid = OBJ_obj2nid(X509_EXTENSION_get_object(extension));
+
+        if (X509_EXTENSION_get_critical(extension)
+            || (nid != NID_crl_number && nid != NID_freshest_crl)) {
+            add_extension(trust, extension, parts);
+        }
+    }
+    digest_set(trust, parts, digest);
+}
+
+/* How many CRLs of the same issuer are later; -1 if one is of the same second, and only OpenSSL
+ * knows which of them it takes. */
+static int rank_of(mod_stek_trust_t *trust, const mod_stek_trust_object_t *object)
+{
+    int i, later = 0;
+
+    for (i = 0; i < trust->objects->nelts; i++) {
+        const mod_stek_trust_object_t *other = &APR_ARRAY_IDX(trust->objects, i,
+                                                              mod_stek_trust_object_t);
+        int order;
+
+        if (other == object || !other->crl
+            || X509_NAME_cmp(X509_CRL_get_issuer(other->crl), X509_CRL_get_issuer(object->crl))
+                   != 0) {
+            continue;
+        }
+        order = ASN1_TIME_compare(X509_CRL_get0_lastUpdate(other->crl),
+                                  X509_CRL_get0_lastUpdate(object->crl));
+        if (order != 1 && order != -1) {
+            mod_stek_trust_check_memory(trust);
+            return -1;
+        }
+        later += order == 1;
+    }
+    return later;
+}
+
+/* Nonzero if a certificate of the store has signed it. */
+static int is_signed(mod_stek_trust_t *trust, X509_CRL *crl)
+{
+    int i, good = 0;
+
+    for (i = 0; i < trust->objects->nelts && !good; i++) {
+        X509 *cert = APR_ARRAY_IDX(trust->objects, i, mod_stek_trust_object_t).cert;
+
+        if (cert && X509_NAME_cmp(X509_get_subject_name(cert), X509_CRL_get_issuer(crl)) == 0) {
+            EVP_PKEY *key = X509_get0_pubkey(cert);
+
+            good = key && X509_CRL_verify(crl, key) == 1;
+        }
+    }
+    mod_stek_trust_check_memory(trust);
+    return good;
+}
+
+/* Of a CRL what it says, not when: a list issued again with the same entries is the same. */
+static void digest_crl(mod_stek_trust_t *trust, const mod_stek_trust_object_t *object,
+                       mod_stek_digest_t *digest)
+{
+    struct {
+        char kind, season;
+        int place, rank, algorithm, is_signed;
+        mod_stek_digest_t issuer, entries, extensions, whole;
+    } says;
+
+    memset(&says, 0, sizeof(says));
+    says.kind = 'r';
+    says.season = season(trust, X509_CRL_get0_lastUpdate(object->crl),
+                         X509_CRL_get0_nextUpdate(object->crl));
+    says.place = object->place;
+    says.rank = rank_of(trust, object);
+    says.algorithm = X509_CRL_get_signature_nid(object->crl);
+    says.is_signed = is_signed(trust, object->crl);
+    if (!X509_NAME_digest(X509_CRL_get_issuer(object->crl), EVP_sha256(), says.issuer.bytes,
+                          NULL)) {
+        trust->failed = 1;
+    }
+    digest_entries(trust, object->crl, &says.entries);
+    digest_extensions(trust, object->crl, &says.extensions);
+    /* What cannot be judged here counts byte by byte. */
+    if (says.rank < 0 || !says.is_signed) {
+        says.whole = object->der;
+    }
+    mod_stek_trust_sha256(trust, &says, sizeof(says), digest);
+}
+
+static void digest_objects(mod_stek_trust_t *trust)
+{
+    int i;
+
+    for (i = 0; i < trust->objects->nelts; i++) {
+        const mod_stek_trust_object_t *object = &APR_ARRAY_IDX(trust->objects, i,
+                                                               mod_stek_trust_object_t);
+        mod_stek_digest_t *part = apr_array_push(trust->parts);
+
+        memset(part, 0, sizeof(*part));
+        if (object->cert) {
+            digest_certificate(trust, object, part);
+        }
+        else {
+            digest_crl(trust, object, part);
+        }
+    }
+}
+
+static const char *key_of(const mod_stek_trust_source_t *sources, int n, int crls, apr_pool_t *pool)
+{
+    const char *key = crls ? "crls" : "";
+    int i;
+
+    for (i = 0; i < n; i++) {
+        if (sources[i].path) {
+            key = apr_psprintf(pool, "%s\n%d %s", key, (int)sources[i].kind, sources[i].path);
+        }
+    }
+    return key;
+}
+
+apr_status_t mod_stek_trust_digest(const mod_stek_trust_source_t *sources, int n, int crls,
+                                   unsigned char digest[STEK_DIGEST_LEN], apr_pool_t *pool)
+{
+    apr_pool_t *pconf = apr_hash_pool_get(known);
+    mod_stek_trust_t trust = {.crls = crls};
+    apr_status_t rv = apr_pool_create(&trust.pool, pool);
+    const mod_stek_digest_t *digested;
+    const char *key;
+    mod_stek_digest_t whole;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    key = key_of(sources, n, crls, trust.pool);
+    digested = apr_hash_get(known, key, APR_HASH_KEY_STRING);
+    if (!digested) {
+        mod_stek_trust_read(&trust, sources, n);
+        digest_objects(&trust);
+        digest_set(&trust, trust.parts, &whole);
+        if (trust.failed) {
+            ERR_clear_error();
+            rv = STEK_ECRYPTO;
+            goto cleanup;
+        }
+        digested = apr_pmemdup(pconf, &whole, sizeof(whole));
+        apr_hash_set(known, apr_pstrdup(pconf, key), APR_HASH_KEY_STRING, digested);
+    }
+    memcpy(digest, digested, sizeof(*digested));
+
+cleanup:
+    apr_pool_destroy(trust.pool);
+    return rv;
+}
