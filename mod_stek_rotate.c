@@ -13,6 +13,7 @@
 #include "httpd.h"
 #include "http_config.h"
 #include "http_core.h"
+#include "http_connection.h"
 #include "http_log.h"
 #include "http_protocol.h"
 #include "http_request.h"
@@ -31,6 +32,7 @@
 #include "mod_stek_notes.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_status.h"
+#include "mod_stek_storage.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_timer.h"
 #include "mod_stek_vhost.h"
@@ -80,12 +82,14 @@ static void register_hooks(apr_pool_t *p)
     (void)p;
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_stek_config_check, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(mod_stek_storage_configtest, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_first, NULL, NULL, APR_HOOK_FIRST);
     APR_OPTIONAL_HOOK(ssl, init_server, mod_stek_vhost_init, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_last, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_monitor(mod_stek_generator_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(mod_stek_ticket_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(mod_stek_timer_start, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_process_connection(mod_stek_timer_follow_fork, NULL, NULL, APR_HOOK_FIRST);
     APR_OPTIONAL_HOOK(ssl, pre_handshake, mod_stek_handshake_begin, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_create_request(mod_stek_notes_create_request, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(mod_stek_notes_translate_name, NULL, NULL, APR_HOOK_REALLY_FIRST);

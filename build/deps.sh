@@ -1,31 +1,37 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, by name.  Says nothing when none is.
-# Usage: deps.sh run|bench|check|check-deb|compilers|first-five
+# Usage: deps.sh run|bench|check|check-deb|check-fresh|compilers|first-five
 set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
-bench=("${run[@]}" pkg-config libmemcached-dev libhiredis-dev memcached nginx-light haproxy valgrind
+bench=("${run[@]}" pkgconf libmemcached-dev libhiredis-dev memcached nginx-light haproxy valgrind
     python3-cryptography)
 check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
-    redis-server rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git
+    redis-server rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot
     lighttpd lighttpd-mod-openssl dnsdist trafficserver
     chromium fonts-dejavu-core python3-prometheus-client
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2
     debhelper dpkg-dev lintian rpm rpmlint systemd
     clang clang-format clang-tidy libclang-rt-dev llvm cppcheck shellcheck mandoc gdb)
 
+# Taken apart, not installed: their scripts would change the machine's Apache to another MPM.
+unpack=()
+
 case ${1-} in
 run) wanted=("${run[@]}") ;;
 bench) wanted=("${bench[@]}") ;;
-check) wanted=("${check[@]}") ;;
+check)
+    wanted=("${check[@]}")
+    unpack=(libapache2-mpm-itk)
+    ;;
 check-deb) wanted=("${run[@]}" debhelper dpkg-dev git iproute2 libcmocka-dev libhiredis-dev libmemcached-dev
-    mmdebstrap pkg-config python3-cryptography) ;;
+    mmdebstrap pkgconf python3-cryptography) ;;
 compilers) wanted=("${check[@]}" lld) ;;
-first-five) wanted=(mmdebstrap git python3) ;;
+first-five | check-fresh) wanted=(mmdebstrap git python3) ;;
 *)
-    echo 'usage: deps.sh run|bench|check|check-deb|compilers|first-five' >&2
+    echo 'usage: deps.sh run|bench|check|check-deb|check-fresh|compilers|first-five' >&2
     exit 2
     ;;
 esac
@@ -36,12 +42,47 @@ if ! command -v dpkg-query >/dev/null; then
     exit 0
 fi
 
-missing=()
-for package in "${wanted[@]}"; do
-    # shellcheck disable=SC2016
-    state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$state" = installed ] || missing+=("$package")
+# Into out/PACKAGE, with APT's own checks of what it downloads; any user may.
+unpack() {
+    local work
+    work=$(mktemp -d)
+    if ! (cd "$work" && { apt-get -q download "$1" || { apt-get -q update && apt-get -q download "$1"; }; } \
+        && dpkg -x ./*.deb tree) >"$work/log" 2>&1; then
+        cat "$work/log" >&2
+        return 1
+    fi
+    mkdir -p out
+    cp -r "$work/tree" "out/$1"
+    rm -rf "$work"
+}
+for package in "${unpack[@]}"; do
+    [ -d "out/$package" ] || unpack "$package"
 done
+
+# mod_ssl warns in every error log when OpenSSL is older than the one that it was built with.
+is_openssl_old() {
+    local built have
+    built=$(grep -aoE 'OpenSSL [0-9]+\.[0-9]+\.[0-9]+' /usr/lib/apache2/modules/mod_ssl.so 2>/dev/null |
+        sed -n '1s/OpenSSL //p')
+    have=$(dpkg-query -W -f='${Version}' libssl-dev 2>/dev/null || true)
+    [ -n "$built" ] && [ -n "$have" ] && dpkg --compare-versions "$have" lt "$built"
+}
+
+find_missing() {
+    local package state
+    missing=()
+    for package in "${wanted[@]}"; do
+        # shellcheck disable=SC2016
+        state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+        [ "$state" = installed ] || missing+=("$package")
+    done
+    # libssl-dev brings the library of its own version.
+    if [ ${#missing[@]} -eq 0 ] && is_openssl_old; then
+        missing=(libssl-dev openssl)
+    fi
+}
+
+find_missing
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" -ne 0 ]; then
@@ -52,23 +93,32 @@ fi
 
 # The tests start servers of their own; what a package would start must stay down.
 policy=/usr/sbin/policy-rc.d
+log=$(mktemp)
+made=
+trap 'rm -f "$log" $made' EXIT
 if [ ! -e $policy ]; then
-    trap 'rm -f $policy' EXIT
+    made=$policy
     printf '#!/bin/sh\nexit 101\n' >$policy
     chmod 755 $policy
 fi
 export DEBIAN_FRONTEND=noninteractive
+
+# Leaves in missing what apt-get could not bring.
 install() {
-    apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}" </dev/null
+    apt-get -q -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}" </dev/null &&
+        find_missing
 }
-echo "Installing: ${missing[*]}"
-log=$(mktemp)
-if ! install >"$log" 2>&1; then
+
+# What came in may ask for more: see is_openssl_old.
+for _ in 1 2; do
+    [ ${#missing[@]} -gt 0 ] || break
+    echo "Installing: ${missing[*]}"
+    wanted_now=${missing[*]}
     # Most often the package lists are missing or old.
-    if ! { apt-get -q update && install; } >>"$log" 2>&1; then
-        cat "$log" >&2
-        rm -f "$log"
-        exit 1
+    if ! install >"$log" 2>&1 || [ "${missing[*]}" = "$wanted_now" ]; then
+        if ! { apt-get -q update && install; } >>"$log" 2>&1; then
+            cat "$log" >&2
+            exit 1
+        fi
     fi
-fi
-rm -f "$log"
+done

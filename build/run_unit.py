@@ -4,7 +4,11 @@
 
 Each argument is a command.  A cmocka program says "[  PASSED  ] N test(s)" and "[  FAILED  ] N
 test(s)"; any other program counts as one test.  A program that fails shows its whole output.  The last
-line is "N passed, N failed"; the exit code is 0 only if something ran and nothing failed.
+line is "N passed, N failed", and how many were skipped; the exit code is 0 only if something ran and
+nothing failed.
+
+A test that needs a right which is not there says "needs WHAT" and is skipped.  One that is skipped without
+a word has failed; so has each with STEK_NO_SKIP, as "make check" by root has it.
 """
 import argparse
 import concurrent.futures
@@ -42,13 +46,14 @@ def count(code, text):
     passed = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test\(s\)", text))
     failed = sum(int(n) for n in re.findall(r"\[  FAILED  \] (\d+) test\(s\)", text))
     skipped = sum(int(n) for n in re.findall(r"\[  SKIPPED \] (\d+) test\(s\)", text))
-    # A test that is skipped proves nothing.
-    failed += skipped
+    needs = re.findall(r"^needs (.+)$", text, re.M)
+    if skipped and (os.environ.get("STEK_NO_SKIP") or len(needs) != skipped):
+        failed, skipped = failed + skipped, 0
     if code != 0 and failed == 0:
         failed = 1
-    if passed == 0 and failed == 0:
+    if passed == 0 and failed == 0 and skipped == 0:
         passed = 1
-    return passed, failed
+    return passed, failed, skipped, needs
 
 
 def main():
@@ -59,19 +64,24 @@ def main():
     parser.add_argument("commands", nargs="+")
     args = parser.parse_args()
     os.makedirs(args.logs, exist_ok=True)
-    passed_n = failed_n = 0
+    passed_n = failed_n = skipped_n = 0
+    lacking = set()
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         jobs = [pool.submit(run, c, args.logs, args.timeout) for c in args.commands]
         for job in concurrent.futures.as_completed(jobs):
             name, code, text, seconds = job.result()
-            passed, failed = count(code, text)
+            passed, failed, skipped, needs = count(code, text)
+            skipped_n += skipped
+            lacking.update(needs)
             passed_n += passed
             failed_n += failed
-            print(f"  {'FAIL' if failed else 'ok  '} {name}: {passed} passed, {failed} failed "
-                  f"({seconds:.1f} s)", flush=True)
+            print(f"  {'FAIL' if failed else 'ok  '} {name}: {passed} passed, {failed} failed"
+                  f"{', %d skipped' % skipped if skipped else ''} ({seconds:.1f} s)", flush=True)
             if failed:
                 print(text.rstrip() + f"\n  {name}: exit code {code}", flush=True)
-    print(f"{passed_n} passed, {failed_n} failed")
+    for what in sorted(lacking):
+        print(f"  not run: tests that need {what}")
+    print(f"{passed_n} passed, {failed_n} failed" + (f", {skipped_n} skipped" if skipped_n else ""))
     return 1 if failed_n or not passed_n else 0
 
 

@@ -2,7 +2,7 @@
 /*
  * Counters of a ring, in anonymous shared memory that the parent makes before it forks.
  *
- *     counters of a ring:   | before: totals of a while ago | slot 0 | slot 1 | ... | slot n-1 |
+ *     counters of a ring:   | before: totals of a while ago | parent | slot 0 | ... | slot n-1 |
  *     claims, once:         | used_n | pid of slot 0 .. n-1 |
  *
  * A process counts in one slot, the same for each ring: the parent in slot 0, a child in one that
@@ -11,7 +11,9 @@
  * which is slower and as exact, since counts are atomic.  Totals are sums over slots.  The memory
  * hangs off the retained live keyring, and so outlives children and reloads.
  *
- * Nothing here is trusted: a child can write what it likes, and the parent only shows it.
+ * A child can write what it likes there (S10).  So the parent only adds and stores, and reads
+ * nothing: sizes, pointers and its last look are in its own memory.  Children sum up, to show it;
+ * whatever they find stays within the slots that were mapped, and is a number that can be shown.
  */
 #ifndef MOD_STEK_COUNTERS_H
 #define MOD_STEK_COUNTERS_H
@@ -52,6 +54,7 @@ typedef enum mod_stek_counter_e {
     MOD_STEK_REFUSED_AGE,
     MOD_STEK_NOT_OFFERED, /* handshakes to which no ticket came */
     MOD_STEK_KEYLESS,     /* handshakes without a ticket for want of a key */
+    MOD_STEK_UNSEALED,    /* tickets that no vector, cipher or MAC could be had for */
     MOD_STEK_LOADS,       /* the ring's file was read and taken */
 #define MOD_STEK_CAUSE(name, text) MOD_STEK_LOAD_FAILED_##name,
     MOD_STEK_CAUSES(MOD_STEK_CAUSE)
@@ -61,22 +64,24 @@ typedef enum mod_stek_counter_e {
     MOD_STEK_COUNTER_N = MOD_STEK_AGE + MOD_STEK_AGE_BOUND_N + 1
 } mod_stek_counter_e;
 
-/* One process's part; also holds how it follows the ring's file. */
+/* Of all that is behind a pointer in retained memory here; goes up when any of it changes. */
+#define MOD_STEK_COUNTERS_LAYOUT 2
+
+/* One process's part. */
 typedef struct mod_stek_slot_t {
     _Alignas(64) _Atomic apr_uint64_t counts[MOD_STEK_COUNTER_N];
-    _Atomic apr_int64_t looked_at; /* apr_time_t of the last look that ended well; 0: none */
     _Atomic apr_int64_t loaded_at; /* apr_time_t when the file was last taken */
-    _Atomic int status;            /* apr_status_t of the last look */
 } mod_stek_slot_t;
 
 typedef struct mod_stek_counters_t mod_stek_counters_t;
 
+/* To be shown only.  No time is negative, and no sum less than one of its parts. */
 typedef struct mod_stek_totals_t {
     apr_uint64_t all[MOD_STEK_COUNTER_N];    /* over all slots */
     apr_uint64_t parent[MOD_STEK_COUNTER_N]; /* slot 0 alone */
     apr_uint64_t before[MOD_STEK_COUNTER_N]; /* all, at before_at; nothing if that is 0 */
-    apr_time_t before_at;                    /* one to two minutes ago */
-    apr_time_t loaded_at;                    /* the last load by any process */
+    apr_time_t before_at; /* one to two minutes ago, or polls if those are longer */
+    apr_time_t loaded_at; /* the last load by any process */
     apr_time_t parent_looked_at;
     apr_status_t parent_status;
 } mod_stek_totals_t;
@@ -93,10 +98,11 @@ void mod_stek_counters_claim(apr_pool_t *pchild);
 /* This process's slot; NULL if counters is NULL: counts nothing. */
 mod_stek_slot_t *mod_stek_counters_slot(mod_stek_counters_t *counters);
 
-/* Parent, now and then: remembers the totals of a while ago, so that rates can be told. */
+/* Children, now and then: the first that comes after a minute remembers the totals, so that rates
+ * can be told. */
 void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now);
 
-/* Sums up; zeros if counters is NULL. */
+/* Sums up, in a child; zeros if counters is NULL. */
 void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_t *totals);
 
 /* Counts one.  Any thread; slot may be NULL. */
@@ -110,11 +116,21 @@ static inline void mod_stek_count(mod_stek_slot_t *slot, int counter)
 /* Counts a ticket's age at resumption. */
 void mod_stek_count_age(mod_stek_slot_t *slot, apr_uint32_t age_s);
 
-/* Counts a read of the ring's file that ended with rv. */
-void mod_stek_count_load(mod_stek_slot_t *slot, apr_status_t rv, apr_time_t now);
+/* Counts a read of the ring's file that ended with rv; counters may be NULL. */
+void mod_stek_count_load(mod_stek_counters_t *counters, apr_status_t rv, apr_time_t now);
 
-/* Notes how a look at the ring's file ended. */
-void mod_stek_count_look(mod_stek_slot_t *slot, apr_status_t rv, apr_time_t now);
+/* Notes how a look at the ring's file ended; counters may be NULL. */
+void mod_stek_count_look(mod_stek_counters_t *counters, apr_status_t rv, apr_time_t now);
+
+/* How the last look of this process ended (until its first, its parent's), and when one last ended
+ * well (0: never); from its own memory. */
+apr_status_t mod_stek_counters_looked(const mod_stek_counters_t *counters, apr_time_t *pat);
+
+/* Sum of two counts; stays at the greatest number rather than begin anew. */
+static inline apr_uint64_t mod_stek_counts_add(apr_uint64_t a, apr_uint64_t b)
+{
+    return a > APR_UINT64_MAX - b ? APR_UINT64_MAX : a + b;
+}
 
 /* Texts of MOD_STEK_CAUSES in their order. */
 extern const char *const mod_stek_cause_texts[];

@@ -19,6 +19,7 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct mod_stek_handshake_t {
+    conn_rec *c;
     const char *ring;     /* its name, in pconf; NULL: tickets here are not ours, or not done yet */
     int outcome;          /* MOD_STEK_RESUMED_*, _REFUSED_* or _NOT_OFFERED */
     unsigned issued : 1;  /* a ticket was sealed */
@@ -33,6 +34,9 @@ typedef struct mod_stek_handshake_t {
 
 /* mod_ssl's pre_handshake hook: makes the record. */
 int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy);
+
+/* The connection that a handshake serves; NULL if it has no record, as the self-test's. */
+conn_rec *mod_stek_handshake_conn(const SSL *ssl);
 
 /* The record of a connection, NULL if it has none.  c: an HTTP/2 stream's own connection is
  * fine. */
@@ -49,7 +53,7 @@ int mod_stek_handshake_install(SSL_CTX *ctx);
 /* From the ticket callbacks: */
 
 /* a ticket came, under a key of that name; */
-void mod_stek_handshake_offered(SSL *ssl, mod_stek_match_e match, const unsigned char *name);
+void mod_stek_handshake_offered(SSL *ssl, stek_state_e state, const unsigned char *name);
 
 /* its MAC was wrong; */
 void mod_stek_handshake_damaged(SSL *ssl);
@@ -59,6 +63,9 @@ void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused
 
 /* a ticket was sealed; */
 void mod_stek_handshake_issued(SSL *ssl, mod_stek_slot_t *slot, const unsigned char *name);
+
+/* there was a key, but no ticket could be sealed; */
+void mod_stek_handshake_unsealed(SSL *ssl, mod_stek_slot_t *slot);
 
 /* no ticket can be issued, for want of a key. */
 void mod_stek_handshake_keyless(SSL *ssl);

@@ -27,7 +27,8 @@
 
 typedef struct mod_stek_live_t {
     struct mod_stek_live_t *next;
-    char *name;            /* of the ring; malloc'd */
+    char *path;            /* of the file ring; NULL: anonymous memory; malloc'd */
+    char *identity;        /* path of its secret, or a ring in memory's name; malloc'd */
     pthread_rwlock_t lock; /* guards `ring` against the writer's swap */
     stek_ring_t *ring;     /* never NULL; replaced whole */
     /* Names of keys that ended, the oldest goes first, and how many ever did; guarded by lock. */
@@ -44,22 +45,39 @@ typedef struct mod_stek_live_t {
     int issue; /* the self-test passed: tickets may be issued */
     apr_status_t logged_status; /* the generator's: trouble last logged, */
     apr_time_t logged_at;       /* and when */
-    int warned_disk;            /* the generator's: said that the ring is on a disk */
+    apr_uint64_t
+        unsealed_n;         /* the generator's: tickets that could not be sealed, as last logged, */
+    apr_time_t unsealed_at; /* and when */
+    int unpublished;        /* the copy for processes in a chroot lacks what the live keyring has */
+    int told_jail;          /* the generator's: said that they look at a directory that is gone */
+    int warned_disk;        /* the generator's: said that the ring is on a disk */
+    int warned_swap;            /* the generator's: said that it may be swapped out */
 } mod_stek_live_t;
 
-/* Parent, last post_config: the live keyring of that name, from before the reload or new and
- * empty. */
-apr_status_t mod_stek_live_get(const char *name, mod_stek_live_t **plive);
+/* Parent, last post_config: the live keyring of that file and secret, whatever the ring's name, or
+ * of that name if it is in memory: from before the reload, or new and empty. */
+apr_status_t mod_stek_live_get(const mod_stek_ring_t *ring, mod_stek_live_t **plive);
 
-/* Parent, last post_config: ends the live keyrings that no configured ring refers to any more. */
+/* Parent, last post_config: ends the live keyrings that no configured ring refers to any more, and
+ * what another build of this module has left. */
 void mod_stek_live_sweep(void);
+
+/* Parent, end of a configuration: notes what is to be ended if another build takes over. */
+void mod_stek_live_hand_over(void);
 
 /* Parent: what processes forked from now on inherit: the keys (inherit != 0: the MPM's
  * children), or zeros (whatever other modules fork while they configure). */
 void mod_stek_live_inherit(int inherit);
 
-/* Child, child_init: locks the inherited memory, gives up what only the parent needs. */
-void mod_stek_live_child_init(void);
+/* Parent: gives processes in a chroot what they cannot read from the file, if that changed. */
+apr_status_t mod_stek_live_publish(mod_stek_live_t *live);
+
+/* Child, child_init: locks the inherited memory, gives up what only the parent needs.  in_jail: this
+ * process is in a chroot. */
+void mod_stek_live_child_init(int in_jail);
+
+/* In a process that a child has forked: locks the inherited memory. */
+void mod_stek_live_lock(void);
 
 /* Wipes the keys and secrets of this process, at the end of a child.  Never waits: a handshake
  * that was interrupted by the exit may hold the lock. */
@@ -77,6 +95,11 @@ apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int re
  * writing thread. */
 apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring);
 
+/* Parent, before it takes secrets that share none with the former: where the file opens under them
+ * it is another ring, and the live keyring is emptied. */
+apr_status_t mod_stek_live_compare_secrets(mod_stek_live_t *live, const stek_secrets_t *secrets,
+                                           apr_pool_t *pool);
+
 /* Takes secrets over, ends the former. */
 void mod_stek_live_set_secrets(mod_stek_live_t *live, stek_secrets_t *secrets);
 
@@ -87,24 +110,16 @@ int mod_stek_live_current(mod_stek_live_t *live, apr_time_t now, stek_key_t *key
 /* Nonzero if there is a key that encrypts at now. */
 int mod_stek_live_can_issue(mod_stek_live_t *live, apr_time_t now);
 
-typedef enum mod_stek_match_e {
-    MOD_STEK_UNKNOWN, /* no key of that name, */
-    MOD_STEK_ENDED,   /* or its window is over: *key is not set */
-    MOD_STEK_CURRENT, /* the key that encrypts now */
-    MOD_STEK_OLD,     /* its slot is over */
-    MOD_STEK_FUTURE   /* its slot has not begun, or another key has precedence in it */
-} mod_stek_match_e;
-
-/* Copies the key of that name if it may decrypt at now.  *prenewable: a key encrypts at now.
- * The caller wipes *key. */
-mod_stek_match_e mod_stek_live_lookup(mod_stek_live_t *live,
-                                      const unsigned char name[STEK_NAME_LEN], apr_time_t now,
-                                      stek_key_t *key, int *prenewable);
+/* The state of the key of that name, and a copy of it unless the state is STEK_STATE_UNKNOWN or
+ * _ENDED: then *key and *prenewable are not set.  A key that has left the ring is remembered for a
+ * while as ended.  *prenewable: a key encrypts at now.  The caller wipes *key. */
+stek_state_e mod_stek_live_lookup(mod_stek_live_t *live, const unsigned char name[STEK_NAME_LEN],
+                                  apr_time_t now, stek_key_t *key, int *prenewable);
 
 /* One key as it may be shown. */
 typedef struct mod_stek_view_key_t {
     char hex[STEK_HEX_LEN];
-    mod_stek_match_e state; /* MOD_STEK_CURRENT, _OLD or _FUTURE */
+    stek_state_e state;
     apr_time_t not_before;
     apr_time_t encrypt_until;
     apr_time_t decrypt_until; /* with the configured lifetime */

@@ -9,17 +9,18 @@
  *     server name, lower case | sorted set of the vhost's ports
  *     where a client can be asked who it is, moreover
  *       SSLVerifyClient, SSLVerifyDepth
- *       CA certificates of SSLCACertificateFile and -Path, as a sorted set of DER
- *       SSLCARevocationCheck, and unless it is `none` the CRLs of SSLCARevocationFile and -Path,
- *         as a sorted set of (issuer, sorted revoked serials)
+ *       all that OpenSSL takes from SSLCACertificateFile, -Path, SSLCARevocationFile and -Path into
+ *         the one store that it verifies with: certificates, their trust attributes, and unless
+ *         SSLCARevocationCheck is `none`, CRLs (mod_stek_policy_files.h)
  *       SSLOCSP*: what decides whether an answer is good
  *       SSLCipherSuite, which can raise the security level of keys; SSLSRPVerifierFile
  *       SSLOpenSSLConfCmd Verify*, CipherString, SignatureAlgorithms, ClientSignatureAlgorithms
  *       the same directives in sections, in order, with the sections around them
  *
- * Not in it: addresses, names of CA and CRL files, server certificates and keys, and .htaccess
- * files, which httpd reads after the handshake.  The SSL_CTX does not hold all this, so the
- * directives are noted as httpd reads them.  Notes are written in the configuration phase, digests
+ * Not in it: addresses, names of CA and CRL files, server certificates and keys,
+ * SSLCADNRequestFile and -Path, which are only hints, and .htaccess files, which httpd reads after
+ * the handshake: a certificate that these ask for goes into no ticket (mod_stek_session.h).  The
+ * SSL_CTX does not hold all this, so the directives are noted as httpd reads them.  Notes are written in the configuration phase, digests
  * in init_server; read-only afterwards.
  */
 #ifndef MOD_STEK_POLICY_H
@@ -34,8 +35,10 @@
 enum {
     MOD_STEK_KIND_TEXT,
     MOD_STEK_KIND_URL,
-    MOD_STEK_KIND_CERTS,
-    MOD_STEK_KIND_CRLS,
+    MOD_STEK_KIND_TOGETHER, /* a file or directory that counts with others */
+    MOD_STEK_KIND_FILE,
+    MOD_STEK_KIND_DIRECTORY,
+    MOD_STEK_KIND_STORE,
     MOD_STEK_KIND_CONF_CMD
 };
 
@@ -44,11 +47,11 @@ enum {
 #define MOD_STEK_NOTES(X)                                                                          \
     X(SSLVerifyClient, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                 \
     X(SSLVerifyDepth, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                  \
-    X(SSLCACertificateFile, MOD_STEK_KIND_CERTS, RSRC_CONF | OR_AUTHCFG)                           \
-    X(SSLCACertificatePath, MOD_STEK_KIND_CERTS, RSRC_CONF | OR_AUTHCFG)                           \
+    X(SSLCACertificateFile, MOD_STEK_KIND_TOGETHER, RSRC_CONF | OR_AUTHCFG)                        \
+    X(SSLCACertificatePath, MOD_STEK_KIND_TOGETHER, RSRC_CONF | OR_AUTHCFG)                        \
     X(SSLCARevocationCheck, MOD_STEK_KIND_TEXT, RSRC_CONF)                                         \
-    X(SSLCARevocationFile, MOD_STEK_KIND_CRLS, RSRC_CONF)                                          \
-    X(SSLCARevocationPath, MOD_STEK_KIND_CRLS, RSRC_CONF)                                          \
+    X(SSLCARevocationFile, MOD_STEK_KIND_TOGETHER, RSRC_CONF)                                      \
+    X(SSLCARevocationPath, MOD_STEK_KIND_TOGETHER, RSRC_CONF)                                      \
     X(SSLOCSPEnable, MOD_STEK_KIND_TEXT, RSRC_CONF)                                                \
     X(SSLOCSPDefaultResponder, MOD_STEK_KIND_URL, RSRC_CONF)                                       \
     X(SSLOCSPOverrideResponder, MOD_STEK_KIND_TEXT, RSRC_CONF)                                     \
@@ -56,7 +59,7 @@ enum {
     X(SSLOCSPResponseMaxAge, MOD_STEK_KIND_TEXT, RSRC_CONF)                                        \
     X(SSLOCSPUseRequestNonce, MOD_STEK_KIND_TEXT, RSRC_CONF)                                       \
     X(SSLOCSPNoVerify, MOD_STEK_KIND_TEXT, RSRC_CONF)                                              \
-    X(SSLOCSPResponderCertificateFile, MOD_STEK_KIND_CERTS, RSRC_CONF)                             \
+    X(SSLOCSPResponderCertificateFile, MOD_STEK_KIND_FILE, RSRC_CONF)                              \
     X(SSLCipherSuite, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                  \
     X(SSLSRPVerifierFile, MOD_STEK_KIND_TEXT, RSRC_CONF)                                           \
     X(SSLOpenSSLConfCmd, MOD_STEK_KIND_CONF_CMD, RSRC_CONF)
@@ -92,6 +95,10 @@ void mod_stek_policy_note(mod_stek_policy_t *policy, cmd_parms *cmd, const char 
 /* Nonzero if a client can be asked for a certificate (or an SRP identity), in the vhost or in
  * one of its sections. */
 int mod_stek_policy_asks_clients(const mod_stek_policy_t *policy);
+
+/* Nonzero if the vhost asks for a certificate and one of its sections has rules of its own: in TLS
+ * 1.3 httpd can ask a client twice only if the connection was resumed. */
+int mod_stek_policy_asks_twice(const mod_stek_policy_t *policy);
 
 /* The digest of s.  A file that cannot be read counts as empty: mod_ssl has refused it before.
  * STEK_ECRYPTO if OpenSSL cannot digest. */

@@ -8,6 +8,7 @@
 #define MOD_STEK_STORAGE_H
 
 #include "mod_stek_config.h"
+#include "stek_ring_file.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -17,19 +18,31 @@
 apr_status_t mod_stek_storage_open(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                                    apr_pool_t *pool);
 
+/* The ring, started before this one, whose file is the same by another path; NULL: none. */
+const mod_stek_ring_t *mod_stek_storage_twin(const mod_stek_ring_t *ring, apr_pool_t *pool);
+
 /* Last post_config: sets the live keyring to a file in memory, with a secret of its own. */
 apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring);
+
+/* Last post_config, after mod_stek_storage_open: where ChrootDir is set, makes ready what children
+ * follow the ring by, and says what they will not see. */
+void mod_stek_storage_prepare_jail(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool);
 
 /* Loads a secret that came later than httpd: with generate=off, whoever writes the ring makes
  * it. */
 apr_status_t mod_stek_storage_late_secret(mod_stek_ring_t *ring, const char **pculprit,
                                           server_rec *s, apr_pool_t *pool);
 
-/* Whether the directory of the file at path, and those above, are nobody else's than owner's and
- * root's.  Not where a link at the path itself leads: a read follows and checks it, a write
- * replaces it. */
-apr_status_t mod_stek_storage_check(const char *path, uid_t owner, const char **pculprit,
+/* Whether a ring may be written at the file's path: the directories are nobody else's than owner's
+ * and root's, and what stands there, if anything, is a ring.  STEK_EFOREIGN: *pculprit says what it
+ * is.  Else as stek_path_check_written. */
+apr_status_t mod_stek_storage_check(const stek_ring_file_t *file, const char **pculprit,
                                     apr_pool_t *pool);
+
+/* check_config, behind mod_stek_config_check: in configtest, warns of what a start will not take for
+ * a ring or a secret.  OK. */
+int mod_stek_storage_configtest(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                                server_rec *s);
 
 /* STEK_FILE_FSYNC if a file at path (NULL: in memory) has to be synced to last, else 0. */
 int mod_stek_storage_fsync(const char *path, apr_pool_t *pool);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The timer thread: one in each child, from child_init until the child's pool goes, so that a child
- * that drains a long download still drops dead keys.  It wakes every `poll` of the rings and at the
+ * that drains a long download still drops dead keys; and one in each process that a child forks for a
+ * connection, as mpm-itk does.  It wakes every `poll` of the rings and at the
  * next key's end, lets each live keyring follow its file, and does nothing else.
  */
 #ifndef MOD_STEK_TIMER_H
@@ -15,6 +16,10 @@
  * destroyed.  In one-process mode, where httpd runs no monitor hook, the thread makes the keys
  * too. */
 void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s);
+
+/* process_connection, in whatever process serves the connection: starts what a process that the MPM
+ * has not forked lacks.  DECLINED. */
+int mod_stek_timer_follow_fork(conn_rec *c);
 
 #pragma GCC visibility pop
 #endif

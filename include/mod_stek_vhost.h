@@ -21,9 +21,13 @@ typedef struct mod_stek_vhost_t {
     mod_stek_ring_t *ring; /* NULL: its tickets are not ours, it behaves as in stock httpd */
     int no_tickets;        /* StekTickets off: no session of it can be resumed */
     int bound;             /* StekBinding policy */
+    int asks_twice; /* server and sections ask for certificates: nothing resumes in TLS 1.3 */
     unsigned char policy[STEK_DIGEST_LEN];
     mod_stek_limits_t limits;      /* of sessions without a client certificate, */
     mod_stek_limits_t cert_limits; /* and with one */
+    /* mod_ssl's functions for SSLSessionCache; NULL without a cache. */
+    int (*cache_new)(SSL *ssl, SSL_SESSION *session);
+    SSL_SESSION *(*cache_get)(SSL *ssl, const unsigned char *id, int id_len, int *copy);
 } mod_stek_vhost_t;
 
 /* pre_config: no vhosts. */

@@ -29,7 +29,9 @@
 #define STEK_ESYNTAX (STEK_STATUS_START + 14)   /* a secret file or a time is not well formed */
 #define STEK_EEMPTY (STEK_STATUS_START + 15)    /* a secret file without a secret */
 #define STEK_ECHANGED (STEK_STATUS_START + 16)  /* changed while it was being read */
-#define STEK_STATUS_END (STEK_STATUS_START + 17)
+#define STEK_EFOREIGN (STEK_STATUS_START + 17)  /* no file of ours: left as it is */
+#define STEK_ESHARED (STEK_STATUS_START + 18)   /* others may make files in that directory */
+#define STEK_STATUS_END (STEK_STATUS_START + 19)
 
 /* Text for any apr_status_t, ours or APR's, in buf (buf_len bytes, always terminated); returns
  * buf. */

@@ -33,6 +33,9 @@ apr_status_t stek_iv_create(const void *unique, apr_size_t unique_len, apr_time_
 /* The next vector.  Any thread.  STEK_ECRYPTO; also in a child that inherited the state by fork. */
 apr_status_t stek_iv_next(stek_iv_t *iv, apr_time_t now, unsigned char out[STEK_IV_LEN]);
 
+/* Nonzero in a child that inherited the state by fork, where the system wipes it then. */
+int stek_iv_is_wiped(const stek_iv_t *iv);
+
 /* Also of what a child inherited by fork: that wipes the copy of k in OpenSSL's context. */
 void stek_iv_destroy(stek_iv_t *iv);
 

@@ -36,6 +36,9 @@ apr_status_t stek_mem_wipe_on_fork(void *block, int on);
 /* Bytes that the block occupies, rounded up to pages, its own header included. */
 apr_size_t stek_mem_size(const void *block);
 
+/* The mapping that the block lies in, of stek_mem_size bytes. */
+void *stek_mem_mapping(void *block);
+
 /* Bytes that this process may lock (RLIMIT_MEMLOCK); APR_SIZE_MAX when there is no limit. */
 apr_size_t stek_mem_lock_limit(void);
 

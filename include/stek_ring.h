@@ -70,6 +70,24 @@ const stek_key_t *stek_ring_find(const stek_ring_t *ring, const unsigned char na
  * O(log n + keys whose slots overlap).  The ring's. */
 const stek_key_t *stek_ring_current(const stek_ring_t *ring, apr_time_t now);
 
+/* What a key is at a time.  Exactly one holds, whoever asks: handshakes, the status, stekctl. */
+typedef enum stek_state_e {
+    STEK_STATE_UNKNOWN, /* the ring has no such key */
+    STEK_STATE_ENDED,   /* its window is over: decrypts no more */
+    STEK_STATE_CURRENT, /* encrypts now: stek_ring_current */
+    STEK_STATE_OLD,     /* its slot is over, or another key has replaced it in its slot */
+    STEK_STATE_FUTURE   /* its slot has not begun; decrypts already, since a host with a fast clock
+                           may be using it */
+} stek_state_e;
+
+/* The state at now of a key of the ring, by the host's lifetime (0: as stored).  key NULL:
+ * STEK_STATE_UNKNOWN. */
+stek_state_e stek_ring_key_state(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now,
+                                 apr_interval_time_t lifetime);
+
+/* "current", "future", "old", "ended" or "unknown"; constant. */
+const char *stek_state_text(stek_state_e state);
+
 /* The earliest stek_key_end(key, lifetime) after now; 0 if no key is left. */
 apr_time_t stek_ring_next_end(const stek_ring_t *ring, apr_time_t now,
                               apr_interval_time_t lifetime);

@@ -19,6 +19,8 @@ typedef struct stek_ring_file_t {
     gid_t gid;        /* group of written files; (gid_t)-1: the directory's */
     int memory_fd;    /* anonymous memory: open for reading (inherited by children); else -1 */
     int writer_fd;    /* the same, open for writing: children give it up (drop_writer) */
+    int dir_fd;       /* the path's directory, for processes in a chroot (stek_jail.h); else -1 */
+    int in_jail;      /* this process is: it has dir_fd, or a copy in memory, instead of the path */
 } stek_ring_file_t;
 
 void stek_ring_file_init(stek_ring_file_t *file, const char *path, uid_t owner, gid_t gid);
@@ -28,6 +30,25 @@ apr_status_t stek_ring_file_init_memory(stek_ring_file_t *file, uid_t owner);
 
 /* After a fork, in the child: gives up the means to write anonymous memory. */
 void stek_ring_file_drop_writer(stek_ring_file_t *file);
+
+/* Before processes are shut into a chroot: makes ready what they follow there, the path's directory,
+ * or a copy in memory that stek_ring_file_publish keeps new.  Once for a path.  *pwhy: APR_SUCCESS, or
+ * why it is the copy.  Another status: there is neither. */
+apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *pwhy,
+                                         apr_pool_t *pool);
+
+/* Nonzero if there is a copy to publish. */
+int stek_ring_file_has_copy(const stek_ring_file_t *file);
+
+/* Seals ring and puts it into the copy.  Codes of stek_ring_file_save. */
+apr_status_t stek_ring_file_publish(const stek_ring_file_t *file, const stek_ring_t *ring,
+                                    const stek_secrets_t *secrets, stek_rng_t *rng);
+
+/* Nonzero if the directory that processes in the chroot look at is no longer the path's. */
+int stek_ring_file_jail_is_left(const stek_ring_file_t *file, apr_pool_t *pool);
+
+/* After the chroot, in the process that is shut in. */
+void stek_ring_file_enter_jail(stek_ring_file_t *file);
 
 /* Closes descriptors. */
 void stek_ring_file_close(stek_ring_file_t *file);
@@ -47,10 +68,25 @@ apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secret
 
 /* Seals and writes ring as it is (generation and written_at are the caller's to set); *stamp
  * (may be NULL) is the file's after the write.  flags: STEK_FILE_EXCLUSIVE | STEK_FILE_FSYNC.
- * The caller holds the lock.  Codes of stek_ring_seal and stek_file_replace. */
+ * The caller holds the lock.  Codes of stek_ring_seal and stek_file_replace; STEK_EFOREIGN also for
+ * a file that is no ring. */
 apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t *ring,
                                  const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
                                  stek_stamp_t *stamp, apr_pool_t *pool);
+
+/* Nonzero if what stek_ring_file_load has returned means that a good ring may take the place of what
+ * is there; a passing trouble (no descriptors, no memory) says nothing about it. */
+int stek_ring_file_is_refused(apr_status_t rv);
+
+/* Whether what stands at the path is a ring of ours, good or bad: as stek_claim_check. */
+apr_status_t stek_ring_file_claim(const stek_ring_file_t *file, const char **pfound,
+                                  apr_pool_t *pool);
+
+/* Moves a ring that was refused to PATH.refused-TIME, or PATH.refused-TIME-N if that is taken.  The
+ * caller holds the lock and has checked the directory.  *pdetail, in pool, is the new name, on a
+ * failure of the move too; for STEK_EFOREIGN, as stek_claim_check, what was found: it stays. */
+apr_status_t stek_ring_file_set_aside(const stek_ring_file_t *file, apr_time_t now,
+                                      const char **pdetail, apr_pool_t *pool);
 
 /* Where the local secret lies unless told otherwise: beside the ring, its name with ".secret" in
  * place of ".ring", or at the end; in pool. */
@@ -60,7 +96,7 @@ const char *stek_secret_path_beside(const char *ring_path, apr_pool_t *pool);
 apr_status_t stek_secret_file_load(const char *path, uid_t owner, stek_secrets_t **psecrets,
                                    const char **pculprit, apr_pool_t *pool);
 
-/* Writes it, 0600.  flags as above. */
+/* Writes it, 0600.  flags as above.  STEK_EFOREIGN if what is there is no secret file. */
 apr_status_t stek_secret_file_save(const char *path, const stek_secrets_t *secrets, int flags,
                                    apr_pool_t *pool);
 

@@ -39,6 +39,8 @@
 
 #pragma GCC visibility push(hidden)
 
+#define STEK_RING_MAGIC "STEKRING"
+#define STEK_RING_MAGIC_LEN 8
 #define STEK_RING_VERSION 1
 #define STEK_RING_BYTES_MAX (512 * 1024)
 #define STEK_RING_HEADER_LEN 88

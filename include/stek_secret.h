@@ -19,6 +19,7 @@
 
 #pragma GCC visibility push(hidden)
 
+#define STEK_SECRET_WORD "stek-secret-v1" /* begins a line of the file */
 #define STEK_SECRET_LEN 32
 #define STEK_SECRET_ID_LEN 8
 #define STEK_FLEET_ID_LEN 16
@@ -35,7 +36,7 @@ typedef struct stek_secrets_t {
     apr_size_t n; /* >= 1; the first seals, all open */
     int has_fleet_id;
     unsigned char fleet_id[STEK_FLEET_ID_LEN];
-    apr_int32_t day; /* stek_ratchet.h; 0: no ratchet */
+    apr_int32_t day; /* of the fleet secret's ratchet, in days since 1970; 0: no ratchet */
     stek_secret_t secrets[STEK_SECRETS_MAX];
 } stek_secrets_t;
 
@@ -57,6 +58,9 @@ apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_siz
 /* A copy in locked memory with one new random secret in front (roll): STEK_EFULL. */
 apr_status_t stek_secrets_roll(const stek_secrets_t *secrets, stek_rng_t *rng,
                                stek_secrets_t **psecrets);
+
+/* Nonzero if a secret stands in both. */
+int stek_secrets_share(const stek_secrets_t *a, const stek_secrets_t *b);
 
 int stek_secrets_equal(const stek_secrets_t *a, const stek_secrets_t *b);
 void stek_secrets_destroy(stek_secrets_t *secrets);

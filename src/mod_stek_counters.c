@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Counters in shared memory (mod_stek_counters.h).  Glue; counting is for any thread of any
- * process, making and ending for the parent's.
+ * process, making and ending for the parent's, claiming, remembering and summing for children's.
  */
 #include "mod_stek_counters.h"
 
@@ -14,23 +14,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "mod_stek_retained.h"
 #include "stek_error.h"
-#include "stek_version.h"
 
-#define RETAINED_KEY "mod_stek_rotate claims " STEK_VERSION
 #define SLOTS_MAX 1025 /* beyond that children share */
 #define REMEMBER_EVERY apr_time_from_sec(60)
+#define RAISE_TRIES 1000
 
-/* Which process has which slot. */
+/* ---- shared: any child may have written anything ---- */
+
+/* Which process has which slot; the parent never looks. */
 typedef struct claims_t {
-    int slot_n;
     _Atomic int used_n; /* slots from here on were never claimed, and their pages never touched */
     _Atomic int pids[]; /* 0: free */
 } claims_t;
-
-typedef struct retained_t {
-    claims_t *claims; /* NULL: no memory for them */
-} retained_t;
 
 typedef struct past_t {
     _Atomic apr_int64_t at;
@@ -38,14 +35,27 @@ typedef struct past_t {
 } past_t;
 
 typedef struct shared_t {
-    past_t past[2]; /* the later first; written by the parent only */
+    past_t past[2]; /* the later first; written by children */
+    /* How the parent follows the ring's file, for children to show. */
+    _Atomic apr_int64_t parent_looked_at;
+    _Atomic int parent_status;
     _Alignas(64) mod_stek_slot_t slots[];
 } shared_t;
+
+/* ---- of each process alone ---- */
+
+typedef struct retained_t {
+    claims_t *claims; /* NULL: no memory for them */
+    int slot_n;       /* of the claims, and of all counters */
+} retained_t;
 
 struct mod_stek_counters_t {
     shared_t *shared;
     claims_t *claims;
+    int slot_n;
     apr_size_t size;
+    _Atomic apr_int64_t looked_at; /* apr_time_t of the last look that ended well; 0: none */
+    _Atomic int status;            /* apr_status_t of the last look */
 };
 
 const char *const mod_stek_cause_texts[] = {
@@ -81,39 +91,42 @@ static int slots_wanted(void)
     return 1 + children_n;
 }
 
-static claims_t *claims_get(void)
+static retained_t *retained_get(void)
 {
-    retained_t *retained = ap_retained_data_get(RETAINED_KEY);
-    claims_t *claims;
+    return mod_stek_retained("claims", MOD_STEK_COUNTERS_LAYOUT, sizeof(retained_t),
+                             sizeof(claims_t));
+}
+
+static retained_t *retained_with_claims(void)
+{
+    retained_t *retained = retained_get();
     int slot_n;
 
-    if (!retained) {
-        retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
-    }
     if (!retained->claims) {
         slot_n = slots_wanted();
-        claims = map_shared(sizeof(claims_t) + (apr_size_t)slot_n * sizeof(_Atomic int));
-        if (claims) {
-            claims->slot_n = slot_n;
-            claims->used_n = 1;
+        retained->claims = map_shared(sizeof(claims_t) + (apr_size_t)slot_n * sizeof(_Atomic int));
+        if (retained->claims) {
+            retained->slot_n = slot_n;
+            retained->claims->used_n = 1;
         }
-        retained->claims = claims;
     }
-    return retained->claims;
+    return retained;
 }
 
 apr_status_t mod_stek_counters_create(mod_stek_counters_t **pcounters)
 {
     mod_stek_counters_t *counters = calloc(1, sizeof(*counters));
+    const retained_t *retained;
     apr_status_t rv = APR_ENOMEM;
 
     if (!counters) {
         return rv;
     }
-    counters->claims = claims_get();
-    if (counters->claims) {
-        counters->size = sizeof(shared_t)
-                         + (apr_size_t)counters->claims->slot_n * sizeof(mod_stek_slot_t);
+    retained = retained_with_claims();
+    if (retained->claims) {
+        counters->claims = retained->claims;
+        counters->slot_n = retained->slot_n;
+        counters->size = sizeof(shared_t) + (apr_size_t)retained->slot_n * sizeof(mod_stek_slot_t);
         counters->shared = map_shared(counters->size);
         rv = counters->shared ? APR_SUCCESS : errno;
     }
@@ -144,11 +157,11 @@ static int has_ended(int pid)
     return kill(pid, 0) != 0 && errno == ESRCH;
 }
 
-static int find_slot(claims_t *claims)
+static int find_slot(claims_t *claims, int slot_n)
 {
     int i, pid;
 
-    for (i = 1; i < claims->slot_n; i++) {
+    for (i = 1; i < slot_n; i++) {
         if (take(claims, i, 0)) {
             return i;
         }
@@ -158,6 +171,16 @@ static int find_slot(claims_t *claims)
         }
     }
     return 0;
+}
+
+/* Whoever else writes there cannot keep us for long. */
+static void raise_used(claims_t *claims, int n)
+{
+    int used_n = atomic_load(&claims->used_n), tries = RAISE_TRIES;
+
+    while (used_n < n && tries-- > 0
+           && !atomic_compare_exchange_weak(&claims->used_n, &used_n, n)) {
+    }
 }
 
 static apr_status_t give_back(void *data)
@@ -171,23 +194,22 @@ static apr_status_t give_back(void *data)
 
 void mod_stek_counters_claim(apr_pool_t *pchild)
 {
-    claims_t *claims = claims_get();
-    int used_n;
+    const retained_t *retained = retained_get();
+    claims_t *claims = retained->claims;
+    int slot_n = retained->slot_n;
 
     if (!claims) {
         return;
     }
-    own_slot = find_slot(claims);
+    own_slot = find_slot(claims, slot_n);
     if (own_slot == 0) {
         /* None is free: share, but not with the parent, which tells of itself in its slot. */
-        own_slot = claims->slot_n > 1 ? 1 + (int)(getpid() % (claims->slot_n - 1)) : 0;
-        return;
+        own_slot = 1 + (int)(getpid() % (slot_n - 1));
     }
-    used_n = atomic_load(&claims->used_n);
-    while (used_n <= own_slot
-           && !atomic_compare_exchange_weak(&claims->used_n, &used_n, own_slot + 1)) {
+    else {
+        apr_pool_cleanup_register(pchild, claims, give_back, apr_pool_cleanup_null);
     }
-    apr_pool_cleanup_register(pchild, claims, give_back, apr_pool_cleanup_null);
+    raise_used(claims, own_slot + 1);
 }
 
 mod_stek_slot_t *mod_stek_counters_slot(mod_stek_counters_t *counters)
@@ -234,27 +256,42 @@ static int cause_of(apr_status_t rv)
     }
 }
 
-void mod_stek_count_load(mod_stek_slot_t *slot, apr_status_t rv, apr_time_t now)
+void mod_stek_count_load(mod_stek_counters_t *counters, apr_status_t rv, apr_time_t now)
 {
+    mod_stek_slot_t *slot = mod_stek_counters_slot(counters);
+
+    if (!counters) {
+        return;
+    }
     /* The parent makes what has never been there. */
-    if (own_slot == 0 && slot && APR_STATUS_IS_ENOENT(rv) && slot->looked_at == 0) {
+    if (own_slot == 0 && APR_STATUS_IS_ENOENT(rv) && atomic_load(&counters->looked_at) == 0) {
         return;
     }
     mod_stek_count(slot, rv == APR_SUCCESS ? MOD_STEK_LOADS : cause_of(rv));
-    if (slot && rv == APR_SUCCESS) {
+    if (rv == APR_SUCCESS) {
         atomic_store_explicit(&slot->loaded_at, now, memory_order_relaxed);
     }
 }
 
-void mod_stek_count_look(mod_stek_slot_t *slot, apr_status_t rv, apr_time_t now)
+void mod_stek_count_look(mod_stek_counters_t *counters, apr_status_t rv, apr_time_t now)
 {
-    if (!slot) {
+    if (!counters) {
         return;
     }
-    atomic_store_explicit(&slot->status, rv, memory_order_relaxed);
+    atomic_store(&counters->status, rv);
     if (rv == APR_SUCCESS) {
-        atomic_store_explicit(&slot->looked_at, now, memory_order_relaxed);
+        atomic_store(&counters->looked_at, now);
     }
+    if (own_slot == 0) {
+        atomic_store(&counters->shared->parent_status, rv);
+        atomic_store(&counters->shared->parent_looked_at, atomic_load(&counters->looked_at));
+    }
+}
+
+apr_status_t mod_stek_counters_looked(const mod_stek_counters_t *counters, apr_time_t *pat)
+{
+    *pat = atomic_load(&counters->looked_at);
+    return atomic_load(&counters->status);
 }
 
 static apr_uint64_t get(const _Atomic apr_uint64_t *count)
@@ -262,16 +299,36 @@ static apr_uint64_t get(const _Atomic apr_uint64_t *count)
     return atomic_load_explicit(count, memory_order_relaxed);
 }
 
+/* So that a span from it to now is one. */
+static apr_time_t get_time(const _Atomic apr_int64_t *at)
+{
+    apr_time_t t = atomic_load_explicit(at, memory_order_relaxed);
+
+    return t < 0 ? 0 : t;
+}
+
+static int used_slots(const mod_stek_counters_t *counters)
+{
+    int used_n = atomic_load(&counters->claims->used_n);
+
+    return used_n < 1 ? 1 : used_n > counters->slot_n ? counters->slot_n : used_n;
+}
+
 static void sum_slots(const mod_stek_counters_t *counters, mod_stek_totals_t *totals)
 {
-    int i, slot, used_n = atomic_load(&counters->claims->used_n);
+    int i, slot, used_n = used_slots(counters);
 
-    for (slot = 0; slot < used_n && slot < counters->claims->slot_n; slot++) {
+    for (slot = 0; slot < used_n; slot++) {
         const mod_stek_slot_t *from = &counters->shared->slots[slot];
-        apr_time_t loaded_at = atomic_load_explicit(&from->loaded_at, memory_order_relaxed);
+        apr_time_t loaded_at = get_time(&from->loaded_at);
 
         for (i = 0; i < MOD_STEK_COUNTER_N; i++) {
-            totals->all[i] += get(&from->counts[i]);
+            apr_uint64_t count = get(&from->counts[i]);
+
+            totals->all[i] = mod_stek_counts_add(totals->all[i], count);
+            if (slot == 0) {
+                totals->parent[i] = count;
+            }
         }
         totals->loaded_at = loaded_at > totals->loaded_at ? loaded_at : totals->loaded_at;
     }
@@ -279,7 +336,7 @@ static void sum_slots(const mod_stek_counters_t *counters, mod_stek_totals_t *to
 
 void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_t *totals)
 {
-    const mod_stek_slot_t *parent;
+    const shared_t *shared;
     const past_t *past;
     int i;
 
@@ -287,14 +344,13 @@ void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_
     if (!counters) {
         return;
     }
+    shared = counters->shared;
     sum_slots(counters, totals);
-    parent = &counters->shared->slots[0];
-    totals->parent_looked_at = atomic_load_explicit(&parent->looked_at, memory_order_relaxed);
-    totals->parent_status = atomic_load_explicit(&parent->status, memory_order_relaxed);
-    past = &counters->shared->past[atomic_load(&counters->shared->past[1].at) ? 1 : 0];
-    totals->before_at = atomic_load(&past->at);
+    totals->parent_looked_at = get_time(&shared->parent_looked_at);
+    totals->parent_status = atomic_load(&shared->parent_status);
+    past = &shared->past[get_time(&shared->past[1].at) ? 1 : 0];
+    totals->before_at = get_time(&past->at);
     for (i = 0; i < MOD_STEK_COUNTER_N; i++) {
-        totals->parent[i] = get(&parent->counts[i]);
         totals->before[i] = get(&past->counts[i]);
     }
 }
@@ -302,6 +358,8 @@ void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_
 void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now)
 {
     mod_stek_totals_t totals;
+    apr_int64_t found;
+    apr_time_t at;
     past_t *past;
     int i;
 
@@ -309,15 +367,19 @@ void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now)
         return;
     }
     past = counters->shared->past;
+    found = atomic_load(&past[0].at);
+    at = found < 0 ? 0 : found;
     /* A clock that was set back must not stop it for long. */
-    if (past[0].at != 0 && now >= past[0].at && now - past[0].at < REMEMBER_EVERY) {
+    if (at != 0 && now >= at && now - at < REMEMBER_EVERY) {
         return;
+    }
+    if (!atomic_compare_exchange_strong(&past[0].at, &found, now)) {
+        return; /* another child does it */
     }
     mod_stek_counters_sum(counters, &totals);
     for (i = 0; i < MOD_STEK_COUNTER_N; i++) {
         past[1].counts[i] = get(&past[0].counts[i]);
         past[0].counts[i] = totals.all[i];
     }
-    past[1].at = atomic_load(&past[0].at);
-    past[0].at = now;
+    past[1].at = at;
 }

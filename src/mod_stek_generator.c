@@ -13,7 +13,6 @@
 #include "http_core.h"
 #include "http_log.h"
 #include "apr_strings.h"
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -45,7 +44,7 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
     /* A ring without a key is another trouble than the same ring with one. */
     apr_status_t status = keyless ? -1 - rv : rv;
 
-    mod_stek_count_look(live->slot, rv, now);
+    mod_stek_count_look(live->counters, rv, now);
     if (status == APR_SUCCESS) {
         if (live->logged_status != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s, "STEK2001: ring '%s' is good again",
@@ -69,40 +68,35 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "STEK2003: ring '%s': %s: %s; the keys at hand serve on, until %s "
-                     "with tickets",
+                     "STEK2003: ring '%s': %s: %s; the keys at hand stay in use, tickets are "
+                     "issued until %s",
                      ring->name, where(culprit, live), mod_stek_status_text(rv, pool),
                      mod_stek_time_text(stek_schedule_covered_until(live->ring, now), pool));
     }
 }
 
-/* Moves what stands at the ring's path out of the way, so that a good ring can be written. */
-static void set_aside(mod_stek_ring_t *ring, apr_status_t why, apr_time_t now, server_rec *s,
-                      apr_pool_t *pool)
+/* Moves a bad ring out of the way, so that a good one can be written.  What is no ring stays. */
+static apr_status_t set_aside(mod_stek_ring_t *ring, apr_status_t why, apr_time_t now,
+                              const char **pculprit, server_rec *s, apr_pool_t *pool)
 {
-    const char *aside = apr_psprintf(pool, "%s.refused-%" APR_TIME_T_FMT, ring->path,
-                                     apr_time_sec(now));
+    const char *aside = NULL;
+    apr_status_t rv = stek_ring_file_set_aside(&ring->live->file, now, &aside, pool);
 
-    if (rename(ring->path, aside) == 0) {
+    if (rv == STEK_EFOREIGN) {
+        *pculprit = apr_psprintf(pool, "%s %s", ring->path, aside);
+    }
+    else if (rv == APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "STEK2004: ring '%s': %s is refused: %s; moved to %s, a new one takes its "
                      "place",
                      ring->name, ring->path, mod_stek_status_text(why, pool), aside);
     }
-    else if (errno != ENOENT) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, errno, s,
+    else if (!APR_STATUS_IS_ENOENT(rv)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,
                      "STEK2005: ring '%s': %s is refused: %s; moving it to %s failed", ring->name,
-                     ring->path, mod_stek_status_text(why, pool), aside);
+                     ring->path, mod_stek_status_text(why, pool), aside ? aside : "another name");
     }
-}
-
-/* Nonzero if what stands at the path is no ring of ours; a passing trouble (no descriptors, no
- * memory) says nothing about it. */
-static int is_refused(apr_status_t rv)
-{
-    return rv == STEK_EMAGIC || rv == STEK_EVERSION || rv == STEK_ELENGTH || rv == STEK_ESEAL
-           || rv == STEK_ESECRET || rv == STEK_EMALFORMED || rv == STEK_EWEAK || rv == STEK_EPERM
-           || rv == STEK_EKIND || rv == STEK_ETOOBIG || APR_STATUS_IS_EACCES(rv) || rv == ELOOP;
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
 /* Adds the keys that the schedule wants and writes the ring.  Keys that cannot be written are none:
@@ -155,6 +149,10 @@ static apr_status_t take_lock(mod_stek_ring_t *ring, apr_time_t now, apr_interva
     pid_t holder = 0;
     apr_status_t rv = stek_file_lock(path, wait, lock, &holder, pool);
 
+    if (rv == STEK_EFOREIGN || rv == STEK_EKIND) {
+        *pculprit = apr_psprintf(pool, "%s.lock is no lock", path);
+        return STEK_EFOREIGN;
+    }
     if (rv != STEK_ELOCKED) {
         return rv;
     }
@@ -170,17 +168,14 @@ static apr_status_t take_lock(mod_stek_ring_t *ring, apr_time_t now, apr_interva
 }
 
 /* What stands at the path, before it is written over: APR_SUCCESS if it is merged, missing or moved
- * aside; anything else may be a good ring that cannot be read just now. */
+ * aside; anything else is no ring, or may be a good one that cannot be read just now. */
 static apr_status_t clear_path(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
                                server_rec *s, apr_pool_t *pool)
 {
     apr_status_t rv = mod_stek_live_refresh(ring->live, now, 0, pculprit, pool);
 
-    if (is_refused(rv)) {
-        if (ring->live->file.path) {
-            set_aside(ring, rv, now, s, pool);
-        }
-        return APR_SUCCESS;
+    if (stek_ring_file_is_refused(rv)) {
+        return ring->live->file.path ? set_aside(ring, rv, now, pculprit, s, pool) : APR_SUCCESS;
     }
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
@@ -195,7 +190,7 @@ static apr_status_t write_ring(mod_stek_ring_t *ring, apr_time_t now, apr_interv
 
     if (file->path) {
         /* Before anything is made there: the lock, too, is a file. */
-        rv = mod_stek_storage_check(file->path, file->owner, pculprit, pool);
+        rv = mod_stek_storage_check(file, pculprit, pool);
         if (rv == APR_SUCCESS) {
             rv = take_lock(ring, now, lock_wait, &lock, pculprit, s, pool);
         }
@@ -219,6 +214,43 @@ static int wants_writing(const mod_stek_ring_t *ring, apr_status_t load_status, 
            || (load_status == APR_SUCCESS && ring->live->dirty);
 }
 
+/* What children may not log in a handshake. */
+static void report_unsealed(mod_stek_ring_t *ring, apr_time_t now, server_rec *s)
+{
+    mod_stek_live_t *live = ring->live;
+    mod_stek_totals_t totals;
+    apr_uint64_t n;
+
+    if (now >= live->unsealed_at && now - live->unsealed_at < REMIND_AFTER) {
+        return;
+    }
+    mod_stek_counters_sum(live->counters, &totals);
+    n = totals.all[MOD_STEK_UNSEALED] - live->unsealed_n;
+    if (n != 0) {
+        live->unsealed_n = totals.all[MOD_STEK_UNSEALED];
+        live->unsealed_at = now;
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "STEK2033: ring '%s': %" APR_UINT64_T_FMT " more tickets could not be sealed, "
+                     "although there is a key: clients got none",
+                     ring->name, n);
+    }
+}
+
+/* Children in ChrootDir see what the parent gives them. */
+static void serve_jail(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+
+    mod_stek_live_publish(live);
+    if (!live->told_jail && stek_ring_file_jail_is_left(&live->file, pool)) {
+        live->told_jail = 1;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK2032: ring '%s': the directory of %s was made anew: httpd's children in "
+                     "ChrootDir still look at the former one and see no change; reload httpd",
+                     ring->name, ring->path);
+    }
+}
+
 static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_t *pool)
 {
     const char *culprit = NULL;
@@ -237,7 +269,8 @@ static void tick(mod_stek_ring_t *ring, apr_time_t now, server_rec *s, apr_pool_
         rv = write_ring(ring, now, 0, 0, &culprit, s, pool);
     }
     report(ring, rv, culprit, now, s, pool);
-    mod_stek_counters_remember(ring->live->counters, now);
+    report_unsealed(ring, now, s);
+    serve_jail(ring, s, pool);
 }
 
 int mod_stek_generator_monitor(apr_pool_t *p, server_rec *s)
@@ -283,19 +316,37 @@ static apr_status_t start_in_memory(mod_stek_ring_t *ring, apr_time_t now, serve
     return rv == APR_SUCCESS ? start_with_file(ring, now, &culprit, s, pool) : rv;
 }
 
+/* What to do about a place that keeps no ring, where the status alone does not say it. */
+static const char *remedy(apr_status_t rv)
+{
+    return rv == STEK_EFOREIGN  ? ". Name another file, or move it away, then reload"
+           : rv == STEK_ESHARED ? ". Name a directory that only root can write to, then reload"
+                                : "";
+}
+
 static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const char **pculprit,
                                   server_rec *s, apr_pool_t *pool)
 {
+    const mod_stek_ring_t *twin;
     apr_status_t rv;
 
     if (!ring->path || mod_stek_one_process()) {
         return start_in_memory(ring, now, s, pool);
     }
+    twin = mod_stek_storage_twin(ring, pool);
+    if (twin) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                     "STEK2030: ring '%s': %s is the file of ring '%s' by another path: keeping "
+                     "ring '%s' in memory, so that no key gets into both; give it its own file",
+                     ring->name, ring->path, twin->name, ring->name);
+        return start_in_memory(ring, now, s, pool);
+    }
     rv = mod_stek_storage_open(ring, pculprit, s, pool);
     if (rv == APR_SUCCESS) {
         rv = start_with_file(ring, now, pculprit, s, pool);
-        /* A disk that is full just now: there are keys, and the monitor hook tries again. */
-        if (stek_ring_current(ring->live->ring, now)) {
+        /* A disk that is full just now: there are keys, and the monitor hook tries again.  What is
+         * no ring stays where it is, and children would go on without one. */
+        if (rv != STEK_EFOREIGN && stek_ring_current(ring->live->ring, now)) {
             return rv;
         }
     }
@@ -304,8 +355,9 @@ static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const c
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                  "STEK2011: ring '%s': %s: %s; keeping the ring in memory: its keys survive "
-                 "reloads, but not a stop",
-                 ring->name, *pculprit ? *pculprit : ring->path, mod_stek_status_text(rv, pool));
+                 "reloads, but not a stop%s",
+                 ring->name, *pculprit ? *pculprit : ring->path, mod_stek_status_text(rv, pool),
+                 remedy(rv));
     *pculprit = NULL;
     return start_in_memory(ring, now, s, pool);
 }
@@ -341,7 +393,7 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     apr_time_t now = apr_time_now();
     const char *culprit = NULL;
     apr_time_t next;
-    apr_status_t rv = mod_stek_live_get(ring->name, &ring->live);
+    apr_status_t rv = mod_stek_live_get(ring, &ring->live);
 
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
@@ -356,6 +408,8 @@ static void start_ring(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
     }
     ring->live->lifetime = ring->params.lifetime;
     rv = start_storage(ring, now, &culprit, s, pool);
+    mod_stek_storage_prepare_jail(ring, s, pool);
+    mod_stek_live_publish(ring->live);
     selftest(ring, s, pool);
     report(ring, rv, culprit, now, s, pool);
     next = stek_schedule_covered_until(ring->live->ring, now);
@@ -397,7 +451,31 @@ static apr_status_t end_of_configuration(void *data)
     (void)data;
     /* Until the next last post_config, other modules may fork. */
     mod_stek_live_inherit(0);
+    mod_stek_live_hand_over();
     return APR_SUCCESS;
+}
+
+/* Nonzero if a ring that is in use is kept in a file, and so has a secret in one. */
+static int any_in_file(void)
+{
+    int i, n;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+
+    for (i = 0; i < n; i++) {
+        if (rings[i]->live && rings[i]->live->file.path) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static void tell_not_root(server_rec *s)
+{
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                 "STEK2016: httpd was not started by root, so its children run as the same user "
+                 "as the parent: %s; start httpd as root and set User",
+                 any_in_file() ? "they can read the local secret and write rings"
+                               : "no file rights keep that user's programs from the parent's keys");
 }
 
 void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
@@ -415,9 +493,13 @@ void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *
     if (used_n > 0) {
         compare_lock_limit(s);
         if (geteuid() != 0 && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
+            tell_not_root(s);
+        }
+        if (ap_find_linked_module("mpm_itk.c") && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                         "STEK2016: httpd was not started as root: its children can read the "
-                         "local secret and write rings");
+                         "STEK2034: mpm-itk is loaded: its processes are root's until they know "
+                         "the virtual host, and then that host's user's, with the keys of all "
+                         "rings: whoever runs code in one of them has them all");
         }
     }
     mod_stek_live_inherit(1);

@@ -22,11 +22,19 @@ int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
         return DECLINED;
     }
     record = apr_pcalloc(c->pool, sizeof(*record));
+    record->c = c;
     record->outcome = MOD_STEK_NOT_OFFERED;
     if (SSL_set_ex_data(ssl, mod_stek_ssl_index(), record)) {
         ap_set_module_config(c->conn_config, &stek_rotate_module, record);
     }
     return OK;
+}
+
+conn_rec *mod_stek_handshake_conn(const SSL *ssl)
+{
+    const mod_stek_handshake_t *record = mod_stek_ssl_index() < 0 ? NULL : record_of(ssl);
+
+    return record ? record->c : NULL;
 }
 
 const mod_stek_handshake_t *mod_stek_handshake_get(conn_rec *c)
@@ -40,17 +48,19 @@ static void note_name(mod_stek_handshake_t *record, const unsigned char *name)
     record->has_name = 1;
 }
 
-void mod_stek_handshake_offered(SSL *ssl, mod_stek_match_e match, const unsigned char *name)
+void mod_stek_handshake_offered(SSL *ssl, stek_state_e state, const unsigned char *name)
 {
     static const int outcomes[] = {
-        [MOD_STEK_UNKNOWN] = MOD_STEK_REFUSED_UNKNOWN, [MOD_STEK_ENDED] = MOD_STEK_REFUSED_EXPIRED,
-        [MOD_STEK_CURRENT] = MOD_STEK_RESUMED_CURRENT, [MOD_STEK_OLD] = MOD_STEK_RESUMED_OLD,
-        [MOD_STEK_FUTURE] = MOD_STEK_RESUMED_FUTURE,
+        [STEK_STATE_UNKNOWN] = MOD_STEK_REFUSED_UNKNOWN,
+        [STEK_STATE_ENDED] = MOD_STEK_REFUSED_EXPIRED,
+        [STEK_STATE_CURRENT] = MOD_STEK_RESUMED_CURRENT,
+        [STEK_STATE_OLD] = MOD_STEK_RESUMED_OLD,
+        [STEK_STATE_FUTURE] = MOD_STEK_RESUMED_FUTURE,
     };
     mod_stek_handshake_t *record = record_of(ssl);
 
     if (record && !record->done) {
-        record->outcome = outcomes[match];
+        record->outcome = outcomes[state];
         note_name(record, name);
     }
 }
@@ -100,6 +110,14 @@ void mod_stek_handshake_issued(SSL *ssl, mod_stek_slot_t *slot, const unsigned c
         if (!record->has_name) {
             note_name(record, name);
         }
+    }
+}
+
+void mod_stek_handshake_unsealed(SSL *ssl, mod_stek_slot_t *slot)
+{
+    /* The self-test's connection has no record. */
+    if (record_of(ssl)) {
+        mod_stek_count(slot, MOD_STEK_UNSEALED);
     }
 }
 

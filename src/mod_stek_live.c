@@ -15,17 +15,21 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mod_stek_retained.h"
 #include "stek_error.h"
 #include "stek_mem.h"
-#include "stek_version.h"
 
-/* A reload may load another version of this module, which must not take our data for its own. */
-#define RETAINED_KEY "mod_stek_rotate " STEK_VERSION
+/* Counts up with each change of these structures that keeps their sizes; the counters hang off
+ * them. */
+#define LAYOUT (16 * 2 + MOD_STEK_COUNTERS_LAYOUT)
+#define REACH                                                                                      \
+    (sizeof(mod_stek_live_t) + sizeof(stek_ring_t) + sizeof(stek_key_t) + sizeof(stek_tombstone_t) \
+     + sizeof(stek_secrets_t) + sizeof(pthread_rwlock_t) + sizeof(mod_stek_slot_t))
 
 #define SWAP_WAIT apr_time_from_sec(1)
 
 typedef struct retained_t {
-    mod_stek_live_t *lives;
+    void *lives; /* mod_stek_live_t, the first */
     int has_index;
     int ssl_ctx_index;
     int ssl_index;
@@ -33,9 +37,7 @@ typedef struct retained_t {
 
 static retained_t *retained_get(void)
 {
-    retained_t *retained = ap_retained_data_get(RETAINED_KEY);
-
-    return retained ? retained : ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
+    return mod_stek_retained("live", LAYOUT, sizeof(retained_t), REACH);
 }
 
 static retained_t *retained_with_index(void)
@@ -75,7 +77,8 @@ static void live_destroy(mod_stek_live_t *live)
     stek_ring_file_close(&live->file);
     mod_stek_counters_destroy(live->counters);
     pthread_rwlock_destroy(&live->lock);
-    free(live->name);
+    free(live->path);
+    free(live->identity);
     free(live);
 }
 
@@ -98,7 +101,13 @@ static apr_status_t lock_init(pthread_rwlock_t *lock)
     return rc;
 }
 
-static apr_status_t live_create(const char *name, mod_stek_live_t **plive)
+/* What tells a live keyring from others, besides the path. */
+static const char *identity_of(const mod_stek_ring_t *ring)
+{
+    return ring->path ? ring->secret_path : ring->name;
+}
+
+static apr_status_t live_create(const mod_stek_ring_t *ring, mod_stek_live_t **plive)
 {
     mod_stek_live_t *live = calloc(1, sizeof(*live));
     apr_status_t rv;
@@ -112,8 +121,10 @@ static apr_status_t live_create(const char *name, mod_stek_live_t **plive)
         return rv;
     }
     stek_ring_file_init(&live->file, NULL, geteuid(), (gid_t)-1);
-    live->name = strdup(name);
-    rv = live->name ? stek_ring_create(1, 0, &live->ring) : APR_ENOMEM;
+    live->path = ring->path ? strdup(ring->path) : NULL;
+    live->identity = strdup(identity_of(ring));
+    rv = live->identity && (live->path || !ring->path) ? stek_ring_create(1, 0, &live->ring)
+                                                       : APR_ENOMEM;
     if (rv != APR_SUCCESS) {
         live_destroy(live);
         return rv;
@@ -122,19 +133,27 @@ static apr_status_t live_create(const char *name, mod_stek_live_t **plive)
     return APR_SUCCESS;
 }
 
-apr_status_t mod_stek_live_get(const char *name, mod_stek_live_t **plive)
+static int is_of(const mod_stek_live_t *live, const mod_stek_ring_t *ring)
+{
+    int same_path = live->path && ring->path ? strcmp(live->path, ring->path) == 0
+                                             : !live->path && !ring->path;
+
+    return same_path && strcmp(live->identity, identity_of(ring)) == 0;
+}
+
+apr_status_t mod_stek_live_get(const mod_stek_ring_t *ring, mod_stek_live_t **plive)
 {
     retained_t *retained = retained_get();
     mod_stek_live_t *live;
     apr_status_t rv;
 
     for (live = retained->lives; live; live = live->next) {
-        if (strcmp(live->name, name) == 0) {
+        if (is_of(live, ring)) {
             *plive = live;
             return APR_SUCCESS;
         }
     }
-    rv = live_create(name, &live);
+    rv = live_create(ring, &live);
     if (rv == APR_SUCCESS) {
         /* Without memory for them it runs, and counts nothing. */
         mod_stek_counters_create(&live->counters);
@@ -161,18 +180,39 @@ static int is_configured(const mod_stek_live_t *live)
 
 void mod_stek_live_sweep(void)
 {
-    mod_stek_live_t **link = &retained_get()->lives;
+    retained_t *retained = retained_get();
+    mod_stek_live_t *live = retained->lives, *kept = NULL, *next;
 
-    while (*link) {
-        mod_stek_live_t *live = *link;
-
+    for (; live; live = next) {
+        next = live->next;
         if (is_configured(live)) {
-            link = &live->next;
+            live->next = kept;
+            kept = live;
         }
         else {
-            *link = live->next;
             live_destroy(live);
         }
+    }
+    retained->lives = kept;
+    mod_stek_retained_end_former(LAYOUT, REACH);
+}
+
+static void hand_over(void *block)
+{
+    if (block) {
+        mod_stek_retained_list(stek_mem_mapping(block), stek_mem_size(block));
+    }
+}
+
+void mod_stek_live_hand_over(void)
+{
+    retained_t *retained = retained_get();
+    mod_stek_live_t *live;
+
+    mod_stek_retained_list_begin(LAYOUT, REACH, &retained->lives);
+    for (live = retained->lives; live; live = live->next) {
+        hand_over(live->ring);
+        hand_over(live->secrets);
     }
 }
 
@@ -188,13 +228,37 @@ void mod_stek_live_inherit(int inherit)
     }
 }
 
-void mod_stek_live_child_init(void)
+apr_status_t mod_stek_live_publish(mod_stek_live_t *live)
+{
+    apr_status_t rv;
+
+    if (!live->unpublished || !live->secrets || !stek_ring_file_has_copy(&live->file)) {
+        return APR_SUCCESS;
+    }
+    rv = stek_ring_file_publish(&live->file, live->ring, live->secrets, stek_rng_system);
+    live->unpublished = rv != APR_SUCCESS;
+    return rv;
+}
+
+void mod_stek_live_child_init(int in_jail)
 {
     mod_stek_live_t *live;
 
     for (live = retained_get()->lives; live; live = live->next) {
         stek_ring_file_drop_writer(&live->file);
+        if (in_jail) {
+            stek_ring_file_enter_jail(&live->file);
+        }
         live->slot = mod_stek_counters_slot(live->counters);
+    }
+    mod_stek_live_lock();
+}
+
+void mod_stek_live_lock(void)
+{
+    mod_stek_live_t *live;
+
+    for (live = retained_get()->lives; live; live = live->next) {
         stek_mem_lock(live->ring);
         if (live->secrets) {
             stek_mem_lock(live->secrets);
@@ -263,9 +327,25 @@ apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
     }
     remember_ended(live, ended_n, names);
     live->ring = ring;
+    live->unpublished = 1;
     pthread_rwlock_unlock(&live->lock);
     stek_ring_destroy(former);
     return APR_SUCCESS;
+}
+
+apr_status_t mod_stek_live_compare_secrets(mod_stek_live_t *live, const stek_secrets_t *secrets,
+                                           apr_pool_t *pool)
+{
+    stek_ring_t *there, *empty;
+    apr_status_t rv;
+
+    if (!live->secrets || stek_secrets_share(live->secrets, secrets)
+        || stek_ring_file_load(&live->file, secrets, &there, NULL, NULL, pool) != APR_SUCCESS) {
+        return APR_SUCCESS;
+    }
+    stek_ring_destroy(there);
+    rv = stek_ring_create(1, 0, &empty);
+    return rv == APR_SUCCESS ? mod_stek_live_swap(live, empty) : rv;
 }
 
 void mod_stek_live_set_secrets(mod_stek_live_t *live, stek_secrets_t *secrets)
@@ -317,15 +397,15 @@ apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int re
     if (rv != APR_SUCCESS) {
         live->load_status = rv;
         live->stamp = stamp;
-        mod_stek_count_load(live->slot, rv, now);
+        mod_stek_count_load(live->counters, rv, now);
     }
     else if (reload || live->load_status != APR_SUCCESS
              || !stek_stamp_equal(&stamp, &live->stamp)) {
         live->stamp = stamp;
         live->load_status = load(live, now, pculprit, pool);
-        mod_stek_count_load(live->slot, live->load_status, now);
+        mod_stek_count_load(live->counters, live->load_status, now);
     }
-    mod_stek_count_look(live->slot, live->load_status, now);
+    mod_stek_count_look(live->counters, live->load_status, now);
     if (next_end != 0 && next_end <= now) {
         rv = merge_in(live, NULL, now);
         if (rv != APR_SUCCESS) {
@@ -358,14 +438,6 @@ int mod_stek_live_can_issue(mod_stek_live_t *live, apr_time_t now)
     return can;
 }
 
-static mod_stek_match_e match(const stek_key_t *key, const stek_key_t *current, apr_time_t now)
-{
-    if (key == current) {
-        return MOD_STEK_CURRENT;
-    }
-    return now >= key->encrypt_until ? MOD_STEK_OLD : MOD_STEK_FUTURE;
-}
-
 /* Nonzero if the key of that name was here and has ended. */
 static int has_ended(const mod_stek_live_t *live, const unsigned char name[STEK_NAME_LEN])
 {
@@ -379,30 +451,25 @@ static int has_ended(const mod_stek_live_t *live, const unsigned char name[STEK_
     return 0;
 }
 
-mod_stek_match_e mod_stek_live_lookup(mod_stek_live_t *live,
-                                      const unsigned char name[STEK_NAME_LEN], apr_time_t now,
-                                      stek_key_t *key, int *prenewable)
+stek_state_e mod_stek_live_lookup(mod_stek_live_t *live, const unsigned char name[STEK_NAME_LEN],
+                                  apr_time_t now, stek_key_t *key, int *prenewable)
 {
-    mod_stek_match_e result = MOD_STEK_UNKNOWN;
     const stek_key_t *found;
+    stek_state_e state;
 
     pthread_rwlock_rdlock(&live->lock);
     found = stek_ring_find(live->ring, name);
-    if (found) {
-        result = MOD_STEK_ENDED;
-        if (stek_key_can_decrypt(found, now, live->lifetime)) {
-            const stek_key_t *current = stek_ring_current(live->ring, now);
-
-            *key = *found;
-            *prenewable = live->issue && current != NULL;
-            result = match(found, current, now);
-        }
+    state = stek_ring_key_state(live->ring, found, now, live->lifetime);
+    if (state == STEK_STATE_UNKNOWN) {
+        state = has_ended(live, name) ? STEK_STATE_ENDED : STEK_STATE_UNKNOWN;
     }
-    else if (has_ended(live, name)) {
-        result = MOD_STEK_ENDED;
+    else if (state != STEK_STATE_ENDED) {
+        *key = *found;
+        *prenewable = live->issue
+                      && (state == STEK_STATE_CURRENT || stek_ring_current(live->ring, now));
     }
     pthread_rwlock_unlock(&live->lock);
-    return result;
+    return state;
 }
 
 void mod_stek_live_view(mod_stek_live_t *live, apr_interval_time_t interval, stek_source_t *source,
@@ -435,7 +502,7 @@ void mod_stek_live_view(mod_stek_live_t *live, apr_interval_time_t interval, ste
         const stek_key_t *key = &ring->keys[ring->by_start[i]];
 
         stek_key_hex(key->name, view->keys[i].hex);
-        view->keys[i].state = match(key, current, now);
+        view->keys[i].state = stek_ring_key_state(ring, key, now, live->lifetime);
         view->keys[i].not_before = key->not_before;
         view->keys[i].encrypt_until = key->encrypt_until;
         view->keys[i].decrypt_until = stek_key_end(key, live->lifetime);

@@ -18,6 +18,17 @@ const char *mod_stek_span_text(apr_interval_time_t span, apr_pool_t *pool)
     return stek_time_rough(span, " ", pool);
 }
 
+/* What the keys at hand are good for, while the ring's file cannot be taken. */
+static const char *keys_text(const mod_stek_view_t *view)
+{
+    if (view->key_n == 0) {
+        return "there are no keys at hand";
+    }
+    return view->health.problems & STEK_HEALTH_NO_KEY
+               ? "the keys at hand only open tickets that they sealed"
+               : "the keys at hand stay in use";
+}
+
 static const char *reason_text(const mod_stek_ring_report_t *ring, unsigned problem,
                                const stek_source_t *source, apr_time_t now, apr_pool_t *pool)
 {
@@ -34,8 +45,8 @@ static const char *reason_text(const mod_stek_ring_report_t *ring, unsigned prob
                             "written %s from now: this host's clock, or the writer's, is wrong",
                             mod_stek_span_text(ring->view.written_at - now, pool));
     case STEK_HEALTH_SOURCE:
-        return apr_psprintf(pool, "%s: %s; the keys at hand serve on", ring->source,
-                            mod_stek_status_text(source->status, pool));
+        return apr_psprintf(pool, "%s: %s; %s", ring->source,
+                            mod_stek_status_text(source->status, pool), keys_text(&ring->view));
     case STEK_HEALTH_STALE:
         return apr_psprintf(pool, "%s was last looked at %s ago", ring->source,
                             mod_stek_span_text(source->age, pool));
@@ -68,9 +79,8 @@ static void fill(mod_stek_ring_report_t *report, mod_stek_ring_t *ring, apr_time
     report->ring = ring;
     report->source = stek_ring_file_name(&live->file);
     mod_stek_counters_sum(live->counters, &report->totals);
-    if (live->slot) {
-        report->looked_at = atomic_load_explicit(&live->slot->looked_at, memory_order_relaxed);
-        source.status = atomic_load_explicit(&live->slot->status, memory_order_relaxed);
+    if (live->counters) {
+        source.status = mod_stek_counters_looked(live->counters, &report->looked_at);
         source.age = now - report->looked_at;
         source.age_max = STALE_POLLS * ring->poll + STALE_SLACK;
     }
@@ -134,7 +144,7 @@ apr_uint64_t mod_stek_report_sum(const apr_uint64_t *counts, int first, int n)
     apr_uint64_t sum = 0;
 
     while (n-- > 0) {
-        sum += counts[first + n];
+        sum = mod_stek_counts_add(sum, counts[first + n]);
     }
     return sum;
 }

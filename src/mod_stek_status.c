@@ -89,6 +89,7 @@ static void section_short(request_rec *r, const mod_stek_ring_report_t *ring)
         {"TicketsRefused", MOD_STEK_REFUSED_UNKNOWN, 5},
         {"TicketsNotOffered", MOD_STEK_NOT_OFFERED, 1},
         {"HandshakesKeyless", MOD_STEK_KEYLESS, 1},
+        {"TicketsUnsealed", MOD_STEK_UNSEALED, 1},
     };
     const char *name = ring->ring->name;
     apr_size_t i;

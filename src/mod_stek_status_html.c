@@ -23,6 +23,7 @@
 #define ROWS_MAX 40    /* keys shown at most, around the current one */
 #define ROWS_BEFORE 10 /* of these, keys that come after the current one */
 #define VHOSTS_OPEN 20 /* more virtual hosts than that are folded */
+#define RATE_SPAN_MIN_S 10
 
 static const char css[] =
     ":root{color-scheme:light dark;--bg:#ffffff;--panel:#f5f7f9;--text:#1c2430;--dim:#55606e;"
@@ -41,8 +42,9 @@ static const char css[] =
     ".ends{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1rem}\n"
     ".line{display:block;width:100%;margin:.6rem 0 .2rem;background:var(--bg);"
     "border:1px solid var(--line)}\n"
-    ".enc.k-current{fill:var(--current)}.enc.k-old{fill:var(--old)}.enc.k-future{fill:var(--future)}\n"
-    ".dec{fill-opacity:.45}.dec.k-current{fill:var(--current)}.dec.k-old{fill:var(--old)}"
+    ".enc.k-current{fill:var(--current)}.enc.k-old,.enc.k-ended{fill:var(--old)}"
+    ".enc.k-future{fill:var(--future)}\n"
+    ".dec{fill-opacity:.45}.dec.k-current{fill:var(--current)}.dec.k-old,.dec.k-ended{fill:var(--old)}"
     ".dec.k-future{fill:var(--future)}\n"
     ".now{stroke:var(--bad);stroke-width:2;vector-effect:non-scaling-stroke}\n"
     ".sw{display:inline-block;width:.8em;height:.8em;vertical-align:-.05em}\n"
@@ -79,9 +81,6 @@ static const char *html(const char *text, request_rec *r)
 {
     return stek_escape_html(text, r->pool);
 }
-
-static const char *const state_words[] = {
-    [MOD_STEK_CURRENT] = "current", [MOD_STEK_OLD] = "old", [MOD_STEK_FUTURE] = "future"};
 
 /* ---- time line ---- */
 
@@ -121,7 +120,7 @@ static void put_span(request_rec *r, const axis_t *axis, const char *kind, const
 static void put_key(request_rec *r, const axis_t *axis, const mod_stek_view_key_t *key,
                     apr_size_t row)
 {
-    const char *state = state_words[key->state];
+    const char *state = stek_state_text(key->state);
 
     ap_rprintf(r, "<g><title>%s, %s: encrypts %s to %s, opens until %s</title>", key->hex, state,
                mod_stek_time_text(key->not_before, r->pool),
@@ -134,10 +133,11 @@ static void put_key(request_rec *r, const axis_t *axis, const mod_stek_view_key_
 
 static void put_line(request_rec *r, const mod_stek_view_t *view, apr_time_t now)
 {
+    static const stek_state_e states[] = {STEK_STATE_CURRENT, STEK_STATE_OLD, STEK_STATE_FUTURE};
     apr_size_t first = 0, end, i;
     axis_t axis;
 
-    while (first < view->key_n && view->keys[first].not_before > now) {
+    while (first < view->key_n && view->keys[first].state == STEK_STATE_FUTURE) {
         first++;
     }
     first = view->key_n <= ROWS_MAX || first < ROWS_BEFORE ? 0 : first - ROWS_BEFORE;
@@ -155,11 +155,11 @@ static void put_line(request_rec *r, const mod_stek_view_t *view, apr_time_t now
                place(&axis, now), place(&axis, now), (int)(end - first) * ROW_HEIGHT);
     ap_rprintf(r, "<div class=\"ends dim\"><span>%s ago</span><span>",
                mod_stek_span_text(now - axis.from, r->pool));
-    for (i = MOD_STEK_CURRENT; i <= MOD_STEK_FUTURE; i++) {
+    for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
         ap_rprintf(r,
                    "<svg class=\"sw\" viewBox=\"0 0 1 1\"><rect class=\"enc k-%s\" width=\"1\" "
                    "height=\"1\"/></svg> %s key &nbsp;",
-                   state_words[i], state_words[i]);
+                   stek_state_text(states[i]), stek_state_text(states[i]));
     }
     ap_rprintf(r, "solid: encrypts, pale: opens; line: now%s</span><span>in %s</span></div>\n",
                end - first < view->key_n ? "; further keys are not shown" : "",
@@ -192,7 +192,7 @@ static void put_bar(request_rec *r, apr_uint64_t part, apr_uint64_t whole)
                whole ? 100.0 * (double)part / (double)whole : 0.0);
 }
 
-/* Per minute since the totals remembered; a dash until there are any. */
+/* Per minute since the totals remembered; a dash until they are old enough to tell. */
 static void put_rate(request_rec *r, const mod_stek_totals_t *totals, int counter, apr_time_t now)
 {
     double span_s = (double)(now - totals->before_at) / APR_USEC_PER_SEC;
@@ -200,7 +200,7 @@ static void put_rate(request_rec *r, const mod_stek_totals_t *totals, int counte
                             ? totals->all[counter] - totals->before[counter]
                             : 0;
 
-    if (totals->before_at == 0 || span_s < 1) {
+    if (totals->before_at == 0 || span_s < RATE_SPAN_MIN_S) {
         ap_rputs("<td class=\"n\">-</td>", r);
     }
     else {
@@ -232,6 +232,9 @@ static void put_counters(request_rec *r, const mod_stek_totals_t *totals, apr_ti
     }
     put_counter(r, totals, "without ticket: no key", MOD_STEK_KEYLESS, now);
     put_bar(r, totals->all[MOD_STEK_KEYLESS], whole);
+    ap_rputs("</tr>\n", r);
+    put_counter(r, totals, "without ticket: sealing failed", MOD_STEK_UNSEALED, now);
+    put_bar(r, totals->all[MOD_STEK_UNSEALED], whole);
     ap_rputs("</tr>\n", r);
     put_counter(r, totals, "tickets issued", MOD_STEK_ISSUED, now);
     ap_rputs("<td></td></tr>\n</table></div>\n", r);

@@ -60,6 +60,13 @@ static const family_t families[] = {
      MOD_STEK_KEYLESS,
      1,
      {NULL}},
+    {"unsealed",
+     "stek_tickets_unsealed_total",
+     "Tickets that could not be sealed although there was a key.",
+     NULL,
+     MOD_STEK_UNSEALED,
+     1,
+     {NULL}},
 };
 
 static const family_t load_families[] = {
@@ -145,9 +152,6 @@ static void json_counters(request_rec *r, const mod_stek_totals_t *totals)
     ap_rprintf(r, "],\"sum\":%" COUNT "}}", totals->all[MOD_STEK_AGE_SUM_S]);
 }
 
-static const char *const state_texts[] = {
-    [MOD_STEK_CURRENT] = "current", [MOD_STEK_OLD] = "old", [MOD_STEK_FUTURE] = "future"};
-
 static void json_keys(request_rec *r, const mod_stek_view_t *view)
 {
     apr_size_t i;
@@ -159,7 +163,7 @@ static void json_keys(request_rec *r, const mod_stek_view_t *view)
         ap_rprintf(r,
                    "%s{\"name\":\"%s\",\"state\":\"%s\",\"not_before\":%s,\"encrypt_until\":%s,"
                    "\"decrypt_until\":%s}",
-                   i ? "," : "", key->hex, state_texts[key->state],
+                   i ? "," : "", key->hex, stek_state_text(key->state),
                    json_time(key->not_before, r->pool), json_time(key->encrypt_until, r->pool),
                    json_time(key->decrypt_until, r->pool));
     }
@@ -320,7 +324,7 @@ static void put_ages(request_rec *r, const mod_stek_report_t *report)
         apr_uint64_t sum = 0;
 
         for (b = 0; b <= MOD_STEK_AGE_BOUND_N; b++) {
-            sum += ring->totals.all[MOD_STEK_AGE + b];
+            sum = mod_stek_counts_add(sum, ring->totals.all[MOD_STEK_AGE + b]);
             ap_rprintf(
                 r, "stek_ticket_age_seconds_bucket{ring=\"%s\",le=\"%s\"} %" COUNT "\n", name,
                 b < MOD_STEK_AGE_BOUND_N ? apr_itoa(r->pool, mod_stek_age_bounds[b]) : "+Inf", sum);

@@ -7,17 +7,21 @@
  */
 #include "mod_stek_storage.h"
 
+#include "http_core.h"
 #include "http_log.h"
 #include "unixd.h"
 #include "apr_strings.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
+#include "stek_claim.h"
+#include "stek_swap.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -33,11 +37,58 @@ int mod_stek_storage_fsync(const char *path, apr_pool_t *pool)
     return path && !stek_file_in_memory(path, pool) ? STEK_FILE_FSYNC : 0;
 }
 
-apr_status_t mod_stek_storage_check(const char *path, uid_t owner, const char **pculprit,
+apr_status_t mod_stek_storage_check(const stek_ring_file_t *file, const char **pculprit,
                                     apr_pool_t *pool)
 {
-    return stek_file_check_dirs(apr_pstrcat(pool, stek_file_dir(path, pool), "/.", NULL), owner,
-                                pculprit, pool);
+    const char *found;
+    apr_status_t rv = stek_path_check_written(file->path, file->owner, pculprit, pool);
+
+    if (rv == APR_SUCCESS) {
+        rv = stek_ring_file_claim(file, &found, pool);
+        if (rv == STEK_EFOREIGN) {
+            *pculprit = apr_psprintf(pool, "%s %s", file->path, found);
+        }
+    }
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+}
+
+static void warn_found(const mod_stek_ring_t *ring, const stek_claim_t *claim, const char *path,
+                       server_rec *s, apr_pool_t *pool)
+{
+    const char *found;
+    struct stat st;
+
+    /* A link is in the way of a writer only. */
+    if (lstat(path, &st) != 0
+        || (S_ISLNK(st.st_mode) && (!ring->generate || claim != &stek_claim_ring))) {
+        return;
+    }
+    /* Whose it is counts later: configtest may run as another user. */
+    if (stek_claim_check(claim, path, st.st_uid, &found, pool) == STEK_EFOREIGN) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK1009: StekRing: ring '%s': %s %s: httpd will leave it as it is and keep "
+                     "no keys there; name another file, or move it away",
+                     ring->name, path, found);
+    }
+}
+
+int mod_stek_storage_configtest(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                                server_rec *s)
+{
+    int i, n;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+
+    (void)pconf;
+    (void)plog;
+    for (i = 0; ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST && i < n; i++) {
+        if (rings[i]->path) {
+            warn_found(rings[i], &stek_claim_ring, rings[i]->path, s, ptemp);
+        }
+        if (rings[i]->path && rings[i]->secret_path) {
+            warn_found(rings[i], &stek_claim_secret, rings[i]->secret_path, s, ptemp);
+        }
+    }
+    return OK;
 }
 
 /* The directory of the ring: made, when it is missing, so that only root and httpd's group look in.
@@ -91,6 +142,22 @@ static apr_status_t make_secret(mod_stek_ring_t *ring, int flags, server_rec *s,
     return rv;
 }
 
+/* Says what stands at the secret's path if that is no secret file at all. */
+static apr_status_t name_foreign(const mod_stek_ring_t *ring, apr_status_t rv,
+                                 const char **pculprit, apr_pool_t *pool)
+{
+    const char *found;
+
+    if ((rv == STEK_ESYNTAX || rv == STEK_ETOOBIG || rv == STEK_EKIND)
+        && stek_claim_check(&stek_claim_secret, ring->secret_path, ring->live->file.owner, &found,
+                            pool)
+               == STEK_EFOREIGN) {
+        *pculprit = apr_psprintf(pool, "%s %s", ring->secret_path, found);
+        return STEK_EFOREIGN;
+    }
+    return rv;
+}
+
 /* Takes the local secret from its file; makes the file if there is none. */
 static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                                 apr_pool_t *pool)
@@ -101,6 +168,11 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
                                             pool);
 
     if (rv == APR_SUCCESS) {
+        rv = mod_stek_live_compare_secrets(live, secrets, pool);
+        if (rv != APR_SUCCESS) {
+            stek_secrets_destroy(secrets);
+            return rv;
+        }
         live->dirty |= !live->secrets || !stek_secrets_equal(live->secrets, secrets);
         mod_stek_live_set_secrets(live, secrets);
     }
@@ -111,6 +183,7 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
         /* A disk that lost power in the middle of a write. */
         rv = make_secret(ring, 0, s, pool);
     }
+    rv = name_foreign(ring, rv, pculprit, pool);
     if (rv != APR_SUCCESS && !*pculprit) {
         *pculprit = ring->secret_path;
     }
@@ -209,6 +282,15 @@ static apr_status_t reach(const mod_stek_ring_t *ring, const char **pculprit, se
     return APR_SUCCESS;
 }
 
+/* Whether the directories that path is in are trusted; not where a link at path itself leads, since
+ * each read follows and checks it. */
+static apr_status_t check_read(const char *path, uid_t owner, const char **pculprit,
+                               apr_pool_t *pool)
+{
+    return stek_file_check_dirs(apr_pstrcat(pool, stek_file_dir(path, pool), "/.", NULL), owner,
+                                pculprit, pool);
+}
+
 /* Sets the live keyring's file to the configured path; APR_SUCCESS if a ring can be kept there. */
 static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, server_rec *s,
                               apr_pool_t *pool)
@@ -224,7 +306,8 @@ static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, serv
     }
     if (rv == APR_SUCCESS) {
         *pculprit = NULL;
-        rv = mod_stek_storage_check(ring->path, owner, pculprit, pool);
+        rv = ring->generate ? mod_stek_storage_check(&live->file, pculprit, pool)
+                            : check_read(ring->path, owner, pculprit, pool);
     }
     if (rv == APR_SUCCESS) {
         rv = reach(ring, pculprit, s, pool);
@@ -240,6 +323,27 @@ static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, serv
         }
     }
     return rv;
+}
+
+/* Memory that is swapped is a disk, too. */
+static void warn_swap(const mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    const char *path = NULL;
+
+    if (stek_swap_reaches(ring->path, pool)) {
+        path = ring->path;
+    }
+    else if (stek_swap_reaches(ring->secret_path, pool)) {
+        path = ring->secret_path;
+    }
+    if (path && !ring->live->warned_swap) {
+        ring->live->warned_swap = 1;
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK2020: ring '%s': %s is on a tmpfs that may be swapped out: whoever gets "
+                     "the swap may get old keys; mount it with noswap (Linux 6.4 and later), or "
+                     "use encrypted swap or none",
+                     ring->name, path);
+    }
 }
 
 static void warn_disk(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
@@ -268,8 +372,37 @@ apr_status_t mod_stek_storage_open(mod_stek_ring_t *ring, const char **pculprit,
 
     if (rv == APR_SUCCESS) {
         warn_disk(ring, s, pool);
+        warn_swap(ring, s, pool);
     }
     return rv;
+}
+
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+const mod_stek_ring_t *mod_stek_storage_twin(const mod_stek_ring_t *ring, apr_pool_t *pool)
+{
+    int i, n;
+    mod_stek_ring_t *const *rings = mod_stek_rings(&n);
+    struct stat dir, other;
+
+    if (stat(stek_file_dir(ring->path, pool), &dir) != 0) {
+        return NULL;
+    }
+    for (i = 0; i < n; i++) {
+        const char *path = rings[i]->live && rings[i] != ring ? rings[i]->live->file.path : NULL;
+
+        if (path && strcmp(base_of(path), base_of(ring->path)) == 0
+            && stat(stek_file_dir(path, pool), &other) == 0 && other.st_dev == dir.st_dev
+            && other.st_ino == dir.st_ino) {
+            return rings[i];
+        }
+    }
+    return NULL;
 }
 
 apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring)
@@ -289,6 +422,35 @@ apr_status_t mod_stek_storage_open_memory(mod_stek_ring_t *ring)
         }
     }
     return rv;
+}
+
+void mod_stek_storage_prepare_jail(mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+    apr_status_t why, rv;
+
+    if (!ap_unixd_config.chroot_dir || !live->file.path) {
+        return;
+    }
+    live->unpublished = 1;
+    live->told_jail = 0;
+    rv = stek_ring_file_prepare_jail(&live->file, &why, pool);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, s,
+            "STEK2035: ring '%s': httpd's children cannot follow %s from within ChrootDir "
+            "(%s): they keep the keys that they start with, revoked ones too; reload httpd "
+            "after each revocation",
+            ring->name, ring->path, mod_stek_status_text(rv, pool));
+    }
+    else if (why != APR_SUCCESS) {
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, s,
+            "STEK2031: ring '%s': httpd's children cannot look at %s from within ChrootDir "
+            "(%s): the parent tells them of changes, so that a revocation acts up to 10s "
+            "later than poll= says",
+            ring->name, ring->path, mod_stek_status_text(why, pool));
+    }
 }
 
 apr_status_t mod_stek_storage_late_secret(mod_stek_ring_t *ring, const char **pculprit,

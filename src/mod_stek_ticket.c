@@ -13,7 +13,8 @@
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <openssl/params.h>
-#include <openssl/x509.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,7 +24,7 @@
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
 #include "mod_stek_phase.h"
-#include "stek_appdata.h"
+#include "mod_stek_session.h"
 #include "stek_error.h"
 #include "stek_iv.h"
 #include "stek_mem.h"
@@ -35,8 +36,8 @@ APLOG_USE_MODULE(stek_rotate);
 #define RENEW 2
 
 static EVP_CIPHER *aes_256_cbc, *aes_128_cbc;
-static stek_iv_t
-    *ivs; /* this process's: made in the last post_config by the parent, then by each child */
+static stek_iv_t *ivs;        /* made in post_config by the parent, then by each child */
+static _Atomic pid_t ivs_pid; /* whose they are */
 
 static apr_status_t teardown(void *data)
 {
@@ -46,6 +47,7 @@ static apr_status_t teardown(void *data)
     aes_256_cbc = aes_128_cbc = NULL;
     stek_iv_destroy(ivs);
     ivs = NULL;
+    atomic_store(&ivs_pid, 0);
     return APR_SUCCESS;
 }
 
@@ -69,6 +71,21 @@ static apr_status_t ivs_create(stek_iv_t **pivs)
     return stek_iv_create(&unique, sizeof(unique), unique.now, stek_rng_system, pivs);
 }
 
+/* Makes this process's vectors, in place of those that it has inherited. */
+static apr_status_t ivs_renew(void)
+{
+    apr_status_t rv;
+
+    atomic_store(&ivs_pid, 0);
+    stek_iv_destroy(ivs);
+    ivs = NULL;
+    rv = ivs_create(&ivs);
+    if (rv == APR_SUCCESS) {
+        atomic_store(&ivs_pid, getpid());
+    }
+    return rv;
+}
+
 void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s)
 {
     apr_status_t rv;
@@ -77,9 +94,7 @@ void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s)
     if (mod_stek_one_process()) {
         return;
     }
-    stek_iv_destroy(ivs); /* the parent's */
-    ivs = NULL;
-    rv = ivs_create(&ivs);
+    rv = ivs_renew();
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      "STEK4003: cannot make initialisation vectors: this child issues no "
@@ -96,7 +111,7 @@ apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf)
         ERR_clear_error();
         return STEK_ECRYPTO;
     }
-    return ivs_create(&ivs);
+    return ivs_renew();
 }
 
 /* Hands a key to OpenSSL; 0 if it cannot take it, and the handshake goes on without. */
@@ -122,9 +137,30 @@ static int key_apply(const stek_key_t *key, const unsigned char *iv, EVP_CIPHER_
     return ok;
 }
 
+/* The process number alone would not do: that of a process that has ended comes again. */
+static int ivs_are_own(void)
+{
+    return atomic_load(&ivs_pid) == getpid() && !stek_iv_is_wiped(ivs);
+}
+
+/* A process that the MPM has not forked (mpm-itk: one for each connection) ran no child_init, and has
+ * zeros, or another process's vectors.  It begins with one thread. */
+static int ivs_ready(void)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    int ready = ivs_are_own();
+
+    if (!ready) {
+        pthread_mutex_lock(&mutex);
+        ready = ivs_are_own() || ivs_renew() == APR_SUCCESS;
+        pthread_mutex_unlock(&mutex);
+    }
+    return ready;
+}
+
 static int iv_next(apr_time_t now, unsigned char iv[STEK_IV_LEN])
 {
-    return ivs && stek_iv_next(ivs, now, iv) == APR_SUCCESS;
+    return ivs_ready() && stek_iv_next(ivs, now, iv) == APR_SUCCESS;
 }
 
 /* The vhost's own built-in keys, as OpenSSL would use them if there were no callback. */
@@ -167,6 +203,9 @@ static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name
     stek_key_t key;
     int ok;
 
+    if (!mod_stek_session_lasts(ssl)) {
+        return 0;
+    }
     if (!mod_stek_live_current(live, now, &key)) {
         mod_stek_handshake_keyless(ssl);
         return 0;
@@ -177,6 +216,9 @@ static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name
     if (ok) {
         mod_stek_handshake_issued(ssl, live->slot, name);
     }
+    else {
+        mod_stek_handshake_unsealed(ssl, live->slot);
+    }
     return ok;
 }
 
@@ -186,10 +228,10 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
 {
     stek_key_t key;
     int renewable, ok;
-    mod_stek_match_e match = mod_stek_live_lookup(live, name, apr_time_now(), &key, &renewable);
+    stek_state_e state = mod_stek_live_lookup(live, name, apr_time_now(), &key, &renewable);
 
-    mod_stek_handshake_offered(ssl, match, name);
-    if (match == MOD_STEK_UNKNOWN || match == MOD_STEK_ENDED) {
+    mod_stek_handshake_offered(ssl, state, name);
+    if (state == STEK_STATE_UNKNOWN || state == STEK_STATE_ENDED) {
         return 0;
     }
     ok = key_apply(&key, iv, cipher_ctx, mac_ctx, 0);
@@ -197,12 +239,12 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
     if (!ok) {
         return 0;
     }
-    if (!renewable && (match != MOD_STEK_CURRENT || SSL_version(ssl) >= TLS1_3_VERSION)) {
+    if (!renewable && (state != STEK_STATE_CURRENT || SSL_version(ssl) >= TLS1_3_VERSION)) {
         mod_stek_handshake_keyless(ssl);
     }
     /* TLS 1.2 has promised the ticket by the time that it would be sealed: promise none that no
      * key can seal.  TLS 1.3: a fresh ticket for each connection (RFC 8446, C.4). */
-    if (!renewable || (match == MOD_STEK_CURRENT && SSL_version(ssl) < TLS1_3_VERSION)) {
+    if (!renewable || (state == STEK_STATE_CURRENT && SSL_version(ssl) < TLS1_3_VERSION)) {
         return 1;
     }
     return RENEW;
@@ -220,82 +262,23 @@ static int on_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_C
                    : ring_key_decrypt(ssl, vhost->ring->live, name, iv, cipher_ctx, mac_ctx);
 }
 
-static const mod_stek_limits_t *limits_of(const mod_stek_vhost_t *vhost, const SSL_SESSION *session)
-{
-    /* .htaccess can ask for a certificate where no section does. */
-    return SSL_SESSION_get0_peer((SSL_SESSION *)session) ? &vhost->cert_limits : &vhost->limits;
-}
-
-static int appdata_of(SSL_SESSION *session, stek_appdata_t *appdata)
-{
-    void *bytes = NULL;
-    size_t len = 0;
-
-    return SSL_SESSION_get0_ticket_appdata(session, &bytes, &len) == 1
-           && stek_appdata_unpack(bytes, len, appdata) == APR_SUCCESS;
-}
-
 /* Before a ticket is sealed: sets the hint and the timeout that is enforced at resumption, and
- * what the ticket says of its origin.  Always 1: 0 would abort the handshake.  Data that could
- * not be set is missing at resumption, and the ticket refused. */
+ * what the ticket says of its origin.  Always 1: 0 would abort the handshake. */
 static int on_generate(SSL *ssl, void *arg)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
     SSL_SESSION *session = SSL_get_session(ssl);
-    const mod_stek_limits_t *limits;
-    unsigned char bytes[STEK_APPDATA_LEN];
     apr_time_t now = apr_time_now();
-    stek_appdata_t appdata;
 
     (void)arg;
-    if (!vhost || !vhost->ring || !session) {
+    if (!vhost || !vhost->ring || !session || !mod_stek_session_bind(ssl, session, now)) {
         return 1;
     }
-    /* A resumed session keeps what it came with: the chain goes on.  One without our data came from
-     * the session cache, where nobody compared policies: its ticket opens nothing. */
-    if (!appdata_of(session, &appdata)) {
-        if (SSL_session_reused(ssl)) {
-            return 1;
-        }
-        appdata.full_at = apr_time_from_sec(apr_time_sec(now));
-        memcpy(appdata.policy, vhost->policy, sizeof(appdata.policy));
-    }
-    limits = limits_of(vhost, session);
-    stek_appdata_pack(&appdata, bytes);
-    if (!SSL_SESSION_set1_ticket_appdata(session, bytes, sizeof(bytes))) {
-        ERR_clear_error();
-    }
-    SSL_SESSION_set_timeout(session, (long)apr_time_sec(stek_appdata_ticket_life(
-                                         &appdata, limits->lifetime, limits->max_age, now)));
+    SSL_SESSION_set_timeout(session,
+                            (long)apr_time_sec(mod_stek_session_ticket_life(vhost, session, now)));
     /* A renewed TLS 1.2 ticket lives from now on; TLS 1.3 does so by itself. */
     stek_session_set_time(session, now);
     return 1;
-}
-
-/* Nonzero if a full handshake would refuse the client's certificate by now. */
-static int certificate_ended(SSL_SESSION *session, apr_time_t now)
-{
-    X509 *peer = SSL_SESSION_get0_peer(session);
-    time_t now_s = (time_t)apr_time_sec(now);
-
-    /* X509_cmp_time: 0 on error. */
-    return peer && X509_cmp_time(X509_get0_notAfter(peer), &now_s) <= 0;
-}
-
-/* 0 if the opened ticket is good for this vhost, now; else MOD_STEK_REFUSED_*. */
-static int session_refused(const mod_stek_vhost_t *vhost, SSL_SESSION *session, apr_time_t now)
-{
-    stek_appdata_t appdata;
-
-    if (!appdata_of(session, &appdata)
-        || (vhost->bound
-            && CRYPTO_memcmp(appdata.policy, vhost->policy, sizeof(appdata.policy)) != 0)) {
-        return MOD_STEK_REFUSED_POLICY;
-    }
-    return stek_appdata_over_age(&appdata, limits_of(vhost, session)->max_age, now)
-                   || certificate_ended(session, now)
-               ? MOD_STEK_REFUSED_AGE
-               : 0;
 }
 
 /* After a ticket was opened, or not. */
@@ -312,7 +295,7 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
         if (ours) {
             apr_time_t now = apr_time_now();
 
-            refused = session_refused(vhost, session, now);
+            refused = mod_stek_session_refused(vhost, session, now);
             mod_stek_handshake_judged(ssl, session, refused, now);
         }
         if (!refused) {
@@ -327,8 +310,8 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
     return SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
-/* Whether the session of a full handshake must not be resumed: the vhost wants none, or there is
- * no key and no ticket may be promised. */
+/* Whether the session of a full handshake must not be resumed: the vhost wants none, httpd would
+ * decide otherwise after a resumption, or there is no key and no ticket may be promised. */
 static int on_not_resumable(SSL *ssl, int is_forward_secure)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
@@ -337,7 +320,7 @@ static int on_not_resumable(SSL *ssl, int is_forward_secure)
     if (!vhost) {
         return 0;
     }
-    if (vhost->no_tickets) {
+    if (vhost->no_tickets || (vhost->asks_twice && SSL_version(ssl) >= TLS1_3_VERSION)) {
         return 1;
     }
     if (vhost->ring && vhost->ring->live

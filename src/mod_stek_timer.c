@@ -13,10 +13,12 @@
 #include "ap_mpm.h"
 #include "http_log.h"
 #include "mpm_common.h"
+#include "unixd.h"
 #include "apr_thread_proc.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "mod_stek_counters.h"
@@ -37,8 +39,15 @@ typedef struct timer_state_t {
     apr_pool_t *pool;    /* this record's */
     apr_pool_t *scratch; /* of one look at the rings */
     server_rec *server;
+    pid_t pid; /* whose thread it is: a fork copies this record, not the thread */
     int one_process;
 } timer_state_t;
+
+static pid_t own_pid; /* of the process that has begun a timer last; a fork copies it */
+
+/* Held while the thread works: a process that is forked meanwhile would find locks that nobody gives
+ * back, the keyring's and OpenSSL's. */
+static pthread_mutex_t working = PTHREAD_MUTEX_INITIALIZER;
 
 /* Time to sleep: until the next poll or key's end, whichever is first. */
 static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
@@ -63,6 +72,7 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
                          "STEK4001: ring '%s': keeping the keys at hand: %s", rings[i]->name,
                          mod_stek_status_text(rv, pool));
         }
+        mod_stek_counters_remember(live->counters, now);
         end = stek_ring_next_end(live->ring, now, live->lifetime);
         delay = rings[i]->poll < delay ? rings[i]->poll : delay;
         if (end > now && end - now < delay) {
@@ -107,7 +117,9 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
         if (timer->one_process) {
             mod_stek_generator_monitor(timer->scratch, timer->server);
         }
+        pthread_mutex_lock(&working);
         delay = refresh_all(timer, timer->scratch);
+        pthread_mutex_unlock(&working);
         apr_pool_clear(timer->scratch);
     } while (!wait_byte(timer->stop, delay));
     put_byte(timer->done);
@@ -123,6 +135,9 @@ static apr_status_t timer_stop(void *data)
     apr_status_t rv;
     int done;
 
+    if (timer->pid != getpid()) {
+        return APR_SUCCESS;
+    }
     put_byte(timer->stop);
     done = wait_byte(timer->done, timer->one_process ? -1 : STOP_WAIT);
     if (done) {
@@ -190,6 +205,7 @@ static apr_status_t timer_make(server_rec *s, timer_state_t **ptimer)
     apr_allocator_owner_set(allocator, pool);
     timer = apr_pcalloc(pool, sizeof(*timer));
     timer->server = s;
+    timer->pid = getpid();
     timer->one_process = mod_stek_one_process();
     timer->pool = pool;
     rv = apr_pool_create(&timer->scratch, pool);
@@ -207,21 +223,48 @@ static apr_status_t timer_make(server_rec *s, timer_state_t **ptimer)
     return APR_SUCCESS;
 }
 
-void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s)
+static void before_fork(void)
+{
+    pthread_mutex_lock(&working);
+}
+
+static void after_fork(void)
+{
+    pthread_mutex_unlock(&working);
+}
+
+/* The timer of this process, until the pool goes. */
+static void start(apr_pool_t *pool, server_rec *s)
 {
     timer_state_t *timer;
-    apr_status_t rv;
+    apr_status_t rv = timer_make(s, &timer);
 
-    if (!mod_stek_one_process()) {
-        mod_stek_counters_claim(pchild);
-        mod_stek_live_child_init();
-    }
-    rv = timer_make(s, &timer);
+    own_pid = getpid();
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
                      "STEK4002: cannot start the timer thread: this child keeps to the keys that "
                      "it has, and issues no tickets when they are over");
         return;
     }
-    apr_pool_pre_cleanup_register(pchild, timer, timer_stop);
+    apr_pool_pre_cleanup_register(pool, timer, timer_stop);
+}
+
+void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s)
+{
+    if (!mod_stek_one_process()) {
+        mod_stek_counters_claim(pchild);
+        mod_stek_live_child_init(ap_unixd_config.chroot_dir != NULL);
+    }
+    /* Without memory for it, forks may meet a working thread, as they would without this. */
+    (void)pthread_atfork(before_fork, after_fork, after_fork);
+    start(pchild, s);
+}
+
+int mod_stek_timer_follow_fork(conn_rec *c)
+{
+    if (own_pid != 0 && own_pid != getpid()) {
+        mod_stek_live_lock();
+        start(c->pool, c->base_server);
+    }
+    return DECLINED;
 }

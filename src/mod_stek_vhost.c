@@ -10,6 +10,7 @@
 #include "apr_strings.h"
 #include <string.h>
 
+#include "mod_stek_cache.h"
 #include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
@@ -60,6 +61,7 @@ static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
     }
     vhost->ring = mod_stek_server_ring(s);
     vhost->ring->used = 1;
+    vhost->asks_twice = mod_stek_policy_asks_twice(config->policy);
     vhost->limits = mod_stek_server_limits(s, 0);
     vhost->cert_limits = mod_stek_server_limits(s, 1);
     return mod_stek_policy_digest(s, config->policy, vhost->policy, p) == APR_SUCCESS;
@@ -77,6 +79,7 @@ int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx
     vhost->server = s;
     vhost->ctx = ctx;
     APR_ARRAY_PUSH(vhosts, mod_stek_vhost_t *) = vhost;
+    mod_stek_cache_install(vhost);
     if (!vhost_fill(vhost, s, p) || !SSL_CTX_set_ex_data(ctx, ssl_ctx_index, vhost)
         || !mod_stek_ticket_install(ctx, !left_to_key_file(vhost))) {
         /* An error here would end httpd. */
@@ -127,7 +130,15 @@ static const mod_stek_vhost_t *first_on_address(const mod_stek_vhost_t *vhost)
     return vhost;
 }
 
-static void lint_key_files(apr_pool_t *ptemp)
+/* mod_ssl reads a vhost's key file only if OpenSSL asks mod_ssl: if the first vhost on the address
+ * has one too. */
+static int key_file_is_used(const mod_stek_vhost_t *vhost)
+{
+    return left_to_key_file(first_on_address(vhost));
+}
+
+/* One notice for the vhosts whose file is used, one for those whose file is not. */
+static void lint_key_files(int used, apr_pool_t *ptemp)
 {
     int i, left_n = 0;
     const mod_stek_vhost_t *left = NULL;
@@ -135,18 +146,31 @@ static void lint_key_files(apr_pool_t *ptemp)
     for (i = vhosts->nelts - 1; i >= 0; i--) {
         const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
 
-        if (left_to_key_file(vhost) && mod_stek_server_get(vhost->server)->rotate != 0) {
+        if (left_to_key_file(vhost) && mod_stek_server_get(vhost->server)->rotate != 0
+            && key_file_is_used(vhost) == used) {
             left = left ? left : vhost;
             left_n++;
         }
     }
     if (left) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, left->server,
-                     "STEK3002: %s%s: left to SSLSessionTicketKeyFile, the key does not rotate; "
-                     "to migrate, remove SSLSessionTicketKeyFile or add 'StekRotate on'",
+                     "STEK3002: %s%s: %s; to have keys that rotate, remove "
+                     "SSLSessionTicketKeyFile or add 'StekRotate on'",
                      mod_stek_server_text(left->server, ptemp),
-                     left_n > 1 ? apr_psprintf(ptemp, " and %d more", left_n - 1) : "");
+                     left_n > 1 ? apr_psprintf(ptemp, " and %d more", left_n - 1) : "",
+                     used ? "the key of SSLSessionTicketKeyFile seals tickets and does not rotate"
+                          : "SSLSessionTicketKeyFile has no effect, because the first virtual host "
+                            "on the address does not use one; OpenSSL's own key seals tickets and "
+                            "does not rotate");
     }
+}
+
+/* Behind a first vhost with a key file, mod_ssl looks for the vhost's own. */
+static const char *key_file_effect(const mod_stek_vhost_t *vhost)
+{
+    return mod_stek_server_get(vhost->server)->ticket_key_file
+               ? "the key in this virtual host's own file seals its tickets"
+               : "handshakes fail here, where there is no such file";
 }
 
 static void lint_shared_addresses(apr_pool_t *ptemp)
@@ -163,12 +187,11 @@ static void lint_shared_addresses(apr_pool_t *ptemp)
         first = first_on_address(vhost);
         if (left_to_key_file(first)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
-                         "STEK3003: %s does not rotate its ticket keys: %s is the first virtual "
-                         "host on its address and uses SSLSessionTicketKeyFile, which serves all "
-                         "behind it and makes handshakes fail where it is not set; add "
-                         "'StekRotate on' there",
+                         "STEK3003: %s does not rotate its ticket keys: %s, the first virtual host "
+                         "on its address, uses SSLSessionTicketKeyFile, so %s; add 'StekRotate "
+                         "on' to the first",
                          mod_stek_server_text(vhost->server, ptemp),
-                         mod_stek_server_text(first->server, ptemp));
+                         mod_stek_server_text(first->server, ptemp), key_file_effect(vhost));
         }
     }
 }
@@ -314,6 +337,30 @@ static void lint_client_limits(apr_pool_t *ptemp)
     }
 }
 
+static void lint_asked_twice(apr_pool_t *ptemp)
+{
+    int i, twice_n = 0;
+    const mod_stek_vhost_t *twice = NULL;
+
+    for (i = vhosts->nelts - 1; i >= 0; i--) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+
+        if (vhost->asks_twice && !mod_stek_vhost_tickets_off(vhost)) {
+            twice = twice ? twice : vhost;
+            twice_n++;
+        }
+    }
+    if (twice) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, twice->server,
+                     "STEK3013: %s%s: asks for client certificates, and a section has its own "
+                     "SSLVerifyClient or SSLVerifyDepth: no TLS 1.3 session is resumed, for httpd "
+                     "would decide otherwise than after a full handshake; ask either in the "
+                     "virtual host or in sections",
+                     mod_stek_server_text(twice->server, ptemp),
+                     twice_n > 1 ? apr_psprintf(ptemp, " and %d more", twice_n - 1) : "");
+    }
+}
+
 void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
 {
     int i, any_left = 0, any_off = 0;
@@ -325,9 +372,11 @@ void mod_stek_vhosts_lint(server_rec *main_server, apr_pool_t *ptemp)
         any_off |= mod_stek_vhost_tickets_off(vhost);
     }
     lint_client_limits(ptemp);
+    lint_asked_twice(ptemp);
     /* Each look compares vhosts by pairs: not for nothing, where there are thousands. */
     if (any_left) {
-        lint_key_files(ptemp);
+        lint_key_files(1, ptemp);
+        lint_key_files(0, ptemp);
         lint_shared_addresses(ptemp);
     }
     if (any_off) {

@@ -26,6 +26,8 @@ static const char *const texts[STEK_STATUS_END - STEK_STATUS_START] = {
     [STEK_ESYNTAX - STEK_STATUS_START] = "not well formed",
     [STEK_EEMPTY - STEK_STATUS_START] = "holds no secret",
     [STEK_ECHANGED - STEK_STATUS_START] = "changed while it was being read",
+    [STEK_EFOREIGN - STEK_STATUS_START] = "not ours, so it is left as it is",
+    [STEK_ESHARED - STEK_STATUS_START] = "others can make files in this directory",
 };
 
 char *stek_strerror(apr_status_t rv, char *buf, apr_size_t buf_len)

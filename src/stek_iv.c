@@ -159,6 +159,11 @@ apr_status_t stek_iv_next(stek_iv_t *iv, apr_time_t now, unsigned char out[STEK_
     return rv;
 }
 
+int stek_iv_is_wiped(const stek_iv_t *iv)
+{
+    return !iv->state->keyed;
+}
+
 void stek_iv_destroy(stek_iv_t *iv)
 {
     if (!iv) {

@@ -114,6 +114,11 @@ apr_size_t stek_mem_size(const void *block)
     return head_of(block)->size;
 }
 
+void *stek_mem_mapping(void *block)
+{
+    return head_of(block);
+}
+
 apr_size_t stek_mem_lock_limit(void)
 {
     struct rlimit limit;

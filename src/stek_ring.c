@@ -419,6 +419,37 @@ const stek_key_t *stek_ring_current(const stek_ring_t *ring, apr_time_t now)
     return NULL;
 }
 
+stek_state_e stek_ring_key_state(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now,
+                                 apr_interval_time_t lifetime)
+{
+    if (!key) {
+        return STEK_STATE_UNKNOWN;
+    }
+    if (!stek_key_can_decrypt(key, now, lifetime)) {
+        return STEK_STATE_ENDED;
+    }
+    if (now < key->not_before) {
+        return STEK_STATE_FUTURE;
+    }
+    return key == stek_ring_current(ring, now) ? STEK_STATE_CURRENT : STEK_STATE_OLD;
+}
+
+const char *stek_state_text(stek_state_e state)
+{
+    switch (state) {
+    case STEK_STATE_CURRENT:
+        return "current";
+    case STEK_STATE_FUTURE:
+        return "future";
+    case STEK_STATE_OLD:
+        return "old";
+    case STEK_STATE_ENDED:
+        return "ended";
+    default:
+        return "unknown";
+    }
+}
+
 apr_time_t stek_ring_next_end(const stek_ring_t *ring, apr_time_t now, apr_interval_time_t lifetime)
 {
     apr_time_t next = 0;

@@ -18,11 +18,14 @@
 
 #include <apr_strings.h>
 
+#include "stek_claim.h"
 #include "stek_error.h"
+#include "stek_jail.h"
 #include "stek_mem.h"
 
 #define RING_MODE 0640
 #define SECRET_MODE 0600
+#define ASIDE_TRIES 100
 
 /* A reader of anonymous memory may meet a writer: so often it looks again. */
 #define MEMORY_TRIES 8
@@ -39,6 +42,8 @@ void stek_ring_file_init(stek_ring_file_t *file, const char *path, uid_t owner, 
     file->gid = gid;
     file->memory_fd = -1;
     file->writer_fd = -1;
+    file->dir_fd = -1;
+    file->in_jail = 0;
 }
 
 apr_status_t stek_ring_file_init_memory(stek_ring_file_t *file, uid_t owner)
@@ -88,6 +93,68 @@ void stek_ring_file_close(stek_ring_file_t *file)
         close(file->memory_fd);
         file->memory_fd = -1;
     }
+    if (file->dir_fd >= 0) {
+        close(file->dir_fd);
+        file->dir_fd = -1;
+    }
+}
+
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
+apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *pwhy,
+                                         apr_pool_t *pool)
+{
+    stek_ring_file_t copy;
+    apr_status_t rv = stek_jail_open(stek_file_dir(file->path, pool), &file->dir_fd);
+
+    if (rv == APR_SUCCESS) {
+        rv = stek_jail_check(file->dir_fd, base_of(file->path));
+        if (rv == APR_SUCCESS) {
+            *pwhy = APR_SUCCESS;
+            return APR_SUCCESS;
+        }
+        close(file->dir_fd);
+        file->dir_fd = -1;
+    }
+    *pwhy = rv;
+    stek_ring_file_init(&copy, NULL, file->owner, (gid_t)-1);
+    rv = stek_ring_file_init_memory(&copy, file->owner);
+    if (rv == APR_SUCCESS) {
+        file->memory_fd = copy.memory_fd;
+        file->writer_fd = copy.writer_fd;
+    }
+    return rv;
+}
+
+int stek_ring_file_has_copy(const stek_ring_file_t *file)
+{
+    return file->path != NULL && file->writer_fd >= 0;
+}
+
+int stek_ring_file_jail_is_left(const stek_ring_file_t *file, apr_pool_t *pool)
+{
+    struct stat named, opened;
+
+    return file->path != NULL && file->dir_fd >= 0
+           && stat(stek_file_dir(file->path, pool), &named) == 0
+           && fstat(file->dir_fd, &opened) == 0
+           && (named.st_dev != opened.st_dev || named.st_ino != opened.st_ino);
+}
+
+void stek_ring_file_enter_jail(stek_ring_file_t *file)
+{
+    file->in_jail = file->path != NULL;
+}
+
+/* Nonzero if this process reads the ring from memory. */
+static int is_memory(const stek_ring_file_t *file)
+{
+    return file->path == NULL || (file->in_jail && file->dir_fd < 0);
 }
 
 const char *stek_ring_file_name(const stek_ring_file_t *file)
@@ -112,8 +179,11 @@ static apr_status_t memory_stamp(int fd, stek_stamp_t *stamp)
 
 apr_status_t stek_ring_file_stamp(const stek_ring_file_t *file, stek_stamp_t *stamp)
 {
-    return file->path != NULL ? stek_file_stamp(file->path, stamp)
-                              : memory_stamp(file->memory_fd, stamp);
+    if (is_memory(file)) {
+        return memory_stamp(file->memory_fd, stamp);
+    }
+    return file->in_jail ? stek_file_stamp_at(file->dir_fd, base_of(file->path), stamp)
+                         : stek_file_stamp(file->path, stamp);
 }
 
 static apr_status_t memory_read(int fd, unsigned char *buf, apr_size_t buf_size, apr_size_t *plen,
@@ -187,12 +257,13 @@ apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secret
     if (buf == NULL) {
         return APR_ENOMEM;
     }
-    if (file->path == NULL) {
+    if (is_memory(file)) {
         rv = memory_load(file->memory_fd, secrets, buf, pring, stamp);
     }
     else {
-        rv = stek_file_read(file->path, STEK_FILE_RING, file->owner, buf, STEK_RING_BYTES_MAX, &len,
-                            stamp, pculprit, pool);
+        rv = stek_file_read_at(file->in_jail ? file->dir_fd : AT_FDCWD,
+                               file->in_jail ? base_of(file->path) : file->path, STEK_FILE_RING,
+                               file->owner, buf, STEK_RING_BYTES_MAX, &len, stamp, pculprit, pool);
         if (rv == APR_SUCCESS) {
             rv = stek_ring_open(buf, len, secrets, 1, pring);
         }
@@ -265,17 +336,81 @@ static gid_t dir_gid(const char *path, apr_pool_t *pool)
     return stat(stek_file_dir(path, pool), &st) == 0 ? st.st_gid : (gid_t)-1;
 }
 
+/* Nothing of others is written over; with STEK_FILE_EXCLUSIVE that is nothing at all. */
+static apr_status_t check_claim(const stek_claim_t *claim, const char *path, uid_t owner, int flags,
+                                apr_pool_t *pool)
+{
+    const char *found;
+    apr_status_t rv = APR_SUCCESS;
+
+    if ((flags & STEK_FILE_EXCLUSIVE) == 0) {
+        rv = stek_claim_check(claim, path, owner, &found, pool);
+    }
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+}
+
 static apr_status_t path_save(const stek_ring_file_t *file, const unsigned char *bytes,
                               apr_size_t len, int flags, apr_pool_t *pool)
 {
-    gid_t gid = file->gid != (gid_t)-1 ? file->gid : dir_gid(file->path, pool);
-    apr_status_t rv = stek_file_replace(file->path, bytes, len, RING_MODE, gid, flags, pool);
+    stek_file_how_t how = {file->owner, (uid_t)-1, file->gid, RING_MODE, flags};
+    apr_status_t rv = check_claim(&stek_claim_ring, file->path, file->owner, flags, pool);
 
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (how.gid == (gid_t)-1) {
+        how.gid = dir_gid(file->path, pool);
+    }
+    rv = stek_file_replace(file->path, bytes, len, &how, pool);
     /* The directory's group was nobody's demand: who is not in it writes with his own. */
     if (APR_TO_OS_ERROR(rv) == EPERM && file->gid == (gid_t)-1) {
-        rv = stek_file_replace(file->path, bytes, len, RING_MODE, (gid_t)-1, flags, pool);
+        how.gid = (gid_t)-1;
+        rv = stek_file_replace(file->path, bytes, len, &how, pool);
     }
     return rv;
+}
+
+int stek_ring_file_is_refused(apr_status_t rv)
+{
+    return rv == STEK_EMAGIC || rv == STEK_EVERSION || rv == STEK_ELENGTH || rv == STEK_ESEAL
+           || rv == STEK_ESECRET || rv == STEK_EMALFORMED || rv == STEK_EWEAK || rv == STEK_EPERM
+           || rv == STEK_EKIND || rv == STEK_ETOOBIG || APR_STATUS_IS_EACCES(rv)
+           || APR_TO_OS_ERROR(rv) == ELOOP;
+}
+
+apr_status_t stek_ring_file_claim(const stek_ring_file_t *file, const char **pfound,
+                                  apr_pool_t *pool)
+{
+    return stek_claim_check(&stek_claim_ring, file->path, file->owner, pfound, pool);
+}
+
+/* A name beside path that nothing has. */
+static const char *aside_name(const char *path, apr_time_t now, apr_pool_t *pool)
+{
+    const char *name = apr_psprintf(pool, "%s.refused-%" APR_TIME_T_FMT, path, apr_time_sec(now));
+    const char *aside = name;
+    struct stat st;
+
+    for (int i = 2; i < ASIDE_TRIES && lstat(aside, &st) == 0; i++) {
+        aside = apr_psprintf(pool, "%s-%d", name, i);
+    }
+    return aside;
+}
+
+apr_status_t stek_ring_file_set_aside(const stek_ring_file_t *file, apr_time_t now,
+                                      const char **pdetail, apr_pool_t *pool)
+{
+    apr_status_t rv = stek_ring_file_claim(file, pdetail, pool);
+    struct stat st;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *pdetail = aside_name(file->path, now, pool);
+    if (lstat(*pdetail, &st) == 0) {
+        return APR_EEXIST;
+    }
+    return rename(file->path, *pdetail) == 0 ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
 }
 
 apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t *ring,
@@ -306,6 +441,15 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
         *stamp = written;
     }
     return rv;
+}
+
+apr_status_t stek_ring_file_publish(const stek_ring_file_t *file, const stek_ring_t *ring,
+                                    const stek_secrets_t *secrets, stek_rng_t *rng)
+{
+    stek_ring_file_t copy = *file;
+
+    copy.path = NULL;
+    return stek_ring_file_save(&copy, ring, secrets, 0, rng, NULL, NULL);
 }
 
 const char *stek_secret_path_beside(const char *ring_path, apr_pool_t *pool)
@@ -340,6 +484,7 @@ apr_status_t stek_secret_file_load(const char *path, uid_t owner, stek_secrets_t
 apr_status_t stek_secret_file_save(const char *path, const stek_secrets_t *secrets, int flags,
                                    apr_pool_t *pool)
 {
+    stek_file_how_t how = {geteuid(), (uid_t)-1, (gid_t)-1, SECRET_MODE, flags};
     char *text = stek_mem_alloc(STEK_SECRET_FILE_MAX);
     apr_size_t len = 0;
     apr_status_t rv;
@@ -347,9 +492,12 @@ apr_status_t stek_secret_file_save(const char *path, const stek_secrets_t *secre
     if (text == NULL) {
         return APR_ENOMEM;
     }
-    rv = stek_secrets_text(secrets, text, STEK_SECRET_FILE_MAX, &len);
+    rv = check_claim(&stek_claim_secret, path, how.owner, flags, pool);
     if (rv == APR_SUCCESS) {
-        rv = stek_file_replace(path, text, len, SECRET_MODE, (gid_t)-1, flags, pool);
+        rv = stek_secrets_text(secrets, text, STEK_SECRET_FILE_MAX, &len);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = stek_file_replace(path, text, len, &how, pool);
     }
     stek_mem_free(text);
     return rv;

@@ -21,8 +21,6 @@
 #include "stek_mem.h"
 #include "stek_time.h"
 
-#define MAGIC "STEKRING"
-#define MAGIC_LEN 8
 #define SALT_LEN 32
 #define TAG_LEN 16
 #define SEAL_KEY_LEN 32
@@ -254,7 +252,7 @@ static void encode_header(const stek_ring_t *ring, const stek_secret_t *secret,
 {
     unsigned char *at = header;
 
-    put_bytes(&at, (const unsigned char *)MAGIC, MAGIC_LEN);
+    put_bytes(&at, (const unsigned char *)STEK_RING_MAGIC, STEK_RING_MAGIC_LEN);
     put_number(&at, STEK_RING_VERSION, 2);
     put_number(&at, 0, 2);
     put_number(&at, (apr_uint64_t)apr_time_sec(ring->interval), 4);
@@ -357,7 +355,8 @@ apr_status_t stek_header_read(const unsigned char *sealed, apr_size_t len, stek_
     const unsigned char *at = sealed + INTERVAL_AT;
     apr_uint64_t written_s;
 
-    if (memcmp(sealed, MAGIC, len < MAGIC_LEN ? len : MAGIC_LEN) != 0) {
+    if (memcmp(sealed, STEK_RING_MAGIC, len < STEK_RING_MAGIC_LEN ? len : STEK_RING_MAGIC_LEN)
+        != 0) {
         return STEK_EMAGIC;
     }
     if (len < FLAGS_AT) {

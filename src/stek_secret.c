@@ -17,7 +17,6 @@
 #include "stek_mem.h"
 #include "stek_seal.h"
 
-#define SECRET_WORD "stek-secret-v1"
 #define FLEET_WORD "stek-fleet-v1"
 #define DAY_WORD "stek-day-v1"
 #define DAY_DIGITS_MAX 7
@@ -250,7 +249,7 @@ static apr_status_t parse_line(stek_secrets_t *secrets, const char *line, apr_si
         value++;
         value_len--;
     }
-    if (word_len == strlen(SECRET_WORD) && memcmp(line, SECRET_WORD, word_len) == 0) {
+    if (word_len == strlen(STEK_SECRET_WORD) && memcmp(line, STEK_SECRET_WORD, word_len) == 0) {
         return parse_secret(secrets, value, value_len);
     }
     if (word_len == strlen(FLEET_WORD) && memcmp(line, FLEET_WORD, word_len) == 0) {
@@ -321,7 +320,7 @@ static char *text_line(char *at, const char *word, const unsigned char *bytes, a
 apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_size_t buf_size,
                                apr_size_t *plen)
 {
-    apr_size_t secret_line = sizeof(SECRET_WORD) + BASE64_LEN(STEK_SECRET_LEN) + 1;
+    apr_size_t secret_line = sizeof(STEK_SECRET_WORD) + BASE64_LEN(STEK_SECRET_LEN) + 1;
     apr_size_t fleet_line = sizeof(FLEET_WORD) + BASE64_LEN(STEK_FLEET_ID_LEN) + 1;
     apr_size_t day_line = sizeof(DAY_WORD) + DAY_DIGITS_MAX + 2;
     apr_size_t need = secrets->n * secret_line + (secrets->has_fleet_id ? fleet_line : 0)
@@ -332,7 +331,7 @@ apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_siz
         return APR_ENOSPC;
     }
     for (apr_size_t i = 0; i < secrets->n; i++) {
-        at = text_line(at, SECRET_WORD, secrets->secrets[i].bytes, STEK_SECRET_LEN);
+        at = text_line(at, STEK_SECRET_WORD, secrets->secrets[i].bytes, STEK_SECRET_LEN);
     }
     if (secrets->has_fleet_id) {
         at = text_line(at, FLEET_WORD, secrets->fleet_id, STEK_FLEET_ID_LEN);
@@ -359,6 +358,18 @@ int stek_secrets_equal(const stek_secrets_t *a, const stek_secrets_t *b)
         differ |= CRYPTO_memcmp(a->fleet_id, b->fleet_id, STEK_FLEET_ID_LEN);
     }
     return differ == 0;
+}
+
+int stek_secrets_share(const stek_secrets_t *a, const stek_secrets_t *b)
+{
+    int share = 0;
+
+    for (apr_size_t i = 0; i < a->n; i++) {
+        for (apr_size_t j = 0; j < b->n; j++) {
+            share |= !CRYPTO_memcmp(a->secrets[i].bytes, b->secrets[j].bytes, STEK_SECRET_LEN);
+        }
+    }
+    return share;
 }
 
 void stek_secrets_destroy(stek_secrets_t *secrets)

@@ -37,7 +37,7 @@ static void go_before(const stek_key_t *other, stek_key_t *key)
     }
 }
 
-apr_status_t change_make_key(const stek_ring_t *ring, apr_time_t now, apr_time_t start,
+static apr_status_t make_key(const stek_ring_t *ring, apr_time_t now, apr_time_t start,
                              stek_key_t *key)
 {
     apr_time_t not_before, encrypt_until;
@@ -54,12 +54,28 @@ apr_status_t change_make_key(const stek_ring_t *ring, apr_time_t now, apr_time_t
     return rv;
 }
 
+apr_status_t change_add_key(const stek_ring_t *ring, apr_time_t now, apr_time_t start,
+                            stek_key_t *key, stek_ring_t **pring)
+{
+    stek_ring_t *patch = NULL;
+    apr_status_t rv = make_key(ring, now, start, key);
+
+    if (rv == APR_SUCCESS) {
+        rv = stek_ring_create(1, 0, &patch);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = stek_ring_add_key(patch, key);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = stek_ring_merge(ring, patch, now, ring->lifetime, pring);
+    }
+    stek_ring_destroy(patch);
+    return rv;
+}
+
 const char *change_state(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now)
 {
-    if (key->not_before > now) {
-        return "future";
-    }
-    return key == stek_ring_current(ring, now) ? "current" : "old";
+    return stek_state_text(stek_ring_key_state(ring, key, now, ring->lifetime));
 }
 
 void change_json_key(json_t *json, const char *member, const stek_ring_t *ring,

@@ -17,10 +17,11 @@
 void change_window(const stek_ring_t *ring, apr_time_t start, apr_time_t *pnot_before,
                    apr_time_t *pencrypt_until);
 
-/* Makes a key for that window, with a name that goes before that of a key which begins with
- * it.  Codes of stek_key_make; *key lies in locked memory. */
-apr_status_t change_make_key(const stek_ring_t *ring, apr_time_t now, apr_time_t start,
-                             stek_key_t *key);
+/* *pring becomes ring and a new key for that window, whose name goes before that of a key which
+ * begins with it.  Codes of stek_key_make and stek_ring_merge; *key, the new one, lies in locked
+ * memory. */
+apr_status_t change_add_key(const stek_ring_t *ring, apr_time_t now, apr_time_t start,
+                            stek_key_t *key, stek_ring_t **pring);
 
 /* Tells what is in the ring now: one line, or the JSON object that stekctl(8) documents.  name: the
  * key that the change is about, or NULL: the current one. */
@@ -31,7 +32,7 @@ void change_print(ctl_t *ctl, const stek_ring_t *ring, const unsigned char *name
 void change_json_key(json_t *json, const char *member, const stek_ring_t *ring,
                      const stek_key_t *key, apr_time_t now);
 
-/* "future", "current" or "old". */
+/* The key's state, as stek_state_text has it. */
 const char *change_state(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now);
 
 #pragma GCC visibility pop

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stekctl: see, rotate, revoke, audit, import and export rings.  Global options, the table of
- * commands, usage; each command is in a file of its group (cmd_*.c).
+ * commands, usage; each command is in its room.
  */
 #include <apr_general.h>
 #include <apr_strings.h>
-#include <getopt.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,10 +13,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "convert/convert.h"
+#include "fleet/fleet.h"
+#include "options.h"
+#include "probe/probe.h"
 #include "report.h"
+#include "ring/ring.h"
 #include "stek_ring_file.h"
 #include "stek_version.h"
-#include "stekctl.h"
 
 static const ctl_command_t commands[] = {
     {"new", cmd_new, "[--interval TIME] [--lifetime TIME] [--ahead N]",
@@ -51,12 +54,14 @@ static const ctl_command_t commands[] = {
      "  --allow-aes128   takes 48-byte keys too; they only decrypt\n"},
     {"export", cmd_export,
      "--format FORMAT --out PATH [--owner USER] [--socket PATH]\n"
-     "                [--follow [--exec COMMAND]]",
-     "Writes the ring's keys as another program reads them, mode 0600.\n\n"
+     "                [--force] [--follow [--exec COMMAND]]",
+     "Writes the ring's keys as another program reads them, mode 0600.  Overwrites nothing\n"
+     "but what an earlier export has written.\n\n"
      "  --format FORMAT  nginx (PATH is a directory), haproxy, apache, ats, lighttpd\n"
      "                   or dnsdist\n"
      "  --owner USER     gives the files to USER\n"
      "  --socket PATH    haproxy: also tells the running process over its stats socket\n"
+     "  --force          overwrites the file at PATH, whatever it holds\n"
      "  --follow         goes on and keeps the files in step with the ring\n"
      "  --exec COMMAND   runs COMMAND by /bin/sh after each change\n"},
     {"probe", cmd_probe,
@@ -205,7 +210,7 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
         }
         return 0;
     case OPTION_VERSION:
-        puts("stekctl " STEK_VERSION);
+        printf("stekctl " STEK_VERSION "\nstores: %s\n", fleet_store_names());
         return 1;
     case 'h':
         print_help();

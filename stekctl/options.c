@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options of a command (stekctl.h): apart from main, so that commands link into other programs.
- * stekctl; one thread.
+ * Options of commands (options.h).  stekctl; one thread.
  */
-#include <getopt.h>
+#include "options.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "report.h"
-#include "stekctl.h"
+#include "stek_ring.h"
+#include "stek_time.h"
 
 int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options)
 {
@@ -28,4 +29,41 @@ int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options)
     default:
         return option;
     }
+}
+
+int options_number(const char *text, int least, int most)
+{
+    char *end;
+    long n;
+
+    if (*text < '0' || *text > '9') {
+        return -1;
+    }
+    n = strtol(text, &end, 10); /* what is too large becomes LONG_MAX */
+    return *end || n < least || n > most ? -1 : (int)n;
+}
+
+ctl_exit_e options_span(ctl_t *ctl, const char *name, const char *text, apr_interval_time_t least,
+                        apr_interval_time_t most, apr_interval_time_t *pspan)
+{
+    apr_interval_time_t span;
+
+    if (stek_time_parse(text, &span) == APR_SUCCESS && span >= least && span <= most) {
+        *pspan = span;
+        return CTL_DONE;
+    }
+    return report_usage(ctl, "%s '%s': must be a number and s, min, h or d, %s%s%s%s", name, text,
+                        least ? "between " : "", least ? stek_time_text(least, ctl->pool) : "",
+                        least ? " and " : "up to ", stek_time_text(most, ctl->pool));
+}
+
+ctl_exit_e options_ahead(ctl_t *ctl, const char *text, int *pahead)
+{
+    int n = options_number(text, 0, STEK_KEYS_MAX);
+
+    if (n < 0) {
+        return report_usage(ctl, "ahead '%s': must be between 0 and %d", text, STEK_KEYS_MAX);
+    }
+    *pahead = n;
+    return CTL_DONE;
 }

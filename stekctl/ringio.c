@@ -128,16 +128,44 @@ void ringio_release(ringio_t *io)
     io->secrets = NULL;
 }
 
+ctl_exit_e ringio_check_place(ctl_t *ctl, const char *path)
+{
+    const char *culprit = NULL;
+    apr_status_t rv = stek_path_check_written(path, ctl->owner, &culprit, ctl->pool);
+
+    return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, path, rv, culprit);
+}
+
 ctl_exit_e ringio_lock(ctl_t *ctl, const char *path, stek_lock_t *lock)
 {
+    ctl_exit_e code = ringio_check_place(ctl, path);
     pid_t holder = 0;
-    apr_status_t rv = stek_file_lock(path, RINGIO_LOCK_WAIT, lock, &holder, ctl->pool);
+    apr_status_t rv;
 
+    if (code != CTL_DONE) {
+        return code;
+    }
+    rv = stek_file_lock(path, RINGIO_LOCK_WAIT, lock, &holder, ctl->pool);
     if (rv == APR_SUCCESS) {
         return CTL_DONE;
     }
+    if (rv == STEK_EFOREIGN || rv == STEK_EKIND) {
+        return report_status(ctl, apr_pstrcat(ctl->pool, path, ".lock", NULL), STEK_EFOREIGN,
+                             "is no lock");
+    }
     return report_status(ctl, path, rv,
                          holder > 0 ? apr_psprintf(ctl->pool, "process %ld", (long)holder) : NULL);
+}
+
+ctl_exit_e ringio_claim_ring(ctl_t *ctl)
+{
+    const char *found = NULL;
+    stek_ring_file_t file;
+    apr_status_t rv;
+
+    stek_ring_file_init(&file, ctl->ring_path, ctl->owner, (gid_t)-1);
+    rv = stek_ring_file_claim(&file, &found, ctl->pool);
+    return rv == STEK_EFOREIGN ? report_status(ctl, ctl->ring_path, rv, found) : CTL_DONE;
 }
 
 /* Seals under secret i: a copy of the set in which it is the first. */
@@ -213,7 +241,10 @@ ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int f
                     ctl->ring_path);
         return CTL_IO;
     }
-    code = ringio_lock(ctl, ctl->ring_path, &lock);
+    code = ringio_claim_ring(ctl);
+    if (code == CTL_DONE) {
+        code = ringio_lock(ctl, ctl->ring_path, &lock);
+    }
     if (code == CTL_DONE) {
         code = change_locked(ctl, change, baton, first_secret, pring);
         stek_file_unlock(&lock);

@@ -48,6 +48,13 @@ typedef ctl_exit_e ringio_change_t(ctl_t *ctl, const ringio_t *io, apr_time_t no
 ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int first_secret,
                          stek_ring_t **pring);
 
+/* Whether files may be made and replaced beside path.  CTL_DONE, or the code of what was
+ * reported. */
+ctl_exit_e ringio_check_place(ctl_t *ctl, const char *path);
+
+/* Whether --ring names a ring, good or bad, or nothing.  The same. */
+ctl_exit_e ringio_claim_ring(ctl_t *ctl);
+
 /* The lock of path, waited for up to RINGIO_LOCK_WAIT. */
 ctl_exit_e ringio_lock(ctl_t *ctl, const char *path, stek_lock_t *lock);
 

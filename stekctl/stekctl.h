@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stekctl: what its commands share.  One process, one thread, one command; the pool lives as long
- * as the process.  Commands return the exit code and have reported what went wrong.
+ * stekctl: what a command is.  One process, one thread, one command; the pool lives as long as the
+ * process.  Commands return the exit code and have reported what went wrong.  They are in rooms,
+ * each behind one header: ring/ring.h, convert/convert.h, fleet/fleet.h, probe/probe.h.
  */
 #ifndef STEKCTL_STEKCTL_H
 #define STEKCTL_STEKCTL_H
@@ -36,33 +37,6 @@ typedef struct ctl_command_t {
     const char *arguments;                                /* one line */
     const char *help;                                     /* sentences for --help */
 } ctl_command_t;
-
-ctl_exit_e cmd_audit(ctl_t *ctl, int argc, char **argv);
-ctl_exit_e cmd_export(ctl_t *ctl, int argc, char **argv);
-ctl_exit_e cmd_import(ctl_t *ctl, int argc, char **argv);
-ctl_exit_e cmd_new(ctl_t *ctl, int argc, char **argv);
-ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv);
-ctl_exit_e cmd_revoke(ctl_t *ctl, int argc, char **argv);
-ctl_exit_e cmd_rotate(ctl_t *ctl, int argc, char **argv);
-ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv);
-ctl_exit_e cmd_show(ctl_t *ctl, int argc, char **argv);
-ctl_exit_e cmd_sync(ctl_t *ctl, int argc, char **argv);
-
-/* An option that the next getopt_long call of a command found.  Returns its character, -1 behind
- * the last, or '?' after a report (unknown, or without its value).  --help prints the command's
- * help and ends the process. */
-struct option;
-int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options);
-
-/* Longer option lists begin and end alike. */
-#define CTL_OPTION_HELP                                                                            \
-    {                                                                                              \
-        "help", no_argument, NULL, 'h'                                                             \
-    }
-#define CTL_OPTION_END                                                                             \
-    {                                                                                              \
-        NULL, 0, NULL, 0                                                                           \
-    }
 
 #pragma GCC visibility pop
 #endif

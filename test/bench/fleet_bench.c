@@ -18,8 +18,9 @@
 #include <apr_general.h>
 
 #include "stek_seal.h"
-#include "store.h"
-#include "sync.h"
+#include "fleet/clock.h"
+#include "fleet/store_driver.h"
+#include "fleet/sync.h"
 
 #define SEC(n) apr_time_from_sec(n)
 #define EVERY SEC(10)
@@ -158,7 +159,7 @@ static void run_host(host_t *host)
 
 static double wall_s(void)
 {
-    return (double)store_clock_ms() / 1000;
+    return (double)clock_ms() / 1000;
 }
 
 static double cpu_s(void)

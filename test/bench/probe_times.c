@@ -6,7 +6,7 @@
  *
  *     probe_times HOST PORT N RATE
  *
- * The ticket is changed as in stekctl/probe_padding.c.  Its MAC is taken for one of 32 bytes.
+ * The ticket is changed as in stekctl/probe/padding.c.  Its MAC is taken for one of 32 bytes.
  */
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "probe_client.h"
+#include "probe/client.h"
 
 #define MAC_LEN 32
 #define BLOCK 16

@@ -174,9 +174,15 @@ CALL(int, SSL_SESSION_set1_ticket_appdata, (SSL_SESSION * session, const void *d
 CALL(int, SSL_SESSION_get0_ticket_appdata, (SSL_SESSION * session, void **data, size_t *len),
      (session, data, len), 0, QUEUED)
 CALL(int, X509_cmp_time, (const ASN1_TIME *asn1, time_t *t), (asn1, t), 0, QUEUED)
-CALL(int, X509_digest,
-     (const X509 *cert, const EVP_MD *type, unsigned char *md, unsigned int *md_len),
-     (cert, type, md, md_len), 0, QUEUED)
+CALL(int, i2d_X509, (const X509 *cert, unsigned char **der), (cert, der), -1, QUEUED)
+CALL(int, i2d_X509_AUX, (const X509 *cert, unsigned char **der), (cert, der), -1, QUEUED)
+CALL(int, i2d_X509_CRL, (const X509_CRL *crl, unsigned char **der), (crl, der), -1, QUEUED)
+CALL(int, i2d_X509_EXTENSION, (const X509_EXTENSION *extension, unsigned char **der),
+     (extension, der), -1, QUEUED)
+CALL(int, X509_CRL_verify, (X509_CRL * crl, EVP_PKEY *key), (crl, key), -1, QUEUED)
+CALL(void *, X509_REVOKED_get_ext_d2i, (const X509_REVOKED *entry, int nid, int *found, int *at),
+     (entry, nid, found, at), NULL, QUEUED)
+CALL(int, ASN1_TIME_compare, (const ASN1_TIME *a, const ASN1_TIME *b), (a, b), -2, QUEUED)
 CALL(int, X509_NAME_digest,
      (const X509_NAME *name, const EVP_MD *type, unsigned char *md, unsigned int *md_len),
      (name, type, md, md_len), 0, QUEUED)
@@ -184,9 +190,16 @@ CALL(BIO *, BIO_new_file, (const char *path, const char *mode), (path, mode), NU
 CALL(info_stack_t *, PEM_X509_INFO_read_bio,
      (BIO * bio, info_stack_t *infos, pem_password_cb *ask, void *data), (bio, infos, ask, data),
      NULL, QUEUED)
+CALL(X509 *, PEM_read_bio_X509_AUX, (BIO * bio, X509 **cert, pem_password_cb *ask, void *data),
+     (bio, cert, ask, data), NULL, QUEUED)
+CALL(X509_CRL *, PEM_read_bio_X509_CRL,
+     (BIO * bio, X509_CRL **crl, pem_password_cb *ask, void *data), (bio, crl, ask, data), NULL,
+     QUEUED)
+CALL(int, BIO_read, (BIO * bio, void *data, int len), (bio, data, len), -1, QUEUED)
 
 /* Written out where they are made to fail: of two the arguments vary, of one blocks are counted. */
 VARIES(open, ERR_OPEN)
+VARIES(openat, ERR_OPEN)
 VARIES(fcntl, EMFILE)
 VARIES(mmap, ERR_MEM)
 /* It has happened, and the descriptor is closed: a failure is told all the same. */

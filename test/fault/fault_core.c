@@ -8,9 +8,9 @@
 
 #include "run.h"
 
+#include "fleet/ratchet.h"
 #include "stek_audit.h"
 #include "stek_iv.h"
-#include "stek_ratchet.h"
 #include "stek_ring_file.h"
 #include "stek_schedule.h"
 
@@ -54,8 +54,23 @@ static void prepare_files(void)
     HOLDS(utimensat(AT_FDCWD, left, old, 0) == 0);
 }
 
+/* What one run has left is not the next one's. */
+static void remove_temporary(void)
+{
+    DIR *dir = opendir(base);
+    struct dirent *entry;
+
+    HOLDS(dir != NULL);
+    while ((entry = readdir(dir)) != NULL) {
+        HOLDS(strstr(entry->d_name, ".tmp-") == NULL
+              || unlinkat(dirfd(dir), entry->d_name, 0) == 0);
+    }
+    closedir(dir);
+}
+
 static void release_files(void)
 {
+    remove_temporary();
     stek_ring_destroy(former);
     stek_secrets_destroy(former_secrets);
     former = NULL;
@@ -178,10 +193,10 @@ static int run_roll(void)
     }
     if (rv == APR_SUCCESS) {
         loaded->day = 20000;
-        rv = stek_ratchet_move(loaded, 20001, &moved);
+        rv = ratchet_move(loaded, 20001, &moved);
     }
     if (rv == APR_SUCCESS) {
-        rv = stek_ratchet_keys(loaded, 20001, &keys);
+        rv = ratchet_keys(loaded, 20001, &keys);
     }
     stek_secrets_destroy(keys);
     stek_secrets_destroy(rolled);

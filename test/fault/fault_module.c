@@ -506,12 +506,13 @@ static void judge_handshakes(void)
 static unsigned char true_digest[STEK_DIGEST_LEN];
 static int has_true_digest;
 
-static void write_pem(const char *path)
+/* Of two lists of one issuer the later counts: they are not of the same second. */
+static void write_pem(const char *path, int later_s)
 {
     X509_CRL *crl = X509_CRL_new();
     X509_REVOKED *revoked = X509_REVOKED_new();
     ASN1_INTEGER *serial = ASN1_INTEGER_new();
-    ASN1_TIME *t = ASN1_TIME_set(NULL, 1767225600);
+    ASN1_TIME *t = ASN1_TIME_set(NULL, 1767225600 + later_s);
     BIO *bio = BIO_new_file(path, "w");
 
     HOLDS(crl && revoked && serial && t && bio && ASN1_INTEGER_set(serial, 5)
@@ -537,8 +538,8 @@ static void prepare_policy(void)
 
     prepare_first();
     HOLDS(mkdir(in_base("run"), 0755) == 0 && mkdir(in_base("run/crls"), 0755) == 0);
-    write_pem(in_base("run/ca"));
-    write_pem(in_base("run/crls/0a1b2c3d.r0"));
+    write_pem(in_base("run/ca"), 0);
+    write_pem(in_base("run/crls/0a1b2c3d.r0"), 1);
     for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         part_directive(server, apr_psprintf(pconf, lines[i], in_base("run")), pconf);
     }

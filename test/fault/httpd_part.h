@@ -13,6 +13,7 @@
 #undef calloc
 
 #include "ap_listen.h"
+#include "http_ssl.h"
 #include "http_config.h"
 #include "http_core.h"
 #include "http_log.h"
@@ -91,6 +92,16 @@ AP_DECLARE(char *) ap_getword_conf(apr_pool_t *p, const char **line)
 
     *line = end + strspn(end, " ");
     return apr_pstrmemdup(p, at, (apr_size_t)(end - at));
+}
+
+AP_DECLARE(const char *)
+ap_ssl_var_lookup(apr_pool_t *p, server_rec *s, conn_rec *c, request_rec *r, const char *name)
+{
+    (void)p;
+    (void)s;
+    (void)c;
+    (void)r;
+    return strcmp(name, "SSL_CLIENT_VERIFY") == 0 ? "SUCCESS" : NULL;
 }
 
 AP_DECLARE(char *) ap_server_root_relative(apr_pool_t *p, const char *path)

@@ -4,3 +4,4 @@ FAULT_CALLS = apr_sleep munmap $(shell $(PYTHON) test/fault/check_calls.py --fai
 FAULT_GLUE_fault_module := $(filter-out %_report.c %_notes.c %_html.c %_text.c %_status.c, \
     $(wildcard src/mod_stek_*.c))
 FAULT_WRAP_fault_module := apr_time_now
+FAULT_GLUE_fault_core := stekctl/fleet/ratchet.c

@@ -16,6 +16,7 @@ typedef struct control_t {
     _Atomic int call, way;
     _Atomic int hits;
     _Atomic int parent;
+    _Atomic int pauses;                  /* of the parent, that were made short */
     _Atomic int counts[2][FAULT_CALL_N]; /* calls by role while counting */
 } control_t;
 
@@ -139,6 +140,18 @@ static void *next_of(const char *name, void **pnext)
 #undef SHORT
 #undef VARIES
 
+int openat(int fd, const char *path, int flags, ...)
+{
+    NEXT(int, openat, (int, const char *, int, ...));
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = (flags & (O_CREAT | __O_TMPFILE)) != 0 ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    return CHECK(openat) != 0 ? -1 : next(fd, path, flags, mode);
+}
+
 int open(const char *path, int flags, ...)
 {
     NEXT(int, open, (const char *, int, ...));
@@ -185,8 +198,10 @@ void apr_sleep(apr_interval_time_t span)
 {
     NEXT(void, apr_sleep, (apr_interval_time_t));
 
-    next(control && control->quick && control->parent == (int)getpid()
-                 && span == apr_time_from_sec(1)
-             ? apr_time_from_msec(10)
-             : span);
+    if (control && control->quick && control->parent == (int)getpid()
+        && span == apr_time_from_sec(1)) {
+        span = apr_time_from_msec(10);
+        control->pauses++;
+    }
+    next(span);
 }

@@ -91,6 +91,8 @@ static int fault_check(int call)
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
+int __real_openat(int fd, const char *path, int flags, ...);
+int __wrap_openat(int fd, const char *path, int flags, ...);
 int __real_fcntl(int fd, int command, ...);
 int __wrap_fcntl(int fd, int command, ...);
 int __real_close(int fd);
@@ -147,6 +149,12 @@ int __wrap_open(const char *path, int flags, ...)
     mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
     va_end(args);
     return fault_check(FAULT_open) != 0 ? -1 : __real_open(path, flags, mode);
+}
+
+/* Never to create: no mode. */
+int __wrap_openat(int fd, const char *path, int flags, ...)
+{
+    return fault_check(FAULT_openat) != 0 ? -1 : __real_openat(fd, path, flags);
 }
 
 int __wrap_fcntl(int fd, int command, ...)

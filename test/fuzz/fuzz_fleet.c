@@ -5,10 +5,16 @@
  */
 #include "fuzz.h"
 
-#include "stek_error.h"
+#include <apr_strings.h>
+#include <stdarg.h>
 
-/* For what lies behind the files. */
-#include "../../stekctl/cmd_sync.c"
+#include "fleet/settings.h"
+#include "fleet/state.h"
+#include "report.h"
+#include "stek_error.h"
+#include "stek_file.h"
+#include "stek_schedule.h"
+#include "stek_time.h"
 
 static const uint8_t *input;
 static size_t input_len;
@@ -102,32 +108,23 @@ ctl_exit_e report_finish(ctl_exit_e code)
     return code;
 }
 
-int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options)
-{
-    (void)ctl;
-    (void)argc;
-    (void)argv;
-    (void)options;
-    return -1;
-}
-
 static void configuration(ctl_t *ctl)
 {
-    command_t command = {.options = {.rules = {.params = STEK_PARAMS_DEFAULT, .generate = 1},
-                                     .every = apr_time_from_sec(10),
-                                     .timeout = apr_time_from_sec(2)},
-                         .config_path = "conf"};
+    sync_settings_t settings;
     int i;
 
-    if (read_config(ctl, &command) != CTL_DONE || check(ctl, &command) != CTL_DONE) {
+    sync_settings_init(&settings);
+    settings.config_path = "conf";
+    if (sync_settings_read(ctl, &settings) != CTL_DONE
+        || sync_settings_check(ctl, &settings) != CTL_DONE) {
         return;
     }
-    HOLDS(command.options.store_n > 0 && command.options.store_n <= SYNC_STORES_MAX);
-    for (i = 1; i < command.options.store_n; i++) {
-        HOLDS(strcmp(command.options.urls[i - 1], command.options.urls[i]) <= 0);
+    HOLDS(settings.options.store_n > 0 && settings.options.store_n <= SYNC_STORES_MAX);
+    for (i = 1; i < settings.options.store_n; i++) {
+        HOLDS(strcmp(settings.options.urls[i - 1], settings.options.urls[i]) <= 0);
     }
-    HOLDS(!stek_schedule_check(&command.options.rules.params, ctl->pool));
-    HOLDS(command.options.fleet_secret_path && *command.options.fleet_secret_path);
+    HOLDS(!stek_schedule_check(&settings.options.rules.params, ctl->pool));
+    HOLDS(settings.options.fleet_secret_path && *settings.options.fleet_secret_path);
 }
 
 static void kept_state(ctl_t *ctl)
@@ -137,7 +134,7 @@ static void kept_state(ctl_t *ctl)
 
     host.stores[0].url = "memcached://a";
     host.stores[1].url = "redis://b";
-    read_state(&host);
+    sync_state_read(&host);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "format.h"
+#include "convert/format.h"
 
 #define KEYS_MAX 64
 

@@ -8,7 +8,9 @@
 
 #include <openssl/ssl.h>
 
-#include "probe_client.h"
+#include "probe/analysis.h"
+#include "probe/session.h"
+#include "probe/weak_keys.h"
 
 #define TICKETS_MAX 6
 
@@ -35,7 +37,7 @@ static void edit(const uint8_t *data, size_t size, apr_pool_t *pool)
     const unsigned char *out, *at;
     SSL_SESSION *session;
 
-    at = out = probe_client_with_ticket(data, size - half, data + half, half, &len, pool);
+    at = out = probe_session_with_ticket(data, size - half, data + half, half, &len, pool);
     if (!out) {
         return;
     }

@@ -145,8 +145,10 @@ static int fake_setsockopt(int fd, int level, int name, const void *value, sockl
 #define setsockopt fake_setsockopt
 
 /* For what lies behind their sockets. */
-#include "../../stekctl/haproxy.c"
-#include "../../stekctl/store.c"
+#include "../../stekctl/convert/haproxy.c"
+#include "../../stekctl/fleet/store.c"
+#include "../../stekctl/fleet/store_wire.c"
+#include "../../stekctl/fleet/store_worker.c"
 
 /* ---- Redis: its reader is given the input, and asked for one reply after the other ---- */
 
@@ -462,7 +464,7 @@ static void haproxy_answers(apr_pool_t *pool)
 static void sync_asks(void)
 {
     store_target_t target = {0};
-    char text[TARGET_MAX];
+    char text[WIRE_TARGET_MAX];
     size_t len = take(text, sizeof(text));
 
     if (unpack_target(text, len, &target)) {

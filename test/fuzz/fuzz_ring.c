@@ -11,8 +11,8 @@
  */
 #include "fuzz.h"
 
-#include "format.h"
-#include "selection.h"
+#include "convert/format.h"
+#include "convert/selection.h"
 #include "stek_health.h"
 #include "stek_schedule.h"
 

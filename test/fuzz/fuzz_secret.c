@@ -6,7 +6,7 @@
 #include "fuzz.h"
 
 #include "stek_audit.h"
-#include "stek_ratchet.h"
+#include "fleet/ratchet.h"
 #include "stek_secret.h"
 
 static void move_on(stek_secrets_t *secrets)
@@ -14,11 +14,11 @@ static void move_on(stek_secrets_t *secrets)
     stek_secrets_t *keys = NULL;
     apr_int32_t day = secrets->day, moved = 0;
 
-    if (stek_ratchet_keys(secrets, day + 1, &keys) == APR_SUCCESS) {
+    if (ratchet_keys(secrets, day + 1, &keys) == APR_SUCCESS) {
         HOLDS(keys->n == secrets->n && keys->day == 0);
         stek_secrets_destroy(keys);
     }
-    if (stek_ratchet_move(secrets, day + 1, &moved) == APR_SUCCESS) {
+    if (ratchet_move(secrets, day + 1, &moved) == APR_SUCCESS) {
         HOLDS(day == 0 ? moved == 0 : secrets->day == day + moved);
     }
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: certificates once per session; servers that end, and are judged, with their test."""
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import faults as fault_calls  # noqa: E402
 import fleet as fleets  # noqa: E402
 import httpd as harness  # noqa: E402
 
@@ -61,6 +63,12 @@ def httpd(certs, request):
     assert not faults, "unexpected in the error log:\n" + "\n".join(faults[:20])
 
 
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    """Calls that fail on demand, and a parent that ticks many times a second (faults.py)."""
+    return fault_calls.build(tmp_path_factory.mktemp("fault"))
+
+
 @pytest.fixture
 def folder():
     made = harness.make_folder()
@@ -75,6 +83,14 @@ def fleet(certs):
     yield made
     faults = made.close()
     assert not faults, "\n".join(faults[:10])
+
+
+@pytest.fixture(scope="session")
+def faulty_crypto(tmp_path_factory):
+    library = tmp_path_factory.mktemp("faulty") / "faulty_crypto.so"
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-Wall", "-Werror",
+                    "-o", library, Path(__file__).parent / "faulty_crypto.c", "-ldl"], check=True)
+    return library
 
 
 @pytest.fixture

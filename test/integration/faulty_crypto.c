@@ -2,8 +2,8 @@
 /*
  * Stands in front of libcrypto (LD_PRELOAD) and breaks one thing for mod_stek_rotate alone, as
  * named by STEK_FAULT: "mac" or "cipher": the key that it hands over is not the one that is used;
- * "refused": a key is not taken; "constant" or "failing": its random generator.  For the
- * integration tests.
+ * "refused": a key is not taken; "constant" or "failing": its random generator; "vectors": in
+ * processes forked, the cipher of initialisation vectors.  For the integration tests.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,6 +13,7 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int fault_is(const char *name, void *caller)
 {
@@ -58,6 +59,20 @@ int EVP_CipherInit_ex(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *type, ENGINE *impl,
         key = other;
     }
     return real(ctx, type, impl, key, iv, enc);
+}
+
+EVP_CIPHER *EVP_CIPHER_fetch(OSSL_LIB_CTX *libctx, const char *name, const char *properties)
+{
+    EVP_CIPHER *(*real)(OSSL_LIB_CTX *, const char *, const char *) = dlsym(RTLD_NEXT, __func__);
+    static pid_t first;
+
+    if (fault_is("vectors", __builtin_return_address(0)) && strcmp(name, "AES-256-ECB") == 0) {
+        first = first ? first : getpid();
+        if (getpid() != first) {
+            return NULL;
+        }
+    }
+    return real(libctx, name, properties);
 }
 
 int RAND_priv_bytes(unsigned char *bytes, int len)

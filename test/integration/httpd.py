@@ -27,6 +27,9 @@ TROUBLE = re.compile(r"\[[\w-]*:(emerg|alert|crit|error|warn)\]|AH00052|[Ss]egme
                      r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:")
 # What stock httpd says of such a configuration: SSLSessionCache none.
 STOCK = ["AH01873"]
+# Where the machine swaps, a tmpfs may be swapped out (test_swap.py).
+if len(Path("/proc/swaps").read_text().splitlines()) > 1:
+    STOCK.append("STEK2020")
 
 
 def apxs(name):
@@ -39,6 +42,10 @@ MODULES = Path(apxs("LIBEXECDIR"))
 BINARY = next((str(path) for path in (Path(apxs("SBINDIR")) / name
                                       for name in (apxs("PROGNAME"), "httpd", "apache2"))
                if path.exists()), "httpd")
+# Loaded beside prefork; build/deps.sh takes Debian's package apart.
+ITK = next((path for path in (MODULES / "mpm_itk.so",
+                              TOP / "out/libapache2-mpm-itk/usr/lib/apache2/modules/mpm_itk.so")
+            if path.exists()), MODULES / "mpm_itk.so")
 RUN_AS = "www-data" if any(p.pw_name == "www-data" for p in pwd.getpwall()) else "apache"
 
 
@@ -120,15 +127,18 @@ class Httpd:
         n = self.processes
         if self.mpm_lines is not None:
             return self.mpm_lines
-        if self.mpm == "prefork":
+        if self.mpm in ("prefork", "itk"):
             return [f"StartServers {n}", f"MinSpareServers {n}", f"MaxSpareServers {n + 8}"]
         return [f"StartServers {n}", "ServerLimit 16", "ThreadsPerChild 8", "MaxRequestWorkers 128",
                 f"MinSpareThreads {8 * n}", f"MaxSpareThreads {8 * n + 80}"]
 
     def _load_lines(self):
-        names = BASE_MODULES + [f"mpm_{self.mpm}"] + self.modules + (["ssl"] if self.ssl else [])
+        mpm = "prefork" if self.mpm == "itk" else self.mpm
+        names = BASE_MODULES + [f"mpm_{mpm}"] + self.modules + (["ssl"] if self.ssl else [])
         lines = [f"LoadModule {n}_module {MODULES}/mod_{n}.so" for n in names
                  if (MODULES / f"mod_{n}.so").exists()]
+        if self.mpm == "itk":
+            lines.append(f"LoadModule mpm_itk_module {ITK}")
         if self.module:
             lines.append(f"LoadModule stek_rotate_module {MODULE}")
         return lines

@@ -64,14 +64,18 @@ def test_hello_retry_request_is_met(httpd):
 @pytest.mark.parametrize("cert", [None, "client", "other-client"])
 @pytest.mark.parametrize("pha", [True, False])
 def test_certificate_asked_for_by_a_section(httpd, certs, version, cert, pha):
-    """TLS 1.2 negotiates again, TLS 1.3 authenticates after the handshake."""
+    """TLS 1.2 negotiates again, TLS 1.3 authenticates after the handshake.  But for the tickets that
+    stock then sends once more, with the certificate in them: ours stay those from before."""
     lines = [f"SSLCACertificateFile {certs}/ca.crt", "<Location /index.html>",
              "SSLVerifyClient require", "SSLVerifyDepth 2", "</Location>"]
 
-    def look(server):
-        return story(server, tls=version, pha=pha, cert=cert and certs / cert, host="rules.test")
-    seen = both(httpd, look, processes=1, vhosts=[Vhost("a.test"), Vhost("rules.test", lines)])
     good = cert == "client" and (pha or version == "1.2")
+
+    def look(server):
+        told = story(server, tls=version, pha=pha, cert=cert and certs / cert, host="rules.test")
+        twice = good and version == "1.3" and not server.module
+        return [(got, resumed, n // 2 if twice else n) for got, resumed, n in told]
+    seen = both(httpd, look, processes=1, vhosts=[Vhost("a.test"), Vhost("rules.test", lines)])
     assert all((row[0] == 200) is good for row in seen)
 
 

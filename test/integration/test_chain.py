@@ -7,7 +7,7 @@ import time
 import pytest
 
 from checks import VERSIONS
-from httpd import Vhost, wait_for
+from httpd import TOP, Vhost, wait_for
 
 AGE = 8
 # Each second another key, so that TLS 1.2 renews too; each opens far longer than the chain lasts.
@@ -126,6 +126,34 @@ def test_chain_as_long_as_one_ticket_where_that_lives_longer(httpd, version):
         reply = server.get(tls=version, session=session)
         assert reply.resumed is resumed and reply.status == 200, at
         session = reply.session
+
+
+def daily_client(server, version, days):
+    """The days, of so many, on which a client that comes once a day makes a full handshake."""
+    session, full = None, []
+    for day in range(days):
+        server.set_clock(day * 86400 + day)  # a second later each day
+        reply = server.get(tls=version, session=session)
+        assert reply.status == 200 and reply.tickets
+        if not reply.resumed:
+            full.append(day)
+        session = reply.session
+    return full
+
+
+def documented_week():
+    """The lines of the page, of which the second is the one that it adds."""
+    page = (TOP / "docs" / "interval-and-lifetime.md").read_text()
+    block = page.split("### A lifetime of a week")[1].split("```apache\n")[1].split("```")[0].splitlines()
+    assert block[0].startswith("StekRing") and block[1].startswith("StekMaxSessionAge")
+    return block
+
+
+@pytest.mark.parametrize("n,full", [(1, [0, 7, 14]), (2, [0])])
+def test_chain_of_a_week_and_a_daily_client_as_documented(httpd, version, n, full):
+    """Keys are prepared at the start, since the parent looks too seldom for such a clock."""
+    server = httpd(clock=True, server=[*documented_week()[:n], "StekRing default ahead=400"]).start()
+    assert daily_client(server, version, 16) == full
 
 
 def test_chain_in_the_middle_is_told_what_is_left(httpd, version):

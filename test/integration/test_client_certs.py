@@ -3,6 +3,7 @@
 refuses; where they are equal tickets are shared; no access lasts longer than without the module."""
 import os
 import shutil
+import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,6 +130,65 @@ def conf_cmd(world):
     return demand(f"SSLOpenSSLConfCmd VerifyCAFile {world.path('ca.pem')}")
 
 
+# All four directives count with all that OpenSSL takes from them.
+
+def crl_in_ca_file(world):
+    pki.write(world.path("ca.pem"), world.root.pem, world.root.crl())
+    pki.write(world.path("list.crl"), world.other.crl())
+    return demand(f"SSLCACertificateFile {world.path('ca.pem')}", LEAF,
+                  f"SSLCARevocationFile {world.path('list.crl')}")
+
+
+def crl_in_ca_file_revoked(world):
+    pki.write(world.path("ca.pem"), world.root.pem, world.root.crl(world.client, number=2))
+
+
+def crl_in_ca_path(world):
+    pki.hashed(world.path("cas"), one=world.root.pem, two=world.root.crl())
+    pki.write(world.path("list.crl"), world.other.crl())
+    return demand(f"SSLCACertificatePath {world.path('cas')}", LEAF,
+                  f"SSLCARevocationFile {world.path('list.crl')}")
+
+
+def crl_in_ca_path_revoked(world):
+    pki.hashed(world.path("cas"), one=world.root.pem, two=world.root.crl(world.client, number=2))
+
+
+def ca_in_crl_file(world):
+    pki.write(world.path("list.crl"), world.root.pem, world.other.crl())
+    return demand(f"SSLCACertificateFile {world.path('other.crt')}", LEAF,
+                  f"SSLCARevocationFile {world.path('list.crl')}")
+
+
+def ca_in_crl_file_removed(world):
+    pki.write(world.path("list.crl"), world.other.crl())
+
+
+def ca_in_crl_path(world):
+    pki.hashed(world.path("lists"), one=world.root.pem, two=world.other.crl())
+    return demand(f"SSLCACertificateFile {world.path('other.crt')}", LEAF,
+                  f"SSLCARevocationPath {world.path('lists')}")
+
+
+def ca_in_crl_path_removed(world):
+    pki.hashed(world.path("lists"), two=world.other.crl())
+
+
+def trusted(world, *words):
+    done = subprocess.run(["openssl", "x509", "-trustout", *words], input=world.root.pem, check=True,
+                          capture_output=True)
+    pki.write(world.path("ca.pem"), world.other.pem, done.stdout)
+
+
+def ca_trusted(world):
+    trusted(world, "-addtrust", "clientAuth")
+    return demand(f"SSLCACertificateFile {world.path('ca.pem')}")
+
+
+def ca_rejected(world):
+    trusted(world, "-addreject", "clientAuth")
+
+
 CHANGES = {
     "revoked in a file": (crl_file, crl_file_revoked, "client"),
     "revoked in a path": (crl_path, crl_path_revoked, "client"),
@@ -136,6 +196,11 @@ CHANGES = {
     "authority removed from a file": (ca_file, ca_file_removed, "client"),
     "authority removed from a path": (ca_path, ca_path_removed, "client"),
     "authority removed, SSLOpenSSLConfCmd": (conf_cmd, ca_file_removed, "client"),
+    "revoked in the file of authorities": (crl_in_ca_file, crl_in_ca_file_revoked, "client"),
+    "revoked in the path of authorities": (crl_in_ca_path, crl_in_ca_path_revoked, "client"),
+    "authority removed from a file of lists": (ca_in_crl_file, ca_in_crl_file_removed, "client"),
+    "authority removed from a path of lists": (ca_in_crl_path, ca_in_crl_path_removed, "client"),
+    "authority not trusted any more": (ca_trusted, ca_rejected, "client"),
     "depth lowered": (deep, depth_lowered, "deep"),
     "raised in the server": (asked_nothing, raised_server, None),
     "raised in a section": (asked_nothing, raised_location, None),
@@ -344,6 +409,23 @@ def test_two_hosts_of_equal_policy_share_tickets(httpd, world, version):
     assert_resume(first, back, version)
 
 
+def test_two_hosts_share_rules_of_a_directory_only_under_the_same_path(httpd, world, version):
+    """A <Location> names a URL, the same everywhere."""
+    ca, verify = f"SSLCACertificateFile {world.path('root.crt')}", "SSLVerifyClient require"
+
+    def vhosts(site):
+        return [Vhost("own.test", [ca] + section("Directory", f"{site}/private", verify)),
+                Vhost("file.test", [ca] + section("Files", "secret.html", verify)),
+                Vhost("same.test", [ca] + section("Directory", "/srv/www/private", verify)),
+                Vhost("url.test", [ca] + section("Location", "/private", verify))]
+    first = httpd(vhosts=vhosts("/srv/www-1")).start()
+    other = second_host(httpd, first, vhosts("/srv/www-2"))
+    for vhost in first.vhosts:
+        session = first.get(vhost.name, tls=version).session
+        assert first.get(vhost.name, tls=version, session=session).resumed
+        assert other.get(vhost.name, tls=version, session=session).resumed == (vhost.name != "own.test")
+
+
 def test_two_hosts_of_unequal_policy_share_none(httpd, world, version):
     first = start(httpd, world, ca_file(world))
     pki.write(world.path("less.pem"), world.root.pem)
@@ -399,7 +481,7 @@ def test_careful_defaults_inherited_cache_timeout(httpd, world, version):
     assert server.get("open.test", tls=version).session.hint == 64800
 
 
-def test_htaccess_asks_for_a_certificate_ticket_lives_shortly(httpd, world, version):
+def test_htaccess_asks_for_a_certificate_no_ticket_carries_it(httpd, world, version):
     lines = [f"SSLCACertificateFile {world.path('root.crt')}", "<Directory />",
              "AllowOverride AuthConfig", "</Directory>"]
     server = httpd(vhosts=[Vhost("open.test"), Vhost("rules.test", lines)])
@@ -413,10 +495,10 @@ def test_htaccess_asks_for_a_certificate_ticket_lives_shortly(httpd, world, vers
     assert outcome(server, "rules.test", **way) != 200
     reply = server.get("rules.test", cert=world.client.base, **way)
     assert reply.status == 200
-    # The tickets before the certificate was asked for know nothing of it, and in TLS 1.2 a server
-    # that does not resume in renegotiations sends none in them.
-    assert [session.hint for session in reply.tickets] == (
-        [64800] if version == "1.2" else [64800, 64800, 300, 300])
+    # The tickets before the certificate was asked for know nothing of it, and after that none comes:
+    # it would stand for pages that ask for none.
+    assert [session.hint for session in reply.tickets] == [64800] * (1 if version == "1.2" else 2)
+    assert outcome(server, "rules.test", session=reply.tickets[-1], **way) != 200
     assert outcome(server, "rules.test", session=reply.tickets[0], **way) != 200
     assert server.get("rules.test", tls=version).session.hint == 64800
 

@@ -237,20 +237,31 @@ def opened(path, secret):
         return None
 
 
-def test_parent_that_is_not_root_says_so_once_and_serves(httpd, mpm):
-    server = httpd(mpm=mpm)
+def not_root(server):
     shutil.copytree(server.certs, server.root / "tls")
     server.certs = server.root / "tls"
     for path in [server.root, *server.root.rglob("*")]:
         shutil.chown(path, RUN_AS)
     server.popen_options = {"user": RUN_AS, "group": RUN_AS, "extra_groups": []}
-    server.start()
+    server.expect(r"\[stek_rotate:warn\].*root")
+    return server.start()
+
+
+def test_parent_that_is_not_root_says_so_once_and_serves(httpd, mpm):
+    server = not_root(httpd(mpm=mpm))
     first = {v: issued_now(server, tls=v).session for v in VERSIONS}
     server.graceful()
     for v in VERSIONS:
         assert server.get(tls=v, session=first[v]).resumed
-    assert len(server.lines(r"\[stek_rotate:(notice|warn)\].*root")) == 1
-    server.expect(r"\[stek_rotate:warn\].*root")
+    (notice,) = server.lines(r"\[stek_rotate:(notice|warn)\].*root")
+    assert "children run as the same user" in notice and "read the local secret" in notice
+
+
+def test_parent_that_is_not_root_speaks_of_no_secret_where_the_ring_is_in_memory(httpd):
+    server = not_root(httpd(server=["StekRing default file=memory"]))
+    (notice,) = server.lines("STEK2016")
+    assert "secret" not in notice and "children run as the same user" in notice
+    assert not server.secret_path().exists()
 
 
 def test_limit_of_locked_memory_too_low_is_warned_of(httpd):

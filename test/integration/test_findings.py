@@ -41,7 +41,7 @@ def ticket_for(server, session, **way):
     return reply.session
 
 
-def test_cached_session_gets_no_ticket_for_another_port(httpd, certs):
+def test_cached_session_opens_no_other_port(httpd, certs):
     """One name without a port, on two ports: mod_ssl's cache does not tell them apart."""
     issuer, target = free_port(), free_port()
     server = httpd(modules=["socache_shmcb"], server=CACHE)
@@ -52,8 +52,10 @@ def test_cached_session_gets_no_ticket_for_another_port(httpd, certs):
     theirs = dict(host="a.test", cert=certs / "other-client")
     ours = dict(host="a.test", cert=certs / "client")
     cached = cached_session(server, port=issuer, **theirs)
-    ticket = ticket_for(server, cached, port=target, **theirs)
+    ticket = ticket_for(server, cached, port=issuer, **theirs)
     assert outcome(server, port=target, tls="1.2", **theirs) == REFUSED
+    assert outcome(server, port=target, tls="1.2", session=cached, **theirs) == REFUSED
+    assert outcome(server, port=target, tls="1.2", session=cached, tickets=False, **theirs) == REFUSED
     assert outcome(server, port=target, tls="1.2", session=ticket, **theirs) == REFUSED
     assert outcome(server, port=target, tls="1.2", session=ticket, host="a.test") == REFUSED
     full = server.get(port=target, tls="1.2", session=ticket, **ours)

@@ -416,6 +416,39 @@ def test_sync_lost_or_bad_file_ring_is_refilled_from_the_store(fleet):
     assert host.ring().keys == keys
 
 
+def test_sync_lost_local_secret_is_written_again_at_a_reload(fleet):
+    fleet.store()
+    host = fleet.host(**HOURLY).start(web=False)
+    wait_for(host.ring_path.exists, host.log, 10)
+    before = ringfile.read_secrets(host.secret_path)
+    host.secret_path.unlink()
+    host.hup()
+    wait_for(host.secret_path.exists, host.log, 10)
+    assert ringfile.read_secrets(host.secret_path) == before
+    assert host.ring().current(time.time())
+
+
+def test_sync_fleet_secret_replaced_in_one_round_hosts_agree_when_all_have_it(fleet):
+    """Meanwhile each goes on with the keys at hand."""
+    store = fleet.store()
+    one, other = fleet.host(**HOURLY), fleet.host(**HOURLY)
+    one.once()
+    other.once()
+    before = one.names()
+    assert before == other.names()
+    fresh = fleet.new_secret("new.secret").read_bytes()
+    one.fleet_secret.write_bytes(fresh)
+    one.once()
+    lib.run("--ring", one.ring_path, "rotate")
+    one.once()
+    other.once()
+    assert one.names() > before == other.names() and other.ring().current(time.time())
+    other.fleet_secret.write_bytes(fresh)
+    other.once()
+    assert one.names() == other.names() > before
+    assert store.get(object_name(one.fleet_secret))
+
+
 def test_sync_unsafe_files_are_refused(fleet):
     fleet.store()
     host = fleet.host(**HOURLY)
@@ -455,6 +488,13 @@ def test_sync_takes_all_from_its_file(fleet):
         sock.sendall(b"AUTH geheim\r\nSELECT 3\r\nEXISTS " + object_name(fleet.secret).encode() + b"\r\n")
         time.sleep(0.2)
         assert sock.recv(100).endswith(b":1\r\n")
+    # The command line overrides the file.
+    again = config.with_name("y.conf")
+    again.write_text(config.read_text().replace("/3\n", "/4\n").replace(str(host.ring_path),
+                                                                        str(host.root / "other.ring")))
+    lib.run("sync", "--config", again, "--lifetime", "6h", "--once")
+    assert ringfile.Ring.read(host.root / "other.ring", ringfile.read_secrets(
+        host.root / "other.secret")).lifetime == 21600
     password.write_text("falsch\n")
     done = lib.run("sync", "--config", config, "--once", code=4)
     assert "no answer: " in done.stderr and "geheim" not in done.stderr and "falsch" not in done.stderr

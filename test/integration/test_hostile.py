@@ -94,6 +94,8 @@ def make_unreadable(server, name, ring, secret):
 
 # In these the parent has nothing to complain of, but for a warning at the reload (STEK2017).
 SILENT = {"unreadable"}
+# These are no rings at all: they stay where they are (S11), and the ring goes on in memory.
+FOREIGN = {"garbage", "directory", "fifo", "loop", "sparse"}
 
 
 def hostile_server(httpd, mpm, generate):
@@ -109,6 +111,11 @@ def hostile_server(httpd, mpm, generate):
         server.put_ring(rings[kind], kind)
     server.start()
     return server, rings, secrets
+
+
+def identity(path):
+    st = os.lstat(path)
+    return st.st_ino, st.st_mode, st.st_size, st.st_ctime_ns
 
 
 def assert_each(faults, kinds, check):
@@ -188,16 +195,21 @@ def test_hostile_ring_at_reload_is_set_aside_and_retained_keys_written(httpd, mp
     server.expect(r"stek_rotate:(warn|error)")
     for kind, spoil in KINDS.items():
         spoil(server, kind, rings[kind], secrets[kind])
+    before = {kind: identity(server.ring_path(kind)) for kind in FOREIGN}
     server.graceful()
 
     def check(kind):
         for v in VERSIONS:
             reply = server.get(f"{kind}.test", tls=v, session=first[kind, v].session)
             assert reply.resumed, f"TLS {v} not resumed"
+        aside = list(server.ring_path(kind).parent.glob(f"{kind}.ring.refused-*"))
+        if kind in FOREIGN:
+            assert not aside and identity(server.ring_path(kind)) == before[kind], "moved"
+            assert len(server.lines(f"STEK2011: ring '{kind}'")) == 1
+            return
         stored = server.ring(kind)
         assert {k.name for k in rings[kind].keys} <= {k.name for k in stored.keys}, "keys lost"
         assert all(key.aes != bytes(32) for key in stored.keys)
-        aside = list(server.ring_path(kind).parent.glob(f"{kind}.ring.refused-*"))
         assert len(aside) == (0 if kind in ("unreadable", "removed") else 1), f"set aside: {aside}"
     assert_each(faults, KINDS, check)
     assert not faults, "\n".join(faults)

@@ -123,7 +123,48 @@ def test_ticket_key_file_first_on_a_shared_address_is_warned_of(httpd):
     warned = server.lines(r"\[stek_rotate:warn\]")
     assert len(warned) == 1 and "SSLSessionTicketKeyFile" in warned[0]
     assert "a.test" in warned[0] and "b.test" in warned[0]
-    assert server.get("a.test").status == 200  # b.test: as in stock httpd, which fails there
+    assert server.get("a.test").status == 200
+    assert "handshakes fail here" in warned[0]
+    with pytest.raises(tls.TlsError):  # as in stock httpd
+        server.get("b.test")
+
+
+def test_ticket_key_file_first_overrules_rotate_on_behind_it(httpd, version):
+    """Each behind it is sealed under its own file's key, whatever its StekRotate says."""
+    server = httpd(vhosts=[Vhost("a.test"), Vhost("b.test", ["StekRotate on"])])
+    path = key_file(server)
+    for vhost in server.vhosts:
+        vhost.lines.append(f"SSLSessionTicketKeyFile {path}")
+    server.expect(r"\[stek_rotate:warn\]")
+    server.start()
+    (warned,) = server.lines(r"\[stek_rotate:warn\]")
+    assert "STEK3003" in warned and "own file seals its tickets" in warned
+    assert server.get("b.test", tls=version).name == path.read_bytes()[:16]
+
+
+def test_ticket_key_file_notice_says_whether_the_file_is_used(httpd, version):
+    """a.test has no file and is the first of two on its address; c.test is alone on its own, and d.test
+    follows it with a file of its own."""
+    server = httpd(vhosts=[Vhost(f"{name}.test") for name in "abcd"])
+    paths = {}
+    for vhost in server.vhosts[1:]:
+        paths[vhost.name] = server.root / f"{vhost.name}.key"
+        paths[vhost.name].write_bytes(os.urandom(48))
+        vhost.lines.append(f"SSLSessionTicketKeyFile {paths[vhost.name]}")
+    for vhost in server.vhosts[2:]:
+        vhost.port = server.port + 1000
+    server.start()
+    used, unused = server.lines("STEK3002")
+    assert "c.test" in used and "and 1 more" in used
+    assert "the key of SSLSessionTicketKeyFile seals tickets" in used
+    assert "b.test" in unused and "SSLSessionTicketKeyFile has no effect" in unused
+    issued_now(server, host="a.test", tls=version)
+    for name, path in paths.items():
+        of_file = server.get(name, tls=version).name == path.read_bytes()[:16]
+        assert of_file == (name != "b.test"), name
+    ticket = server.get("b.test", tls=version)
+    assert not server.ring().find(ticket.name)
+    assert server.get("b.test", tls=version, session=ticket.session).resumed
 
 
 @pytest.mark.parametrize("reverse", [False, True])

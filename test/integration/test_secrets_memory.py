@@ -8,8 +8,9 @@ import pytest
 
 import ringfile
 from checks import VERSIONS, fixed_ring, issued_now, lines, newer, wait_until
-from httpd import descendants, wait_for
+from httpd import TOP, descendants, wait_for
 from memory import dense, holders, holding, processes, secrets_of, traces
+from stekctl_tool import Stekctl
 import tls
 
 
@@ -145,3 +146,63 @@ def test_processes_forked_by_other_modules_inherit_no_key(httpd):
                if server.get(headers=[f"X-Req: {i}"]).status == 200}
     others = [pid for pid in server.children() if not holders(pid, secrets, raw_only=True)]
     assert others and not set(others) & serving, "mod_cgid's daemon holds keys"
+
+
+def emergency_commands():
+    """The commands of docs/emergency.md for one host, in their order."""
+    page = (TOP / "docs" / "emergency.md").read_text()
+    section = page.split("\n## One host\n")[1].split("\n## ")[0]
+    found = [line.split() for line in section.splitlines() if line.startswith("    ")]
+    assert ["stekctl", "revoke", "--all"] in found and ["apachectl", "graceful"] in found
+    return found
+
+
+def gone_from(server, pids, secrets):
+    """Whether none of the processes, of those that are left, has a byte of the secrets."""
+    for pid in pids:
+        try:
+            if holders(pid, secrets, raw_only=True):
+                return False
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return True
+
+
+def test_emergency_commands_leave_no_old_key_and_no_old_secret(httpd, version):
+    """Of what the thief has, nothing opens, and nothing is left but in a child that still serves a download
+    which began before: until that ends."""
+    server = httpd(server=lines(poll="1s") + ["Timeout 90",
+                                              'Header always set X-Ticket "expr=%{reqenv:STEK_TICKET}"'])
+    with open(server.root / "www" / "big", "wb") as file:
+        file.truncate(200 << 20)
+    server.start()
+    before = server.get(tls=version).session
+    stolen = [server.secret()] + secrets_of(server.ring().keys)
+    stekctl = Stekctl(server.root, server.ring_path())
+    with tls.Connection(server.port, "a.test", timeout=60) as slow:
+        slow.send("a.test", "/big")
+        assert slow.read(1000)
+        early = set(server.children())
+        for command in emergency_commands():
+            if command[0] == "stekctl":
+                stekctl.run(*command[1:])
+            else:
+                assert command == ["apachectl", "graceful"]
+                server.graceful(drain=False)
+        reply = server.get(tls=version, session=before)
+        assert not reply.resumed and reply.status == 200 and reply.headers["x-ticket"] == "full-unknown"
+        late = set(processes(server)) - early
+        wait_for(lambda: gone_from(server, late, stolen), "the parent and new children to be clean", 20, 0.3)
+        draining = early & set(server.children())
+        assert draining and not gone_from(server, draining, stolen), "as the page says"
+    wait_for(lambda: not early & set(server.children()), "the download's child to end", 30)
+    assert gone_from(server, processes(server), stolen)
+
+
+def test_module_removed_leaves_keys_in_the_parent_only_until_it_stops(httpd, mpm):
+    server = httpd(mpm=mpm).start()
+    issued_now(server, tls="1.2")
+    keys = server.ring().keys
+    server.module = False
+    server.graceful()
+    assert holding(server, keys) == [server.pid]

@@ -1,20 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """S2 and S7: what is handed to OpenSSL is the audited key, or no ticket is issued."""
 import os
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from checks import VERSIONS, fixed_ring, lines
-
-
-@pytest.fixture(scope="session")
-def faulty_crypto(tmp_path_factory):
-    library = tmp_path_factory.mktemp("faulty") / "faulty_crypto.so"
-    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-Wall", "-Werror",
-                    "-o", library, Path(__file__).parent / "faulty_crypto.c", "-ldl"], check=True)
-    return library
 
 
 def serves_without_tickets(server):

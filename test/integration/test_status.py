@@ -180,7 +180,7 @@ def test_status_in_mod_status(httpd):
 
 
 def test_status_rates_per_minute(httpd):
-    """The parent remembers the totals each minute; the rate is what came since."""
+    """A child remembers the totals each minute; the rate is what came since."""
     scripted = Scripted(httpd, processes=1)
     scripted.server.start()
 
@@ -247,6 +247,28 @@ def test_status_refused_file_not_healthy_until_it_is_good(httpd):
     assert stekctl_show(server)[0] not in (0, 1)
     server.put_ring(good)
     wait_for(lambda: scripted.json()["healthy"], "the good ring", 10, 0.1)
+
+
+@pytest.mark.parametrize("at_hand,words", [
+    ("current", "the keys at hand stay in use"), ("old", "the keys at hand only open tickets"),
+    ("none", "there are no keys at hand")])
+def test_status_missing_file_says_what_the_keys_at_hand_do(httpd, at_hand, words):
+    """And never two things that cannot both be true."""
+    scripted = Scripted(httpd, processes=1)
+    server = scripted.server
+    key = scripted.keys.get(at_hand)
+    server.put_ring(ringfile.Ring([key])) if key else server.ring_path().unlink()
+    server.expect("STEK2002", "STEK2003")
+    server.start()
+    if key:
+        server.ring_path().unlink()
+    wait_for(lambda: "source" in [reason["code"] for reason in scripted.json()["reasons"]],
+             "the file to be missed", 10, 0.1)
+    reasons = {reason["code"]: reason["text"] for reason in scripted.json()["reasons"]}
+    assert words in reasons["source"]
+    assert ("no-key" in reasons) == (at_hand != "current")
+    assert ("stay in use" in reasons["source"]) == ("no-key" not in reasons)
+    assert sum(len(ring["keys"]) for ring in scripted.json()["rings"]) == (1 if key else 0)
 
 
 def test_status_rotation_of_generated_ring_valid(httpd):

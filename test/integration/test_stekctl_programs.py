@@ -101,7 +101,7 @@ def test_stekctl_export_files_private_atomic_named(stekctl):
     stekctl.run(*LONG)
     for name in ("haproxy", "apache", "ats", "lighttpd", "dnsdist"):
         out = stekctl.root / f"out-{name}"
-        out.write_bytes(b"old")
+        export(stekctl, name, out)
         out.chmod(0o644)
         export(stekctl, name, out)
         assert out.stat().st_mode & 0o7777 == 0o600

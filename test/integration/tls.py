@@ -212,8 +212,8 @@ class Connection:
 
     def __init__(self, port, host, *, tls="1.3", session=None, sni=True, tickets=True, cert=None,
                  timeout=20, young=True, groups=None, pha=False, alpn=(), status=False,
-                 address="127.0.0.1"):
-        self.reply, self.ssl, self.sock = Reply(used=session), None, None
+                 address="127.0.0.1", sock=None):
+        self.reply, self.ssl, self.sock = Reply(used=session), None, sock
         self.context = SSL_CTX_new(TLS_client_method())
         self._callback = _NEW_SESSION(self._keep)
         version = VERSIONS[tls]
@@ -237,7 +237,8 @@ class Connection:
             raise
 
     def _connect(self, address, host, session, sni, timeout, young):
-        self.sock = socket.create_connection(address, timeout)
+        if self.sock is None:
+            self.sock = socket.create_connection(address, timeout)
         self.sock.setblocking(True)  # libssl reads the socket itself; the kernel keeps the time
         limit = struct.pack("ll", int(timeout), 0)
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Installs, upgrades, removes and purges the packages of out/deb in a Debian of its own, and runs their
-autopkgtest there.  Needs root, mmdebstrap, and, for the first run, a mirror of Debian; the fresh system is kept
-in out/deb-root.tar.  "make check-deb" builds the packages and runs this.
-
-The system is a folder that processes are shut into, with a network of their own that has loopback only."""
+autopkgtest there (debian_root.py).  "make check-deb" builds the packages and runs this."""
 import os
 import re
 import shutil
@@ -12,9 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[2]
+from debian_root import TOP, Root, check, closing_line, machine_suite, stop
+
 DEBS = TOP / "out" / "deb"
-FRESH = TOP / "out" / "deb-root.tar"
 # What the packages and their test need: the network is gone when they are installed.
 INCLUDE = ["apache2", "autopkgtest", "build-essential", "libapr1", "libhiredis0.14", "libmemcached11", "openssl",
            "systemd"]
@@ -34,64 +31,14 @@ SITE = """<VirtualHost *:443>
     SSLCertificateKeyFile /tmp/key
 </VirtualHost>
 """
-results = {"passed": 0, "failed": 0}
 
 
-def check(what, good, detail=""):
-    results["passed" if good else "failed"] += 1
-    print(f"  {'ok  ' if good else 'FAIL'} {what}" + ("" if good else f": {detail}"), flush=True)
-
-
-def stop(message):
-    print(f"check-deb: {message}", file=sys.stderr)
-    sys.exit(1)
-
-
-def make_fresh():
-    if FRESH.exists():
-        return
-    if not shutil.which("mmdebstrap"):
-        stop("needs mmdebstrap (apt-get install mmdebstrap)")
-    release = Path("/etc/os-release").read_text()
-    suite = re.search(r"^VERSION_CODENAME=(\w+)", release, re.M)
-    if not suite or not re.search(r"^ID=debian$", release, re.M):
-        stop("needs a Debian: packages built here are for it")
-    print(f"Making a fresh {suite.group(1)} (downloads about 150 MB; a few minutes)", flush=True)
-    partial = FRESH.with_suffix(".part.tar")
-    done = subprocess.run(["mmdebstrap", "--variant=apt", f"--include={','.join(INCLUDE)}", suite.group(1), partial],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode:
-        stop(f"mmdebstrap failed. It needs root and a mirror of Debian over the network:\n{done.stderr[-1500:]}")
-    partial.rename(FRESH)
-
-
-class Root:
-    """The folder of the other Debian."""
+class PackageRoot(Root):
+    """The system that packages are installed in."""
 
     def __init__(self):
-        self.path = Path(tempfile.mkdtemp(prefix="stek-root-"))
-        subprocess.run(["tar", "-C", self.path, "-xf", FRESH], check=True)
-        policy = self.path / "usr/sbin/policy-rc.d"
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
+        super().__init__(machine_suite(), INCLUDE)
         (self.path / "debs").mkdir()
-
-    def run(self, script):
-        """A shell's script in there; (exit code, what it said)."""
-        inside = ('ip link set lo up; mount -t proc proc "$0/proc"; mount -t tmpfs tmpfs "$0/dev/shm"; '
-                  'exec chroot "$0" /bin/bash -eu -c "$1"')
-        env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
-               "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-        done = subprocess.run(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "/bin/sh", "-c",
-                               inside, self.path, script], stdin=subprocess.DEVNULL, env=env, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
-        return done.returncode, done.stdout
-
-    def expect(self, what, script, said=None):
-        code, output = self.run(script)
-        good = code == 0 and (said is None or re.search(said, output) is not None)
-        check(what, good, f"exit {code}: {output[-1500:]}")
-        return output
 
     def install(self, folder):
         return ("apt-get -q -y -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "
@@ -112,13 +59,6 @@ class Root:
                     what = Path(path).read_bytes() if stat.st_size < 1 << 16 else stat.st_size
                 found[inside] = (stat.st_mode, stat.st_uid, stat.st_gid, what)
         return found
-
-    def exists(self, path):
-        return os.path.lexists(f"{self.path}{path}")
-
-    def remove(self):
-        # Nothing of it is mounted any more: mounts went with the processes.
-        shutil.rmtree(self.path)
 
 
 def copies(root):
@@ -213,21 +153,14 @@ def check_autopkgtest(root):
 
 
 def main():
-    if os.geteuid() != 0:
-        stop("needs root: it makes a system to install in")
-    make_fresh()
-    root = Root()
-    try:
+    with PackageRoot() as root:
         version = copies(root)
         before = root.snapshot()
         check_install(root)
         check_upgrade(root, version)
         check_away(root, before)
         check_autopkgtest(root)
-    finally:
-        root.remove()
-    print(f"{results['passed']} passed, {results['failed']} failed")
-    return 1 if results["failed"] else 0
+    return closing_line()
 
 
 if __name__ == "__main__":

@@ -72,11 +72,12 @@ def test_deb_holds_what_it_should(debs):
         "/etc/apache2/conf-available/stek-status.conf",
         *(f"{doc}{MODULE_PACKAGE}/examples/{path.name}" for path in (TOP / "conf").glob("examples/*")),
         *(f"{doc}{MODULE_PACKAGE}/{path.name}" for path in (TOP / "docs").glob("*.md")),
-        f"{doc}{MODULE_PACKAGE}/examples/reference.conf"}
+        f"{doc}{MODULE_PACKAGE}/examples/reference.conf",
+        *(f"/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.mount"))}
     assert tool >= {
         "/usr/sbin/stekctl", "/usr/share/bash-completion/completions/stekctl", "/usr/lib/sysusers.d/stek.conf",
         *(f"/usr/share/man/man{path.suffix[1]}/{path.name}" for path in (TOP / "docs").glob("*.[58]")),
-        *(f"/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.service")),
+        *(f"/usr/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.service")),
         *(f"{doc}stekctl/examples/{path.name}" for path in (TOP / "conf" / "fleet").glob("*.sync"))}
     configuration = (debs[MODULE_PACKAGE] / "DEBIAN" / "conffiles").read_text().split()
     assert sorted(configuration) == sorted(path for path in module if path.startswith("/etc/"))
@@ -119,7 +120,7 @@ def test_install_destdir_is_what_the_packages_install(debs, tmp_path):
                                                                                   "/usr/share/lintian/"))}
     assert set(mine) == set(packaged)
     for path, data in mine.items():
-        if path.startswith(("/etc/", "/lib/", "/usr/lib/sysusers.d/", "/usr/share/bash")):
+        if path.startswith(("/etc/", "/usr/lib/s", "/usr/share/bash")):
             assert data == packaged[path], path
     edited = tmp_path / LOAD[1:].replace(".load", ".conf")
     edited.write_text("# mine\n")
@@ -138,7 +139,13 @@ def test_install_where_httpd_is_not_debians(tmp_path):
     assert (tmp_path / "usr/lib64/httpd/modules/mod_stek_rotate.so").exists()
     assert (tmp_path / "etc/httpd/conf.d/stek_rotate.conf").exists()
     assert (tmp_path / "usr/share/doc/mod_stek_rotate/status.conf").exists()
-    assert "\nGroup=apache\n" in (tmp_path / "lib/systemd/system/stek-sync@.service").read_text()
+    assert "\nGroup=apache\n" in (tmp_path / "usr/lib/systemd/system/stek-sync@.service").read_text()
+    mount = (tmp_path / "usr/lib/systemd/system/run-httpd-stek_rotate.mount").read_text()
+    assert "\nWhere=/run/httpd/stek_rotate\n" in mount and "gid=apache," in mount
+    assert "now run-httpd-stek_rotate.mount\n" in mount
+    make("uninstall", f"DESTDIR={tmp_path}", "PROGNAME=httpd", "SYSCONFDIR=/etc/httpd/conf",
+         "LIBEXECDIR=/usr/lib64/httpd/modules")
+    assert not list(tmp_path.rglob("*.mount"))
 
 
 def test_dist_same_bytes_from_another_tree(tmp_path):

@@ -17,6 +17,7 @@
 #include <apr_pools.h>
 #include <apr_strings.h>
 
+#include "need.h"
 #include "stek_ring.h"
 #include "stek_secret.h"
 

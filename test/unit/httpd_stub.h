@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STUB_RETAINED_MAX 4
+#define STUB_RETAINED_MAX 12
 
 static struct {
     char key[64];

@@ -56,6 +56,7 @@ static void child_main(int n, int in, int out)
 
     apr_pool_create(&pool, NULL);
     mod_stek_counters_claim(pool);
+    mod_stek_count_look(counters, APR_SUCCESS, T0 + DAY);
     slot = own_slot_offset();
     while (n-- > 0) {
         mod_stek_count(mod_stek_counters_slot(counters), MOD_STEK_ISSUED);
@@ -202,14 +203,13 @@ static void test_counters_loads_by_cause(void **state)
         {EACCES, MOD_STEK_LOAD_FAILED_PERMISSIONS},
         {EIO, MOD_STEK_LOAD_FAILED_OTHER},
     };
-    mod_stek_slot_t *slot = mod_stek_counters_slot(counters);
     apr_uint64_t before;
     size_t i;
 
     (void)state;
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         before = sum().all[cases[i].counter];
-        mod_stek_count_load(slot, cases[i].rv, T0);
+        mod_stek_count_load(counters, cases[i].rv, T0);
         assert_int_equal(sum().all[cases[i].counter], before + 1);
     }
     assert_int_equal(sum().loaded_at, T0);
@@ -219,16 +219,14 @@ static void test_counters_loads_by_cause(void **state)
 
 static void test_counters_missing_file_counts_once_it_was_there(void **state)
 {
-    mod_stek_slot_t *slot = mod_stek_counters_slot(counters);
-
     (void)state;
-    mod_stek_count_load(slot, ENOENT, T0);
-    mod_stek_count_look(slot, ENOENT, T0);
+    mod_stek_count_load(counters, ENOENT, T0);
+    mod_stek_count_look(counters, ENOENT, T0);
     assert_int_equal(sum().all[MOD_STEK_LOAD_FAILED_MISSING], 0);
     assert_int_equal(sum().parent_status, ENOENT);
-    mod_stek_count_look(slot, APR_SUCCESS, T0 + 1);
-    mod_stek_count_load(slot, ENOENT, T0 + 2);
-    mod_stek_count_look(slot, ENOENT, T0 + 2);
+    mod_stek_count_look(counters, APR_SUCCESS, T0 + 1);
+    mod_stek_count_load(counters, ENOENT, T0 + 2);
+    mod_stek_count_look(counters, ENOENT, T0 + 2);
     assert_int_equal(sum().all[MOD_STEK_LOAD_FAILED_MISSING], 1);
     assert_int_equal(sum().parent_looked_at, T0 + 1);
 }
@@ -253,6 +251,155 @@ static void test_counters_remember_once_a_minute(void **state)
     mod_stek_counters_remember(counters, T0 - HOUR);
     mod_stek_counters_remember(counters, T0 - HOUR + SEC(60));
     assert_int_equal(sum().before_at, T0 - HOUR);
+}
+
+static void test_counters_own_look_is_not_the_parents(void **state)
+{
+    child_t child;
+    apr_time_t at;
+
+    (void)state;
+    mod_stek_count_look(counters, APR_SUCCESS, T0);
+    mod_stek_count_look(counters, ENOENT, T0 + 1);
+    child = child_start(0);
+    child_wait_slot(&child); /* its look ended well */
+    assert_int_equal(mod_stek_counters_looked(counters, &at), ENOENT);
+    assert_int_equal(at, T0);
+    assert_int_equal(sum().parent_status, ENOENT);
+    assert_int_equal(sum().parent_looked_at, T0);
+    child_end(&child, 0);
+}
+
+/* ---- what a child can write ---- */
+
+#define SCRIBBLES 3000
+#define SCRIBBLES_WITH_CHILD 20 /* of so many one with a child, which takes longer */
+#define SHARED_MAX 8
+
+typedef struct span_t {
+    unsigned char *from;
+    size_t len;
+} span_t;
+
+/* All that this process shares with its children, whoever made it. */
+static int find_shared(span_t spans[SHARED_MAX])
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long from, to;
+    char line[512], flags[8];
+    int n = 0;
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof(line), maps)) {
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, flags) == 3 && strcmp(flags, "rw-s") == 0) {
+            assert_true(n < SHARED_MAX);
+            spans[n].from = (unsigned char *)from;
+            spans[n++].len = to - from;
+        }
+    }
+    fclose(maps);
+    return n;
+}
+
+/* Random words, extreme ones, all the same one, or a mixture. */
+static void scribble(rnd_t *rnd, const span_t *span)
+{
+    static const uint64_t extremes[] = {0,
+                                        1,
+                                        UINT64_MAX,
+                                        UINT64_C(0x7fffffff7fffffff),
+                                        UINT64_C(0x8000000080000000),
+                                        UINT64_C(0x7fffffffffffffff),
+                                        UINT64_C(0x8000000000000000),
+                                        UINT64_C(0x00000400ffffffff)};
+    const unsigned extreme_n = sizeof(extremes) / sizeof(extremes[0]);
+    uint64_t one = extremes[rnd_below(rnd, extreme_n)];
+    unsigned way = rnd_below(rnd, 4);
+    size_t i;
+
+    for (i = 0; i + sizeof(one) <= span->len; i += sizeof(one)) {
+        uint64_t word = way == 0 || (way == 3 && rnd_below(rnd, 2)) ? rnd_next(rnd)
+                        : way == 1                                  ? one
+                                   : extremes[rnd_below(rnd, extreme_n)];
+
+        memcpy(span->from + i, &word, sizeof(word));
+    }
+}
+
+static size_t shared_len(void)
+{
+    span_t spans[SHARED_MAX];
+    int n = find_shared(spans);
+    size_t len = 0;
+
+    while (n-- > 0) {
+        len += spans[n].len;
+    }
+    return len;
+}
+
+static void check_totals(void)
+{
+    mod_stek_totals_t totals = sum();
+    char text[200];
+    int i;
+
+    assert_true(totals.before_at >= 0 && totals.loaded_at >= 0 && totals.parent_looked_at >= 0);
+    for (i = 0; i < MOD_STEK_COUNTER_N; i++) {
+        assert_true(totals.all[i] >= totals.parent[i]);
+    }
+    assert_non_null(stek_strerror(totals.parent_status, text, sizeof(text)));
+}
+
+/* All that the parent does, and what it knows of itself does not change by it. */
+static void parent_goes_on(rnd_t *rnd, apr_time_t now)
+{
+    apr_status_t wanted = rnd_below(rnd, 2) ? APR_SUCCESS : ENOENT;
+    mod_stek_counters_t *other = NULL;
+    size_t len = shared_len();
+    apr_time_t at;
+
+    mod_stek_count_load(counters, wanted, now);
+    mod_stek_count_look(counters, wanted, now);
+    assert_int_equal(mod_stek_counters_looked(counters, &at), wanted);
+    assert_true(wanted != APR_SUCCESS || at == now);
+    mod_stek_count(mod_stek_counters_slot(counters), MOD_STEK_ISSUED);
+    assert_int_equal(mod_stek_counters_create(&other), APR_SUCCESS);
+    assert_true(shared_len() - len < 65536);
+    mod_stek_counters_destroy(other);
+    assert_int_equal(shared_len(), len);
+}
+
+static void test_counters_scribbled_by_a_child_harm_nobody(void **state)
+{
+    uint64_t seed = seed_from_env();
+    rnd_t rnd = {seed};
+    span_t spans[SHARED_MAX];
+    int n = find_shared(spans), i, round;
+
+    (void)state;
+    print_message("seed %llu\n", (unsigned long long)seed);
+    assert_true(n >= 2);
+    for (round = 0; round < SCRIBBLES; round++) {
+        for (i = 0; i < n; i++) {
+            scribble(&rnd, &spans[i]);
+        }
+        parent_goes_on(&rnd, T0 + SEC(round));
+        mod_stek_counters_remember(counters, T0 + SEC(round));
+        check_totals();
+        if (rnd_below(&rnd, SCRIBBLES_WITH_CHILD) == 0) {
+            child_t child = child_start(3);
+
+            child_wait_slot(&child);
+            assert_true(child.slot != own_slot_offset());
+            child_end(&child, rnd_below(&rnd, 2) != 0);
+        }
+    }
+    /* The claims serve on, too. */
+    for (i = 0; i < n; i++) {
+        memset(spans[i].from, 0, spans[i].len);
+    }
+    test_counters_children_have_slots_of_their_own(state);
 }
 
 static void test_counters_without_memory_count_nothing(void **state)
@@ -285,6 +432,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_counters_missing_file_counts_once_it_was_there, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_counters_remember_once_a_minute, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_counters_own_look_is_not_the_parents, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_counters_scribbled_by_a_child_harm_nobody, setup,
+                                        teardown),
         cmocka_unit_test(test_counters_without_memory_count_nothing),
     };
     int failed;

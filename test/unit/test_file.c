@@ -6,7 +6,6 @@
  */
 #include "core_util.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -24,13 +23,6 @@ static char buf[BUF_SIZE];
 static apr_size_t buf_len;
 static stek_stamp_t stamp;
 static const char *culprit;
-
-static void need_root(void)
-{
-    if (geteuid() != 0) {
-        skip();
-    }
-}
 
 static apr_status_t read_as(const char *path, stek_file_kind_e kind, uid_t owner)
 {
@@ -192,7 +184,7 @@ static int read_as_nobody(void *data)
 static void test_file_read_unreadable_isEacces(void **state)
 {
     (void)state;
-    need_root();
+    need_other_users();
     make_file(in_base("ring"), "x", 1, 0600);
     assert_int_equal(run_in_child(read_as_nobody, (void *)in_base("ring")), 0);
 }
@@ -228,7 +220,7 @@ static void test_file_read_foreignFile_isRefused(void **state)
     const char *path = in_base("ring");
 
     (void)state;
-    need_root();
+    need_other_users();
     make_file(path, "x", 1, 0640);
     assert_int_equal(chown(path, NOBODY, NOBODY), 0);
     assert_refused(path, path);
@@ -281,7 +273,7 @@ static void test_file_read_foreignDirectory_isRefused(void **state)
     const char *path = in_base("dir/ring");
 
     (void)state;
-    need_root();
+    need_other_users();
     make_dir(in_base("dir"), 01777);
     make_file(path, "x", 1, 0600);
     assert_reads(path, "x");
@@ -338,7 +330,7 @@ static void test_file_read_linksOfASecretVolume_areFollowed(void **state)
 static void test_file_read_foreignLinkInStickyDirectory_isRefused(void **state)
 {
     (void)state;
-    need_root();
+    need_other_users();
     make_dir(in_base("sticky"), 01777);
     make_dir(in_base("safe"), 0755);
     make_file(in_base("safe/ring"), "x", 1, 0600);
@@ -392,7 +384,9 @@ static void test_file_checkDirs_oddPaths_areAnswered(void **state)
 
 static apr_status_t replace(const char *path, const char *text, int flags)
 {
-    return stek_file_replace(path, text, strlen(text), 0640, (gid_t)-1, flags, pool);
+    const stek_file_how_t how = {geteuid(), (uid_t)-1, (gid_t)-1, 0640, flags};
+
+    return stek_file_replace(path, text, strlen(text), &how, pool);
 }
 
 static void test_file_replace_newAndOld_inOneStep(void **state)
@@ -417,12 +411,13 @@ static void test_file_replace_newAndOld_inOneStep(void **state)
 
 static void test_file_replace_group_isSet(void **state)
 {
+    const stek_file_how_t how = {0, (uid_t)-1, NOBODY, 0640, 0};
     const char *path = in_base("ring");
     struct stat st;
 
     (void)state;
-    need_root();
-    assert_int_equal(stek_file_replace(path, "x", 1, 0640, NOBODY, 0, pool), APR_SUCCESS);
+    need_other_users();
+    assert_int_equal(stek_file_replace(path, "x", 1, &how, pool), APR_SUCCESS);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_gid, NOBODY);
     assert_int_equal(st.st_uid, 0);
@@ -519,33 +514,135 @@ static void test_file_replace_leftovers_areSweptAfterAMinute(void **state)
     assert_int_equal(access(in_base("ring.tmp-6"), F_OK), 0);
 }
 
-static void test_file_replace_leftoverOfOurPid_isOvercome(void **state)
+/* Whoever guesses a name of temporary files keeps nobody from writing, and loses nothing. */
+static void test_file_replace_takenNames_blockNothing(void **state)
 {
-    const char *tmp = apr_psprintf(pool, "%s/ring.tmp-%ld", base, (long)getpid());
+    const char *own = apr_psprintf(pool, "%s/ring.tmp-%ld", base, (long)getpid());
 
     (void)state;
     make_file(in_base("victim"), "untouched", 9, 0600);
-    make_file(tmp, "old", 3, 0600);
+    make_dir(own, 0700);
     assert_int_equal(replace(in_base("ring"), "new", 0), APR_SUCCESS);
     assert_string_equal(file_text(in_base("ring")), "new");
-    /* one that points elsewhere is not written through */
-    make_link("victim", tmp);
+    assert_int_equal(rmdir(own), 0);
+    make_link("victim", own);
     assert_int_equal(replace(in_base("ring"), "newer", 0), APR_SUCCESS);
     assert_string_equal(file_text(in_base("ring")), "newer");
     assert_string_equal(file_text(in_base("victim")), "untouched");
+    assert_int_equal(count_names(base, ".tmp-"), 1);
+}
+
+/* What has the name of a leftover, but is not what a writer leaves. */
+static void test_file_replace_foreignLeftovers_areKept(void **state)
+{
+    static const char hex[] = "ring.tmp-0123456789abcdef";
+
+    (void)state;
+    make_aged(in_base(hex), 100);
+    make_aged(in_base("ring.tmp-0123456789abcdeg"), 100);
+    make_aged(in_base("ring.tmp-123456789abcdef"), 100);
+    make_aged(in_base("ring.tmp-0123456789ABCDEF"), 100);
+    assert_int_equal(replace(in_base("ring"), "new", 0), APR_SUCCESS);
+    assert_int_equal(access(in_base(hex), F_OK), -1);
+    assert_int_equal(count_names(base, ".tmp-"), 3);
+    /* a second name of a file of ours; a file of somebody else's */
+    make_aged(in_base("precious"), 100);
+    assert_int_equal(link(in_base("precious"), in_base("ring.tmp-1")), 0);
+    if (geteuid() == 0) {
+        make_aged(in_base(hex), 100);
+        assert_int_equal(chown(in_base(hex), NOBODY, NOBODY), 0);
+    }
+    assert_int_equal(replace(in_base("ring"), "new", 0), APR_SUCCESS);
+    assert_int_equal(count_names(base, ".tmp-"), geteuid() == 0 ? 5 : 4);
+}
+
+static void assert_kept(const char *path, apr_status_t why)
+{
+    struct stat before, after;
+
+    assert_int_equal(lstat(path, &before), 0);
+    assert_int_equal(replace(path, "new", 0), why);
+    assert_int_equal(lstat(path, &after), 0);
+    assert_int_equal(after.st_ino, before.st_ino);
+    assert_int_equal(after.st_ctim.tv_nsec, before.st_ctim.tv_nsec);
+    assert_int_equal(after.st_ctim.tv_sec, before.st_ctim.tv_sec);
+}
+
+static void test_file_replace_whatIsNoFileOfOurs_isKept(void **state)
+{
+    (void)state;
+    make_file(in_base("victim"), "x", 1, 0600);
+    make_link("victim", in_base("link"));
+    make_link("nowhere", in_base("dangling"));
+    make_dir(in_base("dir"), 0700);
+    assert_int_equal(mkfifo(in_base("fifo"), 0600), 0);
+    make_file(in_base("two"), "x", 1, 0600);
+    assert_int_equal(link(in_base("two"), in_base("names")), 0);
+    assert_kept(in_base("link"), STEK_EKIND);
+    assert_kept(in_base("dangling"), STEK_EKIND);
+    assert_kept(in_base("dir"), EISDIR);
+    assert_kept(in_base("fifo"), STEK_EKIND);
+    assert_kept(in_base("two"), STEK_EFOREIGN);
+    if (geteuid() == 0) {
+        make_file(in_base("theirs"), "x", 1, 0600);
+        assert_int_equal(chown(in_base("theirs"), NOBODY, NOBODY), 0);
+        assert_kept(in_base("theirs"), STEK_EFOREIGN);
+    }
     assert_int_equal(count_names(base, ".tmp-"), 0);
+}
+
+static void test_file_replace_sharedDirectory_isRefused(void **state)
+{
+    static const struct {
+        int mode;
+        apr_status_t rv;
+    } cases[] = {{01777, STEK_ESHARED}, {01770, STEK_ESHARED}, {01702, STEK_ESHARED},
+                 {0777, STEK_EPERM},    {0770, STEK_EPERM},    {01755, APR_SUCCESS},
+                 {0755, APR_SUCCESS}};
+    stek_lock_t lock;
+
+    (void)state;
+    make_dir(in_base("sticky"), 01777);
+    make_dir(in_base("sticky/dir"), 0700);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *path = in_base("sticky/dir/ring");
+        apr_status_t rv;
+
+        assert_int_equal(chmod(in_base("sticky/dir"), (mode_t)cases[i].mode), 0);
+        culprit = NULL;
+        rv = stek_path_check_written(path, geteuid(), &culprit, pool);
+        assert_int_equal(rv, cases[i].rv);
+        assert_true(rv == APR_SUCCESS || strcmp(culprit, in_base("sticky/dir")) == 0);
+        assert_int_equal(replace(path, "x", 0), cases[i].rv);
+        rv = stek_file_lock(path, 0, &lock, NULL, pool);
+        assert_int_equal(rv == APR_SUCCESS, cases[i].rv == APR_SUCCESS);
+        if (rv == APR_SUCCESS) {
+            stek_file_unlock(&lock);
+            assert_int_equal(unlink(path), 0);
+            assert_int_equal(unlink(in_base("sticky/dir/ring.lock")), 0);
+        }
+        assert_int_equal(count_names(in_base("sticky/dir"), "ring"), 0);
+    }
+    /* a directory that is a link, and one that is not there */
+    make_link("sticky", in_base("link"));
+    assert_int_equal(replace(in_base("link/ring"), "x", 0), STEK_ESHARED);
+    assert_int_equal(stek_path_check_written(in_base("link/dir/ring"), geteuid(), NULL, pool),
+                     APR_SUCCESS);
+    assert_int_equal(stek_path_check_written(in_base("none/ring"), geteuid(), NULL, pool),
+                     APR_ENOENT);
 }
 
 static int replace_under_limit(void *data)
 {
     struct rlimit limit = {4096, 4096};
+    const stek_file_how_t how = {geteuid(), (uid_t)-1, (gid_t)-1, 0640, 0};
     char *big = calloc(1, 100000);
     int rc;
 
     (void)data;
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &limit);
-    rc = stek_file_replace(in_base("ring"), big, 100000, 0640, (gid_t)-1, 0, pool) != EFBIG;
+    rc = stek_file_replace(in_base("ring"), big, 100000, &how, pool) != EFBIG;
     free(big);
     return rc;
 }
@@ -564,20 +661,20 @@ static void test_file_replace_cutShort_keepsTheOld(void **state)
 static int replace_on_full_disk(void *data)
 {
     const char *dir = in_base("small"), *path = in_base("small/ring");
+    const stek_file_how_t how = {geteuid(), (uid_t)-1, (gid_t)-1, 0640, 0};
     static char big[65536];
     stek_lock_t lock;
     struct timespec times[2] = {{0, UTIME_OMIT}, {time(NULL) - 100, 0}};
     int fd;
 
     (void)data;
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
-        || mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=755") != 0) {
+    if (!need_own_mounts() || mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=755") != 0) {
         return 77;
     }
     if (replace(path, "old", 0) != APR_SUCCESS || !stek_file_in_memory(path, pool)) {
         return 1;
     }
-    if (stek_file_replace(path, big, sizeof(big), 0640, (gid_t)-1, 0, pool) != APR_ENOSPC) {
+    if (stek_file_replace(path, big, sizeof(big), &how, pool) != APR_ENOSPC) {
         return 2;
     }
     if (strcmp(file_text(path), "old") != 0 || count_names(dir, "ring") != 1) {
@@ -609,12 +706,10 @@ static void test_file_replace_fullDisk_keepsTheOld(void **state)
     int rc;
 
     (void)state;
-    need_root();
     make_dir(in_base("small"), 0755);
     rc = run_in_child(replace_on_full_disk, NULL);
-    if (rc == 77) { /* mounting not permitted: the limit above says the same of EFBIG */
-        skip();
-    }
+    /* the limit above says the same of EFBIG */
+    need_or_skip(rc != 77, "the right to mount, as root or in a user namespace");
     assert_int_equal(rc, 0);
 }
 
@@ -768,6 +863,58 @@ static void test_file_lock_otherKinds_areRefused(void **state)
     assert_int_equal(access(in_base("nowhere"), F_OK), -1);
 }
 
+/* A file that is no lock's is neither cut nor closed, whoever can make it appear there. */
+static void test_file_lock_foreignFile_isKept(void **state)
+{
+    static const char *const texts[] = {"x",  "12 ",  "-4\n",
+                                        "\n", "1\n2", "99999999999999999999999999\n"};
+    struct stat before, after;
+    stek_lock_t lock;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        make_file(in_base("ring.lock"), texts[i], strlen(texts[i]), 0644);
+        assert_int_equal(stat(in_base("ring.lock"), &before), 0);
+        assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), STEK_EFOREIGN);
+        assert_string_equal(file_text(in_base("ring.lock")), texts[i]);
+        assert_int_equal(stat(in_base("ring.lock"), &after), 0);
+        assert_int_equal(after.st_mode, before.st_mode);
+        assert_int_equal(unlink(in_base("ring.lock")), 0);
+    }
+    /* a second name of a file that even looks like one */
+    make_file(in_base("victim"), "17\n", 3, 0644);
+    assert_int_equal(link(in_base("victim"), in_base("ring.lock")), 0);
+    assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), STEK_EFOREIGN);
+    assert_string_equal(file_text(in_base("victim")), "17\n");
+    assert_int_equal(stat(in_base("victim"), &after), 0);
+    assert_int_equal(after.st_mode & 07777, 0644);
+    assert_int_equal(unlink(in_base("victim")), 0);
+    if (geteuid() == 0) {
+        assert_int_equal(chown(in_base("ring.lock"), NOBODY, NOBODY), 0);
+        assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), STEK_EFOREIGN);
+        /* but what the directory's owner has made there is a lock */
+        assert_int_equal(chown(base, NOBODY, NOBODY), 0);
+        assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), APR_SUCCESS);
+        stek_file_unlock(&lock);
+        assert_int_equal(chown(base, 0, 0), 0);
+    }
+}
+
+/* A signature that was cut short is one. */
+static void test_file_lock_leftoverOfADeadHolder_isTaken(void **state)
+{
+    static const char *const texts[] = {"", "1", "12345\n"};
+    stek_lock_t lock;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        make_file(in_base("ring.lock"), texts[i], strlen(texts[i]), 0600);
+        assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), APR_SUCCESS);
+        stek_file_unlock(&lock);
+        assert_int_equal(unlink(in_base("ring.lock")), 0);
+    }
+}
+
 static void test_file_lock_holderUnknown_isZero(void **state)
 {
     static const char *const texts[] = {"", "x", "12", "-4\n", "99999999999999999999\n", "0\n"};
@@ -825,7 +972,10 @@ int main(void)
         TEST(test_file_replace_quickly_everyStampIsNew),
         TEST(test_file_replace_noDirectory_fails),
         TEST(test_file_replace_leftovers_areSweptAfterAMinute),
-        TEST(test_file_replace_leftoverOfOurPid_isOvercome),
+        TEST(test_file_replace_takenNames_blockNothing),
+        TEST(test_file_replace_foreignLeftovers_areKept),
+        TEST(test_file_replace_whatIsNoFileOfOurs_isKept),
+        TEST(test_file_replace_sharedDirectory_isRefused),
         TEST(test_file_replace_cutShort_keepsTheOld),
         TEST(test_file_replace_fullDisk_keepsTheOld),
         TEST(test_file_lock_free_isTakenSignedAndFreed),
@@ -834,6 +984,8 @@ int main(void)
         TEST(test_file_lock_forkedMeanwhile_isFreedAllTheSame),
         TEST(test_file_lock_openMode_isClosed),
         TEST(test_file_lock_otherKinds_areRefused),
+        TEST(test_file_lock_foreignFile_isKept),
+        TEST(test_file_lock_leftoverOfADeadHolder_isTaken),
         TEST(test_file_lock_holderUnknown_isZero),
         TEST(test_file_inMemory_tellsByFileSystem),
     };

@@ -7,7 +7,7 @@
 
 #include <openssl/evp.h>
 
-#include "format.h"
+#include "convert/format.h"
 
 #define KEYS_MAX 8
 

@@ -4,8 +4,8 @@
  */
 #include "core_util.h"
 
-#include "haproxy.h"
-#include "selection.h"
+#include "convert/haproxy.h"
+#include "convert/selection.h"
 
 #define LIFETIME (18 * HOUR)
 

@@ -10,10 +10,13 @@
 #include <apr_pools.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "httpd_stub.h"
 #include "mod_stek_live.h"
+#include "mod_stek_retained.h"
+#include "stek_mem.h"
 
 #define READERS_N 4
 #define SWAPS_N 2000
@@ -30,6 +33,13 @@ mod_stek_ring_t *const *mod_stek_rings(int *n)
 
 static apr_pool_t *pool;
 
+static apr_status_t get(const char *name, mod_stek_live_t **plive)
+{
+    const mod_stek_ring_t ring = {.name = name};
+
+    return mod_stek_live_get(&ring, plive);
+}
+
 /* A live keyring of `n` hourly keys from T0 on, in memory, with a secret. */
 static mod_stek_live_t *make_live(const char *name, unsigned n)
 {
@@ -38,7 +48,7 @@ static mod_stek_live_t *make_live(const char *name, unsigned n)
     stek_ring_t *ring;
     unsigned i;
 
-    assert_int_equal(mod_stek_live_get(name, &live), APR_SUCCESS);
+    assert_int_equal(get(name, &live), APR_SUCCESS);
     live->lifetime = 18 * HOUR;
     live->issue = 1;
     if (live->file.memory_fd < 0) {
@@ -70,23 +80,23 @@ static void test_live_lookup_at_the_edges_of_a_window(void **state)
 
     (void)state;
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0 - 1, &found, &renewable),
-                     MOD_STEK_FUTURE);
+                     STEK_STATE_FUTURE);
     assert_false(renewable);
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0, &found, &renewable),
-                     MOD_STEK_CURRENT);
+                     STEK_STATE_CURRENT);
     assert_true(renewable);
     assert_memory_equal(&found, &first, sizeof(first));
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + HOUR - 1, &found, &renewable),
-                     MOD_STEK_CURRENT);
+                     STEK_STATE_CURRENT);
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + HOUR, &found, &renewable),
-                     MOD_STEK_OLD);
+                     STEK_STATE_OLD);
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + 19 * HOUR - 1, &found, &renewable),
-                     MOD_STEK_OLD);
+                     STEK_STATE_OLD);
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + 19 * HOUR, &found, &renewable),
-                     MOD_STEK_ENDED);
+                     STEK_STATE_ENDED);
     first.name[0] ^= 1;
     assert_int_equal(mod_stek_live_lookup(live, first.name, T0, &found, &renewable),
-                     MOD_STEK_UNKNOWN);
+                     STEK_STATE_UNKNOWN);
     drop_lives();
 }
 
@@ -203,12 +213,83 @@ static void test_live_get_survives_by_name_and_sweep_ends_the_others(void **stat
     (void)state;
     ring_a.live = a;
     mod_stek_live_sweep();
-    assert_int_equal(mod_stek_live_get("a", &again), APR_SUCCESS);
+    assert_int_equal(get("a", &again), APR_SUCCESS);
     assert_ptr_equal(again, a);
     assert_int_equal(again->ring->key_n, 1);
-    assert_int_equal(mod_stek_live_get("b", &again), APR_SUCCESS);
+    assert_int_equal(get("b", &again), APR_SUCCESS);
     assert_int_equal(again->ring->key_n, 0);
     (void)b;
+    drop_lives();
+}
+
+static void test_live_get_goes_by_file_and_secret_not_by_name(void **state)
+{
+    mod_stek_ring_t ring = {.name = "a", .path = "/r/a", .secret_path = "/r/s"};
+    mod_stek_live_t *a, *again;
+
+    (void)state;
+    assert_int_equal(mod_stek_live_get(&ring, &a), APR_SUCCESS);
+    ring.name = "b";
+    assert_int_equal(mod_stek_live_get(&ring, &again), APR_SUCCESS);
+    assert_ptr_equal(again, a);
+    ring.secret_path = "/r/t";
+    assert_int_equal(mod_stek_live_get(&ring, &again), APR_SUCCESS);
+    assert_ptr_not_equal(again, a);
+    ring.secret_path = "/r/s";
+    ring.path = "/r/b";
+    assert_int_equal(mod_stek_live_get(&ring, &again), APR_SUCCESS);
+    assert_ptr_not_equal(again, a);
+    /* A ring in memory may have any name, that of a secret too. */
+    ring.path = NULL;
+    ring.name = "/r/s";
+    assert_int_equal(mod_stek_live_get(&ring, &again), APR_SUCCESS);
+    assert_ptr_not_equal(again, a);
+    drop_lives();
+}
+
+static void test_live_retained_is_found_by_layout_and_reach(void **state)
+{
+    void *first = mod_stek_retained("x", 1, 16, 100), *root = first;
+    void *page = stek_mem_alloc(1);
+
+    (void)state;
+    assert_ptr_equal(mod_stek_retained("x", 1, 16, 100), first);
+    assert_ptr_not_equal(mod_stek_retained("x", 2, 16, 100), first);
+    assert_ptr_not_equal(mod_stek_retained("x", 1, 16, 101), first);
+    mod_stek_retained_list_begin(1, 100, &root);
+    mod_stek_retained_list(stek_mem_mapping(page), stek_mem_size(page));
+    /* The same build comes back: it goes on with its own. */
+    mod_stek_retained_end_former(1, 100);
+    assert_ptr_equal(root, first);
+    mod_stek_retained_list_begin(1, 100, &root);
+    mod_stek_retained_list(stek_mem_mapping(page), stek_mem_size(page));
+    mod_stek_retained_end_former(2, 100);
+    assert_null(root);
+    assert_int_not_equal(msync(stek_mem_mapping(page), 1, MS_ASYNC), 0); /* not mapped */
+}
+
+static void test_live_copy_follows_what_is_published(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 2);
+    stek_ring_file_t child;
+    stek_ring_t *seen;
+
+    (void)state;
+    /* As a ring with a path that no directory could be had for. */
+    live->file.path = "/nowhere/a.ring";
+    live->ring->interval = HOUR;
+    live->ring->lifetime = 18 * HOUR;
+    assert_true(stek_ring_file_has_copy(&live->file));
+    assert_int_equal(mod_stek_live_publish(live), APR_SUCCESS);
+    child = live->file;
+    stek_ring_file_enter_jail(&child);
+    assert_int_equal(stek_ring_file_load(&child, live->secrets, &seen, NULL, NULL, pool),
+                     APR_SUCCESS);
+    assert_true(stek_ring_equal(seen, live->ring));
+    stek_ring_destroy(seen);
+    /* The parent goes by the path. */
+    assert_int_equal(stek_ring_file_load(&live->file, live->secrets, &seen, NULL, NULL, pool),
+                     ENOENT);
     drop_lives();
 }
 
@@ -226,7 +307,7 @@ static void *reader_run(void *data)
 
     while (!atomic_load(&readers->stop)) {
         if (mod_stek_live_lookup(readers->live, expected.name, T0, &key, &renewable)
-            == MOD_STEK_CURRENT) {
+            == STEK_STATE_CURRENT) {
             atomic_fetch_add(&readers->found_n, 1);
             if (memcmp(&key, &expected, sizeof(key)) != 0) {
                 atomic_fetch_add(&readers->torn_n, 1);
@@ -311,10 +392,10 @@ static void test_live_swap_so_many_ended_names_are_remembered(void **state)
     for (i = 0; i < n; i++) {
         stek_key_t key = good_key(i, T0, HOUR, HOUR), found;
         int renewable;
-        mod_stek_match_e match = mod_stek_live_lookup(live, key.name, T0, &found, &renewable);
+        stek_state_e found_state = mod_stek_live_lookup(live, key.name, T0, &found, &renewable);
 
-        assert_true(match == MOD_STEK_ENDED || match == MOD_STEK_UNKNOWN);
-        remembered_n += match == MOD_STEK_ENDED;
+        assert_true(found_state == STEK_STATE_ENDED || found_state == STEK_STATE_UNKNOWN);
+        remembered_n += found_state == STEK_STATE_ENDED;
     }
     assert_int_equal(remembered_n, MOD_STEK_ENDED_MAX);
     drop_lives();
@@ -329,6 +410,9 @@ int main(void)
         cmocka_unit_test(test_live_refresh_older_copy_changes_nothing),
         cmocka_unit_test(test_live_refresh_bad_file_keeps_the_keys_and_a_good_one_is_taken_later),
         cmocka_unit_test(test_live_refresh_drops_a_key_at_its_end_without_a_file),
+        cmocka_unit_test(test_live_get_goes_by_file_and_secret_not_by_name),
+        cmocka_unit_test(test_live_retained_is_found_by_layout_and_reach),
+        cmocka_unit_test(test_live_copy_follows_what_is_published),
         cmocka_unit_test(test_live_get_survives_by_name_and_sweep_ends_the_others),
         cmocka_unit_test(test_live_swap_so_many_ended_names_are_remembered),
         cmocka_unit_test(test_live_swap_beside_handshakes_never_shows_half_a_key),

@@ -8,7 +8,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
-#include "probe_analysis.h"
+#include "probe/analysis.h"
+#include "probe/weak_keys.h"
 
 #define TICKETS_N 10
 #define TEXT_LEN 112

@@ -11,8 +11,8 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
-#include "probe_host.h"
-#include "probe_stats.h"
+#include "probe/stats.h"
+#include "probe/tests.h"
 
 #define RUNS_N 1000
 #define SAMPLE_N 100
@@ -51,7 +51,7 @@ int __wrap_RAND_bytes(unsigned char *bytes, int len)
 
 /* ---- what the test calls ---- */
 
-void probe_note(probe_run_t *run, probe_test_e test, probe_verdict_e found, const char *format, ...)
+void probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e found, const char *format, ...)
 {
     (void)run;
     (void)format;

@@ -5,7 +5,7 @@
  */
 #include "core_util.h"
 
-#include "probe_stats.h"
+#include "probe/stats.h"
 
 #define SAMPLE_N 100
 #define RUNS_N 1000

@@ -7,7 +7,7 @@
 
 #include <openssl/evp.h>
 
-#include "stek_ratchet.h"
+#include "fleet/ratchet.h"
 #include "stek_seal.h"
 
 /* From Python's cryptography: HKDF of SHA-256("secret") with the first half of SHA-256("fleet"). */
@@ -39,7 +39,7 @@ static stek_secrets_t *keys_of(const stek_secrets_t *set, apr_int32_t day)
 {
     stek_secrets_t *keys = NULL;
 
-    assert_int_equal(stek_ratchet_keys(set, day, &keys), APR_SUCCESS);
+    assert_int_equal(ratchet_keys(set, day, &keys), APR_SUCCESS);
     assert_false(keys->has_fleet_id);
     assert_int_equal(keys->day, 0);
     assert_int_equal(keys->n, set->n);
@@ -50,17 +50,17 @@ static void move_to(stek_secrets_t *set, apr_int32_t day, apr_int32_t expected)
 {
     apr_int32_t moved = -1;
 
-    assert_int_equal(stek_ratchet_move(set, day, &moved), APR_SUCCESS);
+    assert_int_equal(ratchet_move(set, day, &moved), APR_SUCCESS);
     assert_int_equal(moved, expected);
 }
 
 static void test_ratchet_day_countsUtcDays(void **state)
 {
     (void)state;
-    assert_int_equal(stek_ratchet_day(DAY * 20000), 20000);
-    assert_int_equal(stek_ratchet_day(DAY * 20001 - 1), 20000);
-    assert_int_equal(stek_ratchet_day(0), 1);
-    assert_int_equal(stek_ratchet_day(APR_INT64_MAX), STEK_DAY_MAX);
+    assert_int_equal(ratchet_day(DAY * 20000), 20000);
+    assert_int_equal(ratchet_day(DAY * 20001 - 1), 20000);
+    assert_int_equal(ratchet_day(0), 1);
+    assert_int_equal(ratchet_day(APR_INT64_MAX), STEK_DAY_MAX);
 }
 
 static void test_ratchet_numbers_areThoseOfAnotherImplementation(void **state)
@@ -104,8 +104,8 @@ static void test_ratchet_keys_ofDaysGone_areNotToBeHad(void **state)
 
     (void)state;
     move_to(set, 20002, 2);
-    assert_int_equal(stek_ratchet_keys(set, 20000, &keys), STEK_ESECRET);
-    assert_int_equal(stek_ratchet_keys(set, 20001, &keys), STEK_ESECRET);
+    assert_int_equal(ratchet_keys(set, 20000, &keys), STEK_ESECRET);
+    assert_int_equal(ratchet_keys(set, 20001, &keys), STEK_ESECRET);
     assert_null(keys);
     late = keys_of(set, 20002);
     assert_memory_not_equal(early->secrets[0].bytes, late->secrets[0].bytes, STEK_SECRET_LEN);
@@ -120,12 +120,12 @@ static void test_ratchet_move_clockFarAhead_isRefusedAndChangesNothing(void **st
     apr_int32_t moved = -1;
 
     (void)state;
-    assert_int_equal(stek_ratchet_move(set, 20000 + STEK_RATCHET_DAYS_MAX + 1, &moved), APR_EINVAL);
+    assert_int_equal(ratchet_move(set, 20000 + RATCHET_DAYS_MAX + 1, &moved), APR_EINVAL);
     assert_int_equal(moved, -1);
     assert_true(stek_secrets_equal(set, same));
-    assert_int_equal(stek_ratchet_keys(set, 20000 + STEK_RATCHET_DAYS_MAX + 1, &keys), APR_EINVAL);
+    assert_int_equal(ratchet_keys(set, 20000 + RATCHET_DAYS_MAX + 1, &keys), APR_EINVAL);
     assert_null(keys);
-    move_to(set, 20000 + STEK_RATCHET_DAYS_MAX, STEK_RATCHET_DAYS_MAX);
+    move_to(set, 20000 + RATCHET_DAYS_MAX, RATCHET_DAYS_MAX);
     stek_secrets_destroy(set);
     stek_secrets_destroy(same);
 }

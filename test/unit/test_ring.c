@@ -176,6 +176,58 @@ static const stek_key_t *plain_current(const stek_ring_t *ring, apr_time_t now)
     return best;
 }
 
+/* A rotation in the middle of a slot, two writers with one slot, a key that only decrypts. */
+static void test_ring_key_state_each_boundary(void **state)
+{
+    stek_key_t keys[5] = {good_key(1, T0, HOUR, 2 * HOUR),
+                          good_key(2, T0 + SEC(600), SEC(3000), HOUR),
+                          good_key(3, T0 + HOUR, HOUR, HOUR), good_key(4, T0 + HOUR, HOUR, HOUR),
+                          good_key(5, T0, 0, HOUR)};
+    int least = memcmp(keys[2].name, keys[3].name, 16) < 0 ? 2 : 3, other = 5 - least;
+    const struct {
+        apr_interval_time_t at;
+        int key;
+        stek_state_e state;
+    } cases[] = {{-1, 0, STEK_STATE_FUTURE},
+                 {0, 0, STEK_STATE_CURRENT},
+                 {SEC(600) - 1, 0, STEK_STATE_CURRENT},
+                 {SEC(600) - 1, 1, STEK_STATE_FUTURE},
+                 {SEC(600), 0, STEK_STATE_OLD},
+                 {SEC(600), 1, STEK_STATE_CURRENT},
+                 {HOUR - 1, 0, STEK_STATE_OLD},
+                 {HOUR - 1, least, STEK_STATE_FUTURE},
+                 {HOUR - 1, other, STEK_STATE_FUTURE},
+                 {HOUR, 1, STEK_STATE_OLD},
+                 {HOUR, least, STEK_STATE_CURRENT},
+                 {HOUR, other, STEK_STATE_OLD},
+                 {2 * HOUR, least, STEK_STATE_OLD},
+                 {3 * HOUR - 1, 0, STEK_STATE_OLD},
+                 {3 * HOUR, 0, STEK_STATE_ENDED},
+                 {-1, 4, STEK_STATE_FUTURE},
+                 {0, 4, STEK_STATE_OLD},
+                 {HOUR, 4, STEK_STATE_ENDED}};
+    stek_ring_t *ring = ring_of(keys, 5);
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const stek_key_t *key = stek_ring_find(ring, keys[cases[i].key].name);
+
+        assert_int_equal(stek_ring_key_state(ring, key, T0 + cases[i].at, 0), cases[i].state);
+    }
+    /* A lifetime that shrinks ends keys sooner. */
+    assert_int_equal(
+        stek_ring_key_state(ring, stek_ring_find(ring, keys[0].name), T0 + 2 * HOUR, HOUR),
+        STEK_STATE_ENDED);
+    assert_int_equal(stek_ring_key_state(ring, NULL, T0, 0), STEK_STATE_UNKNOWN);
+    assert_string_equal(stek_state_text(STEK_STATE_CURRENT), "current");
+    assert_string_equal(stek_state_text(STEK_STATE_FUTURE), "future");
+    assert_string_equal(stek_state_text(STEK_STATE_OLD), "old");
+    assert_string_equal(stek_state_text(STEK_STATE_ENDED), "ended");
+    assert_string_equal(stek_state_text(STEK_STATE_UNKNOWN), "unknown");
+    stek_ring_destroy(ring);
+}
+
 static void test_ring_next_end_boundaries_after_now(void **state)
 {
     stek_key_t keys[2] = {good_key(1, T0, HOUR, 2 * HOUR), good_key(2, T0 + HOUR, HOUR, 2 * HOUR)};
@@ -347,6 +399,35 @@ static void test_ring_equal_any_difference_seen(void **state)
     stek_ring_destroy(a);
 }
 
+static stek_state_e plain_state(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now)
+{
+    apr_time_t end = key->decrypt_until < key->encrypt_until + ring->lifetime
+                         ? key->decrypt_until
+                         : key->encrypt_until + ring->lifetime;
+
+    if (now >= end) {
+        return STEK_STATE_ENDED;
+    }
+    if (key == plain_current(ring, now)) {
+        return STEK_STATE_CURRENT;
+    }
+    return now < key->not_before ? STEK_STATE_FUTURE : STEK_STATE_OLD;
+}
+
+static int states_follow_model(const stek_ring_t *ring, apr_time_t now)
+{
+    apr_size_t i;
+
+    for (i = 0; i < ring->key_n; i++) {
+        const stek_key_t *key = &ring->keys[i];
+
+        if (stek_ring_key_state(ring, key, now, ring->lifetime) != plain_state(ring, key, now)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /* Random rings: few names, few variants of each, times in a small range around T0, so that every
  * collision and boundary comes up again and again. */
 static void random_key(rnd_t *rnd, unsigned name, stek_key_t *key)
@@ -500,6 +581,10 @@ static int is_sane(const stek_ring_t *ring)
         }
     }
     for (s = -5; s <= 9; s++) {
+        if (!states_follow_model(ring, T0 + SEC(s))
+            || !states_follow_model(ring, T0 + SEC(s) - 1)) {
+            return 0;
+        }
         if (stek_ring_current(ring, T0 + SEC(s)) != plain_current(ring, T0 + SEC(s))
             || stek_ring_current(ring, T0 + SEC(s) - 1) != plain_current(ring, T0 + SEC(s) - 1)) {
             return 0;
@@ -592,6 +677,7 @@ int main(void)
         cmocka_unit_test(test_ring_find_any_order_found),
         cmocka_unit_test(test_ring_current_boundaries_half_open),
         cmocka_unit_test(test_ring_current_overlap_latest_start_then_name),
+        cmocka_unit_test(test_ring_key_state_each_boundary),
         cmocka_unit_test(test_ring_next_end_boundaries_after_now),
         cmocka_unit_test(test_ring_merge_ended_exactly_at_end_dropped),
         cmocka_unit_test(test_ring_merge_tombstone_key_gone_until_it_ends),

@@ -7,7 +7,7 @@
 #include "core_util.h"
 
 #include "stek_mem.h"
-#include "sync.h"
+#include "fleet/sync.h"
 
 #define HOSTS_MAX 5
 #define STORES_MAX 2

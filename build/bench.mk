@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Measurements.
+
+BENCH_SRC := $(wildcard test/bench/*.c)
+
+$(OUT)/bench/fleet_bench: $(OUT)/obj/test/bench/fleet_bench.o \
+        $(OUT)/libstekctl.a $(OUT)/libstek.a $(call config,link stekctl)
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) -o $@ $(OBJECTS) $(STEKCTL_LIBS) $(LIBS)
+
+# A fleet of 1,000 hosts in one process, beside a memcached: the numbers of docs/scale.md.
+bench-fleet: $(OUT)/bench/fleet_bench
+	$(Q)$(PYTHON) test/bench/fleet.py $< $(ARGS)
+
+# Benchmarks in C link the glue that they name, and play httpd's part themselves.
+BENCH_GLUE_handshake_cost := src/mod_stek_counters.c src/mod_stek_handshake.c src/mod_stek_live.c \
+    src/mod_stek_log.c src/mod_stek_retained.c src/mod_stek_session.c src/mod_stek_ticket.c
+BENCH_GLUE_probe_times := $(addprefix stekctl/probe/,client.c link.c messages.c session.c)
+BENCH_GLUE_ticket_cost := $(BENCH_GLUE_handshake_cost)
+BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \
+    -Wl,--wrap=SSL_CTX_set_session_ticket_cb -Wl,--wrap=SSL_CTX_set_not_resumable_session_callback
+BENCH_GLUE_tls_load := test/bench/tls_client.c
+BENCH_GLUE_tls_replay := test/bench/tls_client.c
+BENCH_BIN := $(filter-out $(OUT)/bench/fleet_bench $(OUT)/bench/tls_client,$(BENCH_SRC:test/bench/%.c=$(OUT)/bench/%))
+
+$(BENCH_BIN): $(OUT)/bench/%: $(OUT)/obj/test/bench/%.o \
+        $$(addprefix $(OUT)/obj/,$$(BENCH_GLUE_$$*:.c=.o)) $(OUT)/libstek.a $(call config,link)
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(BENCH_LDFLAGS_$*) -o $@ $(OBJECTS) $(LIBS)
+
+bench-build: all $(BENCH_BIN)
+
+# All parts take about 20 minutes.  BENCH="callback day" measures some; QUICK=1 is short and rough.
+BENCH ?=
+QUICK ?=
+
+bench:
+	@build/deps.sh bench
+	@$(MAKE) --no-print-directory -j$(JOBS) bench-build
+	$(Q)PYTHON="$(PYTHON)" test/bench/run $(if $(QUICK),--quick) $(BENCH) $(ARGS)
+

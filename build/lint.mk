@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# What is judged without being run.
+
+# The scripts of the Debian packages.
+MAINTAINER_SH := $(wildcard debian/*.postinst debian/*.prerm debian/*.postrm) debian/tests/smoke
+ALL_C  := $(MOD_SRC) $(STEKCTL_SRC) $(UNIT_SRC) $(SOAK_SRC) $(UNIT_LIB) $(FUZZ_SRC) $(FUZZ_LIB) \
+          $(BENCH_SRC) $(wildcard test/fault/*.c) test/integration/sins.c \
+          test/integration/leak_roots.c
+ALL_H  := $(wildcard include/*.h src/*.h stekctl/*.h stekctl/*/*.h test/*/*.h)
+ALL_SH := $(wildcard build/*.sh test/*/*.sh .ci/run) $(MAINTAINER_SH)
+ALL_PY := $(wildcard build/*.py test/*/*.py)
+
+LINT := $(OUT)/lint
+LINT_C = $(ALL_C:%.c=$(LINT)/%.gcc) $(ALL_C:%.c=$(LINT)/%.clang) \
+         $(patsubst %.h,$(LINT)/%.hdr,$(filter-out test/%,$(ALL_H)))
+TIDY_C = $(patsubst %.c,$(LINT)/%.tidy,$(MOD_SRC) $(STEKCTL_SRC))
+LINT_FLAGS = $(WARN) -Werror $(DEFS) $(ALL_INC) -Isrc -Istekctl -I$(dir $<) $(STEKCTL_DEFS)
+
+lint: lint-format lint-sh lint-py lint-c layers man-lint version
+lint-c: $(LINT_C) $(TIDY_C) $(LINT)/cppcheck
+
+lint-format: $(ALL_C) $(ALL_H)
+	$(call SAY,LINT,clang-format)build/check_format.sh $^
+
+$(LINT)/%.gcc: %.c $(ALL_H) Makefile build/lint.mk
+	@mkdir -p $(@D)
+	$(call SAY,LINT,$< gcc)gcc -O2 $(LINT_FLAGS) -c -o /dev/null $< && touch $@
+
+$(LINT)/%.clang: %.c $(ALL_H) Makefile build/lint.mk
+	@mkdir -p $(@D)
+	$(call SAY,LINT,$< clang)$(CLANG) -O2 $(LINT_FLAGS) -c -o /dev/null $< && touch $@
+
+# Each header compiles by itself.
+$(LINT)/%.hdr: %.h $(ALL_H) Makefile build/lint.mk
+	@mkdir -p $(@D)
+	$(call SAY,LINT,$<)gcc -fsyntax-only $(filter-out -Wmissing-prototypes,$(LINT_FLAGS)) \
+	    -include $< -x c /dev/null && touch $@
+
+$(LINT)/%.tidy: %.c $(ALL_H) .clang-tidy Makefile build/lint.mk
+	@mkdir -p $(@D)
+	$(call SAY,TIDY,$<)clang-tidy --quiet $< -- $(LINT_FLAGS) >$@.log 2>&1 && touch $@ \
+	    || { cat $@.log; exit 1; }
+
+$(LINT)/cppcheck: $(MOD_SRC) $(STEKCTL_SRC) $(ALL_H) Makefile build/lint.mk
+	@mkdir -p $(LINT)/cppcheck.d
+	$(call SAY,LINT,cppcheck)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
+	    --enable=warning,performance,portability --suppress=missingIncludeSystem \
+	    --library=posix --suppress=invalidFunctionArg:src/stek_mem.c \
+	    --suppress=readdirCalled --suppress=getpwnamCalled --suppress=getgrnamCalled \
+	    --cppcheck-build-dir=$(LINT)/cppcheck.d -j $(JOBS) \
+	    -D_GNU_SOURCE -Iinclude -Isrc -Istekctl $(filter %.c,$^) && touch $@
+
+lint-sh: $(ALL_SH)
+	$(call SAY,LINT,shellcheck)shellcheck $^
+
+lint-py: $(ALL_PY)
+	$(call SAY,LINT,pyflakes)$(PYTHON) -m pyflakes $^
+
+man-lint:
+	$(if $(wildcard docs/*.[58]),$(call SAY,LINT,man pages)mandoc -T lint -W warning $(wildcard docs/*.[58]))
+
+format:
+	clang-format -i $(ALL_C) $(ALL_H)
+
+layers:
+	$(call SAY,TEST,layers)build/check_layers.sh
+
+exports: module
+	$(call SAY,TEST,exports)build/check_exports.sh $(MODULE_SO)
+
+bare:
+	$(call SAY,TEST,bare apxs line)build/check_bare.sh
+

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Unit tests, integration tests, long runs, and "make check", which has them all.
+
+UNIT_SRC := $(wildcard test/unit/test_*.c)
+SOAK_SRC := $(wildcard test/unit/soak_*.c)
+# What test programs share: any other source beside them.
+UNIT_LIB := $(filter-out $(UNIT_SRC) $(SOAK_SRC),$(wildcard test/unit/*.c))
+UNIT_BIN := $(UNIT_SRC:test/unit/%.c=$(OUT)/unit/%)
+SOAK_BIN := $(SOAK_SRC:test/unit/%.c=$(OUT)/unit/%)
+
+# Sources of the module that one test program links besides the core, and its own linker flags.
+#   UNIT_GLUE_test_x := src/mod_stek_x.c        UNIT_LDFLAGS_test_x := -Wl,--wrap=read
+-include test/unit/links.mk
+
+$(UNIT_SRC:%.c=$(OUT)/obj/%.o) $(SOAK_SRC:%.c=$(OUT)/obj/%.o): $(call config,test)
+
+# ---- unit tests ---------------------------------------------------------------------------------
+
+UNIT_LIB_O := $(UNIT_LIB:%.c=$(OUT)/obj/%.o)
+
+$(UNIT_BIN) $(SOAK_BIN): $(OUT)/unit/%: $(OUT)/obj/test/unit/%.o $(UNIT_LIB_O) \
+        $$(addprefix $(OUT)/obj/,$$(UNIT_GLUE_$$*:.c=.o)) $(OUT)/libstek.a $(call config,link)
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(UNIT_LDFLAGS_$*) -o $@ $(OBJECTS) -lcmocka $(LIBS)
+
+unit-build: $(UNIT_BIN) $(SOAK_BIN)
+
+# Full counts: those of the promises (10 million keys, 1,000 kills).
+SOAK_AUDIT_N       ?= 10000000
+SOAK_WRITER_KILL_N ?= 1000
+SOAK_N = $(SOAK_$(shell echo $(patsubst soak_%,%,$(1)) | tr a-z A-Z)_N)
+VECTOR_CHECK = $(wildcard test/unit/vector_check.py)
+
+unit: unit-build
+	$(if $(UNIT_BIN),,$(error no unit tests))
+	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs $(UNIT_BIN) \
+	    $(if $(VECTOR_CHECK),"$(PYTHON) $(VECTOR_CHECK)")
+
+# The servers that "make check" probes three times, twenty times; deep, and normal again and again.
+soak-probe: all
+	$(Q)PROBE_RUNS=20 $(PYTHON) -m pytest test/integration/test_probe.py $(XDIST) -q \
+	    -p no:cacheprovider -k 'good_server or clean_in_normal or by_time'
+
+# An accelerated month (an hour is a second): reloads, revocations, damaged rings, clients that return.
+SOAK_TIME ?= 1200
+SOAK_MPM  ?= event
+soak-httpd: all
+	$(Q)STEK_SOAK_S=$(SOAK_TIME) STEK_SOAK_MPM=$(SOAK_MPM) \
+	    $(PYTHON) -m pytest test/integration/test_soak.py -q -s -p no:cacheprovider
+
+# The fleet tests in full length: a store is stopped for a minute.
+soak-fleet: all
+	$(Q)STEK_SOAK=1 $(PYTHON) -m pytest test/integration -q -p no:cacheprovider -k 'fleet or sync'
+
+# What a child can write harms nobody; under ASan: STEK_SHARED_ROUNDS=1000 make asan ASAN_PYTEST=scribbles
+SHARED_ROUNDS ?= 1000
+soak-shared: all
+	$(Q)STEK_SHARED_ROUNDS=$(SHARED_ROUNDS) \
+	    $(PYTHON) -m pytest test/integration/test_shared_memory.py $(XDIST) -q -p no:cacheprovider
+
+# Resumptions beside full handshakes, over some thousand random configurations, clients and changes.
+POLICY_ROUNDS    ?= 40
+POLICY_DECISIONS ?= 8000
+differential: all
+	$(Q)STEK_POLICY_ROUNDS=$(POLICY_ROUNDS) STEK_DECISIONS=$(POLICY_DECISIONS) $(PYTHON) -m pytest -q -s \
+	    -p no:cacheprovider test/integration/test_policy_changes.py test/integration/test_client_decisions.py
+
+soak: $(SOAK_BIN)
+	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs \
+	    $(foreach s,$(SOAK_BIN),"$(s) $(call SOAK_N,$(notdir $(s)))")
+
+# ---- integration --------------------------------------------------------------------------------
+
+PYTEST ?=
+XDIST  := $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(JOBS) --dist loadgroup')
+
+integration: all bench-build
+	$(Q)$(PYTHON) -m pytest test/integration $(XDIST) -q -p no:cacheprovider $(PYTEST)
+
+# ---- everything ---------------------------------------------------------------------------------
+
+deps:
+	@build/deps.sh check
+
+check:
+	@build/deps.sh check
+	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" JOBS="$(JOBS)" build/check.sh
+

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When a session may be resumed, by a ticket or out of mod_ssl's cache.  After a resumption every
+ * decision about the client must be the one that a full handshake of the same client would give
+ * (S6).  Two things are looked at:
+ *
+ *   before it is given away  what mod_ssl says of the client has to outlast the connection.  That a
+ *       certificate was accepted unverified (optional_no_ca) is kept per connection, and a
+ *       resumption in TLS 1.2 would pass it for verified; and one that only a section asked for
+ *       would stand for the whole virtual host.  Such sessions are never resumed.
+ *   before it is taken       its policy, its age and the end of its certificate.
+ *
+ * And where a virtual host asks for a certificate and a section of it has rules of its own, nothing
+ * is resumed in TLS 1.3: mod_ssl asks anew for the section, which OpenSSL refuses in a connection
+ * in which it has asked before, and so httpd the request; in a resumed one it has not.
+ *
+ * Any thread of a child, in handshakes: no file, no log.
+ */
+#ifndef MOD_STEK_SESSION_H
+#define MOD_STEK_SESSION_H
+
+#include "mod_stek_vhost.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Nonzero unless a resumption of the connection's session would say other things of its client
+ * than a full handshake. */
+int mod_stek_session_lasts(const SSL *ssl);
+
+/* Writes into a session that lasts what it is tied to, unless it has that: a resumed session goes
+ * on with the policy and the age that it began with.  Returns 0 if it has none: what could not be
+ * written is missing at resumption, and the session is refused. */
+int mod_stek_session_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now);
+
+/* How long a ticket of a session that is bound may live, from now. */
+apr_interval_time_t mod_stek_session_ticket_life(const mod_stek_vhost_t *vhost,
+                                                 SSL_SESSION *session, apr_time_t now);
+
+/* 0 if the session is good for this vhost, now; else MOD_STEK_REFUSED_*. */
+int mod_stek_session_refused(const mod_stek_vhost_t *vhost, SSL_SESSION *session, apr_time_t now);
+
+#pragma GCC visibility pop
+#endif

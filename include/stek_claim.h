@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whether what stands at a path is ours: only then may it be replaced, moved or removed.  Ours is a
+ * regular file of root's or the owner's, with one name, that is empty or holds what such a file
+ * holds.  Looked at without following links, and without opening what is no regular file.  No
+ * state; any thread, any phase.
+ */
+#ifndef STEK_CLAIM_H
+#define STEK_CLAIM_H
+
+#include <apr_pools.h>
+#include <sys/types.h>
+
+#pragma GCC visibility push(hidden)
+
+typedef struct stek_claim_t {
+    const char *what;    /* "a ring": for messages */
+    apr_size_t head_len; /* so many bytes are enough to tell */
+    int whole;           /* nonzero: a longer file is none */
+    /* Nonzero if the first len bytes (at most head_len) are those of such a file. */
+    int (*match)(const unsigned char *bytes, apr_size_t len, const void *baton);
+    const void *baton;
+} stek_claim_t;
+
+extern const stek_claim_t stek_claim_ring;   /* begins with the magic, whatever follows */
+extern const stek_claim_t stek_claim_secret; /* holds secrets, also weak ones, or comments only */
+
+/* APR_SUCCESS: ours.  APR_ENOENT: nothing is there.  STEK_EFOREIGN: *pfound says in pool what was
+ * found, as "is a directory".  Else the file could not be looked at. */
+apr_status_t stek_claim_check(const stek_claim_t *claim, const char *path, uid_t owner,
+                              const char **pfound, apr_pool_t *pool);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whose hands a path lies in: the checks of the directories on the way, also those that symlinks
+ * lead through.  POSIX; no state; any thread, any phase.
+ */
+#ifndef STEK_PATH_H
+#define STEK_PATH_H
+
+#include <apr_pools.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#pragma GCC visibility push(hidden)
+
+/* The directory that path is in, in pool: "." without a slash. */
+const char *stek_file_dir(const char *path, apr_pool_t *pool);
+
+/* Nonzero if uid is root or owner. */
+int stek_path_is_trusted(uid_t uid, uid_t owner);
+
+/* Nonzero if group or others may make files in that directory, sticky or not. */
+int stek_path_is_shared(const struct stat *dir);
+
+/* For reading path: each directory on the way belongs to root or owner and is not writable by group
+ * or others, or is sticky; each symlink belongs to root or owner.  Else STEK_EPERM, and *pculprit
+ * (if not NULL) is the path at fault, in pool. */
+apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pculprit,
+                                  apr_pool_t *pool);
+
+/* For making, replacing or removing path: moreover, nobody but root and owner may make files beside
+ * it.  Not where a link at path itself leads.  STEK_EPERM as above, STEK_ESHARED for path's own
+ * directory. */
+apr_status_t stek_path_check_written(const char *path, uid_t owner, const char **pculprit,
+                                     apr_pool_t *pool);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When a session may be resumed (mod_stek_session.h).  Glue; any thread of a child.
+ */
+#include "mod_stek_session.h"
+
+#include <openssl/err.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+#include "http_ssl.h"
+#include "mod_stek_counters.h"
+#include "mod_stek_handshake.h"
+#include "stek_appdata.h"
+
+/* What mod_ssl would tell an application of the client.  Only it knows: a certificate that
+ * optional_no_ca lets through may have left no error in OpenSSL. */
+static int is_verified(const SSL *ssl)
+{
+    conn_rec *c = mod_stek_handshake_conn(ssl);
+    const char *verdict = c ? ap_ssl_var_lookup(c->pool, c->base_server, c, NULL,
+                                                "SSL_CLIENT_VERIFY")
+                            : NULL;
+
+    return verdict && strcmp(verdict, "SUCCESS") == 0;
+}
+
+/* For a section that asks for a certificate, mod_ssl changes the mode of the connection. */
+static int is_asked_late(const SSL *ssl)
+{
+    return SSL_get_verify_mode(ssl) != SSL_CTX_get_verify_mode(SSL_get_SSL_CTX(ssl));
+}
+
+int mod_stek_session_lasts(const SSL *ssl)
+{
+    const SSL_SESSION *session = SSL_get_session(ssl);
+
+    return !session || !SSL_SESSION_get0_peer((SSL_SESSION *)session)
+           || (!is_asked_late(ssl) && is_verified(ssl));
+}
+
+static const mod_stek_limits_t *limits_of(const mod_stek_vhost_t *vhost, SSL_SESSION *session)
+{
+    return SSL_SESSION_get0_peer(session) ? &vhost->cert_limits : &vhost->limits;
+}
+
+static int appdata_of(SSL_SESSION *session, stek_appdata_t *appdata)
+{
+    void *bytes = NULL;
+    size_t len = 0;
+
+    return SSL_SESSION_get0_ticket_appdata(session, &bytes, &len) == 1
+           && stek_appdata_unpack(bytes, len, appdata) == APR_SUCCESS;
+}
+
+int mod_stek_session_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now)
+{
+    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+    unsigned char bytes[STEK_APPDATA_LEN];
+    stek_appdata_t appdata;
+
+    if (!appdata_of(session, &appdata)) {
+        /* A resumed session without our data was kept by somebody who compared no policies. */
+        if (SSL_session_reused(ssl)) {
+            return 0;
+        }
+        appdata.full_at = apr_time_from_sec(apr_time_sec(now));
+        memcpy(appdata.policy, vhost->policy, sizeof(appdata.policy));
+    }
+    stek_appdata_pack(&appdata, bytes);
+    if (!SSL_SESSION_set1_ticket_appdata(session, bytes, sizeof(bytes))) {
+        ERR_clear_error();
+        return 0;
+    }
+    return 1;
+}
+
+apr_interval_time_t mod_stek_session_ticket_life(const mod_stek_vhost_t *vhost,
+                                                 SSL_SESSION *session, apr_time_t now)
+{
+    const mod_stek_limits_t *limits = limits_of(vhost, session);
+    stek_appdata_t appdata;
+
+    if (!appdata_of(session, &appdata)) {
+        return apr_time_from_sec(1);
+    }
+    return stek_appdata_ticket_life(&appdata, limits->lifetime, limits->max_age, now);
+}
+
+/* Nonzero if a full handshake would refuse the client's certificate by now. */
+static int certificate_ended(SSL_SESSION *session, apr_time_t now)
+{
+    X509 *peer = SSL_SESSION_get0_peer(session);
+    time_t now_s = (time_t)apr_time_sec(now);
+
+    /* X509_cmp_time: 0 on error. */
+    return peer && X509_cmp_time(X509_get0_notAfter(peer), &now_s) <= 0;
+}
+
+int mod_stek_session_refused(const mod_stek_vhost_t *vhost, SSL_SESSION *session, apr_time_t now)
+{
+    stek_appdata_t appdata;
+
+    if (!appdata_of(session, &appdata)
+        || (vhost->asks_twice && SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
+        || (vhost->bound
+            && CRYPTO_memcmp(appdata.policy, vhost->policy, sizeof(appdata.policy)) != 0)) {
+        return MOD_STEK_REFUSED_POLICY;
+    }
+    return stek_appdata_over_age(&appdata, limits_of(vhost, session)->max_age, now)
+                   || certificate_ended(session, now)
+               ? MOD_STEK_REFUSED_AGE
+               : 0;
+}

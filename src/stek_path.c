@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Directories on the way to a file.  Core layer; POSIX, no state, any thread, any phase.  They are
+ * checked by name before a file is trusted or made: whoever can change a name on the way is then
+ * root, the owner, or nobody.
+ */
+#include "stek_path.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <apr_strings.h>
+
+#include "stek_error.h"
+
+#define LINKS_MAX 40 /* as many as Linux follows */
+
+const char *stek_file_dir(const char *path, apr_pool_t *pool)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL) {
+        return ".";
+    }
+    return slash == path ? "/" : apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
+}
+
+/* A walk along a path: done holds no link, "." or ".." any more, and "" stands for the root. */
+typedef struct walk_t {
+    const char *done;
+    const char *rest;
+    int link_n;
+    uid_t owner;
+    const char *culprit;
+    apr_pool_t *pool;
+} walk_t;
+
+int stek_path_is_trusted(uid_t uid, uid_t owner)
+{
+    return uid == 0 || uid == owner;
+}
+
+int stek_path_is_shared(const struct stat *dir)
+{
+    return (dir->st_mode & (S_IWGRP | S_IWOTH)) != 0;
+}
+
+static apr_status_t check_dir(walk_t *walk, const char *dir, const struct stat *st)
+{
+    if (!stek_path_is_trusted(st->st_uid, walk->owner)
+        || (stek_path_is_shared(st) && (st->st_mode & S_ISVTX) == 0)) {
+        walk->culprit = dir;
+        return STEK_EPERM;
+    }
+    return APR_SUCCESS;
+}
+
+/* Puts what the link says in front of the rest. */
+static apr_status_t follow_link(walk_t *walk, const char *link, const struct stat *st)
+{
+    char target[PATH_MAX];
+    ssize_t len;
+
+    /* In a sticky directory anybody may have put it there. */
+    if (!stek_path_is_trusted(st->st_uid, walk->owner)) {
+        walk->culprit = link;
+        return STEK_EPERM;
+    }
+    if (++walk->link_n > LINKS_MAX) {
+        return APR_FROM_OS_ERROR(ELOOP);
+    }
+    len = readlink(link, target, sizeof(target));
+    if (len < 0) {
+        return APR_FROM_OS_ERROR(errno);
+    }
+    if (len == 0 || (size_t)len >= sizeof(target)) {
+        return APR_FROM_OS_ERROR(ENAMETOOLONG);
+    }
+    target[len] = '\0';
+    if (target[0] == '/') {
+        walk->done = "";
+    }
+    walk->rest = apr_pstrcat(walk->pool, target, "/", walk->rest, NULL);
+    if (strlen(walk->rest) >= 2 * PATH_MAX) {
+        return APR_FROM_OS_ERROR(ENAMETOOLONG);
+    }
+    return APR_SUCCESS;
+}
+
+/* Takes one component off the rest; it is "" when nothing is left. */
+static const char *next_component(walk_t *walk)
+{
+    const char *start = walk->rest + strspn(walk->rest, "/");
+    size_t len = strcspn(start, "/");
+
+    walk->rest = start + len;
+    return apr_pstrmemdup(walk->pool, start, len);
+}
+
+static int is_last(const walk_t *walk)
+{
+    return walk->rest[strspn(walk->rest, "/")] == '\0';
+}
+
+static apr_status_t walk_step(walk_t *walk, const char *component)
+{
+    const char *path;
+    struct stat st;
+    apr_status_t rv;
+
+    if (strcmp(component, ".") == 0) {
+        return APR_SUCCESS;
+    }
+    if (strcmp(component, "..") == 0) {
+        const char *slash = strrchr(walk->done, '/');
+
+        if (slash != NULL) {
+            walk->done = apr_pstrmemdup(walk->pool, walk->done, (apr_size_t)(slash - walk->done));
+        }
+        return APR_SUCCESS;
+    }
+    path = apr_pstrcat(walk->pool, walk->done, "/", component, NULL);
+    if (lstat(path, &st) != 0) {
+        /* A file that is not there yet lies in good directories all the same. */
+        return errno == ENOENT && is_last(walk) ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
+    }
+    if (S_ISLNK(st.st_mode)) {
+        return follow_link(walk, path, &st);
+    }
+    if (is_last(walk)) {
+        return APR_SUCCESS;
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        return APR_FROM_OS_ERROR(ENOTDIR);
+    }
+    rv = check_dir(walk, path, &st);
+    walk->done = path;
+    return rv;
+}
+
+static apr_status_t walk_path(walk_t *walk)
+{
+    struct stat st;
+    apr_status_t rv;
+
+    if (stat("/", &st) != 0) {
+        return APR_FROM_OS_ERROR(errno);
+    }
+    rv = check_dir(walk, "/", &st);
+    while (rv == APR_SUCCESS && !is_last(walk)) {
+        rv = walk_step(walk, next_component(walk));
+    }
+    return rv;
+}
+
+apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pculprit,
+                                  apr_pool_t *pool)
+{
+    walk_t walk = {"", path, 0, owner, NULL, NULL};
+    char cwd[PATH_MAX];
+    apr_status_t rv;
+
+    if (path[0] != '/' && getcwd(cwd, sizeof(cwd)) == NULL) {
+        return APR_FROM_OS_ERROR(errno);
+    }
+    rv = apr_pool_create(&walk.pool, pool);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (path[0] != '/') {
+        walk.rest = apr_pstrcat(walk.pool, cwd, "/", path, NULL);
+    }
+    rv = walk_path(&walk);
+    if (rv == STEK_EPERM && pculprit != NULL) {
+        *pculprit = apr_pstrdup(pool, walk.culprit);
+    }
+    apr_pool_destroy(walk.pool);
+    return rv;
+}
+
+apr_status_t stek_path_check_written(const char *path, uid_t owner, const char **pculprit,
+                                     apr_pool_t *pool)
+{
+    const char *dir = stek_file_dir(path, pool);
+    apr_status_t rv = stek_file_check_dirs(apr_pstrcat(pool, dir, "/.", NULL), owner, pculprit,
+                                           pool);
+    struct stat st;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    if (stat(dir, &st) != 0) {
+        return APR_FROM_OS_ERROR(errno);
+    }
+    if (stek_path_is_shared(&st)) {
+        if (pculprit != NULL) {
+            *pculprit = dir;
+        }
+        return STEK_ESHARED;
+    }
+    return APR_SUCCESS;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The room of other programs' key files.  All that others may know of it: its commands, and how key
+ * files are read.  One thread.
+ */
+#ifndef STEKCTL_CONVERT_H
+#define STEKCTL_CONVERT_H
+
+#include "keyfile.h"
+#include "stekctl.h"
+
+#pragma GCC visibility push(hidden)
+
+ctl_exit_e cmd_import(ctl_t *ctl, int argc, char **argv);
+ctl_exit_e cmd_export(ctl_t *ctl, int argc, char **argv);
+
+#pragma GCC visibility pop
+#endif

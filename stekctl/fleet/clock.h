@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The clock of time-outs and pauses: it does not jump.  stekctl; any thread.
+ */
+#ifndef STEKCTL_FLEET_CLOCK_H
+#define STEKCTL_FLEET_CLOCK_H
+
+#include <apr.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Milliseconds since some point in the past. */
+apr_int64_t clock_ms(void);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Command sync: keeps file ring and stores equal, or shows how they stand.  stekctl; main thread.
+ */
+#include <string.h>
+
+#include "fleet.h"
+#include "loop.h"
+#include "settings.h"
+#include "status.h"
+#include "store_worker.h"
+
+ctl_exit_e cmd_sync(ctl_t *ctl, int argc, char **argv)
+{
+    sync_settings_t settings;
+    ctl_exit_e code;
+
+    /* Not for people: store.c starts it so. */
+    if (argc == 2 && !strcmp(argv[1], "--worker")) {
+        return store_worker() == 0 ? CTL_DONE : CTL_IO;
+    }
+    sync_settings_init(&settings);
+    code = sync_settings_parse(ctl, argc, argv, &settings);
+    if (code != CTL_DONE) {
+        return code;
+    }
+    return settings.status ? sync_status_show(ctl, &settings.options)
+                           : sync_loop_run(ctl, &settings.options, settings.once);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The loop (loop.h).
+ */
+#include "loop.h"
+
+#include <signal.h>
+#include <time.h>
+
+#include "clock.h"
+#include "notify.h"
+#include "ringio.h"
+#include "state.h"
+#include "sync_log.h"
+
+typedef struct loop_t {
+    sync_host_t host;
+    sync_port_t port;
+    sync_log_t log;
+    int silent_n; /* cycles in a row in which a store did not answer */
+    int ready;
+} loop_t;
+
+/* One cycle, logged.  CTL_IO unless a store answered and the file ring is good. */
+static ctl_exit_e run_cycle(loop_t *loop)
+{
+    const sync_options_t *options = loop->host.options;
+    sync_view_t views[SYNC_STORES_MAX];
+    sync_result_t result = {0};
+    apr_time_t now = ringio_now();
+    apr_status_t rv;
+    int i, silent = 0;
+
+    sync_host_begin(&loop->host, now);
+    for (i = 0; i < options->store_n; i++) {
+        loop->host.stores[i].write_failed = 0;
+    }
+    rv = sync_cycle(&loop->port, &options->rules, now, stek_rng_system, views, &result);
+    sync_log_cycle(&loop->host, &loop->log, rv, &result, now);
+    sync_state_write(&loop->host);
+    for (i = 0; i < options->store_n; i++) {
+        silent += loop->host.stores[i].answer == SYNC_SILENT;
+    }
+    loop->silent_n = silent || rv != APR_SUCCESS ? loop->silent_n + 1 : 0;
+    notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answer%s",
+                loop->ready++ ? "" : "READY=1\n", result.generation, result.answered_n,
+                options->store_n, rv == APR_SUCCESS ? "" : ", file ring in trouble");
+    return rv == APR_SUCCESS && result.answered_n > 0 && !loop->log.keyless ? CTL_DONE : CTL_IO;
+}
+
+/* The cycle's length, a little less by chance so that hosts spread out; while a store is silent an
+ * eighth of it at first, then twice that, never more than the whole. */
+static apr_interval_time_t delay(const loop_t *loop)
+{
+    apr_interval_time_t span = loop->host.options->every;
+    unsigned char random = 0;
+
+    if (loop->silent_n > 0 && loop->silent_n < 4) {
+        span >>= 4 - loop->silent_n;
+    }
+    (void)stek_rng_system(&random, 1);
+    return span - span / 5 * random / 255;
+}
+
+/* Waits for the next cycle, or a signal, which it returns; 0: it is time. */
+static int wait_next(apr_interval_time_t span, const sigset_t *signals)
+{
+    apr_int64_t end = clock_ms() + apr_time_as_msec(span);
+    apr_interval_time_t watchdog = notify_watchdog() / 2;
+
+    for (;;) {
+        apr_int64_t left = end - clock_ms();
+        struct timespec limit;
+        int got;
+
+        if (left <= 0) {
+            return 0;
+        }
+        if (watchdog > 0 && left > apr_time_as_msec(watchdog)) {
+            left = apr_time_as_msec(watchdog);
+        }
+        limit.tv_sec = (time_t)(left / 1000);
+        limit.tv_nsec = (long)(left % 1000 * 1000000);
+        got = sigtimedwait(signals, NULL, &limit);
+        if (got > 0) {
+            return got;
+        }
+        notify_send("WATCHDOG=1");
+    }
+}
+
+ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options, int once)
+{
+    loop_t loop = {0};
+    sigset_t signals;
+    ctl_exit_e code;
+    int got = 0;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    code = sync_host_open(ctl, options, &loop.host);
+    if (code == CTL_DONE) {
+        sync_host_port(&loop.host, &loop.port);
+        sync_state_read(&loop.host);
+        do {
+            if (got == SIGHUP) {
+                notify_send("RELOADING=1");
+                sync_host_reload(&loop.host);
+                notify_send("READY=1");
+            }
+            code = run_cycle(&loop);
+            got = once ? SIGTERM : wait_next(delay(&loop), &signals);
+        } while (got == 0 || got == SIGHUP);
+        if (!once) {
+            notify_send("STOPPING=1");
+            code = CTL_DONE;
+        }
+    }
+    sync_host_close(&loop.host);
+    return code;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options and configuration file of stekctl sync (settings.h).
+ */
+#include "settings.h"
+
+#include <apr_strings.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "options.h"
+#include "report.h"
+#include "stek_file.h"
+#include "stek_ring_file.h"
+#include "stek_schedule.h"
+#include "stek_time.h"
+
+#define CONFIG_MAX 65536
+#define EVERY_MAX apr_time_from_sec(3600)
+#define TIMEOUT_MAX apr_time_from_sec(60)
+
+/* One row for the command line and for the configuration file; an option without a value is for the
+ * command line only. */
+enum { WITH_VALUE = 1, IN_FILE = 2 };
+
+static const struct {
+    const char *name;
+    int kind;
+} rows[] = {
+    {"store", WITH_VALUE | IN_FILE},
+    {"fleet-secret", WITH_VALUE | IN_FILE},
+    {"password", WITH_VALUE | IN_FILE},
+    {"every", WITH_VALUE | IN_FILE},
+    {"timeout", WITH_VALUE | IN_FILE},
+    {"interval", WITH_VALUE | IN_FILE},
+    {"lifetime", WITH_VALUE | IN_FILE},
+    {"ahead", WITH_VALUE | IN_FILE},
+    {"generate", WITH_VALUE | IN_FILE},
+    {"ring", WITH_VALUE | IN_FILE},
+    {"secret", WITH_VALUE | IN_FILE},
+    {"no-generate", 0},
+    {"once", 0},
+    {"status", 0},
+    {"json", 0},
+    {"config", WITH_VALUE},
+};
+
+#define ROWS_N ((int)(sizeof(rows) / sizeof(rows[0])))
+
+static ctl_exit_e add_store(ctl_t *ctl, const char *url, sync_options_t *options)
+{
+    int at;
+
+    if (options->store_n == SYNC_STORES_MAX) {
+        return report_usage(ctl, "store '%s': at most %d stores", url, SYNC_STORES_MAX);
+    }
+    for (at = options->store_n; at > 0 && strcmp(options->urls[at - 1], url) > 0; at--) {
+        options->urls[at] = options->urls[at - 1];
+    }
+    options->urls[at] = url;
+    options->store_n++;
+    return CTL_DONE;
+}
+
+/* Sets what a name says; value is the pool's, or the command line's. */
+static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, const char *value)
+{
+    sync_options_t *options = &settings->options;
+    stek_params_t *params = &options->rules.params;
+
+    if (!strcmp(name, "store")) {
+        return add_store(ctl, value, options);
+    }
+    if (!strcmp(name, "every")) {
+        return options_span(ctl, name, value, apr_time_from_sec(1), EVERY_MAX, &options->every);
+    }
+    if (!strcmp(name, "timeout")) {
+        return options_span(ctl, name, value, apr_time_from_sec(1), TIMEOUT_MAX, &options->timeout);
+    }
+    if (!strcmp(name, "interval")) {
+        return options_span(ctl, name, value, apr_time_from_sec(1), STEK_TIME_MAX,
+                            &params->interval);
+    }
+    if (!strcmp(name, "lifetime")) {
+        return options_span(ctl, name, value, apr_time_from_sec(1), STEK_TIME_MAX,
+                            &params->lifetime);
+    }
+    if (!strcmp(name, "ahead")) {
+        return options_ahead(ctl, value, &params->ahead);
+    }
+    if (!strcmp(name, "generate")) {
+        options->rules.generate = !strcmp(value, "on");
+        return options->rules.generate || !strcmp(value, "off")
+                   ? CTL_DONE
+                   : report_usage(ctl, "generate '%s': must be on or off", value);
+    }
+    if (!*value) {
+        return report_usage(ctl, "%s: a path is wanted, not an empty text", name);
+    }
+    *(!strcmp(name, "fleet-secret") ? &options->fleet_secret_path
+      : !strcmp(name, "password")   ? &options->password_path
+      : !strcmp(name, "ring")       ? &settings->ring_path
+                                    : &settings->secret_path) = value;
+    return CTL_DONE;
+}
+
+/* A line "name value"; blank ones and comments are none. */
+static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, int line_n)
+{
+    char *end = line + strlen(line), *value;
+    ctl_exit_e code;
+    int i;
+
+    while (end > line && isspace((unsigned char)end[-1])) {
+        *--end = '\0';
+    }
+    line += strspn(line, " \t");
+    if (!*line || *line == '#') {
+        return CTL_DONE;
+    }
+    value = line + strcspn(line, " \t");
+    if (*value) {
+        *value++ = '\0';
+        value += strspn(value, " \t");
+    }
+    for (i = 0; i < ROWS_N; i++) {
+        if (!strcmp(rows[i].name, line) && rows[i].kind & IN_FILE) {
+            code = *value ? set(ctl, settings, line, value)
+                          : report_usage(ctl, "'%s' wants a value", line);
+            if (code != CTL_DONE) {
+                report_line("%s: line %d is at fault", settings->config_path, line_n);
+            }
+            return code;
+        }
+    }
+    report_line("%s: line %d: '%s' is unknown; see 'stekctl sync --help'", settings->config_path,
+                line_n, line);
+    return CTL_USAGE;
+}
+
+/* The file says which secrets are used and where they go: it must be as safe as a ring. */
+ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
+{
+    char *text = apr_palloc(ctl->pool, CONFIG_MAX + 1), *line, *next;
+    const char *culprit = NULL;
+    ctl_exit_e code = CTL_DONE;
+    apr_size_t len = 0;
+    apr_status_t rv;
+    int line_n = 0;
+
+    rv = stek_file_read(settings->config_path, STEK_FILE_RING, ctl->owner, text, CONFIG_MAX, &len,
+                        NULL, &culprit, ctl->pool);
+    if (rv != APR_SUCCESS) {
+        return report_status(ctl, settings->config_path, rv, culprit);
+    }
+    text[len] = '\0';
+    for (line = text; code == CTL_DONE && line; line = next) {
+        next = strchr(line, '\n');
+        if (next) {
+            *next++ = '\0';
+        }
+        code = set_line(ctl, settings, line, ++line_n);
+    }
+    return code;
+}
+
+/* One option of the command line, which goes before the file's. */
+static ctl_exit_e set_option(ctl_t *ctl, sync_settings_t *settings, const char *name, int *pstores)
+{
+    if (!strcmp(name, "no-generate")) {
+        settings->options.rules.generate = 0;
+    }
+    else if (!strcmp(name, "once")) {
+        settings->once = 1;
+    }
+    else if (!strcmp(name, "status")) {
+        settings->status = 1;
+    }
+    else if (!strcmp(name, "json")) {
+        ctl->json = 1;
+    }
+    else if (strcmp(name, "config") != 0) {
+        if (!strcmp(name, "store") && !(*pstores)++) {
+            settings->options.store_n = 0;
+        }
+        return set(ctl, settings, name, optarg);
+    }
+    return CTL_DONE;
+}
+
+/* Two passes: the configuration file comes first. */
+static ctl_exit_e parse_line(ctl_t *ctl, sync_settings_t *settings, int argc, char **argv,
+                             int first)
+{
+    struct option options[ROWS_N + 2];
+    int i, option, stores = 0;
+    ctl_exit_e code = CTL_DONE;
+
+    memset(options, 0, sizeof(options));
+    for (i = 0; i < ROWS_N; i++) {
+        options[i].name = rows[i].name;
+        options[i].has_arg = rows[i].kind & WITH_VALUE ? required_argument : no_argument;
+        options[i].val = 1000 + i;
+    }
+    options[ROWS_N].name = "help";
+    options[ROWS_N].val = 'h';
+    optind = 0;
+    while (code == CTL_DONE && (option = ctl_option(ctl, argc, argv, options)) != -1) {
+        if (option == '?') {
+            return CTL_USAGE;
+        }
+        if (!first) {
+            code = set_option(ctl, settings, rows[option - 1000].name, &stores);
+        }
+        else if (!strcmp(rows[option - 1000].name, "config")) {
+            settings->config_path = optarg;
+        }
+    }
+    return code;
+}
+
+ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
+    sync_options_t *options = &settings->options;
+    const char *wrong = stek_schedule_check(&options->rules.params, ctl->pool);
+
+    if (wrong) {
+        return report_usage(ctl, "%s", wrong);
+    }
+    if (options->store_n == 0) {
+        return report_usage(ctl, "a store is wanted: --store URL, or a configuration file that "
+                                 "names one");
+    }
+    if (!options->fleet_secret_path && directory && *directory) {
+        options->fleet_secret_path = apr_pstrcat(ctl->pool, directory, "/fleet-secret", NULL);
+    }
+    if (!options->fleet_secret_path) {
+        return report_usage(ctl, "--fleet-secret PATH is wanted");
+    }
+    if (settings->ring_path) {
+        ctl->ring_path = settings->ring_path;
+        ctl->secret_path = stek_secret_path_beside(ctl->ring_path, ctl->pool);
+    }
+    if (settings->secret_path) {
+        ctl->secret_path = settings->secret_path;
+    }
+    return CTL_DONE;
+}
+
+void sync_settings_init(sync_settings_t *settings)
+{
+    static const stek_params_t params = STEK_PARAMS_DEFAULT;
+
+    memset(settings, 0, sizeof(*settings));
+    settings->options.rules.params = params;
+    settings->options.rules.generate = 1;
+    settings->options.every = apr_time_from_sec(10);
+    settings->options.timeout = apr_time_from_sec(3);
+}
+
+ctl_exit_e sync_settings_parse(ctl_t *ctl, int argc, char **argv, sync_settings_t *settings)
+{
+    ctl_exit_e code = parse_line(ctl, settings, argc, argv, 1);
+
+    if (code == CTL_DONE && optind < argc) {
+        if (settings->config_path || optind + 1 < argc || strchr(argv[optind], '/')) {
+            return report_usage(ctl, "'%s' is too much", argv[argc - 1]);
+        }
+        settings->config_path = apr_psprintf(ctl->pool, "/etc/stek/%s.conf", argv[optind]);
+    }
+    if (code == CTL_DONE && settings->config_path) {
+        code = sync_settings_read(ctl, settings);
+    }
+    if (code == CTL_DONE) {
+        code = parse_line(ctl, settings, argc, argv, 0);
+    }
+    return code == CTL_DONE ? sync_settings_check(ctl, settings) : code;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The status (status.h).
+ */
+#include "status.h"
+
+#include <apr_strings.h>
+#include <stdio.h>
+
+#include "json.h"
+#include "report.h"
+#include "ringio.h"
+#include "state.h"
+#include "stek_schedule.h"
+
+static const char *answer_text(sync_answer_e answer)
+{
+    static const char *const texts[] = {"silent", "empty", "refused", "good"};
+
+    return texts[answer];
+}
+
+typedef struct status_t {
+    const sync_host_t *host;
+    const stek_ring_t *file_ring; /* NULL: none */
+    const sync_plan_t *plan;
+    apr_status_t rv; /* of reading and planning */
+    apr_time_t now, covered_until;
+    apr_size_t behind_n; /* keys of the stores that the file lacks */
+    const char *next[SYNC_STORES_MAX + 2];
+    int next_n;
+} status_t;
+
+static apr_interval_time_t skew_of(const sync_store_t *store, apr_time_t now)
+{
+    return store->has_header && store->header.written_at > now ? store->header.written_at - now : 0;
+}
+
+/* What a cycle would do. */
+static void find_next(status_t *status)
+{
+    const stek_ring_t *shared = status->plan->shared;
+    apr_size_t i;
+    int n;
+
+    for (i = 0; shared && i < shared->key_n; i++) {
+        status->behind_n += !status->file_ring
+                            || !stek_ring_find(status->file_ring, shared->keys[i].name);
+    }
+    if (status->plan->made > 0) {
+        status->next[status->next_n++] = apr_psprintf(status->host->pool, "make %d key%s",
+                                                      (int)status->plan->made,
+                                                      status->plan->made == 1 ? "" : "s");
+    }
+    for (n = 0; n < status->host->options->store_n; n++) {
+        if (status->plan->write[n]) {
+            status->next[status->next_n++] = apr_pstrcat(status->host->pool, "write ",
+                                                         status->host->stores[n].url, NULL);
+        }
+    }
+    if (status->plan->wanted
+        && (!status->file_ring || !stek_ring_equal(status->file_ring, status->plan->wanted))) {
+        status->next[status->next_n++] = "write the file ring";
+    }
+}
+
+static void print_json(const status_t *status)
+{
+    const sync_host_t *host = status->host;
+    const stek_ring_t *ring = status->file_ring;
+    json_t json;
+    int i;
+
+    json_begin(&json, stdout);
+    json_open(&json, NULL, '{');
+    json_string(&json, "ring", host->ctl->ring_path);
+    json_bool(&json, "readable", status->rv == APR_SUCCESS && ring);
+    json_count(&json, "generation", ring ? ring->generation : 0);
+    json_count(&json, "epoch", ring ? ring->epoch : 0);
+    json_count(&json, "keys", ring ? ring->key_n : 0);
+    json_time(&json, "covered_until", status->covered_until);
+    json_count(&json, "keys_behind", status->behind_n);
+    json_bool(&json, "generate", host->options->rules.generate);
+    json_open(&json, "stores", '[');
+    for (i = 0; i < host->options->store_n; i++) {
+        const sync_store_t *store = &host->stores[i];
+
+        json_open(&json, NULL, '{');
+        json_string(&json, "store", store->url);
+        json_string(&json, "answer", answer_text(store->answer));
+        json_string(&json, "why",
+                    store->answer == SYNC_SILENT || store->answer == SYNC_REFUSED ? store->why
+                                                                                  : NULL);
+        json_time(&json, "last_success", store->last_success);
+        if (store->last_success) {
+            json_span(&json, "lag", status->now - store->last_success);
+        }
+        else {
+            json_null(&json, "lag");
+        }
+        json_count(&json, "generation", store->has_header ? store->header.generation : 0);
+        json_time(&json, "written_at", store->has_header ? store->header.written_at : 0);
+        json_span(&json, "skew", skew_of(store, status->now));
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    json_open(&json, "next", '[');
+    for (i = 0; i < status->next_n; i++) {
+        json_string(&json, NULL, status->next[i]);
+    }
+    json_close(&json, ']');
+    json_close(&json, '}');
+    json_end(&json);
+}
+
+static void print_text(const status_t *status)
+{
+    const sync_host_t *host = status->host;
+    const stek_ring_t *ring = status->file_ring;
+    apr_pool_t *pool = host->pool;
+    int i;
+
+    if (ring) {
+        printf("%s: generation %" APR_UINT64_T_FMT ", %d keys, covered until %s\n",
+               report_path(host->ctl->ring_path, pool), ring->generation, (int)ring->key_n,
+               report_time(status->covered_until, status->now, pool));
+    }
+    else {
+        printf("%s: no ring\n", report_path(host->ctl->ring_path, pool));
+    }
+    for (i = 0; i < host->options->store_n; i++) {
+        const sync_store_t *store = &host->stores[i];
+
+        printf("%s: %s", report_path(store->url, pool), answer_text(store->answer));
+        if (store->answer == SYNC_SILENT || store->answer == SYNC_REFUSED) {
+            printf(" (%s)", store->why);
+        }
+        if (store->has_header) {
+            printf(", generation %" APR_UINT64_T_FMT, store->header.generation);
+        }
+        if (skew_of(store, status->now) > 0) {
+            printf(", written %s ahead of this clock",
+                   report_span(skew_of(store, status->now), pool));
+        }
+        printf(", last success %s%s\n",
+               store->last_success ? report_span(status->now - store->last_success, pool) : "never",
+               store->last_success ? " ago" : "");
+    }
+    printf("next: ");
+    for (i = 0; i < status->next_n; i++) {
+        printf("%s%s", i ? ", " : "", status->next[i]);
+    }
+    puts(status->next_n ? "" : "nothing");
+}
+
+ctl_exit_e sync_status_show(ctl_t *ctl, const sync_options_t *options)
+{
+    sync_view_t views[SYNC_STORES_MAX] = {{0}};
+    apr_time_t last[SYNC_STORES_MAX], now = ringio_now();
+    stek_ring_t *file_ring = NULL;
+    sync_plan_t plan = {0};
+    sync_host_t host;
+    sync_port_t port;
+    status_t status = {.host = &host, .plan = &plan, .now = now};
+    ctl_exit_e code = sync_host_open_reader(ctl, options, &host);
+    int i, n = options->store_n, good = 1;
+
+    if (code != CTL_DONE) {
+        sync_host_close(&host);
+        return code;
+    }
+    sync_host_port(&host, &port);
+    sync_state_read(&host);
+    for (i = 0; i < n; i++) {
+        last[i] = host.stores[i].last_success;
+    }
+    status.rv = port.load(port.baton, &file_ring);
+    port.read(port.baton, now, views);
+    if (status.rv == APR_SUCCESS) {
+        status.rv = sync_plan(file_ring, views, n, &options->rules, now, stek_rng_system, &plan);
+    }
+    for (i = 0; i < n; i++) {
+        host.stores[i].last_success = last[i];
+        good = good && host.stores[i].answer == SYNC_GOOD;
+    }
+    status.file_ring = file_ring;
+    status.covered_until = file_ring ? stek_schedule_covered_until(file_ring, now) : now;
+    if (status.rv == APR_SUCCESS) {
+        find_next(&status);
+    }
+    else {
+        (void)report_status(ctl, ctl->ring_path, status.rv, NULL);
+    }
+    if (ctl->json) {
+        print_json(&status);
+    }
+    else {
+        print_text(&status);
+    }
+    good = good && status.rv == APR_SUCCESS && status.covered_until > now;
+    sync_plan_release(&plan);
+    sync_views_release(views, n);
+    stek_ring_destroy(file_ring);
+    sync_host_close(&host);
+    return good ? CTL_DONE : CTL_FINDING;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * URLs of stores: "memcached://host[:port]" and "redis://[user@]host[:port][/db]".  One thread.
+ */
+#ifndef STEKCTL_STORE_URL_H
+#define STEKCTL_STORE_URL_H
+
+#include <apr_pools.h>
+
+#include "store_driver.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Sets *pdriver and the target's host, port, user and db, whose texts are the pool's.  Returns NULL,
+ * or what is wrong with the URL, in pool. */
+const char *store_url_parse(const char *url, const store_driver_t **pdriver, store_target_t *target,
+                            apr_pool_t *pool);
+
+#pragma GCC visibility pop
+#endif

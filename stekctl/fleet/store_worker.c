@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker (store_worker.h).  It blocks: there is nothing else for it to do.
+ */
+#include "store_worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "stek_seal.h"
+#include "store_kinds.h"
+#include "store_wire.h"
+
+static int receive(void *data, apr_size_t len)
+{
+    char *bytes = data;
+
+    while (len > 0) {
+        ssize_t n = read(WIRE_FD, bytes, len);
+
+        if (n <= 0 && !(n < 0 && errno == EINTR)) {
+            return 0;
+        }
+        if (n > 0) {
+            bytes += n;
+            len -= (apr_size_t)n;
+        }
+    }
+    return 1;
+}
+
+/* The target, whose parts then lie in text. */
+static const store_driver_t *unpack_target(char *text, apr_size_t len, store_target_t *target)
+{
+    const char *why;
+    char *fields[8], *at = text;
+    int i;
+
+    for (i = 0; i < 8; i++) {
+        char *end = memchr(at, '\0', len - (apr_size_t)(at - text));
+
+        if (!end) {
+            return NULL;
+        }
+        fields[i] = at;
+        at = end + 1;
+    }
+    target->host = fields[1];
+    target->port = options_number(fields[2], 0, 65535);
+    target->user = *fields[3] ? fields[3] : NULL;
+    target->password = *fields[4] ? fields[4] : NULL;
+    target->db = options_number(fields[5], 0, 65535);
+    target->object = fields[6];
+    target->timeout_ms = options_number(fields[7], 0, 1000000);
+    return store_kinds_find(fields[0], strlen(fields[0]), &why);
+}
+
+static int work(const store_driver_t *driver, void *conn, unsigned char *in)
+{
+    const unsigned char *bytes = NULL;
+    wire_answer_t answer = {0};
+    apr_size_t len = 0;
+    wire_call_t call;
+
+    if (!receive(&call, sizeof(call)) || call.len > STEK_RING_BYTES_MAX || !receive(in, call.len)) {
+        return 0;
+    }
+    answer.result = (unsigned char)(call.op == WIRE_READ
+                                        ? driver->read(conn, &bytes, &len, answer.why)
+                                        : driver->write(conn, in, call.len, answer.why));
+    answer.len = !bytes && len > 0 ? WIRE_TOO_LONG : (apr_uint32_t)len;
+    return wire_transfer(WIRE_FD, 1, &answer, sizeof(answer), INT64_MAX)
+           && wire_transfer(WIRE_FD, 1, (void *)(apr_uintptr_t)bytes, bytes ? len : 0, INT64_MAX);
+}
+
+int store_worker(void)
+{
+    unsigned char *in = malloc(STEK_RING_BYTES_MAX);
+    const store_driver_t *driver = NULL;
+    store_target_t target = {0};
+    char text[WIRE_TARGET_MAX];
+    void *conn = NULL;
+    wire_call_t call;
+
+    if (in && receive(&call, sizeof(call)) && call.op == WIRE_OPEN && call.len <= sizeof(text)
+        && receive(text, call.len)) {
+        driver = unpack_target(text, call.len, &target);
+    }
+    if (driver) {
+        conn = driver->open(&target);
+    }
+    while (conn && work(driver, conn, in)) {
+    }
+    if (conn) {
+        driver->close(conn);
+    }
+    free(in);
+    return driver ? 0 : 1;
+}

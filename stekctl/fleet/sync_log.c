@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log (sync_log.h).
+ */
+#include "sync_log.h"
+
+#include <string.h>
+
+#include "report.h"
+
+static const char *store_state(const sync_store_t *store)
+{
+    switch (store->answer) {
+    case SYNC_SILENT:
+        return "no answer";
+    case SYNC_REFUSED:
+        return "what it holds is refused";
+    default:
+        return store->write_failed ? "can be read, but not written" : NULL;
+    }
+}
+
+static void log_store(sync_store_t *store)
+{
+    const char *state = store_state(store);
+
+    if (state == store->logged || (state && store->logged && !strcmp(state, store->logged))) {
+        store->failed_n += state != NULL;
+        return;
+    }
+    if (!state) {
+        report_line("%s: good again, after %u failed cycle%s", store->url, store->failed_n,
+                    store->failed_n == 1 ? "" : "s");
+    }
+    else {
+        report_line("%s: %s: %s; the file ring serves on%s", store->url, state, store->why,
+                    store->answer == SYNC_REFUSED ? ", and is written there" : "");
+    }
+    store->failed_n = state ? store->failed_n * (store->logged != NULL) + 1 : 0;
+    store->logged = state;
+}
+
+void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
+                    const sync_result_t *result, apr_time_t now)
+{
+    int i, keyless = rv == APR_SUCCESS && result->covered_until <= now;
+
+    for (i = 0; i < host->options->store_n; i++) {
+        log_store(&host->stores[i]);
+    }
+    if (rv != log->file_rv) {
+        if (rv != APR_SUCCESS) {
+            (void)report_status(host->ctl, host->ctl->ring_path, rv, NULL);
+        }
+        else {
+            report_line("%s: good again, after %u failed cycle%s", host->ctl->ring_path,
+                        log->file_n, log->file_n == 1 ? "" : "s");
+        }
+        log->file_n = 0;
+    }
+    log->file_rv = rv;
+    log->file_n += rv != APR_SUCCESS;
+    if (keyless != log->keyless) {
+        report_line("%s: %s", host->ctl->ring_path,
+                    keyless
+                        ? "no key encrypts now, so no tickets are issued; a store, or a host that "
+                          "generates, is wanted"
+                        : "has a key for now again");
+    }
+    log->keyless = keyless;
+    if (rv == APR_SUCCESS && result->made > 0) {
+        report_line("%s: %d key%s made, generation %" APR_UINT64_T_FMT, host->ctl->ring_path,
+                    (int)result->made, result->made == 1 ? "" : "s", result->generation);
+    }
+    /* Above what NTP leaves, and only when it has grown. */
+    if (result->skew > log->skew + apr_time_from_sec(5)) {
+        report_line("%s: a host's clock is %s or more ahead of this one's", host->ctl->ring_path,
+                    report_span(result->skew, host->pool));
+        log->skew = result->skew;
+    }
+}

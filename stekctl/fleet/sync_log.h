@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What stekctl sync says of its cycles: once per change of state.  One thread.
+ */
+#ifndef STEKCTL_SYNC_LOG_H
+#define STEKCTL_SYNC_LOG_H
+
+#include "sync_host.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct sync_log_t {
+    apr_status_t file_rv; /* of the last cycle */
+    unsigned file_n;      /* cycles since */
+    int keyless;
+    apr_interval_time_t skew;
+} sync_log_t;
+
+/* rv and result are the cycle's, which began at now.  log begins zeroed. */
+void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
+                    const sync_result_t *result, apr_time_t now);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How many connections a probe may make (budget.h): full handshakes, which --tickets bounds, and
+ * offers of tickets, which level and names bound test by test.  The client keeps to it whatever a
+ * test does; the sum is told before the first connection.  Pure; stekctl.
+ */
+#include "budget.h"
+
+#define SUPPORT_N 4 /* a ticket as it was given, thrice if need be; a session id */
+#define REUSE_N 2
+#define LOOK_MIN apr_time_from_sec(1)
+#define LOOK_MAX apr_time_from_sec(30)
+#define LOOKS 120 /* in a watch, unless they were too close or too far apart */
+
+/* By level.  Places that are changed, and as many questions about what came of it as any outcome
+ * takes; padding: 256 values of a byte for each length of a MAC, and twice as many more to
+ * confirm. */
+static const int mac_n[] = {24 + PROBE_MAC_MORE, 2048 + PROBE_MAC_MORE, 4096 + PROBE_MAC_MORE};
+static const int padding_n[] = {0, 1536, 5120};
+
+apr_interval_time_t probe_budget_look(const probe_options_t *options)
+{
+    apr_interval_time_t every = options->watch / LOOKS;
+
+    return every < LOOK_MIN ? LOOK_MIN : every > LOOK_MAX ? LOOK_MAX : every;
+}
+
+/* The last look comes at the end. */
+static int looks_n(const probe_options_t *options)
+{
+    return options->watch ? (int)(options->watch / probe_budget_look(options)) + 1 : 0;
+}
+
+int probe_budget_offers(const probe_options_t *options, int earlier_n, probe_test_e test)
+{
+    switch (test) {
+    case PROBE_TEST_SUPPORT:
+        return SUPPORT_N;
+    case PROBE_TEST_MAC:
+        return mac_n[options->level];
+    case PROBE_TEST_PADDING:
+        return padding_n[options->level];
+    case PROBE_TEST_CONFUSION:
+        return (options->names->nelts > 1 ? options->names->nelts : 1) + earlier_n;
+    case PROBE_TEST_ROTATION:
+        return looks_n(options);
+    case PROBE_TEST_REUSE:
+        return REUSE_N;
+    default:
+        return 0;
+    }
+}
+
+int probe_budget_full(const probe_options_t *options)
+{
+    return options->tickets_n + (options->watch ? looks_n(options) + 1 : 0);
+}
+
+int probe_budget_all(const probe_options_t *options, int earlier_n)
+{
+    int n = probe_budget_full(options), test;
+
+    for (test = 0; test < PROBE_TEST_N; test++) {
+        n += probe_budget_offers(options, earlier_n, (probe_test_e)test);
+    }
+    return n * (options->has_tls12 + options->has_tls13);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * stekctl probe: what an attacker would learn from a server's tickets.  Options, and one host
+ * after the other.
+ */
+#include <apr_strings.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "budget.h"
+#include "host.h"
+#include "options.h"
+#include "print.h"
+#include "probe.h"
+#include "report.h"
+
+#define TICKETS_DEFAULT 10
+#define TICKETS_MAX 64
+#define RATE_DEFAULT 100
+#define RATE_MAX 1000
+#define TIMEOUT_DEFAULT apr_time_from_sec(5)
+#define WATCH_MAX apr_time_from_sec(7 * 86400)
+#define HOSTS_MAX 64
+
+static const char *const levels[] = {"quick", "normal", "deep"};
+
+static int set_level(probe_options_t *options, const char *text)
+{
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        if (!strcmp(levels[i], text)) {
+            options->level = (probe_level_e)i;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static int set_tls(probe_options_t *options, const char *text)
+{
+    options->has_tls12 = !strcmp(text, "1.2") || !strcmp(text, "1.2,1.3")
+                         || !strcmp(text, "1.3,1.2");
+    options->has_tls13 = !strcmp(text, "1.3") || !strcmp(text, "1.2,1.3")
+                         || !strcmp(text, "1.3,1.2");
+    return options->has_tls12 || options->has_tls13;
+}
+
+/* As names of hosts are: no blanks, no control characters, nothing beyond ASCII. */
+static int is_printable(const char *text)
+{
+    while ((unsigned char)*text > ' ' && (unsigned char)*text < 0x7f) {
+        text++;
+    }
+    return *text == '\0';
+}
+
+static int add_names(probe_options_t *options, const char *text, apr_pool_t *pool)
+{
+    char *last = NULL, *copy = apr_pstrdup(pool, text), *name;
+
+    if (!is_printable(text)) {
+        return 0;
+    }
+    for (name = apr_strtok(copy, ",", &last); name; name = apr_strtok(NULL, ",", &last)) {
+        if (strlen(name) > 255) {
+            return 0;
+        }
+        APR_ARRAY_PUSH(options->names, const char *) = name;
+    }
+    return options->names->nelts > 0;
+}
+
+/* HOST, HOST:PORT, [ADDRESS]:PORT, or an IPv6 address without a port. */
+static int parse_host(const char *text, probe_host_t *host, apr_pool_t *pool)
+{
+    const char *colon = strrchr(text, ':'), *end = NULL;
+
+    if (!is_printable(text)) {
+        return 0;
+    }
+    if (*text == '[') {
+        end = strchr(++text, ']');
+        if (!end || (end[1] && end[1] != ':')) {
+            return 0;
+        }
+        colon = end[1] ? end + 1 : NULL;
+    }
+    else if (colon && strchr(text, ':') != colon) {
+        colon = NULL;
+    }
+    host->port = colon ? options_number(colon + 1, 1, 65535) : 443;
+    end = end ? end : colon ? colon : text + strlen(text);
+    host->name = apr_pstrmemdup(pool, text, (apr_size_t)(end - text));
+    return host->port > 0 && *host->name;
+}
+
+/* Before the first connection.  JSON has it too, but only at the end. */
+static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
+{
+    FILE *out = ctl->json ? stderr : stdout;
+
+    if (!ctl->json || isatty(STDERR_FILENO)) {
+        fprintf(out, "%s:%d: up to %d connections, %d/s\n", host->name, host->port, host->planned_n,
+                per_second);
+        fflush(out);
+    }
+}
+
+/* Nonzero: a value that is not allowed was reported. */
+static int set_option(ctl_t *ctl, probe_options_t *options, int option)
+{
+    switch (option) {
+    case 's':
+        return !add_names(options, optarg, ctl->pool)
+               && report_usage(ctl, "sni '%s': must be names", optarg);
+    case 't':
+        return !set_tls(options, optarg)
+               && report_usage(ctl, "tls '%s': must be 1.2, 1.3 or 1.2,1.3", optarg);
+    case 'n':
+        options->tickets_n = options_number(optarg, 1, TICKETS_MAX);
+        return options->tickets_n < 0
+               && report_usage(ctl, "tickets '%s': must be between 1 and %d", optarg, TICKETS_MAX);
+    case 'l':
+        return !set_level(options, optarg)
+               && report_usage(ctl, "level '%s': must be quick, normal or deep", optarg);
+    case 'w':
+        return options_span(ctl, "watch", optarg, apr_time_from_sec(1), WATCH_MAX, &options->watch);
+    case 'r':
+        options->per_second = options_number(optarg, 1, RATE_MAX);
+        return options->per_second < 0
+               && report_usage(ctl, "rate '%s': must be between 1 and %d", optarg, RATE_MAX);
+    case 'j':
+        ctl->json = 1;
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+static ctl_exit_e probe_all(ctl_t *ctl, probe_host_t *hosts, int n, const probe_options_t *chosen)
+{
+    ctl_exit_e code = CTL_DONE;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        hosts[i].planned_n = probe_budget_all(chosen, i);
+        announce(ctl, &hosts[i], chosen->per_second);
+        probe_host(&hosts[i], hosts, i, chosen, ctl->pool);
+        if (hosts[i].failure) {
+            report_line("%s:%d: %s; nothing was tested", hosts[i].name, hosts[i].port,
+                        hosts[i].failure);
+            code = CTL_IO;
+        }
+        else {
+            code = code == CTL_DONE && probe_print_findings_n(&hosts[i]) ? CTL_FINDING : code;
+            if (!ctl->json) {
+                probe_print_host(&hosts[i], ctl->pool);
+            }
+        }
+    }
+    return code;
+}
+
+ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"sni", required_argument, NULL, 's'},
+        {"tls", required_argument, NULL, 't'},
+        {"tickets", required_argument, NULL, 'n'},
+        {"level", required_argument, NULL, 'l'},
+        {"watch", required_argument, NULL, 'w'},
+        {"rate", required_argument, NULL, 'r'},
+        {"json", no_argument, NULL, 'j'},
+        CTL_OPTION_HELP,
+        CTL_OPTION_END,
+    };
+    probe_options_t chosen = {.has_tls12 = 1,
+                              .has_tls13 = 1,
+                              .tickets_n = TICKETS_DEFAULT,
+                              .level = PROBE_NORMAL,
+                              .timeout = TIMEOUT_DEFAULT,
+                              .per_second = RATE_DEFAULT};
+    ctl_exit_e code;
+    probe_host_t *hosts;
+    int option, i, n;
+
+    chosen.names = apr_array_make(ctl->pool, 4, sizeof(const char *));
+    while ((option = ctl_option(ctl, argc, argv, options)) != -1) {
+        if (set_option(ctl, &chosen, option)) {
+            return CTL_USAGE;
+        }
+    }
+    n = argc - optind;
+    if (n < 1 || n > HOSTS_MAX) {
+        return report_usage(ctl, n < 1 ? "a host is wanted" : "too many hosts");
+    }
+    hosts = apr_pcalloc(ctl->pool, (apr_size_t)n * sizeof(*hosts));
+    for (i = 0; i < n; i++) {
+        if (!parse_host(argv[optind + i], &hosts[i], ctl->pool)) {
+            return report_usage(ctl, "host '%s': must be HOST or HOST:PORT", argv[optind + i]);
+        }
+    }
+    chosen.shows_progress = isatty(STDERR_FILENO);
+    code = probe_all(ctl, hosts, n, &chosen);
+    if (ctl->json) {
+        probe_print_json(hosts, n, chosen.per_second);
+    }
+    return code;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tickets (collect.h).
+ */
+#include "collect.h"
+
+#include <apr_strings.h>
+#include <openssl/ssl.h>
+
+#include "budget.h"
+
+/* A first connection that says that there is nothing to test here.  1: give up on the host. */
+static int is_hopeless(probe_run_t *run, const probe_reply_t *reply)
+{
+    switch (reply->outcome) {
+    case PROBE_FULL:
+        return 0;
+    case PROBE_ALERT:
+    case PROBE_CLOSED:
+    case PROBE_CLIENT:
+        /* Perhaps only of this version. */
+        if (!run->host->failure) {
+            run->host->failure = apr_pstrdup(run->pool, reply->why);
+        }
+        return 0;
+    default:
+        run->host->failure = apr_pstrdup(run->pool, reply->why);
+        return 1;
+    }
+}
+
+/* Full handshakes that other tests may want: one under each other name, and none. */
+static int others_n(const probe_run_t *run)
+{
+    return probe_budget_offers(run->options, 0, PROBE_TEST_CONFUSION);
+}
+
+/* Of --tickets, those that collect: two at least, if there are so many, and what others leave. */
+static int collecting_n(const probe_run_t *run)
+{
+    int all = run->options->tickets_n;
+    int n = all - others_n(run) - (run->version->version == TLS1_2_VERSION);
+
+    return n >= 2 ? n : all < 2 ? all : 2;
+}
+
+/* A client certificate is wanted, and TLS 1.2 refuses in the handshake. */
+static int is_for_others(const probe_reply_t *reply)
+{
+    return reply->asked_cert && reply->outcome == PROBE_ALERT;
+}
+
+static void keep(probe_run_t *run, const probe_reply_t *reply)
+{
+    probe_version_t *version = run->version;
+
+    version->is_offered = 1;
+    version->own = version->own ? version->own : reply;
+    if (reply->tickets->nelts > version->per_connection) {
+        version->per_connection = reply->tickets->nelts;
+    }
+    apr_array_cat(version->tickets, reply->tickets);
+}
+
+/* Some servers of TLS 1.3 give tickets only with an answer: after a connection without one, and on
+ * the last, there is a request. */
+static int asks_http(const probe_run_t *run, int is_last)
+{
+    return run->version->version == TLS1_3_VERSION
+           && (run->asks_http || (is_last && run->version->tickets->nelts == 0));
+}
+
+int probe_collect(probe_run_t *run)
+{
+    probe_offer_t offer = {.version = run->version->version, .sni = run->name, .collect = 1};
+    const char *host = probe_host_header(run, run->name, run->pool);
+    int i, n = collecting_n(run), empty_n = 0;
+
+    run->test = "tickets";
+    probe_client_allow_full(run->client, run->options->tickets_n);
+    for (i = 0; i < n && empty_n < 2; i++) {
+        probe_reply_t *reply = apr_palloc(run->pool, sizeof(*reply));
+
+        probe_progress(run, (apr_size_t)i, (apr_size_t)n);
+        offer.host = asks_http(run, i == n - 1) ? host : NULL;
+        probe_client_connect(run->client, &offer, reply, run->pool);
+        if (i == 0 && is_hopeless(run, reply)) {
+            return 0;
+        }
+        if (reply->outcome == PROBE_FULL || is_for_others(reply)) {
+            keep(run, reply);
+            run->asks_http = reply->tickets->nelts == 0 ? !offer.host : run->asks_http;
+        }
+        empty_n += reply->outcome != PROBE_FULL || reply->tickets->nelts == 0;
+    }
+    return 1;
+}
+
+void probe_collect_session_id(probe_run_t *run)
+{
+    probe_offer_t offer = {.version = TLS1_2_VERSION, .sni = run->name, .no_tickets = 1};
+    probe_reply_t reply;
+
+    if (run->version->version != TLS1_2_VERSION) {
+        return;
+    }
+    run->version->by_session_id = -1;
+    if (probe_client_full_left(run->client) <= others_n(run)) {
+        return;
+    }
+    run->version->by_session_id = 0;
+    apr_pool_clear(run->scratch);
+    probe_client_connect(run->client, &offer, &reply, run->scratch);
+    if (reply.outcome != PROBE_FULL || !reply.session) {
+        return;
+    }
+    offer.session = apr_pmemdup(run->pool, reply.session, reply.session_len);
+    offer.session_len = reply.session_len;
+    probe_client_connect(run->client, &offer, &reply, run->scratch);
+    run->version->by_session_id = reply.outcome == PROBE_RESUMED;
+}

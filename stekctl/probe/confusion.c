@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tickets as they were given, but under other names and on other hosts.  What a ticket gives there,
+ * in TLS and by a request in HTTP, is held against what a full handshake gives: a session may not
+ * get where a full handshake is refused.  That handshake is made only where a ticket resumed.
+ */
+#include <apr_strings.h>
+#include <openssl/ssl.h>
+#include <string.h>
+
+#include "tests.h"
+
+/* One place where the tickets are offered. */
+typedef struct place_t {
+    const char *sni;  /* NULL: none */
+    const char *host; /* of the request */
+    int is_asked;     /* fresh is the reply to a full handshake */
+    probe_reply_t fresh;
+} place_t;
+
+static const char *name_text(const char *name)
+{
+    return name ? name : "no SNI";
+}
+
+/* Answers that mean that the client may not come in like this: nginx has a 400 for no certificate
+ * (in its log 495 and 496), mod_ssl a 421 for a session that does not suit the host. */
+static int is_refusal(int status)
+{
+    return status == 400 || status == 403 || status == 421 || (status >= 495 && status <= 497);
+}
+
+static int is_grant(int status)
+{
+    return (status >= 200 && status < 400) || status == 401;
+}
+
+/* To the end of the connection: TLS 1.3 refuses a missing certificate behind the handshake. */
+static void connect_there(probe_run_t *run, const place_t *place, const probe_ticket_t *ticket,
+                          probe_reply_t *reply)
+{
+    probe_offer_t offer = {
+        .version = run->version->version,
+        .sni = place->sni,
+        .session = ticket ? ticket->session : NULL,
+        .session_len = ticket ? ticket->session_len : 0,
+        .collect = 1,
+        .host = place->host,
+    };
+
+    probe_client_connect(run->client, &offer, reply, run->pool);
+}
+
+/* What a full handshake is refused by; NULL: nothing. */
+static const char *refusal_text(const probe_run_t *run, const probe_reply_t *fresh)
+{
+    if (fresh->outcome == PROBE_ALERT || (fresh->outcome == PROBE_FULL && fresh->alert >= 0)) {
+        return apr_psprintf(run->pool, "is refused by alert %d", fresh->alert);
+    }
+    return is_refusal(fresh->status) ? apr_psprintf(run->pool, "gets HTTP %d", fresh->status)
+                                     : NULL;
+}
+
+/* The ticket's reply got, by a ticket from from (in TLS: own), against that of a full handshake. */
+static probe_verdict_e compare(probe_run_t *run, const char *from, const probe_reply_t *own,
+                               const probe_reply_t *got, const place_t *place)
+{
+    const probe_reply_t *fresh = &place->fresh;
+    const char *refusal = refusal_text(run, fresh), *name = name_text(place->sni);
+    const char *how = got->status ? apr_psprintf(run->pool, " and gets HTTP %d", got->status) : "";
+
+    if (refusal && got->is_cut) {
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_NOTE,
+                   "a ticket of %s resumes with %s, where a full handshake %s, but a request is "
+                   "not answered: the connection is closed",
+                   from, name, refusal);
+        return PROBE_NOTE;
+    }
+    if (refusal && (fresh->status ? is_grant(got->status) : own->alert < 0)) {
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_BROKEN,
+                   "a ticket of %s resumes with %s%s, where a full handshake %s", from, name, how,
+                   refusal);
+        return PROBE_BROKEN;
+    }
+    if (fresh->asked_cert && !own->asked_cert) {
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_WEAK,
+                   "a ticket of %s resumes with %s%s, where a full handshake asks for a client "
+                   "certificate",
+                   from, name, how);
+        return PROBE_WEAK;
+    }
+    if (fresh->has_cert && own->has_cert
+        && memcmp(fresh->cert_digest, own->cert_digest, sizeof(own->cert_digest)) != 0) {
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_NOTE,
+                   "a ticket of %s resumes with %s, which has another certificate", from, name);
+        return PROBE_NOTE;
+    }
+    return PROBE_OK;
+}
+
+static probe_verdict_e judge(probe_run_t *run, const probe_ticket_t *ticket, const char *from,
+                             const probe_reply_t *own, place_t *place)
+{
+    probe_reply_t got;
+
+    connect_there(run, place, ticket, &got);
+    if (got.outcome != PROBE_RESUMED || got.alert >= 0 || is_refusal(got.status)) {
+        return PROBE_OK;
+    }
+    if (!place->is_asked) {
+        connect_there(run, place, NULL, &place->fresh);
+        place->is_asked = place->fresh.outcome == PROBE_FULL || place->fresh.outcome == PROBE_ALERT;
+    }
+    if (!place->is_asked) {
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
+                   "a ticket of %s resumes with %s, but there is no full handshake to compare: %s",
+                   from, name_text(place->sni),
+                   place->fresh.outcome == PROBE_SPENT ? "--tickets allows no other"
+                                                       : place->fresh.why);
+        return PROBE_UNTESTED;
+    }
+    return compare(run, from, own, &got, place);
+}
+
+/* The first name's ticket under the names behind it, then under none: with the second name, or its
+ * own, as Host. */
+static int try_names(probe_run_t *run, probe_verdict_e *pworst)
+{
+    const probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, 0, probe_ticket_t);
+    const apr_array_header_t *names = run->options->names;
+    int i, tried_n = 0;
+
+    for (i = 1; run->name && (i <= names->nelts || i == 1); i++) {
+        const char *second = names->nelts > 1 ? APR_ARRAY_IDX(names, 1, const char *) : run->name;
+        place_t place = {.sni = i < names->nelts ? APR_ARRAY_IDX(names, i, const char *) : NULL};
+        probe_verdict_e verdict;
+
+        place.host = probe_host_header(run, place.sni ? place.sni : second, run->pool);
+        verdict = judge(run, ticket, run->name, run->version->own, &place);
+        *pworst = verdict > *pworst ? verdict : *pworst;
+        tried_n++;
+    }
+    return tried_n;
+}
+
+/* Tickets of other hosts here. */
+static int try_hosts(probe_run_t *run, const probe_host_t *earlier, int earlier_n,
+                     probe_verdict_e *pworst)
+{
+    place_t place = {.sni = run->name, .host = probe_host_header(run, run->name, run->pool)};
+    int i, tried_n = 0;
+
+    for (i = 0; i < earlier_n; i++) {
+        const probe_version_t *theirs =
+            &earlier[i].versions[run->version->version == TLS1_3_VERSION];
+        probe_verdict_e verdict;
+
+        if (!theirs->tickets || theirs->tickets->nelts == 0) {
+            continue;
+        }
+        verdict = judge(run, &APR_ARRAY_IDX(theirs->tickets, 0, probe_ticket_t),
+                        apr_psprintf(run->pool, "%s:%d", earlier[i].name, earlier[i].port),
+                        theirs->own, &place);
+        *pworst = verdict > *pworst ? verdict : *pworst;
+        tried_n++;
+    }
+    return tried_n;
+}
+
+void probe_test_confusion(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
+{
+    int has_own = run->version->is_accepted, tried_n;
+    probe_verdict_e worst = PROBE_OK;
+
+    probe_progress(run, 0, 0);
+    tried_n = (has_own ? try_names(run, &worst) : 0) + try_hosts(run, earlier, earlier_n, &worst);
+    if (tried_n == 0) {
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
+                   has_own ? "needs names: --sni" : "no ticket of its own or of a host before it");
+    }
+    else if (worst == PROBE_OK) {
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_OK,
+                   "offered under %d other name%s, a ticket gives nothing that a full handshake "
+                   "would not",
+                   tried_n, tried_n == 1 ? "" : "s");
+    }
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of a probe (host.h): collect tickets, look at them, then offer changed ones.
+ */
+#include "host.h"
+
+#include <apr_strings.h>
+#include <arpa/inet.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+
+#include "analysis.h"
+#include "collect.h"
+#include "examine.h"
+#include "tests.h"
+#include "words.h"
+
+static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
+{
+    return &APR_ARRAY_IDX(version->tickets, n, probe_ticket_t);
+}
+
+/* A ticket as given must resume, or no refusal of a changed one means anything. */
+static void try_as_given(probe_run_t *run)
+{
+    probe_version_t *version = run->version;
+    int i;
+
+    for (i = 0; i < version->tickets->nelts && i < 3 && !version->is_accepted; i++) {
+        probe_reply_t reply;
+
+        probe_offer(run, ticket_n(version, version->tickets->nelts - 1 - i), NULL, &reply);
+        version->is_accepted = reply.outcome == PROBE_RESUMED;
+    }
+}
+
+/* The tests from first to the one before end. */
+static void skip(probe_run_t *run, probe_test_e first, probe_test_e end, const char *why)
+{
+    int test;
+
+    for (test = (int)first; test < (int)end; test++) {
+        probe_tell(run, (probe_test_e)test, PROBE_UNTESTED, "%s", why);
+    }
+}
+
+/* For tickets that cannot be offered, from the test first on: other names may still take them. */
+static void confusion_only(probe_run_t *run, probe_test_e first, const char *why,
+                           const probe_host_t *earlier, int earlier_n)
+{
+    skip(run, first, PROBE_TEST_CONFUSION, why);
+    probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
+    probe_test_confusion(run, earlier, earlier_n);
+    skip(run, PROBE_TEST_ROTATION, PROBE_TEST_N, why);
+}
+
+static void test_version(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
+{
+    probe_version_t *version = run->version;
+
+    probe_begin(run, PROBE_TEST_SUPPORT, earlier_n);
+    probe_collect_session_id(run);
+    if (version->tickets->nelts == 0) {
+        probe_examine_support(run);
+        confusion_only(run, PROBE_TEST_FORMAT, "no tickets", earlier, earlier_n);
+        return;
+    }
+    probe_analysis_format(ticket_n(version, 0), (apr_size_t)version->tickets->nelts,
+                          &version->format);
+    try_as_given(run);
+    probe_examine_support(run);
+    probe_examine_tickets(run);
+    if (!version->is_accepted) {
+        confusion_only(run, PROBE_TEST_MAC, "its tickets do not resume", earlier, earlier_n);
+        return;
+    }
+    probe_begin(run, PROBE_TEST_MAC, earlier_n);
+    probe_test_mac(run);
+    probe_begin(run, PROBE_TEST_PADDING, earlier_n);
+    probe_test_padding(run);
+    probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
+    probe_test_confusion(run, earlier, earlier_n);
+    probe_begin(run, PROBE_TEST_ROTATION, earlier_n);
+    probe_test_rotation(run);
+    probe_begin(run, PROBE_TEST_REUSE, earlier_n);
+    probe_test_reuse(run);
+}
+
+static int is_address(const char *name)
+{
+    unsigned char address[16];
+
+    return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+}
+
+static void test_versions(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
+{
+    probe_host_t *host = run->host;
+    int i, offered_n = 0;
+
+    for (i = 0; i < 2; i++) {
+        probe_version_t *version = &host->versions[i];
+
+        version->version = i == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
+        version->tickets = apr_array_make(run->pool, 32, sizeof(probe_ticket_t));
+        run->version = version;
+        if (i == 0 ? !run->options->has_tls12 : !run->options->has_tls13) {
+            continue;
+        }
+        if (!probe_collect(run)) {
+            if (offered_n == 0) {
+                return;
+            }
+            break;
+        }
+        if (version->is_offered) {
+            offered_n++;
+            test_version(run, earlier, earlier_n);
+        }
+    }
+    if (offered_n > 0) {
+        host->failure = NULL;
+    }
+    else {
+        host->failure = apr_psprintf(run->pool, "offers neither TLS version asked for: %s",
+                                     host->failure ? host->failure : "no handshake succeeded");
+    }
+}
+
+/* More than any server needs that answers at once, and an end for those that do not. */
+static apr_interval_time_t time_limit(const probe_options_t *options, int planned_n)
+{
+    static const int base_s[] = {30, 300, 900};
+
+    return apr_time_from_sec(base_s[options->level] + planned_n / options->per_second)
+           + 2 * options->watch;
+}
+
+void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
+                const probe_options_t *options, apr_pool_t *pool)
+{
+    probe_run_t run = {.host = host, .options = options, .pool = pool};
+    apr_time_t begun = apr_time_now();
+
+    host->findings = apr_array_make(pool, 2 * PROBE_TEST_N, sizeof(probe_finding_t));
+    if (options->names->nelts > 0) {
+        run.name = APR_ARRAY_IDX(options->names, 0, const char *);
+    }
+    else if (!is_address(host->name)) {
+        run.name = host->name;
+    }
+    apr_pool_create(&run.scratch, pool);
+    if (probe_client_create(&run.client, host->name, host->port, options->timeout,
+                            options->per_second, &host->failure, pool)
+        != APR_SUCCESS) {
+        return;
+    }
+    probe_client_end_at(run.client, begun + time_limit(options, host->planned_n));
+    test_versions(&run, earlier, earlier_n);
+    host->connections_n = probe_client_count(run.client);
+    host->took = apr_time_now() - begun;
+    if (options->shows_progress) {
+        fputs("\r\033[K", stderr);
+    }
+    apr_pool_destroy(run.scratch);
+}

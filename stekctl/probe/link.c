@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connection (link.h).
+ */
+#include "link.h"
+
+#include <apr_strings.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "session.h"
+
+#define FIRST_WAIT apr_time_from_msec(1000) /* for a ticket of TLS 1.3 behind the handshake */
+#define NEXT_WAIT apr_time_from_msec(100)   /* for another one */
+#define ANSWER_WAIT apr_time_from_sec(2)    /* for an answer in HTTP */
+#define ANSWER_MAX 16384                    /* as much of one is read */
+
+/* Waits for events on the socket up to the given time.  1: there are some, 0: time is up. */
+static int wait_until(probe_link_t *link, short events, apr_time_t until)
+{
+    struct pollfd one = {link->fd, events, 0};
+
+    for (;;) {
+        apr_interval_time_t left = until - apr_time_now();
+        struct timespec span = {(time_t)apr_time_sec(left), (long)(apr_time_usec(left) * 1000)};
+        int n;
+
+        if (left <= 0) {
+            return 0;
+        }
+        n = ppoll(&one, 1, &span, NULL);
+        if (n > 0) {
+            return 1;
+        }
+        if (n < 0 && errno != EINTR) {
+            return 0;
+        }
+    }
+}
+
+void probe_link_fail(probe_link_t *link, probe_outcome_e outcome, const char *why)
+{
+    link->reply->outcome = outcome;
+    link->reply->why = why;
+}
+
+static int connect_to(probe_link_t *link, const struct addrinfo *address)
+{
+    int on = 1, error = 0;
+    socklen_t error_len = sizeof(error);
+
+    link->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (link->fd < 0) {
+        return errno;
+    }
+    (void)setsockopt(link->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (connect(link->fd, address->ai_addr, address->ai_addrlen) == 0) {
+        return 0;
+    }
+    error = errno;
+    if (error == EINPROGRESS) {
+        error = ETIMEDOUT;
+        if (wait_until(link, POLLOUT, link->deadline)
+            && getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &error_len) != 0) {
+            error = errno;
+        }
+    }
+    if (error) {
+        close(link->fd);
+        link->fd = -1;
+    }
+    return error;
+}
+
+int probe_link_open(probe_link_t *link, const struct addrinfo *addresses,
+                    const struct addrinfo **pchosen)
+{
+    const struct addrinfo *address = *pchosen ? *pchosen : addresses;
+    char text[128] = "no address";
+    int error;
+
+    for (; address; address = *pchosen ? NULL : address->ai_next) {
+        error = connect_to(link, address);
+        if (error == 0) {
+            *pchosen = address;
+            return 1;
+        }
+        apr_strerror(APR_FROM_OS_ERROR(error), text, sizeof(text));
+    }
+    probe_link_fail(link, PROBE_UNREACHABLE,
+                    apr_pstrcat(link->pool, "cannot be reached: ", text, NULL));
+    return 0;
+}
+
+static const char *error_text(probe_link_t *link)
+{
+    unsigned long error = ERR_peek_last_error();
+    const char *text = error ? ERR_reason_error_string(error) : NULL;
+
+    return apr_pstrdup(link->pool, text ? text : "OpenSSL gave no reason");
+}
+
+/* Names what ended the handshake. */
+static void judge_failure(probe_link_t *link, int error)
+{
+    unsigned long code = ERR_peek_error();
+    int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
+
+    if (link->messages.took_ticket && link->offer->version == TLS1_2_VERSION) {
+        probe_link_fail(link, PROBE_ACCEPTED, "took the ticket under another secret");
+    }
+    else if (link->reply->alert >= 0) {
+        probe_link_fail(link, PROBE_ALERT,
+                        apr_psprintf(link->pool, "alert %d (%s)", link->reply->alert,
+                                     SSL_alert_desc_string_long(link->reply->alert)));
+    }
+    else if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST
+             || reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_BAD_PROTOCOL_VERSION_NUMBER
+             || reason == SSL_R_PACKET_LENGTH_TOO_LONG || reason == SSL_R_UNEXPECTED_MESSAGE) {
+        probe_link_fail(link, reason == SSL_R_UNSUPPORTED_PROTOCOL ? PROBE_ALERT : PROBE_NOT_TLS,
+                        reason == SSL_R_UNSUPPORTED_PROTOCOL
+                            ? "answers with an older version of TLS"
+                            : "does not answer in TLS");
+    }
+    else if (error == SSL_ERROR_SYSCALL || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        probe_link_fail(link, PROBE_CLOSED, "closed the connection in the handshake");
+    }
+    else {
+        probe_link_fail(link, PROBE_CLIENT, error_text(link));
+    }
+}
+
+/* Nonzero: go on. */
+static int step(probe_link_t *link, int result, apr_time_t until)
+{
+    int error = SSL_get_error(link->ssl, result);
+
+    return (error == SSL_ERROR_WANT_READ && wait_until(link, POLLIN, until))
+           || (error == SSL_ERROR_WANT_WRITE && wait_until(link, POLLOUT, until));
+}
+
+static int shake_hands(probe_link_t *link)
+{
+    int result, error;
+
+    for (;;) {
+        ERR_clear_error();
+        errno = 0;
+        result = SSL_connect(link->ssl);
+        if (result == 1) {
+            link->reply->outcome = SSL_session_reused(link->ssl) ? PROBE_RESUMED : PROBE_FULL;
+            return 1;
+        }
+        error = SSL_get_error(link->ssl, result);
+        if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
+            judge_failure(link, error);
+            return 0;
+        }
+        if (!step(link, result, link->deadline)) {
+            probe_link_fail(link, PROBE_TIMEOUT, "did not finish the handshake in time");
+            return 0;
+        }
+    }
+}
+
+static int prepare(probe_link_t *link, SSL_CTX *context)
+{
+    const probe_offer_t *offer = link->offer;
+
+    link->messages.offer = offer;
+    link->messages.reply = link->reply;
+    link->messages.pool = link->pool;
+    link->ssl = SSL_new(context);
+    if (!link->ssl || SSL_set_fd(link->ssl, link->fd) != 1
+        || !probe_messages_watch(link->ssl, &link->messages)) {
+        return 0;
+    }
+    if (offer->no_tickets) {
+        (void)SSL_set_options(link->ssl, SSL_OP_NO_TICKET);
+    }
+    return (!offer->sni || SSL_set_tlsext_host_name(link->ssl, offer->sni) == 1)
+           && probe_session_offer(link->ssl, offer, link->pool);
+}
+
+int probe_link_shake(probe_link_t *link, SSL_CTX *context)
+{
+    ERR_clear_error();
+    if (!prepare(link, context)) {
+        probe_link_fail(link, PROBE_CLIENT, error_text(link));
+        return 0;
+    }
+    return shake_hands(link);
+}
+
+static int is_over(probe_link_t *link, int result)
+{
+    int error = SSL_get_error(link->ssl, result);
+
+    return error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE;
+}
+
+/* The status in an answer of HTTP/1, behind interim ones; 0: headers not whole, or not HTTP. */
+static int status_of(const char *answer)
+{
+    for (;;) {
+        const char *end = strstr(answer, "\r\n\r\n");
+        int i, status = 0;
+
+        if (strncmp(answer, "HTTP/1.", 7) != 0 || !answer[7] || answer[8] != ' ' || !end) {
+            return 0;
+        }
+        for (i = 9; i < 12 && answer[i] >= '0' && answer[i] <= '9'; i++) {
+            status = status * 10 + (answer[i] - '0');
+        }
+        if (i != 12 || status < 100) {
+            return 0;
+        }
+        if (status >= 200) {
+            return status;
+        }
+        answer = end + 4;
+    }
+}
+
+/* Reads and reads on, for up to first_wait, after tickets for a shorter time.  answer (NULL: what
+ * comes is dropped) has room for ANSWER_MAX bytes and a zero. */
+static void read_on(probe_link_t *link, apr_interval_time_t first_wait, char *answer)
+{
+    apr_time_t last = apr_time_now() + first_wait;
+    apr_size_t len = 0;
+    char bytes[4096];
+
+    last = last < link->deadline ? last : link->deadline;
+    for (;;) {
+        apr_time_t until = answer || !link->reply->tickets->nelts ? last
+                                                                  : apr_time_now() + NEXT_WAIT;
+        apr_size_t room = answer ? ANSWER_MAX - len : sizeof(bytes);
+        int result;
+
+        ERR_clear_error();
+        result = SSL_read(link->ssl, answer ? answer + len : bytes, (int)room);
+        if (result > 0 && answer) {
+            len += (apr_size_t)result;
+            answer[len] = '\0';
+            link->reply->status = status_of(answer);
+            if (link->reply->status || len == ANSWER_MAX) {
+                return;
+            }
+        }
+        if (apr_time_now() > last
+            || (result <= 0 && !step(link, result, until < last ? until : last))) {
+            link->reply->is_cut |= answer && len == 0 && result <= 0 && is_over(link, result);
+            return;
+        }
+    }
+}
+
+/* A server that is told that the client closes sends what it has and closes too, so that there is
+ * little to wait for. */
+void probe_link_collect(probe_link_t *link)
+{
+    (void)SSL_shutdown(link->ssl);
+    read_on(link, FIRST_WAIT, NULL);
+}
+
+int probe_link_request(probe_link_t *link)
+{
+    char *answer, *text = apr_psprintf(link->pool,
+                                       "GET / HTTP/1.1\r\nHost: %s\r\n"
+                                       "User-Agent: stekctl-probe\r\n"
+                                       "Accept: */*\r\nConnection: close\r\n\r\n",
+                                       link->offer->host);
+
+    if (SSL_write(link->ssl, text, (int)strlen(text)) <= 0) {
+        return 0;
+    }
+    answer = apr_palloc(link->pool, ANSWER_MAX + 1);
+    *answer = '\0';
+    read_on(link, ANSWER_WAIT, answer);
+    return !*answer && !link->reply->is_cut && link->reply->alert < 0;
+}
+
+void probe_link_close(probe_link_t *link)
+{
+    if (link->ssl && SSL_is_init_finished(link->ssl)) {
+        (void)SSL_shutdown(link->ssl);
+    }
+    SSL_free(link->ssl);
+    ERR_clear_error();
+    if (link->fd >= 0) {
+        close(link->fd);
+    }
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Is the MAC checked?  Tickets changed in one place are offered; none may be taken.  A server that
+ * decrypts first and checks nothing either resumes, or, where the change hit the secret, answers as
+ * it does to a client that believes in another secret: that answer is fetched first, for
+ * comparison.
+ */
+#include "tests.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "budget.h"
+
+#define BIG_LEN 4096 /* tickets above it get few changes: each connection costs as much */
+#define BIG_N 256
+
+typedef struct change_t {
+    const probe_ticket_t *ticket;
+    unsigned char *bytes;
+    probe_reply_t wrong; /* to the right ticket and a wrong secret */
+    apr_size_t tried_n, ignored_n, like_wrong_n;
+    apr_size_t like_wrong_at; /* one of them */
+    const char *taken_how;
+    apr_size_t taken_at;
+} change_t;
+
+static void offer_changed(probe_run_t *run, change_t *change, apr_size_t unit, probe_reply_t *reply)
+{
+    int is_deep = run->options->level == PROBE_DEEP;
+    apr_size_t at = is_deep ? unit / 8 : unit;
+    unsigned char mask = (unsigned char)(1 << (is_deep ? unit % 8 : unit * 5 % 8));
+
+    change->bytes[at] ^= mask;
+    probe_offer(run, change->ticket, change->bytes, reply);
+    change->bytes[at] ^= mask;
+}
+
+static int is_taken(const probe_reply_t *reply)
+{
+    return reply->outcome == PROBE_RESUMED || reply->outcome == PROBE_ACCEPTED;
+}
+
+static int is_like_wrong(const change_t *change, const probe_reply_t *reply)
+{
+    return reply->outcome == PROBE_ALERT && change->wrong.outcome == PROBE_ALERT
+           && reply->alert == change->wrong.alert;
+}
+
+/* Once may be an accident of the line. */
+static int is_taken_again(probe_run_t *run, change_t *change, apr_size_t unit)
+{
+    probe_reply_t reply;
+
+    offer_changed(run, change, unit, &reply);
+    return is_taken(&reply);
+}
+
+static void count(change_t *change, const probe_reply_t *reply, apr_size_t unit)
+{
+    change->tried_n++;
+    if (reply->outcome == PROBE_FULL) {
+        change->ignored_n++;
+    }
+    else if (is_like_wrong(change, reply)) {
+        change->like_wrong_n++;
+        change->like_wrong_at = unit;
+    }
+}
+
+/* Some places answered like a wrong secret, others as unknown: those were decrypted and believed.
+ * A server that checks answers one way to nearly all. */
+static int is_believed(probe_run_t *run, change_t *change)
+{
+    probe_reply_t reply;
+    int i;
+
+    if (change->like_wrong_n == 0 || change->like_wrong_n > change->tried_n / 2
+        || change->ignored_n == 0) {
+        return 0;
+    }
+    for (i = 0; i < 2; i++) {
+        offer_changed(run, change, change->like_wrong_at, &reply);
+        if (!is_like_wrong(change, &reply)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void tell(probe_run_t *run, change_t *change)
+{
+    const char *unit = run->options->level == PROBE_DEEP ? "bit" : "byte";
+
+    if (change->taken_how) {
+        probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN, "%s with %s %d changed", change->taken_how,
+                   unit, (int)change->taken_at);
+    }
+    else if (is_believed(run, change)) {
+        probe_tell(
+            run, PROBE_TEST_MAC, PROBE_BROKEN,
+            "decrypts and believes a ticket with %s %d changed: it answers with alert %d, as "
+            "to a wrong secret",
+            unit, (int)change->like_wrong_at, change->wrong.alert);
+    }
+    else if (run->faults_n >= PROBE_FAULTS_MAX || change->tried_n == 0) {
+        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "%s, after %d changes",
+                   probe_why_ended(run), (int)change->tried_n);
+    }
+    else if (change->ignored_n == change->tried_n) {
+        probe_tell(run, PROBE_TEST_MAC, PROBE_OK, "none of %d changed tickets was taken (by %s)",
+                   (int)change->tried_n, unit);
+    }
+    else {
+        probe_tell(run, PROBE_TEST_MAC, PROBE_NOTE,
+                   "none of %d changed tickets was taken, but %d were answered by an alert or a "
+                   "close instead of a full handshake",
+                   (int)change->tried_n, (int)(change->tried_n - change->ignored_n));
+    }
+}
+
+static void learn_wrong(probe_run_t *run, change_t *change)
+{
+    probe_offer_t offer = {
+        .version = run->version->version,
+        .sni = run->name,
+        .session = change->ticket->session,
+        .session_len = change->ticket->session_len,
+        .wrong_secret = 1,
+    };
+
+    probe_client_connect(run->client, &offer, &change->wrong, run->scratch);
+}
+
+void probe_test_mac(probe_run_t *run)
+{
+    /* Most places in a ticket; if it has more, they are spread evenly. */
+    apr_size_t most = (apr_size_t)probe_budget_offers(run->options, 0, PROBE_TEST_MAC)
+                      - PROBE_MAC_MORE;
+    probe_version_t *version = run->version;
+    change_t change = {.ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t)};
+    apr_size_t i, n, unit_n; /* places there are: bytes, or bits in deep */
+
+    if (version->format.layout == PROBE_LAYOUT_STATEFUL) {
+        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "stateful: no MAC");
+        return;
+    }
+    unit_n = change.ticket->len * (run->options->level == PROBE_DEEP ? 8 : 1);
+    change.bytes = apr_pmemdup(run->pool, change.ticket->bytes, change.ticket->len);
+    n = unit_n < most ? unit_n : most;
+    n = change.ticket->len > BIG_LEN && n > BIG_N ? BIG_N : n;
+    learn_wrong(run, &change);
+    for (i = 0; i < n && run->faults_n < PROBE_FAULTS_MAX && !change.taken_how; i++) {
+        /* The first and the last place are always among them. */
+        apr_size_t unit = n > 1 ? i * (unit_n - 1) / (n - 1) : 0;
+        probe_reply_t reply;
+
+        probe_progress(run, i, n);
+        offer_changed(run, &change, unit, &reply);
+        if (!probe_is_answer(run, &reply)) {
+            continue;
+        }
+        if (is_taken(&reply) && is_taken_again(run, &change, unit)) {
+            change.taken_how = reply.outcome == PROBE_RESUMED ? "resumes"
+                                                              : "resumes under another secret";
+            change.taken_at = unit;
+        }
+        else {
+            count(&change, &reply, unit);
+        }
+    }
+    tell(run, &change);
+}

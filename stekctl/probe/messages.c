@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The callbacks (messages.h).  Lengths come from the server: none is believed.
+ */
+#include "messages.h"
+
+#include <apr_strings.h>
+#include <string.h>
+
+#include "session.h"
+
+#define TICKETS_MAX 16 /* of one connection */
+
+static void look_at_hello(probe_messages_t *messages, const unsigned char *body, apr_size_t len)
+{
+    apr_size_t at = 2 + 32, end;
+
+    if (len < at + 1 || len < at + 1 + body[at] + 5) {
+        return;
+    }
+    at += 1 + (apr_size_t)body[at] + 3;
+    end = at + 2 + ((apr_size_t)body[at] << 8 | body[at + 1]);
+    at += 2;
+    while (at + 4 <= end && end <= len) {
+        unsigned type = (unsigned)body[at] << 8 | body[at + 1];
+
+        if (type == TLSEXT_TYPE_psk) {
+            messages->took_ticket = 1;
+        }
+        at += 4 + ((apr_size_t)body[at + 2] << 8 | body[at + 3]);
+    }
+}
+
+static void look_at_ticket(probe_messages_t *messages, const unsigned char *body, apr_size_t len)
+{
+    messages->nonce_len = 0;
+    if (messages->offer->version == TLS1_3_VERSION && len > 9 && len >= 9 + (apr_size_t)body[8]) {
+        messages->nonce_len = body[8];
+        memcpy(messages->nonce, body + 9, messages->nonce_len);
+    }
+}
+
+/* The answer's time runs from the ClientHello, which goes out right after this, to the head of the
+ * first record that comes back. */
+static void take_time(probe_messages_t *messages, int is_write, int type,
+                      const unsigned char *bytes)
+{
+    if (is_write && type == SSL3_RT_HANDSHAKE && bytes[0] == SSL3_MT_CLIENT_HELLO) {
+        messages->sent_at = apr_time_now();
+    }
+    else if (!is_write && type == SSL3_RT_HEADER && messages->sent_at) {
+        messages->reply->first_us = apr_time_now() - messages->sent_at;
+    }
+}
+
+static void on_message(int is_write, int version, int type, const void *data, size_t len, SSL *ssl,
+                       void *arg)
+{
+    const unsigned char *bytes = data;
+    probe_messages_t *messages = arg;
+
+    (void)version;
+    (void)ssl;
+    if (len == 0) {
+        return;
+    }
+    if (is_write || !messages->reply->first_us) {
+        take_time(messages, is_write, type, bytes);
+    }
+    if (is_write) {
+        return;
+    }
+    if (type == SSL3_RT_ALERT && len >= 2 && bytes[0] == SSL3_AL_FATAL) {
+        messages->reply->alert = bytes[1];
+    }
+    /* OpenSSL shows no ChangeCipherSpec itself, but the head of its record. */
+    if (type == SSL3_RT_HEADER && bytes[0] == SSL3_RT_CHANGE_CIPHER_SPEC
+        && messages->offer->version == TLS1_2_VERSION && messages->offer->session
+        && !messages->saw_cert) {
+        messages->took_ticket = 1;
+    }
+    if (type != SSL3_RT_HANDSHAKE || len < 4) {
+        return;
+    }
+    if (bytes[0] == SSL3_MT_SERVER_HELLO) {
+        look_at_hello(messages, bytes + 4, len - 4);
+    }
+    else if (bytes[0] == SSL3_MT_CERTIFICATE) {
+        messages->saw_cert = 1;
+    }
+    else if (bytes[0] == SSL3_MT_CERTIFICATE_REQUEST) {
+        messages->reply->asked_cert = 1;
+    }
+    else if (bytes[0] == SSL3_MT_NEWSESSION_TICKET) {
+        look_at_ticket(messages, bytes + 4, len - 4);
+    }
+}
+
+static void keep_ticket(probe_messages_t *messages, SSL_SESSION *session)
+{
+    const unsigned char *bytes;
+    size_t len;
+    probe_ticket_t *ticket;
+
+    if (messages->reply->tickets->nelts >= TICKETS_MAX) {
+        return;
+    }
+    SSL_SESSION_get0_ticket(session, &bytes, &len);
+    if (len == 0) {
+        return;
+    }
+    ticket = apr_array_push(messages->reply->tickets);
+    memset(ticket, 0, sizeof(*ticket));
+    ticket->bytes = apr_pmemdup(messages->pool, bytes, len);
+    ticket->len = len;
+    ticket->is_tls13 = SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION;
+    ticket->hint_s = (apr_uint32_t)SSL_SESSION_get_ticket_lifetime_hint(session);
+    ticket->secret_len = SSL_SESSION_get_master_key(session, ticket->secret,
+                                                    sizeof(ticket->secret));
+    if (ticket->is_tls13) {
+        memcpy(ticket->nonce, messages->nonce, messages->nonce_len);
+        ticket->nonce_len = messages->nonce_len;
+    }
+    ticket->session = probe_session_encode(session, &ticket->session_len, messages->pool);
+}
+
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    probe_messages_t *messages = SSL_get_app_data(ssl);
+
+    if (SSL_SESSION_has_ticket(session)) {
+        keep_ticket(messages, session);
+    }
+    else if (SSL_SESSION_is_resumable(session)) {
+        messages->reply->session = probe_session_encode(session, &messages->reply->session_len,
+                                                        messages->pool);
+    }
+    return 0;
+}
+
+void probe_messages_prepare(SSL_CTX *context)
+{
+    SSL_CTX_sess_set_new_cb(context, on_session);
+}
+
+int probe_messages_watch(SSL *ssl, probe_messages_t *messages)
+{
+    SSL_set_msg_callback(ssl, on_message);
+    SSL_set_msg_callback_arg(ssl, messages);
+    return SSL_set_app_data(ssl, messages);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A probe of one host: which tests there are, what they found.  Types only; everything lives in the
+ * pool of the command.  stekctl.
+ */
+#ifndef STEKCTL_PROBE_MODEL_H
+#define STEKCTL_PROBE_MODEL_H
+
+#include "exchange.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef enum probe_verdict_e {
+    PROBE_OK,
+    PROBE_NOTE,
+    PROBE_UNTESTED,
+    PROBE_WEAK,  /* a finding */
+    PROBE_BROKEN /* a finding: sessions can be read or taken over */
+} probe_verdict_e;
+
+typedef enum probe_test_e {
+    PROBE_TEST_SUPPORT,
+    PROBE_TEST_FORMAT,
+    PROBE_TEST_PLAIN,
+    PROBE_TEST_CIPHER_KEY,
+    PROBE_TEST_MAC_KEY,
+    PROBE_TEST_NONCE,
+    PROBE_TEST_MAC,
+    PROBE_TEST_PADDING,
+    PROBE_TEST_CONFUSION,
+    PROBE_TEST_ROTATION,
+    PROBE_TEST_REUSE,
+    PROBE_TEST_N
+} probe_test_e;
+
+typedef struct probe_finding_t {
+    probe_test_e test;
+    int version; /* TLS1_2_VERSION or TLS1_3_VERSION */
+    probe_verdict_e verdict;
+    const char *text;
+} probe_finding_t;
+
+/* One protocol version of a host. */
+typedef struct probe_version_t {
+    int version;
+    int is_offered;
+    int per_connection;          /* tickets a connection; 0: none */
+    int by_session_id;           /* TLS 1.2: a session resumes by its id; -1: was not asked */
+    int is_accepted;             /* a ticket as it was given resumes */
+    apr_array_header_t *tickets; /* of probe_ticket_t */
+    const probe_reply_t *own;    /* to the first full handshake; NULL: there was none */
+    probe_format_t format;
+} probe_version_t;
+
+typedef struct probe_host_t {
+    const char *name;
+    int port;
+    const char *failure; /* why there was no test; NULL: there was */
+    probe_version_t versions[2];
+    apr_array_header_t *findings; /* of probe_finding_t */
+    int planned_n;                /* most connections that were to be made */
+    apr_size_t connections_n;
+    apr_interval_time_t took;
+} probe_host_t;
+
+typedef struct probe_options_t {
+    apr_array_header_t *names; /* of const char *: --sni; empty: the host's own */
+    int has_tls12, has_tls13;
+    int tickets_n; /* full handshakes per version, but for those of watch */
+    probe_level_e level;
+    apr_interval_time_t watch; /* 0: not */
+    apr_interval_time_t timeout;
+    int per_second;
+    int shows_progress;
+} probe_options_t;
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tickets as they were given, but later or again: while the server's keys rotate, and a second time
+ * (reuse).  Elsewhere: confusion.c.
+ */
+#include "tests.h"
+
+#include <apr_strings.h>
+#include <openssl/ssl.h>
+#include <string.h>
+
+#include "budget.h"
+#include "report.h"
+
+#define HINT_SLACK apr_time_from_sec(5)
+
+void probe_test_reuse(probe_run_t *run)
+{
+    /* Not the first: it has been offered by the tests before. */
+    int last = run->version->tickets->nelts - 1;
+    const probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, last, probe_ticket_t);
+    probe_reply_t reply;
+    int i, resumed_n = 0;
+
+    if (run->version->version != TLS1_3_VERSION) {
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "tickets of TLS 1.2 are made to be reused");
+        return;
+    }
+    probe_progress(run, 0, 0);
+    for (i = 0; i < 2; i++) {
+        probe_offer(run, ticket, NULL, &reply);
+        resumed_n += reply.outcome == PROBE_RESUMED;
+    }
+    if (resumed_n == 2) {
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_NOTE,
+                   "a ticket is taken more than once, as is usual: clients that reuse tickets can "
+                   "be recognised (RFC 8446, C.4)");
+    }
+    else {
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "a ticket is taken once");
+    }
+}
+
+/* ---- rotation ---- */
+
+typedef struct watch_t {
+    const probe_ticket_t *first;
+    apr_size_t name_len;
+    unsigned char name[16];
+    apr_time_t begun, changed_at, resumed_at, ended_at, end;
+    int changes_n;
+} watch_t;
+
+/* A new ticket; NULL: none came. */
+static const probe_ticket_t *get_ticket(probe_run_t *run, apr_pool_t *pool)
+{
+    probe_offer_t offer = {.version = run->version->version, .sni = run->name, .collect = 1};
+    probe_reply_t reply;
+
+    if (run->asks_http) {
+        offer.host = probe_host_header(run, run->name, pool);
+    }
+    probe_client_connect(run->client, &offer, &reply, pool);
+    return reply.tickets->nelts ? &APR_ARRAY_IDX(reply.tickets, 0, probe_ticket_t) : NULL;
+}
+
+static void look(probe_run_t *run, watch_t *watch)
+{
+    apr_time_t now = apr_time_now();
+    const probe_ticket_t *ticket;
+    probe_reply_t reply;
+
+    apr_pool_clear(run->scratch);
+    ticket = get_ticket(run, run->scratch);
+    if (ticket && ticket->len >= watch->name_len
+        && memcmp(ticket->bytes, watch->name, watch->name_len) != 0) {
+        memcpy(watch->name, ticket->bytes, watch->name_len);
+        watch->changed_at = watch->changes_n++ ? watch->changed_at : now;
+    }
+    probe_offer(run, watch->first, NULL, &reply);
+    if (reply.outcome == PROBE_RESUMED) {
+        watch->resumed_at = now;
+        watch->ended_at = 0;
+    }
+    else if (reply.outcome == PROBE_FULL && !watch->ended_at) {
+        watch->ended_at = now;
+    }
+}
+
+static void tell_watch(probe_run_t *run, const watch_t *watch)
+{
+    apr_interval_time_t hint = apr_time_from_sec(watch->first->hint_s);
+    apr_interval_time_t resumed = watch->resumed_at - watch->begun;
+    int is_early = hint && watch->ended_at && watch->ended_at - watch->begun + HINT_SLACK < hint;
+    const char *old = watch->ended_at
+                          ? apr_psprintf(run->pool, "the first ticket resumed for %s, %shint %s",
+                                         report_span(resumed, run->pool),
+                                         is_early ? "less than its " : "",
+                                         report_span(hint, run->pool))
+                          : "the first ticket resumed to the end";
+    const char *keys = watch->name_len == 0 ? "key name not recognised"
+                       : watch->changes_n
+                           ? apr_psprintf(run->pool, "key name changed %d time%s, first after %s",
+                                          watch->changes_n, watch->changes_n == 1 ? "" : "s",
+                                          report_span(watch->changed_at - watch->begun, run->pool))
+                           : "key name did not change";
+
+    if (hint && resumed > hint + HINT_SLACK) {
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_WEAK,
+                   "%s; the first ticket resumed %s after its issue, past its hint of %s", keys,
+                   report_span(resumed, run->pool), report_span(hint, run->pool));
+    }
+    else {
+        probe_tell(run, PROBE_TEST_ROTATION,
+                   (watch->changes_n || watch->name_len == 0) && !is_early ? PROBE_OK : PROBE_NOTE,
+                   "%s; %s", keys, old);
+    }
+}
+
+void probe_test_rotation(probe_run_t *run)
+{
+    apr_interval_time_t every = probe_budget_look(run->options);
+    watch_t watch = {0};
+
+    if (run->options->watch == 0) {
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "wants --watch");
+        return;
+    }
+    probe_client_allow_full(run->client, probe_budget_full(run->options) - run->options->tickets_n);
+    watch.first = get_ticket(run, run->pool);
+    if (!watch.first) {
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "no ticket came");
+        return;
+    }
+    watch.begun = watch.resumed_at = apr_time_now();
+    watch.end = watch.begun + run->options->watch;
+    watch.name_len = run->version->format.name_len < sizeof(watch.name)
+                         ? run->version->format.name_len
+                         : sizeof(watch.name);
+    memcpy(watch.name, watch.first->bytes,
+           watch.name_len < watch.first->len ? watch.name_len : watch.first->len);
+    while (apr_time_now() < watch.end) {
+        probe_progress(run, (apr_size_t)apr_time_sec(apr_time_now() - watch.begun),
+                       (apr_size_t)apr_time_sec(run->options->watch));
+        apr_sleep(every < watch.end - apr_time_now() ? every : watch.end - apr_time_now() + 1);
+        look(run, &watch);
+    }
+    tell_watch(run, &watch);
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A padding oracle: does the server answer a wrong CBC padding unlike a right one, by message or by
+ * time?  The last byte of the next-to-last block of the text runs through all values; one of them
+ * makes the padding 01.  An earlier block is spoilt, so that no such ticket is good as a whole.
+ *
+ *     ... | C[n-3] spoilt | C[n-2]: last byte ^ v | C[n-1] | MAC
+ *
+ * A difference counts as an oracle only if the next byte confirms it: with the padding's last byte
+ * made 02, again one value of the byte before it must stand out.  Times are told apart with less: a
+ * change of none of the block's bytes leaves the padding right as it is.  One of the last byte must
+ * make a difference, one of the byte before it too, and one of the block's first byte none; where
+ * the padding is of 1 or of 16 bytes that tells nothing, and all values are asked.
+ */
+#include "tests.h"
+
+#include <openssl/rand.h>
+#include <string.h>
+
+#include "stats.h"
+
+#define BLOCK 16
+#define VALUES_N 256
+#define LAST (BLOCK - 1)
+#define SECOND (BLOCK - 2)
+#define STANDOUT_MAX 3 /* values that may stand out: 01, and by chance longer paddings */
+#define ROUNDS_N 6     /* of all values, to find a candidate by time */
+#define CANDIDATES_N 4 /* of those, looked at more closely */
+#define SAMPLE_N 100   /* of a candidate, and of others */
+
+typedef struct oracle_t {
+    const probe_ticket_t *ticket;
+    unsigned char *bytes; /* as they are offered */
+    apr_size_t text_end;  /* where the MAC begins */
+    int kinds[VALUES_N];  /* answers: outcome and alert in one number */
+    apr_int64_t times[VALUES_N * ROUNDS_N];
+    apr_uint64_t chance; /* state of the order's generator */
+    int is_timed;
+} oracle_t;
+
+/* SplitMix64 (Steele et al. 2014), from a seed of OpenSSL's: an order that no pattern of the line
+ * can follow.  Below n. */
+static int draw(oracle_t *oracle, int n)
+{
+    apr_uint64_t z = oracle->chance += APR_UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * APR_UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * APR_UINT64_C(0x94d049bb133111eb);
+    return (int)((z ^ (z >> 31)) % (apr_uint64_t)n);
+}
+
+static int kind_of(const probe_reply_t *reply)
+{
+    return (int)reply->outcome * 1000 + reply->alert + 1;
+}
+
+/* One question: the block's byte index is changed by value, its last byte by last.  Where time
+ * counts the earlier block is spoilt anew each time, so that no two questions are the same.  -1:
+ * a fault. */
+static int ask(probe_run_t *run, oracle_t *oracle, int index, int value, int last, apr_int64_t *pus)
+{
+    unsigned char *block = oracle->bytes + oracle->text_end - 2 * BLOCK;
+    probe_reply_t reply;
+
+    memcpy(oracle->bytes, oracle->ticket->bytes, oracle->ticket->len);
+    if (oracle->is_timed) {
+        block[draw(oracle, BLOCK) - BLOCK] ^= (unsigned char)(1 + draw(oracle, 255));
+    }
+    else {
+        block[-BLOCK] ^= 0x40;
+    }
+    block[index] ^= (unsigned char)value;
+    block[LAST] ^= (unsigned char)last;
+    probe_offer(run, oracle->ticket, oracle->bytes, &reply);
+    if (pus) {
+        *pus = reply.first_us;
+    }
+    return probe_is_answer(run, &reply) ? kind_of(&reply) : -1;
+}
+
+/* Asks all values of the byte index, in an order by chance.  0: too many faults. */
+static int ask_all(probe_run_t *run, oracle_t *oracle, int index, int last, int rounds_n)
+{
+    int order[VALUES_N] = {0}, round, i;
+    apr_size_t all = (apr_size_t)rounds_n * VALUES_N, n = 0;
+
+    for (round = 0; round < rounds_n; round++) {
+        for (i = 0; i < VALUES_N; i++) {
+            int j = draw(oracle, i + 1);
+
+            order[i] = order[j];
+            order[j] = i;
+        }
+        for (i = 0; i < VALUES_N; i++) {
+            int v = order[i];
+
+            probe_progress(run, n++, all);
+            oracle->kinds[v] = ask(run, oracle, index, v, last,
+                                   &oracle->times[v * ROUNDS_N + round]);
+            if (run->faults_n >= PROBE_FAULTS_MAX) {
+                return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+/* The values whose answer differs from that to most, if they are few.  Returns their number. */
+static int find_standouts(const oracle_t *oracle, int *values)
+{
+    int v, w, usual = oracle->kinds[0], usual_n = 0, n = 0;
+
+    for (v = 0; v < VALUES_N; v++) {
+        int same_n = 0;
+
+        for (w = 0; w < VALUES_N; w++) {
+            same_n += oracle->kinds[w] == oracle->kinds[v];
+        }
+        if (same_n > usual_n) {
+            usual = oracle->kinds[v];
+            usual_n = same_n;
+        }
+    }
+    for (v = 0; v < VALUES_N; v++) {
+        if (oracle->kinds[v] != usual && oracle->kinds[v] != -1) {
+            if (n == STANDOUT_MAX) {
+                return 0;
+            }
+            values[n++] = v;
+        }
+    }
+    return n;
+}
+
+/* The second byte, behind a last byte that v made 01 and v ^ 03 makes 02. */
+static int is_confirmed(probe_run_t *run, oracle_t *oracle, int v, int kind)
+{
+    int values[STANDOUT_MAX], n;
+
+    if (!ask_all(run, oracle, SECOND, v ^ 3, 1)) {
+        return 0;
+    }
+    n = find_standouts(oracle, values);
+    return n >= 1 && n <= 2 && oracle->kinds[values[0]] == kind
+           && ask(run, oracle, SECOND, values[0], v ^ 3, NULL) == kind;
+}
+
+/* 1: found and reported; 0: all answers alike; -1: too many faults. */
+static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
+{
+    int values[STANDOUT_MAX], n, i;
+
+    if (!ask_all(run, oracle, LAST, 0, 1)) {
+        return -1;
+    }
+    n = find_standouts(oracle, values);
+    for (i = 0; i < n; i++) {
+        int kind = oracle->kinds[values[i]];
+
+        /* What does not repeat is the line's. */
+        if (ask(run, oracle, LAST, values[i], 0, NULL) != kind) {
+            continue;
+        }
+        *pis_uneven = 1;
+        if (is_confirmed(run, oracle, values[i], kind)) {
+            probe_tell(run, PROBE_TEST_PADDING, PROBE_BROKEN,
+                       "right padding is told from wrong by the answer, confirmed at the second "
+                       "byte (MAC of %d bytes)",
+                       (int)(oracle->ticket->len - oracle->text_end));
+            return 1;
+        }
+        if (!ask_all(run, oracle, LAST, 0, 1)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Is the value v of the byte index answered sooner or later than the others?  In an order by
+ * chance. */
+static int differs_in_time(probe_run_t *run, oracle_t *oracle, int index, int last, int v)
+{
+    apr_int64_t candidate[SAMPLE_N], others[SAMPLE_N];
+    apr_size_t a = 0, b = 0;
+
+    while ((a < SAMPLE_N || b < SAMPLE_N) && run->faults_n < PROBE_FAULTS_MAX) {
+        int is_other = b < SAMPLE_N && (a == SAMPLE_N || draw(oracle, 2));
+        int w = is_other ? (v + 1 + draw(oracle, VALUES_N - 1)) % VALUES_N : v;
+        apr_int64_t us = 0;
+
+        probe_progress(run, a + b, 2 * SAMPLE_N);
+        if (ask(run, oracle, index, w, last, &us) == -1) {
+            continue;
+        }
+        if (is_other) {
+            others[b++] = us;
+        }
+        else {
+            candidate[a++] = us;
+        }
+    }
+    return probe_stats_compare(candidate, a, others, b) == PROBE_STATS_DIFFERENT;
+}
+
+/* The value that stands out most in times, which then forget it. */
+static int next_candidate(apr_int64_t *times)
+{
+    apr_int64_t sorted[VALUES_N * ROUNDS_N], median;
+    int v = (int)probe_stats_outlier(times, VALUES_N, ROUNDS_N), i;
+
+    memcpy(sorted, times, sizeof(sorted));
+    median = probe_stats_median(sorted, (apr_size_t)VALUES_N * ROUNDS_N);
+    for (i = 0; i < ROUNDS_N; i++) {
+        times[v * ROUNDS_N + i] = median;
+    }
+    return v;
+}
+
+/* The second byte by all its values, behind a last byte 02: one of them stands out, or two, as one
+ * that met delays may. */
+static int is_confirmed_in_time(probe_run_t *run, oracle_t *oracle, int last)
+{
+    int i;
+
+    if (!ask_all(run, oracle, SECOND, last, ROUNDS_N)) {
+        return 0;
+    }
+    for (i = 0; i < CANDIDATES_N && run->faults_n < PROBE_FAULTS_MAX; i++) {
+        if (differs_in_time(run, oracle, SECOND, last, next_candidate(oracle->times))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* As try_messages. */
+static int try_times(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
+{
+    int by_second, by_first, is_found;
+
+    oracle->is_timed = 1;
+    if (!differs_in_time(run, oracle, LAST, 0, 0)) {
+        return run->faults_n < PROBE_FAULTS_MAX ? 0 : -1;
+    }
+    *pis_uneven = 1;
+    by_second = differs_in_time(run, oracle, SECOND, 0, 0);
+    by_first = differs_in_time(run, oracle, 0, 0, 0);
+    is_found = (by_second && !by_first)
+               || (by_second == by_first
+                   && is_confirmed_in_time(run, oracle, (by_second ? BLOCK : 1) ^ 2));
+    if (run->faults_n >= PROBE_FAULTS_MAX) {
+        return -1;
+    }
+    if (is_found) {
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_BROKEN,
+                   "right padding is told from wrong by time (chance below one in a million), "
+                   "confirmed at the second byte (MAC of %d bytes)",
+                   (int)(oracle->ticket->len - oracle->text_end));
+    }
+    return is_found;
+}
+
+/* Lengths of the MAC to suppose; where the layout is known, its own first. */
+static int choose_macs(const probe_run_t *run, apr_size_t *mac_lens)
+{
+    static const apr_size_t normal[] = {32, 20, 48}, deep[] = {32, 20, 48, 64, 16, 0};
+    const probe_format_t *format = &run->version->format;
+    int is_deep = run->options->level == PROBE_DEEP;
+    const apr_size_t *more = is_deep ? deep : normal;
+    int more_n = is_deep ? 6 : 3, n = 0, i;
+
+    if (format->layout != PROBE_LAYOUT_UNKNOWN) {
+        mac_lens[n++] = format->mac_len;
+        if (!is_deep) {
+            return n;
+        }
+    }
+    for (i = 0; i < more_n; i++) {
+        if (n == 0 || mac_lens[0] != more[i]) {
+            mac_lens[n++] = more[i];
+        }
+    }
+    return n;
+}
+
+static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
+{
+    apr_size_t mac_lens[8];
+    int n = choose_macs(run, mac_lens), i, is_uneven = 0, result = 0, asked_n = 0;
+
+    for (i = 0; i < n && result == 0; i++) {
+        apr_size_t end = oracle->ticket->len - mac_lens[i];
+
+        if (oracle->ticket->len < mac_lens[i] + 4 * BLOCK) {
+            continue;
+        }
+        oracle->text_end = end;
+        asked_n++;
+        oracle->is_timed = 0;
+        result = try_messages(run, oracle, &is_uneven);
+        if (result == 0 && !is_uneven && i == 0 && run->options->level == PROBE_DEEP) {
+            result = try_times(run, oracle, &is_uneven);
+        }
+    }
+    if (result < 0 || asked_n == 0) {
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
+                   asked_n ? probe_why_ended(run) : "the ticket is too short");
+    }
+    else if (result == 0 && is_uneven) {
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_NOTE,
+                   "single values of a changed byte are answered otherwise, but not as a padding "
+                   "would be");
+    }
+    else if (result == 0) {
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_OK,
+                   "wrong and right padding are answered alike%s",
+                   run->options->level == PROBE_DEEP ? ", also in time" : "");
+    }
+}
+
+void probe_test_padding(probe_run_t *run)
+{
+    probe_version_t *version = run->version;
+    oracle_t *oracle;
+
+    if (run->options->level == PROBE_QUICK) {
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "wants level normal or deep");
+        return;
+    }
+    if (version->format.layout == PROBE_LAYOUT_STATEFUL
+        || version->format.layout == PROBE_LAYOUT_MBEDTLS) {
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
+                   version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful: no padding"
+                                                                   : "GCM has no padding");
+        return;
+    }
+    oracle = apr_pcalloc(run->pool, sizeof(*oracle));
+    oracle->ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t);
+    oracle->bytes = apr_palloc(run->pool, oracle->ticket->len);
+    if (RAND_bytes((unsigned char *)&oracle->chance, sizeof(oracle->chance)) != 1) {
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "no random numbers");
+        return;
+    }
+    look_for_oracle(run, oracle);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The findings (print.h).
+ */
+#include "print.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "analysis.h"
+#include "json.h"
+#include "report.h"
+#include "words.h"
+
+static int is_finding(const probe_finding_t *finding)
+{
+    return finding->verdict >= PROBE_WEAK;
+}
+
+static const probe_finding_t *finding_n(const probe_host_t *host, int n)
+{
+    return &APR_ARRAY_IDX(host->findings, n, probe_finding_t);
+}
+
+int probe_print_findings_n(const probe_host_t *host)
+{
+    int i, n = 0;
+
+    for (i = 0; i < host->findings->nelts; i++) {
+        n += is_finding(finding_n(host, i));
+    }
+    return n;
+}
+
+/* Indented, in lines of 78. */
+static void print_wrapped(const char *text)
+{
+    apr_size_t column = 0;
+
+    while (*text) {
+        apr_size_t len = strcspn(text, " ");
+
+        if (column == 0 || column + 1 + len > 78) {
+            printf("%s         ", column ? "\n" : "");
+            column = 9;
+        }
+        printf(" %.*s", (int)len, text);
+        column += 1 + len;
+        text += len;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
+}
+
+static int has_finding(const probe_host_t *host, probe_test_e test)
+{
+    int i;
+
+    for (i = 0; i < host->findings->nelts; i++) {
+        if (finding_n(host, i)->test == test && is_finding(finding_n(host, i))) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void probe_print_host(const probe_host_t *host, apr_pool_t *pool)
+{
+    int i, test, version = 0, found_n = probe_print_findings_n(host);
+
+    for (i = 0; i < host->findings->nelts; i++) {
+        const probe_finding_t *finding = finding_n(host, i);
+
+        if (finding->version != version) {
+            version = finding->version;
+            printf(" %s\n", probe_version_name(version));
+        }
+        printf("  %-12s  %-10s  %s\n", probe_verdict_name(finding->verdict),
+               probe_test_name(finding->test), report_path(finding->text, pool));
+    }
+    for (test = 0; test < PROBE_TEST_N; test++) {
+        if (has_finding(host, (probe_test_e)test)) {
+            printf(" %s\n", probe_test_name((probe_test_e)test));
+            print_wrapped(probe_test_meaning((probe_test_e)test));
+            print_wrapped(probe_test_remedy((probe_test_e)test));
+        }
+    }
+    printf(" %d finding%s, %d connections in %s\n", found_n, found_n == 1 ? "" : "s",
+           (int)host->connections_n, report_span(host->took, pool));
+}
+
+static void json_findings(json_t *json, const probe_host_t *host, int version)
+{
+    int i;
+
+    json_open(json, "tests", '[');
+    for (i = 0; i < host->findings->nelts; i++) {
+        const probe_finding_t *finding = finding_n(host, i);
+
+        if (finding->version != version) {
+            continue;
+        }
+        json_open(json, NULL, '{');
+        json_string(json, "test", probe_test_name(finding->test));
+        json_string(json, "verdict", probe_verdict_name(finding->verdict));
+        json_string(json, "text", finding->text);
+        if (is_finding(finding)) {
+            json_string(json, "meaning", probe_test_meaning(finding->test));
+            json_string(json, "remedy", probe_test_remedy(finding->test));
+        }
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void json_version(json_t *json, const probe_host_t *host, const probe_version_t *version)
+{
+    const probe_format_t *format = &version->format;
+    int has_tickets = version->tickets->nelts > 0;
+
+    json_open(json, NULL, '{');
+    json_string(json, "version", probe_version_name(version->version));
+    json_number(json, "tickets", version->per_connection);
+    json_bool(json, "resumes", version->is_accepted);
+    if (version->by_session_id >= 0) {
+        json_bool(json, "session_ids", version->by_session_id);
+    }
+    if (has_tickets) {
+        json_count(json, "hint", APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t).hint_s);
+        json_string(json, "layout", probe_analysis_layout(format->layout));
+        json_count(json, "name_length", format->name_len);
+        json_count(json, "least_length", format->len_min);
+        json_count(json, "greatest_length", format->len_max);
+    }
+    json_findings(json, host, version->version);
+    json_close(json, '}');
+}
+
+void probe_print_json(const probe_host_t *hosts, int n, int per_second)
+{
+    int i, j, findings_n = 0;
+    json_t json;
+
+    for (i = 0; i < n; i++) {
+        findings_n += probe_print_findings_n(&hosts[i]);
+    }
+    json_begin(&json, stdout);
+    json_open(&json, NULL, '{');
+    json_number(&json, "findings", findings_n);
+    json_number(&json, "rate", per_second);
+    json_open(&json, "hosts", '[');
+    for (i = 0; i < n; i++) {
+        json_open(&json, NULL, '{');
+        json_string(&json, "host", hosts[i].name);
+        json_number(&json, "port", hosts[i].port);
+        json_string(&json, "failure", hosts[i].failure);
+        json_number(&json, "planned", hosts[i].planned_n);
+        json_count(&json, "connections", hosts[i].connections_n);
+        json_span(&json, "seconds", hosts[i].took);
+        json_open(&json, "versions", '[');
+        for (j = 0; j < 2; j++) {
+            if (hosts[i].versions[j].is_offered) {
+                json_version(&json, &hosts[i], &hosts[i].versions[j]);
+            }
+        }
+        json_close(&json, ']');
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    json_close(&json, '}');
+    json_end(&json);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a probe found, for people and as JSON.  stekctl; one thread.
+ */
+#ifndef STEKCTL_PROBE_PRINT_H
+#define STEKCTL_PROBE_PRINT_H
+
+#include <apr_pools.h>
+
+#include "model.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Findings that are weak or broken. */
+int probe_print_findings_n(const probe_host_t *host);
+
+/* One host, as soon as it is probed. */
+void probe_print_host(const probe_host_t *host, apr_pool_t *pool);
+
+/* hosts[n], all in one value. */
+void probe_print_json(const probe_host_t *hosts, int n, int per_second);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sessions as bytes (session.h).  To change a ticket, element [10] of the session's DER, which holds
+ * it, is replaced; a changed ticket comes with a random session id, or a session cache could answer
+ * for it.
+ */
+#include "session.h"
+
+#include <openssl/rand.h>
+#include <string.h>
+
+#include "stek_session.h"
+
+#define TICKET_TAG 0xaa /* [10], constructed, of OpenSSL's SSL_SESSION_ASN1 */
+#define OCTETS_TAG 0x04
+
+const unsigned char *probe_session_encode(SSL_SESSION *session, apr_size_t *plen, apr_pool_t *pool)
+{
+    int len = i2d_SSL_SESSION(session, NULL);
+    unsigned char *der, *at;
+
+    if (len <= 0) {
+        return NULL;
+    }
+    der = at = apr_palloc(pool, (apr_size_t)len);
+    *plen = (apr_size_t)i2d_SSL_SESSION(session, &at);
+    return der;
+}
+
+static apr_size_t der_head(unsigned char *out, int tag, apr_size_t len)
+{
+    apr_size_t n = 0, bytes_n = len < 0x80 ? 0 : len < 0x100 ? 1 : len < 0x10000 ? 2 : 3;
+
+    out[n++] = (unsigned char)tag;
+    if (bytes_n == 0) {
+        out[n++] = (unsigned char)len;
+        return n;
+    }
+    out[n++] = (unsigned char)(0x80 | bytes_n);
+    while (bytes_n-- > 0) {
+        out[n++] = (unsigned char)(len >> (8 * bytes_n));
+    }
+    return n;
+}
+
+/* The element at *pat: its value's length, *pat moved to the value.  0 and -1: malformed. */
+static int der_enter(const unsigned char *der, apr_size_t end, apr_size_t *pat, apr_size_t *plen)
+{
+    apr_size_t at = *pat, len, n;
+
+    if (end < 2 || at > end - 2) {
+        return -1;
+    }
+    len = der[at + 1];
+    at += 2;
+    if (len & 0x80) {
+        n = len & 0x7f;
+        if (n == 0 || n > 3 || n > end - at) {
+            return -1;
+        }
+        for (len = 0; n > 0; n--) {
+            len = len << 8 | der[at++];
+        }
+    }
+    if (len > end - at) {
+        return -1;
+    }
+    *pat = at;
+    *plen = len;
+    return 0;
+}
+
+unsigned char *probe_session_with_ticket(const unsigned char *session, apr_size_t session_len,
+                                         const unsigned char *ticket, apr_size_t ticket_len,
+                                         apr_size_t *plen, apr_pool_t *pool)
+{
+    apr_size_t at = 0, len, end, from, n, body_len, inner_n;
+    unsigned char inner[8], outer[8], whole[8], *out;
+
+    if (ticket_len > 0xffff || session_len < 2 || der_enter(session, session_len, &at, &len) != 0) {
+        return NULL;
+    }
+    from = at;
+    end = at + len;
+    while (at < end && session[at] != TICKET_TAG) {
+        if (der_enter(session, end, &at, &len) != 0) {
+            return NULL;
+        }
+        at += len;
+    }
+    n = at - from;
+    if (at >= end || der_enter(session, end, &at, &len) != 0) {
+        return NULL;
+    }
+    at += len;
+    inner_n = der_head(inner, OCTETS_TAG, ticket_len);
+    len = der_head(outer, TICKET_TAG, inner_n + ticket_len);
+    body_len = n + len + inner_n + ticket_len + (end - at);
+    out = apr_palloc(pool, sizeof(whole) + body_len);
+    *plen = der_head(out, session[0], body_len);
+    memcpy(out + *plen, session + from, n);
+    memcpy(out + *plen + n, outer, len);
+    memcpy(out + *plen + n + len, inner, inner_n);
+    memcpy(out + *plen + n + len + inner_n, ticket, ticket_len);
+    memcpy(out + *plen + n + len + inner_n + ticket_len, session + at, end - at);
+    *plen += body_len;
+    return out;
+}
+
+int probe_session_offer(SSL *ssl, const probe_offer_t *offer, apr_pool_t *pool)
+{
+    const unsigned char *der = offer->session;
+    apr_size_t len = offer->session_len;
+    SSL_SESSION *session = NULL;
+    unsigned char id[32], secret[PROBE_SECRET_MAX];
+    size_t secret_len;
+    int is_good = 0;
+
+    if (!der) {
+        return 1;
+    }
+    if (offer->ticket) {
+        der = probe_session_with_ticket(der, len, offer->ticket, offer->ticket_len, &len, pool);
+    }
+    session = der ? d2i_SSL_SESSION(NULL, &der, (long)len) : NULL;
+    if (session) {
+        /* Clients drop a session that they think is over, or from the future: time() may lag behind
+         * the clock of APR.  It is the server that is asked. */
+        stek_session_set_time(session, apr_time_now() - apr_time_from_sec(1));
+        is_good = (!offer->ticket
+                   || (RAND_bytes(id, sizeof(id)) == 1
+                       && SSL_SESSION_set1_id(session, id, sizeof(id)) == 1))
+                  && SSL_set_session(ssl, session) == 1;
+        if (is_good && offer->wrong_secret) {
+            secret_len = SSL_SESSION_get_master_key(session, secret, sizeof(secret));
+            secret[0] ^= 1;
+            is_good = SSL_SESSION_set1_master_key(session, secret, secret_len) == 1;
+            OPENSSL_cleanse(secret, sizeof(secret));
+        }
+    }
+    SSL_SESSION_free(session);
+    return is_good;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A ticket, and what is found out about it from its bytes.  Types only; stekctl.
+ */
+#ifndef STEKCTL_PROBE_TICKET_H
+#define STEKCTL_PROBE_TICKET_H
+
+#include <apr.h>
+
+#pragma GCC visibility push(hidden)
+
+#define PROBE_SECRET_MAX 48
+#define PROBE_NONCE_MAX 255
+#define PROBE_KEY_MAX 64
+#define PROBE_TEXT_MAX                                                                             \
+    2048 /* as much of a ticket is decrypted; longer ones are searched for less */
+
+typedef enum probe_level_e {
+    /* One of each length: all of the search but for the keys' number, for fuzzing. */
+    PROBE_ONE_KEY = -1,
+    PROBE_QUICK,
+    PROBE_NORMAL,
+    PROBE_DEEP
+} probe_level_e;
+
+/* A ticket and what its session's client knows of it.  The bytes are the owner's. */
+typedef struct probe_ticket_t {
+    const unsigned char *bytes;
+    apr_size_t len;
+    unsigned char secret[PROBE_SECRET_MAX]; /* TLS 1.2: master secret; 1.3: the resumption PSK */
+    apr_size_t secret_len;
+    unsigned char nonce[PROBE_NONCE_MAX]; /* TLS 1.3: ticket_nonce (RFC 8446, 4.6.1) */
+    apr_size_t nonce_len;
+    int is_tls13;
+    apr_uint32_t hint_s;
+    const unsigned char *session; /* DER, to offer it again */
+    apr_size_t session_len;
+} probe_ticket_t;
+
+typedef enum probe_layout_e {
+    PROBE_LAYOUT_UNKNOWN,
+    PROBE_LAYOUT_STATEFUL, /* too short to hold a session: a key of the server's cache */
+    PROBE_LAYOUT_OPENSSL,  /* name 16 | IV 16 | CBC | HMAC-SHA256 32 */
+    PROBE_LAYOUT_GNUTLS,   /* name 16 | IV 16 | length 2 | CBC | HMAC-SHA1 20 */
+    PROBE_LAYOUT_RFC5077,  /* name 16 | IV 16 | length 2 | CBC | HMAC-SHA256 32 (RFC 5077, 4) */
+    PROBE_LAYOUT_MBEDTLS   /* name 4 | IV 12 | length 2 | GCM | tag 16 */
+} probe_layout_e;
+
+/* Offsets and lengths in bytes.  Of an unknown layout only name_len and the lengths count. */
+typedef struct probe_format_t {
+    probe_layout_e layout;
+    apr_size_t name_len; /* by the tickets' common prefix; a guess by layout for one ticket */
+    apr_size_t iv_at, iv_len, text_at, mac_len;
+    apr_size_t len_min, len_max; /* of the tickets */
+} probe_format_t;
+
+/* A key that was found, or a place.  Fields that do not apply are 0. */
+typedef struct probe_hit_t {
+    const char *algorithm; /* "AES-128-CBC", "HMAC-SHA256" */
+    unsigned char key[PROBE_KEY_MAX];
+    apr_size_t key_len;
+    apr_size_t iv_at, text_at;
+    apr_size_t mac_len, mac_full_len; /* shorter than full: truncated */
+    apr_size_t first, second;         /* indexes of the tickets concerned */
+    int proven;                       /* nonce reuse: the XOR of the secrets was found */
+    int no_iv;                        /* an all-zero IV that the ticket does not carry */
+} probe_hit_t;
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Debian in a folder, for tests that need an empty one or another release.  Needs root, mmdebstrap and,
+for the first run, a mirror; the empty system is kept in out/roots.
+
+Processes are shut into the folder: mounts, processes and, unless asked otherwise, network of their own."""
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+ROOTS = TOP / "out" / "roots"
+# A mirror's copy of sid may be older than the week for which its list is valid; signatures are checked.
+OPTIONS = ["--aptopt=Acquire::Check-Valid-Until \"false\""]
+ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
+       "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+results = {"passed": 0, "failed": 0}
+
+
+def check(what, good, detail=""):
+    results["passed" if good else "failed"] += 1
+    print(f"  {'ok  ' if good else 'FAIL'} {what}" + ("" if good else f": {detail}"), flush=True)
+    return good
+
+
+def stop(message):
+    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def closing_line():
+    """Prints the count; the exit code."""
+    print(f"{results['passed']} passed, {results['failed']} failed")
+    return 1 if results["failed"] or not results["passed"] else 0
+
+
+def machine_suite():
+    release = Path("/etc/os-release").read_text()
+    suite = re.search(r"^VERSION_CODENAME=(\w+)", release, re.M)
+    if not suite or not re.search(r"^ID=debian$", release, re.M):
+        stop("needs a Debian: packages built here are for it")
+    return suite.group(1)
+
+
+def fresh_tar(suite, variant, packages):
+    """The empty system with these packages; made once."""
+    wanted = hashlib.sha256(" ".join([variant, *sorted(packages)]).encode()).hexdigest()[:8]
+    tar = ROOTS / f"{suite}-{wanted}.tar"
+    if tar.exists():
+        return tar
+    if os.geteuid() != 0:
+        stop("needs root: it makes a system of its own")
+    if not shutil.which("mmdebstrap"):
+        stop("needs mmdebstrap (apt-get install mmdebstrap)")
+    print(f"Making an empty {suite} (downloads 50 to 300 MB; some minutes)", flush=True)
+    ROOTS.mkdir(parents=True, exist_ok=True)
+    partial = tar.with_suffix(f".{os.getpid()}.part.tar")
+    done = subprocess.run(["mmdebstrap", f"--variant={variant}", *(f"--include={name}" for name in packages), *OPTIONS,
+                           suite, partial], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        partial.unlink(missing_ok=True)
+        stop(f"mmdebstrap failed. It needs root and a mirror of Debian over the network:\n{done.stderr[-1500:]}")
+    partial.rename(tar)
+    return tar
+
+
+class Root:
+    """One such system, unpacked.  "network": as the machine has it; else loopback only."""
+
+    def __init__(self, suite, packages, variant="apt", network=False):
+        tar = fresh_tar(suite, variant, packages)
+        self.suite, self.network = suite, network
+        self.path = Path(tempfile.mkdtemp(prefix="stek-root-"))
+        subprocess.run(["tar", "-C", self.path, "--numeric-owner", "-xf", tar], check=True)
+        # Nothing in here starts services.
+        policy = self.path / "usr/sbin/policy-rc.d"
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+        if network:
+            (self.path / "etc/resolv.conf").write_text(Path("/etc/resolv.conf").read_text())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        # Nothing of it is mounted any more: mounts went with the processes.
+        shutil.rmtree(self.path)
+
+    def put_sources(self, owner="root"):
+        """In /src: a checkout of what stands here, committed or not, as "make dist" packs it."""
+        folder = self.path / "src"
+        subprocess.run(["git", "clone", "-q", "--no-hardlinks", TOP, folder], check=True)
+        changed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=TOP, check=True,
+                                 capture_output=True, text=True).stdout.split("\0")[:-1]
+        for name in subprocess.run(["git", "ls-files", "-z"], cwd=folder, check=True, capture_output=True,
+                                   text=True).stdout.split("\0")[:-1]:
+            if name not in changed or not (TOP / name).exists():
+                (folder / name).unlink()
+        for name in changed:
+            if (TOP / name).exists():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(TOP / name, folder / name)
+        subprocess.run(["git", "add", "-A"], cwd=folder, check=True)
+        self.run(f"chown -R {owner} /src")
+
+    def run(self, script, before="", timeout_s=600):
+        """A shell's script in there; (exit code, what it said).  "before": words in front of the shell, as
+        "setpriv ..."."""
+        # Bound to itself, the folder is a mount, as the root of a system is.
+        inside = ('ip link set lo up 2>/dev/null || true; mount --rbind "$0" "$0"; mount -t proc proc "$0/proc"; '
+                  'mount -t sysfs -o ro sysfs "$0/sys" || true; mkdir -p "$0/dev/pts" "$0/dev/shm"; '
+                  'mount -t devpts -o newinstance,ptmxmode=666 devpts "$0/dev/pts"; '
+                  'mount -t tmpfs -o mode=1777 tmpfs "$0/dev/shm"; '
+                  f'exec chroot "$0" {before} /bin/bash -eu -c "$1"')
+        spaces = ["--mount", "--pid", "--ipc", *([] if self.network else ["--net"])]
+        done = subprocess.run(["unshare", *spaces, "--fork", "--kill-child", "/bin/sh", "-c", inside, self.path,
+                               script], stdin=subprocess.DEVNULL, env=ENV, text=True, errors="replace",
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s)
+        return done.returncode, done.stdout
+
+    def expect(self, what, script, said=None, **options):
+        code, output = self.run(script, **options)
+        good = code == 0 and (said is None or re.search(said, output, re.M) is not None)
+        check(what, good, f"exit {code}: {output[-1500:]}")
+        return output
+
+    def exists(self, path):
+        return os.path.lexists(f"{self.path}{path}")
