@@ -22,8 +22,6 @@ KNOWN = [
     ("mod_stek_vhost", "mod_stek_ticket"),
     ("mod_stek_status_html", "mod_stek_status"),
     ("mod_stek_status_text", "mod_stek_status"),
-    ("stek_key", "stek_audit"),
-    ("stek_secret", "stek_seal"),
 ]
 
 COMMENT_OR_TEXT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)

@@ -297,7 +297,7 @@ static apr_status_t start_with_file(mod_stek_ring_t *ring, apr_time_t now, const
                                     server_rec *s, apr_pool_t *pool)
 {
     apr_status_t rv = mod_stek_live_refresh(ring->live, now, 1, pculprit, pool);
-    int flags = mod_stek_storage_fsync(ring->live->file.path, pool);
+    int flags = stek_file_fsync_flag(ring->live->file.path, pool);
 
     if (!ring->generate || (rv == APR_SUCCESS && !wants_writing(ring, rv, now))) {
         return rv;
