@@ -21,7 +21,7 @@ PAGES = sorted(TOP.glob("*.md")) + sorted((TOP / "docs").glob("*.md"))
 MAN = sorted((TOP / "docs").glob("*.[58]"))
 NAV = [("Documentation", "docs/README.md"), ("Quick start", "docs/quick-start.md"),
        ("Manual", "docs/mod_stek_rotate.md"), ("stekctl(8)", "docs/stekctl.8"),
-       ("Messages", "docs/mod_stek_rotate.md#messages")]
+       ("Messages", "docs/messages.md")]
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 0 1rem 3rem; }
@@ -39,7 +39,7 @@ table.Nm td, table.head td, table.foot td { border: 0; padding: 0 .5rem 0 0; }
 h1, h2, h3 { line-height: 1.2; margin-top: 1.6em; }
 :target { background: #fd63; }
 """
-MESSAGES = "docs/mod_stek_rotate.md"
+MESSAGES = "docs/messages.md"
 
 
 def run(*words, text):

@@ -16,10 +16,7 @@ TOP = Path(__file__).resolve().parent.parent
 
 # Arrows that close a circle and wait to be mended: without them there is none.  Whoever mends one deletes its
 # line: one that closes no circle is a fault as well.  LAYERS_STRICT=1 knows none.
-KNOWN = [
-    ("stek_key", "stek_audit"),
-    ("stek_secret", "stek_seal"),
-]
+KNOWN = []
 
 COMMENT_OR_TEXT = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)

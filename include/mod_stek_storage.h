@@ -39,8 +39,5 @@ apr_status_t mod_stek_storage_check(const stek_ring_file_t *file, const char **p
 int mod_stek_storage_configtest(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                                 server_rec *s);
 
-/* STEK_FILE_FSYNC if a file at path (NULL: in memory) has to be synced to last, else 0. */
-int mod_stek_storage_fsync(const char *path, apr_pool_t *pool);
-
 #pragma GCC visibility pop
 #endif

@@ -81,9 +81,12 @@ typedef struct stek_file_how_t {
 apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t len,
                                const stek_file_how_t *how, apr_pool_t *pool);
 
-/* Nonzero if path (or, if missing, its directory) lies on a memory file system: nothing on disk.
+/* Nonzero if path (or, if missing, its directory) is on a memory file system: nothing on disk.
  * Systems that cannot tell say yes. */
 int stek_file_in_memory(const char *path, apr_pool_t *pool);
+
+/* STEK_FILE_FSYNC if path is on a disk; 0 in memory, and for NULL. */
+int stek_file_fsync_flag(const char *path, apr_pool_t *pool);
 
 #pragma GCC visibility pop
 #endif

@@ -39,13 +39,6 @@ typedef struct stek_key_t {
 typedef apr_status_t stek_rng_t(unsigned char *bytes, apr_size_t len);
 stek_rng_t stek_rng_system;
 
-/* Makes a random key for the window given; decrypt_until = encrypt_until + lifetime.  The result
- * has passed the audit: STEK_EWEAK if the generator yields weak bytes, STEK_ERNG if it fails.
- * *key lies in locked memory of the caller and is wiped on failure. */
-apr_status_t stek_key_make(apr_time_t not_before, apr_time_t encrypt_until,
-                           apr_interval_time_t lifetime, apr_uint64_t epoch, apr_time_t now,
-                           stek_rng_t *rng, stek_key_t *key);
-
 /* APR_SUCCESS if the window is one that a ring may hold: not_before <= encrypt_until <=
  * decrypt_until, not_before < decrypt_until, both spans <= STEK_TIME_MAX, whole seconds >= 0, and
  * no unknown flag; an AES-128 key has encrypt_until == not_before and zeros in the second halves of

@@ -15,6 +15,9 @@
 /* The directory that path is in, in pool: "." without a slash. */
 const char *stek_file_dir(const char *path, apr_pool_t *pool);
 
+/* The last part of path. */
+const char *stek_file_base(const char *path);
+
 /* Nonzero if uid is root or owner. */
 int stek_path_is_trusted(uid_t uid, uid_t owner);
 

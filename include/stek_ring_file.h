@@ -16,7 +16,7 @@
 typedef struct stek_ring_file_t {
     const char *path; /* NULL: anonymous memory; the caller's */
     uid_t owner;      /* besides root: whose files are trusted */
-    gid_t gid;        /* group of written files; (gid_t)-1: the directory's */
+    gid_t gid;        /* group of written files; (gid_t)-1: as stek_ring_file_save_under says */
     int memory_fd;    /* anonymous memory: open for reading (inherited by children); else -1 */
     int writer_fd;    /* the same, open for writing: children give it up (drop_writer) */
     int dir_fd;       /* the path's directory, for processes in a chroot (stek_jail.h); else -1 */
@@ -59,6 +59,13 @@ const char *stek_ring_file_name(const stek_ring_file_t *file);
 /* Current stamp, as stek_file_stamp. */
 apr_status_t stek_ring_file_stamp(const stek_ring_file_t *file, stek_stamp_t *stamp);
 
+/* Reads the ring of a path, still sealed: *psealed (malloc'd, the caller frees) of *plen bytes.  Codes of
+ * stek_file_read and stek_header_read: what is wrong with the file can be told without its secret.
+ * *stamp and *pculprit as below. */
+apr_status_t stek_ring_file_read(const stek_ring_file_t *file, unsigned char **psealed,
+                                 apr_size_t *plen, stek_stamp_t *stamp, const char **pculprit,
+                                 apr_pool_t *pool);
+
 /* Reads, opens and audits the ring.  Codes of stek_file_read and stek_ring_open; APR_ENOENT if
  * there is none.  *stamp as stek_file_read sets it.  *pculprit (may be NULL): path at fault, on
  * STEK_EPERM. */
@@ -66,10 +73,20 @@ apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secret
                                  stek_ring_t **pring, stek_stamp_t *stamp, const char **pculprit,
                                  apr_pool_t *pool);
 
-/* Seals and writes ring as it is (generation and written_at are the caller's to set); *stamp
- * (may be NULL) is the file's after the write.  flags: STEK_FILE_EXCLUSIVE | STEK_FILE_FSYNC.
+/* Seals ring under secret and writes it as it is (generation and written_at are the caller's to set);
+ * *stamp (may be NULL) is the file's after the write.  flags: STEK_FILE_EXCLUSIVE | STEK_FILE_FSYNC.
  * The caller holds the lock.  Codes of stek_ring_seal and stek_file_replace; STEK_EFOREIGN also for
- * a file that is no ring. */
+ * a file that is no ring.
+ *
+ * The file's group, if the handle does not demand one, is that of the ring it replaces: whoever could
+ * read that can read this.  A new ring gets the group of its directory; a process that may not give
+ * files to that group writes with its own.  A group that must be kept or is demanded, but may not be
+ * given, is EPERM. */
+apr_status_t stek_ring_file_save_under(const stek_ring_file_t *file, const stek_ring_t *ring,
+                                       const stek_secret_t *secret, int flags, stek_rng_t *rng,
+                                       stek_stamp_t *stamp, apr_pool_t *pool);
+
+/* The same under the first of the secrets. */
 apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t *ring,
                                  const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
                                  stek_stamp_t *stamp, apr_pool_t *pool);
@@ -78,8 +95,11 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
  * is there; a passing trouble (no descriptors, no memory) says nothing about it. */
 int stek_ring_file_is_refused(apr_status_t rv);
 
-/* Whether what stands at the path is a ring of ours, good or bad: as stek_claim_check. */
-apr_status_t stek_ring_file_claim(const stek_ring_file_t *file, const char **pfound,
+/* Call it before anything is made or written at the path.  APR_SUCCESS if only root and the owner may
+ * write there (as stek_path_check_written), and the path holds nothing, or a ring of ours, good or bad
+ * (as stek_claim_check).  APR_ENOENT: the directory is missing.  *pdetail, in pool: for STEK_EPERM and
+ * STEK_ESHARED the path at fault, for STEK_EFOREIGN what was found. */
+apr_status_t stek_ring_file_check(const stek_ring_file_t *file, const char **pdetail,
                                   apr_pool_t *pool);
 
 /* Moves a ring that was refused to PATH.refused-TIME, or PATH.refused-TIME-N if that is taken.  The

@@ -58,19 +58,11 @@ typedef struct stek_header_t {
     unsigned char secret_id[STEK_SECRET_ID_LEN];
 } stek_header_t;
 
-/* HKDF-SHA256 (RFC 5869) of a secret into out; salt: 32 bytes, NULL: the empty one.
- * STEK_ECRYPTO, and then out is wiped. */
-apr_status_t stek_seal_hkdf(const unsigned char secret[STEK_SECRET_LEN], const unsigned char *salt,
-                            const char *info, unsigned char *out, apr_size_t out_len);
-
-/* Fills secret->id from secret->bytes.  STEK_ECRYPTO. */
-apr_status_t stek_seal_secret_id(stek_secret_t *secret);
-
-/* Seals ring under the first secret: *psealed (ciphertext, malloc'd, the caller frees) of *plen
- * bytes. random: fresh random bytes.  STEK_ETOOBIG beyond STEK_RING_BYTES_MAX, STEK_EMALFORMED
+/* Seals ring under secret: *psealed (ciphertext, malloc'd, the caller frees) of *plen bytes.
+ * random: fresh random bytes.  STEK_ETOOBIG beyond STEK_RING_BYTES_MAX, STEK_EMALFORMED
  * if it could not be opened again (interval or lifetime not set, times out of range),
  * STEK_ECRYPTO, APR_ENOMEM. */
-apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secrets_t *secrets,
+apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret,
                             const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
                             unsigned char **psealed, apr_size_t *plen);
 
@@ -78,9 +70,10 @@ apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secrets_t *secre
  * that what it gives is what was audited.  STEK_EMAGIC, STEK_EVERSION, STEK_ELENGTH,
  * STEK_ESECRET, STEK_ESEAL, STEK_EMALFORMED (unsorted or double names, bad windows), STEK_EWEAK,
  * STEK_ETOOBIG. audit == 0 leaves the audit to the caller (stekctl audit: shows which key is
- * weak). */
+ * weak).  *psecret_i (may be NULL): which of the secrets sealed it. */
 apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
-                            const stek_secrets_t *secrets, int audit, stek_ring_t **pring);
+                            const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
+                            apr_size_t *psecret_i);
 
 /* Reads the header only, without any secret: STEK_EMAGIC, STEK_EVERSION, STEK_ELENGTH.  Nothing has
  * been authenticated: a time beyond the format's is shown as its last. */

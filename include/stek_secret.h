@@ -22,6 +22,7 @@
 #define STEK_SECRET_WORD "stek-secret-v1" /* begins a line of the file */
 #define STEK_SECRET_LEN 32
 #define STEK_SECRET_ID_LEN 8
+#define STEK_SECRET_SALT_LEN 32
 #define STEK_FLEET_ID_LEN 16
 #define STEK_SECRETS_MAX 16
 #define STEK_SECRET_FILE_MAX 8192 /* bytes of text */
@@ -39,6 +40,16 @@ typedef struct stek_secrets_t {
     apr_int32_t day; /* of the fleet secret's ratchet, in days since 1970; 0: no ratchet */
     stek_secret_t secrets[STEK_SECRETS_MAX];
 } stek_secrets_t;
+
+/* HKDF-SHA256 (RFC 5869) of a secret into out; salt: STEK_SECRET_SALT_LEN bytes; NULL: the
+ * empty one.
+ * STEK_ECRYPTO, and then out is wiped. */
+apr_status_t stek_secret_hkdf(const unsigned char secret[STEK_SECRET_LEN],
+                              const unsigned char *salt, const char *info, unsigned char *out,
+                              apr_size_t out_len);
+
+/* Fills secret->id from secret->bytes.  STEK_ECRYPTO. */
+apr_status_t stek_secret_set_id(stek_secret_t *secret);
 
 /* A set with one new random secret, in locked memory; fleet != 0: with a new fleet id too.
  * Release with stek_secrets_destroy. */

@@ -308,7 +308,7 @@ static apr_status_t start_with_file(mod_stek_task_t *task)
 {
     mod_stek_live_t *live = task->ring->live;
     apr_status_t rv = mod_stek_live_refresh(live, task->now, 1, &task->culprit, task->pool);
-    int flags = mod_stek_storage_fsync(mod_stek_live_file(live)->path, task->pool);
+    int flags = stek_file_fsync_flag(mod_stek_live_file(live)->path, task->pool);
 
     if (!task->ring->generate || (rv == APR_SUCCESS && !needs_writing(task, rv))) {
         return rv;

@@ -32,24 +32,15 @@ static gid_t files_group(void)
     return geteuid() == 0 ? ap_unixd_config.group_id : (gid_t)-1;
 }
 
-int mod_stek_storage_fsync(const char *path, apr_pool_t *pool)
-{
-    return path && !stek_file_in_memory(path, pool) ? STEK_FILE_FSYNC : 0;
-}
-
 apr_status_t mod_stek_storage_check(const stek_ring_file_t *file, const char **pculprit,
                                     apr_pool_t *pool)
 {
-    const char *found;
-    apr_status_t rv = stek_path_check_written(file->path, file->owner, pculprit, pool);
+    apr_status_t rv = stek_ring_file_check(file, pculprit, pool);
 
-    if (rv == APR_SUCCESS) {
-        rv = stek_ring_file_claim(file, &found, pool);
-        if (rv == STEK_EFOREIGN) {
-            *pculprit = apr_psprintf(pool, "%s %s", file->path, found);
-        }
+    if (rv == STEK_EFOREIGN) {
+        *pculprit = apr_psprintf(pool, "%s %s", file->path, *pculprit);
     }
-    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+    return rv;
 }
 
 static void warn_found(const mod_stek_ring_config_t *ring, const stek_claim_t *claim,
@@ -105,15 +96,15 @@ static apr_status_t make_directory(const char *path, uid_t owner, const char **p
     }
     *pculprit = dir;
     if (mkdir(dir, 0750) != 0) {
-        return errno == EEXIST ? APR_SUCCESS : errno;
+        return errno == EEXIST ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
     }
     fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
-        return errno;
+        return APR_FROM_OS_ERROR(errno);
     }
     if ((files_group() != (gid_t)-1 && fchown(fd, (uid_t)-1, files_group()) != 0)
         || fchmod(fd, 0750) != 0) {
-        rv = errno;
+        rv = APR_FROM_OS_ERROR(errno);
     }
     close(fd);
     return rv;
@@ -129,7 +120,7 @@ static apr_status_t make_secret(const mod_stek_task_t *task, int flags)
         return rv;
     }
     rv = stek_secret_file_save(ring->secret_path, mod_stek_live_secrets(ring->live),
-                               flags | mod_stek_storage_fsync(ring->secret_path, task->pool),
+                               flags | stek_file_fsync_flag(ring->secret_path, task->pool),
                                task->pool);
     if (rv == APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, task->server,
@@ -244,12 +235,12 @@ static apr_status_t reach_check(const char *path, int readable, const char **pcu
 
         if (stat(dir, &st) == 0 && !grants(&st, S_IXUSR, groups, groups_n)) {
             *pculprit = apr_psprintf(pool, "%s (httpd's children cannot enter it)", dir);
-            return EACCES;
+            return APR_FROM_OS_ERROR(EACCES);
         }
     }
     if (readable && stat(path, &st) == 0 && !grants(&st, S_IRUSR, groups, groups_n)) {
         *pculprit = apr_psprintf(pool, "%s (httpd's children cannot read it)", path);
-        return EACCES;
+        return APR_FROM_OS_ERROR(EACCES);
     }
     return APR_SUCCESS;
 }
@@ -372,13 +363,6 @@ apr_status_t mod_stek_storage_open(mod_stek_task_t *task)
     return rv;
 }
 
-static const char *base_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash ? slash + 1 : path;
-}
-
 const mod_stek_ring_config_t *mod_stek_storage_twin(const mod_stek_ring_config_t *ring,
                                                     apr_pool_t *pool)
 {
@@ -394,7 +378,7 @@ const mod_stek_ring_config_t *mod_stek_storage_twin(const mod_stek_ring_config_t
                                ? mod_stek_live_file(rings[i]->live)->path
                                : NULL;
 
-        if (path && strcmp(base_of(path), base_of(ring->path)) == 0
+        if (path && strcmp(stek_file_base(path), stek_file_base(ring->path)) == 0
             && stat(stek_file_dir(path, pool), &other) == 0 && other.st_dev == dir.st_dev
             && other.st_ino == dir.st_ino) {
             return rings[i];

@@ -21,6 +21,7 @@
 
 #define PEM_BEGIN "-----BEGIN "
 #define PEM_LABEL_MAX 40
+#define TRIES 16
 
 static int match_ring(const unsigned char *bytes, apr_size_t len, const void *baton)
 {
@@ -86,7 +87,7 @@ static const char *foreign_by_kind(const struct stat *st, uid_t owner, apr_pool_
     if (!stek_path_is_trusted(st->st_uid, owner)) {
         return apr_psprintf(pool, "belongs to another user (uid %ld)", (long)st->st_uid);
     }
-    if (st->st_nlink != 1) {
+    if (st->st_nlink > 1) {
         return apr_psprintf(pool, "has %ld names (hard links)", (long)st->st_nlink);
     }
     return NULL;
@@ -157,6 +158,9 @@ static apr_status_t check_open(const stek_claim_t *claim, int fd, uid_t owner, c
     if (*pfound != NULL) {
         return STEK_EFOREIGN;
     }
+    if (st.st_nlink == 0) {
+        return STEK_ECHANGED;
+    }
     bytes = stek_mem_alloc(head_size(claim));
     if (bytes == NULL) {
         return APR_ENOMEM;
@@ -175,8 +179,8 @@ static apr_status_t check_open(const stek_claim_t *claim, int fd, uid_t owner, c
     return rv;
 }
 
-apr_status_t stek_claim_check(const stek_claim_t *claim, const char *path, uid_t owner,
-                              const char **pfound, apr_pool_t *pool)
+static apr_status_t check_once(const stek_claim_t *claim, const char *path, uid_t owner,
+                               const char **pfound, apr_pool_t *pool)
 {
     const char *found;
     struct stat st;
@@ -201,6 +205,18 @@ apr_status_t stek_claim_check(const stek_claim_t *claim, const char *path, uid_t
     close(fd);
     if (rv == STEK_EFOREIGN) {
         *pfound = found;
+    }
+    return rv;
+}
+
+apr_status_t stek_claim_check(const stek_claim_t *claim, const char *path, uid_t owner,
+                              const char **pfound, apr_pool_t *pool)
+{
+    apr_status_t rv = STEK_ECHANGED;
+
+    /* A writer may put another file in the place of the one that has just been opened. */
+    for (int i = 0; i < TRIES && rv == STEK_ECHANGED; i++) {
+        rv = check_once(claim, path, owner, pfound, pool);
     }
     return rv;
 }

@@ -246,7 +246,7 @@ static apr_status_t writer_open(writer_t *writer, const char *path, const stek_f
     writer->path = path;
     writer->how = how;
     writer->dir = stek_file_dir(path, pool);
-    writer->base = strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path;
+    writer->base = stek_file_base(path);
     writer->fd = -1;
     writer->dir_fd = -1;
     rv = stek_path_check_written(path, how->owner, NULL, pool);
@@ -456,4 +456,9 @@ int stek_file_in_memory(const char *path, apr_pool_t *pool)
     (void)pool;
     return 1;
 #endif
+}
+
+int stek_file_fsync_flag(const char *path, apr_pool_t *pool)
+{
+    return path != NULL && !stek_file_in_memory(path, pool) ? STEK_FILE_FSYNC : 0;
 }

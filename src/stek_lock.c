@@ -25,14 +25,14 @@
 #define PID_LEN_MAX 24
 
 /* Whether a lock's file can be ours, by all but its content.  Whoever owns the directory could put
- * another one there anyway. */
+ * another one there anyway.  No name: removed meanwhile, which lock_is_current sees. */
 static apr_status_t check_lock(const struct stat *st, const struct stat *dir)
 {
     if (!S_ISREG(st->st_mode)) {
         return STEK_EKIND;
     }
     return (stek_path_is_trusted(st->st_uid, geteuid()) || st->st_uid == dir->st_uid)
-                   && st->st_nlink == 1 && st->st_size < PID_LEN_MAX
+                   && st->st_nlink <= 1 && st->st_size < PID_LEN_MAX
                ? APR_SUCCESS
                : STEK_EFOREIGN;
 }

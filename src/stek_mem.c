@@ -87,7 +87,7 @@ apr_status_t stek_mem_lock(void *block)
     if (head->size == 0) {
         return APR_EINVAL;
     }
-    return mlock(head, head->size) == 0 ? APR_SUCCESS : errno;
+    return mlock(head, head->size) == 0 ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
 }
 
 apr_status_t stek_mem_wipe_on_fork(void *block, int on)
@@ -101,7 +101,9 @@ apr_status_t stek_mem_wipe_on_fork(void *block, int on)
     /* A kernel older than 4.14 does not know the advice. */
     return errno == EINVAL ? APR_ENOTIMPL : errno;
 #elif defined(INHERIT_ZERO)
-    return minherit(head, head->size, on ? INHERIT_ZERO : INHERIT_COPY) == 0 ? APR_SUCCESS : errno;
+    return minherit(head, head->size, on ? INHERIT_ZERO : INHERIT_COPY) == 0
+               ? APR_SUCCESS
+               : APR_FROM_OS_ERROR(errno);
 #else
     (void)head;
     (void)on;

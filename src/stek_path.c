@@ -28,6 +28,13 @@ const char *stek_file_dir(const char *path, apr_pool_t *pool)
     return slash == path ? "/" : apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
 }
 
+const char *stek_file_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL ? slash + 1 : path;
+}
+
 /* A walk along a path: done holds no link, "." or ".." any more, and "" stands for the root. */
 typedef struct walk_t {
     const char *done;

@@ -99,13 +99,6 @@ void stek_ring_file_close(stek_ring_file_t *file)
     }
 }
 
-static const char *base_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL ? slash + 1 : path;
-}
-
 apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *pwhy,
                                          apr_pool_t *pool)
 {
@@ -113,7 +106,7 @@ apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *p
     apr_status_t rv = stek_jail_open(stek_file_dir(file->path, pool), &file->dir_fd);
 
     if (rv == APR_SUCCESS) {
-        rv = stek_jail_check(file->dir_fd, base_of(file->path));
+        rv = stek_jail_check(file->dir_fd, stek_file_base(file->path));
         if (rv == APR_SUCCESS) {
             *pwhy = APR_SUCCESS;
             return APR_SUCCESS;
@@ -182,7 +175,7 @@ apr_status_t stek_ring_file_stamp(const stek_ring_file_t *file, stek_stamp_t *st
     if (is_memory(file)) {
         return memory_stamp(file->memory_fd, stamp);
     }
-    return file->in_jail ? stek_file_stamp_at(file->dir_fd, base_of(file->path), stamp)
+    return file->in_jail ? stek_file_stamp_at(file->dir_fd, stek_file_base(file->path), stamp)
                          : stek_file_stamp(file->path, stamp);
 }
 
@@ -237,13 +230,43 @@ static apr_status_t memory_load(int fd, const stek_secrets_t *secrets, unsigned 
         }
         rv = memory_read(fd, buf, STEK_RING_BYTES_MAX, &len, stamp);
         if (rv == APR_SUCCESS) {
-            rv = stek_ring_open(buf, len, secrets, 1, pring);
+            rv = stek_ring_open(buf, len, secrets, 1, pring, NULL);
         }
         if (rv != STEK_ECHANGED && rv != STEK_ELENGTH && rv != STEK_ESEAL && rv != STEK_ESECRET) {
             break;
         }
     }
     return rv;
+}
+
+static apr_status_t path_read(const stek_ring_file_t *file, unsigned char *buf, apr_size_t *plen,
+                              stek_stamp_t *stamp, const char **pculprit, apr_pool_t *pool)
+{
+    return stek_file_read_at(file->in_jail ? file->dir_fd : AT_FDCWD,
+                             file->in_jail ? stek_file_base(file->path) : file->path,
+                             STEK_FILE_RING, file->owner, buf, STEK_RING_BYTES_MAX, plen, stamp,
+                             pculprit, pool);
+}
+
+apr_status_t stek_ring_file_read(const stek_ring_file_t *file, unsigned char **psealed,
+                                 apr_size_t *plen, stek_stamp_t *stamp, const char **pculprit,
+                                 apr_pool_t *pool)
+{
+    unsigned char *buf = malloc(STEK_RING_BYTES_MAX);
+    stek_header_t header;
+    apr_size_t len = 0;
+    apr_status_t rv = buf != NULL ? path_read(file, buf, &len, stamp, pculprit, pool) : APR_ENOMEM;
+
+    if (rv == APR_SUCCESS) {
+        rv = stek_header_read(buf, len, &header);
+    }
+    if (rv != APR_SUCCESS) {
+        free(buf);
+        return rv;
+    }
+    *psealed = buf;
+    *plen = len;
+    return APR_SUCCESS;
 }
 
 apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secrets_t *secrets,
@@ -261,11 +284,9 @@ apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secret
         rv = memory_load(file->memory_fd, secrets, buf, pring, stamp);
     }
     else {
-        rv = stek_file_read_at(file->in_jail ? file->dir_fd : AT_FDCWD,
-                               file->in_jail ? base_of(file->path) : file->path, STEK_FILE_RING,
-                               file->owner, buf, STEK_RING_BYTES_MAX, &len, stamp, pculprit, pool);
+        rv = path_read(file, buf, &len, stamp, pculprit, pool);
         if (rv == APR_SUCCESS) {
-            rv = stek_ring_open(buf, len, secrets, 1, pring);
+            rv = stek_ring_open(buf, len, secrets, 1, pring, NULL);
         }
     }
     free(buf);
@@ -328,14 +349,6 @@ static apr_status_t memory_save(int fd, const unsigned char *bytes, apr_size_t l
     return rv == APR_SUCCESS ? memory_set_later(fd, &before) : rv;
 }
 
-/* Group of the directory that path is in. */
-static gid_t dir_gid(const char *path, apr_pool_t *pool)
-{
-    struct stat st;
-
-    return stat(stek_file_dir(path, pool), &st) == 0 ? st.st_gid : (gid_t)-1;
-}
-
 /* Nothing of others is written over; with STEK_FILE_EXCLUSIVE that is nothing at all. */
 static apr_status_t check_claim(const stek_claim_t *claim, const char *path, uid_t owner, int flags,
                                 apr_pool_t *pool)
@@ -349,21 +362,35 @@ static apr_status_t check_claim(const stek_claim_t *claim, const char *path, uid
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
+/* The one rule for the group of a ring (stek_ring_file_save_under). */
+static gid_t group_of(const stek_ring_file_t *file, int *pdemanded, apr_pool_t *pool)
+{
+    struct stat st;
+
+    *pdemanded = 1;
+    if (file->gid != (gid_t)-1) {
+        return file->gid;
+    }
+    if (lstat(file->path, &st) == 0) {
+        return st.st_gid;
+    }
+    *pdemanded = 0;
+    return stat(stek_file_dir(file->path, pool), &st) == 0 ? st.st_gid : (gid_t)-1;
+}
+
 static apr_status_t path_save(const stek_ring_file_t *file, const unsigned char *bytes,
                               apr_size_t len, int flags, apr_pool_t *pool)
 {
-    stek_file_how_t how = {file->owner, (uid_t)-1, file->gid, RING_MODE, flags};
+    stek_file_how_t how = {file->owner, (uid_t)-1, (gid_t)-1, RING_MODE, flags};
     apr_status_t rv = check_claim(&stek_claim_ring, file->path, file->owner, flags, pool);
+    int demanded;
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (how.gid == (gid_t)-1) {
-        how.gid = dir_gid(file->path, pool);
-    }
+    how.gid = group_of(file, &demanded, pool);
     rv = stek_file_replace(file->path, bytes, len, &how, pool);
-    /* The directory's group was nobody's demand: who is not in it writes with his own. */
-    if (APR_TO_OS_ERROR(rv) == EPERM && file->gid == (gid_t)-1) {
+    if (APR_TO_OS_ERROR(rv) == EPERM && !demanded) {
         how.gid = (gid_t)-1;
         rv = stek_file_replace(file->path, bytes, len, &how, pool);
     }
@@ -378,10 +405,16 @@ int stek_ring_file_is_refused(apr_status_t rv)
            || APR_TO_OS_ERROR(rv) == ELOOP;
 }
 
-apr_status_t stek_ring_file_claim(const stek_ring_file_t *file, const char **pfound,
+apr_status_t stek_ring_file_check(const stek_ring_file_t *file, const char **pdetail,
                                   apr_pool_t *pool)
 {
-    return stek_claim_check(&stek_claim_ring, file->path, file->owner, pfound, pool);
+    apr_status_t rv = stek_path_check_written(file->path, file->owner, pdetail, pool);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = stek_claim_check(&stek_claim_ring, file->path, file->owner, pdetail, pool);
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
 /* A name beside path that nothing has. */
@@ -400,7 +433,7 @@ static const char *aside_name(const char *path, apr_time_t now, apr_pool_t *pool
 apr_status_t stek_ring_file_set_aside(const stek_ring_file_t *file, apr_time_t now,
                                       const char **pdetail, apr_pool_t *pool)
 {
-    apr_status_t rv = stek_ring_file_claim(file, pdetail, pool);
+    apr_status_t rv = stek_claim_check(&stek_claim_ring, file->path, file->owner, pdetail, pool);
     struct stat st;
 
     if (rv != APR_SUCCESS) {
@@ -417,6 +450,13 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
                                  const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
                                  stek_stamp_t *stamp, apr_pool_t *pool)
 {
+    return stek_ring_file_save_under(file, ring, &secrets->secrets[0], flags, rng, stamp, pool);
+}
+
+apr_status_t stek_ring_file_save_under(const stek_ring_file_t *file, const stek_ring_t *ring,
+                                       const stek_secret_t *secret, int flags, stek_rng_t *rng,
+                                       stek_stamp_t *stamp, apr_pool_t *pool)
+{
     unsigned char random[STEK_RING_SALT_RANDOM_LEN];
     unsigned char *sealed = NULL;
     stek_stamp_t written;
@@ -426,7 +466,7 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
     if (rng(random, sizeof(random)) != APR_SUCCESS) {
         return STEK_ERNG;
     }
-    rv = stek_ring_seal(ring, secrets, random, &sealed, &len);
+    rv = stek_ring_seal(ring, secret, random, &sealed, &len);
     if (rv != APR_SUCCESS) {
         return rv;
     }

@@ -13,7 +13,6 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
 #include <openssl/params.h>
 
 #include "stek_audit.h"
@@ -21,7 +20,7 @@
 #include "stek_mem.h"
 #include "stek_time.h"
 
-#define SALT_LEN 32
+#define SALT_LEN STEK_SECRET_SALT_LEN
 #define TAG_LEN 16
 #define SEAL_KEY_LEN 32
 #define NONCE_LEN 12
@@ -113,39 +112,6 @@ static apr_time_t get_time(const unsigned char **pat)
     apr_uint64_t s = get_number(pat, 8);
 
     return s <= STEK_SEAL_TIME_MAX_S ? apr_time_from_sec((apr_time_t)s) : -1;
-}
-
-apr_status_t stek_seal_hkdf(const unsigned char secret[STEK_SECRET_LEN], const unsigned char *salt,
-                            const char *info, unsigned char *out, apr_size_t out_len)
-{
-    /* RFC 5869, 2.2: no salt is as good as zeros of the hash's length; and unlike an empty one,
-     * that is a salt that every provider accepts. */
-    static const unsigned char no_salt[SALT_LEN];
-    OSSL_PARAM params[5];
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);
-    EVP_KDF_CTX *ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
-    int ok;
-
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0);
-    params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret,
-                                                  STEK_SECRET_LEN);
-    params[2] = OSSL_PARAM_construct_octet_string(
-        OSSL_KDF_PARAM_SALT, (void *)(salt != NULL ? salt : no_salt), SALT_LEN);
-    params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, strlen(info));
-    params[4] = OSSL_PARAM_construct_end();
-    ok = ctx != NULL && EVP_KDF_derive(ctx, out, out_len, params) > 0;
-    EVP_KDF_CTX_free(ctx);
-    EVP_KDF_free(kdf);
-    if (!ok) {
-        OPENSSL_cleanse(out, out_len);
-        return crypto_failed();
-    }
-    return APR_SUCCESS;
-}
-
-apr_status_t stek_seal_secret_id(stek_secret_t *secret)
-{
-    return stek_seal_hkdf(secret->bytes, NULL, "stek ring v1 id", secret->id, STEK_SECRET_ID_LEN);
 }
 
 /* HMAC-SHA256(key, random | header | plain). */
@@ -300,14 +266,14 @@ static apr_status_t seal(const stek_ring_t *ring, const stek_secret_t *secret,
 
     encode_header(ring, secret, plain_len, sealed);
     encode_plain(ring, work->plain);
-    rv = stek_seal_hkdf(secret->bytes, NULL, "stek ring v1 salt", work->salt_key, SALT_LEN);
+    rv = stek_secret_hkdf(secret->bytes, NULL, "stek ring v1 salt", work->salt_key, SALT_LEN);
     if (rv == APR_SUCCESS) {
         rv = make_salt(work->salt_key, random, sealed, work->plain, plain_len, salt);
     }
     if (rv == APR_SUCCESS) {
         memcpy(sealed + SALT_AT, salt, SALT_LEN);
-        rv = stek_seal_hkdf(secret->bytes, salt, "stek ring v1 seal", work->seal_key,
-                            sizeof(work->seal_key));
+        rv = stek_secret_hkdf(secret->bytes, salt, "stek ring v1 seal", work->seal_key,
+                              sizeof(work->seal_key));
     }
     if (rv == APR_SUCCESS) {
         rv = encrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN);
@@ -315,7 +281,7 @@ static apr_status_t seal(const stek_ring_t *ring, const stek_secret_t *secret,
     return rv;
 }
 
-apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secrets_t *secrets,
+apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret,
                             const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
                             unsigned char **psealed, apr_size_t *plen)
 {
@@ -337,7 +303,7 @@ apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secrets_t *secre
         rv = APR_ENOMEM;
         goto cleanup;
     }
-    rv = seal(ring, &secrets->secrets[0], random, work, plain_len, sealed);
+    rv = seal(ring, secret, random, work, plain_len, sealed);
     if (rv == APR_SUCCESS) {
         *psealed = sealed;
         *plen = len;
@@ -494,9 +460,10 @@ static apr_status_t decode(const unsigned char *sealed, work_t *work, apr_size_t
     return APR_SUCCESS;
 }
 
-/* Decrypts into work with whichever secret has the id. */
+/* Decrypts into work with the secret that has the id. */
 static apr_status_t unseal(const unsigned char *sealed, const stek_header_t *header,
-                           const stek_secrets_t *secrets, work_t *work, apr_size_t plain_len)
+                           const stek_secrets_t *secrets, work_t *work, apr_size_t plain_len,
+                           apr_size_t *psecret_i)
 {
     apr_status_t rv = STEK_ESECRET;
 
@@ -506,12 +473,13 @@ static apr_status_t unseal(const unsigned char *sealed, const stek_header_t *hea
         if (memcmp(secret->id, header->secret_id, STEK_SECRET_ID_LEN) != 0) {
             continue;
         }
-        rv = stek_seal_hkdf(secret->bytes, sealed + SALT_AT, "stek ring v1 seal", work->seal_key,
-                            sizeof(work->seal_key));
+        rv = stek_secret_hkdf(secret->bytes, sealed + SALT_AT, "stek ring v1 seal", work->seal_key,
+                              sizeof(work->seal_key));
         if (rv == APR_SUCCESS) {
             rv = decrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN);
         }
         if (rv != STEK_ESEAL) {
+            *psecret_i = i;
             break;
         }
     }
@@ -519,10 +487,11 @@ static apr_status_t unseal(const unsigned char *sealed, const stek_header_t *hea
 }
 
 apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
-                            const stek_secrets_t *secrets, int audit, stek_ring_t **pring)
+                            const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
+                            apr_size_t *psecret_i)
 {
     stek_header_t header;
-    apr_size_t plain_len;
+    apr_size_t plain_len, secret_i = 0;
     stek_ring_t *ring = NULL;
     work_t *work;
     apr_status_t rv;
@@ -539,7 +508,7 @@ apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
     if (work == NULL) {
         return APR_ENOMEM;
     }
-    rv = unseal(sealed, &header, secrets, work, plain_len);
+    rv = unseal(sealed, &header, secrets, work, plain_len, &secret_i);
     if (rv == APR_SUCCESS) {
         rv = decode(sealed, work, plain_len, &ring);
     }
@@ -551,6 +520,9 @@ apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
     stek_mem_free(work);
     if (rv == APR_SUCCESS) {
         *pring = ring;
+        if (psecret_i != NULL) {
+            *psecret_i = secret_i;
+        }
     }
     return rv;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Secrets and their text file: made, parsed, written.  Core layer; no state, any thread, any phase.
+ * Secrets, what is derived from them, and their text file: made, parsed, written.  Core layer; no
+ * state, any thread, any phase.
  * Secrets come from and stay in stek_mem memory; text is the caller's, who keeps it there as well.
  * The base64 here is strict (canonical padding, nothing skipped) and works without table look-ups,
  * so that no cache line depends on a secret.
@@ -10,12 +11,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 
 #include "stek_audit.h"
 #include "stek_error.h"
 #include "stek_mem.h"
-#include "stek_seal.h"
 
 #define FLEET_WORD "stek-fleet-v1"
 #define DAY_WORD "stek-day-v1"
@@ -104,6 +108,41 @@ static char *base64_encode(const unsigned char *bytes, apr_size_t len, char *tex
     return text + written;
 }
 
+apr_status_t stek_secret_hkdf(const unsigned char secret[STEK_SECRET_LEN],
+                              const unsigned char *salt, const char *info, unsigned char *out,
+                              apr_size_t out_len)
+{
+    /* RFC 5869, 2.2: no salt is as good as zeros of the hash's length; and unlike an empty one,
+     * that is a salt that every provider accepts. */
+    static const unsigned char no_salt[STEK_SECRET_SALT_LEN];
+    OSSL_PARAM params[5];
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);
+    EVP_KDF_CTX *ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
+    int ok;
+
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0);
+    params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret,
+                                                  STEK_SECRET_LEN);
+    params[2] = OSSL_PARAM_construct_octet_string(
+        OSSL_KDF_PARAM_SALT, (void *)(salt != NULL ? salt : no_salt), STEK_SECRET_SALT_LEN);
+    params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, strlen(info));
+    params[4] = OSSL_PARAM_construct_end();
+    ok = ctx != NULL && EVP_KDF_derive(ctx, out, out_len, params) > 0;
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+    if (!ok) {
+        OPENSSL_cleanse(out, out_len);
+        ERR_clear_error();
+        return STEK_ECRYPTO;
+    }
+    return APR_SUCCESS;
+}
+
+apr_status_t stek_secret_set_id(stek_secret_t *secret)
+{
+    return stek_secret_hkdf(secret->bytes, NULL, "stek ring v1 id", secret->id, STEK_SECRET_ID_LEN);
+}
+
 /* Random bytes that have passed the audit. */
 static apr_status_t random_audited(unsigned char *bytes, apr_size_t len, stek_rng_t *rng)
 {
@@ -117,7 +156,7 @@ static apr_status_t secret_make(stek_secret_t *secret, stek_rng_t *rng)
 {
     apr_status_t rv = random_audited(secret->bytes, STEK_SECRET_LEN, rng);
 
-    return rv == APR_SUCCESS ? stek_seal_secret_id(secret) : rv;
+    return rv == APR_SUCCESS ? stek_secret_set_id(secret) : rv;
 }
 
 static apr_status_t secrets_alloc(stek_secrets_t **psecrets)
@@ -195,7 +234,7 @@ static apr_status_t parse_secret(stek_secrets_t *secrets, const char *value, apr
         return STEK_EWEAK;
     }
     secrets->n++;
-    return stek_seal_secret_id(secret);
+    return stek_secret_set_id(secret);
 }
 
 static apr_status_t parse_fleet_id(stek_secrets_t *secrets, const char *value, apr_size_t len)

@@ -58,12 +58,14 @@ static const advice_t advices[] = {
      "name a directory that only root, or its owner, can write to"},
     {APR_ENOENT, CTL_IO, NULL, "does not exist", "check the path"},
     {APR_EACCES, CTL_IO, NULL, "permission denied", "run stekctl as root or as its owner"},
-    {EPERM, CTL_IO, NULL, "operation not permitted", "run stekctl as root or as its owner"},
+    {APR_FROM_OS_ERROR(EPERM), CTL_IO, NULL, "operation not permitted",
+     "run stekctl as root or as its owner"},
     {APR_EEXIST, CTL_REFUSED, NULL, "exists already", "remove it first, or name another"},
     {APR_ENOSPC, CTL_IO, NULL, "no space left on its file system", "make room and try again"},
     {APR_ENOTDIR, CTL_IO, NULL, "a part of the path is not a directory", "check the path"},
-    {EISDIR, CTL_REFUSED, NULL, "is a directory", "name a file"},
-    {EROFS, CTL_IO, NULL, "its file system is read-only", "name a place that can be written"},
+    {APR_FROM_OS_ERROR(EISDIR), CTL_REFUSED, NULL, "is a directory", "name a file"},
+    {APR_FROM_OS_ERROR(EROFS), CTL_IO, NULL, "its file system is read-only",
+     "name a place that can be written"},
     {APR_ENOMEM, CTL_IO, NULL, "out of memory", "try again"},
 };
 

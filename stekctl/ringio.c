@@ -7,22 +7,13 @@
 #include <apr_strings.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "report.h"
 #include "stek_error.h"
-#include "stek_mem.h"
-#include "stek_ring_file.h"
 
 apr_time_t ringio_now(void)
 {
     return apr_time_from_sec(apr_time_sec(apr_time_now()));
-}
-
-int ringio_fsync_flag(ctl_t *ctl, const char *path)
-{
-    return stek_file_in_memory(path, ctl->pool) ? 0 : STEK_FILE_FSYNC;
 }
 
 static ctl_exit_e report_secret(ctl_t *ctl, apr_status_t rv, const char *culprit)
@@ -55,44 +46,27 @@ ctl_exit_e ringio_secrets(ctl_t *ctl, stek_secrets_t **psecrets)
     return rv == APR_SUCCESS ? CTL_DONE : report_secret(ctl, rv, culprit);
 }
 
-static apr_status_t unseal(const unsigned char *sealed, apr_size_t len, int audit, ringio_t *io)
-{
-    apr_status_t rv = stek_ring_open(sealed, len, io->secrets, audit, &io->ring);
-    apr_size_t i;
-
-    for (i = 0; rv == APR_SUCCESS && i < io->secrets->n; i++) {
-        if (!memcmp(io->secrets->secrets[i].id, io->header.secret_id, STEK_SECRET_ID_LEN)) {
-            io->secret_i = i;
-        }
-    }
-    return rv;
-}
-
-/* The file comes before the secret: what is wrong with it is said even where there is no secret. */
+/* The file comes before the secret: what is wrong with it is reported even without a secret. */
 apr_status_t ringio_try(ctl_t *ctl, const char *path, int audit, ringio_t *io,
                         const char **pculprit, const char **pfault_path)
 {
-    unsigned char *sealed = malloc(STEK_RING_BYTES_MAX);
+    unsigned char *sealed = NULL;
+    stek_ring_file_t file;
     apr_size_t len = 0;
-    apr_status_t rv = APR_ENOMEM;
+    apr_status_t rv;
 
     memset(io, 0, sizeof(*io));
     *pculprit = NULL;
     *pfault_path = path;
-    if (sealed) {
-        rv = stek_file_read(path, STEK_FILE_RING, ctl->owner, sealed, STEK_RING_BYTES_MAX, &len,
-                            &io->stamp, pculprit, ctl->pool);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = stek_header_read(sealed, len, &io->header);
-    }
+    stek_ring_file_init(&file, path, ctl->owner, (gid_t)-1);
+    rv = stek_ring_file_read(&file, &sealed, &len, &io->stamp, pculprit, ctl->pool);
     if (rv == APR_SUCCESS) {
         *pfault_path = ctl->secret_path;
         rv = stek_secret_file_load(ctl->secret_path, ctl->owner, &io->secrets, pculprit, ctl->pool);
     }
     if (rv == APR_SUCCESS) {
         *pfault_path = path;
-        rv = unseal(sealed, len, audit, io);
+        rv = stek_ring_open(sealed, len, io->secrets, audit, &io->ring, &io->secret_i);
         if (rv == STEK_ESECRET) {
             *pculprit = ctl->secret_path;
         }
@@ -157,39 +131,27 @@ ctl_exit_e ringio_lock(ctl_t *ctl, const char *path, stek_lock_t *lock)
                          holder > 0 ? apr_psprintf(ctl->pool, "process %ld", (long)holder) : NULL);
 }
 
-ctl_exit_e ringio_claim_ring(ctl_t *ctl)
+ctl_exit_e ringio_check_ring(ctl_t *ctl)
 {
-    const char *found = NULL;
+    const char *detail = NULL;
     stek_ring_file_t file;
     apr_status_t rv;
 
     stek_ring_file_init(&file, ctl->ring_path, ctl->owner, (gid_t)-1);
-    rv = stek_ring_file_claim(&file, &found, ctl->pool);
-    return rv == STEK_EFOREIGN ? report_status(ctl, ctl->ring_path, rv, found) : CTL_DONE;
+    rv = stek_ring_file_check(&file, &detail, ctl->pool);
+    return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->ring_path, rv, detail);
 }
 
-/* Seals under secret i: a copy of the set in which it is the first. */
+/* Seals under secret i. */
 static apr_status_t save(ctl_t *ctl, const stek_ring_t *ring, const stek_secrets_t *secrets,
                          apr_size_t i)
 {
-    stek_secrets_t *ordered = stek_mem_alloc(sizeof(*ordered));
     stek_ring_file_t file;
-    struct stat st;
-    apr_status_t rv;
 
-    if (!ordered) {
-        return APR_ENOMEM;
-    }
-    *ordered = *secrets;
-    ordered->secrets[0] = secrets->secrets[i];
-    ordered->secrets[i] = secrets->secrets[0];
-    /* The group stays: httpd has chosen it so that its children can read the file. */
-    stek_ring_file_init(&file, ctl->ring_path, ctl->owner,
-                        stat(ctl->ring_path, &st) == 0 ? st.st_gid : (gid_t)-1);
-    rv = stek_ring_file_save(&file, ring, ordered, ringio_fsync_flag(ctl, ctl->ring_path),
-                             stek_rng_system, NULL, ctl->pool);
-    stek_mem_free(ordered);
-    return rv;
+    stek_ring_file_init(&file, ctl->ring_path, ctl->owner, (gid_t)-1);
+    return stek_ring_file_save_under(&file, ring, &secrets->secrets[i],
+                                     stek_file_fsync_flag(ctl->ring_path, ctl->pool),
+                                     stek_rng_system, NULL, ctl->pool);
 }
 
 static ctl_exit_e change_locked(ctl_t *ctl, ringio_change_t *change, void *baton, int first_secret,
@@ -241,7 +203,7 @@ ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int f
                     ctl->ring_path);
         return CTL_IO;
     }
-    code = ringio_claim_ring(ctl);
+    code = ringio_check_ring(ctl);
     if (code == CTL_DONE) {
         code = ringio_lock(ctl, ctl->ring_path, &lock);
     }

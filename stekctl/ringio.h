@@ -8,8 +8,7 @@
 #define STEKCTL_RINGIO_H
 
 #include "stek_file.h"
-#include "stek_ring.h"
-#include "stek_seal.h"
+#include "stek_ring_file.h"
 #include "stekctl.h"
 
 #pragma GCC visibility push(hidden)
@@ -19,7 +18,6 @@
 typedef struct ringio_t {
     stek_ring_t *ring;
     stek_secrets_t *secrets;
-    stek_header_t header;
     apr_size_t secret_i; /* of secrets: the one that sealed it */
     stek_stamp_t stamp;
 } ringio_t;
@@ -48,18 +46,15 @@ typedef ctl_exit_e ringio_change_t(ctl_t *ctl, const ringio_t *io, apr_time_t no
 ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int first_secret,
                          stek_ring_t **pring);
 
-/* Whether files may be made and replaced beside path.  CTL_DONE, or the code of what was
- * reported. */
+/* Whether only trusted users can make and replace files beside path.  CTL_DONE, or the code of what
+ * was reported. */
 ctl_exit_e ringio_check_place(ctl_t *ctl, const char *path);
 
-/* Whether --ring names a ring, good or bad, or nothing.  The same. */
-ctl_exit_e ringio_claim_ring(ctl_t *ctl);
+/* The same for --ring; and whether it is a ring, good or bad, or nothing. */
+ctl_exit_e ringio_check_ring(ctl_t *ctl);
 
 /* The lock of path, waited for up to RINGIO_LOCK_WAIT. */
 ctl_exit_e ringio_lock(ctl_t *ctl, const char *path, stek_lock_t *lock);
-
-/* STEK_FILE_FSYNC where path is on a disk, else 0. */
-int ringio_fsync_flag(ctl_t *ctl, const char *path);
 
 #pragma GCC visibility pop
 #endif

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Pushes a ring and its local secret to other hosts over ssh: a fleet without a store. One host makes the
-# keys (its httpd, with generate=on, or stekctl sync); run this there as root every few minutes, from cron
-# or a timer. On the others:
+# Pushes a ring and its local secret to other hosts over ssh: a fleet without a store. One host makes the keys
+# (its httpd with generate=on, or stekctl sync). Run this script there as root every few minutes, from cron or a
+# timer. On the other hosts, configure:
 #   StekRing default file=/run/stek/default.ring secret=/run/stek/default.secret generate=off
-# rsync writes beside the file and renames, so httpd sees the old ring or the new one. The secret goes
-# first. If this host is gone, the others go on for as long as keys are prepared: make that long
+# rsync writes a temporary file and renames it, so httpd sees either the old ring or the new one. The secret
+# goes first. If this host fails, the others continue for as long as keys are prepared: make that long
 # ("ahead=24" is a day), and have another host ready.
 #
 # Usage: push.sh RING DIRECTORY HOST...

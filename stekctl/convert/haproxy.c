@@ -49,7 +49,7 @@ static apr_status_t dial(const char *path, int *pfd)
     int fd;
 
     if (strlen(path) >= sizeof(address.sun_path)) {
-        return ENAMETOOLONG;
+        return APR_FROM_OS_ERROR(ENAMETOOLONG);
     }
     memcpy(address.sun_path, path, strlen(path) + 1);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -94,7 +94,7 @@ static apr_status_t talk(const haproxy_t *haproxy, const char *command, char ans
     }
     close(fd);
     answer[got] = '\0';
-    return rv != APR_SUCCESS || got > 0 ? rv : ETIMEDOUT;
+    return rv != APR_SUCCESS || got > 0 ? rv : APR_FROM_OS_ERROR(ETIMEDOUT);
 }
 
 /* The command's words end at blanks and semicolons: a backslash takes their meaning away. */
@@ -128,7 +128,7 @@ static apr_status_t set_key(const haproxy_t *haproxy, const stek_key_t *key, con
         && snprintf(command, COMMAND_MAX, "set ssl tls-key %s %.*s", quote(haproxy->file, pool),
                     (int)len, (const char *)line)
                >= COMMAND_MAX) {
-        rv = ENAMETOOLONG;
+        rv = APR_FROM_OS_ERROR(ENAMETOOLONG);
     }
     if (rv == APR_SUCCESS) {
         rv = talk(haproxy, command, answer);

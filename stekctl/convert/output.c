@@ -126,7 +126,7 @@ static ctl_exit_e write_file(ctl_t *ctl, const output_t *output, const stek_clai
                              const char *path, const void *bytes, apr_size_t len)
 {
     const stek_file_how_t how = {files_owner(ctl, output), output->uid, output->gid, 0600,
-                                 ringio_fsync_flag(ctl, path)};
+                                 stek_file_fsync_flag(path, ctl->pool)};
     ctl_exit_e code = check_claim(ctl, output, claim, path);
     apr_status_t rv;
 
@@ -185,7 +185,7 @@ static ctl_exit_e write_tickets_conf(ctl_t *ctl, const output_t *output,
     FILE *out;
 
     if (!realpath(output->path, directory)) {
-        return report_status(ctl, output->path, errno, NULL);
+        return report_status(ctl, output->path, APR_FROM_OS_ERROR(errno), NULL);
     }
     out = open_memstream(&text, &len);
     if (!out) {
@@ -227,7 +227,7 @@ static ctl_exit_e remove_file(ctl_t *ctl, const output_t *output, const stek_cla
         return report_status(ctl, path, rv, found);
     }
     if (rv == APR_SUCCESS && unlink(path) != 0) {
-        rv = errno;
+        rv = APR_FROM_OS_ERROR(errno);
     }
     return rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv) ? CTL_DONE
                                                          : report_status(ctl, path, rv, NULL);
@@ -243,7 +243,7 @@ static ctl_exit_e sweep(ctl_t *ctl, const output_t *output, const selection_t *s
     struct dirent *entry;
 
     if (!directory) {
-        return report_status(ctl, output->path, errno, NULL);
+        return report_status(ctl, output->path, APR_FROM_OS_ERROR(errno), NULL);
     }
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     while ((entry = readdir(directory))) {
@@ -309,7 +309,7 @@ static ctl_exit_e make_directory(ctl_t *ctl, const output_t *output)
 
     if (mkdir(output->path, 0700) != 0) {
         if (errno != EEXIST) {
-            return report_status(ctl, output->path, errno, NULL);
+            return report_status(ctl, output->path, APR_FROM_OS_ERROR(errno), NULL);
         }
         if (stat(output->path, &st) == 0 && !S_ISDIR(st.st_mode)) {
             report_line("%s: is not a directory; nginx needs one", output->path);
@@ -322,7 +322,7 @@ static ctl_exit_e make_directory(ctl_t *ctl, const output_t *output)
     }
     fd = open(output->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || fchown(fd, output->uid, output->gid) != 0) {
-        rv = errno;
+        rv = APR_FROM_OS_ERROR(errno);
     }
     if (fd >= 0) {
         close(fd);
@@ -344,7 +344,8 @@ ctl_exit_e output_prepare(ctl_t *ctl, output_t *output)
         inside = apr_pstrcat(ctl->pool, output->path, "/" OUTPUT_TICKETS_CONF, NULL);
     }
     else if (stat(output->path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        return report_status(ctl, output->path, S_ISDIR(st.st_mode) ? EISDIR : STEK_EKIND, NULL);
+        return report_status(ctl, output->path,
+                             S_ISDIR(st.st_mode) ? APR_FROM_OS_ERROR(EISDIR) : STEK_EKIND, NULL);
     }
     if (code != CTL_DONE) {
         return code;

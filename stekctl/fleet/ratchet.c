@@ -32,9 +32,9 @@ static apr_status_t derive_all(stek_secrets_t *secrets, const char *info)
     /* A key of HMAC is padded with zeros anyway (RFC 2104): this is the id as salt. */
     memcpy(salt, secrets->fleet_id, STEK_FLEET_ID_LEN);
     for (i = 0; rv == APR_SUCCESS && i < secrets->n; i++) {
-        rv = stek_seal_hkdf(secrets->secrets[i].bytes, salt, info, fresh->bytes, STEK_SECRET_LEN);
+        rv = stek_secret_hkdf(secrets->secrets[i].bytes, salt, info, fresh->bytes, STEK_SECRET_LEN);
         if (rv == APR_SUCCESS) {
-            rv = stek_seal_secret_id(fresh);
+            rv = stek_secret_set_id(fresh);
         }
         if (rv == APR_SUCCESS) {
             secrets->secrets[i] = *fresh;

@@ -33,7 +33,7 @@ typedef struct status_t {
 
 static apr_interval_time_t skew_of(const sync_store_t *store, apr_time_t now)
 {
-    return store->has_header && store->header.written_at > now ? store->header.written_at - now : 0;
+    return store->written_at > now ? store->written_at - now : 0;
 }
 
 /* What a cycle would do. */
@@ -98,8 +98,8 @@ static void print_json(const status_t *status)
         else {
             json_null(&json, "lag");
         }
-        json_count(&json, "generation", store->has_header ? store->header.generation : 0);
-        json_time(&json, "written_at", store->has_header ? store->header.written_at : 0);
+        json_count(&json, "generation", store->generation);
+        json_time(&json, "written_at", store->written_at);
         json_span(&json, "skew", skew_of(store, status->now));
         json_close(&json, '}');
     }
@@ -135,8 +135,8 @@ static void print_text(const status_t *status)
         if (store->answer == SYNC_SILENT || store->answer == SYNC_REFUSED) {
             printf(" (%s)", store->why);
         }
-        if (store->has_header) {
-            printf(", generation %" APR_UINT64_T_FMT, store->header.generation);
+        if (store->written_at) {
+            printf(", generation %" APR_UINT64_T_FMT, store->generation);
         }
         if (skew_of(store, status->now) > 0) {
             printf(", written %s ahead of this clock",

@@ -3,10 +3,8 @@
  * Command new: a ring with its first keys, and the secret file that seals it if there is none.
  * stekctl; one thread.
  */
-#include <apr_strings.h>
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,7 +13,6 @@
 #include "report.h"
 #include "ring.h"
 #include "ringio.h"
-#include "stek_ring_file.h"
 #include "stek_schedule.h"
 #include "stek_time.h"
 
@@ -62,14 +59,9 @@ static ctl_exit_e parse_params(ctl_t *ctl, int argc, char **argv, stek_params_t 
 /* Not made here: which group has to enter it is for httpd, or its administrator, to say. */
 static ctl_exit_e check_directory(ctl_t *ctl)
 {
-    const char *slash = strrchr(ctl->ring_path, '/');
-    const char *directory;
+    const char *directory = stek_file_dir(ctl->ring_path, ctl->pool);
     struct stat st;
 
-    if (!slash || slash == ctl->ring_path) {
-        return CTL_DONE;
-    }
-    directory = apr_pstrmemdup(ctl->pool, ctl->ring_path, (apr_size_t)(slash - ctl->ring_path));
     if (stat(directory, &st) == 0) {
         return CTL_DONE;
     }
@@ -93,9 +85,9 @@ static ctl_exit_e need_secrets(ctl_t *ctl, stek_secrets_t **psecrets, int *pmade
     }
     rv = stek_secrets_make(0, stek_rng_system, psecrets);
     if (rv == APR_SUCCESS) {
-        rv = stek_secret_file_save(ctl->secret_path, *psecrets,
-                                   STEK_FILE_EXCLUSIVE | ringio_fsync_flag(ctl, ctl->secret_path),
-                                   ctl->pool);
+        rv = stek_secret_file_save(
+            ctl->secret_path, *psecrets,
+            STEK_FILE_EXCLUSIVE | stek_file_fsync_flag(ctl->secret_path, ctl->pool), ctl->pool);
         if (rv != APR_SUCCESS) {
             stek_secrets_destroy(*psecrets);
         }
@@ -128,7 +120,8 @@ static apr_status_t make_ring(ctl_t *ctl, const stek_params_t *params,
         ring->written_at = now;
         stek_ring_file_init(&file, ctl->ring_path, ctl->owner, (gid_t)-1);
         rv = stek_ring_file_save(&file, ring, secrets,
-                                 STEK_FILE_EXCLUSIVE | ringio_fsync_flag(ctl, ctl->ring_path),
+                                 STEK_FILE_EXCLUSIVE
+                                     | stek_file_fsync_flag(ctl->ring_path, ctl->pool),
                                  stek_rng_system, NULL, ctl->pool);
     }
     stek_ring_destroy(empty);
@@ -184,7 +177,7 @@ ctl_exit_e cmd_new(ctl_t *ctl, int argc, char **argv)
         code = check_directory(ctl);
     }
     if (code == CTL_DONE) {
-        code = ringio_claim_ring(ctl);
+        code = ringio_check_ring(ctl);
     }
     if (code == CTL_DONE) {
         code = ringio_lock(ctl, ctl->ring_path, &lock);

@@ -14,7 +14,6 @@
 #include "ringio.h"
 #include "stek_claim.h"
 #include "stek_error.h"
-#include "stek_ring_file.h"
 
 static ctl_exit_e save(ctl_t *ctl, const stek_secrets_t *secrets, int flags)
 {
@@ -25,7 +24,8 @@ static ctl_exit_e save(ctl_t *ctl, const stek_secrets_t *secrets, int flags)
         return code;
     }
     rv = stek_secret_file_save(ctl->secret_path, secrets,
-                               flags | ringio_fsync_flag(ctl, ctl->secret_path), ctl->pool);
+                               flags | stek_file_fsync_flag(ctl->secret_path, ctl->pool),
+                               ctl->pool);
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->secret_path, rv, NULL);
 }
 
@@ -140,7 +140,7 @@ static ctl_exit_e check_resealed(ctl_t *ctl, const stek_secrets_t *secrets)
     if (code != CTL_DONE) {
         return code;
     }
-    if (memcmp(secrets->secrets[0].id, io.header.secret_id, STEK_SECRET_ID_LEN) != 0) {
+    if (io.secret_i > 0) {
         report_line("%s: is still sealed under a secret that would go; reload httpd, and try again "
                     "when it has written the ring",
                     ctl->ring_path);

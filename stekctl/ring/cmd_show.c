@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "change.h"
-#include "health.h"
+#include "judgement.h"
 #include "options.h"
 #include "report.h"
 #include "ring.h"
@@ -27,7 +27,7 @@ typedef struct view_t {
     ctl_t *ctl;
     const ringio_t *io;
     const terminal_t *terminal;
-    const health_t *health;
+    const judgement_t *judgement;
     apr_time_t now;
     apr_time_t from, to; /* the time line's ends */
     int bar_columns;
@@ -190,7 +190,7 @@ static void put_sentence(FILE *out, const char *label, const char *colour, const
 static void put_header(FILE *out, const view_t *view)
 {
     const stek_ring_t *ring = view->io->ring;
-    const stek_health_t *judged = &view->health->judged;
+    const stek_health_t *health = &view->judgement->health;
     char hex[STEK_HEX_LEN];
     int i;
 
@@ -200,24 +200,24 @@ static void put_header(FILE *out, const view_t *view)
     fprintf(out, "interval %s, lifetime %s; %d key%s, %d revoked\n",
             stek_time_text(ring->interval, view->pool), stek_time_text(ring->lifetime, view->pool),
             (int)ring->key_n, ring->key_n == 1 ? "" : "s", (int)ring->tombstone_n);
-    if (judged->rotates_at) {
+    if (health->rotates_at) {
         fprintf(out, "rotates in %s, at %s, to %s\n",
-                report_span(judged->rotates_at - view->now, view->pool),
-                report_time(judged->rotates_at, view->now, view->pool),
-                stek_key_hex(judged->next->name, hex));
+                report_span(health->rotates_at - view->now, view->pool),
+                report_time(health->rotates_at, view->now, view->pool),
+                stek_key_hex(health->next->name, hex));
     }
     else {
         fputs("no next key is prepared\n", out);
     }
-    for (i = 0; i < view->health->problem_n; i++) {
+    for (i = 0; i < view->judgement->problem_n; i++) {
         put_sentence(out, "WRONG:", view->terminal->colour ? "\033[1;31m" : "",
-                     view->health->problems[i]);
+                     view->judgement->problems[i]);
     }
-    if (view->health->problem_n == 0) {
+    if (view->judgement->problem_n == 0) {
         fputs("healthy\n", out);
     }
-    for (i = 0; i < view->health->note_n; i++) {
-        put_sentence(out, "note:", "", view->health->notes[i]);
+    for (i = 0; i < view->judgement->note_n; i++) {
+        put_sentence(out, "note:", "", view->judgement->notes[i]);
     }
 }
 
@@ -232,15 +232,15 @@ static void put_json(FILE *out, const view_t *view)
     json_begin(&json, out);
     json_open(&json, NULL, '{');
     json_string(&json, "ring", view->ctl->ring_path);
-    json_bool(&json, "healthy", view->health->problem_n == 0);
+    json_bool(&json, "healthy", view->judgement->problem_n == 0);
     json_open(&json, "problems", '[');
-    for (n = 0; n < view->health->problem_n; n++) {
-        json_string(&json, NULL, view->health->problems[n]);
+    for (n = 0; n < view->judgement->problem_n; n++) {
+        json_string(&json, NULL, view->judgement->problems[n]);
     }
     json_close(&json, ']');
     json_open(&json, "notes", '[');
-    for (n = 0; n < view->health->note_n; n++) {
-        json_string(&json, NULL, view->health->notes[n]);
+    for (n = 0; n < view->judgement->note_n; n++) {
+        json_string(&json, NULL, view->judgement->notes[n]);
     }
     json_close(&json, ']');
     json_time(&json, "now", view->now);
@@ -251,10 +251,10 @@ static void put_json(FILE *out, const view_t *view)
     json_span(&json, "lifetime", ring->lifetime);
     json_count(&json, "sealed_by", view->io->secret_i + 1);
     json_count(&json, "secrets", view->io->secrets->n);
-    json_bool(&json, "rotation_valid", view->health->judged.rotation_valid);
-    json_bool(&json, "next_key_ready", view->health->judged.next_ready);
-    json_time(&json, "next_rotation", view->health->judged.rotates_at);
-    json_time(&json, "covered_until", view->health->judged.covered_until);
+    json_bool(&json, "rotation_valid", view->judgement->health.rotation_valid);
+    json_bool(&json, "next_key_ready", view->judgement->health.next_ready);
+    json_time(&json, "next_rotation", view->judgement->health.rotates_at);
+    json_time(&json, "covered_until", view->judgement->health.covered_until);
     json_open(&json, "keys", '[');
     for (i = 0; i < ring->key_n; i++) {
         change_json_key(&json, NULL, ring, row_key(ring, i), view->now);
@@ -272,22 +272,23 @@ static void put_json(FILE *out, const view_t *view)
     json_end(&json);
 }
 
-static health_place_e ring_place(const ctl_t *ctl, apr_pool_t *pool)
+static judgement_place_e ring_place(const ctl_t *ctl, apr_pool_t *pool)
 {
     if (!stek_file_in_memory(ctl->ring_path, pool)) {
-        return HEALTH_ON_DISK;
+        return JUDGEMENT_ON_DISK;
     }
-    return stek_swap_reaches(ctl->ring_path, pool) ? HEALTH_SWAPPABLE : HEALTH_IN_MEMORY;
+    return stek_swap_reaches(ctl->ring_path, pool) ? JUDGEMENT_SWAPPABLE : JUDGEMENT_IN_MEMORY;
 }
 
 static ctl_exit_e put_view(FILE *out, ctl_t *ctl, const ringio_t *io, const terminal_t *terminal,
                            apr_pool_t *pool)
 {
-    health_t health;
-    view_t view = {.ctl = ctl, .io = io, .terminal = terminal, .health = &health, .pool = pool};
+    judgement_t judgement;
+    view_t view = {
+        .ctl = ctl, .io = io, .terminal = terminal, .judgement = &judgement, .pool = pool};
 
     view.now = ringio_now();
-    health_judge(io, ring_place(ctl, pool), view.now, pool, &health);
+    judgement_make(io, ring_place(ctl, pool), view.now, pool, &judgement);
     if (ctl->json) {
         put_json(out, &view);
     }
@@ -296,7 +297,7 @@ static ctl_exit_e put_view(FILE *out, ctl_t *ctl, const ringio_t *io, const term
         put_header(out, &view);
         put_table(out, &view);
     }
-    return health.problem_n > 0 ? CTL_FINDING : CTL_DONE;
+    return judgement.problem_n > 0 ? CTL_FINDING : CTL_DONE;
 }
 
 /* One picture for --watch, a fault of the ring in place of the table.  Returned text: the

@@ -71,7 +71,7 @@ static void bench_read(void *baton, apr_time_t now, sync_view_t *views)
 
     (void)now;
     if (result == STORE_DONE) {
-        views->why = stek_ring_open(bytes, len, host->fleet->secrets, 1, &views->ring);
+        views->why = stek_ring_open(bytes, len, host->fleet->secrets, 1, &views->ring, NULL);
         views->answer = views->why == APR_SUCCESS ? SYNC_GOOD : SYNC_REFUSED;
     }
     else if (result == STORE_ABSENT) {
@@ -99,7 +99,8 @@ static sync_written_e bench_write(void *baton, int i, const stek_ring_t *ring, a
     (void)i;
     (void)now;
     if (stek_rng_system(random, sizeof(random)) != APR_SUCCESS
-        || stek_ring_seal(ring, host->fleet->secrets, random, &sealed, &len) != APR_SUCCESS) {
+        || stek_ring_seal(ring, &host->fleet->secrets->secrets[0], random, &sealed, &len)
+               != APR_SUCCESS) {
         die("seal");
     }
     host->fleet->bytes = len;

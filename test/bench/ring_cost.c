@@ -11,6 +11,7 @@
 
 #include <apr_general.h>
 
+#include "stek_schedule.h"
 #include "stek_seal.h"
 
 #define ROUNDS_MAX 1000
@@ -83,13 +84,13 @@ int main(int argc, char **argv)
     ring = make_ring(key_n, now);
     check(stek_secrets_make(0, stek_rng_system, &secrets) == APR_SUCCESS
               && stek_rng_system(random, sizeof(random)) == APR_SUCCESS
-              && stek_ring_seal(ring, secrets, random, &sealed, &len) == APR_SUCCESS,
+              && stek_ring_seal(ring, &secrets->secrets[0], random, &sealed, &len) == APR_SUCCESS,
           "seal");
     for (i = 0; i < round_n; i++) {
         stek_ring_t *opened = NULL, *merged = NULL;
         double from = cpu_ms(), between;
 
-        check(stek_ring_open(sealed, len, secrets, 1, &opened) == APR_SUCCESS, "open");
+        check(stek_ring_open(sealed, len, secrets, 1, &opened, NULL) == APR_SUCCESS, "open");
         between = cpu_ms();
         check(stek_ring_merge(ring, opened, now, LIFETIME, &merged) == APR_SUCCESS, "merge");
         open_ms[i] = between - from;

@@ -32,8 +32,8 @@ static void make_secrets(void)
         fuzz_rng_state = 1;
         fuzz_rng(secrets.secrets[0].bytes, STEK_SECRET_LEN);
         fuzz_rng(secrets.secrets[1].bytes, STEK_SECRET_LEN);
-        HOLDS(stek_seal_secret_id(&secrets.secrets[0]) == APR_SUCCESS
-              && stek_seal_secret_id(&secrets.secrets[1]) == APR_SUCCESS);
+        HOLDS(stek_secret_set_id(&secrets.secrets[0]) == APR_SUCCESS
+              && stek_secret_set_id(&secrets.secrets[1]) == APR_SUCCESS);
     }
 }
 
@@ -92,7 +92,7 @@ static void open_file(const uint8_t *data, size_t size)
 {
     stek_ring_t *ring = NULL;
 
-    if (stek_ring_open(data, size, &secrets, 1, &ring) == APR_SUCCESS) {
+    if (stek_ring_open(data, size, &secrets, 1, &ring, NULL) == APR_SUCCESS) {
         HOLDS(is_sealable(ring) && stek_audit_ring(ring, NULL) == STEK_WEAK_NONE);
         stek_ring_destroy(ring);
     }
@@ -113,19 +113,19 @@ static void seal_and_open(const uint8_t *data, size_t size)
     work = stek_mem_alloc(sizeof(*work) + plain_len);
     HOLDS(work);
     memcpy(work->plain, data + HEAD_LEN, plain_len);
-    HOLDS(stek_seal_hkdf(secrets.secrets[0].bytes, sealed + SALT_AT, "stek ring v1 seal",
-                         work->seal_key, sizeof(work->seal_key))
+    HOLDS(stek_secret_hkdf(secrets.secrets[0].bytes, sealed + SALT_AT, "stek ring v1 seal",
+                           work->seal_key, sizeof(work->seal_key))
               == APR_SUCCESS
           && encrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN) == APR_SUCCESS);
     stek_mem_free(work);
-    if (stek_ring_open(sealed, STEK_RING_HEADER_LEN + plain_len + TAG_LEN, &secrets, 1, &ring)
+    if (stek_ring_open(sealed, STEK_RING_HEADER_LEN + plain_len + TAG_LEN, &secrets, 1, &ring, NULL)
         == APR_SUCCESS) {
         unsigned char random[STEK_RING_SALT_RANDOM_LEN] = {0}, *again;
         stek_ring_t *other;
         apr_size_t len;
 
-        HOLDS(stek_ring_seal(ring, &secrets, random, &again, &len) == APR_SUCCESS);
-        HOLDS(stek_ring_open(again, len, &secrets, 1, &other) == APR_SUCCESS);
+        HOLDS(stek_ring_seal(ring, &secrets.secrets[0], random, &again, &len) == APR_SUCCESS);
+        HOLDS(stek_ring_open(again, len, &secrets, 1, &other, NULL) == APR_SUCCESS);
         HOLDS(stek_ring_equal(ring, other));
         stek_ring_destroy(other);
         stek_ring_destroy(ring);

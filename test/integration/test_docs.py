@@ -11,6 +11,7 @@ import httpd as harness
 
 TOP = Path(__file__).resolve().parents[2]
 MANUAL = TOP / "docs" / "mod_stek_rotate.md"
+MESSAGES = TOP / "docs" / "messages.md"
 REFERENCE = TOP / "conf" / "reference.conf"
 PAGES = sorted(TOP.glob("*.md")) + sorted((TOP / "docs").glob("*.md"))
 # httpd's; what is in other folders of conf/ is for other programs (test_conf.py).
@@ -125,9 +126,8 @@ def test_docs_ring_key_described(key):
 
 
 def test_docs_messages_are_the_sources():
-    table = sections(MANUAL.read_text())["Messages"]
-    described = re.findall(r"^\| (STEK\d{4}) \| (\w+) \| .+ \| .+ \|$", table, re.M)
-    assert described == sorted(source_tags().items()), "manual and sources differ"
+    described = re.findall(r"^\| (STEK\d{4}) \| (\w+) \| .+ \| .+ \|$", MESSAGES.read_text(), re.M)
+    assert described == sorted(source_tags().items()), f"{name_of(MESSAGES)} and sources differ"
 
 
 def test_docs_pages_name_no_other_tag():
@@ -164,7 +164,7 @@ def test_docs_help_text_names_the_default():
 def test_docs_causes_are_the_core_texts():
     source = source_of(TOP / "src" / "stek_error.c")
     texts = re.findall(r'\[STEK_E\w+ - STEK_STATUS_START\] =\s*"(.+)",', source)
-    causes = MANUAL.read_text().partition("### Causes")[2]
+    causes = MESSAGES.read_text().partition("## Causes")[2]
     assert texts and re.findall(r"^\| ([^*|]+?) \|", causes, re.M)[1:] == texts
 
 

@@ -23,7 +23,7 @@ ELSEWHERE = [
     (r"make (run|check|first-five)\b", "test_demo.py; the run that this is part of; itself"),
     (r"make bench\b", "minutes long; the check runs its smallest form"),
     (r"apxs -c ", "make bare"),
-    (r"(semanage|restorecon|ausearch) ", "a kernel with SELinux: test_confinement.py reads the file"),
+    (r"(semanage|restorecon|ausearch) ", "a kernel with SELinux: test_conf.py reads the file"),
     (r"systemctl enable --now stek-(nginx|haproxy)@", "test_mixed_fleet.py"),
     (r"systemctl enable --now run-apache2-stek_rotate\.mount", "test_swap.py; it needs a service manager"),
     (r"systemctl (list-timers|status) ", "a service manager"),

@@ -84,11 +84,11 @@ def test_html_external_links_are_well_formed(site):
 
 def test_html_tags_have_anchors_and_are_linked(site):
     pages, out = site
-    manual = next(page for path, page in pages.items() if path.name == "mod_stek_rotate.html")
-    assert set(source_tags()) <= set(manual.ids)
+    messages = next(page for path, page in pages.items() if path.name == "messages.html")
+    assert set(source_tags()) <= set(messages.ids)
     troubles = next(page for path, page in pages.items() if path.name == "troubleshooting.html")
     for tag in source_tags():
-        assert f"mod_stek_rotate.html#{tag}" in troubles.links
+        assert f"messages.html#{tag}" in troubles.links
 
 
 def test_html_every_page_is_reached_from_the_index(site):

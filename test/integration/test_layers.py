@@ -35,7 +35,7 @@ def test_layers_as_they_stand_pass(text):
 
 @pytest.mark.parametrize("path, header, said", [
     ("stekctl/ring/cmd_show.c", "fleet/store.h", "others include fleet/fleet.h only"),
-    ("stekctl/main.c", "ring/health.h", "others include ring/ring.h only"),
+    ("stekctl/main.c", "ring/judgement.h", "others include ring/ring.h only"),
     ("stekctl/report.c", "ring/ring.h", "what all commands share knows no room"),
     ("stekctl/fleet/sync_host.c", "ring/ring.h", "a circle in the rooms of stekctl"),
     ("stekctl/stekctl.h", "report.h", "a circle in the stekctl"),

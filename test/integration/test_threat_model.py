@@ -42,5 +42,5 @@ def test_threat_model_says_what_holds_and_what_does_not(attacker):
 
 def test_threat_model_covers_each_promise():
     promises = re.findall(r"^\| (S\d+) \|", (TOP / "SECURITY.md").read_text(), re.M)
-    assert len(promises) == 10
+    assert len(promises) == 11
     assert set(promises) <= set(re.findall(r"\bS\d+\b", "".join(attackers().values())))

@@ -5,6 +5,8 @@
  */
 #include "core_util.h"
 
+#include <signal.h>
+
 #include "file_util.h"
 #include "stek_claim.h"
 #include "stek_error.h"
@@ -101,6 +103,29 @@ static void test_claim_secret_byItsLines(void **state)
     free(large);
 }
 
+/* A writer that replaces the file again and again makes nobody take it for somebody else's. */
+static void test_claim_beside_aWriter_staysOurs(void **state)
+{
+    const stek_file_how_t how = {geteuid(), (uid_t)-1, (gid_t)-1, 0600, 0};
+    pid_t writer;
+    int i, status;
+
+    (void)state;
+    put("ring", "STEKRING");
+    writer = fork();
+    if (writer == 0) {
+        for (;;) {
+            (void)stek_file_replace(in_base("ring"), "STEKRING", 8, &how, pool);
+        }
+    }
+    for (i = 0; i < 5000 && claim(&stek_claim_ring, "ring") == APR_SUCCESS;) {
+        i++;
+    }
+    kill(writer, SIGKILL);
+    waitpid(writer, &status, 0);
+    assert_int_equal(i, 5000);
+}
+
 /* ---- set aside */
 
 static apr_status_t aside(const char *name, const char **pdetail)
@@ -177,6 +202,7 @@ int main(void)
         TEST(test_claim_kinds_onlyRegularFilesAreOurs),
         TEST(test_claim_ring_byItsMagic),
         TEST(test_claim_secret_byItsLines),
+        TEST(test_claim_beside_aWriter_staysOurs),
         TEST(test_claim_setAside_aRing_getsAFreeName),
         TEST(test_claim_setAside_whatIsNoRing_stays),
         TEST(test_claim_save_overAnotherFile_isRefused),

@@ -5,6 +5,7 @@
 #include "core_util.h"
 
 #include "stek_audit.h"
+#include "stek_schedule.h"
 #include "stek_time.h"
 
 static int is_zero(const void *bytes, size_t len)

@@ -30,7 +30,7 @@ static stek_secrets_t *set_at(apr_int32_t day)
     assert_int_equal(EVP_Digest("fleet", 5, digest, NULL, EVP_sha256(), NULL), 1);
     memcpy(set->fleet_id, digest, STEK_FLEET_ID_LEN);
     assert_int_equal(EVP_Digest("secret", 6, set->secrets[0].bytes, NULL, EVP_sha256(), NULL), 1);
-    assert_int_equal(stek_seal_secret_id(&set->secrets[0]), APR_SUCCESS);
+    assert_int_equal(stek_secret_set_id(&set->secrets[0]), APR_SUCCESS);
     set->day = day;
     return set;
 }
@@ -154,15 +154,15 @@ static void test_ratchet_keys_ofAnotherFleet_openNothing(void **state)
     assert_int_equal(stek_ring_create(0, 0, &ring), APR_SUCCESS);
     ring->interval = HOUR;
     ring->lifetime = HOUR;
-    assert_int_equal(stek_ring_seal(ring, keys, random, &sealed, &len), APR_SUCCESS);
-    assert_int_equal(stek_ring_open(sealed, len, keys, 1, &opened), APR_SUCCESS);
+    assert_int_equal(stek_ring_seal(ring, &keys->secrets[0], random, &sealed, &len), APR_SUCCESS);
+    assert_int_equal(stek_ring_open(sealed, len, keys, 1, &opened, NULL), APR_SUCCESS);
     stek_ring_destroy(opened);
     opened = NULL;
     set->fleet_id[0] ^= 1;
     other_keys = keys_of(set, 20000);
-    assert_int_equal(stek_ring_open(sealed, len, other_keys, 1, &opened), STEK_ESECRET);
+    assert_int_equal(stek_ring_open(sealed, len, other_keys, 1, &opened, NULL), STEK_ESECRET);
     /* Nor does the fleet secret itself, as if it were a local one. */
-    assert_int_equal(stek_ring_open(sealed, len, set, 1, &opened), STEK_ESECRET);
+    assert_int_equal(stek_ring_open(sealed, len, set, 1, &opened, NULL), STEK_ESECRET);
     free(sealed);
     stek_ring_destroy(ring);
     stek_secrets_destroy(set);

@@ -185,6 +185,61 @@ static void test_ring_file_loadWithOtherSecret_isRefused(void **state)
     each_kind(check_other_secret);
 }
 
+static void test_ring_file_saveUnder_isReadUnderThatSecret(void **state)
+{
+    stek_secrets_t *rolled = NULL;
+    unsigned char *sealed = NULL;
+    stek_ring_t *ring = ring_of(1, 3), *opened = NULL;
+    stek_stamp_t written, stamp;
+    stek_ring_file_t file;
+    apr_size_t len = 0, secret_i = 9;
+
+    (void)state;
+    assert_int_equal(stek_secrets_roll(secrets, stek_rng_system, &rolled), APR_SUCCESS);
+    stek_ring_file_init(&file, in_base("ring"), geteuid(), (gid_t)-1);
+    assert_int_equal(stek_ring_file_read(&file, &sealed, &len, NULL, &culprit, pool), APR_ENOENT);
+    for (apr_size_t i = 0; i < 2; i++) {
+        assert_int_equal(stek_ring_file_save_under(&file, ring, &rolled->secrets[i], 0,
+                                                   stek_rng_system, &written, pool),
+                         APR_SUCCESS);
+        assert_int_equal(stek_ring_file_read(&file, &sealed, &len, &stamp, &culprit, pool),
+                         APR_SUCCESS);
+        assert_true(stek_stamp_equal(&stamp, &written));
+        assert_int_equal(stek_ring_open(sealed, len, rolled, 1, &opened, &secret_i), APR_SUCCESS);
+        assert_int_equal(secret_i, i);
+        assert_true(stek_ring_equal(opened, ring));
+        stek_ring_destroy(opened);
+        free(sealed);
+    }
+    sealed = NULL;
+    make_file(file.path, "garbage garbage", 15, 0640);
+    assert_int_equal(stek_ring_file_read(&file, &sealed, &len, NULL, &culprit, pool), STEK_EMAGIC);
+    assert_null(sealed);
+    stek_ring_destroy(ring);
+    stek_secrets_destroy(rolled);
+}
+
+static void test_ring_file_check_namesWhatIsWrong(void **state)
+{
+    const char *detail = NULL;
+    stek_ring_file_t file;
+
+    (void)state;
+    stek_ring_file_init(&file, in_base("dir/ring"), geteuid(), (gid_t)-1);
+    assert_int_equal(stek_ring_file_check(&file, &detail, pool), APR_ENOENT);
+    make_dir(in_base("dir"), 0755);
+    assert_int_equal(stek_ring_file_check(&file, &detail, pool), APR_SUCCESS);
+    assert_int_equal(save(&file, 1, 1, NULL), APR_SUCCESS);
+    assert_int_equal(stek_ring_file_check(&file, &detail, pool), APR_SUCCESS);
+    assert_null(detail);
+    make_file(file.path, "garbage garbage", 15, 0640);
+    assert_int_equal(stek_ring_file_check(&file, &detail, pool), STEK_EFOREIGN);
+    assert_string_equal(detail, "is a file of 15 bytes, not a ring");
+    assert_int_equal(chmod(in_base("dir"), 01777), 0);
+    assert_int_equal(stek_ring_file_check(&file, &detail, pool), STEK_ESHARED);
+    assert_string_equal(detail, in_base("dir"));
+}
+
 static void test_ring_file_loadOfHostileFiles_saysWhy(void **state)
 {
     const char *path = in_base("ring");
@@ -245,6 +300,49 @@ static void test_ring_file_saveOnPath_hasModeAndGroup(void **state)
     assert_int_equal(stat(file.path, &st), 0);
     assert_int_equal(st.st_gid, NOBODY - 1);
     assert_holds(&file, 2, 1);
+}
+
+static void test_ring_file_saveAgain_keepsTheGroup(void **state)
+{
+    stek_ring_file_t file;
+    struct stat st;
+
+    (void)state;
+    need_other_users();
+    make_dir(in_base("dir"), 0755);
+    stek_ring_file_init(&file, in_base("dir/ring"), 0, (gid_t)-1);
+    assert_int_equal(save(&file, 1, 1, NULL), APR_SUCCESS);
+    assert_int_equal(chown(file.path, 0, NOBODY), 0);
+    assert_int_equal(save(&file, 2, 1, NULL), APR_SUCCESS);
+    assert_int_equal(stat(file.path, &st), 0);
+    assert_int_equal(st.st_gid, NOBODY);
+    assert_holds(&file, 2, 1);
+}
+
+/* A ring of a group to which this user may give no files: readers would be shut out. */
+static int save_over_other_group(void *data)
+{
+    const stek_ring_file_t *file = data;
+
+    if (setgid(NOBODY) != 0 || setuid(NOBODY) != 0) {
+        return 99;
+    }
+    return APR_TO_OS_ERROR(save(file, 2, 1, NULL)) == EPERM ? 0 : 1;
+}
+
+static void test_ring_file_saveAgainOutsideTheGroup_keepsTheOld(void **state)
+{
+    stek_ring_file_t file;
+
+    (void)state;
+    need_other_users();
+    make_dir(in_base("dir"), 0755);
+    assert_int_equal(chown(in_base("dir"), NOBODY, NOBODY), 0);
+    stek_ring_file_init(&file, in_base("dir/ring"), NOBODY, (gid_t)-1);
+    assert_int_equal(save(&file, 1, 1, NULL), APR_SUCCESS);
+    assert_int_equal(chown(file.path, NOBODY, 1), 0);
+    assert_int_equal(run_in_child(save_over_other_group, &file), 0);
+    assert_holds(&file, 1, 1);
 }
 
 /* As a user who is not in the directory's group. */
@@ -549,8 +647,12 @@ int main(void)
         TEST(test_ring_file_saveExclusive_keepsTheOld),
         TEST(test_ring_file_saveThatFails_keepsTheOld),
         TEST(test_ring_file_loadWithOtherSecret_isRefused),
+        TEST(test_ring_file_saveUnder_isReadUnderThatSecret),
+        TEST(test_ring_file_check_namesWhatIsWrong),
         TEST(test_ring_file_loadOfHostileFiles_saysWhy),
         TEST(test_ring_file_saveOnPath_hasModeAndGroup),
+        TEST(test_ring_file_saveAgain_keepsTheGroup),
+        TEST(test_ring_file_saveAgainOutsideTheGroup_keepsTheOld),
         TEST(test_ring_file_saveOutsideTheGroup_fallsBackUnlessDemanded),
         TEST(test_ring_file_memory_quickSaves_everyStampIsNew),
         TEST(test_ring_file_memory_descriptors_areNotForPrograms),

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of a real host share (sync_host.h): its options, stores and secrets.  One thread; the
+ * stores' workers are processes that see sealed bytes only.
+ */
+#ifndef STEKCTL_SYNC_MODEL_H
+#define STEKCTL_SYNC_MODEL_H
+
+#include "stek_seal.h"
+#include "stekctl.h"
+#include "store.h"
+#include "sync.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct sync_options_t {
+    const char *urls[SYNC_STORES_MAX]; /* sorted: every host asks the same store first */
+    int store_n;
+    const char *fleet_secret_path;
+    const char *password_path; /* NULL: none */
+    sync_rules_t rules;
+    apr_interval_time_t every;
+    apr_interval_time_t timeout;
+} sync_options_t;
+
+/* One store, over the cycles. */
+typedef struct sync_store_t {
+    const char *url;
+    store_t *store;
+    sync_answer_e answer;    /* to the last read */
+    int write_failed;        /* the last write */
+    char why[STORE_WHY_LEN]; /* of what went wrong last */
+    apr_time_t last_success; /* 0: never */
+    unsigned failed_n;       /* cycles since then */
+    apr_uint64_t generation; /* of the object read last; 0: none, or refused */
+    apr_time_t written_at;   /* the same */
+    int reseal;              /* seal it under the first secret once, because secrets were re-read */
+    const char *logged;      /* state last logged */
+} sync_store_t;
+
+typedef struct sync_host_t {
+    ctl_t *ctl;
+    const sync_options_t *options;
+    sync_store_t stores[SYNC_STORES_MAX];
+    stek_secrets_t *local;
+    stek_secrets_t *fleet;
+    stek_secrets_t *keys[3]; /* what seals in the stores: yesterday, today, tomorrow */
+    apr_int32_t day;         /* that today */
+    int reader;              /* writes no file */
+    int reseal_file;         /* seal the file ring under the first local secret once */
+    apr_status_t ratchet_rv; /* of writing the fleet secret's file, as last reported */
+    apr_status_t aside_rv;   /* of moving a bad ring aside, as last reported */
+    apr_pool_t *pool;        /* of one cycle */
+} sync_host_t;
+
+#pragma GCC visibility pop
+#endif

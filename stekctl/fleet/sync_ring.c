@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host's file ring (sync_ring.h).  stekctl; one thread.
+ */
+#include "sync_ring.h"
+
+#include <stdlib.h>
+
+#include "report.h"
+#include "ringio.h"
+#include "stek_error.h"
+#include "stek_ring_file.h"
+#include "sync_secrets.h"
+
+static stek_ring_file_t file_of(const sync_host_t *host)
+{
+    stek_ring_file_t file;
+
+    stek_ring_file_init(&file, host->ctl->ring_path, host->ctl->owner, (gid_t)-1);
+    return file;
+}
+
+/* A ring that others can change is not replaced: an administrator has to find out why. */
+static int is_refused(apr_status_t rv)
+{
+    return stek_ring_file_is_refused(rv) && rv != STEK_EPERM;
+}
+
+/* Loads the file ring; *psecret_i: which of the local secrets sealed it. */
+static apr_status_t load(sync_host_t *host, stek_ring_t **pring, apr_size_t *psecret_i)
+{
+    const stek_ring_file_t file = file_of(host);
+    unsigned char *sealed = NULL;
+    apr_size_t len = 0;
+    apr_status_t rv = stek_ring_file_read(&file, &sealed, &len, NULL, NULL, host->pool);
+
+    if (rv == APR_SUCCESS) {
+        rv = stek_ring_open(sealed, len, host->local, 1, pring, psecret_i);
+    }
+    if (rv == STEK_ESECRET && sync_secrets_load_local(host) == CTL_DONE) {
+        rv = stek_ring_open(sealed, len, host->local, 1, pring, psecret_i);
+    }
+    free(sealed);
+    return rv;
+}
+
+apr_status_t sync_ring_load(void *baton, stek_ring_t **pring)
+{
+    apr_size_t secret_i;
+    apr_status_t rv = load(baton, pring, &secret_i);
+
+    /* A bad ring is replaced when the cycle saves; here it counts as none. */
+    if (APR_STATUS_IS_ENOENT(rv) || is_refused(rv)) {
+        *pring = NULL;
+        return APR_SUCCESS;
+    }
+    return rv;
+}
+
+/* Moves a bad ring out of the way.  What is not a ring stays, and is reported once. */
+static apr_status_t set_aside(sync_host_t *host, apr_status_t why, apr_time_t now)
+{
+    const stek_ring_file_t file = file_of(host);
+    const char *path = file.path, *detail = NULL;
+    char text[160];
+    apr_status_t rv = stek_ring_file_set_aside(&file, now, &detail, host->pool);
+
+    if (rv == APR_SUCCESS) {
+        report_line("%s: is refused: %s; moved to %s, a good one takes its place", path,
+                    stek_strerror(why, text, sizeof(text)), detail);
+    }
+    else if (rv == STEK_EFOREIGN && host->aside_rv != rv) {
+        (void)report_status(host->ctl, path, rv, detail);
+    }
+    host->aside_rv = rv;
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+}
+
+static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_time_t now,
+                                apr_interval_time_t lifetime)
+{
+    const stek_ring_file_t file = file_of(host);
+    stek_ring_t *before = NULL, *merged = NULL;
+    apr_size_t secret_i = 0;
+    apr_status_t rv = load(host, &before, &secret_i);
+    int differs;
+
+    if (is_refused(rv)) {
+        rv = set_aside(host, rv, now);
+    }
+    if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv)) {
+        return rv;
+    }
+    rv = stek_ring_merge(ring, before, now, lifetime, &merged);
+    if (rv == APR_SUCCESS) {
+        differs = !before || !stek_ring_equal(before, merged);
+        if (host->reseal_file && secret_i > 0) {
+            secret_i = 0;
+            differs = 1;
+        }
+        merged->written_at = now;
+        if (differs) {
+            rv = stek_ring_file_save_under(&file, merged, &host->local->secrets[secret_i],
+                                           stek_file_fsync_flag(file.path, host->pool),
+                                           stek_rng_system, NULL, host->pool);
+        }
+    }
+    if (rv == APR_SUCCESS) {
+        host->reseal_file = 0;
+    }
+    stek_ring_destroy(merged);
+    stek_ring_destroy(before);
+    return rv;
+}
+
+apr_status_t sync_ring_save(void *baton, const stek_ring_t *ring, apr_time_t now,
+                            apr_interval_time_t lifetime)
+{
+    sync_host_t *host = baton;
+    const char *path = host->ctl->ring_path;
+    stek_lock_t lock;
+    apr_status_t rv = stek_path_check_written(path, host->ctl->owner, NULL, host->pool);
+
+    if (rv == APR_SUCCESS) {
+        rv = stek_file_lock(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = save_locked(host, ring, now, lifetime);
+        stek_file_unlock(&lock);
+    }
+    return rv;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host's file ring, for the port, whose baton is the host.  One thread.
+ */
+#ifndef STEKCTL_SYNC_RING_H
+#define STEKCTL_SYNC_RING_H
+
+#include "sync_model.h"
+
+#pragma GCC visibility push(hidden)
+
+apr_status_t sync_ring_load(void *baton, stek_ring_t **pring);
+
+/* Merges ring into the file under its lock; a bad ring there is moved aside first. */
+apr_status_t sync_ring_save(void *baton, const stek_ring_t *ring, apr_time_t now,
+                            apr_interval_time_t lifetime);
+
+#pragma GCC visibility pop
+#endif

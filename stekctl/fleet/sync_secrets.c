@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host's secrets (sync_secrets.h).  stekctl; one thread.
+ */
+#include "sync_secrets.h"
+
+#include <stdlib.h>
+
+#include "ratchet.h"
+#include "report.h"
+#include "ringio.h"
+#include "stek_error.h"
+
+ctl_exit_e sync_secrets_load_local(sync_host_t *host)
+{
+    ctl_t *ctl = host->ctl;
+    stek_secrets_t *secrets = NULL;
+    stek_stamp_t stamp;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (host->reader || !APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->secret_path, &stamp))) {
+        ctl_exit_e code = ringio_secrets(ctl, &secrets);
+
+        if (code == CTL_DONE) {
+            stek_secrets_destroy(host->local);
+            host->local = secrets;
+        }
+        return code;
+    }
+    if (!host->local) {
+        rv = stek_secrets_make(0, stek_rng_system, &host->local);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = stek_secret_file_save(
+            ctl->secret_path, host->local,
+            STEK_FILE_EXCLUSIVE | stek_file_fsync_flag(ctl->secret_path, host->pool), host->pool);
+    }
+    return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->secret_path, rv, NULL);
+}
+
+/* The secrets that seal in the stores around day. */
+static apr_status_t derive_keys(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
+{
+    stek_secrets_t *keys[3] = {NULL, NULL, NULL};
+    apr_status_t rv = APR_SUCCESS;
+    int i;
+
+    for (i = 0; rv == APR_SUCCESS && i < 3; i++) {
+        rv = ratchet_keys(fleet, day - 1 + i, &keys[i]);
+        /* Made or advanced by a host whose clock is ahead: yesterday is gone, today is enough. */
+        if (i == 0 && rv == STEK_ESECRET) {
+            rv = APR_SUCCESS;
+        }
+    }
+    for (i = 0; i < 3; i++) {
+        stek_secrets_t **pout = rv == APR_SUCCESS ? &host->keys[i] : &keys[i];
+
+        stek_secrets_destroy(*pout);
+        *pout = rv == APR_SUCCESS ? keys[i] : NULL;
+    }
+    if (rv == APR_SUCCESS) {
+        host->day = day;
+    }
+    return rv;
+}
+
+static void report_fleet(sync_host_t *host, apr_status_t rv, const char *culprit)
+{
+    const char *path = host->options->fleet_secret_path;
+
+    if (APR_STATUS_IS_ENOENT(rv)) {
+        report_line(
+            "%s: there is no fleet secret; make one once, 'stekctl --secret PATH secret new "
+            "--fleet', and copy it to each host",
+            path);
+    }
+    else if (rv == APR_EINVAL) {
+        report_line(
+            "%s: its day is more than %d days ago; check the clock, then copy the file from "
+            "a host that is in step",
+            path, RATCHET_DAYS_MAX);
+    }
+    else if (rv == STEK_ESECRET) {
+        report_line(
+            "%s: its day is ahead; check the clock, then copy the file from a host that is in "
+            "step",
+            path);
+    }
+    else if (rv == STEK_EEMPTY) {
+        report_line(
+            "%s: holds no secret with a fleet's id; make it by 'stekctl --secret PATH secret "
+            "new --fleet'",
+            path);
+    }
+    else {
+        (void)report_status(host->ctl, path, rv, culprit);
+    }
+}
+
+/* Advances the secrets to yesterday, in the file too. */
+static apr_status_t ratchet(sync_host_t *host, stek_secrets_t *fleet, apr_int32_t day)
+{
+    const char *path = host->options->fleet_secret_path;
+    apr_int32_t moved = 0;
+    apr_status_t rv = ratchet_move(fleet, day - 1, &moved), saved;
+
+    if (rv == APR_SUCCESS && moved > 0 && !host->reader) {
+        saved = stek_secret_file_save(path, fleet, stek_file_fsync_flag(path, host->pool),
+                                      host->pool);
+        if (saved != APR_SUCCESS && saved != host->ratchet_rv) {
+            (void)report_status(host->ctl, path, saved, NULL);
+            report_line("%s: stays at its old day: what was recorded since then can be opened with "
+                        "it",
+                        path);
+        }
+        host->ratchet_rv = saved;
+    }
+    return rv;
+}
+
+apr_status_t sync_secrets_load_fleet(sync_host_t *host, apr_int32_t day)
+{
+    const char *path = host->options->fleet_secret_path, *culprit = NULL;
+    stek_secrets_t *fleet = NULL;
+    stek_lock_t lock = {-1};
+    apr_status_t rv = stek_secret_file_load(path, host->ctl->owner, &fleet, &culprit, host->pool);
+
+    /* Read it again under the lock: what is replaced must be what was read.  Only a ratchet writes, so
+     * only that takes the lock. */
+    if (rv == APR_SUCCESS && fleet->day > 0 && fleet->day < day - 1 && !host->reader
+        && stek_file_lock(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool) == APR_SUCCESS) {
+        stek_secrets_destroy(fleet);
+        fleet = NULL;
+        rv = stek_secret_file_load(path, host->ctl->owner, &fleet, &culprit, host->pool);
+    }
+    if (rv == APR_SUCCESS && !fleet->has_fleet_id) {
+        rv = STEK_EEMPTY;
+    }
+    if (rv == APR_SUCCESS) {
+        rv = ratchet(host, fleet, day);
+    }
+    if (lock.fd >= 0) {
+        stek_file_unlock(&lock);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = derive_keys(host, fleet, day);
+    }
+    if (rv == APR_SUCCESS) {
+        stek_secrets_destroy(host->fleet);
+        host->fleet = fleet;
+        return APR_SUCCESS;
+    }
+    report_fleet(host, rv, culprit);
+    stek_secrets_destroy(fleet);
+    return rv;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host's stores (sync_stores.h).  stekctl; one thread.
+ */
+#include "sync_stores.h"
+
+#include <apr_strings.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "notify.h"
+#include "report.h"
+#include "stek_error.h"
+#include "stek_file.h"
+#include "stek_mem.h"
+
+#define PASSWORD_MAX 1024
+
+/* Connecting, logging in and the call itself: each has the time-out, the whole has this many. */
+#define CALLS_MAX 3
+
+/* The first line of the password's file, in locked memory. */
+static ctl_exit_e load_password(sync_host_t *host, char **ppassword)
+{
+    const char *path = host->options->password_path, *culprit = NULL;
+    apr_size_t len = 0;
+    apr_status_t rv;
+
+    *ppassword = NULL;
+    if (!path) {
+        return CTL_DONE;
+    }
+    *ppassword = stek_mem_alloc(PASSWORD_MAX + 1);
+    if (!*ppassword) {
+        return report_status(host->ctl, path, APR_ENOMEM, NULL);
+    }
+    rv = stek_file_read(path, STEK_FILE_SECRET, host->ctl->owner, *ppassword, PASSWORD_MAX, &len,
+                        NULL, &culprit, host->pool);
+    if (rv == APR_SUCCESS) {
+        (*ppassword)[len] = '\0';
+        (*ppassword)[strcspn(*ppassword, "\r\n")] = '\0';
+        rv = **ppassword ? APR_SUCCESS : STEK_EEMPTY;
+    }
+    if (rv != APR_SUCCESS) {
+        stek_mem_free(*ppassword);
+        *ppassword = NULL;
+        return report_status(host->ctl, path, rv, culprit);
+    }
+    return CTL_DONE;
+}
+
+/* The key under which stores know this fleet's object. */
+static const char *object_name(const stek_secrets_t *fleet, apr_pool_t *pool)
+{
+    char *name = apr_palloc(pool, 5 + 2 * STEK_FLEET_ID_LEN + 1);
+    int i;
+
+    memcpy(name, "stek:", 5);
+    for (i = 0; i < STEK_FLEET_ID_LEN; i++) {
+        snprintf(name + 5 + (apr_size_t)2 * i, 3, "%02x", fleet->fleet_id[i]);
+    }
+    return name;
+}
+
+ctl_exit_e sync_stores_open(sync_host_t *host)
+{
+    const sync_options_t *options = host->options;
+    const char *object = object_name(host->fleet, host->ctl->pool), *wrong = NULL;
+    store_t *opened[SYNC_STORES_MAX] = {NULL};
+    char *password = NULL;
+    ctl_exit_e code = load_password(host, &password);
+    int i;
+
+    for (i = 0; code == CTL_DONE && i < options->store_n; i++) {
+        wrong = store_open(options->urls[i], object, password,
+                           (int)apr_time_as_msec(options->timeout), host->ctl->pool, &opened[i]);
+        if (wrong) {
+            code = report_usage(host->ctl, "store '%s': %s", options->urls[i], wrong);
+        }
+    }
+    for (i = 0; i < options->store_n; i++) {
+        if (code == CTL_DONE) {
+            store_close(host->stores[i].store);
+            host->stores[i].store = opened[i];
+            host->stores[i].url = options->urls[i];
+            host->stores[i].reseal = 1;
+        }
+        else {
+            store_close(opened[i]);
+        }
+    }
+    stek_mem_free(password);
+    return code;
+}
+
+void sync_stores_close(sync_host_t *host)
+{
+    int i;
+
+    for (i = 0; i < SYNC_STORES_MAX; i++) {
+        store_close(host->stores[i].store);
+        host->stores[i].store = NULL;
+    }
+}
+
+/* Opens an object under the secrets of today, yesterday or tomorrow. */
+static void open_object(sync_host_t *host, sync_store_t *store, const unsigned char *bytes,
+                        apr_size_t len, sync_view_t *view)
+{
+    static const int order[] = {1, 0, 2};
+    apr_status_t rv = bytes ? STEK_ESECRET : STEK_ETOOBIG;
+    apr_size_t secret_i = 0;
+    int i, day = 0;
+
+    for (i = 0; i < 3 && rv == STEK_ESECRET; i++) {
+        day = order[i];
+        if (host->keys[day]) {
+            rv = stek_ring_open(bytes, len, host->keys[day], 1, &view->ring, &secret_i);
+        }
+    }
+    if (rv != APR_SUCCESS) {
+        view->answer = SYNC_REFUSED;
+        view->why = rv;
+        (void)stek_strerror(rv, store->why, sizeof(store->why));
+        return;
+    }
+    view->answer = SYNC_GOOD;
+    store->generation = view->ring->generation;
+    store->written_at = view->ring->written_at;
+    view->old_seal = (secret_i > 0 && store->reseal) || (host->fleet->day > 0 && day == 0);
+}
+
+static apr_int64_t deadline(const sync_host_t *host)
+{
+    return clock_ms() + CALLS_MAX * apr_time_as_msec(host->options->timeout);
+}
+
+void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
+{
+    sync_host_t *host = baton;
+    apr_int64_t until = deadline(host);
+    int i;
+
+    notify_send("WATCHDOG=1");
+    for (i = 0; i < host->options->store_n; i++) {
+        store_begin_read(host->stores[i].store);
+    }
+    for (i = 0; i < host->options->store_n; i++) {
+        sync_store_t *store = &host->stores[i];
+        const unsigned char *bytes = NULL;
+        apr_size_t len = 0;
+        store_result_e result = store_finish(store->store, until, &bytes, &len);
+
+        store->generation = 0;
+        store->written_at = 0;
+        views[i].answer = SYNC_SILENT;
+        if (result == STORE_DONE) {
+            open_object(host, store, bytes, len, &views[i]);
+        }
+        else if (result == STORE_ABSENT) {
+            views[i].answer = SYNC_ABSENT;
+        }
+        else {
+            apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
+        }
+        store->answer = views[i].answer;
+        if (store->answer == SYNC_GOOD || store->answer == SYNC_ABSENT) {
+            store->last_success = now;
+        }
+    }
+}
+
+sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, apr_time_t now)
+{
+    sync_host_t *host = baton;
+    sync_store_t *store = &host->stores[i];
+    unsigned char random[STEK_RING_SALT_RANDOM_LEN], *sealed = NULL;
+    store_result_e result = STORE_SILENT;
+    apr_size_t len = 0;
+    apr_status_t rv = stek_rng_system(random, sizeof(random));
+
+    (void)now;
+    if (rv == APR_SUCCESS) {
+        rv = stek_ring_seal(ring, &host->keys[1]->secrets[0], random, &sealed, &len);
+    }
+    if (rv != APR_SUCCESS) {
+        (void)stek_strerror(rv, store->why, sizeof(store->why));
+    }
+    else {
+        store_begin_write(store->store, sealed, len);
+        result = store_finish(store->store, deadline(host), NULL, NULL);
+        apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
+    }
+    free(sealed);
+    store->write_failed = result != STORE_DONE && result != STORE_CHANGED;
+    if (result == STORE_DONE) {
+        store->reseal = 0;
+    }
+    return result == STORE_DONE      ? SYNC_WRITTEN
+           : result == STORE_CHANGED ? SYNC_CHANGED
+                                     : SYNC_FAILED;
+}

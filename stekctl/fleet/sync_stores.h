@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A host's stores.  Whatever comes from a store is opened, checked and audited here before the cycle
+ * sees it; whatever goes to one is sealed here.  One thread.
+ */
+#ifndef STEKCTL_SYNC_STORES_H
+#define STEKCTL_SYNC_STORES_H
+
+#include "sync_model.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Reads the password and opens all stores in place of those that are open: all or none.  Codes of what
+ * was reported. */
+ctl_exit_e sync_stores_open(sync_host_t *host);
+void sync_stores_close(sync_host_t *host);
+
+/* For the port, whose baton is the host. */
+void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views);
+sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, apr_time_t now);
+
+#pragma GCC visibility pop
+#endif
