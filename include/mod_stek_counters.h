@@ -92,6 +92,9 @@ apr_status_t mod_stek_counters_create(mod_stek_counters_t **pcounters);
 /* Ends this process's view; NULL is ignored. */
 void mod_stek_counters_destroy(mod_stek_counters_t *counters);
 
+/* Parent, end of a configuration: lists them (mod_stek_retained_list); NULL is ignored. */
+void mod_stek_counters_hand_over(const mod_stek_counters_t *counters);
+
 /* child_init: claims a tally for this process, until pchild is destroyed. */
 void mod_stek_counters_claim(apr_pool_t *pchild);
 

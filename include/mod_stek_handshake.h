@@ -63,8 +63,8 @@ void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused
 /* a ticket was sealed; */
 void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned char *name);
 
-/* there was a key, but no ticket could be sealed; */
-void mod_stek_handshake_unsealed(SSL *ssl, mod_stek_tally_t *tally);
+/* there was a key, but no ticket could be sealed (0: it was the self-test's); */
+int mod_stek_handshake_unsealed(SSL *ssl, mod_stek_tally_t *tally);
 
 /* no ticket can be issued, because there is no key. */
 void mod_stek_handshake_keyless(SSL *ssl);

@@ -32,7 +32,8 @@ void mod_stek_live_sweep(void);
 void mod_stek_live_hand_over(void);
 
 /* Parent: what processes forked from now on inherit: the keys (inherit != 0: the MPM's
- * children), or zeros (processes that other modules fork while they configure). */
+ * children), or zeros and nothing that writes a ring (processes that other modules fork while they
+ * configure). */
 void mod_stek_live_inherit(int inherit);
 
 /* Child, child_init: locks the inherited memory, gives up what only the parent needs.  in_jail: this
@@ -64,7 +65,14 @@ stek_state_e mod_stek_live_lookup(mod_stek_live_t *live, const unsigned char nam
 mod_stek_counters_t *mod_stek_live_counters(const mod_stek_live_t *live);
 mod_stek_tally_t *mod_stek_live_tally(const mod_stek_live_t *live);
 
+/* A ticket could not be sealed.  Counted in this process's own memory, so that the writing thread's
+ * message is about what happened here, whatever others write to the counters. */
+void mod_stek_live_count_unsealed(mod_stek_live_t *live);
+
 /* Only the writing thread: */
+
+/* How often that happened since the last call. */
+unsigned mod_stek_live_take_unsealed(mod_stek_live_t *live);
 
 /* The ring itself, good until the writing thread changes it. */
 const stek_ring_t *mod_stek_live_ring(const mod_stek_live_t *live);
@@ -75,6 +83,13 @@ apr_time_t mod_stek_live_next_end(const mod_stek_live_t *live, apr_time_t now);
 /* Makes ring the live keyring; takes ownership of it, even on failure: APR_TIMEUP if handshakes do
  * not release the previous one (one that was interrupted by the process's exit never will). */
 apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring);
+
+/* Drops and wipes the keys that have ended at now.  Needs no memory: nobody who takes it from a child
+ * keeps a key alive.  APR_TIMEUP as above. */
+apr_status_t mod_stek_live_drop_ended(mod_stek_live_t *live, apr_time_t now);
+
+/* Child: drops and wipes every key; the next ring that it can read brings them back.  As above. */
+apr_status_t mod_stek_live_drop_keys(mod_stek_live_t *live);
 
 /* Parent: turns issuing on, runs the test, again if it fails, and turns issuing off if it fails
  * twice: what fails for a moment must not cost tickets until the next reload.  If there is no

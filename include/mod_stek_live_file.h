@@ -22,6 +22,10 @@
 apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
                                    const char **pculprit, apr_pool_t *pool);
 
+/* Nonzero if this process could not read a changed file at the last looks, for want of memory or
+ * descriptors: whoever may set its limits must not thereby keep revoked keys in use. */
+int mod_stek_live_is_blind(const mod_stek_live_t *live);
+
 /* Writes next to the file, then makes it the live keyring; takes ownership of it, even on failure.
  * The caller holds the file's lock and has merged what the file contains.  Codes of
  * stek_ring_file_save and mod_stek_live_swap. */

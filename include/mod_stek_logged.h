@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the parent has logged about a ring.  It belongs to the generator and the storage; the live
+ * What this process has logged about a ring.  It belongs to generator, storage and timer; the live
  * keyring only keeps it, so that a reload repeats no message.
  */
 #ifndef MOD_STEK_LOGGED_H
@@ -12,8 +12,7 @@
 typedef struct mod_stek_logged_t {
     apr_status_t status;     /* the problem last logged; APR_SUCCESS: none */
     apr_time_t status_at;    /* when */
-    apr_uint64_t unsealed_n; /* tickets that could not be sealed, as last logged */
-    apr_time_t unsealed_at;  /* when */
+    apr_time_t unsealed_at;  /* a child's timer: when it logged tickets that could not be sealed */
     int disk;                /* the ring is on a disk */
     int swap;                /* it may be swapped out */
     int lost_jail;           /* processes in a chroot see a directory that is gone */

@@ -21,10 +21,12 @@ void *mod_stek_retained(const char *what, int layout, apr_size_t size, apr_size_
  * set to NULL when another build has ended what is listed from now on... */
 void mod_stek_retained_list_begin(int layout, apr_size_t reach, void **proot);
 
-/* ...and lists a mapping with secrets.  Without memory it goes unlisted. */
+/* ...and lists a mapping, which will be wiped, or a descriptor (< 0: none).  Without memory they go
+ * unlisted. */
 void mod_stek_retained_list(void *address, apr_size_t len);
+void mod_stek_retained_list_fd(int fd);
 
-/* Last post_config: unmaps what a build with another layout or reach has listed, and in any case
+/* Last post_config: unmaps and closes what a build with another layout or reach has listed, and in any case
  * forgets the list. */
 void mod_stek_retained_end_former(int layout, apr_size_t reach);
 

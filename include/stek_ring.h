@@ -59,6 +59,13 @@ apr_status_t stek_ring_add_tombstone(stek_ring_t *ring, const stek_tombstone_t *
 apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
                              apr_interval_time_t lifetime, stek_ring_t **pring);
 
+/* Drops and wipes, in place and without memory, the keys and tombstones that have ended at now: what
+ * stek_ring_merge of the ring alone would leave out.  The caller keeps other threads away. */
+void stek_ring_drop_ended(stek_ring_t *ring, apr_time_t now, apr_interval_time_t lifetime);
+
+/* The same with every key; epoch and tombstones stay. */
+void stek_ring_drop_keys(stek_ring_t *ring);
+
 /* Nonzero if both hold the same keys, tombstones and epoch. */
 int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b);
 

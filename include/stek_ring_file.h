@@ -28,12 +28,17 @@ void stek_ring_file_init(stek_ring_file_t *file, const char *path, uid_t owner, 
 /* A handle on new anonymous memory, in which there is no ring yet (load: APR_ENOENT). */
 apr_status_t stek_ring_file_init_memory(stek_ring_file_t *file, uid_t owner);
 
-/* After a fork, in the child: gives up the means to write anonymous memory. */
+/* Gives up the means to write anonymous memory: in a child, and in the parent while other modules may
+ * fork. */
 void stek_ring_file_drop_writer(stek_ring_file_t *file);
+
+/* Parent: gets it back.  Any failure: it cannot be written any more; take new memory. */
+apr_status_t stek_ring_file_open_writer(stek_ring_file_t *file);
 
 /* Before processes are shut into a chroot: makes ready what they follow there, the path's directory,
  * or a copy in memory that stek_ring_file_publish keeps new.  Once for a path.  *pwhy: APR_SUCCESS, or
- * why it is the copy.  Another status: there is neither. */
+ * why it is the copy (STEK_EFOREIGN: the directory holds other things too).  Another status: there is
+ * neither. */
 apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *pwhy,
                                          apr_pool_t *pool);
 
@@ -94,6 +99,10 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
 /* Nonzero if what stek_ring_file_load has returned means that a good ring may take the place of what
  * is there; a passing trouble (no descriptors, no memory) says nothing about it. */
 int stek_ring_file_is_refused(apr_status_t rv);
+
+/* Nonzero if it means that this process could not look at the ring for want of memory, descriptors or
+ * OpenSSL's help: that says nothing about the file, which may revoke keys. */
+int stek_ring_file_is_own_trouble(apr_status_t rv);
 
 /* Call it before anything is made or written at the path.  APR_SUCCESS if only root and the owner may
  * write there (as stek_path_check_written), and the path holds nothing, or a ring of ours, good or bad

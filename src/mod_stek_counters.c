@@ -147,6 +147,13 @@ void mod_stek_counters_destroy(mod_stek_counters_t *counters)
     }
 }
 
+void mod_stek_counters_hand_over(const mod_stek_counters_t *counters)
+{
+    if (counters) {
+        mod_stek_retained_list(counters->shared, counters->size);
+    }
+}
+
 static int take(claims_t *claims, int tally, int former)
 {
     return atomic_compare_exchange_strong(&claims->pids[tally], &former, (int)getpid());

@@ -222,28 +222,6 @@ static int needs_writing(const mod_stek_task_t *task, apr_status_t load_status)
            || (load_status == APR_SUCCESS && mod_stek_live_is_dirty(live));
 }
 
-/* What children may not log in a handshake. */
-static void log_unsealed(const mod_stek_task_t *task)
-{
-    mod_stek_logged_t *logged = mod_stek_live_logged(task->ring->live);
-    mod_stek_totals_t totals;
-    apr_uint64_t n;
-
-    if (task->now >= logged->unsealed_at && task->now - logged->unsealed_at < REMIND_AFTER) {
-        return;
-    }
-    mod_stek_counters_sum(mod_stek_live_counters(task->ring->live), &totals);
-    n = totals.all[MOD_STEK_UNSEALED] - logged->unsealed_n;
-    if (n != 0) {
-        logged->unsealed_n = totals.all[MOD_STEK_UNSEALED];
-        logged->unsealed_at = task->now;
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
-                     "STEK2033: ring '%s': %" APR_UINT64_T_FMT " more tickets could not be sealed, "
-                     "although there is a key: clients got none",
-                     task->ring->name, n);
-    }
-}
-
 /* Children in ChrootDir see what the parent gives them. */
 static void serve_jail(const mod_stek_task_t *task)
 {
@@ -278,7 +256,6 @@ static void tick(mod_stek_task_t *task)
         rv = write_ring(task, 0, 0);
     }
     log_state(task, rv);
-    log_unsealed(task);
     serve_jail(task);
 }
 

@@ -115,12 +115,14 @@ void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned
     }
 }
 
-void mod_stek_handshake_unsealed(SSL *ssl, mod_stek_tally_t *tally)
+int mod_stek_handshake_unsealed(SSL *ssl, mod_stek_tally_t *tally)
 {
     /* The self-test's connection has no record. */
-    if (record_of(ssl)) {
-        mod_stek_count(tally, MOD_STEK_UNSEALED);
+    if (!record_of(ssl)) {
+        return 0;
     }
+    mod_stek_count(tally, MOD_STEK_UNSEALED);
+    return 1;
 }
 
 void mod_stek_handshake_keyless(SSL *ssl)

@@ -10,6 +10,7 @@
 #include "mod_stek_live.h"
 
 #include <openssl/crypto.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +20,7 @@
 #include "stek_mem.h"
 
 /* Counts up with every change of these structures, even one that keeps their sizes. */
-#define LAYOUT 17
+#define LAYOUT 18
 /* The counters hang off the keyrings. */
 #define WHOLE_LAYOUT (100 * LAYOUT + MOD_STEK_COUNTERS_LAYOUT)
 #define REACH                                                                                      \
@@ -182,6 +183,10 @@ void mod_stek_live_hand_over(void)
     for (live = retained->lives; live; live = live->next) {
         hand_over(live->ring);
         hand_over(live->secrets);
+        mod_stek_counters_hand_over(live->counters);
+        mod_stek_retained_list_fd(live->file.memory_fd);
+        mod_stek_retained_list_fd(live->file.writer_fd);
+        mod_stek_retained_list_fd(live->file.dir_fd);
     }
 }
 
@@ -190,6 +195,9 @@ void mod_stek_live_inherit(int inherit)
     mod_stek_live_t *live;
 
     for (live = retained_get()->lives; live; live = live->next) {
+        if (!inherit) {
+            stek_ring_file_drop_writer(&live->file);
+        }
         stek_mem_wipe_on_fork(live->ring, !inherit);
         if (live->secrets) {
             stek_mem_wipe_on_fork(live->secrets, !inherit);
@@ -229,8 +237,7 @@ void mod_stek_live_wipe(void)
 
     for (live = retained_get()->lives; live; live = live->next) {
         if (pthread_rwlock_trywrlock(&live->lock) == 0) {
-            live->ring->key_n = 0;
-            OPENSSL_cleanse(live->ring->keys, live->ring->key_max * sizeof(*live->ring->keys));
+            stek_ring_drop_keys(live->ring);
             pthread_rwlock_unlock(&live->lock);
         }
         if (live->secrets) {
@@ -239,7 +246,7 @@ void mod_stek_live_wipe(void)
     }
 }
 
-/* How many keys are not in next since they ended; number i of the last ones has its name at
+/* How many keys have ended and are not in next (NULL: empty); number i of the last ones has its name at
  * names[i % MOD_STEK_ENDED_MAX], in live's ring. */
 static unsigned find_ended(const mod_stek_live_t *live, const stek_ring_t *next, apr_time_t now,
                            const unsigned char *names[MOD_STEK_ENDED_MAX])
@@ -250,7 +257,8 @@ static unsigned find_ended(const mod_stek_live_t *live, const stek_ring_t *next,
     for (i = 0; i < live->ring->key_n; i++) {
         const stek_key_t *key = &live->ring->keys[i];
 
-        if (!stek_key_can_decrypt(key, now, live->lifetime) && !stek_ring_find(next, key->name)) {
+        if (!stek_key_can_decrypt(key, now, live->lifetime)
+            && !(next && stek_ring_find(next, key->name))) {
             names[n++ % MOD_STEK_ENDED_MAX] = key->name;
         }
     }
@@ -269,16 +277,23 @@ static void remember_ended(mod_stek_live_t *live, unsigned n,
     }
 }
 
+/* Keeps handshakes away; nonzero if they do not let go. */
+static int lock_out(mod_stek_live_t *live)
+{
+    apr_time_t until = apr_time_now() + SWAP_WAIT;
+    struct timespec until_ts = {(time_t)apr_time_sec(until), (long)apr_time_usec(until) * 1000};
+
+    return pthread_rwlock_timedwrlock(&live->lock, &until_ts);
+}
+
 apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
 {
-    apr_time_t now = apr_time_now(), until = now + SWAP_WAIT;
-    struct timespec until_ts = {(time_t)apr_time_sec(until), (long)apr_time_usec(until) * 1000};
     stek_ring_t *previous = live->ring;
     const unsigned char *names[MOD_STEK_ENDED_MAX];
     /* Before the lock, because handshakes wait for it: only this thread writes. */
-    unsigned ended_n = find_ended(live, ring, now, names);
+    unsigned ended_n = find_ended(live, ring, apr_time_now(), names);
 
-    if (pthread_rwlock_timedwrlock(&live->lock, &until_ts) != 0) {
+    if (lock_out(live) != 0) {
         stek_ring_destroy(ring);
         return APR_TIMEUP;
     }
@@ -287,6 +302,35 @@ apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring)
     live->unpublished = 1;
     pthread_rwlock_unlock(&live->lock);
     stek_ring_destroy(previous);
+    return APR_SUCCESS;
+}
+
+apr_status_t mod_stek_live_drop_ended(mod_stek_live_t *live, apr_time_t now)
+{
+    const unsigned char *names[MOD_STEK_ENDED_MAX];
+    unsigned ended_n = find_ended(live, NULL, now, names);
+
+    if (ended_n == 0) {
+        return APR_SUCCESS;
+    }
+    if (lock_out(live) != 0) {
+        return APR_TIMEUP;
+    }
+    remember_ended(live, ended_n, names);
+    stek_ring_drop_ended(live->ring, now, live->lifetime);
+    live->dirty = 1;
+    live->unpublished = 1;
+    pthread_rwlock_unlock(&live->lock);
+    return APR_SUCCESS;
+}
+
+apr_status_t mod_stek_live_drop_keys(mod_stek_live_t *live)
+{
+    if (lock_out(live) != 0) {
+        return APR_TIMEUP;
+    }
+    stek_ring_drop_keys(live->ring);
+    pthread_rwlock_unlock(&live->lock);
     return APR_SUCCESS;
 }
 
@@ -353,6 +397,16 @@ mod_stek_counters_t *mod_stek_live_counters(const mod_stek_live_t *live)
 mod_stek_tally_t *mod_stek_live_tally(const mod_stek_live_t *live)
 {
     return live->tally;
+}
+
+void mod_stek_live_count_unsealed(mod_stek_live_t *live)
+{
+    atomic_fetch_add_explicit(&live->unsealed_n, 1, memory_order_relaxed);
+}
+
+unsigned mod_stek_live_take_unsealed(mod_stek_live_t *live)
+{
+    return atomic_exchange_explicit(&live->unsealed_n, 0, memory_order_relaxed);
 }
 
 mod_stek_logged_t *mod_stek_live_logged(mod_stek_live_t *live)

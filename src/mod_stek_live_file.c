@@ -10,6 +10,10 @@
 #include "mod_stek_live_private.h"
 #include "stek_error.h"
 
+/* After so many looks at a changed file that failed for want of this process's own means, its keys
+ * may be revoked ones. */
+#define BLIND_MAX 3
+
 const stek_ring_file_t *mod_stek_live_file(const mod_stek_live_t *live)
 {
     return &live->file;
@@ -25,7 +29,8 @@ apr_status_t mod_stek_live_open_memory(mod_stek_live_t *live)
 {
     apr_status_t rv = APR_SUCCESS;
 
-    if (live->file.path || live->file.memory_fd < 0) {
+    if (live->file.path || live->file.memory_fd < 0
+        || stek_ring_file_open_writer(&live->file) != APR_SUCCESS) {
         stek_ring_file_close(&live->file);
         rv = stek_ring_file_init_memory(&live->file, geteuid());
     }
@@ -78,7 +83,7 @@ apr_status_t mod_stek_live_take_secrets(mod_stek_live_t *live, stek_secrets_t *s
     return APR_SUCCESS;
 }
 
-/* live = merge(live, loaded), or live alone, tidied. */
+/* live = merge(live, loaded) */
 static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded, apr_time_t now)
 {
     stek_ring_t *merged;
@@ -87,7 +92,7 @@ static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded, a
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (!stek_ring_equal(merged, loaded ? loaded : live->ring)) {
+    if (!stek_ring_equal(merged, loaded)) {
         live->dirty = 1;
     }
     return mod_stek_live_swap(live, merged);
@@ -113,7 +118,6 @@ static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pcu
 apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
                                    const char **pculprit, apr_pool_t *pool)
 {
-    apr_time_t next_end = stek_ring_next_end(live->ring, 0, live->lifetime);
     stek_stamp_t stamp;
     apr_status_t rv = stek_ring_file_stamp(&live->file, &stamp);
 
@@ -130,13 +134,14 @@ apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int re
         mod_stek_count_load(live->counters, live->load_status, now);
     }
     mod_stek_count_look(live->counters, live->load_status, now);
-    if (next_end != 0 && next_end <= now) {
-        rv = merge_in(live, NULL, now);
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-    }
-    return live->load_status;
+    live->blind_n = stek_ring_file_is_own_trouble(live->load_status) ? live->blind_n + 1 : 0;
+    rv = mod_stek_live_drop_ended(live, now);
+    return rv == APR_SUCCESS ? live->load_status : rv;
+}
+
+int mod_stek_live_is_blind(const mod_stek_live_t *live)
+{
+    return live->blind_n >= BLIND_MAX;
 }
 
 apr_status_t mod_stek_live_save(mod_stek_live_t *live, stek_ring_t *next, int flags,

@@ -32,7 +32,9 @@ struct mod_stek_live_t {
     apr_interval_time_t lifetime;  /* the ring's, as configured */
     stek_stamp_t stamp;            /* of the file when it was last checked */
     apr_status_t load_status;      /* how that check ended */
+    int blind_n;                   /* checks in a row that failed for want of own means */
     int dirty;       /* the file lacks what the live keyring has, or keeps what it ended */
+    _Atomic unsigned unsealed_n; /* tickets that this process could not seal, not logged yet */
     int issue;       /* the self-test passed: tickets may be issued */
     int unpublished; /* the copy for processes in a chroot lacks what the live keyring has */
     mod_stek_logged_t logged; /* the generator's */

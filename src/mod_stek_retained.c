@@ -10,23 +10,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define KEY_MAX 64
 
 /* Read by every build: neither changes, nor does the key. */
-#define LIST_KEY "mod_stek_rotate mappings"
+#define LIST_KEY "mod_stek_rotate leftovers"
 
-typedef struct mapping_t {
-    struct mapping_t *next;
-    void *address;
+typedef struct leftover_t {
+    struct leftover_t *next;
+    void *address; /* of a mapping; NULL: a descriptor */
     apr_size_t len;
-} mapping_t;
+    int fd;
+} leftover_t;
 
 typedef struct list_t {
     int layout;
     apr_size_t reach;
-    void **root;         /* where the build's own data begin */
-    mapping_t *mappings; /* malloc'd each */
+    void **root;           /* where the build's own data begin */
+    leftover_t *leftovers; /* malloc'd each */
 } list_t;
 
 static void *get(const char *key, apr_size_t size)
@@ -47,11 +49,11 @@ void *mod_stek_retained(const char *what, int layout, apr_size_t size, apr_size_
 
 static void clear(list_t *list)
 {
-    while (list->mappings) {
-        mapping_t *mapping = list->mappings;
+    while (list->leftovers) {
+        leftover_t *leftover = list->leftovers;
 
-        list->mappings = mapping->next;
-        free(mapping);
+        list->leftovers = leftover->next;
+        free(leftover);
     }
 }
 
@@ -65,30 +67,53 @@ void mod_stek_retained_list_begin(int layout, apr_size_t reach, void **proot)
     list->root = proot;
 }
 
-void mod_stek_retained_list(void *address, apr_size_t len)
+static void add(void *address, apr_size_t len, int fd)
 {
     list_t *list = get(LIST_KEY, sizeof(*list));
-    mapping_t *mapping = calloc(1, sizeof(*mapping));
+    leftover_t *leftover = calloc(1, sizeof(*leftover));
 
-    if (mapping) {
-        mapping->address = address;
-        mapping->len = len;
-        mapping->next = list->mappings;
-        list->mappings = mapping;
+    if (leftover) {
+        leftover->address = address;
+        leftover->len = len;
+        leftover->fd = fd;
+        leftover->next = list->leftovers;
+        list->leftovers = leftover;
+    }
+}
+
+void mod_stek_retained_list(void *address, apr_size_t len)
+{
+    add(address, len, -1);
+}
+
+void mod_stek_retained_list_fd(int fd)
+{
+    if (fd >= 0) {
+        add(NULL, 0, fd);
+    }
+}
+
+static void end(const leftover_t *leftover)
+{
+    if (leftover->address) {
+        OPENSSL_cleanse(leftover->address, leftover->len);
+        munmap(leftover->address, leftover->len);
+    }
+    else {
+        close(leftover->fd);
     }
 }
 
 void mod_stek_retained_end_former(int layout, apr_size_t reach)
 {
     list_t *list = get(LIST_KEY, sizeof(*list));
-    const mapping_t *mapping;
+    const leftover_t *leftover;
 
-    if (list->mappings && (list->layout != layout || list->reach != reach)) {
+    if (list->leftovers && (list->layout != layout || list->reach != reach)) {
         /* Should that build come back, it must not look there. */
         *list->root = NULL;
-        for (mapping = list->mappings; mapping; mapping = mapping->next) {
-            OPENSSL_cleanse(mapping->address, mapping->len);
-            munmap(mapping->address, mapping->len);
+        for (leftover = list->leftovers; leftover; leftover = leftover->next) {
+            end(leftover);
         }
     }
     clear(list);

@@ -411,7 +411,10 @@ void mod_stek_storage_prepare_jail(const mod_stek_task_t *task)
             "STEK2031: ring '%s': httpd's children cannot look at %s from within ChrootDir "
             "(%s): the parent tells them of changes, so that a revocation acts up to 10s "
             "later than poll= says",
-            ring->name, ring->path, mod_stek_error_text(why, task->pool));
+            ring->name, ring->path,
+            why == STEK_EFOREIGN
+                ? "its directory holds other things too; give the ring a directory of its own"
+                : mod_stek_error_text(why, task->pool));
     }
 }
 

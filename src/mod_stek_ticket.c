@@ -216,8 +216,8 @@ static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name
     if (ok) {
         mod_stek_handshake_issued(ssl, mod_stek_live_tally(live), name);
     }
-    else {
-        mod_stek_handshake_unsealed(ssl, mod_stek_live_tally(live));
+    else if (mod_stek_handshake_unsealed(ssl, mod_stek_live_tally(live))) {
+        mod_stek_live_count_unsealed(live);
     }
     return ok;
 }

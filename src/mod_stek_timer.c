@@ -5,7 +5,8 @@
  * A separate thread, because mod_watchdog would wake every child every 100 ms and stops as soon as
  * a child drains.  It sleeps in poll, for a span and not until a time, because a wall clock set back
  * by a day must not put off the end of keys by a day; to stop it, write to a pipe, which a signal
- * handler may.  It logs at debug only: the parent reads the same files and logs what is wrong.
+ * handler may.  About rings it logs at debug only: the parent reads the same files and logs what is
+ * wrong.  What is wrong with this process alone it logs itself.
  */
 #include "mod_stek_timer.h"
 
@@ -30,6 +31,7 @@ APLOG_USE_MODULE(stek_rotate);
 
 #define STOP_WAIT apr_time_from_sec(3)
 #define POLL_FAILED_WAIT apr_time_from_sec(1)
+#define REMIND_AFTER apr_time_from_sec(60)
 
 typedef struct timer_state_t {
     int stop[2]; /* pipe: a byte in it ends the thread */
@@ -47,6 +49,56 @@ static pid_t own_pid; /* of the process that has begun a timer last; a fork copi
 /* Held while the thread works: a process forked in the middle would inherit locks that nobody
  * releases, the keyring's and OpenSSL's. */
 static pthread_mutex_t working = PTHREAD_MUTEX_INITIALIZER;
+
+/* What a handshake may not log. */
+static void log_unsealed(const timer_state_t *timer, const mod_stek_ring_config_t *ring,
+                         apr_time_t now, int last)
+{
+    mod_stek_logged_t *logged = mod_stek_live_logged(ring->live);
+    unsigned n;
+
+    if (!last && now >= logged->unsealed_at && now - logged->unsealed_at < REMIND_AFTER) {
+        return;
+    }
+    n = mod_stek_live_take_unsealed(ring->live);
+    if (n != 0) {
+        logged->unsealed_at = now;
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, timer->server,
+                     "STEK2033: ring '%s': %u more tickets could not be sealed in this child, "
+                     "although there is a key: clients got none",
+                     ring->name, n);
+    }
+}
+
+static void log_last_unsealed(const timer_state_t *timer)
+{
+    apr_time_t now = apr_time_now();
+    int i, n;
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
+
+    for (i = 0; i < n; i++) {
+        if (rings[i]->live) {
+            log_unsealed(timer, rings[i], now, 1);
+        }
+    }
+}
+
+/* A child that cannot read what changed may hold revoked keys. */
+static void stop_using_keys(const timer_state_t *timer, const mod_stek_ring_config_t *ring,
+                            apr_status_t rv, apr_pool_t *pool)
+{
+    mod_stek_live_t *live = ring->live;
+
+    if (timer->one_process || !mod_stek_live_is_blind(live)
+        || mod_stek_live_ring(live)->key_n == 0 || mod_stek_live_drop_keys(live) != APR_SUCCESS) {
+        return;
+    }
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, timer->server,
+                 "STEK4004: ring '%s' has changed, and this child cannot read it: %s; it uses no "
+                 "key until it can, so clients get no tickets from it: look at its limits of memory "
+                 "and open files",
+                 ring->name, mod_stek_error_text(rv, pool));
+}
 
 /* Time to sleep: until the next poll or key's end, whichever is first. */
 static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
@@ -70,7 +122,9 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
             ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, timer->server,
                          "STEK4001: ring '%s': keeping the keys at hand: %s", rings[i]->name,
                          mod_stek_error_text(rv, pool));
+            stop_using_keys(timer, rings[i], rv, pool);
         }
+        log_unsealed(timer, rings[i], now, 0);
         mod_stek_counters_remember(mod_stek_live_counters(live), now);
         end = mod_stek_live_next_end(live, now);
         delay = rings[i]->poll < delay ? rings[i]->poll : delay;
@@ -121,6 +175,7 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
         pthread_mutex_unlock(&working);
         apr_pool_clear(timer->scratch);
     } while (!wait_byte(timer->stop, delay));
+    log_last_unsealed(timer);
     put_byte(timer->done);
     return NULL;
 }
@@ -240,9 +295,13 @@ static void start(apr_pool_t *pool, server_rec *s)
 
     own_pid = getpid();
     if (rv != APR_SUCCESS) {
+        /* It would not learn which keys are revoked. */
+        if (!mod_stek_one_process()) {
+            mod_stek_live_wipe();
+        }
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
-                     "STEK4002: cannot start the timer thread: this child keeps to the keys that "
-                     "it has, and issues no tickets when they are over");
+                     "STEK4002: cannot start the timer thread: this child uses no keys, so clients "
+                     "get no tickets from it");
         return;
     }
     apr_pool_pre_cleanup_register(pool, timer, timer_stop);

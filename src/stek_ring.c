@@ -11,6 +11,7 @@
  */
 #include "stek_ring.h"
 
+#include <openssl/crypto.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -367,6 +368,57 @@ apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_tim
     ring->written_at = a->written_at > m.b->written_at ? a->written_at : m.b->written_at;
     *pring = ring;
     return APR_SUCCESS;
+}
+
+/* Until the end of this, heads[i] is the new place of key i, or DROPPED. */
+#define DROPPED (~(apr_uint64_t)0)
+
+static void drop_keys(stek_ring_t *ring, apr_time_t now, apr_interval_time_t lifetime)
+{
+    apr_size_t i, kept_n = 0, pos = 0;
+
+    for (i = 0; i < ring->key_n; i++) {
+        ring->heads[i] = DROPPED;
+        if (stek_key_can_decrypt(&ring->keys[i], now, lifetime)) {
+            ring->heads[i] = kept_n;
+            if (kept_n < i) {
+                ring->keys[kept_n] = ring->keys[i];
+            }
+            kept_n++;
+        }
+    }
+    for (i = 0; i < ring->key_n; i++) {
+        apr_uint64_t place = ring->heads[ring->by_start[i]];
+
+        if (place != DROPPED) {
+            ring->by_start[pos++] = (apr_uint16_t)place;
+        }
+    }
+    OPENSSL_cleanse(ring->keys + kept_n, (ring->key_n - kept_n) * sizeof(*ring->keys));
+    ring->key_n = kept_n;
+    for (i = 0; i < kept_n; i++) {
+        ring->heads[i] = name_head(ring->keys[i].name);
+    }
+}
+
+void stek_ring_drop_ended(stek_ring_t *ring, apr_time_t now, apr_interval_time_t lifetime)
+{
+    apr_size_t i, kept_n = 0;
+
+    drop_keys(ring, now, lifetime);
+    for (i = 0; i < ring->tombstone_n; i++) {
+        if (ring->tombstones[i].until > now) {
+            ring->tombstones[kept_n++] = ring->tombstones[i];
+        }
+    }
+    ring->tombstone_n = kept_n;
+    stek_mem_wipe_registers();
+}
+
+void stek_ring_drop_keys(stek_ring_t *ring)
+{
+    ring->key_n = 0;
+    OPENSSL_cleanse(ring->keys, ring->key_max * sizeof(*ring->keys));
 }
 
 int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b)

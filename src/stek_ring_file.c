@@ -7,6 +7,7 @@
  */
 #include "stek_ring_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@
 #define RING_MODE 0640
 #define SECRET_MODE 0600
 #define ASIDE_TRIES 100
+#define LOCK_LEN_MAX 24 /* a pid */
 
 /* A reader of anonymous memory may meet a writer: so often it looks again. */
 #define MEMORY_TRIES 8
@@ -46,21 +48,44 @@ void stek_ring_file_init(stek_ring_file_t *file, const char *path, uid_t owner, 
     file->in_jail = 0;
 }
 
+#ifdef MFD_CLOEXEC
+/* No seal can be added: a descriptor that gets into wrong hands must not end all writing for good. */
+static int create_memory(void)
+{
+    int fd = memfd_create("stek-ring", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+
+    if (fd < 0) { /* before Linux 6.3; without the flag the seal is there from the start */
+        return errno == EINVAL ? memfd_create("stek-ring", MFD_CLOEXEC) : -1;
+    }
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL) != 0) {
+        int error = errno;
+
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static int open_again(int fd, int mode)
+{
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, mode | O_CLOEXEC);
+}
+#endif
+
 apr_status_t stek_ring_file_init_memory(stek_ring_file_t *file, uid_t owner)
 {
 #ifdef MFD_CLOEXEC
-    char fd_path[40];
     int writer_fd, memory_fd;
 
-    writer_fd = memfd_create("stek-ring", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-    if (writer_fd < 0 && errno == EINVAL) { /* Linux before 6.3 */
-        writer_fd = memfd_create("stek-ring", MFD_CLOEXEC);
-    }
+    writer_fd = create_memory();
     if (writer_fd < 0) {
         return APR_FROM_OS_ERROR(errno);
     }
-    snprintf(fd_path, sizeof(fd_path), "/proc/self/fd/%d", writer_fd);
-    memory_fd = fchmod(writer_fd, 0600) == 0 ? open(fd_path, O_RDONLY | O_CLOEXEC) : -1;
+    memory_fd = fchmod(writer_fd, 0600) == 0 ? open_again(writer_fd, O_RDONLY) : -1;
     if (memory_fd < 0) {
         apr_status_t rv = APR_FROM_OS_ERROR(errno);
 
@@ -74,6 +99,28 @@ apr_status_t stek_ring_file_init_memory(stek_ring_file_t *file, uid_t owner)
 #else
     (void)file;
     (void)owner;
+    return APR_ENOTIMPL;
+#endif
+}
+
+apr_status_t stek_ring_file_open_writer(stek_ring_file_t *file)
+{
+#ifdef MFD_CLOEXEC
+    const int unwritable = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK;
+    int seals = fcntl(file->memory_fd, F_GET_SEALS);
+
+    if (seals < 0) {
+        return APR_FROM_OS_ERROR(errno);
+    }
+    if ((seals & F_SEAL_SEAL) == 0 || (seals & unwritable) != 0) {
+        return APR_FROM_OS_ERROR(EPERM);
+    }
+    if (file->writer_fd < 0) {
+        file->writer_fd = open_again(file->memory_fd, O_RDWR);
+    }
+    return file->writer_fd >= 0 ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
+#else
+    (void)file;
     return APR_ENOTIMPL;
 #endif
 }
@@ -99,6 +146,44 @@ void stek_ring_file_close(stek_ring_file_t *file)
     }
 }
 
+/* A ring, a secret or a lock: what children may see from within their jail. */
+static int is_ours(const char *path, uid_t owner, apr_pool_t *pool)
+{
+    const char *found, *end = strrchr(path, '.');
+    apr_status_t rv = stek_claim_check(&stek_claim_ring, path, owner, &found, pool);
+    struct stat st;
+
+    if (rv == STEK_EFOREIGN) {
+        rv = stek_claim_check(&stek_claim_secret, path, owner, &found, pool);
+    }
+    if (rv == STEK_EFOREIGN && end != NULL && strcmp(end, ".lock") == 0 && lstat(path, &st) == 0) {
+        return S_ISREG(st.st_mode) && st.st_size <= LOCK_LEN_MAX;
+    }
+    return rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv);
+}
+
+/* APR_SUCCESS if the directory holds nothing of others': from a jail a socket or a pipe there would lead
+ * out. */
+static apr_status_t check_own_directory(const stek_ring_file_t *file, apr_pool_t *pool)
+{
+    const char *path = stek_file_dir(file->path, pool);
+    DIR *dir = opendir(path);
+    const struct dirent *entry;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (dir == NULL) {
+        return APR_FROM_OS_ERROR(errno);
+    }
+    while (rv == APR_SUCCESS && (entry = readdir(dir)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0
+            && !is_ours(apr_pstrcat(pool, path, "/", entry->d_name, NULL), file->owner, pool)) {
+            rv = STEK_EFOREIGN;
+        }
+    }
+    closedir(dir);
+    return rv;
+}
+
 apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *pwhy,
                                          apr_pool_t *pool)
 {
@@ -107,6 +192,9 @@ apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *p
 
     if (rv == APR_SUCCESS) {
         rv = stek_jail_check(file->dir_fd, stek_file_base(file->path));
+        if (rv == APR_SUCCESS) {
+            rv = check_own_directory(file, pool);
+        }
         if (rv == APR_SUCCESS) {
             *pwhy = APR_SUCCESS;
             return APR_SUCCESS;
@@ -403,6 +491,12 @@ int stek_ring_file_is_refused(apr_status_t rv)
            || rv == STEK_ESECRET || rv == STEK_EMALFORMED || rv == STEK_EWEAK || rv == STEK_EPERM
            || rv == STEK_EKIND || rv == STEK_ETOOBIG || APR_STATUS_IS_EACCES(rv)
            || APR_TO_OS_ERROR(rv) == ELOOP;
+}
+
+int stek_ring_file_is_own_trouble(apr_status_t rv)
+{
+    return APR_STATUS_IS_ENOMEM(rv) || APR_STATUS_IS_EMFILE(rv) || APR_STATUS_IS_ENFILE(rv)
+           || rv == STEK_ECRYPTO;
 }
 
 apr_status_t stek_ring_file_check(const stek_ring_file_t *file, const char **pdetail,

@@ -8,10 +8,15 @@
 
 #include <apr_general.h>
 #include <apr_pools.h>
+#include <apr_strings.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "httpd_stub.h"
 #include "mod_stek_live_file.h"
@@ -250,6 +255,119 @@ static void test_live_refresh_drops_a_key_at_its_end_without_a_file(void **state
     drop_lives();
 }
 
+/* Without descriptors, as a limit can have it that others set: in a process of its own. */
+static int goes_blind(mod_stek_live_t *live, const char *path, const stek_ring_t *next)
+{
+    const struct rlimit none = {0, 64}, some = {64, 64};
+    stek_key_t key;
+    const char *culprit;
+    int i, renewable;
+
+    if (stek_ring_file_save(&live->file, next, live->secrets, 0, stek_rng_system, NULL, pool)
+            != APR_SUCCESS
+        || setrlimit(RLIMIT_NOFILE, &none) != 0) {
+        return 1;
+    }
+    for (i = 0; i < 3; i++) {
+        if (mod_stek_live_is_blind(live)
+            || mod_stek_live_refresh(live, T0, 0, &culprit, pool) != EMFILE) {
+            return 2;
+        }
+    }
+    if (!mod_stek_live_is_blind(live) || mod_stek_live_drop_keys(live) != APR_SUCCESS
+        || mod_stek_live_current(live, T0, &key)
+        || mod_stek_live_lookup(live, next->keys[0].name, T0, &key, &renewable)
+               != STEK_STATE_UNKNOWN) {
+        return 3;
+    }
+    if (setrlimit(RLIMIT_NOFILE, &some) != 0
+        || mod_stek_live_refresh(live, T0, 0, &culprit, pool) != APR_SUCCESS
+        || mod_stek_live_is_blind(live) || !stek_ring_equal(live->ring, next)) {
+        return 4;
+    }
+    /* A file that is bad or missing is not this process's trouble. */
+    unlink(path);
+    for (i = 0; i < 5; i++) {
+        mod_stek_live_refresh(live, T0, 0, &culprit, pool);
+    }
+    return mod_stek_live_is_blind(live) || live->ring->key_n != next->key_n ? 5 : 0;
+}
+
+static void test_live_that_cannot_read_a_change_for_want_of_descriptors_goes_blind(void **state)
+{
+    char dir[] = "/tmp/stek-live-XXXXXX";
+    mod_stek_ring_config_t config = {.name = "a", .params.lifetime = 18 * HOUR, .secret_path = "s"};
+    mod_stek_live_t *live;
+    stek_ring_t *ring;
+    const char *culprit;
+    int status;
+    pid_t pid;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    config.path = apr_pstrcat(pool, dir, "/a.ring", NULL);
+    assert_int_equal(mod_stek_live_get(&config, &live), APR_SUCCESS);
+    assert_true(mod_stek_live_selftest(live, T0, pass, NULL));
+    mod_stek_live_open_path(live, geteuid(), (gid_t)-1);
+    assert_int_equal(mod_stek_live_make_secrets(live), APR_SUCCESS);
+    assert_int_equal(stek_ring_create(2, 0, &ring), APR_SUCCESS);
+    ring->interval = HOUR;
+    ring->lifetime = 18 * HOUR;
+    for (unsigned i = 0; i < 2; i++) {
+        stek_key_t key = good_key(i, T0, HOUR, 18 * HOUR);
+
+        assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);
+        assert_int_equal(stek_ring_file_save(&live->file, ring, live->secrets, 0, stek_rng_system,
+                                             NULL, pool),
+                         APR_SUCCESS);
+        if (i == 0) {
+            assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+        }
+    }
+    pid = fork();
+    if (pid == 0) {
+        _exit(goes_blind(live, config.path, ring));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    stek_ring_destroy(ring);
+    unlink(config.path);
+    rmdir(dir);
+    drop_lives();
+}
+
+static void test_live_memory_is_written_by_nobody_between_configurations(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 1);
+    int memory_fd = live->file.memory_fd;
+    struct stat st, again;
+
+    (void)state;
+    assert_true(live->file.writer_fd >= 0);
+    assert_int_equal(fstat(memory_fd, &st), 0);
+    mod_stek_live_inherit(0);
+    assert_int_equal(live->file.writer_fd, -1);
+    assert_int_equal(mod_stek_live_open_memory(live), APR_SUCCESS);
+    mod_stek_live_inherit(1);
+    /* The same memory: children that drain still follow it. */
+    assert_true(live->file.writer_fd >= 0);
+    assert_int_equal(fstat(live->file.memory_fd, &again), 0);
+    assert_true(st.st_ino == again.st_ino);
+    /* What cannot be written any more is replaced. */
+    mod_stek_live_inherit(0);
+    close(live->file.memory_fd);
+    live->file.memory_fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    assert_int_equal(fcntl(live->file.memory_fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+    assert_int_equal(fstat(live->file.memory_fd, &st), 0);
+    assert_int_equal(mod_stek_live_open_memory(live), APR_SUCCESS);
+    assert_int_equal(fstat(live->file.memory_fd, &again), 0);
+    assert_true(st.st_ino != again.st_ino);
+    assert_int_equal(fcntl(live->file.writer_fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+    mod_stek_live_inherit(1);
+    drop_lives();
+}
+
 static void test_live_get_survives_by_name_and_sweep_ends_the_others(void **state)
 {
     mod_stek_live_t *a = make_live("a", 1), *b = make_live("b", 1), *again;
@@ -295,6 +413,7 @@ static void test_live_retained_is_found_by_layout_and_reach(void **state)
 {
     void *first = mod_stek_retained("x", 1, 16, 100), *root = first;
     void *page = stek_mem_alloc(1);
+    int fds[2];
 
     (void)state;
     assert_ptr_equal(mod_stek_retained("x", 1, 16, 100), first);
@@ -307,8 +426,14 @@ static void test_live_retained_is_found_by_layout_and_reach(void **state)
     assert_ptr_equal(root, first);
     mod_stek_retained_list_begin(1, 100, &root);
     mod_stek_retained_list(stek_mem_mapping(page), stek_mem_size(page));
+    assert_int_equal(pipe(fds), 0);
+    mod_stek_retained_list_fd(fds[0]);
+    mod_stek_retained_list_fd(-1);
     mod_stek_retained_end_former(2, 100);
     assert_null(root);
+    assert_int_equal(fcntl(fds[0], F_GETFD), -1);
+    assert_int_not_equal(fcntl(fds[1], F_GETFD), -1);
+    close(fds[1]);
     assert_int_not_equal(msync(stek_mem_mapping(page), 1, MS_ASYNC), 0); /* not mapped */
 }
 
@@ -458,6 +583,8 @@ int main(void)
         cmocka_unit_test(test_live_get_goes_by_file_and_secret_not_by_name),
         cmocka_unit_test(test_live_retained_is_found_by_layout_and_reach),
         cmocka_unit_test(test_live_copy_follows_what_is_published),
+        cmocka_unit_test(test_live_that_cannot_read_a_change_for_want_of_descriptors_goes_blind),
+        cmocka_unit_test(test_live_memory_is_written_by_nobody_between_configurations),
         cmocka_unit_test(test_live_get_survives_by_name_and_sweep_ends_the_others),
         cmocka_unit_test(test_live_swap_so_many_ended_names_are_remembered),
         cmocka_unit_test(test_live_swap_beside_handshakes_never_shows_half_a_key),

@@ -668,6 +668,39 @@ static void test_ring_merge_random_rings_laws_hold(void **state)
     }
 }
 
+/* In place it comes to what the merge comes to, and no byte of a dropped key stays. */
+static void test_ring_drop_ended_random_rings_as_the_merge(void **state)
+{
+    uint64_t seed = seed_from_env();
+    rnd_t rnd = {seed};
+    stek_ring_t *from, *ring, *merged;
+    apr_size_t i;
+    int n;
+
+    (void)state;
+    assert_int_equal(stek_ring_create(NAMES_N, NAMES_N, &from), APR_SUCCESS);
+    for (n = 0; n < 3000; n++) {
+        apr_interval_time_t lifetime = SEC(rnd_below(&rnd, 6));
+        apr_time_t now = T0 + SEC((int)rnd_below(&rnd, 12) - 4);
+
+        random_ring(&rnd, from);
+        assert_int_equal(stek_ring_merge(from, NULL, T0 - SEC(4), lifetime, &ring), APR_SUCCESS);
+        assert_int_equal(stek_ring_merge(ring, NULL, now, lifetime, &merged), APR_SUCCESS);
+        stek_ring_drop_ended(ring, now, lifetime);
+        if (!stek_ring_equal(ring, merged)
+            || memcmp(ring->by_start, merged->by_start, ring->key_n * sizeof(*ring->by_start)) != 0
+            || memcmp(ring->heads, merged->heads, ring->key_n * sizeof(*ring->heads)) != 0) {
+            fail_msg("case %d of STEK_SEED=%llu", n, (unsigned long long)seed);
+        }
+        for (i = 0; i < (ring->key_max - ring->key_n) * sizeof(*ring->keys); i++) {
+            assert_int_equal(((unsigned char *)(ring->keys + ring->key_n))[i], 0);
+        }
+        stek_ring_destroy(ring);
+        stek_ring_destroy(merged);
+    }
+    stek_ring_destroy(from);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -686,6 +719,7 @@ int main(void)
         cmocka_unit_test(test_ring_merge_too_many_full),
         cmocka_unit_test(test_ring_equal_any_difference_seen),
         cmocka_unit_test(test_ring_merge_random_rings_laws_hold),
+        cmocka_unit_test(test_ring_drop_ended_random_rings_as_the_merge),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

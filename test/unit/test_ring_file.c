@@ -413,6 +413,43 @@ static void test_ring_file_memory_descriptors_areNotForPrograms(void **state)
     stek_ring_file_close(&file);
 }
 
+static void test_ring_file_memory_writer_canSealNothing(void **state)
+{
+    static const int seals[] = {F_SEAL_WRITE, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_SEAL};
+    stek_ring_file_t file;
+
+    (void)state;
+    assert_int_equal(stek_ring_file_init_memory(&file, geteuid()), APR_SUCCESS);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(fcntl(file.writer_fd, F_ADD_SEALS, seals[i]), -1);
+    }
+    assert_int_equal(save(&file, 1, 3, NULL), APR_SUCCESS);
+    stek_ring_file_close(&file);
+}
+
+static void test_ring_file_memory_openWriter_writesOnUnlessSealed(void **state)
+{
+    stek_ring_file_t file, sealed;
+
+    (void)state;
+    assert_int_equal(stek_ring_file_init_memory(&file, geteuid()), APR_SUCCESS);
+    assert_int_equal(save(&file, 1, 3, NULL), APR_SUCCESS);
+    stek_ring_file_drop_writer(&file);
+    assert_int_equal(save(&file, 2, 3, NULL), APR_EBADF);
+    assert_int_equal(stek_ring_file_open_writer(&file), APR_SUCCESS);
+    assert_true((fcntl(file.writer_fd, F_GETFD) & FD_CLOEXEC) != 0);
+    assert_int_equal(save(&file, 2, 3, NULL), APR_SUCCESS);
+    assert_holds(&file, 2, 3);
+    stek_ring_file_close(&file);
+    assert_int_not_equal(stek_ring_file_open_writer(&file), APR_SUCCESS);
+    /* As a former version left it, and somebody else has used it. */
+    stek_ring_file_init(&sealed, NULL, geteuid(), (gid_t)-1);
+    sealed.memory_fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    assert_int_equal(fcntl(sealed.memory_fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+    assert_int_equal(stek_ring_file_open_writer(&sealed), EPERM);
+    stek_ring_file_close(&sealed);
+}
+
 /* Whether nothing inherited lets this process change the memory; run as another user. */
 static int can_only_read(void *data)
 {
@@ -656,6 +693,8 @@ int main(void)
         TEST(test_ring_file_saveOutsideTheGroup_fallsBackUnlessDemanded),
         TEST(test_ring_file_memory_quickSaves_everyStampIsNew),
         TEST(test_ring_file_memory_descriptors_areNotForPrograms),
+        TEST(test_ring_file_memory_writer_canSealNothing),
+        TEST(test_ring_file_memory_openWriter_writesOnUnlessSealed),
         TEST(test_ring_file_memory_childOfOtherUser_canOnlyRead),
         TEST(test_ring_file_memory_programOfOtherUser_cannotWrite),
         TEST(test_ring_file_memory_readWhileWritten_isWhole),
