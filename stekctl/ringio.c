@@ -197,7 +197,7 @@ ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int f
     stek_stamp_t stamp;
     ctl_exit_e code;
 
-    /* No lock file beside a ring that is not there. */
+    /* No lock file beside a ring that does not exist. */
     if (APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->ring_path, &stamp))) {
         report_line("%s: there is no ring; name it by --ring, or make one: stekctl new",
                     ctl->ring_path);
