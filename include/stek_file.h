@@ -54,11 +54,11 @@ apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner
                             apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
                             const char **pculprit, apr_pool_t *pool);
 
-/* The same for a name in the directory dir_fd.  Checks no directories: the caller has done so before
- * opening it. */
-apr_status_t stek_file_read_at(int dir_fd, const char *name, stek_file_kind_e kind, uid_t owner,
-                               void *buf, apr_size_t buf_size, apr_size_t *plen,
-                               stek_stamp_t *stamp, const char **pculprit, apr_pool_t *pool);
+/* The same for a ring of that name in the directory dir_fd.  Checks no directories: the caller has done so
+ * before opening it. */
+apr_status_t stek_file_read_at(int dir_fd, const char *name, uid_t owner, void *buf,
+                               apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
+                               const char **pculprit, apr_pool_t *pool);
 
 #define STEK_FILE_EXCLUSIVE 0x1 /* APR_EEXIST if path is there */
 #define STEK_FILE_FSYNC 0x2     /* file and directory reach the disk before it returns */

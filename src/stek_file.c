@@ -131,39 +131,46 @@ static apr_status_t open_regular(int dir_fd, const char *path, int *pfd, struct 
     return S_ISREG(st->st_mode) ? APR_SUCCESS : STEK_EKIND;
 }
 
-apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner, void *buf,
-                            apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
-                            const char **pculprit, apr_pool_t *pool)
+/* What is to be read, and how carefully. */
+typedef struct reader_t {
+    int dir_fd; /* AT_FDCWD: path is from the root or the working directory, and is checked */
+    const char *path;
+    stek_file_kind_e kind;
+    uid_t owner;
+    const char **pculprit; /* may be NULL */
+    apr_pool_t *pool;
+} reader_t;
+
+static apr_status_t check_reader(const reader_t *reader, const struct stat *st)
 {
-    return stek_file_read_at(AT_FDCWD, path, kind, owner, buf, buf_size, plen, stamp, pculprit,
-                             pool);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (reader->dir_fd == AT_FDCWD) {
+        rv = stek_file_check_dirs(reader->path, reader->owner, reader->pculprit, reader->pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = check_file(st, reader->kind, reader->owner);
+        if (rv != APR_SUCCESS && reader->pculprit != NULL) {
+            *reader->pculprit = apr_pstrdup(reader->pool, reader->path);
+        }
+    }
+    return rv;
 }
 
-apr_status_t stek_file_read_at(int dir_fd, const char *path, stek_file_kind_e kind, uid_t owner,
-                               void *buf, apr_size_t buf_size, apr_size_t *plen,
-                               stek_stamp_t *stamp, const char **pculprit, apr_pool_t *pool)
+static apr_status_t read_file(const reader_t *reader, void *buf, apr_size_t buf_size,
+                              apr_size_t *plen, stek_stamp_t *stamp)
 {
     struct stat st = {0}, after;
     int fd = -1;
-    apr_status_t rv = open_regular(dir_fd, path, &fd, &st);
+    apr_status_t rv = open_regular(reader->dir_fd, reader->path, &fd, &st);
 
     if (stamp != NULL) {
         stek_stamp_set(stamp, &st);
     }
-    if (rv != APR_SUCCESS) {
-        goto cleanup;
+    if (rv == APR_SUCCESS) {
+        rv = check_reader(reader, &st);
     }
-    if (dir_fd == AT_FDCWD) {
-        rv = stek_file_check_dirs(path, owner, pculprit, pool);
-        if (rv != APR_SUCCESS) {
-            goto cleanup;
-        }
-    }
-    rv = check_file(&st, kind, owner);
     if (rv != APR_SUCCESS) {
-        if (pculprit != NULL) {
-            *pculprit = apr_pstrdup(pool, path);
-        }
         goto cleanup;
     }
     if (st.st_size < 0 || (apr_uint64_t)st.st_size > buf_size) {
@@ -188,6 +195,24 @@ cleanup:
         close(fd);
     }
     return rv;
+}
+
+apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner, void *buf,
+                            apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
+                            const char **pculprit, apr_pool_t *pool)
+{
+    const reader_t reader = {AT_FDCWD, path, kind, owner, pculprit, pool};
+
+    return read_file(&reader, buf, buf_size, plen, stamp);
+}
+
+apr_status_t stek_file_read_at(int dir_fd, const char *name, uid_t owner, void *buf,
+                               apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
+                               const char **pculprit, apr_pool_t *pool)
+{
+    const reader_t reader = {dir_fd, name, STEK_FILE_RING, owner, pculprit, pool};
+
+    return read_file(&reader, buf, buf_size, plen, stamp);
 }
 
 /* A file on its way to its place. */

@@ -242,10 +242,12 @@ static apr_status_t memory_load(int fd, const stek_secrets_t *secrets, unsigned 
 static apr_status_t path_read(const stek_ring_file_t *file, unsigned char *buf, apr_size_t *plen,
                               stek_stamp_t *stamp, const char **pculprit, apr_pool_t *pool)
 {
-    return stek_file_read_at(file->in_jail ? file->dir_fd : AT_FDCWD,
-                             file->in_jail ? stek_file_base(file->path) : file->path,
-                             STEK_FILE_RING, file->owner, buf, STEK_RING_BYTES_MAX, plen, stamp,
-                             pculprit, pool);
+    if (file->in_jail) {
+        return stek_file_read_at(file->dir_fd, stek_file_base(file->path), file->owner, buf,
+                                 STEK_RING_BYTES_MAX, plen, stamp, pculprit, pool);
+    }
+    return stek_file_read(file->path, STEK_FILE_RING, file->owner, buf, STEK_RING_BYTES_MAX, plen,
+                          stamp, pculprit, pool);
 }
 
 apr_status_t stek_ring_file_read(const stek_ring_file_t *file, unsigned char **psealed,
