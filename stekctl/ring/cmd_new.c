@@ -56,7 +56,7 @@ static ctl_exit_e parse_params(ctl_t *ctl, int argc, char **argv, stek_params_t 
     return wrong ? report_usage(ctl, "%s", wrong) : CTL_DONE;
 }
 
-/* Not made here: which group has to enter it is for httpd, or its administrator, to say. */
+/* Not created here: httpd, or its administrator, decides which group may enter it. */
 static ctl_exit_e check_directory(ctl_t *ctl)
 {
     const char *directory = stek_file_dir(ctl->ring_path, ctl->pool);

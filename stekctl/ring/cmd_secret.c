@@ -71,7 +71,7 @@ static ctl_exit_e secret_new(ctl_t *ctl, int fleet, int ratchet)
     return code;
 }
 
-/* Writing it again is all: ringio_change seals under the first secret. */
+/* Only writes it again: ringio_change seals it under the first secret. */
 static ctl_exit_e same_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, void *baton,
                             stek_ring_t **pring)
 {
@@ -93,7 +93,7 @@ static ctl_exit_e roll_locked(ctl_t *ctl, int reseal)
         return code;
     }
     if (reseal) {
-        /* A ring that cannot be sealed anew is no reason to have rolled the secret. */
+        /* Check that the ring can be resealed before rolling the secret. */
         code = ringio_load(ctl, ctl->ring_path, 1, &io);
         ringio_release(&io);
     }
@@ -126,8 +126,8 @@ static ctl_exit_e roll_locked(ctl_t *ctl, int reseal)
     return code;
 }
 
-/* The ring must be sealed under the first secret before the others go.  A fleet's secret seals no
- * file ring. */
+/* The ring must be sealed under the first secret before the others are removed.  A fleet's secret seals
+ * no file ring. */
 static ctl_exit_e check_resealed(ctl_t *ctl, const stek_secrets_t *secrets)
 {
     ctl_exit_e code;
@@ -174,7 +174,7 @@ static ctl_exit_e retire_locked(ctl_t *ctl)
     return code;
 }
 
-/* Whether --secret names a secret file, before anything is made beside it. */
+/* Whether --secret names a secret file, before anything is created beside it. */
 static ctl_exit_e check_claim(ctl_t *ctl)
 {
     const char *found = NULL;
@@ -237,7 +237,7 @@ ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv)
     if (is_new) {
         return secret_new(ctl, fleet, ratchet);
     }
-    /* No lock file beside a secret that is not there. */
+    /* No lock file beside a secret that does not exist. */
     if (APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->secret_path, &stamp))) {
         stek_secrets_t *none = NULL;
 
