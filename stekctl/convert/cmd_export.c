@@ -108,14 +108,14 @@ static ctl_exit_e push(ctl_t *ctl, export_t *export, apr_time_t now)
     export->push_due = rv != APR_SUCCESS;
     export->check_at = now + CHECK_AFTER;
     if (!export->push_failed && (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ECONNREFUSED(rv))) {
-        report_line("%s: no HAProxy listens here; it takes the keys of %s when it starts",
+        report_line("%s: no HAProxy listens here; it will read the keys from %s when it starts",
                     export->haproxy.socket_path, export->haproxy.file);
     }
     else if (rv != APR_SUCCESS && !export->push_failed) {
         char why[256];
 
-        report_line("%s: %s; is it HAProxy's stats socket of level admin, and %s the name of its "
-                    "tls-ticket-keys?",
+        report_line("%s: %s; check that this is HAProxy's stats socket with level admin, and that "
+                    "its tls-ticket-keys names %s",
                     export->haproxy.socket_path,
                     answer ? answer : stek_strerror(rv, why, sizeof(why)), export->haproxy.file);
     }
@@ -173,11 +173,11 @@ static void run_exec(const export_t *export)
         }
     }
     if (pid < 0) {
-        report_line("--exec: %s; it was not run",
+        report_line("--exec: the command could not be run: %s; try again",
                     strerror(errno)); /* NOLINT(concurrency-mt-unsafe) */
     }
     else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        report_line("--exec: ended with %s %d; see what it says",
+        report_line("--exec: the command ended with %s %d; check its output",
                     WIFEXITED(status) ? "status" : "signal",
                     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     }
@@ -189,7 +189,8 @@ static void tell_none(ctl_t *ctl, export_t *export, apr_time_t now)
     int none = !stek_ring_current(export->live, now);
 
     if (none && !export->none_told) {
-        report_line("%s: no key encrypts now; is httpd, or stekctl sync, running?", ctl->ring_path);
+        report_line("%s: no key encrypts now; check that httpd or stekctl sync is running",
+                    ctl->ring_path);
     }
     export->none_told = none;
 }
@@ -203,8 +204,8 @@ static ctl_exit_e bring_up(ctl_t *ctl, export_t *export, apr_time_t now)
 
     if (rv != APR_SUCCESS) {
         if (!export->follow) {
-            report_line("%s: no key encrypts now, so there is nothing to export; make one: stekctl "
-                        "rotate",
+            report_line("%s: no key encrypts now, so there is nothing to export; create one: "
+                        "stekctl rotate",
                         ctl->ring_path);
             return CTL_FINDING;
         }
@@ -336,7 +337,7 @@ static ctl_exit_e parse_owner(ctl_t *ctl, const char *name, output_t *output)
     struct passwd *entry = getpwnam(name); /* NOLINT(concurrency-mt-unsafe): one thread */
 
     if (!entry) {
-        return report_usage(ctl, "owner '%s': there is no such user", name);
+        return report_usage(ctl, "no such user '%s'", name);
     }
     output->uid = entry->pw_uid;
     output->gid = entry->pw_gid;
@@ -348,7 +349,8 @@ static ctl_exit_e parse_option(ctl_t *ctl, int option, export_t *export, int *ph
     switch (option) {
     case 'f':
         if (format_find(optarg, &export->output.format) != APR_SUCCESS) {
-            return report_usage(ctl, "format '%s': must be one of %s", optarg, format_names());
+            return report_usage(ctl, "invalid format '%s': must be one of %s", optarg,
+                                format_names());
         }
         *phas_format = 1;
         return CTL_DONE;
@@ -397,16 +399,16 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, export_t *export)
         return code;
     }
     if (optind < argc) {
-        return report_usage(ctl, "'%s' is too much", argv[optind]);
+        return report_usage(ctl, "unexpected argument '%s'", argv[optind]);
     }
     if (!has_format || !export->output.path || !*export->output.path) {
-        return report_usage(ctl, "--format and --out are wanted");
+        return report_usage(ctl, "--format and --out are required");
     }
     if (export->haproxy.socket_path && export->output.format != FORMAT_HAPROXY) {
-        return report_usage(ctl, "--socket goes with haproxy only");
+        return report_usage(ctl, "--socket requires --format haproxy");
     }
     if (export->exec && !export->follow) {
-        return report_usage(ctl, "--exec goes with --follow");
+        return report_usage(ctl, "--exec requires --follow");
     }
     export->haproxy.file = export->output.path;
     return CTL_DONE;

@@ -76,13 +76,13 @@ static ctl_exit_e check_items(ctl_t *ctl, const import_t *import)
             weakness = keyfile_clash(item->key, import->items[j].key);
         }
         if (weakness) {
-            report_line("%s: key %s is weak: %s; make a new one and import that", item->path,
+            report_line("%s: key %s is weak: %s; create a new key and import that", item->path,
                         stek_key_hex(item->key->name, hex), weakness);
             return CTL_REFUSED;
         }
         if (item->key->flags & STEK_KEY_AES128 && !import->allow_aes128) {
-            report_line("%s: key %s is of 48 bytes, AES-128 where the ring has AES-256; "
-                        "--allow-aes128 takes it for decryption only",
+            report_line("%s: key %s has 48 bytes (AES-128, but the ring uses AES-256); use "
+                        "--allow-aes128 to import it for decryption only",
                         item->path, stek_key_hex(item->key->name, hex));
             return CTL_REFUSED;
         }
@@ -139,7 +139,7 @@ static ctl_exit_e add_item(ctl_t *ctl, const stek_ring_t *ring, item_t *item, ap
     apr_status_t rv;
 
     if (is_revoked(ring, item->key)) {
-        report_line("%s: key %s was revoked in %s; make a new one and import that", item->path,
+        report_line("%s: key %s was revoked in %s; create a new key and import that", item->path,
                     stek_key_hex(item->key->name, hex), ctl->ring_path);
         return CTL_REFUSED;
     }
@@ -167,8 +167,9 @@ static ctl_exit_e add_item(ctl_t *ctl, const stek_ring_t *ring, item_t *item, ap
     }
     stek_mem_free(key);
     if (rv == STEK_EWEAK) {
-        report_line("%s: key %s has the name of another key of %s; make a new one and import that",
-                    item->path, stek_key_hex(item->key->name, hex), ctl->ring_path);
+        report_line(
+            "%s: key %s has the same name as another key in %s; create a new key and import that",
+            item->path, stek_key_hex(item->key->name, hex), ctl->ring_path);
         return CTL_REFUSED;
     }
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->ring_path, rv, NULL);
@@ -188,7 +189,7 @@ static ctl_exit_e merge_patch(ctl_t *ctl, const stek_ring_t *ring, const stek_ri
     }
     weakness = stek_audit_ring(merged, &key);
     if (weakness != STEK_WEAK_NONE) {
-        report_line("%s: with these keys, %s %s; nothing is imported", ctl->ring_path,
+        report_line("%s: with these keys, %s %s; nothing was imported", ctl->ring_path,
                     stek_key_hex(key->name, hex), stek_weakness_text(weakness));
         stek_ring_destroy(merged);
         return CTL_REFUSED;
@@ -286,17 +287,18 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, import_t *import)
             import->allow_aes128 = 1;
         }
         else if (format_find(optarg, &import->format) != APR_SUCCESS) {
-            return report_usage(ctl, "format '%s': must be one of %s", optarg, format_names());
+            return report_usage(ctl, "invalid format '%s': must be one of %s", optarg,
+                                format_names());
         }
         else {
             has_format = 1;
         }
     }
     if (!has_format) {
-        return report_usage(ctl, "--format is wanted: a file cannot tell its own order");
+        return report_usage(ctl, "missing --format: the layout cannot be detected from the file");
     }
     if (optind == argc) {
-        return report_usage(ctl, "a file is wanted");
+        return report_usage(ctl, "missing file name");
     }
     import->file_n = argc - optind;
     return CTL_DONE;

@@ -44,7 +44,7 @@ static ctl_exit_e run_cycle(loop_t *loop)
     loop->silent_n = silent || rv != APR_SUCCESS ? loop->silent_n + 1 : 0;
     notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answer%s",
                 loop->ready++ ? "" : "READY=1\n", result.generation, result.answered_n,
-                options->store_n, rv == APR_SUCCESS ? "" : ", file ring in trouble");
+                options->store_n, rv == APR_SUCCESS ? "" : ", file ring failed");
     return rv == APR_SUCCESS && result.answered_n > 0 && !loop->log.keyless ? CTL_DONE : CTL_IO;
 }
 

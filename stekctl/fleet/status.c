@@ -121,7 +121,7 @@ static void print_text(const status_t *status)
     int i;
 
     if (ring) {
-        printf("%s: generation %" APR_UINT64_T_FMT ", %d keys, covered until %s\n",
+        printf("%s: generation %" APR_UINT64_T_FMT ", %d keys, tickets can be issued until %s\n",
                report_path(host->ctl->ring_path, pool), ring->generation, (int)ring->key_n,
                report_time(status->covered_until, status->now, pool));
     }
@@ -139,7 +139,7 @@ static void print_text(const status_t *status)
             printf(", generation %" APR_UINT64_T_FMT, store->header.generation);
         }
         if (skew_of(store, status->now) > 0) {
-            printf(", written %s ahead of this clock",
+            printf(", written %s ahead of this host's clock",
                    report_span(skew_of(store, status->now), pool));
         }
         printf(", last success %s%s\n",

@@ -171,18 +171,18 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
     wire_answer_t answer;
 
     if (store->pid <= 0) {
-        return give_up(store, "the process that talks to it could not be started, or has ended");
+        return give_up(store, "its worker process did not start, or has ended");
     }
     if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
         return give_up(store, clock_ms() >= deadline_ms
                                   ? "no answer in time"
-                                  : "an answer that makes no sense: its client library failed");
+                                  : "unintelligible answer: the client library failed");
     }
     if (answer.result > STORE_SILENT
         || (answer.len > STEK_RING_BYTES_MAX && answer.len != WIRE_TOO_LONG)
         || (answer.len != WIRE_TOO_LONG
             && !wire_transfer(store->fd, 0, store->in, answer.len, deadline_ms))) {
-        return give_up(store, "an answer that makes no sense");
+        return give_up(store, "unintelligible answer");
     }
     take_why(store, &answer);
     if (pbytes) {

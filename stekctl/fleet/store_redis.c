@@ -70,7 +70,7 @@ static store_result_e failed(conn_t *conn, redisReply *reply, char *why)
         snprintf(why, STORE_WHY_LEN, "%.*s", (int)reply->len, reply->str);
     }
     else if (reply) {
-        snprintf(why, STORE_WHY_LEN, "an answer that makes no sense");
+        snprintf(why, STORE_WHY_LEN, "unintelligible answer");
     }
     else {
         snprintf(why, STORE_WHY_LEN, "%s",
@@ -181,7 +181,7 @@ static store_result_e redis_read(void *data, const unsigned char **pbytes, apr_s
     conn->reply = reply;
     if (!note_seen(conn, reply->type == REDIS_REPLY_STRING ? reply->str : "",
                    reply->type == REDIS_REPLY_STRING ? (size_t)reply->len : 0)) {
-        snprintf(why, STORE_WHY_LEN, "OpenSSL has no SHA-1");
+        snprintf(why, STORE_WHY_LEN, "this machine's OpenSSL does not support SHA-1");
         return STORE_SILENT;
     }
     if (reply->type == REDIS_REPLY_NIL) {

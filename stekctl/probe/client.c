@@ -78,11 +78,11 @@ void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, pr
     reply->why = "";
     reply->tickets = apr_array_make(pool, 2, sizeof(probe_ticket_t));
     if (client->end && apr_time_now() >= client->end) {
-        probe_link_fail(&link, PROBE_TIMEOUT, "the time for one host is used up");
+        probe_link_fail(&link, PROBE_TIMEOUT, "the time limit for one host was reached");
         return;
     }
     if (!take_allowance(client, offer)) {
-        probe_link_fail(&link, PROBE_SPENT, "as many connections as are allowed were made");
+        probe_link_fail(&link, PROBE_SPENT, "the connection limit was reached");
         return;
     }
     keep_to_rate(client);
@@ -163,13 +163,13 @@ apr_status_t probe_client_create(probe_client_t **pclient, const char *host, int
     client->contexts[1] = make_context(TLS1_3_VERSION);
     if (!client->contexts[0] || !client->contexts[1]) {
         ERR_clear_error();
-        *pwhy = "this machine's OpenSSL does not do TLS 1.2 and 1.3";
+        *pwhy = "this machine's OpenSSL does not support TLS 1.2 and 1.3";
         return APR_EGENERAL;
     }
     error = getaddrinfo(host, apr_itoa(pool, port), &hints, &client->addresses);
     if (error) {
         client->addresses = NULL;
-        *pwhy = apr_pstrcat(pool, "its name does not resolve: ", gai_strerror(error), NULL);
+        *pwhy = apr_pstrcat(pool, "the name does not resolve: ", gai_strerror(error), NULL);
         return APR_EGENERAL;
     }
     *pclient = client;

@@ -55,7 +55,7 @@ static void connect_there(probe_run_t *run, const place_t *place, const probe_ti
 static const char *refusal_text(const probe_run_t *run, const probe_reply_t *fresh)
 {
     if (fresh->outcome == PROBE_ALERT || (fresh->outcome == PROBE_FULL && fresh->alert >= 0)) {
-        return apr_psprintf(run->pool, "is refused by alert %d", fresh->alert);
+        return apr_psprintf(run->pool, "is refused with alert %d", fresh->alert);
     }
     return is_refusal(fresh->status) ? apr_psprintf(run->pool, "gets HTTP %d", fresh->status)
                                      : NULL;
@@ -71,20 +71,20 @@ static probe_verdict_e compare(probe_run_t *run, const char *from, const probe_r
 
     if (refusal && got->is_cut) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_NOTE,
-                   "a ticket of %s resumes with %s, where a full handshake %s, but a request is "
-                   "not answered: the connection is closed",
+                   "a ticket from %s resumes under %s, where a full handshake %s, but the server "
+                   "closes the connection without answering a request",
                    from, name, refusal);
         return PROBE_NOTE;
     }
     if (refusal && (fresh->status ? is_grant(got->status) : own->alert < 0)) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_BROKEN,
-                   "a ticket of %s resumes with %s%s, where a full handshake %s", from, name, how,
-                   refusal);
+                   "a ticket from %s resumes under %s%s, where a full handshake %s", from, name,
+                   how, refusal);
         return PROBE_BROKEN;
     }
     if (fresh->asked_cert && !own->asked_cert) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_WEAK,
-                   "a ticket of %s resumes with %s%s, where a full handshake asks for a client "
+                   "a ticket from %s resumes under %s%s, where a full handshake asks for a client "
                    "certificate",
                    from, name, how);
         return PROBE_WEAK;
@@ -92,7 +92,7 @@ static probe_verdict_e compare(probe_run_t *run, const char *from, const probe_r
     if (fresh->has_cert && own->has_cert
         && memcmp(fresh->cert_digest, own->cert_digest, sizeof(own->cert_digest)) != 0) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_NOTE,
-                   "a ticket of %s resumes with %s, which has another certificate", from, name);
+                   "a ticket from %s resumes under %s, which has another certificate", from, name);
         return PROBE_NOTE;
     }
     return PROBE_OK;
@@ -112,11 +112,11 @@ static probe_verdict_e judge(probe_run_t *run, const probe_ticket_t *ticket, con
         place->is_asked = place->fresh.outcome == PROBE_FULL || place->fresh.outcome == PROBE_ALERT;
     }
     if (!place->is_asked) {
-        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
-                   "a ticket of %s resumes with %s, but there is no full handshake to compare: %s",
-                   from, name_text(place->sni),
-                   place->fresh.outcome == PROBE_SPENT ? "--tickets allows no other"
-                                                       : place->fresh.why);
+        probe_tell(
+            run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
+            "a ticket from %s resumes under %s, but there is no full handshake to compare with: %s",
+            from, name_text(place->sni),
+            place->fresh.outcome == PROBE_SPENT ? "--tickets allows no more" : place->fresh.why);
         return PROBE_UNTESTED;
     }
     return compare(run, from, own, &got, place);
@@ -176,12 +176,12 @@ void probe_test_confusion(probe_run_t *run, const probe_host_t *earlier, int ear
     tried_n = (has_own ? try_names(run, &worst) : 0) + try_hosts(run, earlier, earlier_n, &worst);
     if (tried_n == 0) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
-                   has_own ? "needs names: --sni" : "no ticket of its own or of a host before it");
+                   has_own ? "requires names: use --sni"
+                           : "no ticket from this host or an earlier one");
     }
     else if (worst == PROBE_OK) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_OK,
-                   "offered under %d other name%s, a ticket gives nothing that a full handshake "
-                   "would not",
+                   "under %d other name%s, a ticket gives no access that a full handshake does not",
                    tried_n, tried_n == 1 ? "" : "s");
     }
 }

@@ -122,7 +122,7 @@ static void test_versions(probe_run_t *run, const probe_host_t *earlier, int ear
         host->failure = NULL;
     }
     else {
-        host->failure = apr_psprintf(run->pool, "offers neither TLS version asked for: %s",
+        host->failure = apr_psprintf(run->pool, "supports none of the requested TLS versions: %s",
                                      host->failure ? host->failure : "no handshake succeeded");
     }
 }

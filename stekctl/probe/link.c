@@ -113,7 +113,7 @@ static void judge_failure(probe_link_t *link, int error)
     int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
 
     if (link->messages.took_ticket && link->offer->version == TLS1_2_VERSION) {
-        probe_link_fail(link, PROBE_ACCEPTED, "took the ticket under another secret");
+        probe_link_fail(link, PROBE_ACCEPTED, "accepted the ticket with a different secret");
     }
     else if (link->reply->alert >= 0) {
         probe_link_fail(link, PROBE_ALERT,
@@ -129,7 +129,7 @@ static void judge_failure(probe_link_t *link, int error)
                             : "does not answer in TLS");
     }
     else if (error == SSL_ERROR_SYSCALL || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-        probe_link_fail(link, PROBE_CLOSED, "closed the connection in the handshake");
+        probe_link_fail(link, PROBE_CLOSED, "closed the connection during the handshake");
     }
     else {
         probe_link_fail(link, PROBE_CLIENT, error_text(link));
@@ -163,7 +163,7 @@ static int shake_hands(probe_link_t *link)
             return 0;
         }
         if (!step(link, result, link->deadline)) {
-            probe_link_fail(link, PROBE_TIMEOUT, "did not finish the handshake in time");
+            probe_link_fail(link, PROBE_TIMEOUT, "took too long to complete the handshake");
             return 0;
         }
     }

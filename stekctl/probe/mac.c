@@ -93,28 +93,28 @@ static void tell(probe_run_t *run, change_t *change)
     const char *unit = run->options->level == PROBE_DEEP ? "bit" : "byte";
 
     if (change->taken_how) {
-        probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN, "%s with %s %d changed", change->taken_how,
+        probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN, "%s with %s %d altered", change->taken_how,
                    unit, (int)change->taken_at);
     }
     else if (is_believed(run, change)) {
-        probe_tell(
-            run, PROBE_TEST_MAC, PROBE_BROKEN,
-            "decrypts and believes a ticket with %s %d changed: it answers with alert %d, as "
-            "to a wrong secret",
-            unit, (int)change->like_wrong_at, change->wrong.alert);
+        probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN,
+                   "decrypts and trusts a ticket with %s %d altered: it answers with alert %d, as "
+                   "for a wrong secret",
+                   unit, (int)change->like_wrong_at, change->wrong.alert);
     }
     else if (run->faults_n >= PROBE_FAULTS_MAX || change->tried_n == 0) {
-        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "%s, after %d changes",
+        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "%s, after %d altered tickets",
                    probe_why_ended(run), (int)change->tried_n);
     }
     else if (change->ignored_n == change->tried_n) {
-        probe_tell(run, PROBE_TEST_MAC, PROBE_OK, "none of %d changed tickets was taken (by %s)",
-                   (int)change->tried_n, unit);
+        probe_tell(run, PROBE_TEST_MAC, PROBE_OK,
+                   "none of %d altered tickets was accepted (%s by %s)", (int)change->tried_n, unit,
+                   unit);
     }
     else {
         probe_tell(run, PROBE_TEST_MAC, PROBE_NOTE,
-                   "none of %d changed tickets was taken, but %d were answered by an alert or a "
-                   "close instead of a full handshake",
+                   "none of %d altered tickets was accepted, but for %d the server sent an alert "
+                   "or closed the connection instead of a full handshake",
                    (int)change->tried_n, (int)(change->tried_n - change->ignored_n));
     }
 }
@@ -162,7 +162,7 @@ void probe_test_mac(probe_run_t *run)
         }
         if (is_taken(&reply) && is_taken_again(run, &change, unit)) {
             change.taken_how = reply.outcome == PROBE_RESUMED ? "resumes"
-                                                              : "resumes under another secret";
+                                                              : "resumes with a different secret";
             change.taken_at = unit;
         }
         else {

@@ -23,7 +23,7 @@ void probe_test_reuse(probe_run_t *run)
     int i, resumed_n = 0;
 
     if (run->version->version != TLS1_3_VERSION) {
-        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "tickets of TLS 1.2 are made to be reused");
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "TLS 1.2 tickets are meant to be reused");
         return;
     }
     probe_progress(run, 0, 0);
@@ -33,11 +33,11 @@ void probe_test_reuse(probe_run_t *run)
     }
     if (resumed_n == 2) {
         probe_tell(run, PROBE_TEST_REUSE, PROBE_NOTE,
-                   "a ticket is taken more than once, as is usual: clients that reuse tickets can "
+                   "a ticket is accepted more than once, as usual: clients that reuse tickets can "
                    "be recognised (RFC 8446, C.4)");
     }
     else {
-        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "a ticket is taken once");
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "a ticket is accepted once");
     }
 }
 
@@ -107,7 +107,7 @@ static void tell_watch(probe_run_t *run, const watch_t *watch)
 
     if (hint && resumed > hint + HINT_SLACK) {
         probe_tell(run, PROBE_TEST_ROTATION, PROBE_WEAK,
-                   "%s; the first ticket resumed %s after its issue, past its hint of %s", keys,
+                   "%s; the first ticket still resumed after %s, beyond its hint of %s", keys,
                    report_span(resumed, run->pool), report_span(hint, run->pool));
     }
     else {
@@ -123,13 +123,13 @@ void probe_test_rotation(probe_run_t *run)
     watch_t watch = {0};
 
     if (run->options->watch == 0) {
-        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "wants --watch");
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "requires --watch");
         return;
     }
     probe_client_allow_full(run->client, probe_budget_full(run->options) - run->options->tickets_n);
     watch.first = get_ticket(run, run->pool);
     if (!watch.first) {
-        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "no ticket came");
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "the server sent no ticket");
         return;
     }
     watch.begun = watch.resumed_at = apr_time_now();

@@ -164,7 +164,7 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
         *pis_uneven = 1;
         if (is_confirmed(run, oracle, values[i], kind)) {
             probe_tell(run, PROBE_TEST_PADDING, PROBE_BROKEN,
-                       "right padding is told from wrong by the answer, confirmed at the second "
+                       "the answer reveals whether padding is correct, confirmed at the second "
                        "byte (MAC of %d bytes)",
                        (int)(oracle->ticket->len - oracle->text_end));
             return 1;
@@ -253,8 +253,8 @@ static int try_times(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
     }
     if (is_found) {
         probe_tell(run, PROBE_TEST_PADDING, PROBE_BROKEN,
-                   "right padding is told from wrong by time (chance below one in a million), "
-                   "confirmed at the second byte (MAC of %d bytes)",
+                   "the response time reveals whether padding is correct (chance below one in a "
+                   "million), confirmed at the second byte (MAC of %d bytes)",
                    (int)(oracle->ticket->len - oracle->text_end));
     }
     return is_found;
@@ -308,13 +308,13 @@ static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
     }
     else if (result == 0 && is_uneven) {
         probe_tell(run, PROBE_TEST_PADDING, PROBE_NOTE,
-                   "single values of a changed byte are answered otherwise, but not as a padding "
-                   "would be");
+                   "single values of an altered byte get a different answer, but not in the "
+                   "pattern of a padding check");
     }
     else if (result == 0) {
         probe_tell(run, PROBE_TEST_PADDING, PROBE_OK,
-                   "wrong and right padding are answered alike%s",
-                   run->options->level == PROBE_DEEP ? ", also in time" : "");
+                   "correct and wrong padding get the same answer%s",
+                   run->options->level == PROBE_DEEP ? ", after the same time" : "");
     }
 }
 
@@ -324,7 +324,7 @@ void probe_test_padding(probe_run_t *run)
     oracle_t *oracle;
 
     if (run->options->level == PROBE_QUICK) {
-        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "wants level normal or deep");
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "requires level normal or deep");
         return;
     }
     if (version->format.layout == PROBE_LAYOUT_STATEFUL

@@ -98,11 +98,12 @@ static ctl_exit_e load_keyfile(ctl_t *ctl, subject_t *subject, const format_e *p
     ctl_exit_e code;
 
     if (rv == STEK_ESYNTAX) {
-        report_line("%s: could be 48-byte or 80-byte keys; say which by --format", subject->path);
+        report_line("%s: could contain 48-byte or 80-byte keys; give its format with --format",
+                    subject->path);
         return CTL_REFUSED;
     }
     if (rv != APR_SUCCESS) {
-        report_line("%s: is neither a ring nor a key file that stekctl knows; see 'stekctl(8)'",
+        report_line("%s: is neither a ring nor a key file that stekctl recognises; see stekctl(8)",
                     subject->path);
         return CTL_REFUSED;
     }
@@ -222,7 +223,7 @@ static void print_text(ctl_t *ctl, const audit_t *audit)
         printf("%s%s%s\n", report_path(subject->path, ctl->pool), subject->format ? ": " : "",
                subject->format ? subject->format : "");
         if (subject->open_to_others) {
-            puts("  file      open to others; chmod 0600, and replace its keys");
+            puts("  file      accessible to others; chmod 0600, and replace its keys");
         }
         for (i = 0; i < subject->key_n; i++) {
             const stek_key_t *key = &subject->keys[i];
@@ -289,12 +290,13 @@ ctl_exit_e cmd_audit(ctl_t *ctl, int argc, char **argv)
             return CTL_USAGE;
         }
         if (format_find(optarg, &format) != APR_SUCCESS) {
-            return report_usage(ctl, "format '%s': must be one of %s", optarg, format_names());
+            return report_usage(ctl, "invalid format '%s': must be one of %s", optarg,
+                                format_names());
         }
         has_format = 1;
     }
     if (optind == argc) {
-        return report_usage(ctl, "a file is wanted");
+        return report_usage(ctl, "missing file name");
     }
     audit.subject_n = argc - optind;
     audit.subjects = apr_pcalloc(ctl->pool, (apr_size_t)audit.subject_n * sizeof(subject_t));

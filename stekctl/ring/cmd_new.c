@@ -53,7 +53,7 @@ static ctl_exit_e parse_params(ctl_t *ctl, int argc, char **argv, stek_params_t 
         return code;
     }
     if (optind < argc) {
-        return report_usage(ctl, "'%s' is too much", argv[optind]);
+        return report_usage(ctl, "unexpected argument '%s'", argv[optind]);
     }
     wrong = stek_schedule_check(params, ctl->pool);
     return wrong ? report_usage(ctl, "%s", wrong) : CTL_DONE;
@@ -76,7 +76,7 @@ static ctl_exit_e check_directory(ctl_t *ctl)
     if (errno != ENOENT) {
         return report_status(ctl, directory, APR_FROM_OS_ERROR(errno), NULL);
     }
-    report_line("%s: does not exist; make it, mode 0750 with httpd's group, or start httpd",
+    report_line("%s: does not exist; create it with httpd's group and mode 0750, or start httpd",
                 directory);
     return CTL_IO;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command revoke: tombstones for keys, or the next epoch for all.  The change is a merge of the ring
- * with a patch, made and written under the lock.  stekctl; one thread.
+ * Command revoke: adds tombstones for keys, or raises the epoch to end all keys.  It merges a patch
+ * into the ring and writes the result, all under the lock.  stekctl; one thread.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -52,16 +52,16 @@ static ctl_exit_e find_key(ctl_t *ctl, const stek_ring_t *ring, const char *digi
         }
     }
     if (found_n > 1) {
-        report_line("%s: '%s' begins the names of %d keys; give more digits, up to %d",
-                    ctl->ring_path, digits, (int)found_n, HEX_MAX);
+        report_line("%s: '%s' matches %d keys; give more digits, up to %d", ctl->ring_path, digits,
+                    (int)found_n, HEX_MAX);
         return CTL_REFUSED;
     }
     for (i = 0; found_n == 0 && i < ring->tombstone_n; i++) {
         found_n += has_prefix(ring->tombstones[i].name, digits);
     }
     if (found_n == 0) {
-        report_line("%s: no key's name begins with '%s'; see 'stekctl show', or end keys that are "
-                    "not in this file by 'stekctl revoke --all'",
+        report_line("%s: no key's name begins with '%s'; list the keys with 'stekctl show', or end "
+                    "keys that are not in this file with 'stekctl revoke --all'",
                     ctl->ring_path, digits);
         return CTL_REFUSED;
     }
@@ -140,7 +140,8 @@ static ctl_exit_e revoke_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, vo
     int live = 0;
 
     if (revoke->all && io->ring->epoch == APR_UINT64_MAX) {
-        report_line("%s: its epoch can rise no more; remove it and make a new one", ctl->ring_path);
+        report_line("%s: its epoch cannot be raised further; remove the ring and create a new one",
+                    ctl->ring_path);
         return CTL_REFUSED;
     }
     code = make_revocation(ctl, io->ring, revoke, now, &patch, &live);
@@ -171,8 +172,8 @@ static ctl_exit_e check_names(ctl_t *ctl, int argc, char **argv, revoke_t *revok
     revoke->name_n = argc - optind;
     revoke->names = argv + optind;
     if (revoke->all != (revoke->name_n == 0)) {
-        return report_usage(ctl,
-                            revoke->all ? "either names or --all" : "names are wanted, or --all");
+        return report_usage(ctl, revoke->all ? "give key names or --all, not both"
+                                             : "missing key name; give key names, or --all");
     }
     for (i = 0; i < revoke->name_n; i++) {
         char *name = revoke->names[i], *at;
@@ -182,8 +183,8 @@ static ctl_exit_e check_names(ctl_t *ctl, int argc, char **argv, revoke_t *revok
             *at = (char)tolower((unsigned char)*at);
         }
         if (len < HEX_MIN || len > HEX_MAX || strspn(name, "0123456789abcdef") != len) {
-            return report_usage(ctl, "name '%s': must be %d to %d hex digits", name, HEX_MIN,
-                                HEX_MAX);
+            return report_usage(ctl, "invalid name '%s': must be %d to %d hex digits", name,
+                                HEX_MIN, HEX_MAX);
         }
     }
     return CTL_DONE;

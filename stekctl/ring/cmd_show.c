@@ -158,8 +158,8 @@ static void put_table(FILE *out, const view_t *view)
     if (ring->key_n == 0) {
         return;
     }
-    fprintf(out, "%-7s %-8s %-*s %-*s %-9s ", "STATE", "KEY", view->seconds ? 17 : 18, "SLOT",
-            view->seconds ? 15 : 12, "DECRYPTS TO", "LEFT");
+    fprintf(out, "%-7s %-8s %-*s %-*s %-9s ", "STATE", "KEY", view->seconds ? 17 : 18, "SLOT (UTC)",
+            view->seconds ? 15 : 12, "ENDS (UTC)", "LEFT");
     put_bar(out, view, NULL, "");
     putc('\n', out);
     for (i = 0; i < ring->key_n; i++) {
@@ -337,8 +337,8 @@ static ctl_exit_e watch(ctl_t *ctl)
 
     terminal_look(&terminal);
     if (ctl->json || !terminal.is_tty) {
-        return report_usage(ctl, ctl->json ? "--watch does not go with --json"
-                                           : "--watch wants a terminal");
+        return report_usage(ctl, ctl->json ? "--watch and --json cannot be combined"
+                                           : "--watch requires a terminal");
     }
     code = ringio_load(ctl, ctl->ring_path, 1, &io);
     if (code != CTL_DONE) {
@@ -382,7 +382,7 @@ ctl_exit_e cmd_show(ctl_t *ctl, int argc, char **argv)
         watching = 1;
     }
     if (optind < argc) {
-        return report_usage(ctl, "'%s' is too much", argv[optind]);
+        return report_usage(ctl, "unexpected argument '%s'", argv[optind]);
     }
     if (watching) {
         return watch(ctl);
