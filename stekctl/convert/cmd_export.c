@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command export: the ring's keys as another program reads them, once or, with --follow, for as
- * long as it runs.  --follow only grows its keys by merge, as httpd does: an old copy of the ring's
- * file brings no revoked key back, and a bad one changes nothing.  stekctl; one thread.
+ * Command export: writes the ring's keys for another program, once or, with --follow, for as long
+ * as it runs.  Like httpd, --follow only merges: an old copy of the ring's file brings no revoked
+ * key back, and a bad one changes nothing.  stekctl; one thread.
  */
 #include <errno.h>
 #include <pwd.h>
@@ -27,8 +27,8 @@
 #include "stek_error.h"
 
 #define RETRY_AFTER apr_time_from_sec(60)
-#define CHECK_AFTER apr_time_from_sec(5) /* HAProxy may have been reloaded meanwhile */
-#define POLL_NS 500000000L               /* twice a second, so that a change is out within one */
+#define CHECK_AFTER apr_time_from_sec(5) /* HAProxy may have been reloaded */
+#define POLL_NS 500000000L               /* so that a change is exported within a second */
 
 typedef struct export_t {
     output_t output;
@@ -37,18 +37,18 @@ typedef struct export_t {
     const char *exec; /* NULL: none */
 
     stek_ring_t *live;
-    stek_stamp_t stamp;   /* of the file that live holds */
-    apr_status_t last_rv; /* of the last look at the ring: told once per change */
+    stek_stamp_t stamp;   /* of the file that live was read from */
+    apr_status_t last_rv; /* of the last check; reported once per change */
     const char *last_path;
     selection_t *selection;                /* of live */
-    unsigned char (*names)[STEK_NAME_LEN]; /* of what was written last */
+    unsigned char (*names)[STEK_NAME_LEN]; /* of the keys written last */
     apr_size_t name_n;
-    int written;  /* files are there */
-    int push_due; /* HAProxy has not got them */
+    int written;  /* the files exist */
+    int push_due; /* HAProxy does not have them yet */
     int push_failed;
-    apr_time_t check_at; /* what HAProxy holds */
-    apr_time_t retry_at; /* after a write that failed: not before */
-    int none_told;       /* that no key encrypts */
+    apr_time_t check_at; /* when to check HAProxy's keys */
+    apr_time_t retry_at; /* no earlier, after a failed write */
+    int none_told;       /* reported that no key encrypts */
     unsigned char lead[STEK_NAME_LEN];
     int has_lead;
 } export_t;
@@ -183,7 +183,7 @@ static void run_exec(const export_t *export)
     }
 }
 
-/* In follow: the program goes on with the former key, or without. */
+/* For --follow: the program continues with the previous key, or without one. */
 static void tell_none(ctl_t *ctl, export_t *export, apr_time_t now)
 {
     int none = !stek_ring_current(export->live, now);
@@ -195,7 +195,7 @@ static void tell_none(ctl_t *ctl, export_t *export, apr_time_t now)
     export->none_told = none;
 }
 
-/* Brings the files to what live says at now. */
+/* Updates the files to live at the time now. */
 static ctl_exit_e bring_up(ctl_t *ctl, export_t *export, apr_time_t now)
 {
     ctl_exit_e code, pushed;
@@ -225,7 +225,7 @@ static ctl_exit_e bring_up(ctl_t *ctl, export_t *export, apr_time_t now)
     if (code != CTL_DONE) {
         return code;
     }
-    /* What was meant was what stood there then. */
+    /* --force is meant for the file that was there at the start. */
     export->output.force = 0;
     pushed = push(ctl, export, now);
     remember(export);
@@ -245,7 +245,7 @@ static void tell_once(ctl_t *ctl, export_t *export, apr_status_t rv, const char 
     export->last_path = path;
 }
 
-/* Takes in what is new in the file. */
+/* Merges what is new in the file. */
 static void look(ctl_t *ctl, export_t *export, apr_time_t now)
 {
     const char *culprit, *fault_path;
@@ -284,7 +284,7 @@ static void look(ctl_t *ctl, export_t *export, apr_time_t now)
     apr_pool_destroy(pool);
 }
 
-/* Drops keys that have ended, so that no copy of them stays here. */
+/* Drops keys that have ended, so that no copy of them remains. */
 static void tidy(export_t *export, apr_time_t now)
 {
     apr_time_t lifetime = export->live->lifetime;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command import: keys of another program into the ring, as that program uses them.  All files are
- * read and judged before the ring is touched; one bad key and nothing is imported.  stekctl; one
- * thread.
+ * Command import: adds another program's keys to the ring, in the roles that they have there.  It
+ * reads and checks all files before it changes the ring; if one key is bad, it imports nothing.
+ * stekctl; one thread.
  */
 #include <apr_strings.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@
 
 typedef struct item_t {
     const char *path;
-    const stek_key_t *key; /* its file's */
+    const stek_key_t *key; /* owned by its file */
     format_use_e use;
     const char *result; /* "encrypts", "decrypts", "present", "ignored", "expired" */
     apr_time_t until;
@@ -62,7 +62,7 @@ static void list_items(ctl_t *ctl, import_t *import)
     }
 }
 
-/* What can be said of the keys without the ring. */
+/* The checks that do not need the ring. */
 static ctl_exit_e check_items(ctl_t *ctl, const import_t *import)
 {
     char hex[STEK_HEX_LEN];
@@ -95,7 +95,7 @@ static apr_time_t earlier(apr_time_t a, apr_time_t b)
     return a < b ? a : b;
 }
 
-/* The key with the window that it gets here.  Nonzero: it has ended already. */
+/* Sets *key to the item's key with its window in this ring.  Nonzero: it has already ended. */
 static int set_window(const stek_ring_t *ring, const item_t *item, apr_time_t now, stek_key_t *key)
 {
     apr_time_t activate = item->key->not_before, expire = item->key->decrypt_until;
@@ -129,7 +129,7 @@ static int is_revoked(const stek_ring_t *ring, const stek_key_t *key)
     return 0;
 }
 
-/* Decides on one key and adds it to the patch if it is new. */
+/* Checks one key and adds it to the patch if it is new. */
 static ctl_exit_e add_item(ctl_t *ctl, const stek_ring_t *ring, item_t *item, apr_time_t now,
                            stek_ring_t *patch)
 {
@@ -215,7 +215,7 @@ static ctl_exit_e import_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, vo
     if (rv != APR_SUCCESS) {
         return report_status(ctl, ctl->ring_path, rv, NULL);
     }
-    /* The one that encrypts goes first: of a key that is listed twice, that use counts. */
+    /* The key that encrypts goes first: if it is listed twice, that role counts. */
     for (turn = 0; turn < 2; turn++) {
         for (i = 0; code == CTL_DONE && i < import->item_n; i++) {
             item_t *item = &import->items[i];

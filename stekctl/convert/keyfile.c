@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key files of other programs as commands read them (keyfile.h).  stekctl; one thread.
+ * Reading other programs' key files (keyfile.h).  stekctl; one thread.
  */
 #include "keyfile.h"
 
@@ -89,7 +89,7 @@ int keyfile_keys_equal(const stek_key_t *a, const stek_key_t *b)
            && !CRYPTO_memcmp(a->aes_key, b->aes_key, STEK_AES_KEY_LEN);
 }
 
-/* The same key, but for the order of the halves, which a file cannot tell. */
+/* The same key except for the order of its halves, which the file does not show. */
 static int is_mirrored(const stek_key_t *a, const stek_key_t *b)
 {
     return !memcmp(a->name, b->name, STEK_NAME_LEN)

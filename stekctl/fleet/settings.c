@@ -20,8 +20,8 @@
 #define EVERY_MAX apr_time_from_sec(3600)
 #define TIMEOUT_MAX apr_time_from_sec(60)
 
-/* One row for the command line and for the configuration file; an option without a value is for the
- * command line only. */
+/* The options of the command line and of the configuration file.  An option without a value is only
+ * for the command line. */
 enum { WITH_VALUE = 1, IN_FILE = 2 };
 
 static const struct {
@@ -63,7 +63,7 @@ static ctl_exit_e add_store(ctl_t *ctl, const char *url, sync_options_t *options
     return CTL_DONE;
 }
 
-/* Sets what a name says; value is the pool's, or the command line's. */
+/* Sets the option name; value belongs to the pool or points into argv. */
 static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, const char *value)
 {
     sync_options_t *options = &settings->options;
@@ -106,7 +106,7 @@ static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, c
     return CTL_DONE;
 }
 
-/* A line "name value"; blank ones and comments are none. */
+/* Sets the option in a line "name value"; ignores blank lines and comments. */
 static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, int line_n)
 {
     char *end = line + strlen(line), *value;
@@ -140,7 +140,7 @@ static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, in
     return CTL_USAGE;
 }
 
-/* The file says which secrets are used and where they go: it must be as safe as a ring. */
+/* The file names the secrets and the stores, so it needs the same protection as a ring. */
 ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
 {
     char *text = apr_palloc(ctl->pool, CONFIG_MAX + 1), *line, *next;
@@ -166,7 +166,7 @@ ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
     return code;
 }
 
-/* One option of the command line, which goes before the file's. */
+/* Sets an option of the command line, which takes precedence over the file. */
 static ctl_exit_e set_option(ctl_t *ctl, sync_settings_t *settings, const char *name, int *pstores)
 {
     if (!strcmp(name, "no-generate")) {
@@ -190,7 +190,7 @@ static ctl_exit_e set_option(ctl_t *ctl, sync_settings_t *settings, const char *
     return CTL_DONE;
 }
 
-/* Two passes: the configuration file comes first. */
+/* Two passes: the first only finds the configuration file. */
 static ctl_exit_e parse_line(ctl_t *ctl, sync_settings_t *settings, int argc, char **argv,
                              int first)
 {

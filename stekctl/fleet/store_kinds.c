@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which drivers there are (store_kinds.h).
+ * The drivers in this build (store_kinds.h).
  */
 #include "store_kinds.h"
 

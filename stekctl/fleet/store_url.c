@@ -12,7 +12,7 @@
 
 #define SYNTAX "must be memcached://HOST[:PORT] or redis://[USER@]HOST[:PORT][/DB]"
 
-/* Takes rest, which is the pool's, apart: [user@]host[:port][/db]. */
+/* Splits rest, which belongs to the pool: [user@]host[:port][/db]. */
 static const char *parse_rest(char *rest, const store_driver_t *driver, store_target_t *target)
 {
     char *at, *slash, *port = NULL;

@@ -71,7 +71,7 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
         report_line("%s: made %d key%s, generation %" APR_UINT64_T_FMT, host->ctl->ring_path,
                     (int)result->made, result->made == 1 ? "" : "s", result->generation);
     }
-    /* Above what NTP leaves, and only when it has grown. */
+    /* Only above what NTP tolerates, and only when it has grown. */
     if (result->skew > log->skew + apr_time_from_sec(5)) {
         report_line(
             "%s: another host's clock is at least %s ahead of this host's; check both clocks",

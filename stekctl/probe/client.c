@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client of one host (client.h): how many connections it may make, how often and how long; each
- * is in link.c.
+ * The client for one host (client.h): limits how many connections it makes, how often and for how
+ * long.  link.c makes the connections.
  */
 #include "client.h"
 
@@ -20,11 +20,11 @@ struct probe_client_t {
     const struct addrinfo *chosen;
     SSL_CTX *contexts[2]; /* TLS 1.2, 1.3 */
     apr_interval_time_t timeout, gap;
-    apr_time_t next_at; /* no connection before */
-    apr_time_t end;     /* nor after; 0: no end */
+    apr_time_t next_at; /* no connection before that time */
+    apr_time_t end;     /* nor after that; 0: no end */
     apr_size_t connections_n;
     int full_left, offers_left;
-    int is_mute; /* a request got no answer: no other waits for one */
+    int is_mute; /* a request got no answer: do not wait for one again */
 };
 
 static apr_status_t free_client(void *data)
@@ -57,7 +57,7 @@ static void keep_to_rate(probe_client_t *client)
         apr_sleep(client->next_at - now);
         now = apr_time_now();
     }
-    /* What was missed is not made up for. */
+    /* Do not catch up after a delay. */
     client->next_at = (client->next_at > now - client->gap ? client->next_at : now) + client->gap;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stekctl probe: what an attacker would learn from a server's tickets.  Options, and one host
- * after the other.
+ * stekctl probe: shows what an attacker could learn from a server's tickets.  Reads the options and
+ * probes one host after the other.
  */
 #include <apr_strings.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ static int set_tls(probe_options_t *options, const char *text)
     return options->has_tls12 || options->has_tls13;
 }
 
-/* As names of hosts are: no blanks, no control characters, nothing beyond ASCII. */
+/* As in host names: ASCII, without blanks or control characters. */
 static int is_printable(const char *text)
 {
     while ((unsigned char)*text > ' ' && (unsigned char)*text < 0x7f) {
@@ -96,7 +96,7 @@ static int parse_host(const char *text, probe_host_t *host, apr_pool_t *pool)
     return host->port > 0 && *host->name;
 }
 
-/* Before the first connection.  JSON has it too, but only at the end. */
+/* Printed before the first connection.  JSON contains it as well, but only at the end. */
 static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
 {
     FILE *out = ctl->json ? stderr : stdout;
@@ -108,7 +108,7 @@ static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
     }
 }
 
-/* Nonzero: a value that is not allowed was reported. */
+/* Nonzero: reported an invalid value. */
 static int set_option(ctl_t *ctl, probe_options_t *options, int option)
 {
     switch (option) {

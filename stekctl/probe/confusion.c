@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tickets as they were given, but under other names and on other hosts.  What a ticket gives there,
- * in TLS and by a request in HTTP, is held against what a full handshake gives: a session may not
- * get where a full handshake is refused.  That handshake is made only where a ticket resumed.
+ * Unaltered tickets under other names and on other hosts.  Compares what a ticket gets there, in
+ * TLS and with an HTTP request, with what a full handshake gets: a session must not get in where a
+ * full handshake is refused.  That handshake is made only where a ticket resumed.
  */
 #include <apr_strings.h>
 #include <openssl/ssl.h>
@@ -10,11 +10,11 @@
 
 #include "tests.h"
 
-/* One place where the tickets are offered. */
+/* One name or host where tickets are offered. */
 typedef struct place_t {
     const char *sni;  /* NULL: none */
     const char *host; /* of the request */
-    int is_asked;     /* fresh is the reply to a full handshake */
+    int is_asked;     /* fresh is set: the reply to a full handshake */
     probe_reply_t fresh;
 } place_t;
 
@@ -23,8 +23,8 @@ static const char *name_text(const char *name)
     return name ? name : "no SNI";
 }
 
-/* Answers that mean that the client may not come in like this: nginx has a 400 for no certificate
- * (in its log 495 and 496), mod_ssl a 421 for a session that does not suit the host. */
+/* Responses that refuse the client: nginx sends 400 if the certificate is missing (495 and 496 in
+ * its log), mod_ssl sends 421 if the session does not fit the host. */
 static int is_refusal(int status)
 {
     return status == 400 || status == 403 || status == 421 || (status >= 495 && status <= 497);
@@ -35,7 +35,8 @@ static int is_grant(int status)
     return (status >= 200 && status < 400) || status == 401;
 }
 
-/* To the end of the connection: TLS 1.3 refuses a missing certificate behind the handshake. */
+/* Reads to the end of the connection, because TLS 1.3 refuses a missing certificate after the
+ * handshake. */
 static void connect_there(probe_run_t *run, const place_t *place, const probe_ticket_t *ticket,
                           probe_reply_t *reply)
 {
@@ -51,7 +52,7 @@ static void connect_there(probe_run_t *run, const place_t *place, const probe_ti
     probe_client_connect(run->client, &offer, reply, run->pool);
 }
 
-/* What a full handshake is refused by; NULL: nothing. */
+/* How a full handshake is refused; NULL: it is not. */
 static const char *refusal_text(const probe_run_t *run, const probe_reply_t *fresh)
 {
     if (fresh->outcome == PROBE_ALERT || (fresh->outcome == PROBE_FULL && fresh->alert >= 0)) {
@@ -61,7 +62,8 @@ static const char *refusal_text(const probe_run_t *run, const probe_reply_t *fre
                                      : NULL;
 }
 
-/* The ticket's reply got, by a ticket from from (in TLS: own), against that of a full handshake. */
+/* Compares got, the reply to a ticket of from (whose full handshake was own), with the reply to a
+ * full handshake at this place. */
 static probe_verdict_e compare(probe_run_t *run, const char *from, const probe_reply_t *own,
                                const probe_reply_t *got, const place_t *place)
 {
@@ -122,8 +124,8 @@ static probe_verdict_e judge(probe_run_t *run, const probe_ticket_t *ticket, con
     return compare(run, from, own, &got, place);
 }
 
-/* The first name's ticket under the names behind it, then under none: with the second name, or its
- * own, as Host. */
+/* Offers the first name's ticket under the other names, then without a name: with the second name,
+ * or its own, as Host. */
 static int try_names(probe_run_t *run, probe_verdict_e *pworst)
 {
     const probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, 0, probe_ticket_t);
@@ -143,7 +145,7 @@ static int try_names(probe_run_t *run, probe_verdict_e *pworst)
     return tried_n;
 }
 
-/* Tickets of other hosts here. */
+/* Offers tickets from earlier hosts here. */
 static int try_hosts(probe_run_t *run, const probe_host_t *earlier, int earlier_n,
                      probe_verdict_e *pworst)
 {

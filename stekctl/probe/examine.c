@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tickets tell (examine.h).
+ * What the tickets show (examine.h).
  */
 #include "examine.h"
 
@@ -14,8 +14,8 @@
 #include "weak_keys.h"
 #include "words.h"
 
-#define DISTINCT_MAX 3  /* tickets of different key names whose keys are searched */
-#define NAME_COMPARED 4 /* as much of the name tells keys apart */
+#define DISTINCT_MAX 3  /* tickets with different key names whose keys are searched for */
+#define NAME_COMPARED 4 /* bytes of the name that distinguish keys */
 
 static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
 {
@@ -84,7 +84,7 @@ static void tell_format(probe_run_t *run)
     }
 }
 
-/* "00 x 32", or the bytes in hex: the key is publicly known. */
+/* "00 x 32", or the bytes in hex; they may be shown, because the key is publicly known. */
 static const char *key_text(const probe_run_t *run, const probe_hit_t *hit)
 {
     char text[2 * PROBE_KEY_MAX + 1] = "";
@@ -121,7 +121,7 @@ static void tell_key(probe_run_t *run, probe_test_e test, const probe_hit_t *hit
                key_text(run, hit), text);
 }
 
-/* One ticket for each key name, as far as a prefix tells names. */
+/* Chooses one ticket for every key name, as far as their prefixes differ. */
 static int choose_distinct(const probe_version_t *version, const probe_ticket_t **chosen)
 {
     int i, j, n = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tickets as they were given, but later or again: while the server's keys rotate, and a second time
- * (reuse).  Elsewhere: confusion.c.
+ * Unaltered tickets, offered later or again: while the server's keys rotate, and a second time
+ * (reuse).  For other names and hosts, see confusion.c.
  */
 #include "tests.h"
 
@@ -16,7 +16,7 @@
 
 void probe_test_reuse(probe_run_t *run)
 {
-    /* Not the first: it has been offered by the tests before. */
+    /* Not the first, because earlier tests have offered it. */
     int last = run->version->tickets->nelts - 1;
     const probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, last, probe_ticket_t);
     probe_reply_t reply;
@@ -51,7 +51,7 @@ typedef struct watch_t {
     int changes_n;
 } watch_t;
 
-/* A new ticket; NULL: none came. */
+/* Gets a new ticket; NULL if the server sends none. */
 static const probe_ticket_t *get_ticket(probe_run_t *run, apr_pool_t *pool)
 {
     probe_offer_t offer = {.version = run->version->version, .sni = run->name, .collect = 1};

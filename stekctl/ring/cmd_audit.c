@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command audit: judges each key of rings and key files, by itself and against all others that were
- * named. Changes nothing, and reads key files whatever their permissions: that they are open to
- * others is a finding, not an obstacle.  stekctl; one thread.
+ * Command audit: checks every key of the given rings and key files, by itself and against all other
+ * keys.  Changes nothing.  Reads key files whatever their permissions: that others can access them
+ * is a finding, not an error.  stekctl; one thread.
  */
 #include <apr_strings.h>
 #include <errno.h>
@@ -24,12 +24,12 @@
 /* One file of the command line. */
 typedef struct subject_t {
     const char *path;
-    const char *format; /* NULL: binary keys whose order a file cannot tell */
+    const char *format; /* NULL: binary keys in an unknown order */
     const stek_key_t *keys;
     apr_size_t key_n;
     const char **weaknesses; /* per key, NULL: none */
     int open_to_others;
-    ctl_exit_e code; /* not CTL_DONE: could not be read, has been reported */
+    ctl_exit_e code; /* not CTL_DONE: could not be read, already reported */
     keyfile_t file;
     ringio_t io;
 } subject_t;
@@ -39,10 +39,10 @@ typedef struct audit_t {
     int subject_n;
     apr_size_t key_n, weak_n;
     int open_n;
-    ctl_exit_e code; /* the greatest of all files */
+    ctl_exit_e code; /* the highest of all files */
 } audit_t;
 
-/* Reads without a judgement of who else may. */
+/* Reads a file without checking who else can access it. */
 static apr_status_t read_any(const char *path, unsigned char *buf, apr_size_t buf_size,
                              apr_size_t *plen, mode_t *pmode)
 {
@@ -152,7 +152,7 @@ static void mark(const char **pweakness, const char *clash)
     }
 }
 
-/* Key i of one file against those of another, or against those that stand behind it in its own. */
+/* Compares key i of a file with all keys of another file, or with those after it in its own. */
 static void compare_key(subject_t *mine, apr_size_t i, subject_t *theirs)
 {
     apr_size_t j;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command new: a ring with its first keys, and the secret file that seals it if there is none.
- * stekctl; one thread.
+ * Command new: creates a ring with its first keys, and the secret file if there is none. stekctl;
+ * one thread.
  */
 #include <apr_strings.h>
 #include <errno.h>
@@ -59,7 +59,7 @@ static ctl_exit_e parse_params(ctl_t *ctl, int argc, char **argv, stek_params_t 
     return wrong ? report_usage(ctl, "%s", wrong) : CTL_DONE;
 }
 
-/* Not made here: which group has to enter it is for httpd, or its administrator, to say. */
+/* Does not create it: only httpd or its administrator knows which group needs access. */
 static ctl_exit_e check_directory(ctl_t *ctl)
 {
     const char *slash = strrchr(ctl->ring_path, '/');
@@ -81,7 +81,7 @@ static ctl_exit_e check_directory(ctl_t *ctl)
     return CTL_IO;
 }
 
-/* The secrets at --secret, made if there are none. */
+/* The secrets at --secret, created if there are none. */
 static ctl_exit_e need_secrets(ctl_t *ctl, stek_secrets_t **psecrets, int *pmade)
 {
     stek_stamp_t stamp;

@@ -23,7 +23,7 @@ typedef struct revoke_t {
     int all;
     int name_n;
     char **names;     /* hex, lower case, checked */
-    stek_key_t *made; /* locked memory; the key in place of a revoked current one */
+    stek_key_t *made; /* locked memory; replaces a revoked current key */
 } revoke_t;
 
 /* Nonzero if name begins with the digits. */
@@ -38,7 +38,7 @@ static int has_prefix(const unsigned char name[STEK_NAME_LEN], const char *digit
     return !strncmp(hex, digits, strlen(digits));
 }
 
-/* The key that digits mean.  *pkey NULL: it is revoked already. */
+/* The key whose name begins with digits.  *pkey NULL: it is already revoked. */
 static ctl_exit_e find_key(ctl_t *ctl, const stek_ring_t *ring, const char *digits,
                            const stek_key_t **pkey)
 {
@@ -68,8 +68,8 @@ static ctl_exit_e find_key(ctl_t *ctl, const stek_ring_t *ring, const char *digi
     return CTL_DONE;
 }
 
-/* What the revocation adds to the ring: tombstones, or the next epoch.  *plive: a key is among them
- * that still could encrypt. */
+/* The patch for the ring: tombstones, or the next epoch.  *plive: it ends a key that could still
+ * encrypt. */
 static ctl_exit_e make_revocation(ctl_t *ctl, const stek_ring_t *ring, const revoke_t *revoke,
                                   apr_time_t now, stek_ring_t **ppatch, int *plive)
 {
@@ -108,8 +108,8 @@ static ctl_exit_e make_revocation(ctl_t *ctl, const stek_ring_t *ring, const rev
     return code;
 }
 
-/* Whoever revokes the current key does not want the one before it back, even if that one's slot
- * goes on. */
+/* When the current key is revoked, a new key replaces it.  The one before it must not come back,
+ * even if its slot has not ended. */
 static apr_status_t replace_current(const stek_ring_t *before, stek_ring_t **pring, apr_time_t now,
                                     stek_key_t *made)
 {
@@ -164,7 +164,7 @@ static ctl_exit_e revoke_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, vo
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->ring_path, rv, NULL);
 }
 
-/* The names of the command line in lower case: CTL_USAGE if one cannot be a name. */
+/* Converts the command line's names to lower case.  CTL_USAGE if one cannot be a name. */
 static ctl_exit_e check_names(ctl_t *ctl, int argc, char **argv, revoke_t *revoke)
 {
     int i;

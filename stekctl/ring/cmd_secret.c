@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command secret: makes, rolls and retires the secret file.  The file is replaced in one step under
- * its own lock; the ring is touched by --reseal only.  stekctl; one thread.
+ * Command secret: creates, rolls and retires secrets.  It replaces the secret file in one step
+ * under its own lock; only --reseal changes the ring.  stekctl; one thread.
  */
 #include <stdio.h>
 #include <string.h>
@@ -71,7 +71,7 @@ static ctl_exit_e secret_new(ctl_t *ctl, int fleet, int ratchet)
     return code;
 }
 
-/* Writing it again is all: ringio_change seals under the first secret. */
+/* It is enough to write the ring again, because ringio_change seals it with the first secret. */
 static ctl_exit_e same_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, void *baton,
                             stek_ring_t **pring)
 {
@@ -93,7 +93,7 @@ static ctl_exit_e roll_locked(ctl_t *ctl, int reseal)
         return code;
     }
     if (reseal) {
-        /* A ring that cannot be sealed anew is no reason to have rolled the secret. */
+        /* Check that the ring can be resealed before rolling the secret. */
         code = ringio_load(ctl, ctl->ring_path, 1, &io);
         ringio_release(&io);
     }
@@ -126,8 +126,8 @@ static ctl_exit_e roll_locked(ctl_t *ctl, int reseal)
     return code;
 }
 
-/* The ring must be sealed under the first secret before the others go.  A fleet's secret seals no
- * file ring. */
+/* The ring must be sealed with the first secret before the others are removed.  A fleet's secret
+ * seals no file ring. */
 static ctl_exit_e check_resealed(ctl_t *ctl, const stek_secrets_t *secrets)
 {
     ctl_exit_e code;
@@ -174,7 +174,7 @@ static ctl_exit_e retire_locked(ctl_t *ctl)
     return code;
 }
 
-/* Whether --secret names a secret file, before anything is made beside it. */
+/* Checks that --secret names a secret file, before a lock is created beside it. */
 static ctl_exit_e check_claim(ctl_t *ctl)
 {
     const char *found = NULL;
@@ -238,7 +238,7 @@ ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv)
     if (is_new) {
         return secret_new(ctl, fleet, ratchet);
     }
-    /* No lock file beside a secret that is not there. */
+    /* Create no lock file beside a missing secret. */
     if (APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->secret_path, &stamp))) {
         stek_secrets_t *none = NULL;
 
