@@ -72,6 +72,7 @@ static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
         return OK;
     }
     mod_stek_generator_start(pconf, ptemp, s);
+    mod_stek_vhosts_note_groups(ptemp);
     mod_stek_vhosts_tell(ptemp);
     mod_stek_vhosts_lint(s, ptemp);
     return OK;

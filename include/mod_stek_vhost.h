@@ -22,7 +22,11 @@ typedef struct mod_stek_vhost_t {
     int no_tickets;        /* StekTickets off: no session of it can be resumed */
     int bound;             /* StekBinding policy */
     int asks_twice; /* server and sections ask for certificates: nothing resumes in TLS 1.3 */
+    int asks_clients; /* for a certificate; what follows counts only there: */
     unsigned char policy[STEK_DIGEST_LEN];
+    const apr_array_header_t *watched; /* mod_stek_watch_t: what OpenSSL reads in handshakes */
+    int has_groups;                    /* set where it asks, or is the first on such an address */
+    unsigned char groups[STEK_DIGEST_LEN];
     mod_stek_limits_t limits;      /* of sessions without a client certificate, */
     mod_stek_limits_t cert_limits; /* and with one */
     /* mod_ssl's functions for SSLSessionCache; NULL without a cache. */
@@ -44,6 +48,10 @@ const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl);
 
 /* Nonzero if tickets are off for this vhost's own settings. */
 int mod_stek_vhost_tickets_off(const mod_stek_vhost_t *vhost);
+
+/* Last post_config: notes which groups each vhost accepts that is the first on the address of one
+ * that asks for certificates. */
+void mod_stek_vhosts_note_groups(apr_pool_t *ptemp);
 
 /* Last post_config: one line a vhost, at info. */
 void mod_stek_vhosts_tell(apr_pool_t *ptemp);

@@ -23,7 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
+#include "mod_stek_reach.h"
 #include "stek_error.h"
 
 typedef struct digest_t {
@@ -37,6 +39,7 @@ typedef struct object_t {
     /* 0: all files; else the number of the directory.  OpenSSL asks a directory only for names that
      * it has not met before. */
     int place;
+    char hash[8]; /* under which it is found, if that is not its name's own; else zeros */
     digest_t der;
 } object_t;
 
@@ -45,16 +48,24 @@ typedef struct scan_t {
     apr_pool_t *pool;
     apr_array_header_t *objects; /* object_t, in the order in which OpenSSL meets them */
     apr_array_header_t *parts;   /* digest_t: what the digest is made of */
+    apr_array_header_t *watched; /* mod_stek_watch_t */
     int crls, place;
+    const char *hash; /* of the file's name, in a directory; else NULL */
     int failed; /* a file cannot be read just now, or OpenSSL could not digest something */
 } scan_t;
 
-/* Sources, as text, to digest_t; of one configuration. */
+typedef struct known_t {
+    digest_t digest;
+    apr_array_header_t *watched;
+} known_t;
+
+/* Sources, as text, to known_t; of one configuration. */
 static apr_hash_t *known;
 
 void mod_stek_policy_files_reset(apr_pool_t *pconf)
 {
     known = apr_hash_make(pconf);
+    mod_stek_reach_reset();
 }
 
 static void sha256(scan_t *scan, const void *bytes, apr_size_t len, digest_t *digest)
@@ -109,11 +120,33 @@ static apr_status_t free_objects(void *data)
     return APR_SUCCESS;
 }
 
+/* Notes a foreign hash, under which OpenSSL finds the object only if another name has it. */
+static void note_hash(scan_t *scan, object_t *object)
+{
+    char own[16];
+    const X509_NAME *name = object->cert ? X509_get_subject_name(object->cert)
+                                         : X509_CRL_get_issuer(object->crl);
+    int ok = 0;
+
+    if (scan->hash) {
+        apr_snprintf(own, sizeof(own), "%08lx", X509_NAME_hash_ex(name, NULL, NULL, &ok));
+        scan->failed |= !ok;
+        if (memcmp(own, scan->hash, sizeof(object->hash)) != 0) {
+            memcpy(object->hash, scan->hash, sizeof(object->hash));
+        }
+    }
+}
+
+static int same_object(const object_t *a, const object_t *b)
+{
+    return compare_digests(&a->der, &b->der) == 0 && memcmp(a->hash, b->hash, sizeof(a->hash)) == 0;
+}
+
 /* Takes the object.  OpenSSL keeps the first of two that are equal but for their trust. */
 static void add_object(scan_t *scan, X509 *cert, X509_CRL *crl)
 {
     unsigned char *der = NULL;
-    object_t object = {cert, crl, scan->place, {{0}}};
+    object_t object = {cert, crl, scan->place, {0}, {{0}}};
     int i, len;
 
     if (crl && !scan->crls) {
@@ -122,8 +155,9 @@ static void add_object(scan_t *scan, X509 *cert, X509_CRL *crl)
     }
     len = cert ? i2d_X509(cert, &der) : i2d_X509_CRL(crl, &der);
     sha256_der(scan, der, len, &object.der);
+    note_hash(scan, &object);
     for (i = 0; i < scan->objects->nelts; i++) {
-        if (compare_digests(&APR_ARRAY_IDX(scan->objects, i, object_t).der, &object.der) == 0) {
+        if (same_object(&APR_ARRAY_IDX(scan->objects, i, object_t), &object)) {
             break;
         }
     }
@@ -136,12 +170,71 @@ static void add_object(scan_t *scan, X509 *cert, X509_CRL *crl)
     }
 }
 
+/* What mod_ssl has had read into a store. */
+static void read_loaded(scan_t *scan, X509_STORE *store)
+{
+    const STACK_OF(X509_OBJECT) *loaded = X509_STORE_get0_objects(store);
+    int i;
+
+    for (i = 0; i < sk_X509_OBJECT_num(loaded); i++) {
+        const X509_OBJECT *object = sk_X509_OBJECT_value(loaded, i);
+        X509 *cert = X509_OBJECT_get0_X509(object);
+        X509_CRL *crl = X509_OBJECT_get0_X509_CRL((X509_OBJECT *)object);
+
+        if (cert ? X509_up_ref(cert) : crl && X509_CRL_up_ref(crl)) {
+            add_object(scan, cert, crl);
+        }
+    }
+}
+
 /* A file that cannot be read just now must not pass for an empty one: its digest would be that of
  * other rules.  What is not there, or shut, is mod_ssl's to judge. */
 static int is_passing(apr_status_t rv)
 {
     return rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv) && !APR_STATUS_IS_ENOTDIR(rv)
            && !APR_STATUS_IS_EACCES(rv);
+}
+
+/* Nonzero if children find path, by its name and where links lead, and can read it; a directory they
+ * need not read, and what is in it is judged by itself. */
+static int is_seen(scan_t *scan, const char *path, int readable)
+{
+    const char *culprit;
+    char *real;
+    int seen = 1;
+
+    if (geteuid() == 0) {
+        real = realpath(path, NULL);
+        scan->failed |= !real && is_passing(errno);
+        seen = real && mod_stek_reach_check(path, 0, &culprit, scan->pool) == APR_SUCCESS
+               && mod_stek_reach_check(real, readable, &culprit, scan->pool) == APR_SUCCESS;
+        free(real);
+    }
+    return seen;
+}
+
+/* Notes what OpenSSL will look up in handshakes; 0 if children cannot see it. */
+static int watch(scan_t *scan, const char *path, int is_directory)
+{
+    mod_stek_watch_t *added = apr_array_push(scan->watched);
+    int seen = is_seen(scan, path, !is_directory);
+
+    added->path = apr_pstrdup(scan->watched->pool, path);
+    memset(&added->stamp, 0, sizeof(added->stamp));
+    if (seen) {
+        scan->failed |= is_passing(stek_file_stamp(path, &added->stamp));
+    }
+    return seen;
+}
+
+int mod_stek_watch_changed(const mod_stek_watch_t *watched)
+{
+    stek_stamp_t stamp;
+
+    if (stek_file_stamp(watched->path, &stamp) != APR_SUCCESS) {
+        memset(&stamp, 0, sizeof(stamp));
+    }
+    return !stek_stamp_equal(&stamp, &watched->stamp);
 }
 
 static BIO *open_file(scan_t *scan, const char *path)
@@ -197,7 +290,7 @@ static void read_file(scan_t *scan, const char *path)
 static int read_hashed_file(scan_t *scan, const char *path, int crls)
 {
     static char no_password[] = "";
-    BIO *bio = open_file(scan, path);
+    BIO *bio = is_seen(scan, path, 1) ? open_file(scan, path) : NULL;
     X509 *cert = NULL;
     X509_CRL *crl = NULL;
     int n = 0, at_end;
@@ -230,10 +323,14 @@ static void read_directory(scan_t *scan, const char *path)
 {
     apr_finfo_t entry;
     apr_dir_t *dir;
-    apr_status_t rv = apr_dir_open(&dir, path, scan->pool);
+    apr_status_t rv;
     const char *file;
     int crls, i;
 
+    if (!watch(scan, path, 1)) {
+        return;
+    }
+    rv = apr_dir_open(&dir, path, scan->pool);
     scan->failed |= is_passing(rv);
     if (rv != APR_SUCCESS) {
         return;
@@ -243,9 +340,11 @@ static void read_directory(scan_t *scan, const char *path)
             continue;
         }
         i = 0;
+        scan->hash = entry.name;
         do {
             file = apr_psprintf(scan->pool, "%s/%.9s%s%d", path, entry.name, crls ? "r" : "", i++);
         } while (read_hashed_file(scan, file, crls));
+        scan->hash = NULL;
     }
     /* At the end it is APR_ENOENT. */
     scan->failed |= is_passing(rv);
@@ -287,13 +386,15 @@ static void read_store(scan_t *scan, const char *value, const char *path, int *p
     if (strncasecmp(value, "file:", 5) == 0) {
         path = value + 5; /* RFC 8089, 2: file:///path, or file:/path */
         path += strncmp(path, "//", 2) == 0 ? 2 : 0;
+        path += strncasecmp(path, "localhost/", 10) == 0 ? 9 : 0;
     }
     rv = apr_stat(&finfo, path, APR_FINFO_TYPE | APR_FINFO_SIZE, scan->pool);
     scan->failed |= is_passing(rv);
     if (rv == APR_SUCCESS && finfo.filetype == APR_DIR) {
         read_directories(scan, path, places);
     }
-    else if (rv == APR_SUCCESS && finfo.filetype == APR_REG && finfo.size < APR_INT32_MAX) {
+    else if (rv == APR_SUCCESS && finfo.filetype == APR_REG && finfo.size < APR_INT32_MAX
+             && watch(scan, path, 0)) {
         read_bytes(scan, path, (apr_size_t)finfo.size);
     }
 }
@@ -307,6 +408,9 @@ static void read_sources(scan_t *scan, const mod_stek_source_t *sources, int n)
                                            : NULL;
 
         scan->place = 0;
+        if (sources[i].kind == MOD_STEK_SOURCE_LOADED) {
+            continue; /* by read_stores() */
+        }
         if (!path) {
             continue;
         }
@@ -318,6 +422,17 @@ static void read_sources(scan_t *scan, const mod_stek_source_t *sources, int n)
         }
         else {
             read_store(scan, sources[i].path, path, &places);
+        }
+    }
+}
+
+static void read_stores(scan_t *scan, const mod_stek_source_t *sources, int n)
+{
+    int i;
+
+    for (i = 0; i < n; i++) {
+        if (sources[i].store) {
+            read_loaded(scan, sources[i].store);
         }
     }
 }
@@ -337,13 +452,28 @@ static char season(scan_t *scan, const ASN1_TIME *begin, const ASN1_TIME *end)
     return over < 0 ? '>' : begun > 0 ? '<' : '=';
 }
 
+/* OpenSSL tries authorities of one name one by one. */
+static int order_of(const scan_t *scan, const object_t *object)
+{
+    const object_t *other = (const object_t *)scan->objects->elts;
+    int before = 0;
+
+    for (; other < object; other++) {
+        before += other->cert && memcmp(other->hash, object->hash, sizeof(object->hash)) == 0
+                  && X509_NAME_cmp(X509_get_subject_name(other->cert),
+                                   X509_get_subject_name(object->cert))
+                         == 0;
+    }
+    return before;
+}
+
 static void digest_certificate(scan_t *scan, const object_t *object, digest_t *digest)
 {
     unsigned char *der = NULL;
     int len;
     struct {
-        char kind, season;
-        int place;
+        char kind, season, hash[8];
+        int place, order;
         digest_t content; /* with the trust attributes */
     } says;
 
@@ -351,6 +481,8 @@ static void digest_certificate(scan_t *scan, const object_t *object, digest_t *d
     says.kind = 'c';
     says.season = season(scan, X509_get0_notBefore(object->cert), X509_get0_notAfter(object->cert));
     says.place = object->place;
+    says.order = order_of(scan, object);
+    memcpy(says.hash, object->hash, sizeof(says.hash));
     len = i2d_X509_AUX(object->cert, &der);
     sha256_der(scan, der, len, &says.content);
     sha256(scan, &says, sizeof(says), digest);
@@ -443,8 +575,8 @@ static void digest_extensions(scan_t *scan, const X509_CRL *crl, digest_t *diges
     digest_set(scan, parts, digest);
 }
 
-/* How many CRLs of the same issuer are later; -1 if one is of the same second, and only OpenSSL
- * knows which of them it takes. */
+/* How many CRLs of the same issuer are later, or of the same second and met before: OpenSSL prefers
+ * those.  -1 if a time cannot be read. */
 static int rank_of(scan_t *scan, const object_t *object)
 {
     int i, later = 0;
@@ -460,40 +592,45 @@ static int rank_of(scan_t *scan, const object_t *object)
         }
         order = ASN1_TIME_compare(X509_CRL_get0_lastUpdate(other->crl),
                                   X509_CRL_get0_lastUpdate(object->crl));
-        if (order != 1 && order != -1) {
+        if (order < -1 || order > 1) {
             check_memory(scan);
             return -1;
         }
-        later += order == 1;
+        later += order == 1 || (order == 0 && other < object);
     }
     return later;
 }
 
-/* Nonzero if a certificate of the store has signed it. */
-static int is_signed(scan_t *scan, X509_CRL *crl)
+/* Which certificates of the store have signed it; 0: none. */
+static int digest_signers(scan_t *scan, X509_CRL *crl, digest_t *digest)
 {
-    int i, good = 0;
+    apr_array_header_t *signers = apr_array_make(scan->pool, 1, sizeof(digest_t));
+    int i;
 
-    for (i = 0; i < scan->objects->nelts && !good; i++) {
-        X509 *cert = APR_ARRAY_IDX(scan->objects, i, object_t).cert;
+    for (i = 0; i < scan->objects->nelts; i++) {
+        const object_t *object = &APR_ARRAY_IDX(scan->objects, i, object_t);
+        X509 *cert = object->cert;
 
         if (cert && X509_NAME_cmp(X509_get_subject_name(cert), X509_CRL_get_issuer(crl)) == 0) {
             EVP_PKEY *key = X509_get0_pubkey(cert);
 
-            good = key && X509_CRL_verify(crl, key) == 1;
+            if (key && X509_CRL_verify(crl, key) == 1) {
+                APR_ARRAY_PUSH(signers, digest_t) = object->der;
+            }
         }
     }
     check_memory(scan);
-    return good;
+    digest_set(scan, signers, digest);
+    return signers->nelts > 0;
 }
 
 /* Of a CRL what it says, not when: a list issued again with the same entries is the same. */
 static void digest_crl(scan_t *scan, const object_t *object, digest_t *digest)
 {
     struct {
-        char kind, season;
+        char kind, season, hash[8];
         int place, rank, algorithm, is_signed;
-        digest_t issuer, entries, extensions, whole;
+        digest_t issuer, signers, entries, extensions, whole;
     } says;
 
     memset(&says, 0, sizeof(says));
@@ -503,7 +640,8 @@ static void digest_crl(scan_t *scan, const object_t *object, digest_t *digest)
     says.place = object->place;
     says.rank = rank_of(scan, object);
     says.algorithm = X509_CRL_get_signature_nid(object->crl);
-    says.is_signed = is_signed(scan, object->crl);
+    memcpy(says.hash, object->hash, sizeof(says.hash));
+    says.is_signed = digest_signers(scan, object->crl, &says.signers);
     if (!X509_NAME_digest(X509_CRL_get_issuer(object->crl), EVP_sha256(), says.issuer.bytes,
                           NULL)) {
         scan->failed = 1;
@@ -535,50 +673,86 @@ static void digest_objects(scan_t *scan)
     }
 }
 
-static const char *key_of(const mod_stek_source_t *sources, int n, int crls, apr_pool_t *pool)
+/* What the stores hold, in order; with the trust attributes, which der leaves out. */
+static void digest_loaded(scan_t *scan, digest_t *digest)
 {
-    const char *key = crls ? "crls" : "";
+    apr_array_header_t *ders = apr_array_make(scan->pool, 16, sizeof(digest_t));
+    int i;
+
+    for (i = 0; i < scan->objects->nelts; i++) {
+        const object_t *object = &APR_ARRAY_IDX(scan->objects, i, object_t);
+        unsigned char *der = NULL;
+        int len = object->cert ? i2d_X509_AUX(object->cert, &der) : 0;
+
+        APR_ARRAY_PUSH(ders, digest_t) = object->der;
+        if (object->cert) {
+            sha256_der(scan, der, len, apr_array_push(ders));
+        }
+    }
+    sha256(scan, ders->elts, (apr_size_t)ders->nelts * sizeof(digest_t), digest);
+}
+
+/* The same sources, and the same in the stores. */
+static const char *key_of(scan_t *scan, const mod_stek_source_t *sources, int n)
+{
+    const char *key = scan->crls ? "crls" : "";
+    char hex[2 * STEK_DIGEST_LEN + 1];
+    digest_t loaded;
     int i;
 
     for (i = 0; i < n; i++) {
         if (sources[i].path) {
-            key = apr_psprintf(pool, "%s\n%d %s", key, (int)sources[i].kind, sources[i].path);
+            key = apr_psprintf(scan->pool, "%s\n%d %s", key, (int)sources[i].kind, sources[i].path);
         }
     }
-    return key;
+    digest_loaded(scan, &loaded);
+    ap_bin2hex(loaded.bytes, sizeof(loaded.bytes), hex);
+    return apr_pstrcat(scan->pool, key, "\n", hex, NULL);
+}
+
+/* Reads what is not known yet; NULL if that fails. */
+static const known_t *scan_sources(scan_t *scan, const mod_stek_source_t *sources, int n,
+                                   apr_pool_t *pconf)
+{
+    known_t *found = apr_pcalloc(pconf, sizeof(*found));
+
+    scan->watched = found->watched = apr_array_make(pconf, 0, sizeof(mod_stek_watch_t));
+    read_sources(scan, sources, n);
+    digest_objects(scan);
+    digest_set(scan, scan->parts, &found->digest);
+    return scan->failed ? NULL : found;
 }
 
 apr_status_t mod_stek_policy_files_digest(const mod_stek_source_t *sources, int n, int crls,
+                                          apr_array_header_t *watched,
                                           unsigned char digest[STEK_DIGEST_LEN], apr_pool_t *pool)
 {
     apr_pool_t *pconf = apr_hash_pool_get(known);
-    scan_t scan = {NULL, NULL, NULL, crls, 0, 0};
+    scan_t scan = {.crls = crls};
     apr_status_t rv = apr_pool_create(&scan.pool, pool);
-    const digest_t *former;
+    const known_t *found;
     const char *key;
-    digest_t whole;
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    key = key_of(sources, n, crls, scan.pool);
-    former = apr_hash_get(known, key, APR_HASH_KEY_STRING);
-    if (!former) {
-        scan.objects = apr_array_make(scan.pool, 16, sizeof(object_t));
-        scan.parts = apr_array_make(scan.pool, 16, sizeof(digest_t));
-        apr_pool_cleanup_register(scan.pool, scan.objects, free_objects, apr_pool_cleanup_null);
-        read_sources(&scan, sources, n);
-        digest_objects(&scan);
-        digest_set(&scan, scan.parts, &whole);
-        if (scan.failed) {
+    scan.objects = apr_array_make(scan.pool, 16, sizeof(object_t));
+    scan.parts = apr_array_make(scan.pool, 16, sizeof(digest_t));
+    apr_pool_cleanup_register(scan.pool, scan.objects, free_objects, apr_pool_cleanup_null);
+    read_stores(&scan, sources, n);
+    key = key_of(&scan, sources, n);
+    found = scan.failed ? NULL : apr_hash_get(known, key, APR_HASH_KEY_STRING);
+    if (!found) {
+        found = scan_sources(&scan, sources, n, pconf);
+        if (!found) {
             ERR_clear_error();
             rv = STEK_ECRYPTO;
             goto cleanup;
         }
-        former = apr_pmemdup(pconf, &whole, sizeof(whole));
-        apr_hash_set(known, apr_pstrdup(pconf, key), APR_HASH_KEY_STRING, former);
+        apr_hash_set(known, apr_pstrdup(pconf, key), APR_HASH_KEY_STRING, found);
     }
-    memcpy(digest, former, sizeof(*former));
+    memcpy(digest, &found->digest, sizeof(found->digest));
+    apr_array_cat(watched, found->watched);
 
 cleanup:
     apr_pool_destroy(scan.pool);

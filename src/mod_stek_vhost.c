@@ -7,11 +7,13 @@
 
 #include "http_core.h"
 #include "http_log.h"
+#include "apr_hash.h"
 #include "apr_strings.h"
 #include <string.h>
 
 #include "mod_stek_cache.h"
 #include "mod_stek_handshake.h"
+#include "mod_stek_hello.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
 #include "mod_stek_phase.h"
@@ -45,10 +47,19 @@ static int left_to_key_file(const mod_stek_vhost_t *vhost)
     return !vhost->ring && mod_stek_server_get(vhost->server)->ticket_key_file;
 }
 
+/* Where that fails, nothing is resumed that has to do with a certificate. */
+static void note_groups(mod_stek_vhost_t *vhost)
+{
+    unsigned char sigalgs[STEK_DIGEST_LEN];
+
+    vhost->has_groups = mod_stek_hello_digest(vhost->ctx, vhost->groups, sigalgs) == APR_SUCCESS;
+}
+
 /* Takes what the directives say of s; 0 if OpenSSL fails. */
 static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
 {
     const mod_stek_server_t *config = mod_stek_server_get(s);
+    apr_array_header_t *watched;
 
     vhost->no_tickets = config->tickets == 0;
     vhost->bound = config->binding != 0;
@@ -64,7 +75,13 @@ static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
     vhost->asks_twice = mod_stek_policy_asks_twice(config->policy);
     vhost->limits = mod_stek_server_limits(s, 0);
     vhost->cert_limits = mod_stek_server_limits(s, 1);
-    return mod_stek_policy_digest(s, config->policy, vhost->policy, p) == APR_SUCCESS;
+    vhost->asks_clients = mod_stek_policy_asks_clients(config->policy);
+    if (vhost->asks_clients) {
+        note_groups(vhost);
+    }
+    vhost->watched = watched = apr_array_make(p, 0, sizeof(mod_stek_watch_t));
+    return mod_stek_policy_digest(s, config->policy, vhost->ctx, watched, vhost->policy, p)
+           == APR_SUCCESS;
 }
 
 int mod_stek_vhost_init(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx)
@@ -113,6 +130,49 @@ static int share_address(const server_rec *a, const server_rec *b)
         }
     }
     return 0;
+}
+
+static const char *address_text(const server_addr_rec *addr, apr_pool_t *pool)
+{
+    char *ip = NULL;
+
+    if (apr_sockaddr_ip_get(&ip, addr->host_addr) != APR_SUCCESS) {
+        ip = NULL;
+    }
+    return apr_psprintf(pool, "%s %u", ip ? ip : "", (unsigned)addr->host_port);
+}
+
+/* OpenSSL takes the groups that a client's key may be of from the SSL_CTX with which a connection
+ * began. */
+void mod_stek_vhosts_note_groups(apr_pool_t *ptemp)
+{
+    apr_hash_t *asking = apr_hash_make(ptemp);
+    const server_addr_rec *addr;
+    int i;
+
+    for (i = 0; i < vhosts->nelts; i++) {
+        const mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+
+        for (addr = vhost->asks_clients ? vhost->server->addrs : NULL; addr; addr = addr->next) {
+            apr_hash_set(asking, address_text(addr, ptemp), APR_HASH_KEY_STRING, "");
+        }
+    }
+    /* The first in the configuration; httpd lists vhosts in reverse order. */
+    for (i = vhosts->nelts - 1; i >= 0 && apr_hash_count(asking) > 0; i--) {
+        mod_stek_vhost_t *vhost = APR_ARRAY_IDX(vhosts, i, mod_stek_vhost_t *);
+
+        for (addr = vhost->server->is_virtual ? vhost->server->addrs : NULL; addr;
+             addr = addr->next) {
+            const char *text = address_text(addr, ptemp);
+
+            if (apr_hash_get(asking, text, APR_HASH_KEY_STRING)) {
+                apr_hash_set(asking, text, APR_HASH_KEY_STRING, NULL);
+                if (!vhost->has_groups) {
+                    note_groups(vhost);
+                }
+            }
+        }
+    }
 }
 
 /* The vhost that OpenSSL asks for all behind its address: the first in the configuration.  httpd
