@@ -76,6 +76,7 @@ static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
         return OK;
     }
     mod_stek_generator_start(pconf, ptemp, s);
+    mod_stek_install_note_groups(ptemp);
     mod_stek_lint_log_vhosts(ptemp);
     mod_stek_lint_vhosts(s, ptemp);
     return OK;

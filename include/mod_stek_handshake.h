@@ -19,6 +19,7 @@
 
 typedef struct mod_stek_handshake_t {
     conn_rec *c;
+    const mod_stek_vhost_t *first; /* whose SSL_CTX it began with; NULL: no vhost's */
     const char *ring;     /* its name, in pconf; NULL: tickets here are not ours, or not done yet */
     int outcome;          /* MOD_STEK_RESUMED_*, _REFUSED_* or _NOT_OFFERED */
     unsigned issued : 1;  /* a ticket was sealed */
@@ -36,6 +37,9 @@ int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy);
 
 /* The connection that a handshake serves; NULL if it has no record, as the self-test's. */
 conn_rec *mod_stek_handshake_conn(const SSL *ssl);
+
+/* The vhost with whose SSL_CTX the connection began; NULL if it has no record. */
+const mod_stek_vhost_t *mod_stek_handshake_first(const SSL *ssl);
 
 /* The record of a connection, NULL if it has none.  c: an HTTP/2 stream's own connection is
  * fine. */

@@ -13,5 +13,9 @@
 /* mod_ssl's init_server hook. */
 int mod_stek_install_vhost(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx);
 
+/* Last post_config: notes which groups each vhost accepts that is the first on the address of one
+ * that asks for certificates. */
+void mod_stek_install_note_groups(apr_pool_t *ptemp);
+
 #pragma GCC visibility pop
 #endif

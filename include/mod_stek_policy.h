@@ -13,7 +13,9 @@
  *         the one store that it verifies with: certificates, their trust attributes, and unless
  *         SSLCARevocationCheck is `none`, CRLs (mod_stek_trust_digest.h)
  *       SSLOCSP*: what decides whether an answer is good
- *       SSLCipherSuite, which can raise the security level of keys; SSLSRPVerifierFile
+ *       SSLCipherSuite, but for TLS 1.3, whose suites decide nothing here; SSLSRPVerifierFile
+ *       what the SSL_CTX ends up with, also by openssl.cnf: the security level, the signature
+ *         algorithms; its groups count by connection (mod_stek_session.c)
  *       SSLOpenSSLConfCmd Verify*, CipherString, SignatureAlgorithms, ClientSignatureAlgorithms
  *       the same directives in sections, in order, with the sections around them
  *
@@ -28,6 +30,7 @@
 
 #include "httpd.h"
 #include "http_config.h"
+#include <openssl/ssl.h>
 #include "stek_appdata.h"
 
 #pragma GCC visibility push(hidden)
@@ -100,9 +103,11 @@ int mod_stek_policy_asks_clients(const mod_stek_policy_t *policy);
  * 1.3 httpd can ask a client twice only if the connection was resumed. */
 int mod_stek_policy_asks_twice(const mod_stek_policy_t *policy);
 
-/* The digest of s.  A file that cannot be read counts as empty: mod_ssl has refused it before.
- * STEK_ECRYPTO if OpenSSL cannot digest. */
+/* The digest of s, and of ctx, which mod_ssl has set up for it.  What OpenSSL will look up in
+ * handshakes is appended to watched (mod_stek_watch_t).  A file that cannot be read counts as empty:
+ * mod_ssl has refused it before.  STEK_ECRYPTO if OpenSSL cannot digest. */
 apr_status_t mod_stek_policy_digest(const server_rec *s, const mod_stek_policy_t *policy,
+                                    SSL_CTX *ctx, apr_array_header_t *watched,
                                     unsigned char digest[STEK_DIGEST_LEN], apr_pool_t *pool);
 
 #pragma GCC visibility pop

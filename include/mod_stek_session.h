@@ -7,14 +7,17 @@
  *   before it is given away  what mod_ssl says of the client has to outlast the connection.  That a
  *       certificate was accepted unverified (optional_no_ca) is kept per connection, and a
  *       resumption in TLS 1.2 would pass it for verified; and one that only a section asked for
- *       would stand for the whole virtual host.  Such sessions are never resumed.
+ *       would stand for the whole virtual host.  Nor does OpenSSL keep the name that a client has
+ *       proved by SRP: it takes the one in the next ClientHello.  And what a certificate was looked
+ *       up in may have changed since the digest was made.  Such sessions are never resumed.
  *   before it is taken       its policy, its age and the end of its certificate.
  *
  * And where a virtual host asks for a certificate and a section of it has rules of its own, nothing
  * is resumed in TLS 1.3: mod_ssl asks anew for the section, which OpenSSL refuses in a connection
  * in which it has asked before, and so httpd the request; in a resumed one it has not.
  *
- * Any thread of a child, in handshakes: no file, no log.
+ * Any thread of a child, in handshakes: no file is read (directories of authorities are looked at,
+ * as OpenSSL does itself), no log.
  */
 #ifndef MOD_STEK_SESSION_H
 #define MOD_STEK_SESSION_H
@@ -22,6 +25,9 @@
 #include "mod_stek_vhost.h"
 
 #pragma GCC visibility push(hidden)
+
+/* Nonzero if the cipher suite proves the client's name (SRP). */
+int mod_stek_session_names_user(const SSL_CIPHER *cipher);
 
 /* Nonzero unless a resumption of the connection's session would say other things of its client
  * than a full handshake. */
@@ -37,7 +43,8 @@ apr_interval_time_t mod_stek_session_ticket_life(const mod_stek_vhost_t *vhost,
                                                  SSL_SESSION *session, apr_time_t now);
 
 /* 0 if the session is good for this vhost, now; else MOD_STEK_REFUSED_*. */
-int mod_stek_session_refused(const mod_stek_vhost_t *vhost, SSL_SESSION *session, apr_time_t now);
+int mod_stek_session_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
+                             apr_time_t now);
 
 #pragma GCC visibility pop
 #endif

@@ -15,6 +15,7 @@
 #include <apr_pools.h>
 #include <apr_tables.h>
 #include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
 #include "stek_appdata.h"
 
 #pragma GCC visibility push(hidden)
@@ -22,12 +23,14 @@
 typedef enum mod_stek_trust_source_e {
     MOD_STEK_TRUST_FILE,
     MOD_STEK_TRUST_DIRECTORY,
-    MOD_STEK_TRUST_STORE /* of OpenSSL's: a path or a file: URI, in any format */
+    MOD_STEK_TRUST_LOADED, /* what is already in an X509_STORE; comes first */
+    MOD_STEK_TRUST_STORE   /* of OpenSSL's: a path or a file: URI, in any format */
 } mod_stek_trust_source_e;
 
 typedef struct mod_stek_trust_source_t {
     mod_stek_trust_source_e kind;
-    const char *path; /* as in the directive; NULL: none */
+    const char *path;  /* as in the directive; NULL: none */
+    X509_STORE *store; /* of MOD_STEK_TRUST_LOADED; NULL: none */
 } mod_stek_trust_source_t;
 
 typedef struct mod_stek_digest_t {
@@ -41,21 +44,29 @@ typedef struct mod_stek_trust_object_t {
     /* 0: all files; else the number of the directory.  OpenSSL asks a directory only for names that
      * it has not met before. */
     int place;
+    char hash[8]; /* under which it is found, if that is not its name's own; else zeros */
     mod_stek_digest_t der;
 } mod_stek_trust_object_t;
 
-/* Sources that are being read; pool and crls are the caller's to set, all else is 0. */
+/* Sources that are being read; pool, crls and watched are the caller's to set, all else is 0. */
 typedef struct mod_stek_trust_t {
     apr_pool_t *pool;
     int crls; /* 0: CRLs are left out */
     apr_array_header_t
         *objects; /* mod_stek_trust_object_t, in the order in which OpenSSL meets them */
-    apr_array_header_t *parts; /* mod_stek_digest_t, of stores whose format we cannot read */
+    apr_array_header_t *parts;   /* mod_stek_digest_t, of stores whose format we cannot read */
+    apr_array_header_t *watched; /* mod_stek_watch_t, for mod_stek_trust_read */
     int place;
-    int failed; /* a file cannot be read just now, or OpenSSL could not digest something */
+    const char *hash; /* of the file's name, in a directory; else NULL */
+    int failed;       /* a file cannot be read just now, or OpenSSL could not digest something */
 } mod_stek_trust_t;
 
-/* Reads the sources; the objects are freed with the pool. */
+/* First: takes what is in the stores of the sources; the objects are freed with the pool. */
+void mod_stek_trust_read_loaded(mod_stek_trust_t *trust, const mod_stek_trust_source_t *sources,
+                                int n);
+
+/* Then: reads the other sources.  Directories and stores of OpenSSL's, which it reads in handshakes,
+ * are read as httpd's children see them, and appended to watched. */
 void mod_stek_trust_read(mod_stek_trust_t *trust, const mod_stek_trust_source_t *sources, int n);
 
 void mod_stek_trust_sha256(mod_stek_trust_t *trust, const void *bytes, apr_size_t len,

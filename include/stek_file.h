@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files that hold rings and secrets: careful reads, atomic replacement.  With the paths to them and
- * their lock.  POSIX; no state; any thread, any phase.
+ * Files that contain rings and secrets: careful reads, atomic replacement.  Includes the checks of
+ * their paths and their lock.  POSIX; no state; any thread, any phase.
  */
 #ifndef STEK_FILE_H
 #define STEK_FILE_H
@@ -18,10 +18,10 @@
 
 typedef enum stek_file_kind_e {
     STEK_FILE_RING,  /* not writable by others */
-    STEK_FILE_SECRET /* moreover not readable by group or others */
+    STEK_FILE_SECRET /* nor readable by group or others */
 } stek_file_kind_e;
 
-/* Tells one state of a file from another; all zero: no file. */
+/* Distinguishes the states of a file; all zero: no file. */
 typedef struct stek_stamp_t {
     dev_t dev;
     ino_t ino;
@@ -30,34 +30,35 @@ typedef struct stek_stamp_t {
     apr_int64_t ctime_ns;
 } stek_stamp_t;
 
-/* The stamp of what fstat or stat has told. */
+/* The stamp of a result of fstat or stat. */
 void stek_stamp_set(stek_stamp_t *stamp, const struct stat *st);
 
 int stek_stamp_equal(const stek_stamp_t *a, const stek_stamp_t *b);
 
-/* Cheap look for a change: one stat.  APR_ENOENT and a zero *stamp if there is no such file. */
+/* A cheap check for a change: one stat.  APR_ENOENT and a zero *stamp if there is no such file. */
 apr_status_t stek_file_stamp(const char *path, stek_stamp_t *stamp);
 
-/* The same of a name in the directory dir_fd, whose own name this process may not see; AT_FDCWD: as
+/* The same for a name in the directory dir_fd, whose path this process may not see; AT_FDCWD: as
  * above. */
 apr_status_t stek_file_stamp_at(int dir_fd, const char *path, stek_stamp_t *stamp);
 
 /* Reads the whole file into buf[buf_size]; *plen bytes.  Never blocks on a fifo or device
  * (O_NONBLOCK, then S_ISREG: STEK_EKIND), follows symlinks.  The file belongs to root or owner
- * and is not writable by group or others; each directory on the way, also those that symlinks
+ * and is not writable by group or others; every directory on the way, even those that symlinks
  * lead through, belongs to root or owner and is not writable by group or others, or is sticky;
- * each symlink belongs to root or owner: else STEK_EPERM, and *pculprit (if not NULL) is the path
- * at fault, in pool.  STEK_ETOOBIG if it does not fit, STEK_ECHANGED if it changed meanwhile.
+ * every symlink belongs to root or owner: else STEK_EPERM, and *pculprit (if not NULL) is the path
+ * at fault, in pool.  STEK_ETOOBIG if it does not fit, STEK_ECHANGED if it changed
+ * while it was being read.
  * *stamp (if not NULL) is the file's whenever there is one, on failure too; else all zero. */
 apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner, void *buf,
                             apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
                             const char **pculprit, apr_pool_t *pool);
 
-/* The same of a name in the directory dir_fd.  Directories are not checked: whoever opened it has done
- * so. */
-apr_status_t stek_file_read_at(int dir_fd, const char *name, stek_file_kind_e kind, uid_t owner,
-                               void *buf, apr_size_t buf_size, apr_size_t *plen,
-                               stek_stamp_t *stamp, const char **pculprit, apr_pool_t *pool);
+/* The same for a ring of that name in the directory dir_fd.  Checks no directories: the caller has done so
+ * before opening it. */
+apr_status_t stek_file_read_at(int dir_fd, const char *name, uid_t owner, void *buf,
+                               apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
+                               const char **pculprit, apr_pool_t *pool);
 
 #define STEK_FILE_EXCLUSIVE 0x1 /* APR_EEXIST if path is there */
 #define STEK_FILE_FSYNC 0x2     /* file and directory reach the disk before it returns */
@@ -73,11 +74,11 @@ typedef struct stek_file_how_t {
 /* Puts bytes[len] at path in one step: a temporary file beside it (PATH.tmp- and 16 random
  * hexadecimal digits, O_EXCL), then rename; readers see the old or the new, never less.  On failure
  * the old file is as it was and no temporary file is left (but where only the directory could not
- * be synced, the new file is there); those of killed writers are swept after a minute.  Each
- * replacement has another mtime.
+ * be synced, the new file is there); those of killed writers are removed after a minute.  Every
+ * replacement has a new mtime.
  * Directories as stek_path_check_written: STEK_EPERM, STEK_ESHARED.  What is replaced is a regular
- * file of root's or owner's with one name: EISDIR, STEK_EKIND (a symlink, too), STEK_EFOREIGN; what
- * it holds is the caller's to know (stek_claim.h). */
+ * file of root's or owner's with one name: EISDIR, STEK_EKIND (a symlink, too), STEK_EFOREIGN; the
+ * caller has checked what it contains (stek_claim.h). */
 apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t len,
                                const stek_file_how_t *how, apr_pool_t *pool);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A session ticket encryption key (STEK) and its window.  A key never changes once it is made: its
- * name stands for it, so hosts need only agree on sets of keys.  Points in time are whole seconds
+ * A session ticket encryption key (STEK) and its window.  A key never changes once it is made, so
+ * its name identifies it, and hosts only have to agree on sets of keys.  Points in time are whole seconds
  * held as apr_time_t.  No state; any thread, any phase.
  */
 #ifndef STEK_KEY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whose hands a path lies in: the checks of the directories on the way, also those that symlinks
- * lead through.  POSIX; no state; any thread, any phase.
+ * Who can change a path: checks of the directories on the way, even those that symlinks lead
+ * through.  POSIX; no state; any thread, any phase.
  */
 #ifndef STEK_PATH_H
 #define STEK_PATH_H
@@ -12,7 +12,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The directory that path is in, in pool: "." without a slash. */
+/* The directory of path, in pool: "." if it has no slash. */
 const char *stek_file_dir(const char *path, apr_pool_t *pool);
 
 /* The last part of path. */
@@ -21,17 +21,17 @@ const char *stek_file_base(const char *path);
 /* Nonzero if uid is root or owner. */
 int stek_path_is_trusted(uid_t uid, uid_t owner);
 
-/* Nonzero if group or others may make files in that directory, sticky or not. */
+/* Nonzero if group or others may create files in that directory, sticky or not. */
 int stek_path_is_shared(const struct stat *dir);
 
-/* For reading path: each directory on the way belongs to root or owner and is not writable by group
- * or others, or is sticky; each symlink belongs to root or owner.  Else STEK_EPERM, and *pculprit
+/* For reading path: every directory on the way belongs to root or owner and is not writable by group
+ * or others, or is sticky; every symlink belongs to root or owner.  Else STEK_EPERM, and *pculprit
  * (if not NULL) is the path at fault, in pool. */
 apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pculprit,
                                   apr_pool_t *pool);
 
-/* For making, replacing or removing path: moreover, nobody but root and owner may make files beside
- * it.  Not where a link at path itself leads.  STEK_EPERM as above, STEK_ESHARED for path's own
+/* For creating, replacing or removing path: in addition, only root and owner may create files beside
+ * it.  A symlink at path itself is not followed.  STEK_EPERM as above, STEK_ESHARED for path's own
  * directory. */
 apr_status_t stek_path_check_written(const char *path, uid_t owner, const char **pculprit,
                                      apr_pool_t *pool);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file ring: where a sealed ring is kept on one host.  A path, or anonymous memory that looks
- * the same (file=memory, one-process mode).  Reading changes nothing; writing replaces the whole.
- * Used by the parent and stekctl (both ways) and by children (load only).  No state but the
- * handle's.
+ * The file ring: where one host keeps its sealed ring.  A path, or anonymous memory that looks the
+ * same (file=memory, one-process mode).  Reading changes nothing; writing replaces the whole file.
+ * Parent and stekctl read and write; children only read.  All state is in the handle.
  */
 #ifndef STEK_RING_FILE_H
 #define STEK_RING_FILE_H
@@ -35,10 +34,10 @@ void stek_ring_file_drop_writer(stek_ring_file_t *file);
 /* Parent: gets it back.  Any failure: it cannot be written any more; take new memory. */
 apr_status_t stek_ring_file_open_writer(stek_ring_file_t *file);
 
-/* Before processes are shut into a chroot: makes ready what they follow there, the path's directory,
- * or a copy in memory that stek_ring_file_publish keeps new.  Once for a path.  *pwhy: APR_SUCCESS, or
- * why it is the copy (STEK_EFOREIGN: the directory holds other things too).  Another status: there is
- * neither. */
+/* Call it before processes enter a chroot, once for a path.  Prepares what they will follow there: the
+ * path's directory, or a copy in memory that stek_ring_file_publish updates.  *pwhy: APR_SUCCESS, or
+ * why it is the copy (STEK_EFOREIGN: the directory holds other things too).  Any other result: neither
+ * is possible. */
 apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *pwhy,
                                          apr_pool_t *pool);
 
@@ -49,10 +48,10 @@ int stek_ring_file_has_copy(const stek_ring_file_t *file);
 apr_status_t stek_ring_file_publish(const stek_ring_file_t *file, const stek_ring_t *ring,
                                     const stek_secrets_t *secrets, stek_rng_t *rng);
 
-/* Nonzero if the directory that processes in the chroot look at is no longer the path's. */
+/* Nonzero if the directory that processes in the chroot follow is no longer the path's. */
 int stek_ring_file_jail_is_left(const stek_ring_file_t *file, apr_pool_t *pool);
 
-/* After the chroot, in the process that is shut in. */
+/* Call it after the chroot, in the process that has entered it. */
 void stek_ring_file_enter_jail(stek_ring_file_t *file);
 
 /* Closes descriptors. */
@@ -65,7 +64,7 @@ const char *stek_ring_file_name(const stek_ring_file_t *file);
 apr_status_t stek_ring_file_stamp(const stek_ring_file_t *file, stek_stamp_t *stamp);
 
 /* Reads the ring of a path, still sealed: *psealed (malloc'd, the caller frees) of *plen bytes.  Codes of
- * stek_file_read and stek_header_read: what is wrong with the file can be told without its secret.
+ * stek_file_read and stek_header_read: no secret is needed to find out that the file is bad.
  * *stamp and *pculprit as below. */
 apr_status_t stek_ring_file_read(const stek_ring_file_t *file, unsigned char **psealed,
                                  apr_size_t *plen, stek_stamp_t *stamp, const char **pculprit,
@@ -83,8 +82,8 @@ apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secret
  * The caller holds the lock.  Codes of stek_ring_seal and stek_file_replace; STEK_EFOREIGN also for
  * a file that is no ring.
  *
- * The file's group, if the handle does not demand one, is that of the ring it replaces: whoever could
- * read that can read this.  A new ring gets the group of its directory; a process that may not give
+ * The file's group, if the handle does not demand one, is that of the ring it replaces: anyone who
+ * could read that one can read this one.  A new ring gets the group of its directory; a process that may not give
  * files to that group writes with its own.  A group that must be kept or is demanded, but may not be
  * given, is EPERM. */
 apr_status_t stek_ring_file_save_under(const stek_ring_file_t *file, const stek_ring_t *ring,
@@ -96,8 +95,8 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
                                  const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
                                  stek_stamp_t *stamp, apr_pool_t *pool);
 
-/* Nonzero if what stek_ring_file_load has returned means that a good ring may take the place of what
- * is there; a passing trouble (no descriptors, no memory) says nothing about it. */
+/* Nonzero if this result of stek_ring_file_load means that a good ring may replace the file.  A
+ * temporary failure (no descriptors, no memory) says nothing about the file. */
 int stek_ring_file_is_refused(apr_status_t rv);
 
 /* Nonzero if it means that this process could not look at the ring for want of memory, descriptors or
@@ -111,21 +110,22 @@ int stek_ring_file_is_own_trouble(apr_status_t rv);
 apr_status_t stek_ring_file_check(const stek_ring_file_t *file, const char **pdetail,
                                   apr_pool_t *pool);
 
-/* Moves a ring that was refused to PATH.refused-TIME, or PATH.refused-TIME-N if that is taken.  The
- * caller holds the lock and has checked the directory.  *pdetail, in pool, is the new name, on a
- * failure of the move too; for STEK_EFOREIGN, as stek_claim_check, what was found: it stays. */
+/* Moves a ring that was refused to PATH.refused-TIME, or PATH.refused-TIME-N if that exists.  The
+ * caller holds the lock and has checked the directory.  *pdetail, in pool, is the new name, even if the
+ * move fails.  STEK_EFOREIGN: the file is not ours and stays; *pdetail says what was found, as
+ * stek_claim_check does. */
 apr_status_t stek_ring_file_set_aside(const stek_ring_file_t *file, apr_time_t now,
                                       const char **pdetail, apr_pool_t *pool);
 
-/* Where the local secret lies unless told otherwise: beside the ring, its name with ".secret" in
- * place of ".ring", or at the end; in pool. */
+/* The default path of the local secret: the ring's, with ".secret" in place of ".ring", or at the end;
+ * in pool. */
 const char *stek_secret_path_beside(const char *ring_path, apr_pool_t *pool);
 
 /* Reads the secret file.  Codes of stek_file_read and stek_secrets_parse. */
 apr_status_t stek_secret_file_load(const char *path, uid_t owner, stek_secrets_t **psecrets,
                                    const char **pculprit, apr_pool_t *pool);
 
-/* Writes it, 0600.  flags as above.  STEK_EFOREIGN if what is there is no secret file. */
+/* Writes it, 0600.  flags as above.  STEK_EFOREIGN if the file there is not a secret file. */
 apr_status_t stek_secret_file_save(const char *path, const stek_secrets_t *secrets, int flags,
                                    apr_pool_t *pool);
 

@@ -61,8 +61,8 @@ apr_status_t stek_secrets_make(int fleet, stek_rng_t *rng, stek_secrets_t **psec
 apr_status_t stek_secrets_parse(const char *text, apr_size_t len, stek_secrets_t **psecrets,
                                 int *pline);
 
-/* The file's text into buf[buf_size], terminated; *plen without the NUL.  APR_ENOSPC if too small;
- * STEK_SECRET_FILE_MAX is always enough.  buf lies in locked memory. */
+/* Writes the file's text into buf[buf_size], terminated; *plen without the NUL.  APR_ENOSPC if too
+ * small; STEK_SECRET_FILE_MAX is always enough.  buf is in locked memory. */
 apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_size_t buf_size,
                                apr_size_t *plen);
 
@@ -70,7 +70,7 @@ apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_siz
 apr_status_t stek_secrets_roll(const stek_secrets_t *secrets, stek_rng_t *rng,
                                stek_secrets_t **psecrets);
 
-/* Nonzero if a secret stands in both. */
+/* Nonzero if a secret is in both. */
 int stek_secrets_share(const stek_secrets_t *a, const stek_secrets_t *b);
 
 int stek_secrets_equal(const stek_secrets_t *a, const stek_secrets_t *b);

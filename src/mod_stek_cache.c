@@ -26,7 +26,7 @@ static SSL_SESSION *on_get(SSL *ssl, const unsigned char *id, int id_len, int *c
     SSL_SESSION *session = vhost && vhost->cache_get ? vhost->cache_get(ssl, id, id_len, copy)
                                                      : NULL;
 
-    if (session && vhost->ring && mod_stek_session_refused(vhost, session, apr_time_now())) {
+    if (session && vhost->ring && mod_stek_session_refused(ssl, vhost, session, apr_time_now())) {
         /* Ours to give back, unless mod_ssl goes on holding it. */
         if (!*copy) {
             SSL_SESSION_free(session);

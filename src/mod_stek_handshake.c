@@ -25,6 +25,7 @@ int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
     }
     record = apr_pcalloc(c->pool, sizeof(*record));
     record->c = c;
+    record->first = mod_stek_vhost_of(ssl);
     record->outcome = MOD_STEK_NOT_OFFERED;
     if (SSL_set_ex_data(ssl, mod_stek_exdata_handshake(), record)) {
         ap_set_module_config(c->conn_config, &stek_rotate_module, record);
@@ -37,6 +38,13 @@ conn_rec *mod_stek_handshake_conn(const SSL *ssl)
     const mod_stek_handshake_t *record = mod_stek_exdata_handshake() < 0 ? NULL : record_of(ssl);
 
     return record ? record->c : NULL;
+}
+
+const mod_stek_vhost_t *mod_stek_handshake_first(const SSL *ssl)
+{
+    const mod_stek_handshake_t *record = mod_stek_exdata_handshake() < 0 ? NULL : record_of(ssl);
+
+    return record ? record->first : NULL;
 }
 
 const mod_stek_handshake_t *mod_stek_handshake_get(conn_rec *c)

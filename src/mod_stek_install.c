@@ -5,20 +5,33 @@
 #include "mod_stek_install.h"
 
 #include "http_log.h"
+#include "apr_hash.h"
+#include "apr_strings.h"
 
 #include "mod_stek_cache.h"
 #include "mod_stek_handshake.h"
+#include "mod_stek_hello.h"
 #include "mod_stek_log.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_vhost.h"
+#include "mod_stek_watch.h"
 
 APLOG_USE_MODULE(stek_rotate);
+
+/* Where that fails, nothing is resumed that has to do with a certificate. */
+static void note_groups(mod_stek_vhost_t *vhost)
+{
+    unsigned char sigalgs[STEK_DIGEST_LEN];
+
+    vhost->has_groups = mod_stek_hello_digest(vhost->ctx, vhost->groups, sigalgs) == APR_SUCCESS;
+}
 
 /* Fills in what the directives say about s; 0 if OpenSSL fails. */
 static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
 {
     const mod_stek_server_t *config = mod_stek_server_get(s);
+    apr_array_header_t *watched;
 
     vhost->no_tickets = config->tickets == 0;
     vhost->bound = config->binding != 0;
@@ -34,7 +47,13 @@ static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
     vhost->asks_twice = mod_stek_policy_asks_twice(config->policy);
     vhost->limits = mod_stek_limits_of(s, 0);
     vhost->cert_limits = mod_stek_limits_of(s, 1);
-    return mod_stek_policy_digest(s, config->policy, vhost->policy, p) == APR_SUCCESS;
+    vhost->asks_clients = mod_stek_policy_asks_clients(config->policy);
+    if (vhost->asks_clients) {
+        note_groups(vhost);
+    }
+    vhost->watched = watched = apr_array_make(p, 0, sizeof(mod_stek_watch_t));
+    return mod_stek_policy_digest(s, config->policy, vhost->ctx, watched, vhost->policy, p)
+           == APR_SUCCESS;
 }
 
 int mod_stek_install_vhost(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx)
@@ -60,4 +79,48 @@ int mod_stek_install_vhost(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *
                      mod_stek_server_text(s, p));
     }
     return OK;
+}
+
+static const char *address_text(const server_addr_rec *addr, apr_pool_t *pool)
+{
+    char *ip = NULL;
+
+    if (apr_sockaddr_ip_get(&ip, addr->host_addr) != APR_SUCCESS) {
+        ip = NULL;
+    }
+    return apr_psprintf(pool, "%s %u", ip ? ip : "", (unsigned)addr->host_port);
+}
+
+/* OpenSSL takes the groups that a client's key may be of from the SSL_CTX with which a connection
+ * began. */
+void mod_stek_install_note_groups(apr_pool_t *ptemp)
+{
+    apr_hash_t *asking = apr_hash_make(ptemp);
+    const server_addr_rec *addr;
+    int i, n;
+    mod_stek_vhost_t *const *vhosts = mod_stek_vhosts(&n);
+
+    for (i = 0; i < n; i++) {
+        const mod_stek_vhost_t *vhost = vhosts[i];
+
+        for (addr = vhost->asks_clients ? vhost->server->addrs : NULL; addr; addr = addr->next) {
+            apr_hash_set(asking, address_text(addr, ptemp), APR_HASH_KEY_STRING, "");
+        }
+    }
+    /* The first in the configuration; httpd lists vhosts in reverse order. */
+    for (i = n - 1; i >= 0 && apr_hash_count(asking) > 0; i--) {
+        mod_stek_vhost_t *vhost = vhosts[i];
+
+        for (addr = vhost->server->is_virtual ? vhost->server->addrs : NULL; addr;
+             addr = addr->next) {
+            const char *text = address_text(addr, ptemp);
+
+            if (apr_hash_get(asking, text, APR_HASH_KEY_STRING)) {
+                apr_hash_set(asking, text, APR_HASH_KEY_STRING, NULL);
+                if (!vhost->has_groups) {
+                    note_groups(vhost);
+                }
+            }
+        }
+    }
 }

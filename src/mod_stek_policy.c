@@ -17,6 +17,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mod_stek_hello.h"
 #include "mod_stek_trust_digest.h"
 #include "stek_error.h"
 
@@ -117,6 +118,12 @@ static void note_conf_cmd(mod_stek_policy_t *policy, cmd_parms *cmd, const char 
     }
 }
 
+/* mod_ssl keeps the suites of TLS 1.3 apart.  They do not decide about certificates. */
+static int is_for_tls13(cmd_parms *cmd, const char *args)
+{
+    return strcmp(ap_getword_conf(cmd->pool, &args), "TLSv1.3") == 0 && *args;
+}
+
 void mod_stek_policy_add(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args)
 {
     const mod_stek_client_directive_t *note = cmd->info;
@@ -128,6 +135,10 @@ void mod_stek_policy_add(mod_stek_policy_t *policy, cmd_parms *cmd, const char *
     }
     if (note->kind == MOD_STEK_KIND_CONF_CMD) {
         note_conf_cmd(policy, cmd, args);
+        return;
+    }
+    if (note == &mod_stek_client_directives[MOD_STEK_DIRECTIVE_SSLCipherSuite]
+        && is_for_tls13(cmd, args)) {
         return;
     }
     /* Some have several words; a path may be quoted. */
@@ -195,6 +206,8 @@ int mod_stek_policy_asks_twice(const mod_stek_policy_t *policy)
 /* One digest in the making. */
 typedef struct scan_t {
     apr_pool_t *pool;
+    SSL_CTX *ctx;
+    apr_array_header_t *watched;
     int failed; /* a file could not be read, or OpenSSL could not digest something */
 } scan_t;
 
@@ -230,7 +243,7 @@ static void part_sources(scan_t *scan, apr_array_header_t *parts, const char *ta
 {
     unsigned char digest[STEK_DIGEST_LEN] = {0};
 
-    if (mod_stek_trust_digest(sources, n, crls, digest, scan->pool) != APR_SUCCESS) {
+    if (mod_stek_trust_digest(sources, n, crls, scan->watched, digest, scan->pool) != APR_SUCCESS) {
         scan->failed = 1;
     }
     part(parts, tag, digest, sizeof(digest));
@@ -239,7 +252,7 @@ static void part_sources(scan_t *scan, apr_array_header_t *parts, const char *ta
 static void part_value(scan_t *scan, apr_array_header_t *parts, const char *tag, int kind,
                        const char *value)
 {
-    mod_stek_trust_source_t source = {MOD_STEK_TRUST_FILE, value};
+    mod_stek_trust_source_t source = {MOD_STEK_TRUST_FILE, value, NULL};
 
     if (kind == MOD_STEK_KIND_URL) {
         part_text(parts, tag, value);
@@ -255,18 +268,36 @@ static void part_value(scan_t *scan, apr_array_header_t *parts, const char *tag,
     }
 }
 
-/* What the four directives name goes into one store, in this order. */
+/* What the four directives name goes into one store: from files when mod_ssl reads them, which need
+ * not be what they hold by now; from directories when a client's certificate needs it. */
 static void part_store(scan_t *scan, apr_array_header_t *parts, const mod_stek_policy_t *policy,
                        int crls)
 {
     const mod_stek_trust_source_t sources[] = {
-        {MOD_STEK_TRUST_FILE, policy->values[MOD_STEK_DIRECTIVE_SSLCACertificateFile]},
-        {MOD_STEK_TRUST_DIRECTORY, policy->values[MOD_STEK_DIRECTIVE_SSLCACertificatePath]},
-        {MOD_STEK_TRUST_FILE, policy->values[MOD_STEK_DIRECTIVE_SSLCARevocationFile]},
-        {MOD_STEK_TRUST_DIRECTORY, policy->values[MOD_STEK_DIRECTIVE_SSLCARevocationPath]},
+        {MOD_STEK_TRUST_LOADED, NULL, SSL_CTX_get_cert_store(scan->ctx)},
+        {MOD_STEK_TRUST_DIRECTORY, policy->values[MOD_STEK_DIRECTIVE_SSLCACertificatePath], NULL},
+        {MOD_STEK_TRUST_DIRECTORY, policy->values[MOD_STEK_DIRECTIVE_SSLCARevocationPath], NULL},
     };
+    mod_stek_trust_source_t other = {MOD_STEK_TRUST_LOADED, NULL, NULL};
 
     part_sources(scan, parts, "store", sources, (int)(sizeof(sources) / sizeof(sources[0])), crls);
+    /* That of SSLOpenSSLConfCmd and openssl.cnf, in place of the first. */
+    if (SSL_CTX_get0_verify_cert_store(scan->ctx, &other.store) && other.store) {
+        part_sources(scan, parts, "verify store", &other, 1, crls);
+    }
+}
+
+/* Also what openssl.cnf says: not as it stands there by now, but as OpenSSL has read it. */
+static void part_context(scan_t *scan, apr_array_header_t *parts)
+{
+    unsigned char groups[STEK_DIGEST_LEN], sigalgs[STEK_DIGEST_LEN] = {0};
+
+    if (mod_stek_hello_digest(scan->ctx, groups, sigalgs) != APR_SUCCESS) {
+        scan->failed = 1;
+    }
+    part(parts, "signature algorithms", sigalgs, sizeof(sigalgs));
+    part_text(parts, "security level",
+              apr_psprintf(parts->pool, "%d", SSL_CTX_get_security_level(scan->ctx)));
 }
 
 static int compare_ports(const void *a, const void *b)
@@ -333,15 +364,17 @@ static void part_client_rules(scan_t *scan, apr_array_header_t *parts,
                    mod_stek_client_directives[i].kind, value);
     }
     part_store(scan, parts, policy, crls);
+    part_context(scan, parts);
     part_rules(scan, parts, policy);
 }
 
 apr_status_t mod_stek_policy_digest(const server_rec *s, const mod_stek_policy_t *policy,
+                                    SSL_CTX *ctx, apr_array_header_t *watched,
                                     unsigned char digest[STEK_DIGEST_LEN], apr_pool_t *pool)
 {
     unsigned char whole[STEK_DIGEST_LEN];
     apr_array_header_t *parts;
-    scan_t scan = {NULL, 0};
+    scan_t scan = {NULL, ctx, watched, 0};
     apr_status_t rv = apr_pool_create(&scan.pool, pool);
 
     if (rv != APR_SUCCESS) {

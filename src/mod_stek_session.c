@@ -11,6 +11,7 @@
 #include "http_ssl.h"
 #include "mod_stek_counters.h"
 #include "mod_stek_handshake.h"
+#include "mod_stek_watch.h"
 #include "stek_appdata.h"
 
 /* What mod_ssl would tell an application of the client.  Only it knows: a certificate that
@@ -31,12 +32,32 @@ static int is_asked_late(const SSL *ssl)
     return SSL_get_verify_mode(ssl) != SSL_CTX_get_verify_mode(SSL_get_SSL_CTX(ssl));
 }
 
+int mod_stek_session_names_user(const SSL_CIPHER *cipher)
+{
+    return cipher && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_srp;
+}
+
+/* Authorities and lists that OpenSSL looks up in handshakes are not those of the digest any
+ * more. */
+static int is_outdated(const mod_stek_vhost_t *vhost)
+{
+    int i, outdated = 0;
+
+    for (i = 0; vhost && vhost->watched && i < vhost->watched->nelts && !outdated; i++) {
+        outdated = mod_stek_watch_changed(&APR_ARRAY_IDX(vhost->watched, i, mod_stek_watch_t));
+    }
+    return outdated;
+}
+
 int mod_stek_session_lasts(const SSL *ssl)
 {
     const SSL_SESSION *session = SSL_get_session(ssl);
 
+    if (session && mod_stek_session_names_user(SSL_SESSION_get0_cipher(session))) {
+        return 0;
+    }
     return !session || !SSL_SESSION_get0_peer((SSL_SESSION *)session)
-           || (!is_asked_late(ssl) && is_verified(ssl));
+           || (!is_asked_late(ssl) && is_verified(ssl) && !is_outdated(mod_stek_vhost_of(ssl)));
 }
 
 static const mod_stek_limits_t *limits_of(const mod_stek_vhost_t *vhost, SSL_SESSION *session)
@@ -53,6 +74,24 @@ static int appdata_of(SSL_SESSION *session, stek_appdata_t *appdata)
            && stek_appdata_unpack(bytes, len, appdata) == APR_SUCCESS;
 }
 
+/* The digest that counts in this connection: the vhost's, and that of the groups that OpenSSL takes
+ * from the vhost with which the connection began.  0 if these are not known. */
+static int policy_of(const SSL *ssl, const mod_stek_vhost_t *vhost,
+                     unsigned char policy[STEK_DIGEST_LEN])
+{
+    const mod_stek_vhost_t *first = mod_stek_handshake_first(ssl);
+    int i;
+
+    memcpy(policy, vhost->policy, STEK_DIGEST_LEN);
+    if (!vhost->asks_clients) {
+        return 1;
+    }
+    for (i = 0; first && i < STEK_DIGEST_LEN; i++) {
+        policy[i] ^= first->groups[i];
+    }
+    return first && first->has_groups;
+}
+
 int mod_stek_session_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
@@ -65,7 +104,9 @@ int mod_stek_session_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now)
             return 0;
         }
         appdata.full_at = apr_time_from_sec(apr_time_sec(now));
-        memcpy(appdata.policy, vhost->policy, sizeof(appdata.policy));
+        if (!policy_of(ssl, vhost, appdata.policy)) {
+            return 0;
+        }
     }
     stek_appdata_pack(&appdata, bytes);
     if (!SSL_SESSION_set1_ticket_appdata(session, bytes, sizeof(bytes))) {
@@ -97,14 +138,18 @@ static int certificate_ended(SSL_SESSION *session, apr_time_t now)
     return peer && X509_cmp_time(X509_get0_notAfter(peer), &now_s) <= 0;
 }
 
-int mod_stek_session_refused(const mod_stek_vhost_t *vhost, SSL_SESSION *session, apr_time_t now)
+int mod_stek_session_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
+                             apr_time_t now)
 {
+    unsigned char policy[STEK_DIGEST_LEN];
     stek_appdata_t appdata;
 
     if (!appdata_of(session, &appdata)
+        || mod_stek_session_names_user(SSL_SESSION_get0_cipher(session))
         || (vhost->asks_twice && SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
         || (vhost->bound
-            && CRYPTO_memcmp(appdata.policy, vhost->policy, sizeof(appdata.policy)) != 0)) {
+            && (!policy_of(ssl, vhost, policy)
+                || CRYPTO_memcmp(appdata.policy, policy, sizeof(policy)) != 0))) {
         return MOD_STEK_REFUSED_POLICY;
     }
     return stek_appdata_over_age(&appdata, limits_of(vhost, session)->max_age, now)

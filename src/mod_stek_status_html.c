@@ -233,7 +233,7 @@ static void put_counters(request_rec *r, const mod_stek_totals_t *totals, apr_ti
     put_counter(r, totals, "without ticket: no key", MOD_STEK_KEYLESS, now);
     put_bar(r, totals->all[MOD_STEK_KEYLESS], whole);
     ap_rputs("</tr>\n", r);
-    put_counter(r, totals, "without ticket: sealing failed", MOD_STEK_UNSEALED, now);
+    put_counter(r, totals, "tickets not sealed", MOD_STEK_UNSEALED, now);
     put_bar(r, totals->all[MOD_STEK_UNSEALED], whole);
     ap_rputs("</tr>\n", r);
     put_counter(r, totals, "tickets issued", MOD_STEK_ISSUED, now);

@@ -13,19 +13,17 @@
 #include "apr_strings.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "mod_stek_live_file.h"
 #include "mod_stek_log.h"
+#include "mod_stek_reach.h"
 #include "stek_claim.h"
 #include "stek_swap.h"
 
 APLOG_USE_MODULE(stek_rotate);
-
-#define GROUPS_MAX 256
 
 static gid_t files_group(void)
 {
@@ -191,60 +189,6 @@ static uid_t trusted_owner(const mod_stek_ring_config_t *ring, apr_pool_t *pool)
     return secret.st_uid;
 }
 
-/* The groups of httpd's children, as initgroups gives them. */
-static int children_groups(gid_t *groups, int groups_max)
-{
-    int n = groups_max;
-
-    if (!ap_unixd_config.user_name || ap_unixd_config.user_name[0] == '#'
-        || getgrouplist(ap_unixd_config.user_name, ap_unixd_config.group_id, groups, &n) < 0) {
-        groups[0] = ap_unixd_config.group_id;
-        n = 1;
-    }
-    return n;
-}
-
-static int grants(const struct stat *st, mode_t owner_bit, const gid_t *groups, int groups_n)
-{
-    int i;
-
-    if (st->st_uid == ap_unixd_config.user_id) {
-        return (st->st_mode & owner_bit) != 0;
-    }
-    for (i = 0; i < groups_n; i++) {
-        if (st->st_gid == groups[i]) {
-            return (st->st_mode & (owner_bit >> 3)) != 0;
-        }
-    }
-    return (st->st_mode & (owner_bit >> 6)) != 0;
-}
-
-/* APR_SUCCESS if children can enter all directories above path; and, if readable is set, read
- * it.  Who started as root may have directories of his own on the way.  Judged by mode bits, so
- * that root need not become another user to try. */
-static apr_status_t reach_check(const char *path, int readable, const char **pculprit,
-                                apr_pool_t *pool)
-{
-    gid_t groups[GROUPS_MAX];
-    int groups_n = children_groups(groups, GROUPS_MAX);
-    const char *slash = path;
-    struct stat st;
-
-    while ((slash = strchr(slash + 1, '/')) != NULL) {
-        const char *dir = apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
-
-        if (stat(dir, &st) == 0 && !grants(&st, S_IXUSR, groups, groups_n)) {
-            *pculprit = apr_psprintf(pool, "%s (httpd's children cannot enter it)", dir);
-            return APR_FROM_OS_ERROR(EACCES);
-        }
-    }
-    if (readable && stat(path, &st) == 0 && !grants(&st, S_IRUSR, groups, groups_n)) {
-        *pculprit = apr_psprintf(pool, "%s (httpd's children cannot read it)", path);
-        return APR_FROM_OS_ERROR(EACCES);
-    }
-    return APR_SUCCESS;
-}
-
 /* Whether children will follow the ring.  A ring that we write can go elsewhere instead; only its
  * writer can fix one that others write. */
 static apr_status_t reach(mod_stek_task_t *task)
@@ -253,7 +197,7 @@ static apr_status_t reach(mod_stek_task_t *task)
     apr_status_t rv = APR_SUCCESS;
 
     if (geteuid() == 0) {
-        rv = reach_check(ring->path, !ring->generate, &task->culprit, task->pool);
+        rv = mod_stek_reach_check(ring->path, !ring->generate, &task->culprit, task->pool);
     }
     if (rv == APR_SUCCESS || ring->generate) {
         return rv;

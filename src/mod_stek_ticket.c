@@ -295,7 +295,7 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
         if (ours) {
             apr_time_t now = apr_time_now();
 
-            refused = mod_stek_session_refused(vhost, session, now);
+            refused = mod_stek_session_refused(ssl, vhost, session, now);
             mod_stek_handshake_judged(ssl, session, refused, now);
         }
         if (!refused) {
@@ -320,7 +320,8 @@ static int on_not_resumable(SSL *ssl, int is_forward_secure)
     if (!vhost) {
         return 0;
     }
-    if (vhost->no_tickets || (vhost->asks_twice && SSL_version(ssl) >= TLS1_3_VERSION)) {
+    if (vhost->no_tickets || (vhost->asks_twice && SSL_version(ssl) >= TLS1_3_VERSION)
+        || (vhost->ring && mod_stek_session_names_user(SSL_get_pending_cipher(ssl)))) {
         return 1;
     }
     if (vhost->ring && vhost->ring->live

@@ -14,8 +14,13 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
+
+#include "mod_stek_reach.h"
+#include "mod_stek_watch.h"
 
 void mod_stek_trust_sha256(mod_stek_trust_t *trust, const void *bytes, apr_size_t len,
                            mod_stek_digest_t *digest)
@@ -53,11 +58,34 @@ static apr_status_t free_objects(void *data)
     return APR_SUCCESS;
 }
 
+/* Notes a foreign hash, under which OpenSSL finds the object only if another name has it. */
+static void note_hash(mod_stek_trust_t *trust, mod_stek_trust_object_t *object)
+{
+    char own[16];
+    const X509_NAME *name = object->cert ? X509_get_subject_name(object->cert)
+                                         : X509_CRL_get_issuer(object->crl);
+    int ok = 0;
+
+    if (trust->hash) {
+        apr_snprintf(own, sizeof(own), "%08lx", X509_NAME_hash_ex(name, NULL, NULL, &ok));
+        trust->failed |= !ok;
+        if (memcmp(own, trust->hash, sizeof(object->hash)) != 0) {
+            memcpy(object->hash, trust->hash, sizeof(object->hash));
+        }
+    }
+}
+
+static int same_object(const mod_stek_trust_object_t *a, const mod_stek_trust_object_t *b)
+{
+    return mod_stek_digest_compare(&a->der, &b->der) == 0
+           && memcmp(a->hash, b->hash, sizeof(a->hash)) == 0;
+}
+
 /* Takes ownership of the object.  OpenSSL keeps the first of two that are equal but for their trust. */
 static void add_object(mod_stek_trust_t *trust, X509 *cert, X509_CRL *crl)
 {
     unsigned char *der = NULL;
-    mod_stek_trust_object_t object = {cert, crl, trust->place, {{0}}};
+    mod_stek_trust_object_t object = {cert, crl, trust->place, {0}, {{0}}};
     int i, len;
 
     if (crl && !trust->crls) {
@@ -66,10 +94,9 @@ static void add_object(mod_stek_trust_t *trust, X509 *cert, X509_CRL *crl)
     }
     len = cert ? i2d_X509(cert, &der) : i2d_X509_CRL(crl, &der);
     mod_stek_trust_sha256_der(trust, der, len, &object.der);
+    note_hash(trust, &object);
     for (i = 0; i < trust->objects->nelts; i++) {
-        if (mod_stek_digest_compare(&APR_ARRAY_IDX(trust->objects, i, mod_stek_trust_object_t).der,
-                                    &object.der)
-            == 0) {
+        if (same_object(&APR_ARRAY_IDX(trust->objects, i, mod_stek_trust_object_t), &object)) {
             break;
         }
     }
@@ -82,12 +109,61 @@ static void add_object(mod_stek_trust_t *trust, X509 *cert, X509_CRL *crl)
     }
 }
 
+/* What mod_ssl has had read into a store. */
+static void read_loaded(mod_stek_trust_t *trust, X509_STORE *store)
+{
+    const STACK_OF(X509_OBJECT) *loaded = X509_STORE_get0_objects(store);
+    int i;
+
+    for (i = 0; i < sk_X509_OBJECT_num(loaded); i++) {
+        const X509_OBJECT *object = sk_X509_OBJECT_value(loaded, i);
+        X509 *cert = X509_OBJECT_get0_X509(object);
+        X509_CRL *crl = X509_OBJECT_get0_X509_CRL((X509_OBJECT *)object);
+
+        if (cert ? X509_up_ref(cert) : crl && X509_CRL_up_ref(crl)) {
+            add_object(trust, cert, crl);
+        }
+    }
+}
+
 /* A file that cannot be read just now must not pass for an empty one: its digest would be that of
  * other rules.  What is not there, or shut, is mod_ssl's to judge. */
 static int is_passing(apr_status_t rv)
 {
     return rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv) && !APR_STATUS_IS_ENOTDIR(rv)
            && !APR_STATUS_IS_EACCES(rv);
+}
+
+/* Nonzero if children find path, by its name and where links lead, and can read it; a directory they
+ * need not read, and what is in it is judged by itself. */
+static int is_seen(mod_stek_trust_t *trust, const char *path, int readable)
+{
+    const char *culprit;
+    char *real;
+    int seen = 1;
+
+    if (geteuid() == 0) {
+        real = realpath(path, NULL);
+        trust->failed |= !real && is_passing(errno);
+        seen = real && mod_stek_reach_check(path, 0, &culprit, trust->pool) == APR_SUCCESS
+               && mod_stek_reach_check(real, readable, &culprit, trust->pool) == APR_SUCCESS;
+        free(real);
+    }
+    return seen;
+}
+
+/* Notes what OpenSSL will look up in handshakes; 0 if children cannot see it. */
+static int add_watch(mod_stek_trust_t *trust, const char *path, int is_directory)
+{
+    mod_stek_watch_t *added = apr_array_push(trust->watched);
+    int seen = is_seen(trust, path, !is_directory);
+
+    added->path = apr_pstrdup(trust->watched->pool, path);
+    memset(&added->stamp, 0, sizeof(added->stamp));
+    if (seen) {
+        trust->failed |= is_passing(stek_file_stamp(path, &added->stamp));
+    }
+    return seen;
 }
 
 static BIO *open_file(mod_stek_trust_t *trust, const char *path)
@@ -143,7 +219,7 @@ static void read_file(mod_stek_trust_t *trust, const char *path)
 static int read_hashed_file(mod_stek_trust_t *trust, const char *path, int crls)
 {
     static char no_password[] = "";
-    BIO *bio = open_file(trust, path);
+    BIO *bio = is_seen(trust, path, 1) ? open_file(trust, path) : NULL;
     X509 *cert = NULL;
     X509_CRL *crl = NULL;
     int n = 0, at_end;
@@ -176,10 +252,14 @@ static void read_directory(mod_stek_trust_t *trust, const char *path)
 {
     apr_finfo_t entry;
     apr_dir_t *dir;
-    apr_status_t rv = apr_dir_open(&dir, path, trust->pool);
+    apr_status_t rv;
     const char *file;
     int crls, i;
 
+    if (!add_watch(trust, path, 1)) {
+        return;
+    }
+    rv = apr_dir_open(&dir, path, trust->pool);
     trust->failed |= is_passing(rv);
     if (rv != APR_SUCCESS) {
         return;
@@ -189,9 +269,11 @@ static void read_directory(mod_stek_trust_t *trust, const char *path)
             continue;
         }
         i = 0;
+        trust->hash = entry.name;
         do {
             file = apr_psprintf(trust->pool, "%s/%.9s%s%d", path, entry.name, crls ? "r" : "", i++);
         } while (read_hashed_file(trust, file, crls));
+        trust->hash = NULL;
     }
     /* At the end it is APR_ENOENT. */
     trust->failed |= is_passing(rv);
@@ -233,14 +315,31 @@ static void read_store(mod_stek_trust_t *trust, const char *value, const char *p
     if (strncasecmp(value, "file:", 5) == 0) {
         path = value + 5; /* RFC 8089, 2: file:///path, or file:/path */
         path += strncmp(path, "//", 2) == 0 ? 2 : 0;
+        path += strncasecmp(path, "localhost/", 10) == 0 ? 9 : 0;
     }
     rv = apr_stat(&finfo, path, APR_FINFO_TYPE | APR_FINFO_SIZE, trust->pool);
     trust->failed |= is_passing(rv);
     if (rv == APR_SUCCESS && finfo.filetype == APR_DIR) {
         read_directories(trust, path, places);
     }
-    else if (rv == APR_SUCCESS && finfo.filetype == APR_REG && finfo.size < APR_INT32_MAX) {
+    else if (rv == APR_SUCCESS && finfo.filetype == APR_REG && finfo.size < APR_INT32_MAX
+             && add_watch(trust, path, 0)) {
         read_bytes(trust, path, (apr_size_t)finfo.size);
+    }
+}
+
+void mod_stek_trust_read_loaded(mod_stek_trust_t *trust, const mod_stek_trust_source_t *sources,
+                                int n)
+{
+    int i;
+
+    trust->objects = apr_array_make(trust->pool, 16, sizeof(mod_stek_trust_object_t));
+    trust->parts = apr_array_make(trust->pool, 16, sizeof(mod_stek_digest_t));
+    apr_pool_cleanup_register(trust->pool, trust->objects, free_objects, apr_pool_cleanup_null);
+    for (i = 0; i < n; i++) {
+        if (sources[i].store) {
+            read_loaded(trust, sources[i].store);
+        }
     }
 }
 
@@ -248,14 +347,14 @@ void mod_stek_trust_read(mod_stek_trust_t *trust, const mod_stek_trust_source_t 
 {
     int i, places = 0;
 
-    trust->objects = apr_array_make(trust->pool, 16, sizeof(mod_stek_trust_object_t));
-    trust->parts = apr_array_make(trust->pool, 16, sizeof(mod_stek_digest_t));
-    apr_pool_cleanup_register(trust->pool, trust->objects, free_objects, apr_pool_cleanup_null);
     for (i = 0; i < n; i++) {
         const char *path = sources[i].path ? ap_server_root_relative(trust->pool, sources[i].path)
                                            : NULL;
 
         trust->place = 0;
+        if (sources[i].kind == MOD_STEK_TRUST_LOADED) {
+            continue; /* by mod_stek_trust_read_loaded */
+        }
         if (!path) {
             continue;
         }

@@ -9,6 +9,7 @@
  */
 #include "mod_stek_trust_digest.h"
 
+#include "httpd.h"
 #include "apr_hash.h"
 #include "apr_strings.h"
 #include <openssl/err.h>
@@ -16,14 +17,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mod_stek_reach.h"
+#include "mod_stek_watch.h"
 #include "stek_error.h"
 
-/* Sources, as text, to mod_stek_digest_t; of one configuration. */
+typedef struct known_t {
+    mod_stek_digest_t digest;
+    apr_array_header_t *watched; /* mod_stek_watch_t */
+} known_t;
+
+/* Sources, as text, to known_t; of one configuration. */
 static apr_hash_t *known;
 
 void mod_stek_trust_digest_reset(apr_pool_t *pconf)
 {
     known = apr_hash_make(pconf);
+    mod_stek_reach_reset();
 }
 
 /* Sorts, drops doubles, and digests the set. */
@@ -54,14 +63,29 @@ static char season(mod_stek_trust_t *trust, const ASN1_TIME *begin, const ASN1_T
     return over < 0 ? '>' : begun > 0 ? '<' : '=';
 }
 
+/* OpenSSL tries authorities of one name one by one. */
+static int order_of(const mod_stek_trust_t *trust, const mod_stek_trust_object_t *object)
+{
+    const mod_stek_trust_object_t *other = (const mod_stek_trust_object_t *)trust->objects->elts;
+    int before = 0;
+
+    for (; other < object; other++) {
+        before += other->cert && memcmp(other->hash, object->hash, sizeof(object->hash)) == 0
+                  && X509_NAME_cmp(X509_get_subject_name(other->cert),
+                                   X509_get_subject_name(object->cert))
+                         == 0;
+    }
+    return before;
+}
+
 static void digest_certificate(mod_stek_trust_t *trust, const mod_stek_trust_object_t *object,
                                mod_stek_digest_t *digest)
 {
     unsigned char *der = NULL;
     int len;
     struct {
-        char kind, season;
-        int place;
+        char kind, season, hash[8];
+        int place, order;
         mod_stek_digest_t content; /* with the trust attributes */
     } says;
 
@@ -70,6 +94,8 @@ static void digest_certificate(mod_stek_trust_t *trust, const mod_stek_trust_obj
     says.season = season(trust, X509_get0_notBefore(object->cert),
                          X509_get0_notAfter(object->cert));
     says.place = object->place;
+    says.order = order_of(trust, object);
+    memcpy(says.hash, object->hash, sizeof(says.hash));
     len = i2d_X509_AUX(object->cert, &der);
     mod_stek_trust_sha256_der(trust, der, len, &says.content);
     mod_stek_trust_sha256(trust, &says, sizeof(says), digest);
@@ -164,8 +190,8 @@ static void digest_extensions(mod_stek_trust_t *trust, const X509_CRL *crl,
     digest_set(trust, parts, digest);
 }
 
-/* How many CRLs of the same issuer are later; -1 if one is of the same second, and only OpenSSL
- * knows which of them it takes. */
+/* How many CRLs of the same issuer are later, or of the same second and met before: OpenSSL prefers
+ * those.  -1 if a time cannot be read. */
 static int rank_of(mod_stek_trust_t *trust, const mod_stek_trust_object_t *object)
 {
     int i, later = 0;
@@ -182,31 +208,37 @@ static int rank_of(mod_stek_trust_t *trust, const mod_stek_trust_object_t *objec
         }
         order = ASN1_TIME_compare(X509_CRL_get0_lastUpdate(other->crl),
                                   X509_CRL_get0_lastUpdate(object->crl));
-        if (order != 1 && order != -1) {
+        if (order < -1 || order > 1) {
             mod_stek_trust_check_memory(trust);
             return -1;
         }
-        later += order == 1;
+        later += order == 1 || (order == 0 && other < object);
     }
     return later;
 }
 
-/* Nonzero if a certificate of the store has signed it. */
-static int is_signed(mod_stek_trust_t *trust, X509_CRL *crl)
+/* Which certificates of the store have signed it; 0: none. */
+static int digest_signers(mod_stek_trust_t *trust, X509_CRL *crl, mod_stek_digest_t *digest)
 {
-    int i, good = 0;
+    apr_array_header_t *signers = apr_array_make(trust->pool, 1, sizeof(mod_stek_digest_t));
+    int i;
 
-    for (i = 0; i < trust->objects->nelts && !good; i++) {
-        X509 *cert = APR_ARRAY_IDX(trust->objects, i, mod_stek_trust_object_t).cert;
+    for (i = 0; i < trust->objects->nelts; i++) {
+        const mod_stek_trust_object_t *object = &APR_ARRAY_IDX(trust->objects, i,
+                                                               mod_stek_trust_object_t);
+        X509 *cert = object->cert;
 
         if (cert && X509_NAME_cmp(X509_get_subject_name(cert), X509_CRL_get_issuer(crl)) == 0) {
             EVP_PKEY *key = X509_get0_pubkey(cert);
 
-            good = key && X509_CRL_verify(crl, key) == 1;
+            if (key && X509_CRL_verify(crl, key) == 1) {
+                APR_ARRAY_PUSH(signers, mod_stek_digest_t) = object->der;
+            }
         }
     }
     mod_stek_trust_check_memory(trust);
-    return good;
+    digest_set(trust, signers, digest);
+    return signers->nelts > 0;
 }
 
 /* Of a CRL what it says, not when: a list issued again with the same entries is the same. */
@@ -214,9 +246,9 @@ static void digest_crl(mod_stek_trust_t *trust, const mod_stek_trust_object_t *o
                        mod_stek_digest_t *digest)
 {
     struct {
-        char kind, season;
+        char kind, season, hash[8];
         int place, rank, algorithm, is_signed;
-        mod_stek_digest_t issuer, entries, extensions, whole;
+        mod_stek_digest_t issuer, signers, entries, extensions, whole;
     } says;
 
     memset(&says, 0, sizeof(says));
@@ -226,7 +258,8 @@ static void digest_crl(mod_stek_trust_t *trust, const mod_stek_trust_object_t *o
     says.place = object->place;
     says.rank = rank_of(trust, object);
     says.algorithm = X509_CRL_get_signature_nid(object->crl);
-    says.is_signed = is_signed(trust, object->crl);
+    memcpy(says.hash, object->hash, sizeof(says.hash));
+    says.is_signed = digest_signers(trust, object->crl, &says.signers);
     if (!X509_NAME_digest(X509_CRL_get_issuer(object->crl), EVP_sha256(), says.issuer.bytes,
                           NULL)) {
         trust->failed = 1;
@@ -259,47 +292,86 @@ static void digest_objects(mod_stek_trust_t *trust)
     }
 }
 
-static const char *key_of(const mod_stek_trust_source_t *sources, int n, int crls, apr_pool_t *pool)
+/* What the stores hold, in order; with the trust attributes, which der leaves out. */
+static void digest_loaded(mod_stek_trust_t *trust, mod_stek_digest_t *digest)
 {
-    const char *key = crls ? "crls" : "";
+    apr_array_header_t *ders = apr_array_make(trust->pool, 16, sizeof(mod_stek_digest_t));
+    int i;
+
+    for (i = 0; i < trust->objects->nelts; i++) {
+        const mod_stek_trust_object_t *object = &APR_ARRAY_IDX(trust->objects, i,
+                                                               mod_stek_trust_object_t);
+        unsigned char *der = NULL;
+        int len = object->cert ? i2d_X509_AUX(object->cert, &der) : 0;
+
+        APR_ARRAY_PUSH(ders, mod_stek_digest_t) = object->der;
+        if (object->cert) {
+            mod_stek_trust_sha256_der(trust, der, len, apr_array_push(ders));
+        }
+    }
+    mod_stek_trust_sha256(trust, ders->elts, (apr_size_t)ders->nelts * sizeof(mod_stek_digest_t),
+                          digest);
+}
+
+/* The same sources, and the same in the stores. */
+static const char *key_of(mod_stek_trust_t *trust, const mod_stek_trust_source_t *sources, int n)
+{
+    const char *key = trust->crls ? "crls" : "";
+    char hex[2 * STEK_DIGEST_LEN + 1];
+    mod_stek_digest_t loaded;
     int i;
 
     for (i = 0; i < n; i++) {
         if (sources[i].path) {
-            key = apr_psprintf(pool, "%s\n%d %s", key, (int)sources[i].kind, sources[i].path);
+            key = apr_psprintf(trust->pool, "%s\n%d %s", key, (int)sources[i].kind,
+                               sources[i].path);
         }
     }
-    return key;
+    digest_loaded(trust, &loaded);
+    ap_bin2hex(loaded.bytes, sizeof(loaded.bytes), hex);
+    return apr_pstrcat(trust->pool, key, "\n", hex, NULL);
+}
+
+/* Reads what is not known yet; NULL if that fails. */
+static const known_t *scan_sources(mod_stek_trust_t *trust, const mod_stek_trust_source_t *sources,
+                                   int n, apr_pool_t *pconf)
+{
+    known_t *found = apr_pcalloc(pconf, sizeof(*found));
+
+    trust->watched = found->watched = apr_array_make(pconf, 0, sizeof(mod_stek_watch_t));
+    mod_stek_trust_read(trust, sources, n);
+    digest_objects(trust);
+    digest_set(trust, trust->parts, &found->digest);
+    return trust->failed ? NULL : found;
 }
 
 apr_status_t mod_stek_trust_digest(const mod_stek_trust_source_t *sources, int n, int crls,
+                                   apr_array_header_t *watched,
                                    unsigned char digest[STEK_DIGEST_LEN], apr_pool_t *pool)
 {
     apr_pool_t *pconf = apr_hash_pool_get(known);
     mod_stek_trust_t trust = {.crls = crls};
     apr_status_t rv = apr_pool_create(&trust.pool, pool);
-    const mod_stek_digest_t *digested;
+    const known_t *found;
     const char *key;
-    mod_stek_digest_t whole;
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    key = key_of(sources, n, crls, trust.pool);
-    digested = apr_hash_get(known, key, APR_HASH_KEY_STRING);
-    if (!digested) {
-        mod_stek_trust_read(&trust, sources, n);
-        digest_objects(&trust);
-        digest_set(&trust, trust.parts, &whole);
-        if (trust.failed) {
+    mod_stek_trust_read_loaded(&trust, sources, n);
+    key = key_of(&trust, sources, n);
+    found = trust.failed ? NULL : apr_hash_get(known, key, APR_HASH_KEY_STRING);
+    if (!found) {
+        found = scan_sources(&trust, sources, n, pconf);
+        if (!found) {
             ERR_clear_error();
             rv = STEK_ECRYPTO;
             goto cleanup;
         }
-        digested = apr_pmemdup(pconf, &whole, sizeof(whole));
-        apr_hash_set(known, apr_pstrdup(pconf, key), APR_HASH_KEY_STRING, digested);
+        apr_hash_set(known, apr_pstrdup(pconf, key), APR_HASH_KEY_STRING, found);
     }
-    memcpy(digest, digested, sizeof(*digested));
+    memcpy(digest, &found->digest, sizeof(found->digest));
+    apr_array_cat(watched, found->watched);
 
 cleanup:
     apr_pool_destroy(trust.pool);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Texts of the core's status codes.  Each is a clause that reads well behind a file name and a
- * colon: "/run/x.ring: changed since it was sealed".  Core; no state, so any thread and any
- * phase.
+ * Texts of the core's status codes.  Each is a clause to follow a file name and a colon:
+ * "/run/x.ring: changed since it was sealed".  Core; no state, so any thread and any phase.
  */
 #include "stek_error.h"
 
@@ -13,21 +12,21 @@ static const char *const texts[STEK_STATUS_END - STEK_STATUS_START] = {
     [STEK_EVERSION - STEK_STATUS_START] = "written by a later version",
     [STEK_ELENGTH - STEK_STATUS_START] = "shorter or longer than its header says",
     [STEK_ESEAL - STEK_STATUS_START] = "changed since it was sealed",
-    [STEK_ESECRET - STEK_STATUS_START] = "sealed under a secret that is not in the secret file",
-    [STEK_EMALFORMED - STEK_STATUS_START] = "breaks the format",
-    [STEK_EWEAK - STEK_STATUS_START] = "holds a key that is not random",
-    [STEK_EPERM - STEK_STATUS_START] = "the file or a directory above it is open to others",
+    [STEK_ESECRET - STEK_STATUS_START] = "sealed with a secret that is not in the secret file",
+    [STEK_EMALFORMED - STEK_STATUS_START] = "violates the format",
+    [STEK_EWEAK - STEK_STATUS_START] = "contains a key that is not random",
+    [STEK_EPERM - STEK_STATUS_START] = "others can access the file or change a directory above it",
     [STEK_EKIND - STEK_STATUS_START] = "not a regular file",
-    [STEK_ETOOBIG - STEK_STATUS_START] = "larger than is allowed",
-    [STEK_EFULL - STEK_STATUS_START] = "no room for more",
+    [STEK_ETOOBIG - STEK_STATUS_START] = "too large",
+    [STEK_EFULL - STEK_STATUS_START] = "is full",
     [STEK_ELOCKED - STEK_STATUS_START] = "another process holds the lock",
     [STEK_ERNG - STEK_STATUS_START] = "the random generator failed",
     [STEK_ECRYPTO - STEK_STATUS_START] = "a cryptographic call failed",
     [STEK_ESYNTAX - STEK_STATUS_START] = "not well formed",
-    [STEK_EEMPTY - STEK_STATUS_START] = "holds no secret",
+    [STEK_EEMPTY - STEK_STATUS_START] = "contains no secret",
     [STEK_ECHANGED - STEK_STATUS_START] = "changed while it was being read",
     [STEK_EFOREIGN - STEK_STATUS_START] = "not ours, so it is left as it is",
-    [STEK_ESHARED - STEK_STATUS_START] = "others can make files in this directory",
+    [STEK_ESHARED - STEK_STATUS_START] = "others can create files in this directory",
 };
 
 char *stek_strerror(apr_status_t rv, char *buf, apr_size_t buf_len)

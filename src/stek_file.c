@@ -2,7 +2,7 @@
 /*
  * Careful reads and atomic replacement.  Core layer; POSIX, no state, any thread, any phase.
  * Nothing here waits for another process or blocks on what it opens: it runs in httpd's parent.
- * Ages of temporary files are told by the file system's own times, so that no clock is read.
+ * The age of a temporary file is measured by the file system's own times, so no clock is read.
  */
 #include "stek_file.h"
 
@@ -131,39 +131,46 @@ static apr_status_t open_regular(int dir_fd, const char *path, int *pfd, struct 
     return S_ISREG(st->st_mode) ? APR_SUCCESS : STEK_EKIND;
 }
 
-apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner, void *buf,
-                            apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
-                            const char **pculprit, apr_pool_t *pool)
+/* What is to be read, and how carefully. */
+typedef struct reader_t {
+    int dir_fd; /* AT_FDCWD: path is from the root or the working directory, and is checked */
+    const char *path;
+    stek_file_kind_e kind;
+    uid_t owner;
+    const char **pculprit; /* may be NULL */
+    apr_pool_t *pool;
+} reader_t;
+
+static apr_status_t check_reader(const reader_t *reader, const struct stat *st)
 {
-    return stek_file_read_at(AT_FDCWD, path, kind, owner, buf, buf_size, plen, stamp, pculprit,
-                             pool);
+    apr_status_t rv = APR_SUCCESS;
+
+    if (reader->dir_fd == AT_FDCWD) {
+        rv = stek_file_check_dirs(reader->path, reader->owner, reader->pculprit, reader->pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = check_file(st, reader->kind, reader->owner);
+        if (rv != APR_SUCCESS && reader->pculprit != NULL) {
+            *reader->pculprit = apr_pstrdup(reader->pool, reader->path);
+        }
+    }
+    return rv;
 }
 
-apr_status_t stek_file_read_at(int dir_fd, const char *path, stek_file_kind_e kind, uid_t owner,
-                               void *buf, apr_size_t buf_size, apr_size_t *plen,
-                               stek_stamp_t *stamp, const char **pculprit, apr_pool_t *pool)
+static apr_status_t read_file(const reader_t *reader, void *buf, apr_size_t buf_size,
+                              apr_size_t *plen, stek_stamp_t *stamp)
 {
     struct stat st = {0}, after;
     int fd = -1;
-    apr_status_t rv = open_regular(dir_fd, path, &fd, &st);
+    apr_status_t rv = open_regular(reader->dir_fd, reader->path, &fd, &st);
 
     if (stamp != NULL) {
         stek_stamp_set(stamp, &st);
     }
-    if (rv != APR_SUCCESS) {
-        goto cleanup;
+    if (rv == APR_SUCCESS) {
+        rv = check_reader(reader, &st);
     }
-    if (dir_fd == AT_FDCWD) {
-        rv = stek_file_check_dirs(path, owner, pculprit, pool);
-        if (rv != APR_SUCCESS) {
-            goto cleanup;
-        }
-    }
-    rv = check_file(&st, kind, owner);
     if (rv != APR_SUCCESS) {
-        if (pculprit != NULL) {
-            *pculprit = apr_pstrdup(pool, path);
-        }
         goto cleanup;
     }
     if (st.st_size < 0 || (apr_uint64_t)st.st_size > buf_size) {
@@ -190,6 +197,24 @@ cleanup:
     return rv;
 }
 
+apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner, void *buf,
+                            apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
+                            const char **pculprit, apr_pool_t *pool)
+{
+    const reader_t reader = {AT_FDCWD, path, kind, owner, pculprit, pool};
+
+    return read_file(&reader, buf, buf_size, plen, stamp);
+}
+
+apr_status_t stek_file_read_at(int dir_fd, const char *name, uid_t owner, void *buf,
+                               apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
+                               const char **pculprit, apr_pool_t *pool)
+{
+    const reader_t reader = {dir_fd, name, STEK_FILE_RING, owner, pculprit, pool};
+
+    return read_file(&reader, buf, buf_size, plen, stamp);
+}
+
 /* A file on its way to its place. */
 typedef struct writer_t {
     const char *path;
@@ -197,12 +222,12 @@ typedef struct writer_t {
     const char *dir;
     const char *base;
     const char *tmp;
-    struct stat st; /* the temporary file's, when it was new: tells the file system's time */
+    struct stat st; /* the temporary file's, when it was new: the file system's time */
     int fd;
     int dir_fd; /* -1 unless it is to be synced */
 } writer_t;
 
-/* Whether what stands at the path may be replaced, by all but its content. */
+/* Whether the file at the path may be replaced, apart from its content. */
 static apr_status_t check_replaced(const writer_t *writer)
 {
     struct stat st;
@@ -223,8 +248,7 @@ static apr_status_t check_replaced(const writer_t *writer)
                                                                                    : STEK_EFOREIGN;
 }
 
-/* A name that nobody can have taken beforehand.  Without random bytes it is another one at each try
- * all the same. */
+/* A name that nobody can predict.  Without random bytes it still differs at every try. */
 static const char *tmp_name(const char *path, int try_n, apr_pool_t *pool)
 {
     apr_uint64_t bits = 0;
@@ -272,7 +296,7 @@ static apr_status_t writer_open(writer_t *writer, const char *path, const stek_f
     return APR_SUCCESS;
 }
 
-/* Whether name is base ".tmp-" and 16 hexadecimal digits, or a pid, as former versions had it. */
+/* Whether name is base ".tmp-" and 16 hexadecimal digits, or a pid, as earlier versions had it. */
 static int is_tmp_name(const char *name, const char *base)
 {
     size_t base_len = strlen(base);
@@ -297,7 +321,7 @@ static int is_left_behind(const writer_t *writer, const struct stat *st)
            && writer->st.st_mtim.tv_sec - st->st_mtim.tv_sec > TMP_AGE_MAX_S;
 }
 
-/* Removes what killed writers left behind.  No failure of the write if that fails. */
+/* Removes what killed writers left behind.  If that fails, the write does not. */
 static void writer_sweep(const writer_t *writer)
 {
     const char *own = writer->tmp + (writer->base - writer->path);
@@ -335,7 +359,7 @@ static apr_status_t write_all(int fd, const unsigned char *bytes, apr_size_t len
     return APR_SUCCESS;
 }
 
-/* Stamps tell states apart by time as well: two writes in one tick of the clock, of which the
+/* Stamps distinguish states by time as well: two writes in one tick of the clock, of which the
  * second gets the inode that the first has freed, must not look alike. */
 static apr_status_t writer_set_later(const writer_t *writer)
 {
@@ -381,7 +405,7 @@ static apr_status_t writer_fill(writer_t *writer, const void *bytes, apr_size_t 
     if (rv == APR_SUCCESS && (how->flags & STEK_FILE_FSYNC) != 0 && fsync(fd) != 0) {
         rv = APR_FROM_OS_ERROR(errno);
     }
-    /* Some file systems tell only now that there was no room. */
+    /* Some file systems report only now that there was no room. */
     writer->fd = -1;
     if (close(fd) != 0 && errno != EINTR && rv == APR_SUCCESS) {
         rv = APR_FROM_OS_ERROR(errno);

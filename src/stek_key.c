@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys and their windows.  Each boundary is half open: a key encrypts for not_before <= t <
+ * Keys and their windows.  Every boundary is half open: a key encrypts for not_before <= t <
  * encrypt_until and decrypts for t < its end.  Core; no state, so any thread and any phase.
  */
 #include "stek_key.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Directories on the way to a file.  Core layer; POSIX, no state, any thread, any phase.  They are
- * checked by name before a file is trusted or made: whoever can change a name on the way is then
- * root, the owner, or nobody.
+ * checked by name before a file is trusted or created: then only root and the owner can change a name
+ * on the way.
  */
 #include "stek_path.h"
 
@@ -35,7 +35,7 @@ const char *stek_file_base(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-/* A walk along a path: done holds no link, "." or ".." any more, and "" stands for the root. */
+/* A walk along a path: done contains no link, "." or ".."; "" is the root. */
 typedef struct walk_t {
     const char *done;
     const char *rest;
@@ -65,13 +65,13 @@ static apr_status_t check_dir(walk_t *walk, const char *dir, const struct stat *
     return APR_SUCCESS;
 }
 
-/* Puts what the link says in front of the rest. */
+/* Puts the link's target in front of the rest. */
 static apr_status_t follow_link(walk_t *walk, const char *link, const struct stat *st)
 {
     char target[PATH_MAX];
     ssize_t len;
 
-    /* In a sticky directory anybody may have put it there. */
+    /* In a sticky directory anyone may have put it there. */
     if (!stek_path_is_trusted(st->st_uid, walk->owner)) {
         walk->culprit = link;
         return STEK_EPERM;
@@ -131,7 +131,7 @@ static apr_status_t walk_step(walk_t *walk, const char *component)
     }
     path = apr_pstrcat(walk->pool, walk->done, "/", component, NULL);
     if (lstat(path, &st) != 0) {
-        /* A file that is not there yet lies in good directories all the same. */
+        /* A file that does not exist yet can still be in good directories. */
         return errno == ENOENT && is_last(walk) ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
     }
     if (S_ISLNK(st.st_mode)) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file ring on a path or in anonymous memory, and the secret file.  Core layer; used by the
- * parent and stekctl (both ways) and by children (load only); any thread.  Anonymous memory is a
- * memfd of mode 0600 that is opened twice: children keep the descriptor that only reads, and what
- * they cannot write they cannot open anew either, since they have another uid.
+ * The file ring on a path or in anonymous memory, and the secret file.  Core layer; any thread; parent
+ * and stekctl read and write, children only read.  Anonymous memory is a memfd of mode 0600 that is
+ * opened twice: children keep the read-only descriptor, and cannot reopen it for writing, because they
+ * have another uid.
  */
 #include "stek_ring_file.h"
 
@@ -29,7 +29,7 @@
 #define ASIDE_TRIES 100
 #define LOCK_LEN_MAX 24 /* a pid */
 
-/* A reader of anonymous memory may meet a writer: so often it looks again. */
+/* How often a reader of anonymous memory tries again, because a writer may be at work. */
 #define MEMORY_TRIES 8
 #define MEMORY_RETRY_MS 2
 
@@ -300,7 +300,7 @@ static apr_status_t memory_read(int fd, unsigned char *buf, apr_size_t buf_size,
     return stek_stamp_equal(stamp, &after) ? APR_SUCCESS : STEK_ECHANGED;
 }
 
-/* Looks again after what a write in progress may look like; times are too coarse to tell. */
+/* Tries again after results that a write in progress can cause; times are too coarse to show one. */
 static apr_status_t memory_load(int fd, const stek_secrets_t *secrets, unsigned char *buf,
                                 stek_ring_t **pring, stek_stamp_t *stamp)
 {
@@ -330,10 +330,12 @@ static apr_status_t memory_load(int fd, const stek_secrets_t *secrets, unsigned 
 static apr_status_t path_read(const stek_ring_file_t *file, unsigned char *buf, apr_size_t *plen,
                               stek_stamp_t *stamp, const char **pculprit, apr_pool_t *pool)
 {
-    return stek_file_read_at(file->in_jail ? file->dir_fd : AT_FDCWD,
-                             file->in_jail ? stek_file_base(file->path) : file->path,
-                             STEK_FILE_RING, file->owner, buf, STEK_RING_BYTES_MAX, plen, stamp,
-                             pculprit, pool);
+    if (file->in_jail) {
+        return stek_file_read_at(file->dir_fd, stek_file_base(file->path), file->owner, buf,
+                                 STEK_RING_BYTES_MAX, plen, stamp, pculprit, pool);
+    }
+    return stek_file_read(file->path, STEK_FILE_RING, file->owner, buf, STEK_RING_BYTES_MAX, plen,
+                          stamp, pculprit, pool);
 }
 
 apr_status_t stek_ring_file_read(const stek_ring_file_t *file, unsigned char **psealed,
@@ -437,7 +439,7 @@ static apr_status_t memory_save(int fd, const unsigned char *bytes, apr_size_t l
     return rv == APR_SUCCESS ? memory_set_later(fd, &before) : rv;
 }
 
-/* Nothing of others is written over; with STEK_FILE_EXCLUSIVE that is nothing at all. */
+/* Overwrites no file that is not ours; with STEK_FILE_EXCLUSIVE no file at all. */
 static apr_status_t check_claim(const stek_claim_t *claim, const char *path, uid_t owner, int flags,
                                 apr_pool_t *pool)
 {
@@ -511,7 +513,7 @@ apr_status_t stek_ring_file_check(const stek_ring_file_t *file, const char **pde
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
-/* A name beside path that nothing has. */
+/* An unused name beside path. */
 static const char *aside_name(const char *path, apr_time_t now, apr_pool_t *pool)
 {
     const char *name = apr_psprintf(pool, "%s.refused-%" APR_TIME_T_FMT, path, apr_time_sec(now));

@@ -19,7 +19,7 @@
 
 #define SPAN_MIN apr_time_from_sec(1)
 
-/* Name and both halves lie side by side, so that one call to the generator fills them. */
+/* Name and both halves are adjacent, so that one call to the generator fills them. */
 #define RANDOM_LEN (STEK_NAME_LEN + STEK_HMAC_KEY_LEN + STEK_AES_KEY_LEN)
 
 _Static_assert(offsetof(stek_key_t, name) == 0 && offsetof(stek_key_t, hmac_key) == STEK_NAME_LEN

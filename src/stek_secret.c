@@ -35,7 +35,7 @@ static unsigned int in_range(unsigned int c, unsigned int lo, unsigned int hi)
     return outside - 1u;
 }
 
-/* Value of a base64 digit, 64 if it is none. */
+/* Value of a base64 digit; 64: not a digit. */
 static unsigned int base64_value(unsigned char digit)
 {
     unsigned int c = digit;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What commands that change a ring share (change.h).  stekctl; one thread.
+ * Shared by the commands that change a ring (change.h).  stekctl; one thread.
  */
 #include "change.h"
 
@@ -24,8 +24,8 @@ void change_window(const stek_ring_t *ring, apr_time_t start, apr_time_t *pnot_b
                               : start - start % ring->interval + ring->interval;
 }
 
-/* Two rotations in one second: the later one wins.  Only the first two bytes change, so that what
- * is shown of names still tells keys apart. */
+/* Of two rotations in one second, the later one wins.  Only the first two bytes change, so the part
+ * of the name that is shown still distinguishes the keys. */
 static void go_before(const stek_key_t *other, stek_key_t *key)
 {
     unsigned theirs = (unsigned)other->name[0] << 8 | other->name[1];

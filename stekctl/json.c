@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A writer of JSON (json.h).  stekctl; one thread.
+ * A JSON writer (json.h).  stekctl; one thread.
  */
 #include "json.h"
 

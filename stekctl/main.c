@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stekctl: see, rotate, revoke, audit, import and export rings.  Global options, the table of
- * commands, usage; each command is in its room.
+ * stekctl: shows, rotates, revokes, audits, imports, exports and shares rings, and probes servers.
+ * This file has the global options, the table of commands and the usage text; the commands are in
+ * their own folders.
  */
 #include <apr_general.h>
 #include <apr_strings.h>
@@ -24,83 +25,87 @@
 
 static const ctl_command_t commands[] = {
     {"new", cmd_new, "[--interval TIME] [--lifetime TIME] [--ahead N]",
-     "Makes a ring with its first keys, and the secret file that seals it if there is none.\n"
-     "Refuses to overwrite a ring.\n\n"
+     "Creates a ring with its first keys, and the secret file if there is none.\n"
+     "Does not overwrite an existing ring.\n\n"
      "  --interval TIME  length of a slot (1h)\n"
      "  --lifetime TIME  how long a key decrypts after its slot (18h)\n"
-     "  --ahead N        slots prepared in advance (1)\n\n"
-     "TIME is a number and s, min, h or d.\n"},
+     "  --ahead N        slots to prepare in advance (1)\n\n"
+     "TIME is a number followed by s, min, h or d.\n"},
     {"show", cmd_show, "[--watch]",
-     "Shows the keys of a ring, which of them encrypts, and what is wrong with it.\n"
-     "Exits with 1 if something is.\n\n"
-     "  --watch  redraws every second; q or Ctrl-C ends\n"},
+     "Shows a ring's keys, which of them encrypts, and what is wrong with the ring.\n"
+     "Exits with 1 if anything is wrong.\n\n"
+     "  --watch  redraws every second; press q or Ctrl-C to quit\n"},
     {"rotate", cmd_rotate, "[--in TIME]",
-     "Adds a new key that encrypts from now, or from TIME ahead, to the end of that slot.\n"
-     "The former key becomes old: it decrypts until its end.\n\n"
-     "  --in TIME  a number and s, min, h or d\n"},
+     "Adds a new key that encrypts from now, or from TIME ahead, until the end of that slot.\n"
+     "The previous key becomes an old key: it decrypts until its window ends.\n\n"
+     "  --in TIME  a number followed by s, min, h or d\n"},
     {"revoke", cmd_revoke, "NAME... | --all",
-     "Ends keys at once, for good: tickets under them get a full handshake.  NAME is the\n"
-     "key's name in hex, 8 digits or more.  A key that encrypts is replaced.\n\n"
-     "  --all  every key, also those that this file does not hold, and makes new ones\n"},
+     "Ends keys at once and for good: clients with their tickets go through a full\n"
+     "handshake.  NAME is the key's name in hex, 8 digits or more.  A new key replaces a\n"
+     "revoked current key.\n\n"
+     "  --all  ends all keys, even those that this file does not contain, and makes new ones\n"},
     {"audit", cmd_audit, "[--format FORMAT] FILE...",
-     "Says of each key in rings and key files of other programs whether it is weak.\n"
-     "Exits with 1 if one is.\n\n"
-     "  --format FORMAT  nginx, haproxy, apache, ats, lighttpd or dnsdist; guessed if\n"
-     "                   not given\n"},
+     "Audits every key in rings and other programs' key files.\n"
+     "Exits with 1 if a key is weak.\n\n"
+     "  --format FORMAT  nginx, haproxy, apache, ats, lighttpd or dnsdist; guessed by\n"
+     "                   default\n"},
     {"import", cmd_import, "--format FORMAT [--allow-aes128] FILE...",
-     "Adds keys of another program to the ring: the one that encrypts there encrypts here\n"
-     "until the end of this slot, the others only decrypt.  All or nothing.\n\n"
+     "Adds another program's keys to the ring.  The key that encrypts there encrypts here\n"
+     "until the end of this slot; the others only decrypt.  If a key is refused, nothing is\n"
+     "imported.\n\n"
      "  --format FORMAT  nginx, haproxy, apache, ats, lighttpd or dnsdist\n"
-     "  --allow-aes128   takes 48-byte keys too; they only decrypt\n"},
+     "  --allow-aes128   imports 48-byte keys too; they only decrypt\n"},
     {"export", cmd_export,
      "--format FORMAT --out PATH [--owner USER] [--socket PATH]\n"
      "                [--force] [--follow [--exec COMMAND]]",
-     "Writes the ring's keys as another program reads them, mode 0600.  Overwrites nothing\n"
-     "but what an earlier export has written.\n\n"
+     "Writes the ring's keys for another program to read, with mode 0600.  Overwrites only\n"
+     "what an earlier export has written.\n\n"
      "  --format FORMAT  nginx (PATH is a directory), haproxy, apache, ats, lighttpd\n"
      "                   or dnsdist\n"
-     "  --owner USER     gives the files to USER\n"
-     "  --socket PATH    haproxy: also tells the running process over its stats socket\n"
-     "  --force          overwrites the file at PATH, whatever it holds\n"
-     "  --follow         goes on and keeps the files in step with the ring\n"
-     "  --exec COMMAND   runs COMMAND by /bin/sh after each change\n"},
+     "  --owner USER     makes USER the owner of the files\n"
+     "  --socket PATH    haproxy: also sets the keys in the running process, over its stats\n"
+     "                   socket\n"
+     "  --force          overwrites the file at PATH, whatever it contains\n"
+     "  --follow         keeps running and updates the files with the ring\n"
+     "  --exec COMMAND   runs COMMAND with /bin/sh after every change\n"},
     {"probe", cmd_probe,
      "[--sni NAME...] [--tls 1.2,1.3] [--tickets N] [--level quick|normal|deep]\n"
      "                [--watch TIME] [--rate N] [--json] HOST[:PORT]...",
-     "Says what an attacker would learn from the session tickets of a server: weak keys,\n"
-     "changed tickets that are taken, and more.  Any server; probe only your own.\n"
-     "Exits with 1 if something is found.\n\n"
-     "  --sni NAME       asks for this name; more, by commas or again: tickets of the first\n"
-     "                   are offered to the others\n"
+     "Reports what an attacker could learn from a server's session tickets: weak keys,\n"
+     "altered tickets that the server accepts, and more.  Works with any server; probe only\n"
+     "your own.  Exits with 1 if there is a finding.\n\n"
+     "  --sni NAME       asks for this name; give several with commas or by repeating the\n"
+     "                   option: tickets for the first are offered under the others\n"
      "  --tls VERSIONS   1.2, 1.3 or both\n"
-     "  --tickets N      at most N full handshakes per version (10); how many connections\n"
-     "                   may offer tickets depends on the level\n"
-     "  --level LEVEL    quick: seconds, up to 40 offers per version; normal: each byte of a\n"
-     "                   ticket changed, up to 3,600; deep: each bit, response times, more\n"
+     "  --tickets N      at most N full handshakes per version (10); the level limits how\n"
+     "                   many connections may offer tickets\n"
+     "  --level LEVEL    quick: seconds, up to 40 offers per version; normal: every byte of\n"
+     "                   a ticket altered, up to 3,600; deep: every bit, response times, more\n"
      "                   keys, up to 9,240 (normal)\n"
-     "  --watch TIME     goes on for TIME and sees keys rotate\n"
-     "  --rate N         at most N connections a second (100)\n"},
+     "  --watch TIME     keeps watching for TIME, to see keys rotate\n"
+     "  --rate N         at most N connections per second (100)\n"},
     {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",
-     "Keeps the secret file that --secret names.\n\n"
-     "  new              makes it; --fleet: with a fleet's ring id; --ratchet: 'stekctl sync'\n"
-     "                   replaces it by its successor each day\n"
-     "  roll             adds a new first secret; --reseal: seals the ring under it at once\n"
-     "  retire           drops all but the first, once the ring is sealed under that\n"},
+     "Manages the secret file given by --secret.\n\n"
+     "  new              creates it; --fleet: with a fleet's ring id; --ratchet: 'stekctl\n"
+     "                   sync' replaces the secret with its successor every day\n"
+     "  roll             adds a new first secret; --reseal: seals the ring with it at once\n"
+     "  retire           removes all secrets but the first, once the ring is sealed with it\n"},
     {"sync", cmd_sync, "NAME | --config FILE | --store URL... --fleet-secret PATH [OPTION]...",
-     "Keeps the ring equal with those of a fleet's other hosts, through memcached or Redis.\n"
+     "Keeps the ring in step with a fleet's other hosts, through memcached or Redis.\n"
      "NAME means /etc/stek/NAME.conf, whose lines are 'option value'.\n\n"
      "  --store URL           memcached://HOST[:PORT] or redis://[USER@]HOST[:PORT][/DB];\n"
-     "                        several: each is read and written\n"
-     "  --fleet-secret PATH   seals what the stores get; the same file on each host\n"
-     "  --password PATH       the file whose first line logs in to Redis\n"
+     "                        repeat it for several: all are read and written\n"
+     "  --fleet-secret PATH   seals what is sent to stores; use the same file on every host\n"
+     "  --password PATH       the file whose first line is the Redis password\n"
      "  --no-generate         makes no keys, only passes them on ('generate off')\n"
      "  --interval TIME, --lifetime TIME, --ahead N\n"
-     "                        of the keys it makes (1h, 18h, 1); the same on each host\n"
+     "                        of the keys that it makes (1h, 18h, 1); use the same values on\n"
+     "                        every host\n"
      "  --every TIME          length of a cycle (10s)\n"
-     "  --timeout TIME        of each call to a store (3s)\n"
-     "  --once                one cycle, for cron\n"
-     "  --status              tells how stores and ring stand; changes nothing\n\n"
-     "SIGHUP re-reads the secrets, SIGTERM ends it.\n"},
+     "  --timeout TIME        limit for every call to a store (3s)\n"
+     "  --once                runs one cycle, for cron\n"
+     "  --status              shows the state of stores and ring; changes nothing\n\n"
+     "SIGHUP re-reads the secrets; SIGTERM stops it.\n"},
 };
 
 #define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))
@@ -125,17 +130,18 @@ static void print_help(void)
     for (i = 0; i < COMMANDS_N; i++) {
         printf("  %-7s %s\n", commands[i].name, commands[i].arguments);
     }
-    puts("\n"
-         "  --ring PATH      the file ring; default: that of the machine's httpd, or $STEK_RING\n"
-         "  --secret PATH    the file that seals it; default: RING with .secret for .ring, or\n"
-         "                   $STEK_SECRET\n"
-         "  --instance NAME  Debian's apache2@NAME\n"
-         "  --json           one JSON value on standard output\n\n"
-         "Exit codes: 0 done, 1 a finding, 2 usage, 3 refused input, 4 input or output failed.\n"
-         "'stekctl COMMAND --help' tells more, stekctl(8) all.");
+    puts(
+        "\n"
+        "  --ring PATH      the file ring; by default that of this machine's httpd, or $STEK_RING\n"
+        "  --secret PATH    the file that seals it; by default the ring's path with .secret in\n"
+        "                   place of .ring, or $STEK_SECRET\n"
+        "  --instance NAME  Debian's apache2@NAME\n"
+        "  --json           one JSON value on standard output\n\n"
+        "Exit codes: 0 done, 1 a finding, 2 usage error, 3 input refused, 4 input or output\n"
+        "failed.  See 'stekctl COMMAND --help' and stekctl(8).");
 }
 
-/* DefaultRuntimeDir of the machine's httpd: Debian's, or that of others where only it is there. */
+/* DefaultRuntimeDir of this machine's httpd: Debian's, or another system's if only that exists. */
 static const char *runtime_dir(const char *instance, apr_pool_t *pool)
 {
     struct stat st;
@@ -180,14 +186,14 @@ static ctl_exit_e run_command(ctl_t *ctl, int argc, char **argv)
     for (i = 0; i < COMMANDS_N; i++) {
         if (!strcmp(commands[i].name, argv[0])) {
             ctl->command = &commands[i];
-            optind = 0; /* glibc: start anew */
+            optind = 0; /* glibc: restart the scan */
             return report_finish(commands[i].run(ctl, argc, argv));
         }
     }
     return report_usage(ctl, "unknown command '%s'", argv[0]);
 }
 
-/* Options in front of the command.  Nonzero: *pcode is the exit code. */
+/* An option before the command.  Nonzero: exit with *pcode. */
 static int global_option(ctl_t *ctl, int option, const char **pinstance, char **argv,
                          ctl_exit_e *pcode)
 {
@@ -205,7 +211,7 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
     case OPTION_INSTANCE:
         *pinstance = optarg;
         if (!*optarg || strchr(optarg, '/')) {
-            *pcode = report_usage(ctl, "instance '%s': must be a name", optarg);
+            *pcode = report_usage(ctl, "invalid instance '%s': must be a name without '/'", optarg);
             return 1;
         }
         return 0;
@@ -216,9 +222,9 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
         print_help();
         return 1;
     default:
-        *pcode = report_usage(ctl,
-                              option == ':' ? "option '%s' wants a value" : "unknown option '%s'",
-                              argv[optind - 1]);
+        *pcode = report_usage(
+            ctl, option == ':' ? "option '%s' requires a value" : "unknown option '%s'",
+            argv[optind - 1]);
         return 1;
     }
 }
@@ -243,10 +249,10 @@ int main(int argc, char **argv)
         }
     }
     if (optind == argc) {
-        return report_usage(&ctl, "a command is wanted");
+        return report_usage(&ctl, "missing command");
     }
     if ((ctl.ring_path && !*ctl.ring_path) || (ctl.secret_path && !*ctl.secret_path)) {
-        return report_usage(&ctl, "a path is wanted, not an empty text");
+        return report_usage(&ctl, "the path must not be empty");
     }
     settle_paths(&ctl, instance);
     return run_command(&ctl, argc - optind, argv + optind);

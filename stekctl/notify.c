@@ -34,7 +34,7 @@ void notify_send(const char *format, ...)
     va_end(args);
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0) {
-        /* A manager that does not listen is no trouble of ours. */
+        /* It is not an error if the manager does not listen. */
         (void)sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&to,
                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
         close(fd);

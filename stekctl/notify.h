@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages to the service manager: sd_notify(3)'s protocol, a datagram to the socket that
- * $NOTIFY_SOCKET names.  Without that all of it does nothing.  One thread.
+ * Messages to the service manager with sd_notify(3)'s protocol: a datagram to the socket that
+ * $NOTIFY_SOCKET names.  Without that variable, nothing is sent.  One thread.
  */
 #ifndef STEKCTL_NOTIFY_H
 #define STEKCTL_NOTIFY_H
@@ -10,10 +10,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Lines as of sd_notify(3): "READY=1", "STATUS=...". */
+/* Lines as in sd_notify(3): "READY=1", "STATUS=...". */
 void notify_send(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* How often the manager wants WATCHDOG=1 at the least; 0: never. */
+/* The longest time that the manager allows between two WATCHDOG=1; 0: no watchdog. */
 apr_interval_time_t notify_watchdog(void);
 
 #pragma GCC visibility pop

@@ -24,7 +24,7 @@ int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options)
         report_usage(ctl, "unknown option '%s'", argv[optind - 1]);
         return '?';
     case ':':
-        report_usage(ctl, "option '%s' wants a value", argv[optind - 1]);
+        report_usage(ctl, "option '%s' requires a value", argv[optind - 1]);
         return '?';
     default:
         return option;
@@ -39,7 +39,7 @@ int options_number(const char *text, int least, int most)
     if (*text < '0' || *text > '9') {
         return -1;
     }
-    n = strtol(text, &end, 10); /* what is too large becomes LONG_MAX */
+    n = strtol(text, &end, 10); /* LONG_MAX if too large */
     return *end || n < least || n > most ? -1 : (int)n;
 }
 
@@ -52,9 +52,10 @@ ctl_exit_e options_span(ctl_t *ctl, const char *name, const char *text, apr_inte
         *pspan = span;
         return CTL_DONE;
     }
-    return report_usage(ctl, "%s '%s': must be a number and s, min, h or d, %s%s%s%s", name, text,
-                        least ? "between " : "", least ? stek_time_text(least, ctl->pool) : "",
-                        least ? " and " : "up to ", stek_time_text(most, ctl->pool));
+    return report_usage(
+        ctl, "invalid value '%s' for '%s': must be a number followed by s, min, h or d, %s%s%s%s",
+        text, name, least ? "between " : "", least ? stek_time_text(least, ctl->pool) : "",
+        least ? " and " : "up to ", stek_time_text(most, ctl->pool));
 }
 
 ctl_exit_e options_ahead(ctl_t *ctl, const char *text, int *pahead)
@@ -62,7 +63,8 @@ ctl_exit_e options_ahead(ctl_t *ctl, const char *text, int *pahead)
     int n = options_number(text, 0, STEK_KEYS_MAX);
 
     if (n < 0) {
-        return report_usage(ctl, "ahead '%s': must be between 0 and %d", text, STEK_KEYS_MAX);
+        return report_usage(ctl, "invalid value '%s' for 'ahead': must be between 0 and %d", text,
+                            STEK_KEYS_MAX);
     }
     *pahead = n;
     return CTL_DONE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options of commands and their values.  Each kind of value is judged here, so that all commands
- * take the same and say the same of a fault.  One thread.
+ * Options of commands and their values.  Every kind of value is checked here, so all commands
+ * accept the same values and report the same errors.  One thread.
  */
 #ifndef STEKCTL_OPTIONS_H
 #define STEKCTL_OPTIONS_H
@@ -13,12 +13,12 @@
 
 #pragma GCC visibility push(hidden)
 
-/* An option that the next getopt_long call of a command found.  Returns its character, -1 behind
- * the last, or '?' after a report (unknown, or without its value).  --help prints the command's
- * help and ends the process. */
+/* The command's next option, by getopt_long.  Returns its character, -1 after the last one, or '?'
+ * after reporting an unknown option or a missing value.  --help prints the command's help and
+ * exits. */
 int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options);
 
-/* Longer option lists begin and end alike. */
+/* Every option list ends with these two. */
 #define CTL_OPTION_HELP                                                                            \
     {                                                                                              \
         "help", no_argument, NULL, 'h'                                                             \
@@ -28,14 +28,14 @@ int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options);
         NULL, 0, NULL, 0                                                                           \
     }
 
-/* The decimal number that is all of text, from least (0 or more) to most; -1: there is none. */
+/* text as a decimal number from least (0 or more) to most; -1 if it is anything else. */
 int options_number(const char *text, int least, int most);
 
-/* The value of the option name as a span from least to most.  Reports. */
+/* The value of the option name as a span from least to most.  Reports errors. */
 ctl_exit_e options_span(ctl_t *ctl, const char *name, const char *text, apr_interval_time_t least,
                         apr_interval_time_t most, apr_interval_time_t *pspan);
 
-/* The value of --ahead: slots prepared in advance.  Reports. */
+/* The value of --ahead: slots to prepare in advance.  Reports errors. */
 ctl_exit_e options_ahead(ctl_t *ctl, const char *text, int *pahead);
 
 #pragma GCC visibility pop

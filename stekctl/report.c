@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Words for people (report.h).  The table below is the whole mapping from status codes to exit
- * code, what is wrong and what to do.  stekctl; one thread.
+ * Messages for people (report.h).  The table below maps every status code to its exit code, to what
+ * is wrong and to what to do.  stekctl; one thread.
  */
 #include "report.h"
 
@@ -18,54 +18,56 @@
 typedef struct advice_t {
     apr_status_t rv;
     ctl_exit_e code;
-    const char *what; /* %s: detail; NULL: the status's own text */
+    const char *what; /* %s: the detail; NULL: without_detail, always */
     const char *without_detail;
     const char *todo;
 } advice_t;
 
+#define NEW_RING "remove it; httpd or 'stekctl new' then creates a new ring"
+
 static const advice_t advices[] = {
-    {STEK_EMAGIC, CTL_REFUSED, NULL, "is not a ring", "name a file ring by --ring"},
+    {STEK_EMAGIC, CTL_REFUSED, NULL, "is not a ring", "use --ring to name a file ring"},
     {STEK_EVERSION, CTL_REFUSED, NULL, "was written by a later version",
-     "use a stekctl of that version"},
+     "use a stekctl of that version or a later one"},
     {STEK_ELENGTH, CTL_REFUSED, "has the wrong length, %s", "has the wrong length",
-     "it may be cut short: write it anew"},
-    {STEK_ESEAL, CTL_REFUSED, NULL, "was changed since it was sealed",
-     "remove it, and httpd or 'stekctl new' makes a good one"},
-    {STEK_ESECRET, CTL_REFUSED, "is sealed under a secret that %s does not hold",
-     "is sealed under another secret", "name the right file by --secret"},
-    {STEK_EMALFORMED, CTL_REFUSED, NULL, "opens, but its content breaks the format",
-     "remove it, and httpd or 'stekctl new' makes a good one"},
-    {STEK_EWEAK, CTL_REFUSED, "holds a weak key: %s", "holds a weak key",
-     "see 'stekctl audit', then replace the key"},
-    {STEK_EPERM, CTL_REFUSED, "%s can be changed or read by others",
-     "can be changed or read by others",
-     "it must be root's or yours, not writable by others, a secret or key file mode 0600"},
-    {STEK_EKIND, CTL_REFUSED, NULL, "is not a regular file", "name a file"},
-    {STEK_ETOOBIG, CTL_REFUSED, NULL, "is larger than such a file can be", "name the right file"},
-    {STEK_EFULL, CTL_REFUSED, "has no room: %s", "has no room for another key or tombstone",
-     "end all keys by 'stekctl revoke --all'"},
+     "it may be truncated: write it again"},
+    {STEK_ESEAL, CTL_REFUSED, NULL, "was changed since it was sealed", NEW_RING},
+    {STEK_ESECRET, CTL_REFUSED, "is sealed with a secret that is not in %s",
+     "is sealed with another secret", "use --secret to name the right file"},
+    {STEK_EMALFORMED, CTL_REFUSED, NULL, "can be opened, but its content violates the format",
+     NEW_RING},
+    {STEK_EWEAK, CTL_REFUSED, "contains a weak key: %s", "contains a weak key",
+     "find it with 'stekctl audit' and replace it"},
+    {STEK_EPERM, CTL_REFUSED, "%s can be read or changed by others",
+     "can be read or changed by others",
+     "let only root or you own it and write to it; secret and key files need mode 0600"},
+    {STEK_EKIND, CTL_REFUSED, NULL, "is not a regular file", "give the path of a file"},
+    {STEK_ETOOBIG, CTL_REFUSED, NULL, "is larger than such a file can be", "check the path"},
+    {STEK_EFULL, CTL_REFUSED, "is full: %s", "has no room for another key or tombstone",
+     "end all keys with 'stekctl revoke --all'"},
     {STEK_ELOCKED, CTL_IO, "is locked by %s", "is locked by another process",
-     "try again, or see what holds the lock"},
-    {STEK_ERNG, CTL_IO, NULL, "the random generator failed", "see to the system's OpenSSL"},
-    {STEK_ECRYPTO, CTL_IO, NULL, "a cryptographic call failed", "see to the system's OpenSSL"},
+     "try again, or find out what holds the lock"},
+    {STEK_ERNG, CTL_IO, NULL, "the random generator failed", "check the system's OpenSSL"},
+    {STEK_ECRYPTO, CTL_IO, NULL, "a cryptographic call failed", "check the system's OpenSSL"},
     {STEK_ESYNTAX, CTL_REFUSED, "is not well formed, %s", "is not well formed",
      "compare it with stek-ring(5)"},
-    {STEK_EEMPTY, CTL_REFUSED, NULL, "is empty", "name the right file"},
+    {STEK_EEMPTY, CTL_REFUSED, NULL, "is empty", "check the path"},
     {STEK_ECHANGED, CTL_IO, NULL, "changed while it was being read", "try again"},
     {STEK_EFOREIGN, CTL_REFUSED, "%s, so it is left as it is",
-     "is not ours, so it is left as it is", "name another path, or move it away"},
-    {STEK_ESHARED, CTL_REFUSED, "others can make files in %s", "others can make files beside it",
-     "name a directory that only root, or its owner, can write to"},
+     "is not ours, so it is left as it is", "choose another path, or move it away"},
+    {STEK_ESHARED, CTL_REFUSED, "others can create files in %s",
+     "others can create files beside it",
+     "choose a directory that only root or its owner can write to"},
     {APR_ENOENT, CTL_IO, NULL, "does not exist", "check the path"},
     {APR_EACCES, CTL_IO, NULL, "permission denied", "run stekctl as root or as its owner"},
     {APR_FROM_OS_ERROR(EPERM), CTL_IO, NULL, "operation not permitted",
      "run stekctl as root or as its owner"},
-    {APR_EEXIST, CTL_REFUSED, NULL, "exists already", "remove it first, or name another"},
-    {APR_ENOSPC, CTL_IO, NULL, "no space left on its file system", "make room and try again"},
+    {APR_EEXIST, CTL_REFUSED, NULL, "already exists", "remove it first, or choose another path"},
+    {APR_ENOSPC, CTL_IO, NULL, "no space left on its file system", "free some space and try again"},
     {APR_ENOTDIR, CTL_IO, NULL, "a part of the path is not a directory", "check the path"},
-    {APR_FROM_OS_ERROR(EISDIR), CTL_REFUSED, NULL, "is a directory", "name a file"},
+    {APR_FROM_OS_ERROR(EISDIR), CTL_REFUSED, NULL, "is a directory", "give the path of a file"},
     {APR_FROM_OS_ERROR(EROFS), CTL_IO, NULL, "its file system is read-only",
-     "name a place that can be written"},
+     "choose a writable path"},
     {APR_ENOMEM, CTL_IO, NULL, "out of memory", "try again"},
 };
 
@@ -144,7 +146,7 @@ const char *report_strftime(apr_time_t t, const char *format, apr_pool_t *pool)
     char text[64];
     struct tm tm;
 
-    if (!localtime_r(&s, &tm) || strftime(text, sizeof(text), format, &tm) == 0) {
+    if (!gmtime_r(&s, &tm) || strftime(text, sizeof(text), format, &tm) == 0) {
         return apr_psprintf(pool, "%" APR_TIME_T_FMT, apr_time_sec(t));
     }
     return apr_pstrdup(pool, text);
@@ -154,7 +156,7 @@ const char *report_time(apr_time_t t, apr_time_t now, apr_pool_t *pool)
 {
     int same_day = !strcmp(report_strftime(t, "%F", pool), report_strftime(now, "%F", pool));
 
-    return report_strftime(t, same_day ? "%H:%M:%S" : "%b %d %H:%M:%S", pool);
+    return report_strftime(t, same_day ? "%H:%M:%S UTC" : "%b %d %H:%M:%S UTC", pool);
 }
 
 const char *report_path(const char *path, apr_pool_t *pool)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Words for people: error lines "stekctl: PATH: what is wrong; what to do", spans and points in
- * time. Nothing here ever sees a key.  One thread.
+ * Messages for people: error lines "stekctl: PATH: what is wrong; what to do", spans and points in
+ * time.  No key ever gets here.  One thread.
  */
 #ifndef STEKCTL_REPORT_H
 #define STEKCTL_REPORT_H
@@ -13,30 +13,31 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Reports rv for path and returns the exit code of its class.  detail (may be NULL): the path at
- * fault for STEK_EPERM, the secret file for STEK_ESECRET, "line 3" for syntax, a pid for a lock. */
+/* Reports rv for path and returns its exit code.  detail (may be NULL): the offending path for
+ * STEK_EPERM, the secret file for STEK_ESECRET, "line 3" for syntax, a process for a lock. */
 ctl_exit_e report_status(ctl_t *ctl, const char *path, apr_status_t rv, const char *detail);
 
-/* One line to standard error, behind "stekctl: "; control characters become '?'. */
+/* Prints "stekctl: " and one line to standard error; control characters become '?'. */
 void report_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* The same, and returns CTL_USAGE: "stekctl COMMAND: ...; see stekctl COMMAND --help". */
+/* Reports "stekctl: COMMAND: ...; see 'stekctl COMMAND --help'" and returns CTL_USAGE. */
 ctl_exit_e report_usage(const ctl_t *ctl, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* "12min 3s", the two greatest units; "0s" for less than one. */
+/* "12min 3s", the two largest units; "0s" for less than a second. */
 const char *report_span(apr_interval_time_t span, apr_pool_t *pool);
 
-/* Local time: "14:00:00", behind the day ("Nov 22 14:00:00") if that is not now's. */
+/* "14:00:00 UTC", or "Nov 22 14:00:00 UTC" if t is not on now's day.  Times for people are in UTC
+ * and say so, as on httpd's status page. */
 const char *report_time(apr_time_t t, apr_time_t now, apr_pool_t *pool);
 
-/* Local time by strftime's format. */
+/* t in UTC, by strftime's format.  The format, or the column's heading, must name the zone. */
 const char *report_strftime(apr_time_t t, const char *format, apr_pool_t *pool);
 
-/* path with control characters as '?': for standard output. */
+/* path with '?' in place of control characters, for standard output. */
 const char *report_path(const char *path, apr_pool_t *pool);
 
-/* Flushes standard output: CTL_IO after a report if something could not be written, else code. */
+/* Flushes standard output.  Returns code, or reports and returns CTL_IO if the output failed. */
 ctl_exit_e report_finish(ctl_exit_e code);
 
 #pragma GCC visibility pop

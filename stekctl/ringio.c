@@ -139,7 +139,10 @@ ctl_exit_e ringio_check_ring(ctl_t *ctl)
 
     stek_ring_file_init(&file, ctl->ring_path, ctl->owner, (gid_t)-1);
     rv = stek_ring_file_check(&file, &detail, ctl->pool);
-    return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->ring_path, rv, detail);
+    /* A file that cannot be opened is for the read that follows to report. */
+    return rv == APR_SUCCESS || APR_STATUS_IS_EACCES(rv)
+               ? CTL_DONE
+               : report_status(ctl, ctl->ring_path, rv, detail);
 }
 
 /* Seals under secret i. */
@@ -197,7 +200,7 @@ ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int f
     stek_stamp_t stamp;
     ctl_exit_e code;
 
-    /* No lock file beside a ring that is not there. */
+    /* No lock file beside a ring that does not exist. */
     if (APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->ring_path, &stamp))) {
         report_line("%s: there is no ring; name it by --ring, or make one: stekctl new",
                     ctl->ring_path);

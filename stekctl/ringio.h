@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rings as commands see them: read with all checks, changed under the lock.  A ring is always
- * sealed under the secret that it is sealed under already: httpd's children learn of a new first
- * secret only at a reload, and until then could not open it.  One thread.
+ * Rings as commands see them: read with all checks, changed under the lock, over the core's
+ * stek_ring_file.h.  A changed ring is sealed under the secret that sealed it before: httpd's children
+ * learn of a new first secret only at a reload, and could not open the ring until then.  One thread.
  */
 #ifndef STEKCTL_RINGIO_H
 #define STEKCTL_RINGIO_H
@@ -32,7 +32,7 @@ ctl_exit_e ringio_secrets(ctl_t *ctl, stek_secrets_t **psecrets);
 ctl_exit_e ringio_load(ctl_t *ctl, const char *path, int audit, ringio_t *io);
 void ringio_release(ringio_t *io);
 
-/* The same without a report: for those who try again and again.  *pculprit: detail for
+/* The same without a report, for callers that try again and again.  *pculprit: detail for
  * report_status. */
 apr_status_t ringio_try(ctl_t *ctl, const char *path, int audit, ringio_t *io,
                         const char **pculprit, const char **pfault_path);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * stekctl: what a command is.  One process, one thread, one command; the pool lives as long as the
- * process.  Commands return the exit code and have reported what went wrong.  They are in rooms,
- * each behind one header: ring/ring.h, convert/convert.h, fleet/fleet.h, probe/probe.h.
+ * process.  Commands report what went wrong and return the exit code.  They are in four folders,
+ * each with one header for the others to include: ring/ring.h, convert/convert.h, fleet/fleet.h,
+ * probe/probe.h.
  */
 #ifndef STEKCTL_STEKCTL_H
 #define STEKCTL_STEKCTL_H
@@ -15,20 +16,20 @@
 /* Exit codes: an interface, stekctl(8). */
 typedef enum ctl_exit_e {
     CTL_DONE = 0,
-    CTL_FINDING = 1, /* a weak key, a ring that is not healthy, no key to export */
+    CTL_FINDING = 1, /* a weak key, an unhealthy ring, no key to export */
     CTL_USAGE = 2,
-    CTL_REFUSED = 3, /* permissions, seal, format, a name that is not there */
+    CTL_REFUSED = 3, /* permissions, seal, format, a name that does not exist */
     CTL_IO = 4
 } ctl_exit_e;
 
-/* Global options, settled before the command runs. */
+/* Global options, complete before the command runs. */
 typedef struct ctl_t {
     const char *ring_path;
     const char *secret_path;
     int json;
-    uid_t owner; /* besides root: whose files are trusted */
+    uid_t owner; /* the user whose files are trusted besides root's */
     apr_pool_t *pool;
-    const struct ctl_command_t *command; /* the one that runs */
+    const struct ctl_command_t *command; /* the running one */
 } ctl_t;
 
 typedef struct ctl_command_t {

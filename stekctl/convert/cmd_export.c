@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command export: the ring's keys as another program reads them, once or, with --follow, for as
- * long as it runs.  --follow only grows its keys by merge, as httpd does: an old copy of the ring's
- * file brings no revoked key back, and a bad one changes nothing.  stekctl; one thread.
+ * Command export: writes the ring's keys for another program, once or, with --follow, for as long
+ * as it runs.  Like httpd, --follow only merges: an old copy of the ring's file brings no revoked
+ * key back, and a bad one changes nothing.  stekctl; one thread.
  */
 #include <errno.h>
 #include <pwd.h>
@@ -27,8 +27,8 @@
 #include "stek_error.h"
 
 #define RETRY_AFTER apr_time_from_sec(60)
-#define CHECK_AFTER apr_time_from_sec(5) /* HAProxy may have been reloaded meanwhile */
-#define POLL_NS 500000000L               /* twice a second, so that a change is out within one */
+#define CHECK_AFTER apr_time_from_sec(5) /* HAProxy may have been reloaded */
+#define POLL_NS 500000000L               /* so that a change is exported within a second */
 
 typedef struct export_t {
     output_t output;
@@ -37,18 +37,18 @@ typedef struct export_t {
     const char *exec; /* NULL: none */
 
     stek_ring_t *live;
-    stek_stamp_t stamp;   /* of the file that live holds */
-    apr_status_t last_rv; /* of the last look at the ring: told once per change */
+    stek_stamp_t stamp;   /* of the file that live was read from */
+    apr_status_t last_rv; /* of the last check; reported once per change */
     const char *last_path;
     selection_t *selection;                /* of live */
-    unsigned char (*names)[STEK_NAME_LEN]; /* of what was written last */
+    unsigned char (*names)[STEK_NAME_LEN]; /* of the keys written last */
     apr_size_t name_n;
-    int written;  /* files are there */
-    int push_due; /* HAProxy has not got them */
+    int written;  /* the files exist */
+    int push_due; /* HAProxy does not have them yet */
     int push_failed;
-    apr_time_t check_at; /* what HAProxy holds */
-    apr_time_t retry_at; /* after a write that failed: not before */
-    int none_told;       /* that no key encrypts */
+    apr_time_t check_at; /* when to check HAProxy's keys */
+    apr_time_t retry_at; /* no earlier, after a failed write */
+    int none_told;       /* reported that no key encrypts */
     unsigned char lead[STEK_NAME_LEN];
     int has_lead;
 } export_t;
@@ -108,14 +108,14 @@ static ctl_exit_e push(ctl_t *ctl, export_t *export, apr_time_t now)
     export->push_due = rv != APR_SUCCESS;
     export->check_at = now + CHECK_AFTER;
     if (!export->push_failed && (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ECONNREFUSED(rv))) {
-        report_line("%s: no HAProxy listens here; it takes the keys of %s when it starts",
+        report_line("%s: no HAProxy listens here; it will read the keys from %s when it starts",
                     export->haproxy.socket_path, export->haproxy.file);
     }
     else if (rv != APR_SUCCESS && !export->push_failed) {
         char why[256];
 
-        report_line("%s: %s; is it HAProxy's stats socket of level admin, and %s the name of its "
-                    "tls-ticket-keys?",
+        report_line("%s: %s; check that this is HAProxy's stats socket with level admin, and that "
+                    "its tls-ticket-keys names %s",
                     export->haproxy.socket_path,
                     answer ? answer : stek_strerror(rv, why, sizeof(why)), export->haproxy.file);
     }
@@ -173,28 +173,29 @@ static void run_exec(const export_t *export)
         }
     }
     if (pid < 0) {
-        report_line("--exec: %s; it was not run",
+        report_line("--exec: the command could not be run: %s; try again",
                     strerror(errno)); /* NOLINT(concurrency-mt-unsafe) */
     }
     else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        report_line("--exec: ended with %s %d; see what it says",
+        report_line("--exec: the command ended with %s %d; check its output",
                     WIFEXITED(status) ? "status" : "signal",
                     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     }
 }
 
-/* In follow: the program goes on with the former key, or without. */
+/* For --follow: the program continues with the previous key, or without one. */
 static void tell_none(ctl_t *ctl, export_t *export, apr_time_t now)
 {
     int none = !stek_ring_current(export->live, now);
 
     if (none && !export->none_told) {
-        report_line("%s: no key encrypts now; is httpd, or stekctl sync, running?", ctl->ring_path);
+        report_line("%s: no key encrypts now; check that httpd or stekctl sync is running",
+                    ctl->ring_path);
     }
     export->none_told = none;
 }
 
-/* Brings the files to what live says at now. */
+/* Updates the files to live at the time now. */
 static ctl_exit_e bring_up(ctl_t *ctl, export_t *export, apr_time_t now)
 {
     ctl_exit_e code, pushed;
@@ -203,8 +204,8 @@ static ctl_exit_e bring_up(ctl_t *ctl, export_t *export, apr_time_t now)
 
     if (rv != APR_SUCCESS) {
         if (!export->follow) {
-            report_line("%s: no key encrypts now, so there is nothing to export; make one: stekctl "
-                        "rotate",
+            report_line("%s: no key encrypts now, so there is nothing to export; create one: "
+                        "stekctl rotate",
                         ctl->ring_path);
             return CTL_FINDING;
         }
@@ -224,7 +225,7 @@ static ctl_exit_e bring_up(ctl_t *ctl, export_t *export, apr_time_t now)
     if (code != CTL_DONE) {
         return code;
     }
-    /* What was meant was what stood there then. */
+    /* --force is meant for the file that was there at the start. */
     export->output.force = 0;
     pushed = push(ctl, export, now);
     remember(export);
@@ -244,7 +245,7 @@ static void tell_once(ctl_t *ctl, export_t *export, apr_status_t rv, const char 
     export->last_path = path;
 }
 
-/* Takes in what is new in the file. */
+/* Merges what is new in the file. */
 static void look(ctl_t *ctl, export_t *export, apr_time_t now)
 {
     const char *culprit, *fault_path;
@@ -283,7 +284,7 @@ static void look(ctl_t *ctl, export_t *export, apr_time_t now)
     apr_pool_destroy(pool);
 }
 
-/* Drops keys that have ended, so that no copy of them stays here. */
+/* Drops keys that have ended, so that no copy of them remains. */
 static void tidy(export_t *export, apr_time_t now)
 {
     apr_time_t lifetime = export->live->lifetime;
@@ -336,7 +337,7 @@ static ctl_exit_e parse_owner(ctl_t *ctl, const char *name, output_t *output)
     struct passwd *entry = getpwnam(name); /* NOLINT(concurrency-mt-unsafe): one thread */
 
     if (!entry) {
-        return report_usage(ctl, "owner '%s': there is no such user", name);
+        return report_usage(ctl, "no such user '%s'", name);
     }
     output->uid = entry->pw_uid;
     output->gid = entry->pw_gid;
@@ -348,7 +349,8 @@ static ctl_exit_e parse_option(ctl_t *ctl, int option, export_t *export, int *ph
     switch (option) {
     case 'f':
         if (format_find(optarg, &export->output.format) != APR_SUCCESS) {
-            return report_usage(ctl, "format '%s': must be one of %s", optarg, format_names());
+            return report_usage(ctl, "invalid format '%s': must be one of %s", optarg,
+                                format_names());
         }
         *phas_format = 1;
         return CTL_DONE;
@@ -397,16 +399,16 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, export_t *export)
         return code;
     }
     if (optind < argc) {
-        return report_usage(ctl, "'%s' is too much", argv[optind]);
+        return report_usage(ctl, "unexpected argument '%s'", argv[optind]);
     }
     if (!has_format || !export->output.path || !*export->output.path) {
-        return report_usage(ctl, "--format and --out are wanted");
+        return report_usage(ctl, "--format and --out are required");
     }
     if (export->haproxy.socket_path && export->output.format != FORMAT_HAPROXY) {
-        return report_usage(ctl, "--socket goes with haproxy only");
+        return report_usage(ctl, "--socket requires --format haproxy");
     }
     if (export->exec && !export->follow) {
-        return report_usage(ctl, "--exec goes with --follow");
+        return report_usage(ctl, "--exec requires --follow");
     }
     export->haproxy.file = export->output.path;
     return CTL_DONE;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command import: keys of another program into the ring, as that program uses them.  All files are
- * read and judged before the ring is touched; one bad key and nothing is imported.  stekctl; one
- * thread.
+ * Command import: adds another program's keys to the ring, in the roles that they have there.  It
+ * reads and checks all files before it changes the ring; if one key is bad, it imports nothing.
+ * stekctl; one thread.
  */
 #include <apr_strings.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@
 
 typedef struct item_t {
     const char *path;
-    const stek_key_t *key; /* its file's */
+    const stek_key_t *key; /* owned by its file */
     format_use_e use;
     const char *result; /* "encrypts", "decrypts", "present", "ignored", "expired" */
     apr_time_t until;
@@ -62,7 +62,7 @@ static void list_items(ctl_t *ctl, import_t *import)
     }
 }
 
-/* What can be said of the keys without the ring. */
+/* The checks that do not need the ring. */
 static ctl_exit_e check_items(ctl_t *ctl, const import_t *import)
 {
     char hex[STEK_HEX_LEN];
@@ -76,13 +76,13 @@ static ctl_exit_e check_items(ctl_t *ctl, const import_t *import)
             weakness = keyfile_clash(item->key, import->items[j].key);
         }
         if (weakness) {
-            report_line("%s: key %s is weak: %s; make a new one and import that", item->path,
+            report_line("%s: key %s is weak: %s; create a new key and import that", item->path,
                         stek_key_hex(item->key->name, hex), weakness);
             return CTL_REFUSED;
         }
         if (item->key->flags & STEK_KEY_AES128 && !import->allow_aes128) {
-            report_line("%s: key %s is of 48 bytes, AES-128 where the ring has AES-256; "
-                        "--allow-aes128 takes it for decryption only",
+            report_line("%s: key %s has 48 bytes (AES-128, but the ring uses AES-256); use "
+                        "--allow-aes128 to import it for decryption only",
                         item->path, stek_key_hex(item->key->name, hex));
             return CTL_REFUSED;
         }
@@ -95,7 +95,7 @@ static apr_time_t earlier(apr_time_t a, apr_time_t b)
     return a < b ? a : b;
 }
 
-/* The key with the window that it gets here.  Nonzero: it has ended already. */
+/* Sets *key to the item's key with its window in this ring.  Nonzero: it has already ended. */
 static int set_window(const stek_ring_t *ring, const item_t *item, apr_time_t now, stek_key_t *key)
 {
     apr_time_t activate = item->key->not_before, expire = item->key->decrypt_until;
@@ -129,7 +129,7 @@ static int is_revoked(const stek_ring_t *ring, const stek_key_t *key)
     return 0;
 }
 
-/* Decides on one key and adds it to the patch if it is new. */
+/* Checks one key and adds it to the patch if it is new. */
 static ctl_exit_e add_item(ctl_t *ctl, const stek_ring_t *ring, item_t *item, apr_time_t now,
                            stek_ring_t *patch)
 {
@@ -139,7 +139,7 @@ static ctl_exit_e add_item(ctl_t *ctl, const stek_ring_t *ring, item_t *item, ap
     apr_status_t rv;
 
     if (is_revoked(ring, item->key)) {
-        report_line("%s: key %s was revoked in %s; make a new one and import that", item->path,
+        report_line("%s: key %s was revoked in %s; create a new key and import that", item->path,
                     stek_key_hex(item->key->name, hex), ctl->ring_path);
         return CTL_REFUSED;
     }
@@ -167,8 +167,9 @@ static ctl_exit_e add_item(ctl_t *ctl, const stek_ring_t *ring, item_t *item, ap
     }
     stek_mem_free(key);
     if (rv == STEK_EWEAK) {
-        report_line("%s: key %s has the name of another key of %s; make a new one and import that",
-                    item->path, stek_key_hex(item->key->name, hex), ctl->ring_path);
+        report_line(
+            "%s: key %s has the same name as another key in %s; create a new key and import that",
+            item->path, stek_key_hex(item->key->name, hex), ctl->ring_path);
         return CTL_REFUSED;
     }
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->ring_path, rv, NULL);
@@ -188,7 +189,7 @@ static ctl_exit_e merge_patch(ctl_t *ctl, const stek_ring_t *ring, const stek_ri
     }
     weakness = stek_audit_ring(merged, &key);
     if (weakness != STEK_WEAK_NONE) {
-        report_line("%s: with these keys, %s %s; nothing is imported", ctl->ring_path,
+        report_line("%s: with these keys, %s %s; nothing was imported", ctl->ring_path,
                     stek_key_hex(key->name, hex), stek_weakness_text(weakness));
         stek_ring_destroy(merged);
         return CTL_REFUSED;
@@ -214,7 +215,7 @@ static ctl_exit_e import_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, vo
     if (rv != APR_SUCCESS) {
         return report_status(ctl, ctl->ring_path, rv, NULL);
     }
-    /* The one that encrypts goes first: of a key that is listed twice, that use counts. */
+    /* The key that encrypts goes first: if it is listed twice, that role counts. */
     for (turn = 0; turn < 2; turn++) {
         for (i = 0; code == CTL_DONE && i < import->item_n; i++) {
             item_t *item = &import->items[i];
@@ -286,17 +287,18 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, import_t *import)
             import->allow_aes128 = 1;
         }
         else if (format_find(optarg, &import->format) != APR_SUCCESS) {
-            return report_usage(ctl, "format '%s': must be one of %s", optarg, format_names());
+            return report_usage(ctl, "invalid format '%s': must be one of %s", optarg,
+                                format_names());
         }
         else {
             has_format = 1;
         }
     }
     if (!has_format) {
-        return report_usage(ctl, "--format is wanted: a file cannot tell its own order");
+        return report_usage(ctl, "missing --format: the layout cannot be detected from the file");
     }
     if (optind == argc) {
-        return report_usage(ctl, "a file is wanted");
+        return report_usage(ctl, "missing file name");
     }
     import->file_n = argc - optind;
     return CTL_DONE;

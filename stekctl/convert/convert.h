@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The room of other programs' key files.  All that others may know of it: its commands, and how key
- * files are read.  One thread.
+ * Commands for other programs' key files, and how these files are read: all that other folders may
+ * include.  One thread.
  */
 #ifndef STEKCTL_CONVERT_H
 #define STEKCTL_CONVERT_H

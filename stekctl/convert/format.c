@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key files of other programs (format.h).  One table says where each layout keeps its halves;
- * parsing and writing follow it.  stekctl; pure, any thread.
+ * Other programs' key files (format.h).  One table says where each layout puts the halves; parsing
+ * and writing follow it.  stekctl; pure, any thread.
  */
 #include "format.h"
 
@@ -19,7 +19,7 @@
 #define SHORT_LINE_LEN 64 /* base64 of FORMAT_KEY_SHORT_LEN */
 #define LIGHTTPD_TIMES_LEN 12
 
-/* Which half comes first behind the name. */
+/* Which half comes first after the name. */
 typedef enum first_e { NO_SUCH, HMAC_FIRST, AES_FIRST } first_e;
 
 typedef struct layout_t {
@@ -89,8 +89,8 @@ static void key_to_raw(const stek_key_t *key, apr_size_t len, first_e first, uns
     memcpy(first == HMAC_FIRST ? two : one, key->aes_key, half);
 }
 
-/* Strict base64 of 48 or 80 bytes: EVP_DecodeBlock alone forgives blanks and odd padding, so what
- * it gives must encode to the same text. */
+/* Strict base64 of 48 or 80 bytes: EVP_DecodeBlock accepts blanks and odd padding, so its result
+ * must encode to the same text. */
 static apr_status_t line_decode(const char *line, apr_size_t line_len,
                                 unsigned char raw[FORMAT_KEY_LEN], apr_size_t *plen)
 {
@@ -161,7 +161,7 @@ static apr_status_t parse_lighttpd(const unsigned char *bytes, apr_size_t len, s
     return APR_SUCCESS;
 }
 
-/* Binary keys of one length, one behind the other. */
+/* Binary keys of one length, one after the other. */
 static apr_status_t parse_binary(const layout_t *layout, const unsigned char *bytes, apr_size_t len,
                                  stek_key_t *keys, apr_size_t key_max, apr_size_t *pkey_n)
 {
@@ -215,7 +215,7 @@ apr_status_t format_parse(format_e format, const unsigned char *bytes, apr_size_
     return rv;
 }
 
-/* Text of base64 lines, as far as a look tells: a weak binary key may be text as well. */
+/* Nonzero if it looks like lines of base64; a weak binary key may be text, too. */
 static int is_lines(const unsigned char *bytes, apr_size_t len)
 {
     static const char digits[] =
@@ -271,15 +271,15 @@ format_use_e format_use(format_e format, apr_size_t i, apr_size_t n)
         }
         return i + 2 == n ? FORMAT_ENCRYPTS : FORMAT_DECRYPTS;
     case FORMAT_DNSDIST:
-    case FORMAT_LIGHTTPD: /* several files: as it was given them, so the last is the newest */
+    case FORMAT_LIGHTTPD: /* several files: in the order it got them, so the last is the newest */
         return i + 1 == n ? FORMAT_ENCRYPTS : FORMAT_DECRYPTS;
     default:
         return i == 0 ? FORMAT_ENCRYPTS : FORMAT_DECRYPTS;
     }
 }
 
-/* The key for programs of 16-byte halves.  A part of the ring's own bytes would do the job, but
- * then whoever learns the one has half of the other. */
+/* The key for programs with 16-byte halves.  It is derived, because anyone who learns a part of the
+ * ring's own key would have half of that key. */
 static apr_status_t key_shorten(const stek_key_t *key, stek_key_t *out)
 {
     unsigned char both[STEK_HMAC_KEY_LEN + STEK_AES_KEY_LEN], derived[2 * SHORT_HALF];
@@ -320,7 +320,7 @@ static apr_int32_t seconds_32(apr_time_t t)
     return s > 0x7fffffff ? 0x7fffffff : (apr_int32_t)s;
 }
 
-/* One key in the layout's form, behind the other. */
+/* Writes one key in the format's layout. */
 static apr_status_t emit_key(format_e format, const stek_key_t *key, unsigned char *at,
                              apr_size_t room, apr_size_t *plen)
 {

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key files of other programs: their bytes to keys and back.  Pure functions without files, clock
- * or output, so that tests and fuzzers reach them alone; any thread.  The layouts:
+ * Other programs' key files: converts their bytes to keys and back.  Pure functions without files,
+ * clock or output, so tests and fuzzers can call them directly; any thread.  The layouts:
  *
- *     nginx     a file a key: name 16 | aes 16 | hmac 16, or name 16 | hmac 32 | aes 32; the first
- *               ssl_session_ticket_key encrypts
- *     haproxy   a line a key, in base64: name 16 | aes 16 | hmac 16, or name 16 | aes 32 | hmac 32;
- *               all of one length, three or more, of which it keeps the last three; the last but
- *               one encrypts
+ *     nginx     one file per key: name 16 | aes 16 | hmac 16, or name 16 | hmac 32 | aes 32; the
+ *               first ssl_session_ticket_key encrypts
+ *     haproxy   one line per key, in base64: name 16 | aes 16 | hmac 16, or name 16 | aes 32 |
+ *               hmac 32; all of one length, three or more, of which it keeps the last three; the
+ *               last but one encrypts
  *     apache    one key, SSLSessionTicketKeyFile: name 16 | hmac 16 | aes 16
- *     ats       Traffic Server: keys of name 16 | hmac 16 | aes 16 one behind the other; the first
+ *     ats       Traffic Server: keys of name 16 | hmac 16 | aes 16 one after the other; the first
  *               encrypts
  *     lighttpd  one key, native int32: 0, activate, expire (s); name 16 | hmac 32 | aes 32
- *     dnsdist   keys of name 16 | aes 32 | hmac 32 one behind the other; the last encrypts
+ *     dnsdist   keys of name 16 | aes 32 | hmac 32 one after the other; the last encrypts
  */
 #ifndef STEKCTL_FORMAT_H
 #define STEKCTL_FORMAT_H
@@ -54,27 +54,27 @@ const char *format_name(format_e format);
 const char *format_names(void);
 
 /* The layout that bytes[len] can have: APR_SUCCESS, STEK_ELENGTH if none, STEK_ESYNTAX if several
- * that differ in their keys.  Layouts that differ only in the order of the halves count as one:
- * good for an audit, not for an import. */
+ * with different keys.  Layouts that differ only in the order of the halves count as one: good
+ * enough for an audit, not for an import. */
 apr_status_t format_guess(const unsigned char *bytes, apr_size_t len, format_e *pformat);
 
 /* The keys of a file in the file's order: name, halves and STEK_KEY_AES128; lighttpd's times as
- * not_before and decrypt_until, all else zero.  keys[key_max] lies in locked memory.  STEK_ELENGTH,
- * STEK_ESYNTAX (base64), STEK_EVERSION (lighttpd), STEK_EEMPTY, STEK_EFULL; *pline is the line
- * (haproxy) at fault, from 1, else 0. */
+ * not_before and decrypt_until; everything else is zero.  keys[key_max] must be in locked memory.
+ * STEK_ELENGTH, STEK_ESYNTAX (base64), STEK_EVERSION (lighttpd), STEK_EEMPTY, STEK_EFULL; *pline is
+ * the line with the error (haproxy), from 1, or 0. */
 apr_status_t format_parse(format_e format, const unsigned char *bytes, apr_size_t len,
                           stek_key_t *keys, apr_size_t key_max, apr_size_t *pkey_n, int *pline);
 
-/* What the program does with key i of n, which come from one or several files in its order. */
+/* What the program does with key i of n, from one or several files in its order. */
 format_use_e format_use(format_e format, apr_size_t i, apr_size_t n);
 
-/* Nonzero if the program knows 16-byte halves only.  format_emit then writes keys that are derived
- * from the ring's, HKDF-SHA256(hmac | aes, info "stek export 48", 32): programs that are fed from
- * one ring share tickets with each other. */
+/* Nonzero if the program supports only 16-byte halves.  format_emit then writes keys derived from
+ * the ring's, HKDF-SHA256(hmac | aes, info "stek export 48", 32): programs that take their keys
+ * from one ring share tickets with each other. */
 int format_is_short(format_e format);
 
 /* Writes keys[key_n] in this order into buf[buf_size]: APR_SUCCESS, APR_ENOSPC, STEK_ECRYPTO, or
- * STEK_EMALFORMED if the layout cannot hold so many keys or one of that kind. */
+ * STEK_EMALFORMED if the layout cannot contain that many keys or a key of that kind. */
 apr_status_t format_emit(format_e format, const stek_key_t *const *keys, apr_size_t key_n,
                          unsigned char *buf, apr_size_t buf_size, apr_size_t *plen);
 

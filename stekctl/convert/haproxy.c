@@ -21,7 +21,7 @@
 #define TIMEOUT_S 5
 #define COMMAND_MAX 8192
 #define ANSWER_MAX 8192
-#define NAME_CHARS 24 /* of base64, that decode to a name and two bytes more */
+#define NAME_CHARS 24 /* of base64; they decode to a name and two more bytes */
 #define GOOD_ANSWER "TLS ticket key updated"
 
 int haproxy_push_n(const haproxy_t *haproxy, const stek_key_t *const *keys)
@@ -67,7 +67,7 @@ static apr_status_t dial(const char *path, int *pfd)
     return APR_SUCCESS;
 }
 
-/* Sends command and takes the whole answer: HAProxy closes behind it. */
+/* Sends command and reads the whole answer; HAProxy then closes the connection. */
 static apr_status_t talk(const haproxy_t *haproxy, const char *command, char answer[ANSWER_MAX])
 {
     size_t len = strlen(command), got = 0;
@@ -97,7 +97,7 @@ static apr_status_t talk(const haproxy_t *haproxy, const char *command, char ans
     return rv != APR_SUCCESS || got > 0 ? rv : APR_FROM_OS_ERROR(ETIMEDOUT);
 }
 
-/* The command's words end at blanks and semicolons: a backslash takes their meaning away. */
+/* Blanks and semicolons end a word of the command, so they are escaped with a backslash. */
 static const char *quote(const char *file, apr_pool_t *pool)
 {
     char *quoted = apr_palloc(pool, 2 * strlen(file) + 1), *at = quoted;
@@ -150,7 +150,7 @@ int haproxy_read_names(const char *answer,
     const char *line = answer;
     int n = 0, i;
 
-    /* A key's line is "ID.N BASE64", in the file's order; others are comments or empty. */
+    /* A key's line is "ID.N BASE64", in the file's order; other lines are comments or empty. */
     while (*line) {
         size_t len = strcspn(line, "\r\n"), id_len = strspn(line, "0123456789.");
 
@@ -183,7 +183,7 @@ static apr_status_t ask(haproxy_t *haproxy, apr_pool_t *pool)
     }
     rv = talk(haproxy, apr_pstrcat(pool, "show tls-keys ", quote(haproxy->file, pool), "\n", NULL),
               answer);
-    /* An answer that says nothing leaves what was told last. */
+    /* If the answer is no use, assume the keys that were set last. */
     if (rv == APR_SUCCESS && haproxy_read_names(answer, haproxy->names)) {
         haproxy->known = 1;
     }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HAProxy's running process over its stats socket.  It keeps three keys, encrypts with the middle
- * one and opens tickets of all.  "set ssl tls-key FILE KEY" puts KEY last: what was last now
- * encrypts, what was first is forgotten.  So one key more is enough as time goes on, and three set
- * anything.  One thread.
+ * HAProxy's running process, over its stats socket.  It keeps three keys, encrypts with the middle
+ * one and opens tickets of all three.  "set ssl tls-key FILE KEY" puts KEY last: the previously
+ * last key now encrypts, and the first one is dropped.  So over time one additional key is enough,
+ * and three keys reach any state.  One thread.
  */
 #ifndef STEKCTL_HAPROXY_H
 #define STEKCTL_HAPROXY_H
@@ -14,26 +14,26 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What the process holds, as it said or as we told it. */
+/* The process's keys, as it reported them or as we set them. */
 typedef struct haproxy_t {
     const char *socket_path;
-    const char *file; /* as its configuration names it, behind tls-ticket-keys */
+    const char *file; /* as in its configuration, after tls-ticket-keys */
     int known;
     unsigned char names[FORMAT_HAPROXY_KEYS_N][STEK_NAME_LEN];
 } haproxy_t;
 
-/* How many of the last of keys[FORMAT_HAPROXY_KEYS_N] have to be set so that the process holds
- * exactly these. */
+/* How many keys, from the end of keys[FORMAT_HAPROXY_KEYS_N], have to be set so that the process
+ * has exactly these keys. */
 int haproxy_push_n(const haproxy_t *haproxy, const stek_key_t *const *keys);
 
-/* The names in the answer to "show tls-keys FILE".  Whether there were exactly that many; names is
- * written only then. */
+/* Reads the names from the answer to "show tls-keys FILE".  Nonzero if there are exactly that many;
+ * names is set only then. */
 int haproxy_read_names(const char *answer,
                        unsigned char names[FORMAT_HAPROXY_KEYS_N][STEK_NAME_LEN]);
 
-/* Asks what the process holds, which after a reload may be an older or newer file than was told to
- * its predecessor, and sets what differs.  APR_SUCCESS, an APR or system code, or STEK_EMALFORMED:
- * HAProxy refused; *panswer is what it said, in pool. */
+/* Asks the process for its keys, which after a reload may be older or newer than those its
+ * predecessor was given, and sets those that differ.  APR_SUCCESS, an APR or system code, or
+ * STEK_EMALFORMED: HAProxy refused; *panswer is its answer, in pool. */
 apr_status_t haproxy_push(haproxy_t *haproxy, const stek_key_t *const *keys, const char **panswer,
                           apr_pool_t *pool);
 

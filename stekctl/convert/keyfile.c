@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Key files of other programs as commands read them (keyfile.h).  stekctl; one thread.
+ * Reading other programs' key files (keyfile.h).  stekctl; one thread.
  */
 #include "keyfile.h"
 
@@ -40,17 +40,17 @@ ctl_exit_e keyfile_parse(ctl_t *ctl, const char *path, format_e format, const un
     }
     keyfile_release(file);
     if (rv == STEK_EEMPTY) {
-        report_line("%s: is empty; name a file with keys", path);
+        report_line("%s: is empty; give a file that contains keys", path);
     }
     else if (rv == STEK_EFULL) {
-        report_line("%s: has more than %d keys; name the right file", path, FORMAT_KEYS_MAX);
+        report_line("%s: contains more than %d keys; check the path", path, FORMAT_KEYS_MAX);
     }
     else if (line > 0) {
-        report_line("%s: is not a key file of %s, line %d; see 'stekctl(8)' for the layouts", path,
+        report_line("%s: is not a key file for %s, line %d; see stekctl(8) for the layouts", path,
                     format_name(format), line);
     }
     else {
-        report_line("%s: is not a key file of %s; see 'stekctl(8)' for the layouts", path,
+        report_line("%s: is not a key file for %s; see stekctl(8) for the layouts", path,
                     format_name(format));
     }
     return CTL_REFUSED;
@@ -89,7 +89,7 @@ int keyfile_keys_equal(const stek_key_t *a, const stek_key_t *b)
            && !CRYPTO_memcmp(a->aes_key, b->aes_key, STEK_AES_KEY_LEN);
 }
 
-/* The same key, but for the order of the halves, which a file cannot tell. */
+/* The same key except for the order of its halves, which the file does not show. */
 static int is_mirrored(const stek_key_t *a, const stek_key_t *b)
 {
     return !memcmp(a->name, b->name, STEK_NAME_LEN)
@@ -105,7 +105,7 @@ const char *keyfile_clash(const stek_key_t *a, const stek_key_t *b)
         return NULL;
     }
     if (!memcmp(a->name, b->name, STEK_NAME_LEN)) {
-        return "key has the name of another key";
+        return "key has the same name as another key";
     }
     if (!CRYPTO_memcmp(a->hmac_key, b->hmac_key, len) || !CRYPTO_memcmp(a->aes_key, b->aes_key, len)
         || !CRYPTO_memcmp(a->hmac_key, b->aes_key, len)
@@ -123,7 +123,7 @@ const char *keyfile_weakness(const stek_key_t *key, apr_pool_t *pool)
     stek_weakness_e both = stek_audit_key(key);
 
     if (hmac != STEK_WEAK_NONE && hmac == aes) {
-        return apr_psprintf(pool, "each of HMAC key and AES key %s", stek_weakness_text(aes));
+        return apr_psprintf(pool, "each of the HMAC and AES keys %s", stek_weakness_text(aes));
     }
     if (hmac != STEK_WEAK_NONE && aes != STEK_WEAK_NONE) {
         return apr_psprintf(pool, "AES key %s, HMAC key %s", stek_weakness_text(aes),

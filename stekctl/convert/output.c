@@ -49,7 +49,7 @@ static int is_other_kind(const unsigned char *bytes, apr_size_t len)
     return i == len;
 }
 
-/* Raw keys cannot be told from other random bytes of that size; the sizes are odd enough. */
+/* Raw keys look like any random bytes of that size; but the sizes are unusual enough. */
 static int is_export(const unsigned char *bytes, apr_size_t len, const void *baton)
 {
     const format_e *pformat = baton;

@@ -22,12 +22,12 @@ static const stek_key_t *row(const stek_ring_t *ring, apr_size_t i)
 }
 
 static const stek_key_t *find_lead(const stek_ring_t *ring, apr_time_t now,
-                                   const unsigned char *former)
+                                   const unsigned char *previous)
 {
     const stek_key_t *lead = stek_ring_current(ring, now);
 
-    if (!lead && former) {
-        lead = stek_ring_find(ring, former);
+    if (!lead && previous) {
+        lead = stek_ring_find(ring, previous);
     }
     return lead && is_live(ring, lead, now) ? lead : NULL;
 }
@@ -37,7 +37,7 @@ static void add(selection_t *selection, const stek_key_t *key)
     selection->keys[selection->key_n++] = key;
 }
 
-/* The lead, then all other live keys, the latest slot first. */
+/* The lead, then all other keys that have not ended, the latest slot first. */
 static void lead_first(const stek_ring_t *ring, apr_time_t now, selection_t *selection)
 {
     apr_size_t i;
@@ -50,8 +50,8 @@ static void lead_first(const stek_ring_t *ring, apr_time_t now, selection_t *sel
     }
 }
 
-/* Former keys, the oldest slot first, then future ones, the next slot last, then the lead: a
- * program that keeps only some of the last loses the least. */
+/* Old keys, the oldest slot first, then future keys, the next slot last, then the lead: a program
+ * that keeps only the last few loses the least. */
 static void lead_last(const stek_ring_t *ring, apr_time_t now, selection_t *selection)
 {
     apr_size_t i;
@@ -74,8 +74,8 @@ static void lead_last(const stek_ring_t *ring, apr_time_t now, selection_t *sele
     add(selection, selection->lead);
 }
 
-/* The former key, the lead, the next: HAProxy's three.  What is missing is made up by older keys,
- * or by the lead once more. */
+/* HAProxy's three: the previous key, the lead and the next key.  Older keys, or the lead again,
+ * take the place of missing ones. */
 static void three(const stek_ring_t *ring, apr_time_t now, selection_t *selection)
 {
     const stek_key_t *old[2] = {NULL, NULL}, *next = NULL;
@@ -88,7 +88,7 @@ static void three(const stek_ring_t *ring, apr_time_t now, selection_t *selectio
             continue;
         }
         if (state_of(ring, key, now) == STEK_STATE_FUTURE) {
-            /* Of equal slots the smaller name goes first, as in stek_ring_current. */
+            /* If slots are equal, the smaller name goes first, as in stek_ring_current. */
             next = !next || key->not_before < next->not_before ? key : next;
         }
         else if (!old[0]) {
@@ -109,10 +109,10 @@ static void three(const stek_ring_t *ring, apr_time_t now, selection_t *selectio
 }
 
 apr_status_t selection_make(const stek_ring_t *ring, format_e format, apr_time_t now,
-                            const unsigned char *former, selection_t *selection)
+                            const unsigned char *previous, selection_t *selection)
 {
     memset(selection, 0, sizeof(*selection));
-    selection->lead = find_lead(ring, now, former);
+    selection->lead = find_lead(ring, now, previous);
     if (!selection->lead) {
         return APR_NOTFOUND;
     }

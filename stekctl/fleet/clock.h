@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clock of time-outs and pauses: it does not jump.  stekctl; any thread.
+ * The monotonic clock, for timeouts and pauses.  stekctl; any thread.
  */
 #ifndef STEKCTL_FLEET_CLOCK_H
 #define STEKCTL_FLEET_CLOCK_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command sync: keeps file ring and stores equal, or shows how they stand.  stekctl; main thread.
+ * Command sync: keeps file ring and stores in step, or shows their state.  stekctl; main thread.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@ ctl_exit_e cmd_sync(ctl_t *ctl, int argc, char **argv)
     sync_settings_t settings;
     ctl_exit_e code;
 
-    /* Not for people: store.c starts it so. */
+    /* Internal: store.c starts its workers like this. */
     if (argc == 2 && !strcmp(argv[1], "--worker")) {
         return store_worker() == 0 ? CTL_DONE : CTL_IO;
     }

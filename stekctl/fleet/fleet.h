@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The room of fleets, whose hosts share a ring through stores.  All that others may know of it: its
- * command, and the day that a fleet secret begins with.  One thread.
+ * Fleets, whose hosts share a ring through stores: the command, and the day that a new fleet secret
+ * gets.  This is all that other folders may include.  One thread.
  */
 #ifndef STEKCTL_FLEET_H
 #define STEKCTL_FLEET_H
@@ -13,7 +13,7 @@
 
 ctl_exit_e cmd_sync(ctl_t *ctl, int argc, char **argv);
 
-/* The stores that this program was built with, for people: "memcached, Redis", or "none". */
+/* The stores that this program supports, for people: "memcached, Redis", or "none". */
 const char *fleet_store_names(void);
 
 #pragma GCC visibility pop

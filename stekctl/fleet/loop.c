@@ -44,12 +44,13 @@ static ctl_exit_e run_cycle(loop_t *loop)
     loop->silent_n = silent || rv != APR_SUCCESS ? loop->silent_n + 1 : 0;
     notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answer%s",
                 loop->ready++ ? "" : "READY=1\n", result.generation, result.answered_n,
-                options->store_n, rv == APR_SUCCESS ? "" : ", file ring in trouble");
+                options->store_n, rv == APR_SUCCESS ? "" : ", file ring failed");
     return rv == APR_SUCCESS && result.answered_n > 0 && !loop->log.keyless ? CTL_DONE : CTL_IO;
 }
 
-/* The cycle's length, a little less by chance so that hosts spread out; while a store is silent an
- * eighth of it at first, then twice that, never more than the whole. */
+/* The pause before the next cycle: the cycle's length, shortened a little at random so that hosts
+ * spread out.  While a store is silent, it starts at an eighth of that and doubles up to the whole.
+ * */
 static apr_interval_time_t delay(const loop_t *loop)
 {
     apr_interval_time_t span = loop->host.options->every;
@@ -62,7 +63,7 @@ static apr_interval_time_t delay(const loop_t *loop)
     return span - span / 5 * random / 255;
 }
 
-/* Waits for the next cycle, or a signal, which it returns; 0: it is time. */
+/* Waits for the next cycle.  Returns the signal that came first, or 0. */
 static int wait_next(apr_interval_time_t span, const sigset_t *signals)
 {
     apr_int64_t end = clock_ms() + apr_time_as_msec(span);

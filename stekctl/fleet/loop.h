@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stekctl sync at work: cycles, their pace, and the signals that end it or have it read its secrets
- * again.  Main thread.
+ * stekctl sync while it runs: its cycles, the pauses between them, and the signals that stop it or
+ * make it re-read its secrets.  Main thread.
  */
 #ifndef STEKCTL_SYNC_LOOP_H
 #define STEKCTL_SYNC_LOOP_H
@@ -10,7 +10,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Runs until SIGTERM or SIGINT, or, with once, for one cycle, whose outcome it returns. */
+/* Runs until SIGTERM or SIGINT.  once: runs one cycle and returns its result. */
 ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options, int once);
 
 #pragma GCC visibility pop

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The fleet secret's ratchet and the secrets derived from it (ratchet.h).  Secrets stay in stek_mem
- * memory; a step overwrites what it replaces.  stekctl; no state, any thread.
+ * memory; every step overwrites the secrets that it replaces.  stekctl; no state, any thread.
  */
 #include "ratchet.h"
 
@@ -21,7 +21,7 @@ apr_int32_t ratchet_day(apr_time_t now)
     return day < 1 ? 1 : day > STEK_DAY_MAX ? STEK_DAY_MAX : (apr_int32_t)day;
 }
 
-/* Each secret of the set by its HKDF, ids included. */
+/* Replaces every secret of the set with its HKDF, and its id. */
 static apr_status_t derive_all(stek_secrets_t *secrets, const char *info)
 {
     unsigned char salt[SALT_LEN] = {0};
@@ -29,7 +29,7 @@ static apr_status_t derive_all(stek_secrets_t *secrets, const char *info)
     apr_size_t i;
     apr_status_t rv = fresh ? APR_SUCCESS : APR_ENOMEM;
 
-    /* A key of HMAC is padded with zeros anyway (RFC 2104): this is the id as salt. */
+    /* HMAC pads its key with zeros anyway (RFC 2104), so this is the id as salt. */
     memcpy(salt, secrets->fleet_id, STEK_FLEET_ID_LEN);
     for (i = 0; rv == APR_SUCCESS && i < secrets->n; i++) {
         rv = stek_secret_hkdf(secrets->secrets[i].bytes, salt, info, fresh->bytes, STEK_SECRET_LEN);

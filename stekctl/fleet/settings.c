@@ -20,8 +20,8 @@
 #define EVERY_MAX apr_time_from_sec(3600)
 #define TIMEOUT_MAX apr_time_from_sec(60)
 
-/* One row for the command line and for the configuration file; an option without a value is for the
- * command line only. */
+/* The options of the command line and of the configuration file.  An option without a value is only
+ * for the command line. */
 enum { WITH_VALUE = 1, IN_FILE = 2 };
 
 static const struct {
@@ -53,7 +53,7 @@ static ctl_exit_e add_store(ctl_t *ctl, const char *url, sync_options_t *options
     int at;
 
     if (options->store_n == SYNC_STORES_MAX) {
-        return report_usage(ctl, "store '%s': at most %d stores", url, SYNC_STORES_MAX);
+        return report_usage(ctl, "too many stores at '%s': give at most %d", url, SYNC_STORES_MAX);
     }
     for (at = options->store_n; at > 0 && strcmp(options->urls[at - 1], url) > 0; at--) {
         options->urls[at] = options->urls[at - 1];
@@ -63,7 +63,7 @@ static ctl_exit_e add_store(ctl_t *ctl, const char *url, sync_options_t *options
     return CTL_DONE;
 }
 
-/* Sets what a name says; value is the pool's, or the command line's. */
+/* Sets the option name; value belongs to the pool or points into argv. */
 static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, const char *value)
 {
     sync_options_t *options = &settings->options;
@@ -93,10 +93,11 @@ static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, c
         options->rules.generate = !strcmp(value, "on");
         return options->rules.generate || !strcmp(value, "off")
                    ? CTL_DONE
-                   : report_usage(ctl, "generate '%s': must be on or off", value);
+                   : report_usage(ctl, "invalid value '%s' for 'generate': must be on or off",
+                                  value);
     }
     if (!*value) {
-        return report_usage(ctl, "%s: a path is wanted, not an empty text", name);
+        return report_usage(ctl, "%s: the path must not be empty", name);
     }
     *(!strcmp(name, "fleet-secret") ? &options->fleet_secret_path
       : !strcmp(name, "password")   ? &options->password_path
@@ -105,7 +106,7 @@ static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, c
     return CTL_DONE;
 }
 
-/* A line "name value"; blank ones and comments are none. */
+/* Sets the option in a line "name value"; ignores blank lines and comments. */
 static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, int line_n)
 {
     char *end = line + strlen(line), *value;
@@ -127,19 +128,19 @@ static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, in
     for (i = 0; i < ROWS_N; i++) {
         if (!strcmp(rows[i].name, line) && rows[i].kind & IN_FILE) {
             code = *value ? set(ctl, settings, line, value)
-                          : report_usage(ctl, "'%s' wants a value", line);
+                          : report_usage(ctl, "option '%s' requires a value", line);
             if (code != CTL_DONE) {
-                report_line("%s: line %d is at fault", settings->config_path, line_n);
+                report_line("%s: error in line %d", settings->config_path, line_n);
             }
             return code;
         }
     }
-    report_line("%s: line %d: '%s' is unknown; see 'stekctl sync --help'", settings->config_path,
-                line_n, line);
+    report_line("%s: line %d: unknown option '%s'; see 'stekctl sync --help'",
+                settings->config_path, line_n, line);
     return CTL_USAGE;
 }
 
-/* The file says which secrets are used and where they go: it must be as safe as a ring. */
+/* The file names the secrets and the stores, so it needs the same protection as a ring. */
 ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
 {
     char *text = apr_palloc(ctl->pool, CONFIG_MAX + 1), *line, *next;
@@ -165,7 +166,7 @@ ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
     return code;
 }
 
-/* One option of the command line, which goes before the file's. */
+/* Sets an option of the command line, which takes precedence over the file. */
 static ctl_exit_e set_option(ctl_t *ctl, sync_settings_t *settings, const char *name, int *pstores)
 {
     if (!strcmp(name, "no-generate")) {
@@ -189,7 +190,7 @@ static ctl_exit_e set_option(ctl_t *ctl, sync_settings_t *settings, const char *
     return CTL_DONE;
 }
 
-/* Two passes: the configuration file comes first. */
+/* Two passes: the first only finds the configuration file. */
 static ctl_exit_e parse_line(ctl_t *ctl, sync_settings_t *settings, int argc, char **argv,
                              int first)
 {
@@ -230,14 +231,14 @@ ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)
         return report_usage(ctl, "%s", wrong);
     }
     if (options->store_n == 0) {
-        return report_usage(ctl, "a store is wanted: --store URL, or a configuration file that "
-                                 "names one");
+        return report_usage(
+            ctl, "missing store: use --store URL, or a configuration file that names one");
     }
     if (!options->fleet_secret_path && directory && *directory) {
         options->fleet_secret_path = apr_pstrcat(ctl->pool, directory, "/fleet-secret", NULL);
     }
     if (!options->fleet_secret_path) {
-        return report_usage(ctl, "--fleet-secret PATH is wanted");
+        return report_usage(ctl, "missing fleet secret: use --fleet-secret PATH");
     }
     if (settings->ring_path) {
         ctl->ring_path = settings->ring_path;
@@ -266,7 +267,7 @@ ctl_exit_e sync_settings_parse(ctl_t *ctl, int argc, char **argv, sync_settings_
 
     if (code == CTL_DONE && optind < argc) {
         if (settings->config_path || optind + 1 < argc || strchr(argv[optind], '/')) {
-            return report_usage(ctl, "'%s' is too much", argv[argc - 1]);
+            return report_usage(ctl, "unexpected argument '%s'", argv[argc - 1]);
         }
         settings->config_path = apr_psprintf(ctl->pool, "/etc/stek/%s.conf", argv[optind]);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stekctl sync is told: by its command line, which goes before the configuration file, and by
- * that file.  One thread.
+ * The settings of stekctl sync, from its command line and its configuration file; the command line
+ * takes precedence.  One thread.
  */
 #ifndef STEKCTL_SYNC_SETTINGS_H
 #define STEKCTL_SYNC_SETTINGS_H
@@ -13,18 +13,18 @@
 
 typedef struct sync_settings_t {
     sync_options_t options;
-    const char *config_path;             /* NULL: there is no file */
-    const char *ring_path, *secret_path; /* of the configuration file */
+    const char *config_path;             /* NULL: no file */
+    const char *ring_path, *secret_path; /* from the configuration file */
     int once, status;
 } sync_settings_t;
 
-/* As they are where nothing is said. */
+/* Sets the defaults. */
 void sync_settings_init(sync_settings_t *settings);
 
-/* Sets what command line and file say, the paths in ctl too.  Reports. */
+/* Reads the command line and the file; also sets the paths in ctl.  Reports errors. */
 ctl_exit_e sync_settings_parse(ctl_t *ctl, int argc, char **argv, sync_settings_t *settings);
 
-/* The steps of that: the file at config_path, and whether all of it goes together. */
+/* Its steps: reads the file at config_path; checks that the settings fit together. */
 ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings);
 ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings);
 

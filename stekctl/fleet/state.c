@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is kept for --status (state.h).
+ * The state file for --status (state.h).
  */
 #include "state.h"
 
@@ -18,7 +18,7 @@ static const char *state_path(const ctl_t *ctl, apr_pool_t *pool)
     return apr_pstrcat(pool, ctl->ring_path, ".sync", NULL);
 }
 
-/* Whether each line is such as sync_state_write writes. */
+/* Nonzero if every line looks like those of sync_state_write. */
 static int is_state(const unsigned char *bytes, apr_size_t len, const void *baton)
 {
     const char *line = (const char *)bytes, *end;
@@ -73,7 +73,7 @@ void sync_state_read(sync_host_t *host)
         const char *url = strchr(line, ' ');
         apr_int64_t at_s = strtoll(line, NULL, 10);
 
-        /* Whatever stands there: what cannot be a time is none. */
+        /* Anything that cannot be a time counts as never. */
         at_s = at_s >= 0 && at_s <= STEK_SEAL_TIME_MAX_S ? at_s : 0;
         for (i = 0; url && i < host->options->store_n; i++) {
             if (!strcmp(host->stores[i].url, url + 1)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What one run of stekctl sync leaves for --status of another: beside the ring, the last success of
- * each store.  One thread.
+ * A file beside the ring in which stekctl sync records every store's last success, for --status in
+ * another process.  One thread.
  */
 #ifndef STEKCTL_SYNC_STATE_H
 #define STEKCTL_SYNC_STATE_H
@@ -10,10 +10,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Lost if it cannot be written: nothing but the display needs it. */
+/* Ignores errors, because only the display needs the file. */
 void sync_state_write(const sync_host_t *host);
 
-/* Into host->stores; what cannot be read, or cannot be a time, is none. */
+/* Reads it into host->stores; a time that is missing or invalid counts as never. */
 void sync_state_read(sync_host_t *host);
 
 #pragma GCC visibility pop

@@ -26,7 +26,7 @@ typedef struct status_t {
     const sync_plan_t *plan;
     apr_status_t rv; /* of reading and planning */
     apr_time_t now, covered_until;
-    apr_size_t behind_n; /* keys of the stores that the file lacks */
+    apr_size_t behind_n; /* keys that are in a store but not in the file */
     const char *next[SYNC_STORES_MAX + 2];
     int next_n;
 } status_t;
@@ -36,7 +36,7 @@ static apr_interval_time_t skew_of(const sync_store_t *store, apr_time_t now)
     return store->written_at > now ? store->written_at - now : 0;
 }
 
-/* What a cycle would do. */
+/* Finds out what the next cycle would do. */
 static void find_next(status_t *status)
 {
     const stek_ring_t *shared = status->plan->shared;
@@ -121,7 +121,7 @@ static void print_text(const status_t *status)
     int i;
 
     if (ring) {
-        printf("%s: generation %" APR_UINT64_T_FMT ", %d keys, covered until %s\n",
+        printf("%s: generation %" APR_UINT64_T_FMT ", %d keys, tickets can be issued until %s\n",
                report_path(host->ctl->ring_path, pool), ring->generation, (int)ring->key_n,
                report_time(status->covered_until, status->now, pool));
     }
@@ -139,7 +139,7 @@ static void print_text(const status_t *status)
             printf(", generation %" APR_UINT64_T_FMT, store->generation);
         }
         if (skew_of(store, status->now) > 0) {
-            printf(", written %s ahead of this clock",
+            printf(", written %s ahead of this host's clock",
                    report_span(skew_of(store, status->now), pool));
         }
         printf(", last success %s%s\n",

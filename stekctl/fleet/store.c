@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stores as sync sees them, and the start and end of their workers (store.h).
+ * Stores, as sync uses them, and the start and end of their workers (store.h).
  */
 #include "store.h"
 
@@ -23,7 +23,7 @@
 #include "store_url.h"
 #include "store_wire.h"
 
-/* A call goes out at once, or the worker is no good. */
+/* If a call cannot be sent within this time, the worker is stuck. */
 #define SEND_LIMIT_MS 2000
 
 struct store_t {
@@ -31,23 +31,23 @@ struct store_t {
     store_target_t target;
     pid_t pid;         /* of the worker; 0: none */
     int fd;            /* to it */
-    unsigned char *in; /* what was read, up to a ring's greatest length */
+    unsigned char *in; /* the object that was read; room for the largest ring */
     char why[STORE_WHY_LEN];
 };
 
-/* The child of the fork: becomes the worker.  Only what is safe between fork and exec. */
+/* In the forked child: becomes the worker.  Uses only calls that are safe between fork and exec. */
 static void become_worker(int fd)
 {
     static char *const words[] = {(char *)"stekctl", (char *)"sync", (char *)"--worker", NULL};
     const struct rlimit none = {0, 0};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    /* Where its libraries fail they may say so to nobody, and leave no core. */
+    /* The libraries print messages on failure, and may crash: discard both output and core. */
     if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0
         || setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
         _exit(1);
     }
-    /* dup2 onto itself would keep the flag that closes it. */
+    /* dup2 of WIRE_FD to itself would leave FD_CLOEXEC set. */
     if (fd == WIRE_FD ? fcntl(fd, F_SETFD, 0) != 0 : dup2(fd, WIRE_FD) < 0) {
         _exit(1);
     }
@@ -66,7 +66,8 @@ static void end_worker(store_t *store)
     store->pid = 0;
 }
 
-/* The target as unpack_target takes it, in locked memory for the password's sake. */
+/* Sends the target in the form that unpack_target reads; in locked memory because of the password.
+ * */
 static int send_target(store_t *store)
 {
     const store_target_t *target = &store->target;
@@ -92,7 +93,7 @@ static int send_target(store_t *store)
     return sent;
 }
 
-/* A worker that runs. */
+/* Starts the worker unless it runs.  Nonzero: it runs. */
 static int need_worker(store_t *store)
 {
     int fds[2];
@@ -140,13 +141,14 @@ void store_begin_read(store_t *store)
 
 void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t len)
 {
-    /* What a new worker would write was not read by it: there is nothing to compare with. */
+    /* A new worker has read nothing, so it could not compare before it swaps. */
     if (store->pid > 0) {
         begin(store, WIRE_WRITE, bytes, len);
     }
 }
 
-/* The reason as one may show it: whoever made it up. */
+/* Copies the reason, made safe to print, because the store or a broken worker may have written it.
+ * */
 static void take_why(store_t *store, wire_answer_t *answer)
 {
     char *at;
@@ -171,18 +173,18 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
     wire_answer_t answer;
 
     if (store->pid <= 0) {
-        return give_up(store, "the process that talks to it could not be started, or has ended");
+        return give_up(store, "its worker process did not start, or has ended");
     }
     if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
         return give_up(store, clock_ms() >= deadline_ms
                                   ? "no answer in time"
-                                  : "an answer that makes no sense: its client library failed");
+                                  : "unintelligible answer: the client library failed");
     }
     if (answer.result > STORE_SILENT
         || (answer.len > STEK_RING_BYTES_MAX && answer.len != WIRE_TOO_LONG)
         || (answer.len != WIRE_TOO_LONG
             && !wire_transfer(store->fd, 0, store->in, answer.len, deadline_ms))) {
-        return give_up(store, "an answer that makes no sense");
+        return give_up(store, "unintelligible answer");
     }
     take_why(store, &answer);
     if (pbytes) {

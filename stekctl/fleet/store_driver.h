@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a kind of store is to its worker: where its object is, and how it is read and written.  One
+ * A kind of store, as its worker uses it: where the object is, and how to read and write it.  One
  * thread, the worker's.
  */
 #ifndef STEKCTL_STORE_DRIVER_H
@@ -16,25 +16,25 @@
 typedef struct store_target_t {
     char *host;
     int port;
-    char *user;     /* Redis: of its access control list; NULL: none */
+    char *user;     /* Redis: from its access control list; NULL: none */
     char *password; /* Redis: NULL: none */
     int db;         /* Redis */
-    char *object;   /* the key under which the store knows it */
-    int timeout_ms; /* of each call */
+    char *object;   /* its key in the store */
+    int timeout_ms; /* for every call */
 } store_target_t;
 
-/* Calls run in the worker.  A connection is made when it is needed and given up after any
- * failure.  why gets the reason of a refusal or of silence. */
+/* The worker makes these calls.  It connects when needed, and closes the connection after any
+ * failure. why gets the reason for a refusal, or for having no answer. */
 typedef struct store_driver_t {
     const char *scheme;
     int port;
-    int has_db; /* its URLs may name a user and a database */
+    int has_db; /* its URLs may contain a user and a database */
     void *(*open)(const store_target_t *target);
-    /* *pbytes[*plen] is the connection's until the next call; NULL with *plen > 0: too long to
-     * be one. */
+    /* *pbytes[*plen] belongs to the connection until the next call; NULL with *plen > 0: too long
+     * to be a ring. */
     store_result_e (*read)(void *conn, const unsigned char **pbytes, apr_size_t *plen,
                            char why[STORE_WHY_LEN]);
-    /* Replaces what the last read saw. */
+    /* Replaces the object if it is still as last read. */
     store_result_e (*write)(void *conn, const unsigned char *bytes, apr_size_t len,
                             char why[STORE_WHY_LEN]);
     void (*close)(void *conn);

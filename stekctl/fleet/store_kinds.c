@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which drivers there are (store_kinds.h).
+ * The drivers in this build (store_kinds.h).
  */
 #include "store_kinds.h"
 
@@ -20,15 +20,14 @@ const store_driver_t *store_kinds_find(const char *scheme, apr_size_t len, const
 #ifdef STEK_WITH_MEMCACHED
         return &store_memcached;
 #else
-        *pwhy = "this stekctl was built without memcached; build it where libmemcached-dev is "
-                "installed";
+        *pwhy = "this stekctl has no memcached support; install libmemcached-dev and rebuild it";
 #endif
     }
     if (is("redis", scheme, len)) {
 #ifdef STEK_WITH_HIREDIS
         return &store_redis;
 #else
-        *pwhy = "this stekctl was built without Redis; build it where libhiredis-dev is installed";
+        *pwhy = "this stekctl has no Redis support; install libhiredis-dev and rebuild it";
 #endif
     }
     return NULL;

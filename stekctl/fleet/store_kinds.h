@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kinds of stores that this stekctl was built for.
+ * The kinds of stores that this build supports.
  */
 #ifndef STEKCTL_STORE_KINDS_H
 #define STEKCTL_STORE_KINDS_H
@@ -9,8 +9,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The driver of a URL's scheme[len].  NULL: there is none; *pwhy tells of one that was left out of the
- * build, else NULL. */
+/* The driver for a URL's scheme[len].  NULL if there is none; *pwhy then says if it was left out of
+ * this build, and is otherwise NULL. */
 const store_driver_t *store_kinds_find(const char *scheme, apr_size_t len, const char **pwhy);
 
 #pragma GCC visibility pop

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * memcached, by libmemcached: gets, then cas, or add where nothing was.  One server per handle: a
- * list of servers would spread objects over them, not mirror them.  Runs in the store's worker.
+ * memcached, with libmemcached: gets, then cas, or add if there was no object.  One server per
+ * handle, because a list of servers would spread objects over them, not mirror them.  Runs in the
+ * store's worker.
  */
 #include "store_driver.h"
 
@@ -17,7 +18,7 @@
 typedef struct conn_t {
     const store_target_t *target;
     memcached_st *mc;           /* NULL: not connected */
-    memcached_result_st result; /* what was read last */
+    memcached_result_st result; /* of the last read */
     int has_result;
     int absent;
     uint64_t cas;
@@ -90,7 +91,7 @@ static store_result_e failed(conn_t *conn, memcached_return_t rc, char *why)
     return result;
 }
 
-/* One gets.  MEMCACHED_SUCCESS, MEMCACHED_NOTFOUND or a failure. */
+/* Sends one gets.  MEMCACHED_SUCCESS, MEMCACHED_NOTFOUND or a failure. */
 static memcached_return_t gets(conn_t *conn)
 {
     const char *keys[1] = {conn->target->object};
@@ -114,7 +115,7 @@ static memcached_return_t gets(conn_t *conn)
                : rc == MEMCACHED_SUCCESS                       ? MEMCACHED_PROTOCOL_ERROR
                                                                : rc;
     }
-    /* Up to its END, or the next answer would be taken for another's. */
+    /* Read up to END, or the rest would be taken for the next answer. */
     more = memcached_fetch_result(conn->mc, NULL, &rc);
     if (more) {
         memcached_result_free(more);
@@ -137,7 +138,7 @@ static store_result_e mc_read(void *data, const unsigned char **pbytes, apr_size
     }
     rc = gets(conn);
     if (rc != MEMCACHED_SUCCESS && rc != MEMCACHED_NOTFOUND && rc != MEMCACHED_TIMEOUT && reused) {
-        /* A connection from before the store's restart. */
+        /* The connection may be from before the store restarted: try a new one. */
         drop(conn);
         if (!connect_to(conn)) {
             return failed(conn, MEMCACHED_MEMORY_ALLOCATION_FAILURE, why);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redis, by hiredis: GET, then one script that compares and sets.  What is compared is SHA-1 of the
- * value, since that is what Redis can compute; it tells states apart, nothing depends on its
- * strength.  Runs in the store's worker.
+ * Redis, with hiredis: GET, then one script that compares and sets.  It compares the value's SHA-1,
+ * because that is what Redis can compute.  The digest only distinguishes states; nothing depends on
+ * its strength.  Runs in the store's worker.
  */
 #include "store_driver.h"
 
@@ -28,7 +28,7 @@ static const char script[] = "if redis.sha1hex(redis.call('GET', KEYS[1]) or '')
 typedef struct conn_t {
     const store_target_t *target;
     redisContext *redis; /* NULL: not connected */
-    redisReply *reply;   /* what was read last */
+    redisReply *reply;   /* of the last read */
     char seen[2 * SHA1_LEN + 1];
 } conn_t;
 
@@ -60,7 +60,7 @@ static void redis_close(void *data)
     free(data);
 }
 
-/* After a failure of the connection (reply NULL), or an error that Redis answered. */
+/* After the connection failed (reply NULL), or Redis answered with an error. */
 static store_result_e failed(conn_t *conn, redisReply *reply, char *why)
 {
     store_result_e result = reply && reply->type == REDIS_REPLY_ERROR ? STORE_REFUSED
@@ -70,7 +70,7 @@ static store_result_e failed(conn_t *conn, redisReply *reply, char *why)
         snprintf(why, STORE_WHY_LEN, "%.*s", (int)reply->len, reply->str);
     }
     else if (reply) {
-        snprintf(why, STORE_WHY_LEN, "an answer that makes no sense");
+        snprintf(why, STORE_WHY_LEN, "unintelligible answer");
     }
     else {
         snprintf(why, STORE_WHY_LEN, "%s",
@@ -90,7 +90,7 @@ static redisReply *command(conn_t *conn, int argc, const char **argv, const size
     return redisCommandArgv(conn->redis, argc, argv, lens);
 }
 
-/* Sends a command that is answered by OK. */
+/* Sends a command that Redis answers with OK. */
 static store_result_e expect_ok(conn_t *conn, int argc, const char **argv, char *why)
 {
     redisReply *reply = command(conn, argc, argv, NULL);
@@ -164,7 +164,7 @@ static store_result_e redis_read(void *data, const unsigned char **pbytes, apr_s
     redisReply *reply = result == STORE_DONE ? get(conn) : NULL;
 
     if (result == STORE_DONE && !reply && reused) {
-        /* A connection from before the store's restart. */
+        /* The connection may be from before the store restarted: try a new one. */
         drop(conn);
         result = connect_to(conn, why);
         reply = result == STORE_DONE ? get(conn) : NULL;
@@ -181,7 +181,7 @@ static store_result_e redis_read(void *data, const unsigned char **pbytes, apr_s
     conn->reply = reply;
     if (!note_seen(conn, reply->type == REDIS_REPLY_STRING ? reply->str : "",
                    reply->type == REDIS_REPLY_STRING ? (size_t)reply->len : 0)) {
-        snprintf(why, STORE_WHY_LEN, "OpenSSL has no SHA-1");
+        snprintf(why, STORE_WHY_LEN, "this machine's OpenSSL does not support SHA-1");
         return STORE_SILENT;
     }
     if (reply->type == REDIS_REPLY_NIL) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a call to a store went.  Types only.
+ * The result of a call to a store.  Types only.
  */
 #ifndef STEKCTL_STORE_RESULT_H
 #define STEKCTL_STORE_RESULT_H
@@ -11,10 +11,10 @@
 
 typedef enum store_result_e {
     STORE_DONE,    /* read or written */
-    STORE_ABSENT,  /* read: there is no object */
-    STORE_CHANGED, /* write: another has written since the object was read */
-    STORE_REFUSED, /* the server says no */
-    STORE_SILENT   /* no connection, no answer in time, or none that makes sense */
+    STORE_ABSENT,  /* read: no object exists */
+    STORE_CHANGED, /* write: another host has written since the object was read */
+    STORE_REFUSED, /* the server refused it */
+    STORE_SILENT   /* no connection, no answer in time, or an unintelligible one */
 } store_result_e;
 
 #pragma GCC visibility pop

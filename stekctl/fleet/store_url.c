@@ -12,7 +12,7 @@
 
 #define SYNTAX "must be memcached://HOST[:PORT] or redis://[USER@]HOST[:PORT][/DB]"
 
-/* Takes rest, which is the pool's, apart: [user@]host[:port][/db]. */
+/* Splits rest, which belongs to the pool: [user@]host[:port][/db]. */
 static const char *parse_rest(char *rest, const store_driver_t *driver, store_target_t *target)
 {
     char *at, *slash, *port = NULL;
@@ -22,7 +22,7 @@ static const char *parse_rest(char *rest, const store_driver_t *driver, store_ta
         *slash++ = '\0';
         target->db = *slash ? options_number(slash, 0, 65535) : 0;
         if (target->db < 0 || (!driver->has_db && *slash)) {
-            return driver->has_db ? "the database must be a number" : "memcached has no path";
+            return driver->has_db ? "the database must be a number" : "a memcached URL has no path";
         }
     }
     at = strrchr(rest, '@');
@@ -31,8 +31,9 @@ static const char *parse_rest(char *rest, const store_driver_t *driver, store_ta
         target->user = rest;
         rest = at + 1;
         if (!driver->has_db || strchr(target->user, ':')) {
-            return driver->has_db ? "no password here: it belongs in the file that --password names"
-                                  : "memcached takes no user";
+            return driver->has_db
+                       ? "do not put a password in the URL; put it in the file given by --password"
+                       : "a memcached URL has no user";
         }
     }
     if (*rest == '[' && strchr(rest, ']')) {

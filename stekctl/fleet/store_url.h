@@ -11,7 +11,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Sets *pdriver and the target's host, port, user and db, whose texts are the pool's.  Returns NULL,
+/* Sets *pdriver and the target's host, port, user and db; texts belong to the pool.  Returns NULL,
  * or what is wrong with the URL, in pool. */
 const char *store_url_parse(const char *url, const store_driver_t **pdriver, store_target_t *target,
                             apr_pool_t *pool);

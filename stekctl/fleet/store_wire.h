@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What goes through the socket pair between sync and a store's worker, in the machine's byte order:
+ * The protocol on the socket pair between sync and a store's worker, in the machine's byte order:
  *
  *     call:    op u8 | length u32 | bytes       'o' the target, 'r' nothing, 'w' what to write
  *     answer:  result u8 | why, STORE_WHY_LEN bytes | length u32 | bytes
  *
- * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT", each ended by NUL.  What the
- * worker answers is as little trusted as the store.  One thread on either side.
+ * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT", each ended by NUL.  The
+ * worker's answers are trusted as little as the store.  One thread on either side.
  */
 #ifndef STEKCTL_STORE_WIRE_H
 #define STEKCTL_STORE_WIRE_H
@@ -20,7 +20,7 @@
 #define WIRE_OPEN 'o'
 #define WIRE_READ 'r'
 #define WIRE_WRITE 'w'
-#define WIRE_TOO_LONG 0xffffffffu /* length of an answer that is not sent */
+#define WIRE_TOO_LONG 0xffffffffu /* length of an answer whose bytes are not sent */
 #define WIRE_TARGET_MAX 4096
 #define WIRE_FD 3 /* the worker's end */
 
@@ -35,8 +35,8 @@ typedef struct wire_answer_t {
     apr_uint32_t len;
 } wire_answer_t;
 
-/* Moves len bytes, in or out, until the monotonic time deadline_ms; 0 if the other end is gone or too
- * late. */
+/* Transfers len bytes, in or out, until the monotonic time deadline_ms.  0 if the other end is gone
+ * or too late. */
 int wire_transfer(int fd, int out, void *data, apr_size_t len, apr_int64_t deadline_ms);
 
 #pragma GCC visibility pop

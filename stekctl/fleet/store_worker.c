@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The worker (store_worker.h).  It blocks: there is nothing else for it to do.
+ * The worker (store_worker.h).  Its calls may block, because it has nothing else to do.
  */
 #include "store_worker.h"
 
@@ -32,7 +32,7 @@ static int receive(void *data, apr_size_t len)
     return 1;
 }
 
-/* The target, whose parts then lie in text. */
+/* Unpacks the target, whose parts then point into text. */
 static const store_driver_t *unpack_target(char *text, apr_size_t len, store_target_t *target)
 {
     const char *why;

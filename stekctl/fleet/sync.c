@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cycle (sync.h).  Nothing here adds to a file ring what a store that answers has not taken
- * first, and nothing takes from one: rings only merge, so a store that was flushed, rolled back or
+ * The cycle (sync.h).  A key gets into the file ring only after a store that answers has accepted
+ * it, and nothing removes a key: rings only merge.  So a store that was flushed, rolled back or
  * lies can neither end a key nor bring one back.  stekctl; one thread.
  */
 #include "sync.h"
@@ -25,13 +25,13 @@ static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_ti
     return rv;
 }
 
-/* A host that does not generate has no say in how long keys live. */
+/* A host that does not generate does not decide how long keys live. */
 static apr_interval_time_t lifetime_of(const sync_rules_t *rules)
 {
     return rules->generate ? rules->params.lifetime : 0;
 }
 
-/* Nonzero if theirs, tidied, is less than wanted, which contains it. */
+/* *placks: theirs, without ended keys, lacks something that wanted has. */
 static apr_status_t lacks(const stek_ring_t *theirs, const stek_ring_t *wanted,
                           const sync_rules_t *rules, apr_time_t now, int *placks)
 {
@@ -58,11 +58,11 @@ static int may_generate(const stek_ring_t *shared, const sync_view_t *views, int
             return 1;
         }
     }
-    /* Alone: what is made now, others cannot know.  So not before it is needed. */
+    /* No store answers, so other hosts cannot learn of new keys: make them only when needed. */
     return !shared || stek_schedule_covered_until(shared, now) - now < SYNC_ALONE_BELOW;
 }
 
-/* wanted from shared. */
+/* Makes wanted from shared. */
 static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t now, stek_rng_t *rng,
                            sync_plan_t *plan)
 {
@@ -158,8 +158,8 @@ static void look_at(const sync_view_t *views, int store_n, apr_time_t now, sync_
     }
 }
 
-/* Nonzero if another wrote meanwhile; nothing of what was made has been seen by anyone then,
- * unless an earlier store took it, and so it is there to be read again. */
+/* Nonzero if another host wrote first.  Then nobody has seen the new keys, unless an earlier store
+ * accepted them; in that case the next try reads them from there. */
 static int write_all(const sync_port_t *port, const sync_plan_t *plan, apr_time_t now,
                      sync_result_t *result)
 {
@@ -183,7 +183,8 @@ static int write_all(const sync_port_t *port, const sync_plan_t *plan, apr_time_
     return 0;
 }
 
-/* One try: *pagreed is what belongs in the file ring, NULL for nothing; *pagain: others wrote. */
+/* One try.  *pagreed: what belongs in the file ring, or NULL.  *pagain: another host wrote first.
+ * */
 static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, apr_time_t now,
                             stek_rng_t *rng, sync_view_t *views, sync_result_t *result,
                             stek_ring_t **pagreed, int *pagain)

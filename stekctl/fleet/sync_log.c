@@ -14,7 +14,7 @@ static const char *store_state(const sync_store_t *store)
     case SYNC_SILENT:
         return "no answer";
     case SYNC_REFUSED:
-        return "what it holds is refused";
+        return "its content is refused";
     default:
         return store->write_failed ? "can be read, but not written" : NULL;
     }
@@ -33,8 +33,8 @@ static void log_store(sync_store_t *store)
                     store->failed_n == 1 ? "" : "s");
     }
     else {
-        report_line("%s: %s: %s; the file ring serves on%s", store->url, state, store->why,
-                    store->answer == SYNC_REFUSED ? ", and is written there" : "");
+        report_line("%s: %s: %s; continuing with the file ring%s", store->url, state, store->why,
+                    store->answer == SYNC_REFUSED ? ", and writing it there" : "");
     }
     store->failed_n = state ? store->failed_n * (store->logged != NULL) + 1 : 0;
     store->logged = state;
@@ -62,20 +62,20 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
     log->file_n += rv != APR_SUCCESS;
     if (keyless != log->keyless) {
         report_line("%s: %s", host->ctl->ring_path,
-                    keyless
-                        ? "no key encrypts now, so no tickets are issued; a store, or a host that "
-                          "generates, is wanted"
-                        : "has a key for now again");
+                    keyless ? "no key encrypts now, so no tickets are issued; bring back a store, "
+                              "or a host that generates keys"
+                            : "has a current key again");
     }
     log->keyless = keyless;
     if (rv == APR_SUCCESS && result->made > 0) {
-        report_line("%s: %d key%s made, generation %" APR_UINT64_T_FMT, host->ctl->ring_path,
+        report_line("%s: made %d key%s, generation %" APR_UINT64_T_FMT, host->ctl->ring_path,
                     (int)result->made, result->made == 1 ? "" : "s", result->generation);
     }
-    /* Above what NTP leaves, and only when it has grown. */
+    /* Only above what NTP tolerates, and only when it has grown. */
     if (result->skew > log->skew + apr_time_from_sec(5)) {
-        report_line("%s: a host's clock is %s or more ahead of this one's", host->ctl->ring_path,
-                    report_span(result->skew, host->pool));
+        report_line(
+            "%s: another host's clock is at least %s ahead of this host's; check both clocks",
+            host->ctl->ring_path, report_span(result->skew, host->pool));
         log->skew = result->skew;
     }
 }

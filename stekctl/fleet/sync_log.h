@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What stekctl sync says of its cycles: once per change of state.  One thread.
+ * The log of stekctl sync's cycles: one line per change of state.  One thread.
  */
 #ifndef STEKCTL_SYNC_LOG_H
 #define STEKCTL_SYNC_LOG_H
@@ -16,7 +16,7 @@ typedef struct sync_log_t {
     apr_interval_time_t skew;
 } sync_log_t;
 
-/* rv and result are the cycle's, which began at now.  log begins zeroed. */
+/* rv and result are those of the cycle that began at now.  log starts zeroed. */
 void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
                     const sync_result_t *result, apr_time_t now);
 

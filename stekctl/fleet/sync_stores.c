@@ -18,7 +18,7 @@
 
 #define PASSWORD_MAX 1024
 
-/* Connecting, logging in and the call itself: each has the time-out, the whole has this many. */
+/* Connecting, logging in and the call itself may each take the time-out: this many in all. */
 #define CALLS_MAX 3
 
 /* The first line of the password's file, in locked memory. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Layout, plain secrets and repeated nonces (analysis.h).  Offsets from the ticket's start; nothing in a ticket is believed before its length
- * allows it.
+ * Layout, plain secrets and repeated nonces (analysis.h).  Offsets count from the ticket's start;
+ * nothing in a ticket is read before its length is checked.
  */
 #include "analysis.h"
 
@@ -14,7 +14,7 @@
 
 #define STATEFUL_MAX 32 /* a session id */
 #define NAME_MAX_LEN 64
-#define PAIRS_MAX 64 /* tickets that are compared with each other */
+#define PAIRS_MAX 64 /* at most that many tickets are compared with each other */
 
 static apr_size_t common_prefix(const probe_ticket_t *a, const probe_ticket_t *b)
 {
@@ -25,8 +25,9 @@ static apr_size_t common_prefix(const probe_ticket_t *a, const probe_ticket_t *b
     return i;
 }
 
-/* Where most tickets part from the ticket most like them.  A first byte of the IV that is equal by
- * chance, or a second host with another name, does not change the most frequent answer. */
+/* The length at which most tickets begin to differ from the ticket most like them.  The most
+ * frequent length stays right even if the IVs' first bytes are equal by chance, or a second host
+ * has another key name. */
 static apr_size_t name_len(const probe_ticket_t *tickets, apr_size_t n)
 {
     apr_size_t seen[NAME_MAX_LEN + 1] = {0}, i, j, found = 0;
@@ -56,7 +57,8 @@ typedef struct shape_t {
     apr_size_t name_len, iv_len, length_at, text_at, mac_len, block_len;
 } shape_t;
 
-/* length_at 0: no length field.  Those with one come first: they can hardly match by chance. */
+/* length_at 0: no length field.  Layouts with one come first, because they hardly match by chance.
+ * */
 static const shape_t shapes[] = {
     {PROBE_LAYOUT_GNUTLS, "GnuTLS", 16, 16, 32, 34, 20, 16},
     {PROBE_LAYOUT_RFC5077, "RFC 5077, with length field", 16, 16, 32, 34, 32, 16},
@@ -70,7 +72,7 @@ static int fits(const shape_t *shape, const probe_ticket_t *ticket)
 {
     apr_size_t text_len;
 
-    /* The least that holds a secret. */
+    /* The shortest ticket that can contain a secret. */
     if (ticket->len < shape->text_at + 32 + shape->mac_len) {
         return 0;
     }
@@ -152,7 +154,7 @@ int probe_analysis_plain(const probe_ticket_t *tickets, apr_size_t n, probe_hit_
         const probe_ticket_t *ticket = &tickets[i];
         const unsigned char *at = probe_secret_find(ticket->bytes, ticket->len, ticket);
 
-        /* Once is enough for what costs an HMAC a byte. */
+        /* Once is enough, because it costs an HMAC per byte. */
         if (!at && i == 0) {
             at = probe_secret_find_master(ticket->bytes, ticket->len, ticket);
         }
@@ -175,7 +177,8 @@ static int same_iv(const probe_ticket_t *a, const probe_ticket_t *b, const probe
            && memcmp(a->bytes, b->bytes, end) == 0;
 }
 
-/* The XOR of two texts under one key stream is that of the plain texts, secrets included. */
+/* With one key stream, the XOR of two ciphertexts is the XOR of their plaintexts, secrets included.
+ * */
 static int same_stream(const probe_ticket_t *a, const probe_ticket_t *b, apr_size_t *pat)
 {
     apr_size_t len = a->len < b->len ? a->len : b->len, want = a->secret_len, i;
@@ -221,7 +224,7 @@ int probe_analysis_nonce(const probe_ticket_t *tickets, apr_size_t n, const prob
                 hit->proven = 1;
                 return 1;
             }
-            /* The same ticket given twice says nothing of its IV. */
+            /* A ticket that was given twice says nothing about IVs. */
             if (!found && same_iv(a, b, format)
                 && (a->len != b->len || memcmp(a->bytes, b->bytes, a->len) != 0)) {
                 hit->first = i;

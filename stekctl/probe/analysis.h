@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What tickets tell by themselves: layout, secrets in clear, repeated nonces.  The proof of a plain
- * ticket is the session's own secret, which the client knows, inside the ticket.  What is tried:
- * Hebrok et al., "We Really Need to Talk About Session Tickets", USENIX Security 2023.  Pure
- * functions over hostile bytes of any length up to 64 KiB; no clock, no network.  stekctl.
+ * What tickets show by themselves: layout, secrets in the clear, repeated nonces.  A ticket is
+ * plain if it contains the session's own secret, which the client knows.  The tests follow Hebrok
+ * et al., "We Really Need to Talk About Session Tickets", USENIX Security 2023.  Pure functions
+ * over hostile bytes of any length up to 64 KiB; no clock, no network.  stekctl.
  */
 #ifndef STEKCTL_PROBE_ANALYSIS_H
 #define STEKCTL_PROBE_ANALYSIS_H
@@ -15,13 +15,13 @@
 /* tickets[n], n at least 1, all of one protocol version. */
 void probe_analysis_format(const probe_ticket_t *tickets, apr_size_t n, probe_format_t *format);
 
-/* "OpenSSL", ...: who lays out tickets so. */
+/* The layout's name: "OpenSSL", ... */
 const char *probe_analysis_layout(probe_layout_e layout);
 
-/* The secret in clear; text_at tells where.  Nonzero: found.  So do all below. */
+/* Finds the secret in the clear, at text_at.  Nonzero: found; the same for those below. */
 int probe_analysis_plain(const probe_ticket_t *tickets, apr_size_t n, probe_hit_t *hit);
 
-/* Two tickets under one IV or one key stream. */
+/* Finds two tickets with the same IV or key stream. */
 int probe_analysis_nonce(const probe_ticket_t *tickets, apr_size_t n, const probe_format_t *format,
                          probe_hit_t *hit);
 

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many connections a probe may make (budget.h): full handshakes, which --tickets bounds, and
- * offers of tickets, which level and names bound test by test.  The client keeps to it whatever a
- * test does; the sum is told before the first connection.  Pure; stekctl.
+ * How many connections a probe may make (budget.h): full handshakes, limited by --tickets, and
+ * offers of tickets, limited for every test by level and names.  The client enforces the limits,
+ * whatever a test does; the sum is printed before the first connection.  Pure; stekctl.
  */
 #include "budget.h"
 
-#define SUPPORT_N 4 /* a ticket as it was given, thrice if need be; a session id */
+#define SUPPORT_N 4 /* an unaltered ticket, up to three times; a session id */
 #define REUSE_N 2
 #define LOOK_MIN apr_time_from_sec(1)
 #define LOOK_MAX apr_time_from_sec(30)
-#define LOOKS 120 /* in a watch, unless they were too close or too far apart */
+#define LOOKS 120 /* per watch, unless they would be too close or too far apart */
 
-/* By level.  Places that are changed, and as many questions about what came of it as any outcome
- * takes; padding: 256 values of a byte for each length of a MAC, and twice as many more to
- * confirm. */
+/* By level.  MAC: altered places, and the additional offers that some results need.  Padding: 256
+ * values of a byte for every possible length of the MAC, and twice as many to confirm. */
 static const int mac_n[] = {24 + PROBE_MAC_MORE, 2048 + PROBE_MAC_MORE, 4096 + PROBE_MAC_MORE};
 static const int padding_n[] = {0, 1536, 5120};
 

@@ -9,17 +9,18 @@
 
 #pragma GCC visibility push(hidden)
 
-#define PROBE_MAC_MORE 8 /* connections of the MAC test beyond one for each place */
+#define PROBE_MAC_MORE 8 /* connections of the MAC test besides one per place */
 
-/* How many connections a test of one version may offer a ticket with, and how many full handshakes
- * without one there may be in all; earlier_n as above.  SUPPORT includes what is no test. */
+/* How many connections with a ticket a test may make for one version, and how many full handshakes
+ * without one all tests may make together.  earlier_n: hosts probed before this one.  SUPPORT
+ * includes connections that belong to no test. */
 int probe_budget_offers(const probe_options_t *options, int earlier_n, probe_test_e test);
 int probe_budget_full(const probe_options_t *options);
 
-/* Of all tests and versions together: the most connections to a host. */
+/* The most connections to a host, for all tests and versions together. */
 int probe_budget_all(const probe_options_t *options, int earlier_n);
 
-/* Time between two looks of watch. */
+/* The time between two checks of --watch. */
 apr_interval_time_t probe_budget_look(const probe_options_t *options);
 
 #pragma GCC visibility pop

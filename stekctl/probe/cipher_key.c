@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The search for a weak cipher key (weak_keys.h).  Decryption ignores integrity: what counts is the
- * secret in the outcome.
+ * The search for a weak cipher key (weak_keys.h).  Decryption ignores integrity: a key is right if
+ * its output contains the secret.
  *
- * CBC needs no IV but for the first block: each of the 16 alignments is decrypted as a whole, which
- * covers every place of name, IV and text at once.  GCM, CCM and CTR are one key stream that
- * differs in the first counter block, so they and ChaCha20 are tried at places of IV and text.
+ * CBC needs an IV only for the first block: decrypting each of the 16 alignments as a whole covers
+ * every position of name, IV and text at once.  GCM, CCM and CTR are the same key stream with a
+ * different first counter block, so they and ChaCha20 are tried at every likely position of IV and
+ * text.
  *
  *   GCM  IV 12 | 00000002        CCM  02 | nonce 12 | 000001        CTR  IV 16
  */
@@ -38,7 +39,8 @@ static int found_key(search_t *search, const char *algorithm, const unsigned cha
     return 1;
 }
 
-/* The text that the layout names, exactly, for what a window-by-window search would find in it. */
+/* Decrypts exactly the text that the layout gives, and searches it window by window, for the master
+ * secret, too. */
 static int is_master_in_cbc(search_t *search, EVP_CIPHER_CTX *cipher)
 {
     const probe_format_t *format = search->format;
@@ -58,7 +60,7 @@ static int is_master_in_cbc(search_t *search, EVP_CIPHER_CTX *cipher)
         search->text[i] ^= i < BLOCK ? bytes[format->iv_at + i]
                                      : bytes[format->text_at + i - BLOCK];
     }
-    /* A wrong key is seen by its padding, but for one in 256. */
+    /* Wrong padding reveals a wrong key, except for one in 256. */
     if (search->ticket->len <= PROBE_TEXT_MAX
         && (search->text[len - 1] > BLOCK || !search->text[len - 1])
         && format->layout != PROBE_LAYOUT_GNUTLS) {
@@ -84,7 +86,7 @@ static int try_cbc(search_t *search, EVP_CIPHER_CTX *cipher)
         if (EVP_DecryptUpdate(cipher, search->text, &out_len, bytes + start, (int)len) != 1) {
             return 0;
         }
-        /* The block in front is the IV of the first, or its own chain. */
+        /* The block before it is its IV, or the previous ciphertext. */
         for (i = BLOCK; i < len; i++) {
             search->text[i] ^= bytes[start + i - BLOCK];
         }
@@ -155,7 +157,7 @@ static const stream_t streams[] = {
     {STREAM_CHACHA, 32, 16, "ChaCha20"},
 };
 
-/* The cipher's first counter block; iv NULL: zeros. */
+/* The cipher's first counter block; iv NULL: all zeros. */
 static void counter_block(const stream_t *stream, const unsigned char *iv, unsigned char *block)
 {
     apr_size_t at = stream->kind == STREAM_CCM ? 1 : stream->kind == STREAM_CHACHA_AEAD ? 4 : 0;
@@ -200,7 +202,8 @@ static int try_stream(search_t *search, const stream_t *stream, EVP_CIPHER_CTX *
     return 1;
 }
 
-/* Where an IV may lie: at 0, behind usual names, behind the common prefix or at its end. */
+/* Where an IV may be: at 0, after names of common lengths, after the common prefix or at its end.
+ * */
 static int is_place(const search_t *search, const stream_t *stream, apr_size_t at)
 {
     apr_size_t name_len = search->format->name_len;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The client of one host (client.h): how many connections it may make, how often and how long; each
- * is in link.c.
+ * The client for one host (client.h): limits how many connections it makes, how often and for how
+ * long.  link.c makes the connections.
  */
 #include "client.h"
 
@@ -20,11 +20,11 @@ struct probe_client_t {
     const struct addrinfo *chosen;
     SSL_CTX *contexts[2]; /* TLS 1.2, 1.3 */
     apr_interval_time_t timeout, gap;
-    apr_time_t next_at; /* no connection before */
-    apr_time_t end;     /* nor after; 0: no end */
+    apr_time_t next_at; /* no connection before that time */
+    apr_time_t end;     /* nor after that; 0: no end */
     apr_size_t connections_n;
     int full_left, offers_left;
-    int is_mute; /* a request got no answer: no other waits for one */
+    int is_mute; /* a request got no answer: do not wait for one again */
 };
 
 static apr_status_t free_client(void *data)
@@ -57,7 +57,7 @@ static void keep_to_rate(probe_client_t *client)
         apr_sleep(client->next_at - now);
         now = apr_time_now();
     }
-    /* What was missed is not made up for. */
+    /* Do not catch up after a delay. */
     client->next_at = (client->next_at > now - client->gap ? client->next_at : now) + client->gap;
 }
 
@@ -78,11 +78,11 @@ void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, pr
     reply->why = "";
     reply->tickets = apr_array_make(pool, 2, sizeof(probe_ticket_t));
     if (client->end && apr_time_now() >= client->end) {
-        probe_link_fail(&link, PROBE_TIMEOUT, "the time for one host is used up");
+        probe_link_fail(&link, PROBE_TIMEOUT, "the time limit for one host was reached");
         return;
     }
     if (!take_allowance(client, offer)) {
-        probe_link_fail(&link, PROBE_SPENT, "as many connections as are allowed were made");
+        probe_link_fail(&link, PROBE_SPENT, "the connection limit was reached");
         return;
     }
     keep_to_rate(client);
@@ -163,13 +163,13 @@ apr_status_t probe_client_create(probe_client_t **pclient, const char *host, int
     client->contexts[1] = make_context(TLS1_3_VERSION);
     if (!client->contexts[0] || !client->contexts[1]) {
         ERR_clear_error();
-        *pwhy = "this machine's OpenSSL does not do TLS 1.2 and 1.3";
+        *pwhy = "this machine's OpenSSL does not support TLS 1.2 and 1.3";
         return APR_EGENERAL;
     }
     error = getaddrinfo(host, apr_itoa(pool, port), &hints, &client->addresses);
     if (error) {
         client->addresses = NULL;
-        *pwhy = apr_pstrcat(pool, "its name does not resolve: ", gai_strerror(error), NULL);
+        *pwhy = apr_pstrcat(pool, "the name does not resolve: ", gai_strerror(error), NULL);
         return APR_EGENERAL;
     }
     *pclient = client;

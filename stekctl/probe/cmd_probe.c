@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * stekctl probe: what an attacker would learn from a server's tickets.  Options, and one host
- * after the other.
+ * stekctl probe: shows what an attacker could learn from a server's tickets.  Reads the options and
+ * probes one host after the other.
  */
 #include <apr_strings.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ static int set_tls(probe_options_t *options, const char *text)
     return options->has_tls12 || options->has_tls13;
 }
 
-/* As names of hosts are: no blanks, no control characters, nothing beyond ASCII. */
+/* As in host names: ASCII, without blanks or control characters. */
 static int is_printable(const char *text)
 {
     while ((unsigned char)*text > ' ' && (unsigned char)*text < 0x7f) {
@@ -96,7 +96,7 @@ static int parse_host(const char *text, probe_host_t *host, apr_pool_t *pool)
     return host->port > 0 && *host->name;
 }
 
-/* Before the first connection.  JSON has it too, but only at the end. */
+/* Printed before the first connection.  JSON contains it as well, but only at the end. */
 static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
 {
     FILE *out = ctl->json ? stderr : stdout;
@@ -108,29 +108,32 @@ static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
     }
 }
 
-/* Nonzero: a value that is not allowed was reported. */
+/* Nonzero: reported an invalid value. */
 static int set_option(ctl_t *ctl, probe_options_t *options, int option)
 {
     switch (option) {
     case 's':
         return !add_names(options, optarg, ctl->pool)
-               && report_usage(ctl, "sni '%s': must be names", optarg);
+               && report_usage(ctl, "invalid value '%s' for 'sni': must be host names", optarg);
     case 't':
         return !set_tls(options, optarg)
-               && report_usage(ctl, "tls '%s': must be 1.2, 1.3 or 1.2,1.3", optarg);
+               && report_usage(ctl, "invalid value '%s' for 'tls': must be 1.2, 1.3 or 1.2,1.3",
+                               optarg);
     case 'n':
         options->tickets_n = options_number(optarg, 1, TICKETS_MAX);
         return options->tickets_n < 0
-               && report_usage(ctl, "tickets '%s': must be between 1 and %d", optarg, TICKETS_MAX);
+               && report_usage(ctl, "invalid value '%s' for 'tickets': must be between 1 and %d",
+                               optarg, TICKETS_MAX);
     case 'l':
         return !set_level(options, optarg)
-               && report_usage(ctl, "level '%s': must be quick, normal or deep", optarg);
+               && report_usage(ctl, "invalid level '%s': must be quick, normal or deep", optarg);
     case 'w':
         return options_span(ctl, "watch", optarg, apr_time_from_sec(1), WATCH_MAX, &options->watch);
     case 'r':
         options->per_second = options_number(optarg, 1, RATE_MAX);
         return options->per_second < 0
-               && report_usage(ctl, "rate '%s': must be between 1 and %d", optarg, RATE_MAX);
+               && report_usage(ctl, "invalid rate '%s': must be between 1 and %d", optarg,
+                               RATE_MAX);
     case 'j':
         ctl->json = 1;
         return 0;
@@ -194,12 +197,13 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
     }
     n = argc - optind;
     if (n < 1 || n > HOSTS_MAX) {
-        return report_usage(ctl, n < 1 ? "a host is wanted" : "too many hosts");
+        return report_usage(ctl, n < 1 ? "missing host" : "too many hosts");
     }
     hosts = apr_pcalloc(ctl->pool, (apr_size_t)n * sizeof(*hosts));
     for (i = 0; i < n; i++) {
         if (!parse_host(argv[optind + i], &hosts[i], ctl->pool)) {
-            return report_usage(ctl, "host '%s': must be HOST or HOST:PORT", argv[optind + i]);
+            return report_usage(ctl, "invalid host '%s': must be HOST or HOST:PORT",
+                                argv[optind + i]);
         }
     }
     chosen.shows_progress = isatty(STDERR_FILENO);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tickets (collect.h).
+ * Collects tickets (collect.h).
  */
 #include "collect.h"
 
@@ -9,7 +9,7 @@
 
 #include "budget.h"
 
-/* A first connection that says that there is nothing to test here.  1: give up on the host. */
+/* Nonzero if the first connection shows that nothing can be tested: give up on the host. */
 static int is_hopeless(probe_run_t *run, const probe_reply_t *reply)
 {
     switch (reply->outcome) {
@@ -18,7 +18,7 @@ static int is_hopeless(probe_run_t *run, const probe_reply_t *reply)
     case PROBE_ALERT:
     case PROBE_CLOSED:
     case PROBE_CLIENT:
-        /* Perhaps only of this version. */
+        /* Perhaps only with this version. */
         if (!run->host->failure) {
             run->host->failure = apr_pstrdup(run->pool, reply->why);
         }
@@ -29,13 +29,14 @@ static int is_hopeless(probe_run_t *run, const probe_reply_t *reply)
     }
 }
 
-/* Full handshakes that other tests may want: one under each other name, and none. */
+/* Full handshakes that other tests may need: one for every other name, and one without a name. */
 static int others_n(const probe_run_t *run)
 {
     return probe_budget_offers(run->options, 0, PROBE_TEST_CONFUSION);
 }
 
-/* Of --tickets, those that collect: two at least, if there are so many, and what others leave. */
+/* How many of --tickets collect tickets: all that other tests do not need, but at least two if
+ * possible. */
 static int collecting_n(const probe_run_t *run)
 {
     int all = run->options->tickets_n;
@@ -44,7 +45,7 @@ static int collecting_n(const probe_run_t *run)
     return n >= 2 ? n : all < 2 ? all : 2;
 }
 
-/* A client certificate is wanted, and TLS 1.2 refuses in the handshake. */
+/* The server requires a client certificate, and TLS 1.2 refuses during the handshake. */
 static int is_for_others(const probe_reply_t *reply)
 {
     return reply->asked_cert && reply->outcome == PROBE_ALERT;
@@ -62,8 +63,8 @@ static void keep(probe_run_t *run, const probe_reply_t *reply)
     apr_array_cat(version->tickets, reply->tickets);
 }
 
-/* Some servers of TLS 1.3 give tickets only with an answer: after a connection without one, and on
- * the last, there is a request. */
+/* Some TLS 1.3 servers send tickets only with a response.  So make a request on the last connection
+ * if there is no ticket yet, and on all after a connection without one. */
 static int asks_http(const probe_run_t *run, int is_last)
 {
     return run->version->version == TLS1_3_VERSION

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The first step of a probe: tickets, and whether the server gives any.  stekctl; one thread.
+ * The first step of a probe: collects tickets, and finds out whether the server gives any.
+ * stekctl; one thread.
  */
 #ifndef STEKCTL_PROBE_COLLECT_H
 #define STEKCTL_PROBE_COLLECT_H
@@ -9,7 +10,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Tickets of some connections into run->version.  0: the host is not to be tested at all. */
+/* Collects tickets from some connections into run->version.  0: the host cannot be tested. */
 int probe_collect(probe_run_t *run);
 
 /* TLS 1.2: whether a session resumes by its id. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tickets as they were given, but under other names and on other hosts.  What a ticket gives there,
- * in TLS and by a request in HTTP, is held against what a full handshake gives: a session may not
- * get where a full handshake is refused.  That handshake is made only where a ticket resumed.
+ * Unaltered tickets under other names and on other hosts.  Compares what a ticket gets there, in
+ * TLS and with an HTTP request, with what a full handshake gets: a session must not get in where a
+ * full handshake is refused.  That handshake is made only where a ticket resumed.
  */
 #include <apr_strings.h>
 #include <openssl/ssl.h>
@@ -10,11 +10,11 @@
 
 #include "tests.h"
 
-/* One place where the tickets are offered. */
+/* One name or host where tickets are offered. */
 typedef struct place_t {
     const char *sni;  /* NULL: none */
     const char *host; /* of the request */
-    int is_asked;     /* fresh is the reply to a full handshake */
+    int is_asked;     /* fresh is set: the reply to a full handshake */
     probe_reply_t fresh;
 } place_t;
 
@@ -23,8 +23,8 @@ static const char *name_text(const char *name)
     return name ? name : "no SNI";
 }
 
-/* Answers that mean that the client may not come in like this: nginx has a 400 for no certificate
- * (in its log 495 and 496), mod_ssl a 421 for a session that does not suit the host. */
+/* Responses that refuse the client: nginx sends 400 if the certificate is missing (495 and 496 in
+ * its log), mod_ssl sends 421 if the session does not fit the host. */
 static int is_refusal(int status)
 {
     return status == 400 || status == 403 || status == 421 || (status >= 495 && status <= 497);
@@ -35,7 +35,8 @@ static int is_grant(int status)
     return (status >= 200 && status < 400) || status == 401;
 }
 
-/* To the end of the connection: TLS 1.3 refuses a missing certificate behind the handshake. */
+/* Reads to the end of the connection, because TLS 1.3 refuses a missing certificate after the
+ * handshake. */
 static void connect_there(probe_run_t *run, const place_t *place, const probe_ticket_t *ticket,
                           probe_reply_t *reply)
 {
@@ -51,17 +52,18 @@ static void connect_there(probe_run_t *run, const place_t *place, const probe_ti
     probe_client_connect(run->client, &offer, reply, run->pool);
 }
 
-/* What a full handshake is refused by; NULL: nothing. */
+/* How a full handshake is refused; NULL: it is not. */
 static const char *refusal_text(const probe_run_t *run, const probe_reply_t *fresh)
 {
     if (fresh->outcome == PROBE_ALERT || (fresh->outcome == PROBE_FULL && fresh->alert >= 0)) {
-        return apr_psprintf(run->pool, "is refused by alert %d", fresh->alert);
+        return apr_psprintf(run->pool, "is refused with alert %d", fresh->alert);
     }
     return is_refusal(fresh->status) ? apr_psprintf(run->pool, "gets HTTP %d", fresh->status)
                                      : NULL;
 }
 
-/* The ticket's reply got, by a ticket from from (in TLS: own), against that of a full handshake. */
+/* Compares got, the reply to a ticket of from (whose full handshake was own), with the reply to a
+ * full handshake at this place. */
 static probe_verdict_e compare(probe_run_t *run, const char *from, const probe_reply_t *own,
                                const probe_reply_t *got, const place_t *place)
 {
@@ -71,20 +73,20 @@ static probe_verdict_e compare(probe_run_t *run, const char *from, const probe_r
 
     if (refusal && got->is_cut) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_NOTE,
-                   "a ticket of %s resumes with %s, where a full handshake %s, but a request is "
-                   "not answered: the connection is closed",
+                   "a ticket from %s resumes under %s, where a full handshake %s, but the server "
+                   "closes the connection without answering a request",
                    from, name, refusal);
         return PROBE_NOTE;
     }
     if (refusal && (fresh->status ? is_grant(got->status) : own->alert < 0)) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_BROKEN,
-                   "a ticket of %s resumes with %s%s, where a full handshake %s", from, name, how,
-                   refusal);
+                   "a ticket from %s resumes under %s%s, where a full handshake %s", from, name,
+                   how, refusal);
         return PROBE_BROKEN;
     }
     if (fresh->asked_cert && !own->asked_cert) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_WEAK,
-                   "a ticket of %s resumes with %s%s, where a full handshake asks for a client "
+                   "a ticket from %s resumes under %s%s, where a full handshake asks for a client "
                    "certificate",
                    from, name, how);
         return PROBE_WEAK;
@@ -92,7 +94,7 @@ static probe_verdict_e compare(probe_run_t *run, const char *from, const probe_r
     if (fresh->has_cert && own->has_cert
         && memcmp(fresh->cert_digest, own->cert_digest, sizeof(own->cert_digest)) != 0) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_NOTE,
-                   "a ticket of %s resumes with %s, which has another certificate", from, name);
+                   "a ticket from %s resumes under %s, which has another certificate", from, name);
         return PROBE_NOTE;
     }
     return PROBE_OK;
@@ -112,18 +114,18 @@ static probe_verdict_e judge(probe_run_t *run, const probe_ticket_t *ticket, con
         place->is_asked = place->fresh.outcome == PROBE_FULL || place->fresh.outcome == PROBE_ALERT;
     }
     if (!place->is_asked) {
-        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
-                   "a ticket of %s resumes with %s, but there is no full handshake to compare: %s",
-                   from, name_text(place->sni),
-                   place->fresh.outcome == PROBE_SPENT ? "--tickets allows no other"
-                                                       : place->fresh.why);
+        probe_tell(
+            run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
+            "a ticket from %s resumes under %s, but there is no full handshake to compare with: %s",
+            from, name_text(place->sni),
+            place->fresh.outcome == PROBE_SPENT ? "--tickets allows no more" : place->fresh.why);
         return PROBE_UNTESTED;
     }
     return compare(run, from, own, &got, place);
 }
 
-/* The first name's ticket under the names behind it, then under none: with the second name, or its
- * own, as Host. */
+/* Offers the first name's ticket under the other names, then without a name: with the second name,
+ * or its own, as Host. */
 static int try_names(probe_run_t *run, probe_verdict_e *pworst)
 {
     const probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, 0, probe_ticket_t);
@@ -143,7 +145,7 @@ static int try_names(probe_run_t *run, probe_verdict_e *pworst)
     return tried_n;
 }
 
-/* Tickets of other hosts here. */
+/* Offers tickets from earlier hosts here. */
 static int try_hosts(probe_run_t *run, const probe_host_t *earlier, int earlier_n,
                      probe_verdict_e *pworst)
 {
@@ -176,12 +178,12 @@ void probe_test_confusion(probe_run_t *run, const probe_host_t *earlier, int ear
     tried_n = (has_own ? try_names(run, &worst) : 0) + try_hosts(run, earlier, earlier_n, &worst);
     if (tried_n == 0) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
-                   has_own ? "needs names: --sni" : "no ticket of its own or of a host before it");
+                   has_own ? "requires names: use --sni"
+                           : "no ticket from this host or an earlier one");
     }
     else if (worst == PROBE_OK) {
         probe_tell(run, PROBE_TEST_CONFUSION, PROBE_OK,
-                   "offered under %d other name%s, a ticket gives nothing that a full handshake "
-                   "would not",
+                   "under %d other name%s, a ticket gives no access that a full handshake does not",
                    tried_n, tried_n == 1 ? "" : "s");
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the tickets tell (examine.h).
+ * What the tickets show (examine.h).
  */
 #include "examine.h"
 
@@ -14,8 +14,8 @@
 #include "weak_keys.h"
 #include "words.h"
 
-#define DISTINCT_MAX 3  /* tickets of different key names whose keys are searched */
-#define NAME_COMPARED 4 /* as much of the name tells keys apart */
+#define DISTINCT_MAX 3  /* tickets with different key names whose keys are searched for */
+#define NAME_COMPARED 4 /* bytes of the name that distinguish keys */
 
 static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
 {
@@ -52,7 +52,7 @@ void probe_examine_support(probe_run_t *run)
               : !version->is_accepted ? PROBE_NOTE
                                       : PROBE_OK;
     probe_tell(run, PROBE_TEST_SUPPORT, verdict,
-               "%d ticket%s a connection, %s, lifetime hint %s%s%s%s", version->per_connection,
+               "%d ticket%s per connection, %s, lifetime hint %s%s%s%s", version->per_connection,
                version->per_connection == 1 ? "" : "s",
                version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful" : "stateless",
                span_text(run, first->hint_s), is_long ? ", more than 7d" : "",
@@ -69,21 +69,22 @@ static void tell_format(probe_run_t *run)
 
     if (format->layout == PROBE_LAYOUT_UNKNOWN) {
         probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK,
-                   "%s, common prefix of %d, layout not recognised", sizes, (int)format->name_len);
+                   "%s, common prefix of %d bytes, layout not recognised", sizes,
+                   (int)format->name_len);
     }
     else if (format->layout == PROBE_LAYOUT_STATEFUL) {
-        probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK, "%s: a key of the server's session cache",
+        probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK, "%s: refers to the server's session cache",
                    sizes);
     }
     else {
         probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK,
-                   "%s as %s lays them out: name %d, IV %d, text from %d, MAC %d", sizes,
+                   "%s, %s layout: name %d, IV %d, text at %d, MAC %d", sizes,
                    probe_analysis_layout(format->layout), (int)format->name_len,
                    (int)format->iv_len, (int)format->text_at, (int)format->mac_len);
     }
 }
 
-/* "00 x 32", or the bytes in hex: the key is publicly known. */
+/* "00 x 32", or the bytes in hex; they may be shown, because the key is publicly known. */
 static const char *key_text(const probe_run_t *run, const probe_hit_t *hit)
 {
     char text[2 * PROBE_KEY_MAX + 1] = "";
@@ -105,22 +106,22 @@ static void tell_key(probe_run_t *run, probe_test_e test, const probe_hit_t *hit
     const char *text;
 
     if (test == PROBE_TEST_CIPHER_KEY) {
-        text = apr_psprintf(run->pool, "%s, text from %d",
-                            hit->no_iv ? "IV of zeros"
+        text = apr_psprintf(run->pool, "%s, text at %d",
+                            hit->no_iv ? "all-zero IV"
                                        : apr_psprintf(run->pool, "IV at %d", (int)hit->iv_at),
                             (int)hit->text_at);
     }
     else {
-        text = apr_psprintf(run->pool, "over the bytes from %d%s", (int)hit->text_at,
-                            hit->mac_len < hit->mac_full_len
-                                ? apr_psprintf(run->pool, ", truncated to %d", (int)hit->mac_len)
-                                : "");
+        text = apr_psprintf(run->pool, "over the bytes from offset %d%s", (int)hit->text_at,
+                            hit->mac_len < hit->mac_full_len ? apr_psprintf(
+                                run->pool, ", truncated to %d bytes", (int)hit->mac_len)
+                                                             : "");
     }
     probe_tell(run, test, PROBE_BROKEN, "%s with the key %s (%s)", hit->algorithm,
                key_text(run, hit), text);
 }
 
-/* One ticket for each key name, as far as a prefix tells names. */
+/* Chooses one ticket for every key name, as far as their prefixes differ. */
 static int choose_distinct(const probe_version_t *version, const probe_ticket_t **chosen)
 {
     int i, j, n = 0;
@@ -168,16 +169,17 @@ static void search_nonces(probe_run_t *run, int is_plain)
 
     if (n < 2 || is_plain) {
         probe_tell(run, PROBE_TEST_NONCE, PROBE_UNTESTED, "%s",
-                   is_plain ? "nothing is encrypted" : "needs two tickets");
+                   is_plain ? "nothing is encrypted" : "requires two tickets");
     }
     else if (!probe_analysis_nonce(tickets, n, &run->version->format, &hit)) {
-        probe_tell(run, PROBE_TEST_NONCE, PROBE_OK, "no IV and no key stream twice in %d tickets",
+        probe_tell(run, PROBE_TEST_NONCE, PROBE_OK, "no IV or key stream is reused in %d tickets",
                    (int)n);
     }
     else if (hit.proven) {
-        probe_tell(run, PROBE_TEST_NONCE, PROBE_BROKEN,
-                   "tickets %d and %d share a key stream: their XOR holds that of the secrets",
-                   (int)hit.first + 1, (int)hit.second + 1);
+        probe_tell(
+            run, PROBE_TEST_NONCE, PROBE_BROKEN,
+            "tickets %d and %d share a key stream: their XOR contains the XOR of the secrets",
+            (int)hit.first + 1, (int)hit.second + 1);
     }
     else {
         probe_tell(run, PROBE_TEST_NONCE, PROBE_WEAK, "tickets %d and %d have the same IV",
@@ -196,11 +198,11 @@ void probe_examine_tickets(probe_run_t *run)
     tell_format(run);
     is_plain = probe_analysis_plain(tickets, n, &hit);
     if (is_plain) {
-        probe_tell(run, PROBE_TEST_PLAIN, PROBE_BROKEN, "the session's secret stands in it at %d",
-                   (int)hit.text_at);
+        probe_tell(run, PROBE_TEST_PLAIN, PROBE_BROKEN,
+                   "contains the session's secret, at offset %d", (int)hit.text_at);
     }
     else {
-        probe_tell(run, PROBE_TEST_PLAIN, PROBE_OK, "the secret does not stand in it");
+        probe_tell(run, PROBE_TEST_PLAIN, PROBE_OK, "does not contain the secret");
     }
     if (version->format.layout == PROBE_LAYOUT_STATEFUL) {
         probe_tell(run, PROBE_TEST_CIPHER_KEY, PROBE_UNTESTED, "stateful: nothing is encrypted");

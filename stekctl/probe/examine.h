@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What collected tickets tell by themselves, as findings.  stekctl; one thread.
+ * Findings from the collected tickets alone.  stekctl; one thread.
  */
 #ifndef STEKCTL_PROBE_EXAMINE_H
 #define STEKCTL_PROBE_EXAMINE_H

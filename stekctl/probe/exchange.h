@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One connection of the probe: what the client offers, and what came of it.  Types only; stekctl.
+ * One connection of the probe: what the client offers, and what the server does.  Types only;
+ * stekctl.
  */
 #ifndef STEKCTL_PROBE_EXCHANGE_H
 #define STEKCTL_PROBE_EXCHANGE_H
@@ -15,14 +16,14 @@
 typedef enum probe_outcome_e {
     PROBE_FULL,        /* full handshake: the ticket, if any, was ignored */
     PROBE_RESUMED,     /* the session was resumed */
-    PROBE_ACCEPTED,    /* TLS 1.2: the server resumed, but under another secret than the client's */
-    PROBE_ALERT,       /* ended by an alert of the server */
+    PROBE_ACCEPTED,    /* TLS 1.2: the server resumed, but with a secret other than the client's */
+    PROBE_ALERT,       /* ended by an alert from the server */
     PROBE_CLOSED,      /* ended by the server without one, or reset */
-    PROBE_TIMEOUT,     /* still under way at the end of the time limit */
+    PROBE_TIMEOUT,     /* not finished at the time limit */
     PROBE_UNREACHABLE, /* no connection */
     PROBE_NOT_TLS,     /* what came back is not TLS */
-    PROBE_SPENT,       /* no connection was made: as many as are allowed were */
-    PROBE_CLIENT       /* the client could not go on: why tells */
+    PROBE_SPENT,       /* no connection was made: the limit was reached */
+    PROBE_CLIENT       /* the client failed: see why */
 } probe_outcome_e;
 
 typedef struct probe_offer_t {
@@ -30,28 +31,28 @@ typedef struct probe_offer_t {
     const char *sni;              /* NULL: none */
     const unsigned char *session; /* DER; NULL: none is offered */
     apr_size_t session_len;
-    const unsigned char *ticket; /* in place of the session's own; NULL: that */
+    const unsigned char *ticket; /* replaces the session's own; NULL: unaltered */
     apr_size_t ticket_len;
     int collect;      /* wait for tickets */
-    const char *host; /* GET / of this host, as far as the answer's headers; NULL: no request */
-    int wrong_secret; /* the client believes in another secret than the ticket's */
-    int no_tickets;   /* TLS 1.2: ask for a session id only, and offer by it */
+    const char *host; /* GET / from this host, up to the end of the headers; NULL: no request */
+    int wrong_secret; /* use a secret other than the ticket's */
+    int no_tickets;   /* TLS 1.2: ask for a session id only, and resume with it */
 } probe_offer_t;
 
 typedef struct probe_reply_t {
     probe_outcome_e outcome;
     int alert;      /* number of the server's alert; -1: none */
-    int status;     /* of the answer in HTTP; 0: none came */
-    int is_cut;     /* the server closed upon a request, without an answer */
-    int asked_cert; /* a CertificateRequest came */
-    int has_cert;   /* cert_digest is that of the server's certificate */
+    int status;     /* of the HTTP response; 0: none came */
+    int is_cut;     /* the server closed after a request, without a response */
+    int asked_cert; /* the server sent a CertificateRequest */
+    int has_cert;   /* cert_digest is set, from the server's certificate */
     unsigned char cert_digest[32];
     apr_int64_t first_us;        /* from the ClientHello to the first byte of the answer */
-    apr_array_header_t *tickets; /* of probe_ticket_t; bytes live in the pool */
+    apr_array_header_t *tickets; /* of probe_ticket_t; bytes are in the pool */
     const unsigned char
         *session; /* DER of a session without a ticket, for its session id; or NULL */
     apr_size_t session_len;
-    const char *why; /* a clause for people, never NULL behind a failure */
+    const char *why; /* a clause for people, never NULL after a failure */
 } probe_reply_t;
 
 #pragma GCC visibility pop

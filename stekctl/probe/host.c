@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The order of a probe (host.h): collect tickets, look at them, then offer changed ones.
+ * The steps of a probe (host.h): collect tickets, examine them, then offer altered ones.
  */
 #include "host.h"
 
@@ -20,7 +20,7 @@ static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
     return &APR_ARRAY_IDX(version->tickets, n, probe_ticket_t);
 }
 
-/* A ticket as given must resume, or no refusal of a changed one means anything. */
+/* An unaltered ticket must resume, or the refusal of an altered one means nothing. */
 static void try_as_given(probe_run_t *run)
 {
     probe_version_t *version = run->version;
@@ -34,7 +34,7 @@ static void try_as_given(probe_run_t *run)
     }
 }
 
-/* The tests from first to the one before end. */
+/* Skips the tests from first to the one before end. */
 static void skip(probe_run_t *run, probe_test_e first, probe_test_e end, const char *why)
 {
     int test;
@@ -44,7 +44,8 @@ static void skip(probe_run_t *run, probe_test_e first, probe_test_e end, const c
     }
 }
 
-/* For tickets that cannot be offered, from the test first on: other names may still take them. */
+/* For tickets that cannot be offered here: skips the tests from first on, except confusion, because
+ * other names may still accept them. */
 static void confusion_only(probe_run_t *run, probe_test_e first, const char *why,
                            const probe_host_t *earlier, int earlier_n)
 {
@@ -122,12 +123,12 @@ static void test_versions(probe_run_t *run, const probe_host_t *earlier, int ear
         host->failure = NULL;
     }
     else {
-        host->failure = apr_psprintf(run->pool, "offers neither TLS version asked for: %s",
+        host->failure = apr_psprintf(run->pool, "supports none of the requested TLS versions: %s",
                                      host->failure ? host->failure : "no handshake succeeded");
     }
 }
 
-/* More than any server needs that answers at once, and an end for those that do not. */
+/* More than any server needs that answers promptly, and a limit for those that do not. */
 static apr_interval_time_t time_limit(const probe_options_t *options, int planned_n)
 {
     static const int base_s[] = {30, 300, 900};

@@ -9,8 +9,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Probes host, whose name, port and planned_n are set; earlier[earlier_n] are probed already,
- * their tickets are offered to it too. */
+/* Probes host, whose name, port and planned_n are set.  Also offers it the tickets of
+ * earlier[earlier_n], which have been probed. */
 void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
                 const probe_options_t *options, apr_pool_t *pool);
 

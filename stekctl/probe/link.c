@@ -16,12 +16,12 @@
 
 #include "session.h"
 
-#define FIRST_WAIT apr_time_from_msec(1000) /* for a ticket of TLS 1.3 behind the handshake */
+#define FIRST_WAIT apr_time_from_msec(1000) /* for a TLS 1.3 ticket after the handshake */
 #define NEXT_WAIT apr_time_from_msec(100)   /* for another one */
-#define ANSWER_WAIT apr_time_from_sec(2)    /* for an answer in HTTP */
-#define ANSWER_MAX 16384                    /* as much of one is read */
+#define ANSWER_WAIT apr_time_from_sec(2)    /* for an HTTP response */
+#define ANSWER_MAX 16384                    /* bytes of it that are read */
 
-/* Waits for events on the socket up to the given time.  1: there are some, 0: time is up. */
+/* Waits for events on the socket until the given time.  1: an event, 0: the time is over. */
 static int wait_until(probe_link_t *link, short events, apr_time_t until)
 {
     struct pollfd one = {link->fd, events, 0};
@@ -106,14 +106,14 @@ static const char *error_text(probe_link_t *link)
     return apr_pstrdup(link->pool, text ? text : "OpenSSL gave no reason");
 }
 
-/* Names what ended the handshake. */
+/* Finds out why the handshake failed. */
 static void judge_failure(probe_link_t *link, int error)
 {
     unsigned long code = ERR_peek_error();
     int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
 
     if (link->messages.took_ticket && link->offer->version == TLS1_2_VERSION) {
-        probe_link_fail(link, PROBE_ACCEPTED, "took the ticket under another secret");
+        probe_link_fail(link, PROBE_ACCEPTED, "accepted the ticket with a different secret");
     }
     else if (link->reply->alert >= 0) {
         probe_link_fail(link, PROBE_ALERT,
@@ -129,14 +129,14 @@ static void judge_failure(probe_link_t *link, int error)
                             : "does not answer in TLS");
     }
     else if (error == SSL_ERROR_SYSCALL || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
-        probe_link_fail(link, PROBE_CLOSED, "closed the connection in the handshake");
+        probe_link_fail(link, PROBE_CLOSED, "closed the connection during the handshake");
     }
     else {
         probe_link_fail(link, PROBE_CLIENT, error_text(link));
     }
 }
 
-/* Nonzero: go on. */
+/* Nonzero: continue. */
 static int step(probe_link_t *link, int result, apr_time_t until)
 {
     int error = SSL_get_error(link->ssl, result);
@@ -163,7 +163,7 @@ static int shake_hands(probe_link_t *link)
             return 0;
         }
         if (!step(link, result, link->deadline)) {
-            probe_link_fail(link, PROBE_TIMEOUT, "did not finish the handshake in time");
+            probe_link_fail(link, PROBE_TIMEOUT, "took too long to complete the handshake");
             return 0;
         }
     }
@@ -205,7 +205,7 @@ static int is_over(probe_link_t *link, int result)
     return error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE;
 }
 
-/* The status in an answer of HTTP/1, behind interim ones; 0: headers not whole, or not HTTP. */
+/* The status of an HTTP/1 response, after interim ones; 0: headers incomplete, or not HTTP. */
 static int status_of(const char *answer)
 {
     for (;;) {
@@ -228,8 +228,8 @@ static int status_of(const char *answer)
     }
 }
 
-/* Reads and reads on, for up to first_wait, after tickets for a shorter time.  answer (NULL: what
- * comes is dropped) has room for ANSWER_MAX bytes and a zero. */
+/* Keeps reading for up to first_wait, or for a shorter time once tickets have come.  answer (NULL:
+ * drop what comes) has room for ANSWER_MAX bytes and a NUL. */
 static void read_on(probe_link_t *link, apr_interval_time_t first_wait, char *answer)
 {
     apr_time_t last = apr_time_now() + first_wait;
@@ -261,8 +261,7 @@ static void read_on(probe_link_t *link, apr_interval_time_t first_wait, char *an
     }
 }
 
-/* A server that is told that the client closes sends what it has and closes too, so that there is
- * little to wait for. */
+/* After a close_notify, a server sends what it has and closes, so the wait is short. */
 void probe_link_collect(probe_link_t *link)
 {
     (void)SSL_shutdown(link->ssl);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One connection, from connect to close: sockets that do not block under OpenSSL, waited for by poll
- * with what is left of the connection's time, so that a peer that sends a byte a second gains
- * nothing.  stekctl; one thread.
+ * One connection, from connect to close.  OpenSSL uses non-blocking sockets, and poll waits for at
+ * most what is left of the connection's time, so a peer that sends a byte per second gains nothing.
+ * stekctl; one thread.
  */
 #ifndef STEKCTL_PROBE_LINK_H
 #define STEKCTL_PROBE_LINK_H
@@ -26,22 +26,22 @@ typedef struct probe_link_t {
     apr_pool_t *pool;
 } probe_link_t;
 
-/* The outcome, and why. */
+/* Sets the outcome and the reason. */
 void probe_link_fail(probe_link_t *link, probe_outcome_e outcome, const char *why);
 
-/* Connects to *pchosen, or to the first of the addresses that answers, which becomes *pchosen: all
- * tests shall meet the same server.  0: none does, as the reply tells; so do those below. */
+/* Connects to *pchosen, or to the first of the addresses that answers, which becomes *pchosen, so
+ * all tests reach the same server.  0: failed, and the reply says why; the same for those below. */
 int probe_link_open(probe_link_t *link, const struct addrinfo *addresses,
                     const struct addrinfo **pchosen);
 
-/* The handshake, with what is offered. */
+/* Makes the handshake with the offer. */
 int probe_link_shake(probe_link_t *link, SSL_CTX *context);
 
-/* Asks for / of the offer's host, and reads as far as the answer's headers.  Nonzero: the server is
- * mute; no other request needs to wait for it. */
+/* Requests / from the offer's host, and reads up to the end of the headers.  Nonzero: the server
+ * does not respond; do not wait for a response again. */
 int probe_link_request(probe_link_t *link);
 
-/* Waits for tickets of TLS 1.3, which follow the handshake. */
+/* Waits for TLS 1.3 tickets, which come after the handshake. */
 void probe_link_collect(probe_link_t *link);
 
 void probe_link_close(probe_link_t *link);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Is the MAC checked?  Tickets changed in one place are offered; none may be taken.  A server that
- * decrypts first and checks nothing either resumes, or, where the change hit the secret, answers as
- * it does to a client that believes in another secret: that answer is fetched first, for
+ * Does the server check the MAC?  It must not accept any ticket that was altered in one place.  A
+ * server that decrypts without checking either resumes or, if the alteration hit the secret,
+ * answers as it does to a client with a wrong secret.  So that answer is fetched first, for
  * comparison.
  */
 #include "tests.h"
@@ -12,13 +12,13 @@
 
 #include "budget.h"
 
-#define BIG_LEN 4096 /* tickets above it get few changes: each connection costs as much */
+#define BIG_LEN 4096 /* longer tickets, which every offer sends, get few alterations */
 #define BIG_N 256
 
 typedef struct change_t {
     const probe_ticket_t *ticket;
     unsigned char *bytes;
-    probe_reply_t wrong; /* to the right ticket and a wrong secret */
+    probe_reply_t wrong; /* to an unaltered ticket with a wrong secret */
     apr_size_t tried_n, ignored_n, like_wrong_n;
     apr_size_t like_wrong_at; /* one of them */
     const char *taken_how;
@@ -47,7 +47,7 @@ static int is_like_wrong(const change_t *change, const probe_reply_t *reply)
            && reply->alert == change->wrong.alert;
 }
 
-/* Once may be an accident of the line. */
+/* Once may be a network error. */
 static int is_taken_again(probe_run_t *run, change_t *change, apr_size_t unit)
 {
     probe_reply_t reply;
@@ -68,8 +68,8 @@ static void count(change_t *change, const probe_reply_t *reply, apr_size_t unit)
     }
 }
 
-/* Some places answered like a wrong secret, others as unknown: those were decrypted and believed.
- * A server that checks answers one way to nearly all. */
+/* Some places were answered like a wrong secret, so they were decrypted and trusted, others like an
+ * unknown ticket.  A server that checks the MAC gives nearly all the same answer. */
 static int is_believed(probe_run_t *run, change_t *change)
 {
     probe_reply_t reply;
@@ -93,28 +93,28 @@ static void tell(probe_run_t *run, change_t *change)
     const char *unit = run->options->level == PROBE_DEEP ? "bit" : "byte";
 
     if (change->taken_how) {
-        probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN, "%s with %s %d changed", change->taken_how,
+        probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN, "%s with %s %d altered", change->taken_how,
                    unit, (int)change->taken_at);
     }
     else if (is_believed(run, change)) {
-        probe_tell(
-            run, PROBE_TEST_MAC, PROBE_BROKEN,
-            "decrypts and believes a ticket with %s %d changed: it answers with alert %d, as "
-            "to a wrong secret",
-            unit, (int)change->like_wrong_at, change->wrong.alert);
+        probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN,
+                   "decrypts and trusts a ticket with %s %d altered: it answers with alert %d, as "
+                   "for a wrong secret",
+                   unit, (int)change->like_wrong_at, change->wrong.alert);
     }
     else if (run->faults_n >= PROBE_FAULTS_MAX || change->tried_n == 0) {
-        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "%s, after %d changes",
+        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "%s, after %d altered tickets",
                    probe_why_ended(run), (int)change->tried_n);
     }
     else if (change->ignored_n == change->tried_n) {
-        probe_tell(run, PROBE_TEST_MAC, PROBE_OK, "none of %d changed tickets was taken (by %s)",
-                   (int)change->tried_n, unit);
+        probe_tell(run, PROBE_TEST_MAC, PROBE_OK,
+                   "none of %d altered tickets was accepted (%s by %s)", (int)change->tried_n, unit,
+                   unit);
     }
     else {
         probe_tell(run, PROBE_TEST_MAC, PROBE_NOTE,
-                   "none of %d changed tickets was taken, but %d were answered by an alert or a "
-                   "close instead of a full handshake",
+                   "none of %d altered tickets was accepted, but for %d the server sent an alert "
+                   "or closed the connection instead of a full handshake",
                    (int)change->tried_n, (int)(change->tried_n - change->ignored_n));
     }
 }
@@ -134,12 +134,12 @@ static void learn_wrong(probe_run_t *run, change_t *change)
 
 void probe_test_mac(probe_run_t *run)
 {
-    /* Most places in a ticket; if it has more, they are spread evenly. */
+    /* The most places to alter; if a ticket has more, they are spread evenly. */
     apr_size_t most = (apr_size_t)probe_budget_offers(run->options, 0, PROBE_TEST_MAC)
                       - PROBE_MAC_MORE;
     probe_version_t *version = run->version;
     change_t change = {.ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t)};
-    apr_size_t i, n, unit_n; /* places there are: bytes, or bits in deep */
+    apr_size_t i, n, unit_n; /* the ticket's places: bytes, or bits at level deep */
 
     if (version->format.layout == PROBE_LAYOUT_STATEFUL) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "stateful: no MAC");
@@ -151,7 +151,7 @@ void probe_test_mac(probe_run_t *run)
     n = change.ticket->len > BIG_LEN && n > BIG_N ? BIG_N : n;
     learn_wrong(run, &change);
     for (i = 0; i < n && run->faults_n < PROBE_FAULTS_MAX && !change.taken_how; i++) {
-        /* The first and the last place are always among them. */
+        /* Always includes the first and the last place. */
         apr_size_t unit = n > 1 ? i * (unit_n - 1) / (n - 1) : 0;
         probe_reply_t reply;
 
@@ -162,7 +162,7 @@ void probe_test_mac(probe_run_t *run)
         }
         if (is_taken(&reply) && is_taken_again(run, &change, unit)) {
             change.taken_how = reply.outcome == PROBE_RESUMED ? "resumes"
-                                                              : "resumes under another secret";
+                                                              : "resumes with a different secret";
             change.taken_at = unit;
         }
         else {

@@ -27,7 +27,7 @@ static const digest_t digests[] = {
     {"SHA512", "HMAC-SHA512", 64}, {"MD5", "HMAC-MD5", 16},
 };
 
-/* Lengths of a MAC that are full or a usual truncation; 8 bytes are the least that prove a key. */
+/* Full and commonly truncated lengths of MACs; with less than 8 bytes, a match proves nothing. */
 static const apr_size_t mac_lens[] = {64, 48, 32, 28, 24, 20, 16, 12, 10, 8};
 
 static int found_key(probe_hit_t *hit, const char *algorithm, const unsigned char *key,
@@ -69,7 +69,7 @@ static int try_mac(search_t *search, const digest_t *digest, EVP_MAC_CTX *mac,
     return 0;
 }
 
-/* What the MAC covers begins at the ticket's start, behind the name, or behind name and IV. */
+/* What the MAC covers begins at the ticket's start, after the name, or after name and IV. */
 static int try_mac_key(search_t *search, const digest_t *digest, EVP_MAC_CTX *mac,
                        const unsigned char *key, apr_size_t key_len)
 {
@@ -113,7 +113,7 @@ int probe_analysis_mac_key(const probe_ticket_t *ticket, const probe_format_t *f
     static const apr_size_t key_lens[] = {32, 16, 48, 64, 20};
     search_t search = {.ticket = ticket, .format = format, .level = level, .hit = hit};
     apr_size_t digests_n = ticket->len > PROBE_TEXT_MAX ? 2 : sizeof(digests) / sizeof(digests[0]);
-    /* Key search over a huge ticket would take minutes; its MAC key is most likely its text key. */
+    /* All keys would take minutes on a huge ticket; its MAC key is most likely its cipher key. */
     apr_size_t key_lens_n = ticket->len > PROBE_TEXT_MAX ? 1 : level == PROBE_DEEP ? 5 : 3, i, j;
     EVP_MAC *fetched = EVP_MAC_fetch(NULL, "HMAC", NULL);
     int found = 0;

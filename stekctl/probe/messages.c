@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The callbacks (messages.h).  Lengths come from the server: none is believed.
+ * The callbacks (messages.h).  Lengths come from the server, so every one is checked.
  */
 #include "messages.h"
 
@@ -9,7 +9,7 @@
 
 #include "session.h"
 
-#define TICKETS_MAX 16 /* of one connection */
+#define TICKETS_MAX 16 /* from one connection */
 
 static void look_at_hello(probe_messages_t *messages, const unsigned char *body, apr_size_t len)
 {
@@ -40,7 +40,7 @@ static void look_at_ticket(probe_messages_t *messages, const unsigned char *body
     }
 }
 
-/* The answer's time runs from the ClientHello, which goes out right after this, to the head of the
+/* The response time runs from the ClientHello, which is sent right after this, to the header of the
  * first record that comes back. */
 static void take_time(probe_messages_t *messages, int is_write, int type,
                       const unsigned char *bytes)
@@ -73,7 +73,7 @@ static void on_message(int is_write, int version, int type, const void *data, si
     if (type == SSL3_RT_ALERT && len >= 2 && bytes[0] == SSL3_AL_FATAL) {
         messages->reply->alert = bytes[1];
     }
-    /* OpenSSL shows no ChangeCipherSpec itself, but the head of its record. */
+    /* OpenSSL does not report the ChangeCipherSpec itself, but its record header. */
     if (type == SSL3_RT_HEADER && bytes[0] == SSL3_RT_CHANGE_CIPHER_SPEC
         && messages->offer->version == TLS1_2_VERSION && messages->offer->session
         && !messages->saw_cert) {

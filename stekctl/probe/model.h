@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A probe of one host: which tests there are, what they found.  Types only; everything lives in the
- * pool of the command.  stekctl.
+ * A probe of one host: its tests and their findings.  Types only; everything is in the command's
+ * pool.  stekctl.
  */
 #ifndef STEKCTL_PROBE_MODEL_H
 #define STEKCTL_PROBE_MODEL_H
@@ -44,9 +44,9 @@ typedef struct probe_finding_t {
 typedef struct probe_version_t {
     int version;
     int is_offered;
-    int per_connection;          /* tickets a connection; 0: none */
-    int by_session_id;           /* TLS 1.2: a session resumes by its id; -1: was not asked */
-    int is_accepted;             /* a ticket as it was given resumes */
+    int per_connection;          /* tickets per connection; 0: none */
+    int by_session_id;           /* TLS 1.2: a session resumes by its id; -1: not tried */
+    int is_accepted;             /* an unaltered ticket resumes */
     apr_array_header_t *tickets; /* of probe_ticket_t */
     const probe_reply_t *own;    /* to the first full handshake; NULL: there was none */
     probe_format_t format;
@@ -55,10 +55,10 @@ typedef struct probe_version_t {
 typedef struct probe_host_t {
     const char *name;
     int port;
-    const char *failure; /* why there was no test; NULL: there was */
+    const char *failure; /* why nothing was tested; NULL: it was tested */
     probe_version_t versions[2];
     apr_array_header_t *findings; /* of probe_finding_t */
-    int planned_n;                /* most connections that were to be made */
+    int planned_n;                /* the most connections that may be made */
     apr_size_t connections_n;
     apr_interval_time_t took;
 } probe_host_t;
@@ -66,9 +66,9 @@ typedef struct probe_host_t {
 typedef struct probe_options_t {
     apr_array_header_t *names; /* of const char *: --sni; empty: the host's own */
     int has_tls12, has_tls13;
-    int tickets_n; /* full handshakes per version, but for those of watch */
+    int tickets_n; /* full handshakes per version, except those of watch */
     probe_level_e level;
-    apr_interval_time_t watch; /* 0: not */
+    apr_interval_time_t watch; /* 0: do not watch */
     apr_interval_time_t timeout;
     int per_second;
     int shows_progress;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tickets as they were given, but later or again: while the server's keys rotate, and a second time
- * (reuse).  Elsewhere: confusion.c.
+ * Unaltered tickets, offered later or again: while the server's keys rotate, and a second time
+ * (reuse).  For other names and hosts, see confusion.c.
  */
 #include "tests.h"
 
@@ -16,14 +16,14 @@
 
 void probe_test_reuse(probe_run_t *run)
 {
-    /* Not the first: it has been offered by the tests before. */
+    /* Not the first, because earlier tests have offered it. */
     int last = run->version->tickets->nelts - 1;
     const probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, last, probe_ticket_t);
     probe_reply_t reply;
     int i, resumed_n = 0;
 
     if (run->version->version != TLS1_3_VERSION) {
-        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "tickets of TLS 1.2 are made to be reused");
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "TLS 1.2 tickets are meant to be reused");
         return;
     }
     probe_progress(run, 0, 0);
@@ -33,11 +33,11 @@ void probe_test_reuse(probe_run_t *run)
     }
     if (resumed_n == 2) {
         probe_tell(run, PROBE_TEST_REUSE, PROBE_NOTE,
-                   "a ticket is taken more than once, as is usual: clients that reuse tickets can "
+                   "a ticket is accepted more than once, as usual: clients that reuse tickets can "
                    "be recognised (RFC 8446, C.4)");
     }
     else {
-        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "a ticket is taken once");
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "a ticket is accepted once");
     }
 }
 
@@ -51,7 +51,7 @@ typedef struct watch_t {
     int changes_n;
 } watch_t;
 
-/* A new ticket; NULL: none came. */
+/* Gets a new ticket; NULL if the server sends none. */
 static const probe_ticket_t *get_ticket(probe_run_t *run, apr_pool_t *pool)
 {
     probe_offer_t offer = {.version = run->version->version, .sni = run->name, .collect = 1};
@@ -107,7 +107,7 @@ static void tell_watch(probe_run_t *run, const watch_t *watch)
 
     if (hint && resumed > hint + HINT_SLACK) {
         probe_tell(run, PROBE_TEST_ROTATION, PROBE_WEAK,
-                   "%s; the first ticket resumed %s after its issue, past its hint of %s", keys,
+                   "%s; the first ticket still resumed after %s, beyond its hint of %s", keys,
                    report_span(resumed, run->pool), report_span(hint, run->pool));
     }
     else {
@@ -123,13 +123,13 @@ void probe_test_rotation(probe_run_t *run)
     watch_t watch = {0};
 
     if (run->options->watch == 0) {
-        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "wants --watch");
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "requires --watch");
         return;
     }
     probe_client_allow_full(run->client, probe_budget_full(run->options) - run->options->tickets_n);
     watch.first = get_ticket(run, run->pool);
     if (!watch.first) {
-        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "no ticket came");
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "the server sent no ticket");
         return;
     }
     watch.begun = watch.resumed_at = apr_time_now();

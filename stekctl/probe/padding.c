@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A padding oracle: does the server answer a wrong CBC padding unlike a right one, by message or by
- * time?  The last byte of the next-to-last block of the text runs through all values; one of them
- * makes the padding 01.  An earlier block is spoilt, so that no such ticket is good as a whole.
+ * A padding oracle: does the server answer wrong CBC padding differently from correct padding, in
+ * its message or in its response time?  The last byte of the text's next-to-last block goes through
+ * all values; one of them makes the padding 01.  An earlier block is corrupted, so that no such
+ * ticket is valid as a whole.
  *
- *     ... | C[n-3] spoilt | C[n-2]: last byte ^ v | C[n-1] | MAC
+ *     ... | C[n-3] corrupted | C[n-2]: last byte ^ v | C[n-1] | MAC
  *
  * A difference counts as an oracle only if the next byte confirms it: with the padding's last byte
- * made 02, again one value of the byte before it must stand out.  Times are told apart with less: a
- * change of none of the block's bytes leaves the padding right as it is.  One of the last byte must
- * make a difference, one of the byte before it too, and one of the block's first byte none; where
- * the padding is of 1 or of 16 bytes that tells nothing, and all values are asked.
+ * set to 02, one value of the byte before it must stand out again.  Times need fewer offers,
+ * because padding is correct if the block is not altered.  Altering the last byte must then make a
+ * difference, altering the byte before it, too, and altering the block's first byte must make none.
+ * If the padding has 1 or 16 bytes, that shows nothing, so all values are tried.
  */
 #include "tests.h"
 
@@ -24,22 +25,22 @@
 #define LAST (BLOCK - 1)
 #define SECOND (BLOCK - 2)
 #define STANDOUT_MAX 3 /* values that may stand out: 01, and by chance longer paddings */
-#define ROUNDS_N 6     /* of all values, to find a candidate by time */
-#define CANDIDATES_N 4 /* of those, looked at more closely */
-#define SAMPLE_N 100   /* of a candidate, and of others */
+#define ROUNDS_N 6     /* over all values, to find candidates by time */
+#define CANDIDATES_N 4 /* examined more closely */
+#define SAMPLE_N 100   /* times of a candidate, and of others */
 
 typedef struct oracle_t {
     const probe_ticket_t *ticket;
-    unsigned char *bytes; /* as they are offered */
+    unsigned char *bytes; /* as offered */
     apr_size_t text_end;  /* where the MAC begins */
-    int kinds[VALUES_N];  /* answers: outcome and alert in one number */
+    int kinds[VALUES_N];  /* the answers: outcome and alert in one number */
     apr_int64_t times[VALUES_N * ROUNDS_N];
-    apr_uint64_t chance; /* state of the order's generator */
+    apr_uint64_t chance; /* state of the random generator for the order */
     int is_timed;
 } oracle_t;
 
-/* SplitMix64 (Steele et al. 2014), from a seed of OpenSSL's: an order that no pattern of the line
- * can follow.  Below n. */
+/* A random number below n, by SplitMix64 (Steele et al. 2014) with a seed from OpenSSL.  With a
+ * random order, no pattern in the network's delays can look like a finding. */
 static int draw(oracle_t *oracle, int n)
 {
     apr_uint64_t z = oracle->chance += APR_UINT64_C(0x9e3779b97f4a7c15);
@@ -54,9 +55,9 @@ static int kind_of(const probe_reply_t *reply)
     return (int)reply->outcome * 1000 + reply->alert + 1;
 }
 
-/* One question: the block's byte index is changed by value, its last byte by last.  Where time
- * counts the earlier block is spoilt anew each time, so that no two questions are the same.  -1:
- * a fault. */
+/* Makes one offer, with the block's byte index altered by value and its last byte by last.  When
+ * times are measured, the earlier block is corrupted differently every time, so that no two offers
+ * are equal.  -1: no answer. */
 static int ask(probe_run_t *run, oracle_t *oracle, int index, int value, int last, apr_int64_t *pus)
 {
     unsigned char *block = oracle->bytes + oracle->text_end - 2 * BLOCK;
@@ -78,7 +79,7 @@ static int ask(probe_run_t *run, oracle_t *oracle, int index, int value, int las
     return probe_is_answer(run, &reply) ? kind_of(&reply) : -1;
 }
 
-/* Asks all values of the byte index, in an order by chance.  0: too many faults. */
+/* Offers all values of the byte index, in random order.  0: too many connections failed. */
 static int ask_all(probe_run_t *run, oracle_t *oracle, int index, int last, int rounds_n)
 {
     int order[VALUES_N] = {0}, round, i;
@@ -105,7 +106,8 @@ static int ask_all(probe_run_t *run, oracle_t *oracle, int index, int last, int 
     return 1;
 }
 
-/* The values whose answer differs from that to most, if they are few.  Returns their number. */
+/* Finds the values whose answer differs from the most frequent answer, if they are few.  Returns
+ * their number. */
 static int find_standouts(const oracle_t *oracle, int *values)
 {
     int v, w, usual = oracle->kinds[0], usual_n = 0, n = 0;
@@ -132,7 +134,7 @@ static int find_standouts(const oracle_t *oracle, int *values)
     return n;
 }
 
-/* The second byte, behind a last byte that v made 01 and v ^ 03 makes 02. */
+/* Tries the second byte, with the last byte set to 02: v made it 01, so v ^ 03 makes it 02. */
 static int is_confirmed(probe_run_t *run, oracle_t *oracle, int v, int kind)
 {
     int values[STANDOUT_MAX], n;
@@ -145,7 +147,7 @@ static int is_confirmed(probe_run_t *run, oracle_t *oracle, int v, int kind)
            && ask(run, oracle, SECOND, values[0], v ^ 3, NULL) == kind;
 }
 
-/* 1: found and reported; 0: all answers alike; -1: too many faults. */
+/* 1: found and reported; 0: all answers are the same; -1: too many connections failed. */
 static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
 {
     int values[STANDOUT_MAX], n, i;
@@ -157,14 +159,14 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
     for (i = 0; i < n; i++) {
         int kind = oracle->kinds[values[i]];
 
-        /* What does not repeat is the line's. */
+        /* If it does not repeat, it was a network error. */
         if (ask(run, oracle, LAST, values[i], 0, NULL) != kind) {
             continue;
         }
         *pis_uneven = 1;
         if (is_confirmed(run, oracle, values[i], kind)) {
             probe_tell(run, PROBE_TEST_PADDING, PROBE_BROKEN,
-                       "right padding is told from wrong by the answer, confirmed at the second "
+                       "the answer reveals whether padding is correct, confirmed at the second "
                        "byte (MAC of %d bytes)",
                        (int)(oracle->ticket->len - oracle->text_end));
             return 1;
@@ -176,8 +178,8 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
     return 0;
 }
 
-/* Is the value v of the byte index answered sooner or later than the others?  In an order by
- * chance. */
+/* Is the value v of the byte index answered sooner or later than the others?  Measures in random
+ * order. */
 static int differs_in_time(probe_run_t *run, oracle_t *oracle, int index, int last, int v)
 {
     apr_int64_t candidate[SAMPLE_N], others[SAMPLE_N];
@@ -202,7 +204,7 @@ static int differs_in_time(probe_run_t *run, oracle_t *oracle, int index, int la
     return probe_stats_compare(candidate, a, others, b) == PROBE_STATS_DIFFERENT;
 }
 
-/* The value that stands out most in times, which then forget it. */
+/* Returns the value whose times stand out most, and replaces them with the median. */
 static int next_candidate(apr_int64_t *times)
 {
     apr_int64_t sorted[VALUES_N * ROUNDS_N], median;
@@ -216,8 +218,8 @@ static int next_candidate(apr_int64_t *times)
     return v;
 }
 
-/* The second byte by all its values, behind a last byte 02: one of them stands out, or two, as one
- * that met delays may. */
+/* Tries all values of the second byte, with the last byte 02.  One of them must stand out; others
+ * may stand out by chance because of delays, so several candidates are examined. */
 static int is_confirmed_in_time(probe_run_t *run, oracle_t *oracle, int last)
 {
     int i;
@@ -253,14 +255,14 @@ static int try_times(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
     }
     if (is_found) {
         probe_tell(run, PROBE_TEST_PADDING, PROBE_BROKEN,
-                   "right padding is told from wrong by time (chance below one in a million), "
-                   "confirmed at the second byte (MAC of %d bytes)",
+                   "the response time reveals whether padding is correct (chance below one in a "
+                   "million), confirmed at the second byte (MAC of %d bytes)",
                    (int)(oracle->ticket->len - oracle->text_end));
     }
     return is_found;
 }
 
-/* Lengths of the MAC to suppose; where the layout is known, its own first. */
+/* The lengths of the MAC to try; if the layout is known, its own comes first. */
 static int choose_macs(const probe_run_t *run, apr_size_t *mac_lens)
 {
     static const apr_size_t normal[] = {32, 20, 48}, deep[] = {32, 20, 48, 64, 16, 0};
@@ -308,13 +310,13 @@ static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
     }
     else if (result == 0 && is_uneven) {
         probe_tell(run, PROBE_TEST_PADDING, PROBE_NOTE,
-                   "single values of a changed byte are answered otherwise, but not as a padding "
-                   "would be");
+                   "single values of an altered byte get a different answer, but not in the "
+                   "pattern of a padding check");
     }
     else if (result == 0) {
         probe_tell(run, PROBE_TEST_PADDING, PROBE_OK,
-                   "wrong and right padding are answered alike%s",
-                   run->options->level == PROBE_DEEP ? ", also in time" : "");
+                   "correct and wrong padding get the same answer%s",
+                   run->options->level == PROBE_DEEP ? ", after the same time" : "");
     }
 }
 
@@ -324,7 +326,7 @@ void probe_test_padding(probe_run_t *run)
     oracle_t *oracle;
 
     if (run->options->level == PROBE_QUICK) {
-        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "wants level normal or deep");
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "requires level normal or deep");
         return;
     }
     if (version->format.layout == PROBE_LAYOUT_STATEFUL

@@ -32,7 +32,7 @@ int probe_print_findings_n(const probe_host_t *host)
     return n;
 }
 
-/* Indented, in lines of 78. */
+/* Prints text indented, wrapped at 78 columns. */
 static void print_wrapped(const char *text)
 {
     apr_size_t column = 0;

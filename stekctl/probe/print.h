@@ -11,13 +11,13 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Findings that are weak or broken. */
+/* The number of findings that are weak or broken. */
 int probe_print_findings_n(const probe_host_t *host);
 
-/* One host, as soon as it is probed. */
+/* Prints one host, as soon as it has been probed. */
 void probe_print_host(const probe_host_t *host, apr_pool_t *pool);
 
-/* hosts[n], all in one value. */
+/* Prints hosts[n] as one value. */
 void probe_print_json(const probe_host_t *hosts, int n, int per_second);
 
 #pragma GCC visibility pop

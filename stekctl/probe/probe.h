@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The room of the probe: what an attacker would learn from a server's tickets.  All that others may
- * know of it.  One thread.
+ * The probe, which shows what an attacker could learn from a server's tickets: all that other
+ * folders may include.  One thread.
  */
 #ifndef STEKCTL_PROBE_H
 #define STEKCTL_PROBE_H

@@ -80,7 +80,7 @@ void probe_begin(probe_run_t *run, probe_test_e test, int earlier_n)
 
 const char *probe_why_ended(const probe_run_t *run)
 {
-    return run->is_spent ? "as many connections as the level allows were made"
+    return run->is_spent ? "the level's connection limit was reached"
                          : "too many connections failed";
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A session's secret in a text (secret.h).
+ * Finds a session's secret in a text (secret.h).
  */
 #include "secret.h"
 
@@ -8,13 +8,14 @@
 #include <openssl/hmac.h>
 #include <string.h>
 
-/* As far into a text as a resumption master secret is looked for: it costs an HMAC a byte. */
+/* How far a text is searched for a resumption master secret, because that costs an HMAC per byte.
+ * */
 #define MASTER_TEXT_MAX 1024
 
 const unsigned char *probe_secret_find(const unsigned char *text, apr_size_t len,
                                        const probe_ticket_t *ticket)
 {
-    /* Without its first block, since that may be decrypted under a wrong IV. */
+    /* Without its first block, because that may have been decrypted with a wrong IV. */
     apr_size_t skip = ticket->secret_len >= 32 ? 16 : 0;
     apr_size_t want = ticket->secret_len - skip;
 
@@ -24,7 +25,7 @@ const unsigned char *probe_secret_find(const unsigned char *text, apr_size_t len
     return memmem(text, len, ticket->secret + skip, want);
 }
 
-/* Nonzero: the ticket's PSK follows from window[ticket->secret_len]. */
+/* Nonzero: the ticket's PSK is derived from window[ticket->secret_len]. */
 static int expands(const unsigned char *window, const probe_ticket_t *ticket)
 {
     /* HkdfLabel of RFC 8446, 7.1; one block of HKDF-Expand. */

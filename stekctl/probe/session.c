@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sessions as bytes (session.h).  To change a ticket, element [10] of the session's DER, which holds
- * it, is replaced; a changed ticket comes with a random session id, or a session cache could answer
- * for it.
+ * Sessions as bytes (session.h).  To alter a ticket, element [10] of the session's DER, which
+ * contains it, is replaced.  An altered ticket gets a random session id, or the server could resume
+ * from its session cache.
  */
 #include "session.h"
 
@@ -43,7 +43,8 @@ static apr_size_t der_head(unsigned char *out, int tag, apr_size_t len)
     return n;
 }
 
-/* The element at *pat: its value's length, *pat moved to the value.  0 and -1: malformed. */
+/* Moves *pat from an element to its value and returns the value's length in *plen.  0, or -1 if
+ * malformed. */
 static int der_enter(const unsigned char *der, apr_size_t end, apr_size_t *pat, apr_size_t *plen)
 {
     apr_size_t at = *pat, len, n;
@@ -124,8 +125,8 @@ int probe_session_offer(SSL *ssl, const probe_offer_t *offer, apr_pool_t *pool)
     }
     session = der ? d2i_SSL_SESSION(NULL, &der, (long)len) : NULL;
     if (session) {
-        /* Clients drop a session that they think is over, or from the future: time() may lag behind
-         * the clock of APR.  It is the server that is asked. */
+        /* OpenSSL's client drops a session that seems over, or from the future, because time() may
+         * lag behind APR's clock.  But the server is to decide. */
         stek_session_set_time(session, apr_time_now() - apr_time_from_sec(1));
         is_good = (!offer->ticket
                    || (RAND_bytes(id, sizeof(id)) == 1

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The rank test (stats.h).  U, its mean a*b/2 and its variance corrected for ties; squares
- * are compared, so that no root is needed.  A shift is clear if a time of one sample exceeds one of
- * the other in 70 % of all pairs: below that, a server's own unsteadiness is the better
- * explanation.
+ * The rank test (stats.h): U, its mean a*b/2 and its variance, corrected for ties.  It compares
+ * squares, so it needs no square root.  A shift is clear if a time of one sample exceeds a time of
+ * the other in 70 % of all pairs; below that, jitter is the better explanation.
  */
 #include "stats.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define Z_SQUARED 26.0 /* two-sided chance of 3.4e-7 */
+#define Z_SQUARED 26.0 /* two-sided probability of 3.4e-7 */
 #define CLEAR 0.70
 #define GROUPS_MAX 256
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ticket, and what is found out about it from its bytes.  Types only; stekctl.
+ * A ticket, and what its bytes show about it.  Types only; stekctl.
  */
 #ifndef STEKCTL_PROBE_TICKET_H
 #define STEKCTL_PROBE_TICKET_H
@@ -13,17 +13,18 @@
 #define PROBE_NONCE_MAX 255
 #define PROBE_KEY_MAX 64
 #define PROBE_TEXT_MAX                                                                             \
-    2048 /* as much of a ticket is decrypted; longer ones are searched for less */
+    2048 /* bytes of a ticket that are decrypted; longer tickets are searched less */
 
 typedef enum probe_level_e {
-    /* One of each length: all of the search but for the keys' number, for fuzzing. */
+    /* One key of every length, for fuzzing: the whole search except the number of keys. */
     PROBE_ONE_KEY = -1,
     PROBE_QUICK,
     PROBE_NORMAL,
     PROBE_DEEP
 } probe_level_e;
 
-/* A ticket and what its session's client knows of it.  The bytes are the owner's. */
+/* A ticket and what its session's client knows about it.  The owner of the struct owns the bytes.
+ * */
 typedef struct probe_ticket_t {
     const unsigned char *bytes;
     apr_size_t len;
@@ -39,22 +40,22 @@ typedef struct probe_ticket_t {
 
 typedef enum probe_layout_e {
     PROBE_LAYOUT_UNKNOWN,
-    PROBE_LAYOUT_STATEFUL, /* too short to hold a session: a key of the server's cache */
+    PROBE_LAYOUT_STATEFUL, /* too short for a session: a key to the server's cache */
     PROBE_LAYOUT_OPENSSL,  /* name 16 | IV 16 | CBC | HMAC-SHA256 32 */
     PROBE_LAYOUT_GNUTLS,   /* name 16 | IV 16 | length 2 | CBC | HMAC-SHA1 20 */
     PROBE_LAYOUT_RFC5077,  /* name 16 | IV 16 | length 2 | CBC | HMAC-SHA256 32 (RFC 5077, 4) */
     PROBE_LAYOUT_MBEDTLS   /* name 4 | IV 12 | length 2 | GCM | tag 16 */
 } probe_layout_e;
 
-/* Offsets and lengths in bytes.  Of an unknown layout only name_len and the lengths count. */
+/* Offsets and lengths in bytes.  For an unknown layout, only name_len and the lengths are valid. */
 typedef struct probe_format_t {
     probe_layout_e layout;
-    apr_size_t name_len; /* by the tickets' common prefix; a guess by layout for one ticket */
+    apr_size_t name_len; /* the tickets' common prefix; for one ticket, a guess by layout */
     apr_size_t iv_at, iv_len, text_at, mac_len;
     apr_size_t len_min, len_max; /* of the tickets */
 } probe_format_t;
 
-/* A key that was found, or a place.  Fields that do not apply are 0. */
+/* A key that was found, or a position.  Fields that do not apply are 0. */
 typedef struct probe_hit_t {
     const char *algorithm; /* "AES-128-CBC", "HMAC-SHA256" */
     unsigned char key[PROBE_KEY_MAX];
@@ -63,7 +64,7 @@ typedef struct probe_hit_t {
     apr_size_t mac_len, mac_full_len; /* shorter than full: truncated */
     apr_size_t first, second;         /* indexes of the tickets concerned */
     int proven;                       /* nonce reuse: the XOR of the secrets was found */
-    int no_iv;                        /* an all-zero IV that the ticket does not carry */
+    int no_iv;                        /* an all-zero IV that the ticket does not contain */
 } probe_hit_t;
 
 #pragma GCC visibility pop

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys that are tried (weak_keys.h): those of the wild and those that people type.
+ * The keys to try (weak_keys.h): keys found in the wild, and keys that people type.
  */
 #include "weak_keys.h"
 
@@ -40,7 +40,7 @@ static int add_count(keys_t *keys, int start, int step)
     return key != NULL;
 }
 
-/* pattern repeated over text_len bytes, zeros behind. */
+/* pattern repeated over text_len bytes, followed by zeros. */
 static int add_pattern(keys_t *keys, const unsigned char *pattern, apr_size_t pattern_len,
                        apr_size_t text_len)
 {
@@ -133,7 +133,7 @@ unsigned char *probe_analysis_weak_keys(apr_size_t key_len, probe_level_e level,
     keys_t keys = {NULL, key_len, 0, 0};
     int start, is_good;
 
-    /* Most frequent in the wild first. */
+    /* The most frequent in the wild first. */
     is_good = add_pattern(&keys, &zero, 1, key_len);
     if (is_good && level >= PROBE_QUICK) {
         is_good = add_pattern(&keys, &one, 1, key_len > 16 ? 16 : 8)

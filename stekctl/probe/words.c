@@ -11,68 +11,68 @@ typedef struct words_t {
 } words_t;
 
 #define NEW_KEYS                                                                                   \
-    "httpd: load mod_stek_rotate and drop SSLSessionTicketKeyFile, whose MAC key is lost with "    \
-    "OpenSSL 3.  "                                                                                 \
-    "nginx: 'openssl rand 80' for ssl_session_ticket_key, or drop the directive.  HAProxy: "       \
-    "'openssl rand -base64 80' for each line of tls-ticket-keys, or drop it.  The key is public: " \
-    "take recorded traffic for read."
+    "httpd: load mod_stek_rotate and remove SSLSessionTicketKeyFile, whose MAC key is lost with "  \
+    "OpenSSL 3.  nginx: write a new ssl_session_ticket_key with 'openssl rand 80', or remove the " \
+    "directive.  HAProxy: write every line of tls-ticket-keys with 'openssl rand -base64 80', or " \
+    "remove it.  The key is public: assume that recorded traffic has been read."
 
 #define UPGRADE                                                                                    \
-    "httpd, nginx and HAProxy leave this to OpenSSL, which does it right: look for the device "    \
-    "or library in front that ends TLS, update it, and turn its tickets off until then "           \
-    "(SSLSessionTickets off, ssl_session_tickets off, no-tls-tickets)."
+    "httpd, nginx and HAProxy leave this to OpenSSL, which does it correctly.  Find the device "   \
+    "or library in front of them that terminates TLS, update it, and turn its tickets off until "  \
+    "then (SSLSessionTickets off, ssl_session_tickets off, no-tls-tickets)."
 
 static const words_t words[PROBE_TEST_N] = {
     [PROBE_TEST_SUPPORT] =
         {"support",
-         "A ticket that lives longer than 7 days breaks RFC 8446, 4.6.1, and so long a recording "
-         "can be read by who gets its key.",
-         "httpd: SSLSessionCacheTimeout, with mod_stek_rotate StekTicketLifetime.  nginx: "
-         "ssl_session_timeout.  HAProxy: tune.ssl.lifetime."},
+         "A ticket that lives longer than 7 days violates RFC 8446, 4.6.1.  For that long, anyone "
+         "who gets its key can decrypt recorded traffic.",
+         "httpd: lower SSLSessionCacheTimeout, with mod_stek_rotate StekTicketLifetime.  nginx: "
+         "lower ssl_session_timeout.  HAProxy: lower tune.ssl.lifetime."},
     [PROBE_TEST_FORMAT] = {"format", "", ""},
     [PROBE_TEST_PLAIN] =
         {"plain",
-         "Tickets of TLS 1.2 cross the network in clear: whoever records one reads the session, "
-         "and can resume it in the client's place.",
+         "TLS 1.2 tickets cross the network in the clear: anyone who records one can read the "
+         "session, and can resume it in the client's place.",
          UPGRADE},
     [PROBE_TEST_CIPHER_KEY] =
         {"cipher-key",
-         "Tickets are encrypted under a key that everybody can guess: whoever records traffic "
-         "reads it, and can resume sessions in the client's place.",
+         "Tickets are encrypted with a key that anyone can guess: anyone who records traffic can "
+         "read it, and can resume sessions in the client's place.",
          NEW_KEYS},
     [PROBE_TEST_MAC_KEY] =
         {"mac-key",
-         "Tickets are authenticated under a key that everybody can guess: changed tickets are "
-         "taken, and the encryption key is likely to be as weak.",
+         "Tickets are authenticated with a key that anyone can guess: the server accepts altered "
+         "tickets, and the encryption key is probably as weak.",
          NEW_KEYS},
     [PROBE_TEST_NONCE] =
         {"nonce",
-         "An IV comes again.  Under CTR, GCM or ChaCha20 one known session tells the secrets of "
-         "the others; under CBC it tells which tickets begin alike.",
+         "An IV is reused.  With CTR, GCM or ChaCha20, one known session reveals the secrets of "
+         "the others; with CBC, it reveals which tickets begin with the same data.",
          UPGRADE},
     [PROBE_TEST_MAC] =
         {"mac",
-         "The server believes tickets that were changed: sessions can be altered, and with some "
-         "work decrypted, or made up.",
+         "The server trusts altered tickets: an attacker can change sessions and, with some work, "
+         "decrypt or forge them.",
          UPGRADE},
     [PROBE_TEST_PADDING] =
         {"padding",
-         "The server tells right padding from wrong: a recorded ticket, and with it the session, "
-         "can be decrypted by some thousand connections.",
+         "The server reveals whether padding is correct: with a few thousand connections, an "
+         "attacker can decrypt a recorded ticket, and with it the session.",
          UPGRADE},
     [PROBE_TEST_CONFUSION] =
         {"confusion",
-         "A session from one name is taken under another that asks for more: who may reach the "
-         "first passes for somebody who may reach the second.",
-         "httpd: load mod_stek_rotate, which ties tickets to what a vhost asks (StekBinding "
-         "policy).  nginx: an ssl_session_ticket_key of its own for each server block with "
-         "ssl_verify_client, or ssl_session_tickets off there.  HAProxy: tls-ticket-keys of its "
-         "own for each bind with verify, or no-tls-tickets."},
+         "A session for one name is accepted under another that demands more: anyone who may use "
+         "the first can pass as someone who may use the second.",
+         "httpd: load mod_stek_rotate, which ties tickets to what a virtual host demands "
+         "(StekBinding policy).  nginx: give every server block with ssl_verify_client its own "
+         "ssl_session_ticket_key, or set ssl_session_tickets off there.  HAProxy: give every bind "
+         "with verify its own tls-ticket-keys, or set no-tls-tickets."},
     [PROBE_TEST_ROTATION] =
         {"rotation",
-         "A ticket outlives what the server promised: its key is kept for longer than need be.",
+         "Tickets resume longer than the lifetime hint says: the server keeps their key longer "
+         "than necessary.",
          "httpd: load mod_stek_rotate.  nginx: replace ssl_session_ticket_key files and reload "
-         "('stekctl export --format nginx').  HAProxy: 'set ssl tls-key' on the stats socket "
+         "('stekctl export --format nginx').  HAProxy: use 'set ssl tls-key' on the stats socket "
          "('stekctl export --format haproxy --socket')."},
     [PROBE_TEST_REUSE] = {"reuse", "", ""},
 };

@@ -19,7 +19,7 @@ const char *probe_verdict_name(probe_verdict_e verdict);
 /* "TLS 1.2" */
 const char *probe_version_name(int version);
 
-/* What a finding means and how to mend it; sentences. */
+/* What a finding means and how to fix it, in sentences. */
 const char *probe_test_meaning(probe_test_e test);
 const char *probe_test_remedy(probe_test_e test);
 

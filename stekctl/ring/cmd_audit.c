@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command audit: judges each key of rings and key files, by itself and against all others that were
- * named. Changes nothing, and reads key files whatever their permissions: that they are open to
- * others is a finding, not an obstacle.  stekctl; one thread.
+ * Command audit: checks every key of the given rings and key files, by itself and against all other
+ * keys.  Changes nothing.  Reads key files whatever their permissions: that others can access them
+ * is a finding, not an error.  stekctl; one thread.
  */
 #include <apr_strings.h>
 #include <errno.h>
@@ -24,12 +24,12 @@
 /* One file of the command line. */
 typedef struct subject_t {
     const char *path;
-    const char *format; /* NULL: binary keys whose order a file cannot tell */
+    const char *format; /* NULL: binary keys in an unknown order */
     const stek_key_t *keys;
     apr_size_t key_n;
     const char **weaknesses; /* per key, NULL: none */
     int open_to_others;
-    ctl_exit_e code; /* not CTL_DONE: could not be read, has been reported */
+    ctl_exit_e code; /* not CTL_DONE: could not be read, already reported */
     keyfile_t file;
     ringio_t io;
 } subject_t;
@@ -39,10 +39,10 @@ typedef struct audit_t {
     int subject_n;
     apr_size_t key_n, weak_n;
     int open_n;
-    ctl_exit_e code; /* the greatest of all files */
+    ctl_exit_e code; /* the highest of all files */
 } audit_t;
 
-/* Reads without a judgement of who else may. */
+/* Reads a file without checking who else can access it. */
 static apr_status_t read_any(const char *path, unsigned char *buf, apr_size_t buf_size,
                              apr_size_t *plen, mode_t *pmode)
 {
@@ -98,11 +98,12 @@ static ctl_exit_e load_keyfile(ctl_t *ctl, subject_t *subject, const format_e *p
     ctl_exit_e code;
 
     if (rv == STEK_ESYNTAX) {
-        report_line("%s: could be 48-byte or 80-byte keys; say which by --format", subject->path);
+        report_line("%s: could contain 48-byte or 80-byte keys; give its format with --format",
+                    subject->path);
         return CTL_REFUSED;
     }
     if (rv != APR_SUCCESS) {
-        report_line("%s: is neither a ring nor a key file that stekctl knows; see 'stekctl(8)'",
+        report_line("%s: is neither a ring nor a key file that stekctl recognises; see stekctl(8)",
                     subject->path);
         return CTL_REFUSED;
     }
@@ -151,7 +152,7 @@ static void mark(const char **pweakness, const char *clash)
     }
 }
 
-/* Key i of one file against those of another, or against those that stand behind it in its own. */
+/* Compares key i of a file with all keys of another file, or with those after it in its own. */
 static void compare_key(subject_t *mine, apr_size_t i, subject_t *theirs)
 {
     apr_size_t j;
@@ -222,7 +223,7 @@ static void print_text(ctl_t *ctl, const audit_t *audit)
         printf("%s%s%s\n", report_path(subject->path, ctl->pool), subject->format ? ": " : "",
                subject->format ? subject->format : "");
         if (subject->open_to_others) {
-            puts("  file      open to others; chmod 0600, and replace its keys");
+            puts("  file      accessible to others; chmod 0600, and replace its keys");
         }
         for (i = 0; i < subject->key_n; i++) {
             const stek_key_t *key = &subject->keys[i];
@@ -289,12 +290,13 @@ ctl_exit_e cmd_audit(ctl_t *ctl, int argc, char **argv)
             return CTL_USAGE;
         }
         if (format_find(optarg, &format) != APR_SUCCESS) {
-            return report_usage(ctl, "format '%s': must be one of %s", optarg, format_names());
+            return report_usage(ctl, "invalid format '%s': must be one of %s", optarg,
+                                format_names());
         }
         has_format = 1;
     }
     if (optind == argc) {
-        return report_usage(ctl, "a file is wanted");
+        return report_usage(ctl, "missing file name");
     }
     audit.subject_n = argc - optind;
     audit.subjects = apr_pcalloc(ctl->pool, (apr_size_t)audit.subject_n * sizeof(subject_t));

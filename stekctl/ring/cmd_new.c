@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command new: a ring with its first keys, and the secret file that seals it if there is none.
- * stekctl; one thread.
+ * Command new: creates a ring with its first keys, and the secret file if there is none. stekctl;
+ * one thread.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,13 +50,13 @@ static ctl_exit_e parse_params(ctl_t *ctl, int argc, char **argv, stek_params_t 
         return code;
     }
     if (optind < argc) {
-        return report_usage(ctl, "'%s' is too much", argv[optind]);
+        return report_usage(ctl, "unexpected argument '%s'", argv[optind]);
     }
     wrong = stek_schedule_check(params, ctl->pool);
     return wrong ? report_usage(ctl, "%s", wrong) : CTL_DONE;
 }
 
-/* Not made here: which group has to enter it is for httpd, or its administrator, to say. */
+/* Does not create it: only httpd or its administrator knows which group needs access. */
 static ctl_exit_e check_directory(ctl_t *ctl)
 {
     const char *directory = stek_file_dir(ctl->ring_path, ctl->pool);
@@ -68,12 +68,12 @@ static ctl_exit_e check_directory(ctl_t *ctl)
     if (errno != ENOENT) {
         return report_status(ctl, directory, APR_FROM_OS_ERROR(errno), NULL);
     }
-    report_line("%s: does not exist; make it, mode 0750 with httpd's group, or start httpd",
+    report_line("%s: does not exist; create it with httpd's group and mode 0750, or start httpd",
                 directory);
     return CTL_IO;
 }
 
-/* The secrets at --secret, made if there are none. */
+/* The secrets at --secret, created if there are none. */
 static ctl_exit_e need_secrets(ctl_t *ctl, stek_secrets_t **psecrets, int *pmade)
 {
     stek_stamp_t stamp;

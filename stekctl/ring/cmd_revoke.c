@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command revoke: tombstones for keys, or the next epoch for all.  The change is a merge of the ring
- * with a patch, made and written under the lock.  stekctl; one thread.
+ * Command revoke: adds tombstones for keys, or raises the epoch to end all keys.  It merges a patch
+ * into the ring and writes the result, all under the lock.  stekctl; one thread.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ typedef struct revoke_t {
     int all;
     int name_n;
     char **names;     /* hex, lower case, checked */
-    stek_key_t *made; /* locked memory; the key in place of a revoked current one */
+    stek_key_t *made; /* locked memory; replaces a revoked current key */
 } revoke_t;
 
 /* Nonzero if name begins with the digits. */
@@ -38,7 +38,7 @@ static int has_prefix(const unsigned char name[STEK_NAME_LEN], const char *digit
     return !strncmp(hex, digits, strlen(digits));
 }
 
-/* The key that digits mean.  *pkey NULL: it is revoked already. */
+/* The key whose name begins with digits.  *pkey NULL: it is already revoked. */
 static ctl_exit_e find_key(ctl_t *ctl, const stek_ring_t *ring, const char *digits,
                            const stek_key_t **pkey)
 {
@@ -52,24 +52,24 @@ static ctl_exit_e find_key(ctl_t *ctl, const stek_ring_t *ring, const char *digi
         }
     }
     if (found_n > 1) {
-        report_line("%s: '%s' begins the names of %d keys; give more digits, up to %d",
-                    ctl->ring_path, digits, (int)found_n, HEX_MAX);
+        report_line("%s: '%s' matches %d keys; give more digits, up to %d", ctl->ring_path, digits,
+                    (int)found_n, HEX_MAX);
         return CTL_REFUSED;
     }
     for (i = 0; found_n == 0 && i < ring->tombstone_n; i++) {
         found_n += has_prefix(ring->tombstones[i].name, digits);
     }
     if (found_n == 0) {
-        report_line("%s: no key's name begins with '%s'; see 'stekctl show', or end keys that are "
-                    "not in this file by 'stekctl revoke --all'",
+        report_line("%s: no key's name begins with '%s'; list the keys with 'stekctl show', or end "
+                    "keys that are not in this file with 'stekctl revoke --all'",
                     ctl->ring_path, digits);
         return CTL_REFUSED;
     }
     return CTL_DONE;
 }
 
-/* What the revocation adds to the ring: tombstones, or the next epoch.  *plive: a key is among them
- * that still could encrypt. */
+/* The patch for the ring: tombstones, or the next epoch.  *plive: it ends a key that could still
+ * encrypt. */
 static ctl_exit_e make_revocation(ctl_t *ctl, const stek_ring_t *ring, const revoke_t *revoke,
                                   apr_time_t now, stek_ring_t **ppatch, int *plive)
 {
@@ -108,8 +108,8 @@ static ctl_exit_e make_revocation(ctl_t *ctl, const stek_ring_t *ring, const rev
     return code;
 }
 
-/* Whoever revokes the current key does not want the one before it back, even if that one's slot
- * goes on. */
+/* When the current key is revoked, a new key replaces it.  The one before it must not come back,
+ * even if its slot has not ended. */
 static apr_status_t replace_current(const stek_ring_t *before, stek_ring_t **pring, apr_time_t now,
                                     stek_key_t *made)
 {
@@ -140,7 +140,8 @@ static ctl_exit_e revoke_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, vo
     int live = 0;
 
     if (revoke->all && io->ring->epoch == APR_UINT64_MAX) {
-        report_line("%s: its epoch can rise no more; remove it and make a new one", ctl->ring_path);
+        report_line("%s: its epoch cannot be raised further; remove the ring and create a new one",
+                    ctl->ring_path);
         return CTL_REFUSED;
     }
     code = make_revocation(ctl, io->ring, revoke, now, &patch, &live);
@@ -163,7 +164,7 @@ static ctl_exit_e revoke_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, vo
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->ring_path, rv, NULL);
 }
 
-/* The names of the command line in lower case: CTL_USAGE if one cannot be a name. */
+/* Converts the command line's names to lower case.  CTL_USAGE if one cannot be a name. */
 static ctl_exit_e check_names(ctl_t *ctl, int argc, char **argv, revoke_t *revoke)
 {
     int i;
@@ -171,8 +172,8 @@ static ctl_exit_e check_names(ctl_t *ctl, int argc, char **argv, revoke_t *revok
     revoke->name_n = argc - optind;
     revoke->names = argv + optind;
     if (revoke->all != (revoke->name_n == 0)) {
-        return report_usage(ctl,
-                            revoke->all ? "either names or --all" : "names are wanted, or --all");
+        return report_usage(ctl, revoke->all ? "give key names or --all, not both"
+                                             : "missing key name; give key names, or --all");
     }
     for (i = 0; i < revoke->name_n; i++) {
         char *name = revoke->names[i], *at;
@@ -182,8 +183,8 @@ static ctl_exit_e check_names(ctl_t *ctl, int argc, char **argv, revoke_t *revok
             *at = (char)tolower((unsigned char)*at);
         }
         if (len < HEX_MIN || len > HEX_MAX || strspn(name, "0123456789abcdef") != len) {
-            return report_usage(ctl, "name '%s': must be %d to %d hex digits", name, HEX_MIN,
-                                HEX_MAX);
+            return report_usage(ctl, "invalid name '%s': must be %d to %d hex digits", name,
+                                HEX_MIN, HEX_MAX);
         }
     }
     return CTL_DONE;

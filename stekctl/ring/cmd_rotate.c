@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command rotate: a new key from now, or from a later point, to the end of its slot.  The change is a
- * merge of the ring with a patch, made and written under the lock.  stekctl; one thread.
+ * Command rotate: adds a key that encrypts from now, or from a later time, to the end of that slot.
+ * It merges a patch into the ring and writes the result, all under the lock.  stekctl; one thread.
  */
 #include "change.h"
 #include "options.h"
@@ -46,7 +46,7 @@ ctl_exit_e cmd_rotate(ctl_t *ctl, int argc, char **argv)
         }
     }
     if (optind < argc) {
-        return report_usage(ctl, "'%s' is too much", argv[optind]);
+        return report_usage(ctl, "unexpected argument '%s'", argv[optind]);
     }
     rotate.made = stek_mem_alloc(sizeof(*rotate.made));
     if (!rotate.made) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command secret: makes, rolls and retires the secret file.  The file is replaced in one step under
- * its own lock; the ring is touched by --reseal only.  stekctl; one thread.
+ * Command secret: creates, rolls and retires secrets.  It replaces the secret file in one step
+ * under its own lock; only --reseal changes the ring.  stekctl; one thread.
  */
 #include <stdio.h>
 #include <string.h>
@@ -44,8 +44,8 @@ static void tell(ctl_t *ctl, const char *done, apr_size_t secret_n, int resealed
         json_end(&json);
         return;
     }
-    printf("%s: %s; holds %d secret%s%s\n", report_path(ctl->secret_path, ctl->pool), done,
-           (int)secret_n, secret_n == 1 ? "" : "s", resealed ? ", the ring is sealed anew" : "");
+    printf("%s: %s; contains %d secret%s%s\n", report_path(ctl->secret_path, ctl->pool), done,
+           (int)secret_n, secret_n == 1 ? "" : "s", resealed ? "; resealed the ring" : "");
     if (hint) {
         puts(hint);
     }
@@ -71,7 +71,7 @@ static ctl_exit_e secret_new(ctl_t *ctl, int fleet, int ratchet)
     return code;
 }
 
-/* Writing it again is all: ringio_change seals under the first secret. */
+/* It is enough to write the ring again, because ringio_change seals it with the first secret. */
 static ctl_exit_e same_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, void *baton,
                             stek_ring_t **pring)
 {
@@ -93,15 +93,16 @@ static ctl_exit_e roll_locked(ctl_t *ctl, int reseal)
         return code;
     }
     if (reseal) {
-        /* A ring that cannot be sealed anew is no reason to have rolled the secret. */
+        /* Check that the ring can be resealed before rolling the secret. */
         code = ringio_load(ctl, ctl->ring_path, 1, &io);
         ringio_release(&io);
     }
     if (code == CTL_DONE) {
         rv = stek_secrets_roll(secrets, stek_rng_system, &rolled);
         if (rv == STEK_EFULL) {
-            report_line("%s: holds %d secrets already; drop the old ones: stekctl secret retire",
-                        ctl->secret_path, (int)secrets->n);
+            report_line(
+                "%s: already contains %d secrets; remove the old ones: stekctl secret retire",
+                ctl->secret_path, (int)secrets->n);
             code = CTL_REFUSED;
         }
         else if (rv != APR_SUCCESS) {
@@ -116,18 +117,17 @@ static ctl_exit_e roll_locked(ctl_t *ctl, int reseal)
     }
     if (code == CTL_DONE) {
         tell(ctl, "rolled", rolled->n, reseal,
-             reseal
-                 ? "httpd's running children cannot open the ring until a reload: reload httpd now"
-                 : "reload httpd: it then seals the ring under the new secret; after that, "
-                   "'stekctl secret retire'");
+             reseal ? "reload httpd now: until then its running children cannot open the ring"
+                    : "reload httpd to seal the ring with the new secret; then run 'stekctl secret "
+                      "retire'");
     }
     stek_secrets_destroy(secrets);
     stek_secrets_destroy(rolled);
     return code;
 }
 
-/* The ring must be sealed under the first secret before the others go.  A fleet's secret seals no
- * file ring. */
+/* The ring must be sealed with the first secret before the others are removed.  A fleet's secret
+ * seals no file ring. */
 static ctl_exit_e check_resealed(ctl_t *ctl, const stek_secrets_t *secrets)
 {
     ctl_exit_e code;
@@ -141,8 +141,8 @@ static ctl_exit_e check_resealed(ctl_t *ctl, const stek_secrets_t *secrets)
         return code;
     }
     if (io.secret_i > 0) {
-        report_line("%s: is still sealed under a secret that would go; reload httpd, and try again "
-                    "when it has written the ring",
+        report_line("%s: is still sealed with a secret that would be removed; reload httpd, and "
+                    "try again once it has written the ring",
                     ctl->ring_path);
         code = CTL_REFUSED;
     }
@@ -174,7 +174,7 @@ static ctl_exit_e retire_locked(ctl_t *ctl)
     return code;
 }
 
-/* Whether --secret names a secret file, before anything is made beside it. */
+/* Checks that --secret names a secret file, before a lock is created beside it. */
 static ctl_exit_e check_claim(ctl_t *ctl)
 {
     const char *found = NULL;
@@ -202,10 +202,10 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, int *pfleet, int *pra
         *(option == 'f' ? pfleet : option == 'R' ? pratchet : preseal) = 1;
     }
     if (optind == argc) {
-        return report_usage(ctl, "new, roll or retire is wanted");
+        return report_usage(ctl, "missing subcommand: must be new, roll or retire");
     }
     if (optind + 1 < argc) {
-        return report_usage(ctl, "'%s' is too much", argv[optind + 1]);
+        return report_usage(ctl, "unexpected argument '%s'", argv[optind + 1]);
     }
     return CTL_DONE;
 }
@@ -225,19 +225,20 @@ ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv)
     is_roll = !strcmp(argv[optind], "roll");
     is_retire = !strcmp(argv[optind], "retire");
     if (!is_new && !is_roll && !is_retire) {
-        return report_usage(ctl, "'%s': must be new, roll or retire", argv[optind]);
+        return report_usage(ctl, "unknown subcommand '%s': must be new, roll or retire",
+                            argv[optind]);
     }
     if ((fleet && !is_new) || (reseal && !is_roll)) {
-        return report_usage(ctl, "%s does not go with %s",
+        return report_usage(ctl, "%s and %s cannot be combined",
                             fleet && !is_new ? "--fleet" : "--reseal", argv[optind]);
     }
     if (ratchet && !fleet) {
-        return report_usage(ctl, "--ratchet goes with new --fleet only");
+        return report_usage(ctl, "--ratchet requires 'new --fleet'");
     }
     if (is_new) {
         return secret_new(ctl, fleet, ratchet);
     }
-    /* No lock file beside a secret that is not there. */
+    /* Create no lock file beside a missing secret. */
     if (APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->secret_path, &stamp))) {
         stek_secrets_t *none = NULL;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command show: a ring's keys as a table with a time line, or as JSON; --watch redraws it.  Shows
- * names by their first four bytes and never a key.  stekctl; one thread.
+ * Command show: prints a ring's keys as a table with a timeline, or as JSON; --watch redraws it.
+ * It shows the first four bytes of names, and never a key.  stekctl; one thread.
  */
 #include <apr_strings.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@
 #include "terminal.h"
 
 #define REDRAW_MS 1000
-#define COLUMNS_MAX 100 /* longer bars tell no more */
+#define COLUMNS_MAX 100 /* longer bars show nothing more */
 
 /* One picture of a ring. */
 typedef struct view_t {
@@ -29,9 +29,9 @@ typedef struct view_t {
     const terminal_t *terminal;
     const judgement_t *judgement;
     apr_time_t now;
-    apr_time_t from, to; /* the time line's ends */
+    apr_time_t from, to; /* the timeline's ends */
     int bar_columns;
-    int seconds; /* slots so short that their seconds count */
+    int seconds; /* slots are so short that their seconds matter */
     apr_pool_t *pool;
 } view_t;
 
@@ -57,7 +57,7 @@ static const stek_key_t *row_key(const stek_ring_t *ring, apr_size_t i)
     return &ring->keys[ring->by_start[i]];
 }
 
-/* The time line holds all windows and now. */
+/* The timeline contains all windows and now. */
 static void measure(view_t *view)
 {
     const stek_ring_t *ring = view->io->ring;
@@ -96,7 +96,7 @@ static int now_column(const view_t *view)
     return column;
 }
 
-/* One row of the time line; key NULL: only now. */
+/* One row of the timeline; key NULL: only the line for now. */
 static void put_bar(FILE *out, const view_t *view, const stek_key_t *key, const char *colour)
 {
     const char *off = *colour ? COLOUR_OFF : "";
@@ -158,8 +158,8 @@ static void put_table(FILE *out, const view_t *view)
     if (ring->key_n == 0) {
         return;
     }
-    fprintf(out, "%-7s %-8s %-*s %-*s %-9s ", "STATE", "KEY", view->seconds ? 17 : 18, "SLOT",
-            view->seconds ? 15 : 12, "DECRYPTS TO", "LEFT");
+    fprintf(out, "%-7s %-8s %-*s %-*s %-9s ", "STATE", "KEY", view->seconds ? 17 : 18, "SLOT (UTC)",
+            view->seconds ? 15 : 12, "ENDS (UTC)", "LEFT");
     put_bar(out, view, NULL, "");
     putc('\n', out);
     for (i = 0; i < ring->key_n; i++) {
@@ -167,7 +167,7 @@ static void put_table(FILE *out, const view_t *view)
     }
 }
 
-/* A sentence behind its label, in lines of 80 columns. */
+/* A sentence after its label, wrapped at 80 columns. */
 static void put_sentence(FILE *out, const char *label, const char *colour, const char *text)
 {
     size_t column = strlen(label);
@@ -300,8 +300,8 @@ static ctl_exit_e put_view(FILE *out, ctl_t *ctl, const ringio_t *io, const term
     return judgement.problem_n > 0 ? CTL_FINDING : CTL_DONE;
 }
 
-/* One picture for --watch, a fault of the ring in place of the table.  Returned text: the
- * caller's. */
+/* One picture for --watch, or what is wrong with the ring in place of the table.  The caller frees
+ * it. */
 static char *watch_text(ctl_t *ctl, const terminal_t *terminal, apr_pool_t *pool)
 {
     const char *culprit, *fault_path;
@@ -338,8 +338,8 @@ static ctl_exit_e watch(ctl_t *ctl)
 
     terminal_look(&terminal);
     if (ctl->json || !terminal.is_tty) {
-        return report_usage(ctl, ctl->json ? "--watch does not go with --json"
-                                           : "--watch wants a terminal");
+        return report_usage(ctl, ctl->json ? "--watch and --json cannot be combined"
+                                           : "--watch requires a terminal");
     }
     code = ringio_load(ctl, ctl->ring_path, 1, &io);
     if (code != CTL_DONE) {
@@ -383,7 +383,7 @@ ctl_exit_e cmd_show(ctl_t *ctl, int argc, char **argv)
         watching = 1;
     }
     if (optind < argc) {
-        return report_usage(ctl, "'%s' is too much", argv[optind]);
+        return report_usage(ctl, "unexpected argument '%s'", argv[optind]);
     }
     if (watching) {
         return watch(ctl);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The room of a ring on this host: its keys and its secret.  All that others may know of it.  One
- * thread.
+ * Commands for a ring on this host, its keys and its secret: all that other folders may include.
+ * One thread.
  */
 #ifndef STEKCTL_RING_H
 #define STEKCTL_RING_H

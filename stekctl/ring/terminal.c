@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The terminal (terminal.h).  Signal handlers only set a flag; the waiting ppoll lets signals in,
- * so none is missed between a look at the flag and the wait.  stekctl; one thread.
+ * The terminal (terminal.h).  Signal handlers only set a flag.  Signals are blocked except during
+ * ppoll, so none is missed between checking the flag and waiting.  stekctl; one thread.
  */
 #include "terminal.h"
 

@@ -40,6 +40,7 @@ CALL(int, fstatat, (int fd, const char *path, struct stat *st, int flags), (fd, 
      -1, ERR_LOOK)
 CALL(int, statfs, (const char *path, struct statfs *fs), (path, fs), -1, ERR_LOOK)
 CALL(ssize_t, readlink, (const char *path, char *buf, size_t len), (path, buf, len), -1, ERR_LOOK)
+CALL(char *, realpath, (const char *path, char *out), (path, out), NULL, ERR_LOOK)
 CALL(char *, getcwd, (char *buf, size_t len), (buf, len), NULL, ENOENT)
 CALL(DIR *, opendir, (const char *path), (path), NULL, EMFILE, ENOMEM)
 CALL(struct dirent *, readdir, (DIR * dir), (dir), NULL, EIO)
@@ -89,6 +90,8 @@ CODE(apr_status_t, apr_dir_open, (apr_dir_t * *dir, const char *path, apr_pool_t
      (dir, path, pool), EMFILE, ENOMEM)
 CODE(apr_status_t, apr_dir_read, (apr_finfo_t * finfo, apr_int32_t wanted, apr_dir_t *dir),
      (finfo, wanted, dir), EIO)
+CODE(apr_status_t, apr_sockaddr_ip_get, (char **text, apr_sockaddr_t *addr), (text, addr),
+     APR_EINVAL)
 
 CALL(int, RAND_priv_bytes, (unsigned char *bytes, int len), (bytes, len), 0, QUEUED)
 CALL(int, EVP_Digest,
@@ -158,6 +161,10 @@ CALL(int, CRYPTO_get_ex_new_index,
       CRYPTO_EX_free *free_func),
      (class_index, argl, argp, new_func, dup_func, free_func), -1, QUEUED)
 CALL(SSL *, SSL_new, (SSL_CTX * ctx), (ctx), NULL, QUEUED)
+CALL(long, SSL_ctrl, (SSL * ssl, int command, long arg, void *ptr), (ssl, command, arg, ptr), 0,
+     QUEUED)
+CALL(int, SSL_set_cipher_list, (SSL * ssl, const char *list), (ssl, list), 0, QUEUED)
+CALL(int, SSL_set_ssl_method, (SSL * ssl, const SSL_METHOD *method), (ssl, method), 0, QUEUED)
 CALL(int, SSL_set_ex_data, (SSL * ssl, int index, void *data), (ssl, index, data), 0, QUEUED)
 CALL(int, SSL_CTX_set_ex_data, (SSL_CTX * ctx, int index, void *data), (ctx, index, data), 0,
      QUEUED)
@@ -186,6 +193,10 @@ CALL(int, ASN1_TIME_compare, (const ASN1_TIME *a, const ASN1_TIME *b), (a, b), -
 CALL(int, X509_NAME_digest,
      (const X509_NAME *name, const EVP_MD *type, unsigned char *md, unsigned int *md_len),
      (name, type, md, md_len), 0, QUEUED)
+CALL(unsigned long, X509_NAME_hash_ex,
+     (const X509_NAME *name, OSSL_LIB_CTX *libctx, const char *props, int *ok),
+     (name, libctx, props, ok), 0, QUEUED)
+CALL(BIO *, BIO_new, (const BIO_METHOD *method), (method), NULL, QUEUED)
 CALL(BIO *, BIO_new_file, (const char *path, const char *mode), (path, mode), NULL, EMFILE, ENOMEM)
 CALL(info_stack_t *, PEM_X509_INFO_read_bio,
      (BIO * bio, info_stack_t *infos, pem_password_cb *ask, void *data), (bio, infos, ask, data),

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include <apr_file_info.h>
+#include <apr_network_io.h>
 #include <apr_pools.h>
 #include <apr_thread_proc.h>
 #include <openssl/err.h>

@@ -19,6 +19,7 @@
 #include "mod_stek_live_private.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_timer.h"
+#include "mod_stek_watch.h"
 #include "stek_error.h"
 
 apr_status_t apr_setup_signal_thread(void);
@@ -112,6 +113,7 @@ static void start(void)
     (void)mod_stek_install_vhost(server, pconf, 0, server_ctx);
     is_set_up = is_set_up && !(SSL_CTX_get_options(server_ctx) & SSL_OP_NO_TICKET);
     mod_stek_generator_start(pconf, ptemp, server);
+    mod_stek_install_note_groups(ptemp);
     mod_stek_lint_log_vhosts(ptemp);
     mod_stek_lint_vhosts(server, ptemp);
     apr_pool_destroy(ptemp);
@@ -535,9 +537,10 @@ static void write_pem(const char *path, int later_s)
 
 static void prepare_policy(void)
 {
-    static const char *const lines[] = {"SSLVerifyClient require", "SSLCACertificateFile %s/ca",
-                                        "SSLCARevocationCheck chain", "SSLCARevocationPath %s/crls",
-                                        "SSLOCSPEnable on"};
+    static const char *const lines[] = {
+        "SSLVerifyClient require",    "SSLCACertificateFile %s/ca",
+        "SSLCARevocationCheck chain", "SSLCARevocationPath %s/crls",
+        "SSLOCSPEnable on",           "SSLOCSPResponderCertificateFile %s/ca"};
     apr_size_t i;
 
     prepare_first();
@@ -547,14 +550,17 @@ static void prepare_policy(void)
     for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         part_directive(server, apr_psprintf(pconf, lines[i], in_base("run")), pconf);
     }
+    /* As mod_ssl does. */
+    HOLDS(X509_STORE_load_file(SSL_CTX_get_cert_store(server_ctx), in_base("run/ca")));
 }
 
 /* A digest that is not the true one would open tickets elsewhere, or none. */
 static int run_policy(void)
 {
     unsigned char digest[STEK_DIGEST_LEN];
-    apr_status_t rv = mod_stek_policy_digest(server, mod_stek_server_get(server)->policy, digest,
-                                             pconf);
+    apr_array_header_t *watched = apr_array_make(pconf, 1, sizeof(mod_stek_watch_t));
+    apr_status_t rv = mod_stek_policy_digest(server, mod_stek_server_get(server)->policy,
+                                             server_ctx, watched, digest, pconf);
 
     if (rv != APR_SUCCESS) {
         return 0;
@@ -564,6 +570,7 @@ static int run_policy(void)
         has_true_digest = 1;
     }
     HOLDS(memcmp(true_digest, digest, sizeof(digest)) == 0);
+    HOLDS(watched->nelts == 1);
     return 1;
 }
 

@@ -42,7 +42,7 @@ static void make_header(const uint8_t *head, size_t plain_len, unsigned char *he
 {
     unsigned char *at = header;
 
-    put_bytes(&at, (const unsigned char *)MAGIC, MAGIC_LEN);
+    put_bytes(&at, (const unsigned char *)STEK_RING_MAGIC, STEK_RING_MAGIC_LEN);
     put_number(&at, STEK_RING_VERSION, 2);
     put_number(&at, 0, 2);
     put_bytes(&at, head, HEAD_LEN);

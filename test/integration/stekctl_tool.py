@@ -39,7 +39,7 @@ class Stekctl:
 
     def run(self, *args, expect=DONE, env=None, **options):
         environ = {k: v for k, v in os.environ.items() if not k.startswith("STEK_")}
-        environ.update(TZ="UTC", **(env or {}))
+        environ.update(env or {})
         done = subprocess.run(
             self.command(*args), capture_output=True, text=True, timeout=60, env=environ, **options
         )

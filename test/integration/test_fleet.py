@@ -229,7 +229,7 @@ def test_fleet_host_without_keys_stops_issuing_and_recovers(fleet):
     maker.once()
     proxy.set("pass")
     wait_for(lambda: host.get(tls="1.2").tickets, "tickets again", 6, 0.2)
-    assert "has a key for now again" in host.log()
+    assert "has a current key again" in host.log()
     assert host.get(tls="1.2", session=session).resumed
 
 

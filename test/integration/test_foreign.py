@@ -131,7 +131,7 @@ def test_ring_is_not_written_where_others_can_make_files(httpd, mode):
     server.expect("STEK2011")
     server.start()
     line, = server.lines("STEK2011")
-    assert "others can make files" in line and str(folder) in line
+    assert "others can create files" in line and str(folder) in line
     assert not os.listdir(folder)
     reply = server.get()
     assert reply.tickets and server.get(session=reply.session).resumed
@@ -308,10 +308,10 @@ def test_stekctl_writes_nothing_where_others_can_make_files(tool):
                     ["export", "--format", "ats", "--out", tool.root / "out"],
                     ["sync", "--once", "--store", "memcached://127.0.0.1:9", "--fleet-secret",
                      tool.fleet_secret]):
-        assert "others can make files" in tool.run(*command, expect=REFUSED).stderr, command
+        assert "others can create files" in tool.run(*command, expect=REFUSED).stderr, command
     other = Stekctl(tool.root, "b.ring")
     for command in (["new"], ["secret", "new"]):
-        assert "others can make files" in other.run(*command, expect=REFUSED).stderr, command
+        assert "others can create files" in other.run(*command, expect=REFUSED).stderr, command
     assert picture(tool.root) == before
     tool.run("show")
     tool.run("audit", tool.ring_path)

@@ -140,7 +140,7 @@ def open_folder(tool):
 
 def wrong_secret(tool):
     tool.secret_path.write_text("".join(ringfile.secret_line(os.urandom(32)) for _ in range(2)))
-    return REFUSED, "sealed under"
+    return REFUSED, "sealed with"
 
 
 def secret_missing(tool):
@@ -206,7 +206,7 @@ def test_stekctl_bad_input_right_code_one_line_untouched(place, name, kind):
         text = "does not exist" if kind is missing else text
     if name == "retire" and kind is weak_key:
         # Retiring asks who sealed the ring, not what is in it.
-        text = "still sealed under"
+        text = "still sealed with"
     if name in ("reseal", "retire") and kind.__name__.startswith("secret"):
         text = "" if kind is not secret_missing else text
     refuses(place, args, code, text)
@@ -216,42 +216,42 @@ def test_stekctl_bad_input_right_code_one_line_untouched(place, name, kind):
 @pytest.mark.parametrize(
     "args,text",
     [
-        ([], "a command is wanted"),
+        ([], "missing command"),
         (["nothing"], "unknown command"),
         (["--nothing", "show"], "unknown"),
         (["show", "--nothing"], "unknown option"),
-        (["show", "more"], "too much"),
+        (["show", "more"], "unexpected argument"),
         (["show", "--watch"], "terminal"),
-        (["rotate", "--in"], "wants a value"),
-        (["rotate", "--in", "5"], "number and"),
+        (["rotate", "--in"], "requires a value"),
+        (["rotate", "--in", "5"], "number followed by"),
         (["rotate", "--in", "8d"], "up to 7d"),
-        (["rotate", "--in", "-5s"], "number and"),
-        (["revoke"], "names are wanted"),
+        (["rotate", "--in", "-5s"], "number followed by"),
+        (["revoke"], "missing key name"),
         (["revoke", "0123456"], "8 to 32 hex"),
         (["revoke", "0123456g"], "8 to 32 hex"),
         (["revoke", "0" * 33], "8 to 32 hex"),
-        (["revoke", "--all", "01234567"], "either"),
+        (["revoke", "--all", "01234567"], "not both"),
         (["new", "--interval", "0s"], "between 1s and 7d"),
-        (["new", "--interval", "1"], "number and"),
+        (["new", "--interval", "1"], "number followed by"),
         (["new", "--lifetime", "8d"], "lifetime"),
         (["new", "--interval", "2h", "--lifetime", "1h"], "lifetime"),
         (["new", "--ahead", "x"], "ahead"),
         (["new", "--ahead", "-1"], "ahead"),
         (["new", "--interval", "1s", "--lifetime", "7d"], "4096"),
-        (["audit"], "file is wanted"),
+        (["audit"], "missing file name"),
         (["audit", "--format", "iis", "x"], "one of nginx"),
-        (["import", "x"], "--format is wanted"),
-        (["import", "--format", "nginx"], "file is wanted"),
-        (["export"], "--out are wanted"),
-        (["export", "--format", "ats"], "--out are wanted"),
-        (["export", "--format", "ats", "--out", "x", "--socket", "y"], "haproxy only"),
-        (["export", "--format", "ats", "--out", "x", "--exec", "y"], "--follow"),
+        (["import", "x"], "missing --format"),
+        (["import", "--format", "nginx"], "missing file name"),
+        (["export"], "--out are required"),
+        (["export", "--format", "ats"], "--out are required"),
+        (["export", "--format", "ats", "--out", "x", "--socket", "y"], "requires --format haproxy"),
+        (["export", "--format", "ats", "--out", "x", "--exec", "y"], "requires --follow"),
         (["export", "--format", "ats", "--out", "x", "--owner", "no-such-user"], "no such user"),
-        (["secret"], "is wanted"),
+        (["secret"], "missing subcommand"),
         (["secret", "burn"], "new, roll or retire"),
-        (["secret", "roll", "--fleet"], "does not go with"),
-        (["secret", "new", "--reseal"], "does not go"),
-        (["secret", "roll", "twice"], "too much"),
+        (["secret", "roll", "--fleet"], "cannot be combined"),
+        (["secret", "new", "--reseal"], "cannot be combined"),
+        (["secret", "roll", "twice"], "unexpected argument"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",
 )
@@ -311,20 +311,20 @@ def test_stekctl_revoke_ambiguous_name_refused(place):
     for tail in (1, 2):
         ring.keys.append(ringfile.make_key(name=bytes(15) + bytes([tail])))
     place.ring_path.write_bytes(ring.seal(ringfile.read_secrets(place.secret_path)[1]))
-    refuses(place, ["revoke", "00000000"], REFUSED, "begins the names of 2 keys")
+    refuses(place, ["revoke", "00000000"], REFUSED, "matches 2 keys")
     place.run("revoke", bytes(15).hex() + "01")
     assert place.ring().find(bytes(15) + b"\2") and not place.ring().find(bytes(15) + b"\1")
 
 
 def test_stekctl_new_refuses_to_overwrite(place):
-    refuses(place, ["new"], REFUSED, "exists already")
-    refuses(place, ["secret", "new"], REFUSED, "exists already")
+    refuses(place, ["new"], REFUSED, "already exists")
+    refuses(place, ["secret", "new"], REFUSED, "already exists")
     place.ring_path.unlink()
     place.secret_path.write_text("nonsense\n")
     refuses(place, ["new"], REFUSED, "not well formed")
     assert not place.ring_path.exists()
     other = Stekctl(place.root, "no/such.ring")
-    assert "does not exist; make it" in other.run("new", expect=IO).stderr
+    assert "does not exist; create it" in other.run("new", expect=IO).stderr
 
 
 def test_stekctl_full_ring_says_revoke_all(place):
@@ -364,7 +364,7 @@ def test_stekctl_audit_guesses_or_asks(place):
     place.run("audit", "--format", "ats", place.root / "key")
     (place.root / "key").chmod(0o644)
     assert (
-        "open to others"
+        "accessible to others"
         in place.run("audit", "--format", "ats", place.root / "key", expect=FINDING).stdout
     )
 

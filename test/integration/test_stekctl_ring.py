@@ -348,6 +348,21 @@ def test_stekctl_show_fits_80_columns_without_colour(stekctl):
     assert max(map(len, text.splitlines()[1:])) <= 80
 
 
+def test_stekctl_times_are_in_utc_and_say_so(stekctl):
+    """As on httpd's status page, wherever the host is."""
+    there = {"TZ": "Asia/Kathmandu"}
+    text = stekctl.run("rotate", "--in", "30min", env=there).stdout
+    point = r"(?:\w{3} \d\d )?([\d:]{8}) UTC"
+    found = re.search(rf"key (\w+) encrypts from {point} to {point}\n", text)
+    assert found, text
+    key = next(k for k in stekctl.json("show")["keys"] if k["name"] == found[1])
+    times = [time.gmtime(key[at]) for at in ("not_before", "encrypt_until")]
+    assert list(found.groups()[1:]) == [time.strftime("%H:%M:%S", t) for t in times]
+    text = stekctl.run("show", env=there).stdout
+    assert "SLOT (UTC)" in text and "ENDS (UTC)" in text and " UTC, to " in text
+    assert time.strftime("%b %d %H:%M-", times[0]) in text
+
+
 def test_stekctl_show_says_in_words_what_is_wrong(stekctl):
     now = int(time.time())
     ring = stekctl.ring()
