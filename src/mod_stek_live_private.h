@@ -21,7 +21,7 @@ struct mod_stek_live_t {
     char *path;            /* of the file ring; NULL: anonymous memory; malloc'd */
     char *identity;        /* path of its secret, or the name of a ring in memory; malloc'd */
     pthread_rwlock_t lock; /* guards `ring`, `ended` and `issue` against the writing thread */
-    stek_ring_t *ring;     /* never NULL; replaced whole */
+    stek_ring_t *ring;     /* never NULL; replaced whole, or shortened */
     /* Names of keys that ended, the oldest is overwritten first, and how many ever did. */
     unsigned char ended[MOD_STEK_ENDED_MAX][STEK_NAME_LEN];
     unsigned ended_n;
@@ -33,9 +33,9 @@ struct mod_stek_live_t {
     stek_stamp_t stamp;            /* of the file when it was last checked */
     apr_status_t load_status;      /* how that check ended */
     int blind_n;                   /* checks in a row that failed for want of own means */
-    int dirty;       /* the file lacks what the live keyring has, or keeps what it ended */
+    int dirty; /* the file lacks what the live keyring has, or keeps what it ended */
     _Atomic unsigned unsealed_n; /* tickets that this process could not seal, not logged yet */
-    int issue;       /* the self-test passed: tickets may be issued */
+    int issue;                   /* the self-test passed: tickets may be issued */
     int unpublished; /* the copy for processes in a chroot lacks what the live keyring has */
     mod_stek_logged_t logged; /* the generator's */
 };

@@ -89,15 +89,16 @@ static void stop_using_keys(const timer_state_t *timer, const mod_stek_ring_conf
 {
     mod_stek_live_t *live = ring->live;
 
-    if (timer->one_process || !mod_stek_live_is_blind(live)
-        || mod_stek_live_ring(live)->key_n == 0 || mod_stek_live_drop_keys(live) != APR_SUCCESS) {
+    if (timer->one_process || !mod_stek_live_is_blind(live) || mod_stek_live_ring(live)->key_n == 0
+        || mod_stek_live_drop_keys(live) != APR_SUCCESS) {
         return;
     }
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, timer->server,
-                 "STEK4004: ring '%s' has changed, and this child cannot read it: %s; it uses no "
-                 "key until it can, so clients get no tickets from it: look at its limits of memory "
-                 "and open files",
-                 ring->name, mod_stek_error_text(rv, pool));
+    ap_log_error(
+        APLOG_MARK, APLOG_ERR, 0, timer->server,
+        "STEK4004: ring '%s' has changed, and this child cannot read it: %s; it uses no "
+        "key until it can, so clients get no tickets from it: look at its limits of memory "
+        "and open files",
+        ring->name, mod_stek_error_text(rv, pool));
 }
 
 /* Time to sleep: until the next poll or key's end, whichever is first. */

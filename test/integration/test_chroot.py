@@ -3,6 +3,7 @@
 it leads nowhere else."""
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import time
@@ -140,6 +141,29 @@ def test_jail_without_a_directory_follows_in_memory(jailed, why):
     wait_for(lambda: not server.get(session=first.session).resumed, "every child to see it", SOON)
     server.graceful()
     assert server.get().name == ring.keys[0].name
+
+
+@pytest.mark.parametrize("what", ["socket", "file"])
+def test_jail_gets_no_directory_that_holds_other_things(jailed, what):
+    server = jailed(*lines(poll="1s", generate="off"), processes=1)
+    server.put_secret(os.urandom(32))
+    server.put_ring(fixed_ring())
+    other = server.ring_path().parent / "other"
+    if what == "file":
+        other.write_text("somebody's")
+    else:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(other))
+    server.expect("STEK2031")
+    server.start()
+    assert "a directory of its own" in server.lines("STEK2031")[0]
+    first = server.get()
+    assert first.tickets and not directories(server.children()[0])
+    assert server.get(session=first.session).resumed
+    other.unlink()
+    server.graceful()
+    assert len(server.lines("STEK2031")) == 1
+    assert directories(server.children()[0])
 
 
 def test_jail_whose_directory_is_made_anew_is_told_of(jailed):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from checks import VERSIONS, fixed_ring, issued_now
-from httpd import MODULE, TOP, Vhost, apxs
+from httpd import MODULE, TOP, Vhost, apxs, listed
 from memory import holding
 
 FIELDS = re.compile(r"( *stek_ring_t \*ring;[^\n]*\n)(.*?)( *stek_secrets_t \*secrets;[^\n]*\n)", re.S)
@@ -43,6 +43,25 @@ def rebuilt(tmp_path_factory):
     return tree / "module.so"
 
 
+def rings_in_memory(pid):
+    """Access modes of the descriptors of rings in memory, in order."""
+    found = []
+    for name in listed(f"/proc/{pid}/fd"):
+        try:
+            if "memfd:stek-ring" in os.readlink(f"/proc/{pid}/fd/{name}"):
+                with open(f"/proc/{pid}/fdinfo/{name}", encoding="ascii") as info:
+                    flags = next(line for line in info if line.startswith("flags:"))
+                found.append(int(flags.split()[1], 8) & os.O_ACCMODE)
+        except OSError:
+            pass
+    return sorted(found)
+
+
+def shared_mappings(pid):
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
+        return sum(" rw-s " in line for line in maps)
+
+
 def exchange(server, module):
     """As a package's upgrade does."""
     fresh = server.root / "module.new"
@@ -57,6 +76,7 @@ def test_rebuilt_module_takes_over_by_the_files_alone(httpd, rebuilt):
     server.vhosts.append(Vhost("two.test", ["StekUseRing two"]))
     exchange(server, MODULE)
     server.start()
+    held = rings_in_memory(server.pid), shared_mappings(server.pid)
     first = {v: issued_now(server, tls=v).session for v in VERSIONS}
     in_memory = server.get("two.test").session
     keys = server.ring().keys
@@ -68,6 +88,11 @@ def test_rebuilt_module_takes_over_by_the_files_alone(httpd, rebuilt):
             issued_now(server, tls=v)
         assert server.ring().keys == keys
         assert not server.get("two.test", session=in_memory).resumed
+        # Nothing of the former build's is left open; each layout has its claims once.
+        assert rings_in_memory(server.pid) == held[0]
+        assert shared_mappings(server.pid) <= held[1] + 1
+        for child in server.children():
+            assert rings_in_memory(child) == [os.O_RDONLY]
     # What the former builds held is gone with their keys.
     server.put_ring(fixed_ring(epoch=int(time.time())))
     server.graceful()

@@ -317,9 +317,9 @@ static void test_live_that_cannot_read_a_change_for_want_of_descriptors_goes_bli
         stek_key_t key = good_key(i, T0, HOUR, 18 * HOUR);
 
         assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);
-        assert_int_equal(stek_ring_file_save(&live->file, ring, live->secrets, 0, stek_rng_system,
-                                             NULL, pool),
-                         APR_SUCCESS);
+        assert_int_equal(
+            stek_ring_file_save(&live->file, ring, live->secrets, 0, stek_rng_system, NULL, pool),
+            APR_SUCCESS);
         if (i == 0) {
             assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
         }
