@@ -5,12 +5,12 @@
  * whichever directive names them.
  *
  *     a certificate  its content, its trust attributes, and whether its time has begun or ended
- *     a CRL          issuer, revoked serials, extensions, whether its time has begun or ended, whether
- *                    a certificate of the store has signed it, and which of several CRLs of one issuer
- *                    is the latest
+ *     a CRL          issuer, revoked serials, extensions, whether its time has begun or ended,
+ *                    whether a certificate of the store has signed it, and which of several CRLs
+ *                    of one issuer is the latest
  *
- * So a CRL that is issued again with the same entries changes nothing, and neither do comments, order
- * and names of files.  CRLs are left out where nothing checks them.
+ * So a CRL that is issued again with the same entries changes nothing, and neither do comments,
+ * order and names of files.  CRLs are left out where nothing checks them.
  *
  * Parent only, while it configures.
  */
@@ -24,10 +24,10 @@
 /* pre_config: forgets the files that were digested for the previous configuration. */
 void mod_stek_trust_digest_reset(apr_pool_t *pconf);
 
-/* The digest of n sources, in the order in which OpenSSL gets them; the same sources are
- * read once per configuration.  crls == 0: CRLs do not count.  A file that is missing, or that may not
- * be read, counts as empty: mod_ssl judges its files.  STEK_ECRYPTO if a file cannot be read just now,
- * or OpenSSL cannot digest. */
+/* The digest of n sources, in the order in which OpenSSL gets them; the same sources are read
+ * once per configuration.  crls == 0: CRLs do not count.  A file that is missing, or that may not
+ * be read, counts as empty: mod_ssl judges its files.  STEK_ECRYPTO if a file cannot be read
+ * just now, or OpenSSL cannot digest. */
 apr_status_t mod_stek_trust_digest(const mod_stek_trust_source_t *sources, int n, int crls,
                                    unsigned char digest[STEK_DIGEST_LEN], apr_pool_t *pool);
 

@@ -26,7 +26,7 @@ typedef struct list_t {
     int layout;
     apr_size_t reach;
     void **root;         /* where the build's own data begin */
-    mapping_t *mappings; /* malloc'd each */
+    mapping_t *mappings; /* each malloc'd */
 } list_t;
 
 static void *get(const char *key, apr_size_t size)

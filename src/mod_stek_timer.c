@@ -3,9 +3,10 @@
  * The timer thread of a child.  Glue; the only thread of a child that changes live keyrings.
  *
  * A separate thread, because mod_watchdog would wake every child every 100 ms and stops as soon as
- * a child drains.  It sleeps in poll, for a span and not until a time, because a wall clock set back
- * by a day must not put off the end of keys by a day; to stop it, write to a pipe, which a signal
- * handler may.  It logs at debug only: the parent reads the same files and logs what is wrong.
+ * a child drains.  It sleeps in poll, for a span and not until a time, because a wall clock set
+ * back by a day must not put off the end of keys by a day; to stop it, write to a pipe, which a
+ * signal handler may.  It logs at debug only: the parent reads the same files and logs what is
+ * wrong.
  */
 #include "mod_stek_timer.h"
 
@@ -68,7 +69,7 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
         rv = mod_stek_live_refresh(live, now, 0, &culprit, pool);
         if (rv != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, timer->server,
-                         "STEK4001: ring '%s': keeping the keys at hand: %s", rings[i]->name,
+                         "STEK4001: ring '%s': keeping the existing keys: %s", rings[i]->name,
                          mod_stek_error_text(rv, pool));
         }
         mod_stek_counters_remember(mod_stek_live_counters(live), now);
@@ -167,7 +168,7 @@ static apr_status_t close_pipes(void *data)
 static apr_status_t open_pipe(int pipe_fds[2])
 {
     if (pipe(pipe_fds) != 0) {
-        return errno;
+        return APR_FROM_OS_ERROR(errno);
     }
     fcntl(pipe_fds[0], F_SETFD, FD_CLOEXEC);
     fcntl(pipe_fds[1], F_SETFD, FD_CLOEXEC);
@@ -241,8 +242,8 @@ static void start(apr_pool_t *pool, server_rec *s)
     own_pid = getpid();
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
-                     "STEK4002: cannot start the timer thread: this child keeps to the keys that "
-                     "it has, and issues no tickets when they are over");
+                     "STEK4002: cannot start the timer thread: this child loads no new keys, "
+                     "and issues no tickets once its keys run out");
         return;
     }
     apr_pool_pre_cleanup_register(pool, timer, timer_stop);

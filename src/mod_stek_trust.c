@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of certificates and CRLs, read as OpenSSL reads them (mod_stek_trust.h).  Glue; parent only,
- * while it configures.
+ * Files of certificates and CRLs, read as OpenSSL reads them (mod_stek_trust.h).  Glue; parent
+ * only, while it configures.
  */
 #include "mod_stek_trust.h"
 
@@ -53,7 +53,8 @@ static apr_status_t free_objects(void *data)
     return APR_SUCCESS;
 }
 
-/* Takes ownership of the object.  OpenSSL keeps the first of two that are equal but for their trust. */
+/* Takes ownership of the object.  OpenSSL keeps the first of two that differ only in their
+ * trust attributes. */
 static void add_object(mod_stek_trust_t *trust, X509 *cert, X509_CRL *crl)
 {
     unsigned char *der = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What certificates and CRLs decide, as a digest (mod_stek_trust_digest.h).  Glue; parent only, while
- * it configures.
+ * What certificates and CRLs decide, as a digest (mod_stek_trust_digest.h).  Glue; parent only,
+ * while it configures.
  *
  * Digests are made when all objects are read, because what one says may depend on another: a CRL
  * on the certificate of its issuer, and on later CRLs of the same issuer.  Each object becomes a
