@@ -4,7 +4,7 @@
  * reloads and restarts, and are destroyed on time.
  *
  * This file is the table of contents: the module's record and its hooks.  docs/ tells what it does
- * for the administrator; include/ has one header a source, with the contract of each.
+ * for the administrator; include/ has one header per source, with the contract of each.
  *
  *   src/stek_*.c      core: keys, rings, schedule, seal, audit, files (APR and OpenSSL only)
  *   src/mod_stek_*.c  glue: directives, virtual hosts, live keyrings, generator, timer, callbacks,
@@ -33,12 +33,11 @@
 #include "mod_stek_lint.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
-#include "mod_stek_variables.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_status.h"
-#include "mod_stek_storage.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_timer.h"
+#include "mod_stek_variables.h"
 #include "mod_stek_vhost.h"
 
 APLOG_USE_MODULE(stek_rotate);
@@ -87,7 +86,7 @@ static void register_hooks(apr_pool_t *p)
     (void)p;
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_check_config(mod_stek_check_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_check_config(mod_stek_storage_configtest, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_check_config(mod_stek_check_files, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_first, NULL, NULL, APR_HOOK_FIRST);
     APR_OPTIONAL_HOOK(ssl, init_server, mod_stek_install_vhost, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_last, NULL, NULL, APR_HOOK_REALLY_LAST);

@@ -14,5 +14,9 @@
  * fault logged. */
 int mod_stek_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 
+/* check_config, after mod_stek_check_config: in configtest, warns of files at the paths of
+ * rings and secrets that httpd will not use as such.  OK. */
+int mod_stek_check_files(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+
 #pragma GCC visibility pop
 #endif

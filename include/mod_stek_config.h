@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration: what the administrator asks for, as records that the directives' handlers write
- * (mod_stek_directives.h).  They are written while the configuration is read and checked, by the
- * parent's only thread, and are read-only afterwards.  They live in pconf.
+ * The configuration: what the administrator asks for, as records that the directives' handlers
+ * write (mod_stek_directives.h).  They are written while the configuration is read and checked, by
+ * the parent's only thread, and are read-only afterwards.  They live in pconf.
  */
 #ifndef MOD_STEK_CONFIG_H
 #define MOD_STEK_CONFIG_H

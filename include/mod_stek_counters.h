@@ -5,15 +5,16 @@
  *     counters of a ring:   | before: totals of a while ago | parent | tally 0 | ... | tally n-1 |
  *     claims, once:         | used_n | pid of tally 0 .. n-1 |
  *
- * A process counts in one tally, the same for each ring: the parent in tally 0, a child in one that
- * it claims when it starts, so that handshakes of two children touch no common cache line.  A tally
- * is never zeroed: who ends leaves its counts to the next.  More children than tallies share them,
- * which is slower and as exact, since counts are atomic.  Totals are sums over tallies.  The memory
- * hangs off the retained live keyring, and so outlives children and reloads.
+ * A process counts in one tally, the same for every ring: the parent in tally 0, a child in one
+ * that it claims when it starts, so that handshakes of two children touch no common cache line.  A
+ * tally is never zeroed: a process that ends leaves its counts to the next.  If there are more
+ * children than tallies, they share them, which is slower but as exact, because counts are
+ * atomic.  Totals are sums over tallies.  The memory belongs to the retained live keyring, and so
+ * outlives children and reloads.
  *
- * A child can write what it likes there (S10).  So the parent only adds and stores, and reads
- * nothing: sizes, pointers and its last look are in its own memory.  Children sum up, to show it;
- * whatever they find stays within the tallies that were mapped, and is a number that can be shown.
+ * A child can write anything there (S10).  So the parent only adds and stores, and reads nothing:
+ * sizes, pointers and its last check are in its own memory.  Children sum up, to show it; whatever
+ * they find stays within the tallies that were mapped, and is a number that can be shown.
  */
 #ifndef MOD_STEK_COUNTERS_H
 #define MOD_STEK_COUNTERS_H
@@ -24,7 +25,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Why a ring's file was not taken. */
+/* Why a ring's file was refused. */
 #define MOD_STEK_CAUSES(X)                                                                         \
     X(MISSING, "missing")         /* no such file */                                               \
     X(FORMAT, "format")           /* not a ring, cut, or its content makes no sense */             \
@@ -44,7 +45,7 @@
 
 typedef enum mod_stek_counter_e {
     MOD_STEK_ISSUED,          /* tickets sealed */
-    MOD_STEK_RESUMED_CURRENT, /* handshakes that a ticket resumed, by the key that had sealed it */
+    MOD_STEK_RESUMED_CURRENT, /* handshakes resumed with a ticket, by the key that sealed it */
     MOD_STEK_RESUMED_OLD,
     MOD_STEK_RESUMED_FUTURE,
     MOD_STEK_REFUSED_UNKNOWN, /* full handshakes although a ticket came, by the reason */
@@ -52,10 +53,10 @@ typedef enum mod_stek_counter_e {
     MOD_STEK_REFUSED_DAMAGED,
     MOD_STEK_REFUSED_POLICY,
     MOD_STEK_REFUSED_AGE,
-    MOD_STEK_NOT_OFFERED, /* handshakes to which no ticket came */
-    MOD_STEK_KEYLESS,     /* handshakes without a ticket for want of a key */
-    MOD_STEK_UNSEALED,    /* tickets that no vector, cipher or MAC could be had for */
-    MOD_STEK_LOADS,       /* the ring's file was read and taken */
+    MOD_STEK_NOT_OFFERED, /* handshakes in which the client sent no ticket */
+    MOD_STEK_KEYLESS,     /* handshakes without a ticket because there was no key */
+    MOD_STEK_UNSEALED,    /* tickets without a vector, cipher or MAC */
+    MOD_STEK_LOADS,       /* successful loads of the ring's file */
 #define MOD_STEK_CAUSE(name, text) MOD_STEK_LOAD_FAILED_##name,
     MOD_STEK_CAUSES(MOD_STEK_CAUSE)
 #undef MOD_STEK_CAUSE
@@ -70,7 +71,7 @@ typedef enum mod_stek_counter_e {
 /* One process's part. */
 typedef struct mod_stek_tally_t {
     _Alignas(64) _Atomic apr_uint64_t counts[MOD_STEK_COUNTER_N];
-    _Atomic apr_int64_t loaded_at; /* apr_time_t when the file was last taken */
+    _Atomic apr_int64_t loaded_at; /* apr_time_t when the file was last loaded */
 } mod_stek_tally_t;
 
 typedef struct mod_stek_counters_t mod_stek_counters_t;
@@ -102,7 +103,7 @@ void mod_stek_counters_claim(apr_pool_t *pchild);
 mod_stek_tally_t *mod_stek_counters_tally(mod_stek_counters_t *counters);
 
 /* Children, now and then: the first that comes after a minute remembers the totals, so that rates
- * can be told. */
+ * can be shown. */
 void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now);
 
 /* Sums up, in a child; zeros if counters is NULL. */
@@ -129,7 +130,7 @@ void mod_stek_count_look(mod_stek_counters_t *counters, apr_status_t rv, apr_tim
  * well (0: never); from its own memory. */
 apr_status_t mod_stek_counters_looked(const mod_stek_counters_t *counters, apr_time_t *pat);
 
-/* Sum of two counts; stays at the greatest number rather than begin anew. */
+/* Sum of two counts; stays at the greatest number instead of wrapping. */
 static inline apr_uint64_t mod_stek_counts_add(apr_uint64_t a, apr_uint64_t b)
 {
     return a > APR_UINT64_MAX - b ? APR_UINT64_MAX : a + b;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counters as programs read them: the names that the JSON and the Prometheus form of the status share.
+ * Counters as programs read them: the names that the JSON and the Prometheus form of the status
+ * share.
  */
 #ifndef MOD_STEK_FAMILIES_H
 #define MOD_STEK_FAMILIES_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What became of a connection's ticket.  A record for each TLS connection, made with the
+ * What became of a connection's ticket.  A record for every TLS connection, made with the
  * connection, before its handshake; the ticket callbacks write into it, and when the handshake is
  * done it is counted, once.  Later the requests of the connection read it.
  *
@@ -20,8 +20,9 @@
 typedef struct mod_stek_handshake_t {
     conn_rec *c;
     const mod_stek_vhost_t *first; /* whose SSL_CTX it began with; NULL: no vhost's */
-    const char *ring;     /* its name, in pconf; NULL: tickets here are not ours, or not done yet */
-    int outcome;          /* MOD_STEK_RESUMED_*, _REFUSED_* or _NOT_OFFERED */
+    const char
+        *ring;   /* its name, in pconf; NULL: tickets are not ours, or the handshake is not done */
+    int outcome; /* MOD_STEK_RESUMED_*, _REFUSED_* or _NOT_OFFERED */
     unsigned issued : 1;  /* a ticket was sealed */
     unsigned keyless : 1; /* none could be, because there was no key */
     unsigned late : 1;    /* the ticket's own time is over: OpenSSL will refuse it */
@@ -48,7 +49,7 @@ const mod_stek_handshake_t *mod_stek_handshake_get(conn_rec *c);
 /* pre_config: forgets the previous mod_ssl. */
 void mod_stek_handshake_reset(void);
 
-/* init_server: has the end of each handshake of this SSL_CTX counted, beside what mod_ssl does
+/* init_server: has the end of every handshake of this SSL_CTX counted, beside what mod_ssl does
  * then.  0 if another module follows it too: its handshakes are not
  * counted. */
 int mod_stek_handshake_install(SSL_CTX *ctx);

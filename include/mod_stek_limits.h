@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long tickets and sessions of a virtual host last, as its directives say or, where they do not,
- * by default.  After check_config; pure functions of the configuration.
+ * How long tickets and sessions of a virtual host last, as its directives say or, where they do
+ * not, by default.  After check_config; pure functions of the configuration.
  */
 #ifndef MOD_STEK_LIMITS_H
 #define MOD_STEK_LIMITS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the log says about virtual hosts at start: how each issues tickets, and settings that do not do
- * what they seem to.  Parent only, last post_config.
+ * What the log says about virtual hosts at start: how each issues tickets, and settings that do
+ * not do what they seem to.  Parent only, last post_config.
  */
 #ifndef MOD_STEK_LINT_H
 #define MOD_STEK_LINT_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The live keyring of a ring: the keys that handshakes in this process use.  How it follows the file
- * ring is in mod_stek_live_file.h.  The parent keeps live keyrings in retained memory, over
+ * The live keyring of a ring: the keys that handshakes in this process use.  How it follows the
+ * file ring is in mod_stek_live_file.h.  The parent keeps live keyrings in retained memory, over
  * reloads; children inherit the parent's when they are forked and from then on follow the file by
  * themselves.
  *
@@ -14,7 +14,7 @@
 #include "mod_stek_config.h"
 #include "mod_stek_counters.h"
 #include "mod_stek_logged.h"
-#include "stek_health.h"
+#include "stek_ring.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -36,8 +36,8 @@ void mod_stek_live_hand_over(void);
  * configure). */
 void mod_stek_live_inherit(int inherit);
 
-/* Child, child_init: locks the inherited memory, gives up what only the parent needs.  in_jail: this
- * process is in a chroot. */
+/* Child, child_init: locks the inherited memory, gives up what only the parent needs.  in_jail:
+ * this process is in a chroot. */
 void mod_stek_live_child_init(int in_jail);
 
 /* In a process that a child has forked: locks the inherited memory. */
@@ -93,37 +93,13 @@ apr_status_t mod_stek_live_drop_keys(mod_stek_live_t *live);
 
 /* Parent: turns issuing on, runs the test, again if it fails, and turns issuing off if it fails
  * twice: what fails for a moment must not cost tickets until the next reload.  If there is no
- * current key, the test gets one made for it.  test: nonzero if it passes.  Nonzero if issuing is on. */
+ * current key, the test gets one made for it.  test: nonzero if it passes.  Nonzero if issuing is
+ * on. */
 int mod_stek_live_selftest(mod_stek_live_t *live, apr_time_t now, int (*test)(void *data),
                            void *data);
 
 /* Parent: what it has logged; kept over reloads. */
 mod_stek_logged_t *mod_stek_live_logged(mod_stek_live_t *live);
-
-/* One key as it may be shown. */
-typedef struct mod_stek_view_key_t {
-    char hex[STEK_HEX_LEN];
-    stek_state_e state;
-    apr_time_t not_before;
-    apr_time_t encrypt_until;
-    apr_time_t decrypt_until; /* with the configured lifetime */
-} mod_stek_view_key_t;
-
-/* A live keyring as it may be shown. */
-typedef struct mod_stek_view_t {
-    stek_health_t health;           /* next is NULL: see next_hex */
-    char next_hex[STEK_HEX_LEN];    /* of the key that encrypts next; "": none */
-    char current_hex[STEK_HEX_LEN]; /* of the current key; "": none */
-    apr_uint64_t epoch, generation;
-    apr_time_t written_at;
-    apr_size_t tombstone_n;
-    apr_size_t key_n;
-    mod_stek_view_key_t *keys; /* greatest not_before first; in pool */
-} mod_stek_view_t;
-
-/* Takes a view of the live keyring; arguments as stek_health_judge.  Any thread. */
-void mod_stek_live_view(mod_stek_live_t *live, apr_interval_time_t interval, stek_source_t *source,
-                        apr_time_t now, apr_pool_t *pool, mod_stek_view_t *view);
 
 #pragma GCC visibility pop
 #endif

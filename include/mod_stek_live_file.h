@@ -53,8 +53,9 @@ const stek_secrets_t *mod_stek_live_secrets(const mod_stek_live_t *live);
 /* Parent: makes secrets if there are none. */
 apr_status_t mod_stek_live_make_secrets(mod_stek_live_t *live);
 
-/* Parent: replaces the secrets; takes ownership of them, even on failure.  If they share none with the
- * previous ones and open the file, it is another ring, and the live keyring is emptied. */
+/* Parent: replaces the secrets; takes ownership of them, even on failure.  If they share none
+ * with the previous ones and open the file, it is another ring, and the live keyring is
+ * emptied. */
 apr_status_t mod_stek_live_take_secrets(mod_stek_live_t *live, stek_secrets_t *secrets,
                                         apr_pool_t *pool);
 

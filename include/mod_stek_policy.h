@@ -22,8 +22,8 @@
  * Not in it: addresses, names of CA and CRL files, server certificates and keys,
  * SSLCADNRequestFile and -Path, which are only hints, and .htaccess files, which httpd reads after
  * the handshake: a certificate that these ask for goes into no ticket (mod_stek_session.h).  The
- * SSL_CTX does not hold all this, so the directives are noted as httpd reads them.  Notes are written in the configuration phase, digests
- * in init_server; read-only afterwards.
+ * SSL_CTX does not hold all this, so the directives are recorded as httpd reads them.  Records are
+ * written in the configuration phase, digests in init_server; read-only afterwards.
  */
 #ifndef MOD_STEK_POLICY_H
 #define MOD_STEK_POLICY_H
@@ -81,25 +81,25 @@ typedef struct mod_stek_client_directive_t {
 
 extern const mod_stek_client_directive_t mod_stek_client_directives[MOD_STEK_CLIENT_DIRECTIVE_N];
 
-/* What was noted of a server or virtual host. */
+/* What the directives say of a server or virtual host. */
 typedef struct mod_stek_policy_t mod_stek_policy_t;
 
 mod_stek_policy_t *mod_stek_policy_create(apr_pool_t *p);
 mod_stek_policy_t *mod_stek_policy_merge(apr_pool_t *p, const mod_stek_policy_t *base,
                                          const mod_stek_policy_t *add);
 
-/* pre_config: forgets the files that were digested for the former configuration. */
+/* pre_config: forgets the files that were digested for the previous configuration. */
 void mod_stek_policy_reset(apr_pool_t *pconf);
 
-/* Notes one directive; cmd->info is its element of mod_stek_client_directives.  args: as httpd hands
- * RAW_ARGS. */
+/* Records one directive; cmd->info is its element of mod_stek_client_directives.  args: as httpd
+ * hands RAW_ARGS. */
 void mod_stek_policy_add(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args);
 
 /* Nonzero if a client can be asked for a certificate (or an SRP identity), in the vhost or in
  * one of its sections. */
 int mod_stek_policy_asks_clients(const mod_stek_policy_t *policy);
 
-/* Nonzero if the vhost asks for a certificate and one of its sections has rules of its own: in TLS
+/* Nonzero if the vhost asks for a certificate and one of its sections has its own rules: in TLS
  * 1.3 httpd can ask a client twice only if the connection was resumed. */
 int mod_stek_policy_asks_twice(const mod_stek_policy_t *policy);
 

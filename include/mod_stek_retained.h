@@ -2,8 +2,8 @@
 /*
  * Data that outlive a reload, which unloads this module and loads it again, or another build of it.
  * They are found by what they are, a layout number and their size: a build with other structures
- * finds none and starts with what the files hold.  It also ends the secrets that the former build
- * has left, of which it understands nothing but where they lie.  Parent only, one thread.
+ * finds none and starts with what the files hold.  It also wipes the secrets that the
+ * previous build has left, of which it knows nothing but where they are.  Parent only, one thread.
  */
 #ifndef MOD_STEK_RETAINED_H
 #define MOD_STEK_RETAINED_H
@@ -13,7 +13,7 @@
 #pragma GCC visibility push(hidden)
 
 /* The data of that name, layout and size, zeroed when they are new; never NULL (httpd ends without
- * memory).  layout: counts up with each change of what the data mean or how they lie in memory.
+ * memory).  layout: counts up with every change of what the data mean or how they are laid out.
  * size: of the data.  reach: the sum of the sizes of all structures that hang off them. */
 void *mod_stek_retained(const char *what, int layout, apr_size_t size, apr_size_t reach);
 

@@ -7,14 +7,14 @@
  *   before it is given away  what mod_ssl says of the client has to outlast the connection.  That a
  *       certificate was accepted unverified (optional_no_ca) is kept per connection, and a
  *       resumption in TLS 1.2 would pass it for verified; and one that only a section asked for
- *       would stand for the whole virtual host.  Nor does OpenSSL keep the name that a client has
+ *       would apply to the whole virtual host.  Nor does OpenSSL keep the name that a client has
  *       proved by SRP: it takes the one in the next ClientHello.  And what a certificate was looked
  *       up in may have changed since the digest was made.  Such sessions are never resumed.
  *   before it is taken       its policy, its age and the end of its certificate.
  *
- * And where a virtual host asks for a certificate and a section of it has rules of its own, nothing
- * is resumed in TLS 1.3: mod_ssl asks anew for the section, which OpenSSL refuses in a connection
- * in which it has asked before, and so httpd the request; in a resumed one it has not.
+ * And where a virtual host asks for a certificate and one of its sections has its own rules,
+ * nothing is resumed in TLS 1.3: mod_ssl asks again for the section, which OpenSSL refuses in a
+ * connection in which it has asked before, and so httpd the request; in a resumed one it has not.
  *
  * Any thread of a child, in handshakes: no file is read (directories of authorities are looked at,
  * as OpenSSL does itself), no log.

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What there is to tell of rings and virtual hosts at one moment: the same for each form in which
- * it is shown.  It holds no key, only the first four bytes of names.  Made by the child that
- * answers a request, in the request's pool; any thread.
+ * Rings and virtual hosts at one moment, as the status shows them in every form.  It contains no
+ * key, only the first four bytes of names.  Made by the child that answers a request, in the
+ * request's pool; any thread.
  */
 #ifndef MOD_STEK_SNAPSHOT_H
 #define MOD_STEK_SNAPSHOT_H
 
-#include "mod_stek_live.h"
+#include "mod_stek_live_view.h"
 #include "mod_stek_vhost.h"
 
 #pragma GCC visibility push(hidden)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where a ring is kept: its local secret, its file, or memory.  Parent only (in one-process mode:
- * the timer thread), one thread.  Errors are the system's or STEK_E*; task->culprit is then the path
- * that they are about.
+ * the timer thread), one thread.  Errors are the system's or STEK_E*; task->culprit is then the
+ * path that they are about.
  */
 #ifndef MOD_STEK_STORAGE_H
 #define MOD_STEK_STORAGE_H
@@ -12,9 +12,9 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Last post_config: sets the live keyring to the configured path and loads its secret.  If a ring
- * that is generated here lacks its directory or its secret, they are created.  APR_SUCCESS if the ring
- * can be kept there. */
+/* Last post_config: sets the live keyring to the configured path and loads its secret.  If a
+ * ring that is generated here lacks its directory or its secret, they are created.  APR_SUCCESS
+ * if the ring can be kept there. */
 apr_status_t mod_stek_storage_open(mod_stek_task_t *task);
 
 /* The ring, started before this one, whose file is the same by another path; NULL: none. */
@@ -25,19 +25,15 @@ const mod_stek_ring_config_t *mod_stek_storage_twin(const mod_stek_ring_config_t
  * follow the ring by, and logs what they will not see. */
 void mod_stek_storage_prepare_jail(const mod_stek_task_t *task);
 
-/* Loads a secret that appeared after httpd started: with generate=off, the ring's writer makes it. */
+/* Loads a secret that appeared after httpd started: with generate=off, the ring's writer makes
+ * it. */
 apr_status_t mod_stek_storage_late_secret(mod_stek_task_t *task);
 
 /* Whether a ring may be written at the file's path: the directories are nobody else's than owner's
- * and root's, and what stands there, if anything, is a ring.  STEK_EFOREIGN: *pculprit says what it
+ * and root's, and the file there, if any, is a ring.  STEK_EFOREIGN: *pculprit says what it
  * is.  Else as stek_path_check_written. */
 apr_status_t mod_stek_storage_check(const stek_ring_file_t *file, const char **pculprit,
                                     apr_pool_t *pool);
-
-/* check_config, after mod_stek_check_config: in configtest, warns of what a start will not take for
- * a ring or a secret.  OK. */
-int mod_stek_storage_configtest(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
-                                server_rec *s);
 
 #pragma GCC visibility pop
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The timer thread: one in each child, from child_init until the child's pool goes, so that a child
- * that drains a long download still drops dead keys; and one in each process that a child forks for a
- * connection, as mpm-itk does.  It wakes every `poll` of the rings and at the
- * next key's end, lets each live keyring follow its file, and does nothing else.
+ * The timer thread: one in every child, from child_init until the child's pool is destroyed, so
+ * that a child that drains a long download still drops ended keys; and one in every process that a
+ * child forks for a connection, as mpm-itk does.  It wakes every `poll` of the rings and at the
+ * next key's end, lets every live keyring follow its file, and does nothing else.
  */
 #ifndef MOD_STEK_TIMER_H
 #define MOD_STEK_TIMER_H

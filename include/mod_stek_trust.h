@@ -44,8 +44,9 @@ typedef struct mod_stek_trust_object_t {
     /* 0: all files; else the number of the directory.  OpenSSL asks a directory only for names that
      * it has not met before. */
     int place;
+    int also;     /* the directory that has the same, if a file has it; 0: none */
     char hash[8]; /* under which it is found, if that is not its name's own; else zeros */
-    mod_stek_digest_t der;
+    mod_stek_digest_t der, whole; /* without and with a certificate's trust attributes */
 } mod_stek_trust_object_t;
 
 /* Sources that are being read; pool, crls and watched are the caller's to set, all else is 0. */
@@ -75,6 +76,9 @@ void mod_stek_trust_sha256(mod_stek_trust_t *trust, const void *bytes, apr_size_
 /* SHA-256 of what an i2d function wrote; takes ownership of the bytes. */
 void mod_stek_trust_sha256_der(mod_stek_trust_t *trust, unsigned char *der, int len,
                                mod_stek_digest_t *digest);
+
+/* The subject of a certificate, the issuer of a CRL. */
+const X509_NAME *mod_stek_trust_name(const mod_stek_trust_object_t *object);
 
 /* Compares for qsort. */
 int mod_stek_digest_compare(const void *a, const void *b);

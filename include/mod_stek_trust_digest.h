@@ -13,8 +13,8 @@
  * What a directory has under another hash than that of its own name, OpenSSL finds only by chance: it
  * counts as something else.
  *
- * So a CRL that is issued again with the same entries changes nothing, and neither do comments, order
- * and names of files.  CRLs are left out where nothing checks them.
+ * So a CRL that is issued again with the same entries changes nothing, and neither do comments,
+ * order and names of files.  CRLs are left out where nothing checks them.
  *
  * Parent only, while it configures.
  */

@@ -3,23 +3,20 @@
  * Variables of a request on a TLS connection whose tickets are ours, as notes (LogFormat
  * %{STEK_TICKET}n) and in the environment (%{STEK_TICKET}e, reqenv('STEK_TICKET'), CGI):
  *
- *     STEK_TICKET   new, resumed-current, resumed-old, resumed-future, full-unknown, full-expired,
- *                   full-damaged, full-policy, full-age, none
- *     STEK_KEY      first four bytes of the name of the key, in hex: of the ticket that came, else of the
- *                   one that was issued; not set if there was neither
+ *     STEK_TICKET   new, resumed-current, resumed-old, resumed-future, full-unknown,
+ *                   full-expired, full-damaged, full-policy, full-age, none
+ *     STEK_KEY      first four bytes of the key's name, in hex: of the ticket that came, else of
+ *                   the one that was issued; not set if there was neither
  *     STEK_RING     name of the ring
  *
- * Each thread its own requests.
+ * Every thread has its own requests.
  */
 #ifndef MOD_STEK_VARIABLES_H
 #define MOD_STEK_VARIABLES_H
 
-#include "mod_stek_handshake.h"
+#include "httpd.h"
 
 #pragma GCC visibility push(hidden)
-
-/* STEK_TICKET's word; constant. */
-const char *mod_stek_ticket_word(const mod_stek_handshake_t *record);
 
 /* create_request hook: for whatever reads them while the request is processed. */
 int mod_stek_variables_create_request(request_rec *r);

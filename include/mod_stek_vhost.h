@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * TLS virtual hosts: what the ticket callbacks must know of each, hung on its SSL_CTX.
+ * TLS virtual hosts: what the callbacks must know of each, carried by its SSL_CTX.
  *
  * OpenSSL asks the SSL_CTX of the first vhost on an address, whichever vhost SNI chooses.  So the
  * callbacks are installed on every vhost (mod_stek_install.h) and find the chosen one by
- * mod_stek_vhost_of.  Records are
- * written in init_server, in the parent, and read-only afterwards; they live in pconf, as the
- * SSL_CTXs do.
+ * mod_stek_vhost_of.  Records are written in init_server, in the parent, and read-only afterwards;
+ * they live in pconf, as the SSL_CTXs do.
  */
 #ifndef MOD_STEK_VHOST_H
 #define MOD_STEK_VHOST_H

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Faults between directives (mod_stek_check.h).  Glue; parent only, while it configures.
+ * Faults of the configuration as a whole (mod_stek_check.h).  Glue; parent only, while it
+ * configures.
  */
 #include "mod_stek_check.h"
 
+#include "http_core.h"
 #include "http_log.h"
 #include <openssl/crypto.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "mod_stek_config.h"
 #include "mod_stek_log.h"
+#include "stek_claim.h"
 #include "stek_ring_file.h"
 #include "stek_time.h"
 
@@ -55,8 +59,8 @@ static int files_differ(server_rec *s, int i)
     for (j = 0; j <= i; j++) {
         if (j < i && same_file(ring->path, all[j]->path)) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         "STEK1002: StekRing: rings '%s' and '%s' use the same file %s: each ring "
-                         "must have its own file",
+                         "STEK1002: StekRing: rings '%s' and '%s' use the same file %s: every ring "
+                         "needs its own file",
                          all[j]->name, ring->name, ring->path);
             return 0;
         }
@@ -109,8 +113,8 @@ static int server_valid(const server_rec *s, apr_pool_t *ptemp)
 
     if (!ring) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1004: StekUseRing: ring '%s' of %s is not defined: write 'StekRing %s' "
-                     "in the main server's configuration",
+                     "STEK1004: StekUseRing: ring '%s' of %s is not defined; define it with "
+                     "'StekRing %s' in the main server's configuration",
                      config->ring_name, mod_stek_server_text(s, ptemp), config->ring_name);
         return 0;
     }
@@ -141,4 +145,42 @@ int mod_stek_check_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp
         valid = server_valid(s, ptemp) && valid;
     }
     return valid ? OK : HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static void warn_found(const mod_stek_ring_config_t *ring, const stek_claim_t *claim,
+                       const char *path, server_rec *s, apr_pool_t *pool)
+{
+    const char *found;
+    struct stat st;
+
+    /* A link stops only a writer. */
+    if (lstat(path, &st) != 0
+        || (S_ISLNK(st.st_mode) && (!ring->generate || claim != &stek_claim_ring))) {
+        return;
+    }
+    /* Its owner matters later: configtest may run as another user. */
+    if (stek_claim_check(claim, path, st.st_uid, &found, pool) == STEK_EFOREIGN) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK1009: StekRing: ring '%s': %s %s: httpd will leave it as it is and keep "
+                     "no keys there; name another file, or move it away",
+                     ring->name, path, found);
+    }
+}
+
+int mod_stek_check_files(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    int i, n;
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
+
+    (void)pconf;
+    (void)plog;
+    for (i = 0; ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST && i < n; i++) {
+        if (rings[i]->path) {
+            warn_found(rings[i], &stek_claim_ring, rings[i]->path, s, ptemp);
+        }
+        if (rings[i]->path && rings[i]->secret_path) {
+            warn_found(rings[i], &stek_claim_secret, rings[i]->secret_path, s, ptemp);
+        }
+    }
+    return OK;
 }

@@ -104,5 +104,5 @@ int mod_stek_server_rotates(const server_rec *s)
 {
     const mod_stek_server_t *config = mod_stek_server_get(s);
 
-    return config->rotate != MOD_STEK_UNSET ? config->rotate : config->ticket_key_file == NULL;
+    return config->rotate != MOD_STEK_UNSET ? config->rotate : !config->ticket_key_file;
 }

@@ -42,7 +42,7 @@ typedef struct shared_t {
     _Alignas(64) mod_stek_tally_t tallies[];
 } shared_t;
 
-/* ---- of each process alone ---- */
+/* ---- of every process alone ---- */
 
 typedef struct retained_t {
     claims_t *claims; /* NULL: no memory for them */
@@ -129,7 +129,7 @@ apr_status_t mod_stek_counters_create(mod_stek_counters_t **pcounters)
         counters->size = sizeof(shared_t)
                          + (apr_size_t)retained->tally_n * sizeof(mod_stek_tally_t);
         counters->shared = map_shared(counters->size);
-        rv = counters->shared ? APR_SUCCESS : errno;
+        rv = counters->shared ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
     }
     if (rv != APR_SUCCESS) {
         free(counters);
@@ -154,9 +154,9 @@ void mod_stek_counters_hand_over(const mod_stek_counters_t *counters)
     }
 }
 
-static int take(claims_t *claims, int tally, int former)
+static int take(claims_t *claims, int tally, int owner)
 {
-    return atomic_compare_exchange_strong(&claims->pids[tally], &former, (int)getpid());
+    return atomic_compare_exchange_strong(&claims->pids[tally], &owner, (int)getpid());
 }
 
 /* A child that was killed could not give its tally back. */
@@ -181,7 +181,7 @@ static int find_tally(claims_t *claims, int tally_n)
     return 0;
 }
 
-/* Whoever else writes there cannot keep us for long. */
+/* A child that keeps writing there cannot keep us for long. */
 static void raise_used(claims_t *claims, int n)
 {
     int used_n = atomic_load(&claims->used_n), tries = RAISE_TRIES;

@@ -219,7 +219,7 @@ static const char *cmd_max_session_age(cmd_parms *cmd, void *dir, const char *va
     return fault ? apr_pstrcat(cmd->pool, "StekMaxSessionAge: ", fault, ", or 'off'", NULL) : NULL;
 }
 
-/* Has httpd execute `SSLOpenSSLConfCmd args` next, as if it stood below the directive at hand:
+/* Has httpd execute `SSLOpenSSLConfCmd args` next, as if it followed this directive:
  * so it shows in the dump of the configuration too. */
 static void emit_conf_cmd(cmd_parms *cmd, const char *args)
 {
@@ -238,14 +238,14 @@ static void emit_conf_cmd(cmd_parms *cmd, const char *args)
 static const char *cmd_tickets(cmd_parms *cmd, void *dir, const char *value)
 {
     mod_stek_server_t *config = server_config(cmd);
-    int former = config->tickets;
+    int previous = config->tickets;
     const char *fault = set_on_off(value, &config->tickets, cmd->pool);
 
     (void)dir;
     if (fault) {
         return apr_pstrcat(cmd->pool, "StekTickets: ", fault, NULL);
     }
-    if (config->tickets != former && mod_stek_have_ssl()) {
+    if (config->tickets != previous && mod_stek_have_ssl()) {
         emit_conf_cmd(cmd, config->tickets ? "Options SessionTicket" : "Options -SessionTicket");
     }
     return NULL;

@@ -47,14 +47,14 @@ static void log_problem(const mod_stek_task_t *task, apr_status_t rv, int keyles
 
     if (keyless) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
-                     "STEK2002: ring '%s' has no key for now: clients get no tickets%s%s%s%s", name,
-                     rv == APR_SUCCESS ? "" : ": ", rv == APR_SUCCESS ? "" : culprit_of(task),
+                     "STEK2002: ring '%s' has no current key, so clients get no tickets%s%s%s%s",
+                     name, rv == APR_SUCCESS ? "" : ": ", rv == APR_SUCCESS ? "" : culprit_of(task),
                      rv == APR_SUCCESS ? "" : ": ",
                      rv == APR_SUCCESS ? "" : mod_stek_error_text(rv, task->pool));
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2003: ring '%s': %s: %s; the keys at hand stay in use, tickets are "
+                     "STEK2003: ring '%s': %s: %s; existing keys stay in use; tickets can be "
                      "issued until %s",
                      name, culprit_of(task), mod_stek_error_text(rv, task->pool),
                      mod_stek_time_text(covered_until(task), task->pool));
@@ -101,8 +101,8 @@ static apr_status_t set_aside(mod_stek_task_t *task, apr_status_t why)
     }
     else if (rv == APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2004: ring '%s': %s is refused: %s; moved to %s, a new one takes its "
-                     "place",
+                     "STEK2004: ring '%s': %s is refused: %s; moved to %s; httpd writes a new "
+                     "ring",
                      ring->name, ring->path, mod_stek_error_text(why, task->pool), aside);
     }
     else if (!APR_STATUS_IS_ENOENT(rv)) {
@@ -169,8 +169,8 @@ static apr_status_t take_lock(mod_stek_task_t *task, apr_interval_time_t wait, s
         return rv;
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                 "STEK2007: ring '%s': %s.lock is still held by process %d: writing without it, "
-                 "since the prepared keys run out",
+                 "STEK2007: ring '%s': %s.lock is still held by process %d: writing the ring "
+                 "without the lock, because the prepared keys are running out",
                  task->ring->name, path, (int)holder);
     return APR_SUCCESS;
 }
@@ -232,8 +232,8 @@ static void serve_jail(const mod_stek_task_t *task)
     if (!logged->lost_jail && stek_ring_file_jail_is_left(mod_stek_live_file(live), task->pool)) {
         logged->lost_jail = 1;
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2032: ring '%s': the directory of %s was made anew: httpd's children in "
-                     "ChrootDir still look at the former one and see no change; reload httpd",
+                     "STEK2032: ring '%s': the directory of %s was re-created: httpd's children in "
+                     "ChrootDir still see the previous one and no change; reload httpd",
                      task->ring->name, task->ring->path);
     }
 }
@@ -306,7 +306,7 @@ static apr_status_t start_in_memory(mod_stek_task_t *task)
     return rv;
 }
 
-/* What to do about a place that keeps no ring, where the status alone does not say it. */
+/* What to do about a place that keeps no ring, if the status alone does not say it. */
 static const char *remedy(apr_status_t rv)
 {
     return rv == STEK_EFOREIGN  ? ". Name another file, or move it away, then reload"
@@ -399,14 +399,15 @@ static void start_ring(mod_stek_task_t *task)
 
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, task->server,
-                     "STEK2013: ring '%s': no memory for its keys: its virtual hosts' tickets "
-                     "are not rotated",
+                     "STEK2013: ring '%s': not enough memory for its keys: its virtual hosts' "
+                     "ticket keys do not rotate",
                      ring->name);
         return;
     }
     if (!mod_stek_live_counters(ring->live)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2019: ring '%s': no memory for counters: nothing is counted", ring->name);
+                     "STEK2019: ring '%s': not enough memory for counters: nothing is counted",
+                     ring->name);
     }
     rv = start_storage(task);
     mod_stek_storage_prepare_jail(task);
@@ -495,9 +496,9 @@ void mod_stek_generator_start(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *
         }
         if (ap_find_linked_module("mpm_itk.c") && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                         "STEK2034: mpm-itk is loaded: its processes are root's until they know "
-                         "the virtual host, and then that host's user's, with the keys of all "
-                         "rings: whoever runs code in one of them has them all");
+                         "STEK2034: mpm-itk is loaded: its processes run as root until they know "
+                         "the virtual host, and then as that host's user, with the keys of all "
+                         "rings: anyone who runs code in one of them has all keys");
         }
     }
     mod_stek_live_inherit(1);

@@ -171,7 +171,7 @@ static void on_done(const SSL *ssl)
     }
 }
 
-/* mod_ssl's, by which it keeps clients from renegotiating; the same on each SSL_CTX of a virtual
+/* mod_ssl's, by which it keeps clients from renegotiating; the same on every SSL_CTX of a virtual
  * host. */
 static void (*mod_ssl_info)(const SSL *ssl, int where, int ret);
 

@@ -69,13 +69,13 @@ int mod_stek_install_vhost(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *
         || !mod_stek_ticket_install(ctx, !mod_stek_vhost_left_to_key_file(vhost))) {
         /* An error here would end httpd. */
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     "STEK3001: %s: OpenSSL failed to set up tickets: it gives out none",
+                     "STEK3001: %s: OpenSSL failed to set up tickets: it issues none",
                      mod_stek_server_text(s, p));
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     }
     else if (!mod_stek_handshake_install(ctx)) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     "STEK3012: %s: another module follows its handshakes: they are not counted",
+                     "STEK3012: %s: another module watches its handshakes; they are not counted",
                      mod_stek_server_text(s, p));
     }
     return OK;

@@ -14,8 +14,8 @@
 
 APLOG_USE_MODULE(stek_rotate);
 
-/* Number i in the order of the configuration; NULL: there are no more.  httpd lists virtual hosts in
- * reverse order. */
+/* Number i in the order of the configuration; NULL: there are no more.  httpd lists virtual
+ * hosts in reverse order. */
 static const mod_stek_vhost_t *vhost_at(int i)
 {
     int n;
@@ -170,8 +170,8 @@ static void lint_tickets_off(apr_pool_t *ptemp)
         first = first_on_address(vhost);
         if (has_no_ticket_option(first)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
-                         "STEK3006: %s gives out no tickets: they are off for %s, the first "
-                         "virtual host on its address, and so for all behind it; put another first",
+                         "STEK3006: %s issues no tickets because they are off for %s, the first "
+                         "virtual host on its address; put another one first",
                          mod_stek_server_text(vhost->server, ptemp),
                          mod_stek_server_text(first->server, ptemp));
         }
@@ -261,9 +261,9 @@ static void lint_all_off(server_rec *main_server)
 {
     if (find_affected(is_on).n == 0 && find_affected(rotates).n > 0) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, main_server,
-                     "STEK3008: no virtual host gives out tickets: 'SSLSessionTickets off' stands "
-                     "for all of them, as in Debian's ssl.conf; set 'SSLSessionTickets on' to have "
-                     "them, now that their keys rotate");
+                     "STEK3008: no virtual host issues tickets: 'SSLSessionTickets off' applies "
+                     "to all of them, as in Debian's ssl.conf; set 'SSLSessionTickets on', now "
+                     "that their keys rotate");
     }
 }
 
@@ -282,7 +282,7 @@ static void lint_client_limits(apr_pool_t *ptemp)
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
                      "STEK3009: %s: asks for client certificates, and StekTicketLifetime or "
                      "StekMaxSessionAge lets sessions last longer than SSLSessionCacheTimeout; a "
-                     "certificate is looked at only in full handshakes",
+                     "certificate is checked only in full handshakes",
                      affected_text(&found, ptemp));
     }
 }
@@ -297,12 +297,13 @@ static void lint_asked_twice(apr_pool_t *ptemp)
     const affected_t found = find_affected(asks_twice);
 
     if (found.n > 0) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
-                     "STEK3013: %s: asks for client certificates, and a section has its own "
-                     "SSLVerifyClient or SSLVerifyDepth: no TLS 1.3 session is resumed, for httpd "
-                     "would decide otherwise than after a full handshake; ask either in the "
-                     "virtual host or in sections",
-                     affected_text(&found, ptemp));
+        ap_log_error(
+            APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
+            "STEK3013: %s: asks for client certificates, and a section has its own "
+            "SSLVerifyClient or SSLVerifyDepth: no TLS 1.3 session is resumed, because "
+            "httpd would decide differently than after a full handshake; ask either in the "
+            "virtual host or in sections",
+            affected_text(&found, ptemp));
     }
 }
 
@@ -310,7 +311,8 @@ void mod_stek_lint_vhosts(server_rec *main_server, apr_pool_t *ptemp)
 {
     lint_client_limits(ptemp);
     lint_asked_twice(ptemp);
-    /* What follows compares vhosts by pairs, so only if there is a reason: there may be thousands. */
+    /* What follows compares vhosts by pairs, so only if there is a reason: there may be
+     * thousands. */
     if (find_affected(mod_stek_vhost_left_to_key_file).n > 0) {
         lint_all_key_files(ptemp);
         lint_shared_addresses(ptemp);

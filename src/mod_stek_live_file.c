@@ -52,7 +52,8 @@ apr_status_t mod_stek_live_make_secrets(mod_stek_live_t *live)
     return live->secrets ? APR_SUCCESS : stek_secrets_make(0, stek_rng_system, &live->secrets);
 }
 
-/* Empties the live keyring if the file is another ring: one that opens only under the new secrets. */
+/* Empties the live keyring if the file is another ring: one that opens only under the new
+ * secrets. */
 static apr_status_t compare_secrets(mod_stek_live_t *live, const stek_secrets_t *secrets,
                                     apr_pool_t *pool)
 {

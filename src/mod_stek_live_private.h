@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a live keyring is made of, for the two sources that work on it: mod_stek_live.c (the keyring
- * that handshakes use) and mod_stek_live_file.c (how it follows the file ring).  All others use
- * the functions of their headers.
+ * What a live keyring is made of, for the sources that work on it: mod_stek_live.c (the keyring
+ * that handshakes use), mod_stek_live_file.c (how it follows the file ring) and
+ * mod_stek_live_view.c.  Everybody else uses the functions in their headers.
  */
 #ifndef MOD_STEK_LIVE_PRIVATE_H
 #define MOD_STEK_LIVE_PRIVATE_H

@@ -28,7 +28,7 @@ typedef struct list_t {
     int layout;
     apr_size_t reach;
     void **root;           /* where the build's own data begin */
-    leftover_t *leftovers; /* malloc'd each */
+    leftover_t *leftovers; /* each malloc'd */
 } list_t;
 
 static void *get(const char *key, apr_size_t size)

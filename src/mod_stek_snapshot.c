@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Gathers what the status tells (mod_stek_snapshot.h).  Glue; any thread of a child.
+ * Gathers what the status shows (mod_stek_snapshot.h).  Glue; any thread of a child.
  */
 #include "mod_stek_snapshot.h"
 
@@ -19,15 +19,15 @@ const char *mod_stek_span_text(apr_interval_time_t span, apr_pool_t *pool)
     return stek_time_rough(span, " ", pool);
 }
 
-/* What the keys at hand are good for, while the ring's file cannot be taken. */
+/* What existing keys are good for while the ring's file is refused. */
 static const char *keys_text(const mod_stek_view_t *view)
 {
     if (view->key_n == 0) {
-        return "there are no keys at hand";
+        return "there are no keys";
     }
     return view->health.problems & STEK_HEALTH_NO_KEY
-               ? "the keys at hand only open tickets that they sealed"
-               : "the keys at hand stay in use";
+               ? "existing keys only open tickets that they sealed"
+               : "existing keys stay in use";
 }
 
 static const char *reason_text(const mod_stek_ring_snapshot_t *ring, unsigned problem,
@@ -42,14 +42,14 @@ static const char *reason_text(const mod_stek_ring_snapshot_t *ring, unsigned pr
         return apr_psprintf(pool, "no key is prepared for %s from now",
                             mod_stek_span_text(health->covered_until - now, pool));
     case STEK_HEALTH_CLOCK:
-        return apr_psprintf(pool,
-                            "written %s from now: this host's clock, or the writer's, is wrong",
-                            mod_stek_span_text(ring->view.written_at - now, pool));
+        return apr_psprintf(
+            pool, "written %s in the future: correct the clock of this host or of the writer",
+            mod_stek_span_text(ring->view.written_at - now, pool));
     case STEK_HEALTH_SOURCE:
         return apr_psprintf(pool, "%s: %s; %s", ring->source,
                             mod_stek_error_text(source->status, pool), keys_text(&ring->view));
     case STEK_HEALTH_STALE:
-        return apr_psprintf(pool, "%s was last looked at %s ago", ring->source,
+        return apr_psprintf(pool, "%s was last checked %s ago", ring->source,
                             mod_stek_span_text(source->age, pool));
     default:
         return "the self-test failed: no tickets are issued";
@@ -89,7 +89,7 @@ static void fill(mod_stek_ring_snapshot_t *snapshot, mod_stek_ring_config_t *rin
     if (snapshot->totals.parent_status != APR_SUCCESS) {
         snapshot->parent_trouble = mod_stek_error_text(snapshot->totals.parent_status, pool);
     }
-    /* Who does not make the keys may not know their interval. */
+    /* An httpd that does not make the keys may not know their interval. */
     mod_stek_live_view(live, ring->generate ? ring->params.interval : 0, &source, now, pool,
                        &snapshot->view);
     add_reasons(snapshot, &source, now, pool);
@@ -135,7 +135,7 @@ const char *mod_stek_snapshot_sentence(const mod_stek_ring_snapshot_t *ring, apr
     const char *source = ring->looked_at
                              ? apr_psprintf(pool, "source fresh %s ago",
                                             mod_stek_span_text(now - ring->looked_at, pool))
-                             : "source never read";
+                             : "source never loaded";
 
     return apr_psprintf(pool, "%s; %d key%s; %s", rotates, (int)ring->view.key_n,
                         ring->view.key_n == 1 ? "" : "s", source);

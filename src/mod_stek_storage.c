@@ -2,8 +2,9 @@
 /*
  * Where a ring is kept.  Glue; parent only, one thread.
  *
- * The administrator's paths are taken as they are found: whoever else could write there, or could
- * not read what children must, is named.  What is missing is made, for root and httpd's group only.
+ * The administrator's paths are used as they are: if others can write there, or children cannot
+ * read what they must, the log names the path.  What is missing is created, for root and httpd's
+ * group only.
  */
 #include "mod_stek_storage.h"
 
@@ -39,45 +40,6 @@ apr_status_t mod_stek_storage_check(const stek_ring_file_t *file, const char **p
         *pculprit = apr_psprintf(pool, "%s %s", file->path, *pculprit);
     }
     return rv;
-}
-
-static void warn_found(const mod_stek_ring_config_t *ring, const stek_claim_t *claim,
-                       const char *path, server_rec *s, apr_pool_t *pool)
-{
-    const char *found;
-    struct stat st;
-
-    /* A link is in the way of a writer only. */
-    if (lstat(path, &st) != 0
-        || (S_ISLNK(st.st_mode) && (!ring->generate || claim != &stek_claim_ring))) {
-        return;
-    }
-    /* Whose it is counts later: configtest may run as another user. */
-    if (stek_claim_check(claim, path, st.st_uid, &found, pool) == STEK_EFOREIGN) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "STEK1009: StekRing: ring '%s': %s %s: httpd will leave it as it is and keep "
-                     "no keys there; name another file, or move it away",
-                     ring->name, path, found);
-    }
-}
-
-int mod_stek_storage_configtest(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
-                                server_rec *s)
-{
-    int i, n;
-    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
-
-    (void)pconf;
-    (void)plog;
-    for (i = 0; ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST && i < n; i++) {
-        if (rings[i]->path) {
-            warn_found(rings[i], &stek_claim_ring, rings[i]->path, s, ptemp);
-        }
-        if (rings[i]->path && rings[i]->secret_path) {
-            warn_found(rings[i], &stek_claim_secret, rings[i]->secret_path, s, ptemp);
-        }
-    }
-    return OK;
 }
 
 /* The directory of the ring: made, when it is missing, so that only root and httpd's group look in.
@@ -172,10 +134,10 @@ static apr_status_t load_secret(mod_stek_task_t *task)
     return rv;
 }
 
-/* Who besides root may own the ring and its secret: the parent's user, or the one who owns the
- * secret that the administrator names, as `stekctl sync` under its own user does.  Who has the
- * secret could forge the ring anyway; but a directory where others can put files would let
- * anybody be that user, and httpd's own children must not be it. */
+/* The user who may own the ring and its secret besides root: the parent's, or the owner of the
+ * secret that the administrator names, as with `stekctl sync` under its own user.  Anyone who
+ * has the secret could forge the ring anyway; but if others can put files into its directory,
+ * anybody could be that user, and httpd's own children must not be it. */
 static uid_t trusted_owner(const mod_stek_ring_config_t *ring, apr_pool_t *pool)
 {
     struct stat dir, secret;
@@ -203,8 +165,8 @@ static apr_status_t reach(mod_stek_task_t *task)
         return rv;
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                 "STEK2017: ring '%s': %s: tickets end with the keys that are there now; let User "
-                 "or Group in",
+                 "STEK2017: ring '%s': %s; tickets end when the existing keys run out; give "
+                 "httpd's User or Group access",
                  ring->name, task->culprit);
     task->culprit = NULL;
     return APR_SUCCESS;
@@ -243,8 +205,8 @@ static apr_status_t open_path(mod_stek_task_t *task)
         rv = load_secret(task);
         if (rv != APR_SUCCESS && mod_stek_live_secrets(ring->live)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                         "STEK2009: ring '%s': secret %s: %s; the secret from before the reload "
-                         "serves on",
+                         "STEK2009: ring '%s': secret %s: %s; the previous secret stays in "
+                         "use",
                          ring->name, task->culprit, mod_stek_error_text(rv, task->pool));
             rv = APR_SUCCESS;
         }
@@ -267,11 +229,12 @@ static void warn_swap(const mod_stek_task_t *task)
     }
     if (path && !logged->swap) {
         logged->swap = 1;
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2020: ring '%s': %s is on a tmpfs that may be swapped out: whoever gets "
-                     "the swap may get old keys; mount it with noswap (Linux 6.4 and later), or "
-                     "use encrypted swap or none",
-                     ring->name, path);
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, task->server,
+            "STEK2020: ring '%s': %s is on a tmpfs that may be swapped out: anyone who "
+            "gets the swap may find old keys; mount it with noswap (Linux 6.4 and later), or "
+            "use encrypted swap or none",
+            ring->name, path);
     }
 }
 
@@ -290,8 +253,8 @@ static void warn_disk(const mod_stek_task_t *task)
     if (path && !logged->disk) {
         logged->disk = 1;
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2010: ring '%s': %s is not on a memory file system (tmpfs): who gets "
-                     "the disk may get old keys",
+                     "STEK2010: ring '%s': %s is not on a memory file system (tmpfs): anyone who "
+                     "gets the disk may find old keys",
                      ring->name, path);
     }
 }
@@ -345,19 +308,19 @@ void mod_stek_storage_prepare_jail(const mod_stek_task_t *task)
         ap_log_error(
             APLOG_MARK, APLOG_WARNING, 0, task->server,
             "STEK2035: ring '%s': httpd's children cannot follow %s from within ChrootDir "
-            "(%s): they keep the keys that they start with, revoked ones too; reload httpd "
+            "(%s): they keep the keys that they start with, even revoked ones; reload httpd "
             "after each revocation",
             ring->name, ring->path, mod_stek_error_text(rv, task->pool));
     }
     else if (why != APR_SUCCESS) {
         ap_log_error(
             APLOG_MARK, APLOG_WARNING, 0, task->server,
-            "STEK2031: ring '%s': httpd's children cannot look at %s from within ChrootDir "
-            "(%s): the parent tells them of changes, so that a revocation acts up to 10s "
+            "STEK2031: ring '%s': httpd's children cannot see %s from within ChrootDir "
+            "(%s): the parent passes changes on, so a revocation takes effect up to 10s "
             "later than poll= says",
             ring->name, ring->path,
             why == STEK_EFOREIGN
-                ? "its directory holds other things too; give the ring a directory of its own"
+                ? "its directory contains other files; give the ring its own directory"
                 : mod_stek_error_text(why, task->pool));
     }
 }
@@ -370,11 +333,10 @@ apr_status_t mod_stek_storage_late_secret(mod_stek_task_t *task)
     mod_stek_live_set_owner(ring->live, trusted_owner(ring, task->pool));
     rv = load_secret(task);
     if (rv == APR_SUCCESS) {
-        ap_log_error(
-            APLOG_MARK, APLOG_NOTICE, 0, task->server,
-            "STEK2018: ring '%s': its secret %s is there now; children that start from now "
-            "on have it, a reload gives it to all",
-            ring->name, ring->secret_path);
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,
+                     "STEK2018: ring '%s': its secret %s has appeared; only new children have it; "
+                     "reload httpd to give it to all",
+                     ring->name, ring->secret_path);
     }
     return rv;
 }

@@ -36,7 +36,7 @@ APLOG_USE_MODULE(stek_rotate);
 #define RENEW 2
 
 static EVP_CIPHER *aes_256_cbc, *aes_128_cbc;
-static stek_iv_t *ivs;        /* made in post_config by the parent, then by each child */
+static stek_iv_t *ivs;        /* made in post_config by the parent, then by every child */
 static _Atomic pid_t ivs_pid; /* whose they are */
 
 static apr_status_t teardown(void *data)
@@ -114,7 +114,7 @@ apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf)
     return ivs_renew();
 }
 
-/* Hands a key to OpenSSL; 0 if it cannot take it, and the handshake goes on without. */
+/* Gives OpenSSL a key; 0 if it fails, and the handshake continues without. */
 static int key_apply(const stek_key_t *key, const unsigned char *iv, EVP_CIPHER_CTX *cipher_ctx,
                      EVP_MAC_CTX *mac_ctx, int encrypt)
 {
@@ -137,14 +137,14 @@ static int key_apply(const stek_key_t *key, const unsigned char *iv, EVP_CIPHER_
     return ok;
 }
 
-/* The process number alone would not do: that of a process that has ended comes again. */
+/* The process number alone is not enough: that of a process that has ended is reused. */
 static int ivs_are_own(void)
 {
     return atomic_load(&ivs_pid) == getpid() && !stek_iv_is_wiped(ivs);
 }
 
-/* A process that the MPM has not forked (mpm-itk: one for each connection) ran no child_init, and has
- * zeros, or another process's vectors.  It begins with one thread. */
+/* A process that the MPM has not forked (mpm-itk: one for each connection) ran no child_init,
+ * and has zeros, or another process's vectors.  It begins with one thread. */
 static int ivs_ready(void)
 {
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -311,7 +311,7 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
 }
 
 /* Whether the session of a full handshake must not be resumed: the vhost wants none, httpd would
- * decide otherwise after a resumption, or there is no key and no ticket may be promised. */
+ * decide differently after a resumption, or there is no key and no ticket may be promised. */
 static int on_not_resumable(SSL *ssl, int is_forward_secure)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);

@@ -121,7 +121,7 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
         rv = mod_stek_live_refresh(live, now, 0, &culprit, pool);
         if (rv != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, timer->server,
-                         "STEK4001: ring '%s': keeping the keys at hand: %s", rings[i]->name,
+                         "STEK4001: ring '%s': keeping the existing keys: %s", rings[i]->name,
                          mod_stek_error_text(rv, pool));
             stop_using_keys(timer, rings[i], rv, pool);
         }
@@ -223,7 +223,7 @@ static apr_status_t close_pipes(void *data)
 static apr_status_t open_pipe(int pipe_fds[2])
 {
     if (pipe(pipe_fds) != 0) {
-        return errno;
+        return APR_FROM_OS_ERROR(errno);
     }
     fcntl(pipe_fds[0], F_SETFD, FD_CLOEXEC);
     fcntl(pipe_fds[1], F_SETFD, FD_CLOEXEC);

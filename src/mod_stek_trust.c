@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of certificates and CRLs, read as OpenSSL reads them (mod_stek_trust.h).  Glue; parent only,
- * while it configures.
+ * Files of certificates and CRLs, read as OpenSSL reads them (mod_stek_trust.h).  Glue; parent
+ * only, while it configures.
  */
 #include "mod_stek_trust.h"
 
@@ -58,16 +58,20 @@ static apr_status_t free_objects(void *data)
     return APR_SUCCESS;
 }
 
+const X509_NAME *mod_stek_trust_name(const mod_stek_trust_object_t *object)
+{
+    return object->cert ? X509_get_subject_name(object->cert) : X509_CRL_get_issuer(object->crl);
+}
+
 /* Notes a foreign hash, under which OpenSSL finds the object only if another name has it. */
 static void note_hash(mod_stek_trust_t *trust, mod_stek_trust_object_t *object)
 {
     char own[16];
-    const X509_NAME *name = object->cert ? X509_get_subject_name(object->cert)
-                                         : X509_CRL_get_issuer(object->crl);
     int ok = 0;
 
     if (trust->hash) {
-        apr_snprintf(own, sizeof(own), "%08lx", X509_NAME_hash_ex(name, NULL, NULL, &ok));
+        apr_snprintf(own, sizeof(own), "%08lx",
+                     X509_NAME_hash_ex(mod_stek_trust_name(object), NULL, NULL, &ok));
         trust->failed |= !ok;
         if (memcmp(own, trust->hash, sizeof(object->hash)) != 0) {
             memcpy(object->hash, trust->hash, sizeof(object->hash));
@@ -85,7 +89,7 @@ static int same_object(const mod_stek_trust_object_t *a, const mod_stek_trust_ob
 static void add_object(mod_stek_trust_t *trust, X509 *cert, X509_CRL *crl)
 {
     unsigned char *der = NULL;
-    mod_stek_trust_object_t object = {cert, crl, trust->place, {0}, {{0}}};
+    mod_stek_trust_object_t object = {.cert = cert, .crl = crl, .place = trust->place}, *same;
     int i, len;
 
     if (crl && !trust->crls) {
@@ -94,6 +98,12 @@ static void add_object(mod_stek_trust_t *trust, X509 *cert, X509_CRL *crl)
     }
     len = cert ? i2d_X509(cert, &der) : i2d_X509_CRL(crl, &der);
     mod_stek_trust_sha256_der(trust, der, len, &object.der);
+    object.whole = object.der;
+    if (cert) {
+        der = NULL;
+        len = i2d_X509_AUX(cert, &der);
+        mod_stek_trust_sha256_der(trust, der, len, &object.whole);
+    }
     note_hash(trust, &object);
     for (i = 0; i < trust->objects->nelts; i++) {
         if (same_object(&APR_ARRAY_IDX(trust->objects, i, mod_stek_trust_object_t), &object)) {
@@ -101,6 +111,11 @@ static void add_object(mod_stek_trust_t *trust, X509 *cert, X509_CRL *crl)
         }
     }
     if (i < trust->objects->nelts) {
+        same = &APR_ARRAY_IDX(trust->objects, i, mod_stek_trust_object_t);
+        if (same->place == 0 && !same->also
+            && mod_stek_digest_compare(&same->whole, &object.whole) == 0) {
+            same->also = trust->place;
+        }
         X509_free(cert);
         X509_CRL_free(crl);
     }

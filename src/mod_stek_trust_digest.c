@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What certificates and CRLs decide, as a digest (mod_stek_trust_digest.h).  Glue; parent only, while
- * it configures.
+ * What certificates and CRLs decide, as a digest (mod_stek_trust_digest.h).  Glue; parent only,
+ * while it configures.
  *
  * Digests are made when all objects are read, because what one says may depend on another: a CRL
  * on the certificate of its issuer, and on later CRLs of the same issuer.  Each object becomes a
@@ -63,6 +63,25 @@ static char season(mod_stek_trust_t *trust, const ASN1_TIME *begin, const ASN1_T
     return over < 0 ? '>' : begun > 0 ? '<' : '=';
 }
 
+/* OpenSSL keeps in the store what it has found in a directory, as early as when it looks for the
+ * issuers of the server's own certificate: all of a name, and then the place is the directory. */
+static int place_of(const mod_stek_trust_t *trust, const mod_stek_trust_object_t *object)
+{
+    int i;
+
+    for (i = 0; object->also && i < trust->objects->nelts; i++) {
+        const mod_stek_trust_object_t *other = &APR_ARRAY_IDX(trust->objects, i,
+                                                              mod_stek_trust_object_t);
+
+        if (!other->cert == !object->cert && !other->hash[0] && other->also != object->also
+            && (other->place == 0 || other->place == object->also)
+            && X509_NAME_cmp(mod_stek_trust_name(other), mod_stek_trust_name(object)) == 0) {
+            return object->place;
+        }
+    }
+    return object->also ? object->also : object->place;
+}
+
 /* OpenSSL tries authorities of one name one by one. */
 static int order_of(const mod_stek_trust_t *trust, const mod_stek_trust_object_t *object)
 {
@@ -81,8 +100,6 @@ static int order_of(const mod_stek_trust_t *trust, const mod_stek_trust_object_t
 static void digest_certificate(mod_stek_trust_t *trust, const mod_stek_trust_object_t *object,
                                mod_stek_digest_t *digest)
 {
-    unsigned char *der = NULL;
-    int len;
     struct {
         char kind, season, hash[8];
         int place, order;
@@ -93,11 +110,10 @@ static void digest_certificate(mod_stek_trust_t *trust, const mod_stek_trust_obj
     says.kind = 'c';
     says.season = season(trust, X509_get0_notBefore(object->cert),
                          X509_get0_notAfter(object->cert));
-    says.place = object->place;
+    says.place = place_of(trust, object);
     says.order = order_of(trust, object);
     memcpy(says.hash, object->hash, sizeof(says.hash));
-    len = i2d_X509_AUX(object->cert, &der);
-    mod_stek_trust_sha256_der(trust, der, len, &says.content);
+    says.content = object->whole;
     mod_stek_trust_sha256(trust, &says, sizeof(says), digest);
 }
 
@@ -255,7 +271,7 @@ static void digest_crl(mod_stek_trust_t *trust, const mod_stek_trust_object_t *o
     says.kind = 'r';
     says.season = season(trust, X509_CRL_get0_lastUpdate(object->crl),
                          X509_CRL_get0_nextUpdate(object->crl));
-    says.place = object->place;
+    says.place = place_of(trust, object);
     says.rank = rank_of(trust, object);
     says.algorithm = X509_CRL_get_signature_nid(object->crl);
     memcpy(says.hash, object->hash, sizeof(says.hash));
@@ -292,22 +308,16 @@ static void digest_objects(mod_stek_trust_t *trust)
     }
 }
 
-/* What the stores hold, in order; with the trust attributes, which der leaves out. */
+/* What the stores hold, in order. */
 static void digest_loaded(mod_stek_trust_t *trust, mod_stek_digest_t *digest)
 {
     apr_array_header_t *ders = apr_array_make(trust->pool, 16, sizeof(mod_stek_digest_t));
     int i;
 
     for (i = 0; i < trust->objects->nelts; i++) {
-        const mod_stek_trust_object_t *object = &APR_ARRAY_IDX(trust->objects, i,
-                                                               mod_stek_trust_object_t);
-        unsigned char *der = NULL;
-        int len = object->cert ? i2d_X509_AUX(object->cert, &der) : 0;
-
-        APR_ARRAY_PUSH(ders, mod_stek_digest_t) = object->der;
-        if (object->cert) {
-            mod_stek_trust_sha256_der(trust, der, len, apr_array_push(ders));
-        }
+        APR_ARRAY_PUSH(
+            ders,
+            mod_stek_digest_t) = APR_ARRAY_IDX(trust->objects, i, mod_stek_trust_object_t).whole;
     }
     mod_stek_trust_sha256(trust, ders->elts, (apr_size_t)ders->nelts * sizeof(mod_stek_digest_t),
                           digest);

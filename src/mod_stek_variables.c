@@ -4,9 +4,11 @@
  */
 #include "mod_stek_variables.h"
 
+#include "mod_stek_handshake.h"
 #include "stek_key.h"
 
-const char *mod_stek_ticket_word(const mod_stek_handshake_t *record)
+/* STEK_TICKET's word. */
+static const char *ticket_word(const mod_stek_handshake_t *record)
 {
     switch (record->outcome) {
     case MOD_STEK_RESUMED_CURRENT:
@@ -45,7 +47,7 @@ static void set_all(request_rec *r)
     if (!record || !record->ring || !r->notes || !r->subprocess_env) {
         return;
     }
-    set(r, "STEK_TICKET", mod_stek_ticket_word(record));
+    set(r, "STEK_TICKET", ticket_word(record));
     set(r, "STEK_RING", record->ring);
     if (record->has_name) {
         memcpy(name, record->name, sizeof(record->name));

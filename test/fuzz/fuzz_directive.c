@@ -126,6 +126,12 @@ ap_log_error_(const char *file, int line, int module_index, int level, apr_statu
 
 /* ---- files ---- */
 
+int ap_state_query(int query)
+{
+    (void)query;
+    return AP_SQ_NOT_SUPPORTED;
+}
+
 BIO *__wrap_BIO_new_file(const char *path, const char *mode);
 apr_status_t __wrap_apr_stat(apr_finfo_t *finfo, const char *path, apr_int32_t wanted,
                              apr_pool_t *pool);

@@ -5,7 +5,7 @@ comma := ,
 
 FUZZ_WRAP := stek_mem_alloc stek_mem_free
 FUZZ_GLUE_fuzz_directive := $(addprefix src/mod_stek_,check.c config.c directives.c limits.c \
-    log.c policy.c)
+    log.c policy.c trust.c trust_digest.c)
 FUZZ_WRAP_fuzz_directive := BIO_new_file apr_stat apr_dir_open apr_dir_read apr_dir_close
 FUZZ_WRAP_fuzz_fleet := stek_file_read
 FUZZ_WRAP_fuzz_reply := redisConnectWithTimeout redisSetTimeout redisFree redisCommandArgv \

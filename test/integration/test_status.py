@@ -250,8 +250,8 @@ def test_status_refused_file_not_healthy_until_it_is_good(httpd):
 
 
 @pytest.mark.parametrize("at_hand,words", [
-    ("current", "the keys at hand stay in use"), ("old", "the keys at hand only open tickets"),
-    ("none", "there are no keys at hand")])
+    ("current", "existing keys stay in use"), ("old", "existing keys only open tickets"),
+    ("none", "there are no keys")])
 def test_status_missing_file_says_what_the_keys_at_hand_do(httpd, at_hand, words):
     """And never two things that cannot both be true."""
     scripted = Scripted(httpd, processes=1)
