@@ -40,7 +40,8 @@ static const advice_t advices[] = {
      "find it with 'stekctl audit' and replace it"},
     {STEK_EPERM, CTL_REFUSED, "%s can be read or changed by others",
      "can be read or changed by others",
-     "let only root or you own it and write to it; secret and key files need mode 0600"},
+     "make root or yourself the owner, and remove others' write access; secret and key files "
+     "need mode 0600"},
     {STEK_EKIND, CTL_REFUSED, NULL, "is not a regular file", "give the path of a file"},
     {STEK_ETOOBIG, CTL_REFUSED, NULL, "is larger than such a file can be", "check the path"},
     {STEK_EFULL, CTL_REFUSED, "is full: %s", "has no room for another key or tombstone",
