@@ -39,8 +39,9 @@ typedef struct object_t {
     /* 0: all files; else the number of the directory.  OpenSSL asks a directory only for names that
      * it has not met before. */
     int place;
+    int also;     /* the directory that has the same, if a file has it; 0: none */
     char hash[8]; /* under which it is found, if that is not its name's own; else zeros */
-    digest_t der;
+    digest_t der, whole; /* without and with a certificate's trust attributes */
 } object_t;
 
 /* One digest in the making. */
@@ -120,16 +121,19 @@ static apr_status_t free_objects(void *data)
     return APR_SUCCESS;
 }
 
+static const X509_NAME *name_of(const object_t *object)
+{
+    return object->cert ? X509_get_subject_name(object->cert) : X509_CRL_get_issuer(object->crl);
+}
+
 /* Notes a foreign hash, under which OpenSSL finds the object only if another name has it. */
 static void note_hash(scan_t *scan, object_t *object)
 {
     char own[16];
-    const X509_NAME *name = object->cert ? X509_get_subject_name(object->cert)
-                                         : X509_CRL_get_issuer(object->crl);
     int ok = 0;
 
     if (scan->hash) {
-        apr_snprintf(own, sizeof(own), "%08lx", X509_NAME_hash_ex(name, NULL, NULL, &ok));
+        apr_snprintf(own, sizeof(own), "%08lx", X509_NAME_hash_ex(name_of(object), NULL, NULL, &ok));
         scan->failed |= !ok;
         if (memcmp(own, scan->hash, sizeof(object->hash)) != 0) {
             memcpy(object->hash, scan->hash, sizeof(object->hash));
@@ -146,7 +150,7 @@ static int same_object(const object_t *a, const object_t *b)
 static void add_object(scan_t *scan, X509 *cert, X509_CRL *crl)
 {
     unsigned char *der = NULL;
-    object_t object = {cert, crl, scan->place, {0}, {{0}}};
+    object_t object = {.cert = cert, .crl = crl, .place = scan->place}, *same;
     int i, len;
 
     if (crl && !scan->crls) {
@@ -155,6 +159,12 @@ static void add_object(scan_t *scan, X509 *cert, X509_CRL *crl)
     }
     len = cert ? i2d_X509(cert, &der) : i2d_X509_CRL(crl, &der);
     sha256_der(scan, der, len, &object.der);
+    object.whole = object.der;
+    if (cert) {
+        der = NULL;
+        len = i2d_X509_AUX(cert, &der);
+        sha256_der(scan, der, len, &object.whole);
+    }
     note_hash(scan, &object);
     for (i = 0; i < scan->objects->nelts; i++) {
         if (same_object(&APR_ARRAY_IDX(scan->objects, i, object_t), &object)) {
@@ -162,6 +172,11 @@ static void add_object(scan_t *scan, X509 *cert, X509_CRL *crl)
         }
     }
     if (i < scan->objects->nelts) {
+        same = &APR_ARRAY_IDX(scan->objects, i, object_t);
+        if (same->place == 0 && !same->also
+            && compare_digests(&same->whole, &object.whole) == 0) {
+            same->also = scan->place;
+        }
         X509_free(cert);
         X509_CRL_free(crl);
     }
@@ -452,6 +467,24 @@ static char season(scan_t *scan, const ASN1_TIME *begin, const ASN1_TIME *end)
     return over < 0 ? '>' : begun > 0 ? '<' : '=';
 }
 
+/* OpenSSL keeps in the store what it has found in a directory, as early as when it looks for the
+ * issuers of the server's own certificate: all of a name, and then the place is the directory. */
+static int place_of(const scan_t *scan, const object_t *object)
+{
+    int i;
+
+    for (i = 0; object->also && i < scan->objects->nelts; i++) {
+        const object_t *other = &APR_ARRAY_IDX(scan->objects, i, object_t);
+
+        if (!other->cert == !object->cert && !other->hash[0] && other->also != object->also
+            && (other->place == 0 || other->place == object->also)
+            && X509_NAME_cmp(name_of(other), name_of(object)) == 0) {
+            return object->place;
+        }
+    }
+    return object->also ? object->also : object->place;
+}
+
 /* OpenSSL tries authorities of one name one by one. */
 static int order_of(const scan_t *scan, const object_t *object)
 {
@@ -469,8 +502,6 @@ static int order_of(const scan_t *scan, const object_t *object)
 
 static void digest_certificate(scan_t *scan, const object_t *object, digest_t *digest)
 {
-    unsigned char *der = NULL;
-    int len;
     struct {
         char kind, season, hash[8];
         int place, order;
@@ -480,11 +511,10 @@ static void digest_certificate(scan_t *scan, const object_t *object, digest_t *d
     memset(&says, 0, sizeof(says));
     says.kind = 'c';
     says.season = season(scan, X509_get0_notBefore(object->cert), X509_get0_notAfter(object->cert));
-    says.place = object->place;
+    says.place = place_of(scan, object);
     says.order = order_of(scan, object);
     memcpy(says.hash, object->hash, sizeof(says.hash));
-    len = i2d_X509_AUX(object->cert, &der);
-    sha256_der(scan, der, len, &says.content);
+    says.content = object->whole;
     sha256(scan, &says, sizeof(says), digest);
 }
 
@@ -637,7 +667,7 @@ static void digest_crl(scan_t *scan, const object_t *object, digest_t *digest)
     says.kind = 'r';
     says.season = season(scan, X509_CRL_get0_lastUpdate(object->crl),
                          X509_CRL_get0_nextUpdate(object->crl));
-    says.place = object->place;
+    says.place = place_of(scan, object);
     says.rank = rank_of(scan, object);
     says.algorithm = X509_CRL_get_signature_nid(object->crl);
     memcpy(says.hash, object->hash, sizeof(says.hash));
@@ -673,21 +703,14 @@ static void digest_objects(scan_t *scan)
     }
 }
 
-/* What the stores hold, in order; with the trust attributes, which der leaves out. */
+/* What the stores hold, in order. */
 static void digest_loaded(scan_t *scan, digest_t *digest)
 {
     apr_array_header_t *ders = apr_array_make(scan->pool, 16, sizeof(digest_t));
     int i;
 
     for (i = 0; i < scan->objects->nelts; i++) {
-        const object_t *object = &APR_ARRAY_IDX(scan->objects, i, object_t);
-        unsigned char *der = NULL;
-        int len = object->cert ? i2d_X509_AUX(object->cert, &der) : 0;
-
-        APR_ARRAY_PUSH(ders, digest_t) = object->der;
-        if (object->cert) {
-            sha256_der(scan, der, len, apr_array_push(ders));
-        }
+        APR_ARRAY_PUSH(ders, digest_t) = APR_ARRAY_IDX(scan->objects, i, object_t).whole;
     }
     sha256(scan, ders->elts, (apr_size_t)ders->nelts * sizeof(digest_t), digest);
 }
