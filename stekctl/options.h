@@ -18,6 +18,10 @@
  * help and ends the process. */
 int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options);
 
+/* The first argument behind argv[0] that begins with "--" and is no option's full name: getopt_long
+ * would take its beginning.  in_front: only in front of the first other argument.  NULL: none. */
+const char *options_inexact(int argc, char **argv, const struct option *options, int in_front);
+
 /* Longer option lists begin and end alike. */
 #define CTL_OPTION_HELP                                                                            \
     {                                                                                              \
