@@ -195,6 +195,10 @@ static const char *ring_set(mod_stek_ring_t *ring, const char *key, const char *
             ring->path = NULL;
             return NULL;
         }
+        if (strcasecmp(value, "memory") == 0) {
+            return apr_psprintf(pool, "'%s': write 'memory' in lower case, or a path with '/'",
+                                value);
+        }
         return set_path(value, &ring->path, pool);
     }
     if (strcmp(key, "secret") == 0) {
@@ -217,6 +221,19 @@ static const char *ring_set(mod_stek_ring_t *ring, const char *key, const char *
         return set_span(value, POLL_MIN, POLL_MAX, &ring->poll, pool);
     }
     return "unknown key: must be one of file, secret, interval, lifetime, ahead, generate, poll";
+}
+
+/* Nonzero if one of n arguments begins as prefix does. */
+static int is_given(char *const *argv, int n, const char *prefix, apr_size_t prefix_len)
+{
+    int i;
+
+    for (i = 0; i < n; i++) {
+        if (strncmp(argv[i], prefix, prefix_len) == 0) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -249,6 +266,9 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
                                 argv[i]);
         }
         key = apr_pstrmemdup(cmd->pool, argv[i], (apr_size_t)(equals - argv[i]));
+        if (is_given(argv + 1, i - 1, argv[i], (apr_size_t)(equals - argv[i]) + 1)) {
+            return apr_psprintf(cmd->pool, "StekRing: %s is given twice", key);
+        }
         fault = ring_set(ring, key, equals + 1, cmd->pool);
         if (fault) {
             return apr_psprintf(cmd->pool, "StekRing: %s %s", key, fault);
@@ -505,6 +525,22 @@ static int same_file(const char *a, const char *b)
     return a && b && strcmp(a, b) == 0;
 }
 
+/* Nonzero if b is the lock of the ring at a. */
+static int is_lock(const char *a, const char *b)
+{
+    size_t len = a ? strlen(a) : 0;
+
+    return a && b && strncmp(a, b, len) == 0 && strcmp(b + len, ".lock") == 0;
+}
+
+/* The path of b's that is the lock of a's ring; NULL: none. */
+static const char *lock_taken(const mod_stek_ring_t *a, const mod_stek_ring_t *b)
+{
+    return is_lock(a->path, b->path)          ? b->path
+           : is_lock(a->path, b->secret_path) ? b->secret_path
+                                              : NULL;
+}
+
 /* Nonzero if ring i shares its file with no ring before it, and with no secret.  Two rings may
  * share a secret. */
 static int files_differ(server_rec *s, int i)
@@ -514,6 +550,16 @@ static int files_differ(server_rec *s, int i)
     const mod_stek_ring_t *ring = all[i];
 
     for (j = 0; j <= i; j++) {
+        const char *taken = lock_taken(ring, all[j]);
+
+        taken = taken ? taken : lock_taken(all[j], ring);
+        if (taken) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                         "STEK1011: StekRing: %s is the lock of a ring (rings '%s' and '%s'): name "
+                         "another file",
+                         taken, all[j]->name, ring->name);
+            return 0;
+        }
         if (j < i && same_file(ring->path, all[j]->path)) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
                          "STEK1002: StekRing: rings '%s' and '%s' use the same file %s: each ring "

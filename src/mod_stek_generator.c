@@ -30,9 +30,14 @@ APLOG_USE_MODULE(stek_rotate);
 #define START_LOCK_WAIT apr_time_from_msec(300)
 #define REMIND_AFTER apr_time_from_sec(60)
 
-static const char *where(const char *culprit, const mod_stek_live_t *live)
+/* What a message is about; where rights are refused, with those that were found. */
+static const char *where(apr_status_t rv, const char *culprit, const mod_stek_live_t *live,
+                         apr_pool_t *pool)
 {
-    return culprit ? culprit : stek_ring_file_name(&live->file);
+    const char *path = culprit ? culprit : stek_ring_file_name(&live->file);
+
+    return rv == STEK_EPERM || rv == STEK_ESHARED ? stek_path_describe(path, live->file.owner, pool)
+                                                  : path;
 }
 
 /* Trouble with a ring, or its end: at once when it changes, then once a minute. */
@@ -60,17 +65,17 @@ static void report(mod_stek_ring_t *ring, apr_status_t rv, const char *culprit, 
     live->logged_status = status;
     live->logged_at = now;
     if (keyless) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     "STEK2002: ring '%s' has no key for now: clients get no tickets%s%s%s%s",
-                     ring->name, rv == APR_SUCCESS ? "" : ": ",
-                     rv == APR_SUCCESS ? "" : where(culprit, live), rv == APR_SUCCESS ? "" : ": ",
-                     rv == APR_SUCCESS ? "" : mod_stek_status_text(rv, pool));
+        ap_log_error(
+            APLOG_MARK, APLOG_ERR, 0, s,
+            "STEK2002: ring '%s' has no key for now: clients get no tickets%s%s%s%s", ring->name,
+            rv == APR_SUCCESS ? "" : ": ", rv == APR_SUCCESS ? "" : where(rv, culprit, live, pool),
+            rv == APR_SUCCESS ? "" : ": ", rv == APR_SUCCESS ? "" : mod_stek_status_text(rv, pool));
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "STEK2003: ring '%s': %s: %s; the keys at hand stay in use, tickets are "
                      "issued until %s",
-                     ring->name, where(culprit, live), mod_stek_status_text(rv, pool),
+                     ring->name, where(rv, culprit, live, pool), mod_stek_status_text(rv, pool),
                      mod_stek_time_text(stek_schedule_covered_until(live->ring, now), pool));
     }
 }
@@ -88,8 +93,12 @@ static apr_status_t set_aside(mod_stek_ring_t *ring, apr_status_t why, apr_time_
     else if (rv == APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "STEK2004: ring '%s': %s is refused: %s; moved to %s, a new one takes its "
-                     "place",
-                     ring->name, ring->path, mod_stek_status_text(why, pool), aside);
+                     "place%s",
+                     ring->name, ring->path, mod_stek_status_text(why, pool), aside,
+                     why == STEK_ESECRET ? "; check secret=: to have the former keys back, name "
+                                           "the former secret there, move that file back, and "
+                                           "reload"
+                                         : "");
     }
     else if (!APR_STATUS_IS_ENOENT(rv)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, s,
@@ -321,6 +330,7 @@ static const char *remedy(apr_status_t rv)
 {
     return rv == STEK_EFOREIGN  ? ". Name another file, or move it away, then reload"
            : rv == STEK_ESHARED ? ". Name a directory that only root can write to, then reload"
+           : rv == STEK_EFLEET  ? ". Name another secret=, or none, then reload"
                                 : "";
 }
 
@@ -356,8 +366,8 @@ static apr_status_t start_storage(mod_stek_ring_t *ring, apr_time_t now, const c
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                  "STEK2011: ring '%s': %s: %s; keeping the ring in memory: its keys survive "
                  "reloads, but not a stop%s",
-                 ring->name, *pculprit ? *pculprit : ring->path, mod_stek_status_text(rv, pool),
-                 remedy(rv));
+                 ring->name, where(rv, *pculprit ? *pculprit : ring->path, ring->live, pool),
+                 mod_stek_status_text(rv, pool), remedy(rv));
     *pculprit = NULL;
     return start_in_memory(ring, now, s, pool);
 }

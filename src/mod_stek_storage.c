@@ -13,6 +13,7 @@
 #include "apr_strings.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,6 +62,32 @@ static void warn_found(const mod_stek_ring_t *ring, const stek_claim_t *claim, c
     }
 }
 
+/* A ring that the secret does not open would be moved out of the way at a start. */
+static void warn_unsealed(const mod_stek_ring_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    stek_secrets_t *secrets = NULL;
+    stek_ring_t *stored = NULL;
+    stek_ring_file_t file;
+    struct stat of_ring, of_secret;
+
+    if (stat(ring->path, &of_ring) != 0 || stat(ring->secret_path, &of_secret) != 0
+        || stek_secret_file_load_local(ring->secret_path, of_secret.st_uid, &secrets, NULL, pool)
+               != APR_SUCCESS) {
+        return;
+    }
+    stek_ring_file_init(&file, ring->path, of_ring.st_uid, (gid_t)-1);
+    if (stek_ring_file_load(&file, secrets, &stored, NULL, NULL, pool) == STEK_ESECRET) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK1010: StekRing: ring '%s': %s is sealed under a secret that %s does not "
+                     "hold: httpd would %s; check file= and secret=",
+                     ring->name, ring->path, ring->secret_path,
+                     ring->generate ? "move the ring aside and its tickets would end"
+                                    : "not use it");
+    }
+    stek_ring_destroy(stored);
+    stek_secrets_destroy(secrets);
+}
+
 int mod_stek_storage_configtest(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
                                 server_rec *s)
 {
@@ -75,6 +102,7 @@ int mod_stek_storage_configtest(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t 
         }
         if (rings[i]->path && rings[i]->secret_path) {
             warn_found(rings[i], &stek_claim_secret, rings[i]->secret_path, s, ptemp);
+            warn_unsealed(rings[i], s, ptemp);
         }
     }
     return OK;
@@ -153,8 +181,9 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
 {
     mod_stek_live_t *live = ring->live;
     stek_secrets_t *secrets;
-    apr_status_t rv = stek_secret_file_load(ring->secret_path, live->file.owner, &secrets, pculprit,
-                                            pool);
+    stek_stamp_t stamp = {0};
+    apr_status_t rv = stek_secret_file_load_local(ring->secret_path, live->file.owner, &secrets,
+                                                  pculprit, pool);
 
     if (rv == APR_SUCCESS) {
         rv = mod_stek_live_compare_secrets(live, secrets, pool);
@@ -168,8 +197,9 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
     else if (APR_STATUS_IS_ENOENT(rv) && ring->generate) {
         rv = make_secret(ring, STEK_FILE_EXCLUSIVE, s, pool);
     }
-    else if (rv == STEK_EEMPTY && ring->generate && ring->secret_is_default) {
-        /* A disk that lost power in the middle of a write. */
+    else if (rv == STEK_EEMPTY && ring->generate && ring->secret_is_default
+             && stek_file_stamp(ring->secret_path, &stamp) == APR_SUCCESS && stamp.size == 0) {
+        /* A disk that lost power in the middle of a write; somebody's comments are more than that. */
         rv = make_secret(ring, 0, s, pool);
     }
     rv = name_foreign(ring, rv, pculprit, pool);
@@ -181,19 +211,30 @@ static apr_status_t load_secret(mod_stek_ring_t *ring, const char **pculprit, se
 
 /* Who besides root may own the ring and its secret: the parent's user, or the one who owns the
  * secret that the administrator names, as `stekctl sync` under its own user does.  Who has the
- * secret could forge the ring anyway; but a directory where others can put files would let
- * anybody be that user, and httpd's own children must not be it. */
+ * secret could forge the ring anyway; but a place that others can make for themselves, such as a
+ * directory below /tmp, would let anybody be that user, and httpd's own children must not be it. */
 static uid_t trusted_owner(const mod_stek_ring_t *ring, apr_pool_t *pool)
 {
-    struct stat dir, secret;
+    struct stat secret;
 
     if (ring->secret_is_default || !ring->secret_path || geteuid() != 0
-        || stat(stek_file_dir(ring->secret_path, pool), &dir) != 0
-        || stat(ring->secret_path, &secret) != 0 || (dir.st_mode & (S_IWGRP | S_IWOTH)) != 0
-        || dir.st_uid == ap_unixd_config.user_id || secret.st_uid == ap_unixd_config.user_id) {
+        || stat(ring->secret_path, &secret) != 0 || secret.st_uid == ap_unixd_config.user_id
+        || stek_path_check_placed(ring->secret_path, secret.st_uid, NULL, pool) != APR_SUCCESS) {
         return geteuid();
     }
     return secret.st_uid;
+}
+
+/* Nonzero if there is something at the path that is no ring: a private key is not to be opened to
+ * anybody.  What it is is said when it is read. */
+static int is_no_ring(const stek_ring_file_t *file, apr_pool_t *pool)
+{
+    unsigned char *sealed = NULL;
+    apr_size_t len;
+    apr_status_t rv = stek_ring_file_read(file, &sealed, &len, NULL, NULL, pool);
+
+    free(sealed);
+    return rv == STEK_EMAGIC || rv == STEK_ELENGTH || rv == STEK_ETOOBIG || rv == STEK_EKIND;
 }
 
 /* Whether children will follow the ring.  Where we write, we can write elsewhere instead; what
@@ -208,6 +249,10 @@ static apr_status_t reach(const mod_stek_ring_t *ring, const char **pculprit, se
     }
     if (rv == APR_SUCCESS || ring->generate) {
         return rv;
+    }
+    if (is_no_ring(&ring->live->file, pool)) {
+        *pculprit = NULL;
+        return APR_SUCCESS;
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                  "STEK2017: ring '%s': %s: tickets end with the keys that are there now; let User "
@@ -232,6 +277,8 @@ static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, serv
 {
     mod_stek_live_t *live = ring->live;
     uid_t owner = trusted_owner(ring, pool);
+    /* A ring in memory has a secret that is in no file: no ring is written to a file under it. */
+    int has_stored = live->file.path && live->secrets;
     apr_status_t rv = APR_SUCCESS;
 
     stek_ring_file_close(&live->file);
@@ -249,7 +296,7 @@ static apr_status_t open_path(mod_stek_ring_t *ring, const char **pculprit, serv
     }
     if (rv == APR_SUCCESS) {
         rv = load_secret(ring, pculprit, s, pool);
-        if (rv != APR_SUCCESS && live->secrets) {
+        if (rv != APR_SUCCESS && has_stored) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                          "STEK2009: ring '%s': secret %s: %s; the secret from before the reload "
                          "serves on",

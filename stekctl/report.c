@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "stek_error.h"
+#include "stek_escape.h"
 #include "stek_time.h"
 
 typedef struct advice_t {
@@ -59,6 +60,8 @@ static const advice_t advices[] = {
     {STEK_ESHARED, CTL_REFUSED, "others can create files in %s",
      "others can create files beside it",
      "choose a directory that only root or its owner can write to"},
+    {STEK_EFLEET, CTL_REFUSED, NULL, "is a fleet's secret, not a host's",
+     "give each host its own secret with --secret"},
     {APR_ENOENT, CTL_IO, NULL, "does not exist", "check the path"},
     {APR_EACCES, CTL_IO, NULL, "permission denied", "run stekctl as root or as its owner"},
     {APR_FROM_OS_ERROR(EPERM), CTL_IO, NULL, "operation not permitted",
@@ -72,13 +75,23 @@ static const advice_t advices[] = {
     {APR_ENOMEM, CTL_IO, NULL, "out of memory", "try again"},
 };
 
+/* The bytes of one character that a terminal may get; 0: it may not. */
+static int shown_len(const char *at)
+{
+    const unsigned char *c = (const unsigned char *)at;
+
+    /* C1 controls are in UTF-8 what ESC and a letter are. */
+    return *c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0) ? 0 : stek_utf8_len(at);
+}
+
 static void put_line(const char *text)
 {
-    const unsigned char *at;
-
     fputs("stekctl: ", stderr);
-    for (at = (const unsigned char *)text; *at; at++) {
-        putc(*at < 0x20 || *at == 0x7f ? '?' : *at, stderr);
+    while (*text) {
+        int len = shown_len(text);
+
+        (void)fwrite(len ? text : "?", 1, len ? (size_t)len : 1, stderr);
+        text += len ? len : 1;
     }
     putc('\n', stderr);
 }
