@@ -533,7 +533,8 @@ static void prepare_policy(void)
 {
     static const char *const lines[] = {"SSLVerifyClient require", "SSLCACertificateFile %s/ca",
                                         "SSLCARevocationCheck chain", "SSLCARevocationPath %s/crls",
-                                        "SSLOCSPEnable on"};
+                                        "SSLOCSPEnable on",
+                                        "SSLOCSPResponderCertificateFile %s/ca"};
     apr_size_t i;
 
     prepare_first();
