@@ -531,10 +531,10 @@ static void write_pem(const char *path, int later_s)
 
 static void prepare_policy(void)
 {
-    static const char *const lines[] = {"SSLVerifyClient require", "SSLCACertificateFile %s/ca",
-                                        "SSLCARevocationCheck chain", "SSLCARevocationPath %s/crls",
-                                        "SSLOCSPEnable on",
-                                        "SSLOCSPResponderCertificateFile %s/ca"};
+    static const char *const lines[] = {
+        "SSLVerifyClient require",    "SSLCACertificateFile %s/ca",
+        "SSLCARevocationCheck chain", "SSLCARevocationPath %s/crls",
+        "SSLOCSPEnable on",           "SSLOCSPResponderCertificateFile %s/ca"};
     apr_size_t i;
 
     prepare_first();
