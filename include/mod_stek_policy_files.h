@@ -33,7 +33,7 @@ typedef enum mod_stek_source_e {
     MOD_STEK_SOURCE_FILE,
     MOD_STEK_SOURCE_DIRECTORY,
     MOD_STEK_SOURCE_LOADED, /* what is in a store already; comes first */
-    MOD_STEK_SOURCE_STORE /* of OpenSSL's: a path or a file: URI, of whatever format */
+    MOD_STEK_SOURCE_STORE   /* of OpenSSL's: a path or a file: URI, of whatever format */
 } mod_stek_source_e;
 
 typedef struct mod_stek_source_t {

@@ -21,7 +21,7 @@ typedef struct mod_stek_vhost_t {
     mod_stek_ring_t *ring; /* NULL: its tickets are not ours, it behaves as in stock httpd */
     int no_tickets;        /* StekTickets off: no session of it can be resumed */
     int bound;             /* StekBinding policy */
-    int asks_twice; /* server and sections ask for certificates: nothing resumes in TLS 1.3 */
+    int asks_twice;   /* server and sections ask for certificates: nothing resumes in TLS 1.3 */
     int asks_clients; /* for a certificate; what follows counts only there: */
     unsigned char policy[STEK_DIGEST_LEN];
     const apr_array_header_t *watched; /* mod_stek_watch_t: what OpenSSL reads in handshakes */

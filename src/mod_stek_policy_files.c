@@ -39,8 +39,8 @@ typedef struct object_t {
     /* 0: all files; else the number of the directory.  OpenSSL asks a directory only for names that
      * it has not met before. */
     int place;
-    int also;     /* the directory that has the same, if a file has it; 0: none */
-    char hash[8]; /* under which it is found, if that is not its name's own; else zeros */
+    int also;            /* the directory that has the same, if a file has it; 0: none */
+    char hash[8];        /* under which it is found, if that is not its name's own; else zeros */
     digest_t der, whole; /* without and with a certificate's trust attributes */
 } object_t;
 
@@ -52,7 +52,7 @@ typedef struct scan_t {
     apr_array_header_t *watched; /* mod_stek_watch_t */
     int crls, place;
     const char *hash; /* of the file's name, in a directory; else NULL */
-    int failed; /* a file cannot be read just now, or OpenSSL could not digest something */
+    int failed;       /* a file cannot be read just now, or OpenSSL could not digest something */
 } scan_t;
 
 typedef struct known_t {
@@ -60,7 +60,7 @@ typedef struct known_t {
     apr_array_header_t *watched;
 } known_t;
 
-/* Sources, as text, to known_t; of one configuration. */
+/* By sources and what stores hold: known_t; of one configuration. */
 static apr_hash_t *known;
 
 void mod_stek_policy_files_reset(apr_pool_t *pconf)
@@ -133,7 +133,8 @@ static void note_hash(scan_t *scan, object_t *object)
     int ok = 0;
 
     if (scan->hash) {
-        apr_snprintf(own, sizeof(own), "%08lx", X509_NAME_hash_ex(name_of(object), NULL, NULL, &ok));
+        apr_snprintf(own, sizeof(own), "%08lx",
+                     X509_NAME_hash_ex(name_of(object), NULL, NULL, &ok));
         scan->failed |= !ok;
         if (memcmp(own, scan->hash, sizeof(object->hash)) != 0) {
             memcpy(object->hash, scan->hash, sizeof(object->hash));
@@ -173,8 +174,7 @@ static void add_object(scan_t *scan, X509 *cert, X509_CRL *crl)
     }
     if (i < scan->objects->nelts) {
         same = &APR_ARRAY_IDX(scan->objects, i, object_t);
-        if (same->place == 0 && !same->also
-            && compare_digests(&same->whole, &object.whole) == 0) {
+        if (same->place == 0 && !same->also && compare_digests(&same->whole, &object.whole) == 0) {
             same->also = scan->place;
         }
         X509_free(cert);
@@ -198,6 +198,9 @@ static void read_loaded(scan_t *scan, X509_STORE *store)
 
         if (cert ? X509_up_ref(cert) : crl && X509_CRL_up_ref(crl)) {
             add_object(scan, cert, crl);
+        }
+        else {
+            scan->failed |= cert || crl;
         }
     }
 }
@@ -716,11 +719,10 @@ static void digest_loaded(scan_t *scan, digest_t *digest)
 }
 
 /* The same sources, and the same in the stores. */
-static const char *key_of(scan_t *scan, const mod_stek_source_t *sources, int n)
+static void make_key(scan_t *scan, const mod_stek_source_t *sources, int n, digest_t *digest)
 {
     const char *key = scan->crls ? "crls" : "";
-    char hex[2 * STEK_DIGEST_LEN + 1];
-    digest_t loaded;
+    digest_t both[2];
     int i;
 
     for (i = 0; i < n; i++) {
@@ -728,9 +730,9 @@ static const char *key_of(scan_t *scan, const mod_stek_source_t *sources, int n)
             key = apr_psprintf(scan->pool, "%s\n%d %s", key, (int)sources[i].kind, sources[i].path);
         }
     }
-    digest_loaded(scan, &loaded);
-    ap_bin2hex(loaded.bytes, sizeof(loaded.bytes), hex);
-    return apr_pstrcat(scan->pool, key, "\n", hex, NULL);
+    sha256(scan, key, strlen(key), &both[0]);
+    digest_loaded(scan, &both[1]);
+    sha256(scan, both, sizeof(both), digest);
 }
 
 /* Reads what is not known yet; NULL if that fails. */
@@ -754,7 +756,7 @@ apr_status_t mod_stek_policy_files_digest(const mod_stek_source_t *sources, int 
     scan_t scan = {.crls = crls};
     apr_status_t rv = apr_pool_create(&scan.pool, pool);
     const known_t *found;
-    const char *key;
+    digest_t key;
 
     if (rv != APR_SUCCESS) {
         return rv;
@@ -763,8 +765,8 @@ apr_status_t mod_stek_policy_files_digest(const mod_stek_source_t *sources, int 
     scan.parts = apr_array_make(scan.pool, 16, sizeof(digest_t));
     apr_pool_cleanup_register(scan.pool, scan.objects, free_objects, apr_pool_cleanup_null);
     read_stores(&scan, sources, n);
-    key = key_of(&scan, sources, n);
-    found = scan.failed ? NULL : apr_hash_get(known, key, APR_HASH_KEY_STRING);
+    make_key(&scan, sources, n, &key);
+    found = scan.failed ? NULL : apr_hash_get(known, &key, sizeof(key));
     if (!found) {
         found = scan_sources(&scan, sources, n, pconf);
         if (!found) {
@@ -772,7 +774,7 @@ apr_status_t mod_stek_policy_files_digest(const mod_stek_source_t *sources, int 
             rv = STEK_ECRYPTO;
             goto cleanup;
         }
-        apr_hash_set(known, apr_pstrdup(pconf, key), APR_HASH_KEY_STRING, found);
+        apr_hash_set(known, apr_pmemdup(pconf, &key, sizeof(key)), sizeof(key), found);
     }
     memcpy(digest, &found->digest, sizeof(found->digest));
     apr_array_cat(watched, found->watched);

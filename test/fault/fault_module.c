@@ -531,14 +531,16 @@ static void write_pem(const char *path, int later_s)
 
 static void prepare_policy(void)
 {
-    static const char *const lines[] = {"SSLVerifyClient require", "SSLCACertificateFile %s/ca",
-                                        "SSLCARevocationCheck chain", "SSLCARevocationPath %s/crls",
-                                        "SSLOCSPEnable on"};
+    static const char *const lines[] = {
+        "SSLVerifyClient require",    "SSLCACertificateFile %s/ca",
+        "SSLCARevocationCheck chain", "SSLCARevocationPath %s/crls",
+        "SSLOCSPEnable on",           "SSLOCSPResponderCertificateFile %s/ca"};
     apr_size_t i;
 
     prepare_first();
     HOLDS(mkdir(in_base("run"), 0755) == 0 && mkdir(in_base("run/crls"), 0755) == 0);
     write_pem(in_base("run/ca"), 0);
+    HOLDS(X509_STORE_load_file(SSL_CTX_get_cert_store(server_ctx), in_base("run/ca")));
     write_pem(in_base("run/crls/0a1b2c3d.r0"), 1);
     for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         part_directive(server, apr_psprintf(pconf, lines[i], in_base("run")), pconf);
@@ -549,8 +551,9 @@ static void prepare_policy(void)
 static int run_policy(void)
 {
     unsigned char digest[STEK_DIGEST_LEN];
-    apr_status_t rv = mod_stek_policy_digest(server, mod_stek_server_get(server)->policy, digest,
-                                             pconf);
+    apr_array_header_t *watched = apr_array_make(pconf, 1, sizeof(mod_stek_watch_t));
+    apr_status_t rv = mod_stek_policy_digest(server, mod_stek_server_get(server)->policy,
+                                             server_ctx, watched, digest, pconf);
 
     if (rv != APR_SUCCESS) {
         return 0;
