@@ -31,7 +31,8 @@
 #define STEK_ECHANGED (STEK_STATUS_START + 16)  /* changed while it was being read */
 #define STEK_EFOREIGN (STEK_STATUS_START + 17)  /* no file of ours: left as it is */
 #define STEK_ESHARED (STEK_STATUS_START + 18)   /* others may make files in that directory */
-#define STEK_STATUS_END (STEK_STATUS_START + 19)
+#define STEK_EFLEET (STEK_STATUS_START + 19)    /* a fleet's secret in the place of a local one */
+#define STEK_STATUS_END (STEK_STATUS_START + 20)
 
 /* Text for any apr_status_t, ours or APR's, in buf (buf_len bytes, always terminated); returns
  * buf. */

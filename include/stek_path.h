@@ -36,5 +36,14 @@ apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pc
 apr_status_t stek_path_check_written(const char *path, uid_t owner, const char **pculprit,
                                      apr_pool_t *pool);
 
+/* For trusting whoever owns path: moreover, what lies in a sticky directory on the way is root's, or
+ * the process's user's: anybody can make a directory below /tmp, and then files in it. */
+apr_status_t stek_path_check_placed(const char *path, uid_t owner, const char **pculprit,
+                                    apr_pool_t *pool);
+
+/* The path at fault after STEK_EPERM or STEK_ESHARED, and in brackets what is found there: whom it
+ * belongs to, or its mode.  In pool, or path itself. */
+const char *stek_path_describe(const char *path, uid_t owner, apr_pool_t *pool);
+
 #pragma GCC visibility pop
 #endif

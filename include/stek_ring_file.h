@@ -125,7 +125,12 @@ const char *stek_secret_path_beside(const char *ring_path, apr_pool_t *pool);
 apr_status_t stek_secret_file_load(const char *path, uid_t owner, stek_secrets_t **psecrets,
                                    const char **pculprit, apr_pool_t *pool);
 
-/* Writes it, 0600.  flags as above.  STEK_EFOREIGN if the file there is not a secret file. */
+/* The same for a secret that seals file rings.  STEK_EFLEET: it is a fleet's. */
+apr_status_t stek_secret_file_load_local(const char *path, uid_t owner, stek_secrets_t **psecrets,
+                                         const char **pculprit, apr_pool_t *pool);
+
+/* Writes it, 0600, and keeps the comments of the file that it replaces.  flags as above.
+ * STEK_EFOREIGN if the file there is not a secret file. */
 apr_status_t stek_secret_file_save(const char *path, const stek_secrets_t *secrets, int flags,
                                    apr_pool_t *pool);
 

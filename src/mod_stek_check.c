@@ -48,6 +48,22 @@ static int same_file(const char *a, const char *b)
     return a && b && strcmp(a, b) == 0;
 }
 
+/* Nonzero if b is the lock of the ring at a. */
+static int is_lock(const char *a, const char *b)
+{
+    size_t len = a ? strlen(a) : 0;
+
+    return a && b && strncmp(a, b, len) == 0 && strcmp(b + len, ".lock") == 0;
+}
+
+/* The path of b's that is the lock of a's ring; NULL: none. */
+static const char *lock_taken(const mod_stek_ring_config_t *a, const mod_stek_ring_config_t *b)
+{
+    return is_lock(a->path, b->path)          ? b->path
+           : is_lock(a->path, b->secret_path) ? b->secret_path
+                                              : NULL;
+}
+
 /* Nonzero if ring i shares its file with no ring before it, and with no secret.  Two rings may
  * share a secret. */
 static int files_differ(server_rec *s, int i)
@@ -57,6 +73,16 @@ static int files_differ(server_rec *s, int i)
     const mod_stek_ring_config_t *ring = all[i];
 
     for (j = 0; j <= i; j++) {
+        const char *taken = lock_taken(ring, all[j]);
+
+        taken = taken ? taken : lock_taken(all[j], ring);
+        if (taken) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                         "STEK1011: StekRing: %s is the lock of a ring (rings '%s' and '%s'): name "
+                         "another file",
+                         taken, all[j]->name, ring->name);
+            return 0;
+        }
         if (j < i && same_file(ring->path, all[j]->path)) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
                          "STEK1002: StekRing: rings '%s' and '%s' use the same file %s: every ring "
@@ -167,6 +193,32 @@ static void warn_found(const mod_stek_ring_config_t *ring, const stek_claim_t *c
     }
 }
 
+/* A ring that the secret does not open would be moved out of the way at a start. */
+static void warn_unsealed(const mod_stek_ring_config_t *ring, server_rec *s, apr_pool_t *pool)
+{
+    stek_secrets_t *secrets = NULL;
+    stek_ring_t *stored = NULL;
+    stek_ring_file_t file;
+    struct stat of_ring, of_secret;
+
+    if (stat(ring->path, &of_ring) != 0 || stat(ring->secret_path, &of_secret) != 0
+        || stek_secret_file_load_local(ring->secret_path, of_secret.st_uid, &secrets, NULL, pool)
+               != APR_SUCCESS) {
+        return;
+    }
+    stek_ring_file_init(&file, ring->path, of_ring.st_uid, (gid_t)-1);
+    if (stek_ring_file_load(&file, secrets, &stored, NULL, NULL, pool) == STEK_ESECRET) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                     "STEK1010: StekRing: ring '%s': %s is sealed with a secret that is not in %s: "
+                     "httpd would %s; check file= and secret=",
+                     ring->name, ring->path, ring->secret_path,
+                     ring->generate ? "move the ring aside and its tickets would end"
+                                    : "not use it");
+    }
+    stek_ring_destroy(stored);
+    stek_secrets_destroy(secrets);
+}
+
 int mod_stek_check_files(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     int i, n;
@@ -180,6 +232,7 @@ int mod_stek_check_files(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
         }
         if (rings[i]->path && rings[i]->secret_path) {
             warn_found(rings[i], &stek_claim_secret, rings[i]->secret_path, s, ptemp);
+            warn_unsealed(rings[i], s, ptemp);
         }
     }
     return OK;

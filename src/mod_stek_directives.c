@@ -103,6 +103,10 @@ static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const
             ring->path = NULL;
             return NULL;
         }
+        if (strcasecmp(value, "memory") == 0) {
+            return apr_psprintf(pool, "'%s': write 'memory' in lower case, or a path with '/'",
+                                value);
+        }
         return set_path(value, &ring->path, pool);
     }
     if (strcmp(key, "secret") == 0) {
@@ -125,6 +129,19 @@ static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const
         return set_span(value, POLL_MIN, POLL_MAX, &ring->poll, pool);
     }
     return "unknown key: must be one of file, secret, interval, lifetime, ahead, generate, poll";
+}
+
+/* Nonzero if one of n arguments begins with prefix. */
+static int is_given(char *const *argv, int n, const char *prefix, apr_size_t prefix_len)
+{
+    int i;
+
+    for (i = 0; i < n; i++) {
+        if (strncmp(argv[i], prefix, prefix_len) == 0) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const argv[])
@@ -157,6 +174,9 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
                                 argv[i]);
         }
         key = apr_pstrmemdup(cmd->pool, argv[i], (apr_size_t)(equals - argv[i]));
+        if (is_given(argv + 1, i - 1, argv[i], (apr_size_t)(equals - argv[i]) + 1)) {
+            return apr_psprintf(cmd->pool, "StekRing: %s is given twice", key);
+        }
         fault = ring_set(ring, key, equals + 1, cmd->pool);
         if (fault) {
             return apr_psprintf(cmd->pool, "StekRing: %s %s", key, fault);

@@ -30,10 +30,20 @@ APLOG_USE_MODULE(stek_rotate);
 #define START_LOCK_WAIT apr_time_from_msec(300)
 #define REMIND_AFTER apr_time_from_sec(60)
 
-static const char *culprit_of(const mod_stek_task_t *task)
+/* What a message is about; where access is refused, with the owner and mode that were found. */
+static const char *describe(const mod_stek_task_t *task, const char *path, apr_status_t rv)
 {
-    return task->culprit ? task->culprit
-                         : stek_ring_file_name(mod_stek_live_file(task->ring->live));
+    return rv == STEK_EPERM || rv == STEK_ESHARED
+               ? stek_path_describe(path, mod_stek_live_file(task->ring->live)->owner, task->pool)
+               : path;
+}
+
+static const char *culprit_of(const mod_stek_task_t *task, apr_status_t rv)
+{
+    return describe(task,
+                    task->culprit ? task->culprit
+                                  : stek_ring_file_name(mod_stek_live_file(task->ring->live)),
+                    rv);
 }
 
 static apr_time_t covered_until(const mod_stek_task_t *task)
@@ -48,15 +58,15 @@ static void log_problem(const mod_stek_task_t *task, apr_status_t rv, int keyles
     if (keyless) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
                      "STEK2002: ring '%s' has no current key, so clients get no tickets%s%s%s%s",
-                     name, rv == APR_SUCCESS ? "" : ": ", rv == APR_SUCCESS ? "" : culprit_of(task),
-                     rv == APR_SUCCESS ? "" : ": ",
+                     name, rv == APR_SUCCESS ? "" : ": ",
+                     rv == APR_SUCCESS ? "" : culprit_of(task, rv), rv == APR_SUCCESS ? "" : ": ",
                      rv == APR_SUCCESS ? "" : mod_stek_error_text(rv, task->pool));
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2003: ring '%s': %s: %s; existing keys stay in use; tickets can be "
                      "issued until %s",
-                     name, culprit_of(task), mod_stek_error_text(rv, task->pool),
+                     name, culprit_of(task, rv), mod_stek_error_text(rv, task->pool),
                      mod_stek_time_text(covered_until(task), task->pool));
     }
 }
@@ -102,8 +112,12 @@ static apr_status_t set_aside(mod_stek_task_t *task, apr_status_t why)
     else if (rv == APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2004: ring '%s': %s is refused: %s; moved to %s; httpd writes a new "
-                     "ring",
-                     ring->name, ring->path, mod_stek_error_text(why, task->pool), aside);
+                     "ring%s",
+                     ring->name, ring->path, mod_stek_error_text(why, task->pool), aside,
+                     why == STEK_ESECRET ? "; check secret=: to get the previous keys back, name "
+                                           "the previous secret there, move that file back, and "
+                                           "reload"
+                                         : "");
     }
     else if (!APR_STATUS_IS_ENOENT(rv)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, task->server,
@@ -311,6 +325,7 @@ static const char *remedy(apr_status_t rv)
 {
     return rv == STEK_EFOREIGN  ? ". Name another file, or move it away, then reload"
            : rv == STEK_ESHARED ? ". Name a directory that only root can write to, then reload"
+           : rv == STEK_EFLEET  ? ". Name another secret=, or none, then reload"
                                 : "";
 }
 
@@ -345,7 +360,7 @@ static apr_status_t start_storage(mod_stek_task_t *task)
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                  "STEK2011: ring '%s': %s: %s; keeping the ring in memory: its keys survive "
                  "reloads, but not a stop%s",
-                 ring->name, task->culprit ? task->culprit : ring->path,
+                 ring->name, describe(task, task->culprit ? task->culprit : ring->path, rv),
                  mod_stek_error_text(rv, task->pool), remedy(rv));
     return start_in_memory(task);
 }

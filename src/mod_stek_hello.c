@@ -50,10 +50,9 @@ static int make_hello(SSL_CTX *ctx, hello_t *hello)
         SSL_set_bio(ssl, nowhere, nowhere);
         SSL_set_info_callback(ssl, NULL);
         SSL_set_msg_callback(ssl, on_message);
-        SSL_set_msg_callback_arg(ssl, hello);
         SSL_set_security_level(ssl, 0);
         SSL_clear_options(ssl, SSL_OP_NO_SSL_MASK);
-        if (SSL_set_ssl_method(ssl, TLS_client_method())
+        if (SSL_set_msg_callback_arg(ssl, hello) && SSL_set_ssl_method(ssl, TLS_client_method())
             && SSL_set_min_proto_version(ssl, TLS1_2_VERSION) && SSL_set_max_proto_version(ssl, 0)
             && SSL_set_cipher_list(ssl, "ECDHE")) {
             SSL_set_connect_state(ssl);

@@ -282,7 +282,10 @@ static void part_store(scan_t *scan, apr_array_header_t *parts, const mod_stek_p
 
     part_sources(scan, parts, "store", sources, (int)(sizeof(sources) / sizeof(sources[0])), crls);
     /* That of SSLOpenSSLConfCmd and openssl.cnf, in place of the first. */
-    if (SSL_CTX_get0_verify_cert_store(scan->ctx, &other.store) && other.store) {
+    if (!SSL_CTX_get0_verify_cert_store(scan->ctx, &other.store)) {
+        scan->failed = 1;
+    }
+    else if (other.store) {
         part_sources(scan, parts, "verify store", &other, 1, crls);
     }
 }

@@ -14,6 +14,7 @@
 #include "apr_strings.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -110,9 +111,10 @@ static apr_status_t load_secret(mod_stek_task_t *task)
 {
     const mod_stek_ring_config_t *ring = task->ring;
     stek_secrets_t *secrets;
-    apr_status_t rv = stek_secret_file_load(ring->secret_path,
-                                            mod_stek_live_file(ring->live)->owner, &secrets,
-                                            &task->culprit, task->pool);
+    stek_stamp_t stamp = {0};
+    apr_status_t rv = stek_secret_file_load_local(ring->secret_path,
+                                                  mod_stek_live_file(ring->live)->owner, &secrets,
+                                                  &task->culprit, task->pool);
 
     if (rv == APR_SUCCESS) {
         rv = mod_stek_live_take_secrets(ring->live, secrets, task->pool);
@@ -123,8 +125,9 @@ static apr_status_t load_secret(mod_stek_task_t *task)
     else if (APR_STATUS_IS_ENOENT(rv) && ring->generate) {
         rv = make_secret(task, STEK_FILE_EXCLUSIVE);
     }
-    else if (rv == STEK_EEMPTY && ring->generate && ring->secret_is_default) {
-        /* A disk that lost power in the middle of a write. */
+    else if (rv == STEK_EEMPTY && ring->generate && ring->secret_is_default
+             && stek_file_stamp(ring->secret_path, &stamp) == APR_SUCCESS && stamp.size == 0) {
+        /* A disk that lost power in the middle of a write; a file with comments is not empty. */
         rv = make_secret(task, 0);
     }
     rv = name_foreign(task, rv);
@@ -136,19 +139,30 @@ static apr_status_t load_secret(mod_stek_task_t *task)
 
 /* The user who may own the ring and its secret besides root: the parent's, or the owner of the
  * secret that the administrator names, as with `stekctl sync` under its own user.  Anyone who
- * has the secret could forge the ring anyway; but if others can put files into its directory,
- * anybody could be that user, and httpd's own children must not be it. */
+ * has the secret could forge the ring anyway; but in a place that others can create, such as a
+ * directory below /tmp, anybody could be that user, and httpd's own children must not be it. */
 static uid_t trusted_owner(const mod_stek_ring_config_t *ring, apr_pool_t *pool)
 {
-    struct stat dir, secret;
+    struct stat secret;
 
     if (ring->secret_is_default || !ring->secret_path || geteuid() != 0
-        || stat(stek_file_dir(ring->secret_path, pool), &dir) != 0
-        || stat(ring->secret_path, &secret) != 0 || (dir.st_mode & (S_IWGRP | S_IWOTH)) != 0
-        || dir.st_uid == ap_unixd_config.user_id || secret.st_uid == ap_unixd_config.user_id) {
+        || stat(ring->secret_path, &secret) != 0 || secret.st_uid == ap_unixd_config.user_id
+        || stek_path_check_placed(ring->secret_path, secret.st_uid, NULL, pool) != APR_SUCCESS) {
         return geteuid();
     }
     return secret.st_uid;
+}
+
+/* Nonzero if the path holds something that is not a ring: nobody is to be told to open a private key
+ * to others.  What it is, is logged when it is read. */
+static int is_no_ring(const stek_ring_file_t *file, apr_pool_t *pool)
+{
+    unsigned char *sealed = NULL;
+    apr_size_t len;
+    apr_status_t rv = stek_ring_file_read(file, &sealed, &len, NULL, NULL, pool);
+
+    free(sealed);
+    return rv == STEK_EMAGIC || rv == STEK_ELENGTH || rv == STEK_ETOOBIG || rv == STEK_EKIND;
 }
 
 /* Whether children will follow the ring.  A ring that we write can go elsewhere instead; only its
@@ -163,6 +177,10 @@ static apr_status_t reach(mod_stek_task_t *task)
     }
     if (rv == APR_SUCCESS || ring->generate) {
         return rv;
+    }
+    if (is_no_ring(mod_stek_live_file(ring->live), task->pool)) {
+        task->culprit = NULL;
+        return APR_SUCCESS;
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                  "STEK2017: ring '%s': %s; tickets end when the existing keys run out; give "
@@ -186,6 +204,8 @@ static apr_status_t open_path(mod_stek_task_t *task)
 {
     mod_stek_ring_config_t *ring = task->ring;
     uid_t owner = trusted_owner(ring, task->pool);
+    /* The secret of a ring in memory is in no file: no ring is written to a file under it. */
+    int has_stored = mod_stek_live_file(ring->live)->path && mod_stek_live_secrets(ring->live);
     apr_status_t rv = APR_SUCCESS;
 
     mod_stek_live_open_path(ring->live, owner, files_group());
@@ -203,7 +223,7 @@ static apr_status_t open_path(mod_stek_task_t *task)
     }
     if (rv == APR_SUCCESS) {
         rv = load_secret(task);
-        if (rv != APR_SUCCESS && mod_stek_live_secrets(ring->live)) {
+        if (rv != APR_SUCCESS && has_stored) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                          "STEK2009: ring '%s': secret %s: %s; the previous secret stays in "
                          "use",
@@ -313,15 +333,14 @@ void mod_stek_storage_prepare_jail(const mod_stek_task_t *task)
             ring->name, ring->path, mod_stek_error_text(rv, task->pool));
     }
     else if (why != APR_SUCCESS) {
-        ap_log_error(
-            APLOG_MARK, APLOG_WARNING, 0, task->server,
-            "STEK2031: ring '%s': httpd's children cannot see %s from within ChrootDir "
-            "(%s): the parent passes changes on, so a revocation takes effect up to 10s "
-            "later than poll= says",
-            ring->name, ring->path,
-            why == STEK_EFOREIGN
-                ? "its directory contains other files; give the ring its own directory"
-                : mod_stek_error_text(why, task->pool));
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
+                     "STEK2031: ring '%s': httpd's children cannot see %s from within ChrootDir "
+                     "(%s): the parent passes changes on, so a revocation takes effect up to 10s "
+                     "later than poll= says",
+                     ring->name, ring->path,
+                     why == STEK_EFOREIGN
+                         ? "its directory contains other files; give the ring its own directory"
+                         : mod_stek_error_text(why, task->pool));
     }
 }
 

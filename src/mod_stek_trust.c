@@ -138,6 +138,9 @@ static void read_loaded(mod_stek_trust_t *trust, X509_STORE *store)
         if (cert ? X509_up_ref(cert) : crl && X509_CRL_up_ref(crl)) {
             add_object(trust, cert, crl);
         }
+        else {
+            trust->failed |= cert || crl;
+        }
     }
 }
 

@@ -26,7 +26,7 @@ typedef struct known_t {
     apr_array_header_t *watched; /* mod_stek_watch_t */
 } known_t;
 
-/* Sources, as text, to known_t; of one configuration. */
+/* By sources and what stores hold: known_t; of one configuration. */
 static apr_hash_t *known;
 
 void mod_stek_trust_digest_reset(apr_pool_t *pconf)
@@ -324,11 +324,11 @@ static void digest_loaded(mod_stek_trust_t *trust, mod_stek_digest_t *digest)
 }
 
 /* The same sources, and the same in the stores. */
-static const char *key_of(mod_stek_trust_t *trust, const mod_stek_trust_source_t *sources, int n)
+static void make_key(mod_stek_trust_t *trust, const mod_stek_trust_source_t *sources, int n,
+                     mod_stek_digest_t *digest)
 {
     const char *key = trust->crls ? "crls" : "";
-    char hex[2 * STEK_DIGEST_LEN + 1];
-    mod_stek_digest_t loaded;
+    mod_stek_digest_t both[2];
     int i;
 
     for (i = 0; i < n; i++) {
@@ -337,9 +337,9 @@ static const char *key_of(mod_stek_trust_t *trust, const mod_stek_trust_source_t
                                sources[i].path);
         }
     }
-    digest_loaded(trust, &loaded);
-    ap_bin2hex(loaded.bytes, sizeof(loaded.bytes), hex);
-    return apr_pstrcat(trust->pool, key, "\n", hex, NULL);
+    mod_stek_trust_sha256(trust, key, strlen(key), &both[0]);
+    digest_loaded(trust, &both[1]);
+    mod_stek_trust_sha256(trust, both, sizeof(both), digest);
 }
 
 /* Reads what is not known yet; NULL if that fails. */
@@ -363,14 +363,14 @@ apr_status_t mod_stek_trust_digest(const mod_stek_trust_source_t *sources, int n
     mod_stek_trust_t trust = {.crls = crls};
     apr_status_t rv = apr_pool_create(&trust.pool, pool);
     const known_t *found;
-    const char *key;
+    mod_stek_digest_t key;
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
     mod_stek_trust_read_loaded(&trust, sources, n);
-    key = key_of(&trust, sources, n);
-    found = trust.failed ? NULL : apr_hash_get(known, key, APR_HASH_KEY_STRING);
+    make_key(&trust, sources, n, &key);
+    found = trust.failed ? NULL : apr_hash_get(known, &key, sizeof(key));
     if (!found) {
         found = scan_sources(&trust, sources, n, pconf);
         if (!found) {
@@ -378,7 +378,7 @@ apr_status_t mod_stek_trust_digest(const mod_stek_trust_source_t *sources, int n
             rv = STEK_ECRYPTO;
             goto cleanup;
         }
-        apr_hash_set(known, apr_pstrdup(pconf, key), APR_HASH_KEY_STRING, found);
+        apr_hash_set(known, apr_pmemdup(pconf, &key, sizeof(key)), sizeof(key), found);
     }
     memcpy(digest, &found->digest, sizeof(found->digest));
     apr_array_cat(watched, found->watched);

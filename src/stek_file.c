@@ -296,7 +296,7 @@ static apr_status_t writer_open(writer_t *writer, const char *path, const stek_f
     return APR_SUCCESS;
 }
 
-/* Whether name is base ".tmp-" and 16 hexadecimal digits, or a pid, as earlier versions had it. */
+/* Whether name is base ".tmp-" and 16 hexadecimal digits.  Fewer may be somebody's date. */
 static int is_tmp_name(const char *name, const char *base)
 {
     size_t base_len = strlen(base);
@@ -307,10 +307,7 @@ static int is_tmp_name(const char *name, const char *base)
         return 0;
     }
     end = name + base_len + strlen(TMP_MARK);
-    if (strlen(end) == TMP_HEX_LEN) {
-        return strspn(end, "0123456789abcdef") == TMP_HEX_LEN;
-    }
-    return *end != '\0' && strlen(end) < TMP_HEX_LEN && end[strspn(end, "0123456789")] == '\0';
+    return strlen(end) == TMP_HEX_LEN && strspn(end, "0123456789abcdef") == TMP_HEX_LEN;
 }
 
 /* Whether a file of such a name is what a killed writer left behind. */

@@ -41,6 +41,7 @@ typedef struct walk_t {
     const char *rest;
     int link_n;
     uid_t owner;
+    int strict; /* a sticky directory is no place for a directory of owner's */
     const char *culprit;
     apr_pool_t *pool;
 } walk_t;
@@ -63,6 +64,16 @@ static apr_status_t check_dir(walk_t *walk, const char *dir, const struct stat *
         return STEK_EPERM;
     }
     return APR_SUCCESS;
+}
+
+/* Whether what lies in walk->done may belong to uid there: in a sticky directory anyone can
+ * create files, but none of root's. */
+static int is_placed(const walk_t *walk, uid_t uid)
+{
+    struct stat st;
+
+    return !walk->strict || uid == 0 || uid == geteuid()
+           || (stat(*walk->done != '\0' ? walk->done : "/", &st) == 0 && !stek_path_is_shared(&st));
 }
 
 /* Puts the link's target in front of the rest. */
@@ -134,6 +145,10 @@ static apr_status_t walk_step(walk_t *walk, const char *component)
         /* A file that does not exist yet can still be in good directories. */
         return errno == ENOENT && is_last(walk) ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
     }
+    if (!is_placed(walk, st.st_uid)) {
+        walk->culprit = path;
+        return STEK_EPERM;
+    }
     if (S_ISLNK(st.st_mode)) {
         return follow_link(walk, path, &st);
     }
@@ -163,10 +178,10 @@ static apr_status_t walk_path(walk_t *walk)
     return rv;
 }
 
-apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pculprit,
-                                  apr_pool_t *pool)
+static apr_status_t check_dirs(const char *path, uid_t owner, int strict, const char **pculprit,
+                               apr_pool_t *pool)
 {
-    walk_t walk = {"", path, 0, owner, NULL, NULL};
+    walk_t walk = {"", path, 0, owner, strict, NULL, NULL};
     char cwd[PATH_MAX];
     apr_status_t rv;
 
@@ -188,12 +203,17 @@ apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pc
     return rv;
 }
 
-apr_status_t stek_path_check_written(const char *path, uid_t owner, const char **pculprit,
-                                     apr_pool_t *pool)
+apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pculprit,
+                                  apr_pool_t *pool)
+{
+    return check_dirs(path, owner, 0, pculprit, pool);
+}
+
+static apr_status_t check_written(const char *path, uid_t owner, int strict, const char **pculprit,
+                                  apr_pool_t *pool)
 {
     const char *dir = stek_file_dir(path, pool);
-    apr_status_t rv = stek_file_check_dirs(apr_pstrcat(pool, dir, "/.", NULL), owner, pculprit,
-                                           pool);
+    apr_status_t rv = check_dirs(apr_pstrcat(pool, dir, "/.", NULL), owner, strict, pculprit, pool);
     struct stat st;
 
     if (rv != APR_SUCCESS) {
@@ -209,4 +229,36 @@ apr_status_t stek_path_check_written(const char *path, uid_t owner, const char *
         return STEK_ESHARED;
     }
     return APR_SUCCESS;
+}
+
+apr_status_t stek_path_check_written(const char *path, uid_t owner, const char **pculprit,
+                                     apr_pool_t *pool)
+{
+    return check_written(path, owner, 0, pculprit, pool);
+}
+
+apr_status_t stek_path_check_placed(const char *path, uid_t owner, const char **pculprit,
+                                    apr_pool_t *pool)
+{
+    return check_written(path, owner, 1, pculprit, pool);
+}
+
+const char *stek_path_describe(const char *path, uid_t owner, apr_pool_t *pool)
+{
+    struct stat st;
+
+    if (lstat(path, &st) != 0) {
+        return path;
+    }
+    if (!stek_path_is_trusted(st.st_uid, owner)) {
+        return apr_psprintf(pool, "%s (belongs to uid %ld; give it to %s)", path, (long)st.st_uid,
+                            owner == 0 ? "root"
+                                       : apr_psprintf(pool, "root or uid %ld", (long)owner));
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        return path;
+    }
+    /* What only root can write to is refused where it is a secret that others can read. */
+    return apr_psprintf(pool, "%s (mode %04o; chmod %s)", path, (unsigned)(st.st_mode & 07777),
+                        stek_path_is_shared(&st) || S_ISDIR(st.st_mode) ? "go-w" : "600");
 }

@@ -231,7 +231,7 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
 
 int main(int argc, char **argv)
 {
-    const char *instance = NULL;
+    const char *instance = NULL, *inexact;
     ctl_t ctl = {0};
     ctl_exit_e code;
     int option;
@@ -243,6 +243,10 @@ int main(int argc, char **argv)
         return CTL_IO;
     }
     ctl.owner = geteuid();
+    inexact = options_inexact(argc, argv, global_options, 1);
+    if (inexact) {
+        return report_usage(&ctl, "unknown option '%s'", inexact);
+    }
     while ((option = getopt_long(argc, argv, "+:", global_options, NULL)) != -1) {
         if (global_option(&ctl, option, &instance, argv, &code)) {
             return report_finish(code);

@@ -6,14 +6,54 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "report.h"
 #include "stek_ring.h"
 #include "stek_time.h"
 
+/* The option that arg names in full; NULL: none. */
+static const struct option *exact_option(const char *arg, const struct option *options)
+{
+    size_t len = strcspn(arg, "=");
+
+    while (options->name && (strncmp(options->name, arg, len) != 0 || options->name[len])) {
+        options++;
+    }
+    return options->name ? options : NULL;
+}
+
+const char *options_inexact(int argc, char **argv, const struct option *options, int in_front)
+{
+    const struct option *option;
+    int i;
+
+    for (i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strncmp(argv[i], "--", 2) != 0) {
+            if (in_front) {
+                break;
+            }
+            continue;
+        }
+        option = exact_option(argv[i] + 2, options);
+        if (!option) {
+            return argv[i];
+        }
+        i += option->has_arg == required_argument && !strchr(argv[i], '=');
+    }
+    return NULL;
+}
+
 int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options)
 {
-    int option = getopt_long(argc, argv, ":", options, NULL);
+    const char *inexact = options_inexact(argc, argv, options, 0);
+    int option;
+
+    if (inexact) {
+        report_usage(ctl, "unknown option '%s'", inexact);
+        return '?';
+    }
+    option = getopt_long(argc, argv, ":", options, NULL);
 
     switch (option) {
     case 'h':

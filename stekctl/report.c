@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "stek_error.h"
+#include "stek_escape.h"
 #include "stek_time.h"
 
 typedef struct advice_t {
@@ -40,7 +41,8 @@ static const advice_t advices[] = {
      "find it with 'stekctl audit' and replace it"},
     {STEK_EPERM, CTL_REFUSED, "%s can be read or changed by others",
      "can be read or changed by others",
-     "let only root or you own it and write to it; secret and key files need mode 0600"},
+     "make root or yourself the owner, and remove others' write access; secret and key files "
+     "need mode 0600"},
     {STEK_EKIND, CTL_REFUSED, NULL, "is not a regular file", "give the path of a file"},
     {STEK_ETOOBIG, CTL_REFUSED, NULL, "is larger than such a file can be", "check the path"},
     {STEK_EFULL, CTL_REFUSED, "is full: %s", "has no room for another key or tombstone",
@@ -58,6 +60,8 @@ static const advice_t advices[] = {
     {STEK_ESHARED, CTL_REFUSED, "others can create files in %s",
      "others can create files beside it",
      "choose a directory that only root or its owner can write to"},
+    {STEK_EFLEET, CTL_REFUSED, NULL, "is a fleet's secret, not a host's",
+     "give each host its own secret with --secret"},
     {APR_ENOENT, CTL_IO, NULL, "does not exist", "check the path"},
     {APR_EACCES, CTL_IO, NULL, "permission denied", "run stekctl as root or as its owner"},
     {APR_FROM_OS_ERROR(EPERM), CTL_IO, NULL, "operation not permitted",
@@ -71,13 +75,23 @@ static const advice_t advices[] = {
     {APR_ENOMEM, CTL_IO, NULL, "out of memory", "try again"},
 };
 
+/* The bytes of one character that a terminal may get; 0: it may not. */
+static int shown_len(const char *at)
+{
+    const unsigned char *c = (const unsigned char *)at;
+
+    /* C1 controls are in UTF-8 what ESC and a letter are. */
+    return *c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0) ? 0 : stek_utf8_len(at);
+}
+
 static void put_line(const char *text)
 {
-    const unsigned char *at;
-
     fputs("stekctl: ", stderr);
-    for (at = (const unsigned char *)text; *at; at++) {
-        putc(*at < 0x20 || *at == 0x7f ? '?' : *at, stderr);
+    while (*text) {
+        int len = shown_len(text);
+
+        (void)fwrite(len ? text : "?", 1, len ? (size_t)len : 1, stderr);
+        text += len ? len : 1;
     }
     putc('\n', stderr);
 }

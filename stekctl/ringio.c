@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "stek_claim.h"
 #include "stek_error.h"
 
 apr_time_t ringio_now(void)
@@ -18,6 +19,16 @@ apr_time_t ringio_now(void)
 
 static ctl_exit_e report_secret(ctl_t *ctl, apr_status_t rv, const char *culprit)
 {
+    const char *found = NULL;
+    stek_stamp_t stamp;
+
+    if ((rv == STEK_EPERM || rv == STEK_ESYNTAX || rv == STEK_ETOOBIG)
+        && stek_claim_check(&stek_claim_ring, ctl->secret_path, ctl->owner, &found, ctl->pool)
+               == APR_SUCCESS
+        && stek_file_stamp(ctl->secret_path, &stamp) == APR_SUCCESS && stamp.size > 0) {
+        report_line("%s: is a ring, not a secret file; check --secret", ctl->secret_path);
+        return CTL_REFUSED;
+    }
     switch (rv) {
     case STEK_EWEAK:
         report_line("%s: holds a weak secret; make a new one: stekctl secret new",
@@ -46,6 +57,15 @@ ctl_exit_e ringio_secrets(ctl_t *ctl, stek_secrets_t **psecrets)
     return rv == APR_SUCCESS ? CTL_DONE : report_secret(ctl, rv, culprit);
 }
 
+ctl_exit_e ringio_local_secrets(ctl_t *ctl, stek_secrets_t **psecrets)
+{
+    const char *culprit = NULL;
+    apr_status_t rv = stek_secret_file_load_local(ctl->secret_path, ctl->owner, psecrets, &culprit,
+                                                  ctl->pool);
+
+    return rv == APR_SUCCESS ? CTL_DONE : report_secret(ctl, rv, culprit);
+}
+
 /* The file comes before the secret: what is wrong with it is reported even without a secret. */
 apr_status_t ringio_try(ctl_t *ctl, const char *path, int audit, ringio_t *io,
                         const char **pculprit, const char **pfault_path)
@@ -62,7 +82,8 @@ apr_status_t ringio_try(ctl_t *ctl, const char *path, int audit, ringio_t *io,
     rv = stek_ring_file_read(&file, &sealed, &len, &io->stamp, pculprit, ctl->pool);
     if (rv == APR_SUCCESS) {
         *pfault_path = ctl->secret_path;
-        rv = stek_secret_file_load(ctl->secret_path, ctl->owner, &io->secrets, pculprit, ctl->pool);
+        rv = stek_secret_file_load_local(ctl->secret_path, ctl->owner, &io->secrets, pculprit,
+                                         ctl->pool);
     }
     if (rv == APR_SUCCESS) {
         *pfault_path = path;

@@ -93,7 +93,7 @@ static void print_done(ctl_t *ctl, const export_t *export, const char *done, apr
 
 static ctl_exit_e push(ctl_t *ctl, export_t *export, apr_time_t now)
 {
-    const char *answer = NULL;
+    const char *answer = NULL, *culprit = NULL;
     apr_pool_t *pool;
     apr_status_t rv;
 
@@ -104,10 +104,23 @@ static ctl_exit_e push(ctl_t *ctl, export_t *export, apr_time_t now)
     if (rv != APR_SUCCESS) {
         return CTL_IO;
     }
-    rv = haproxy_push(&export->haproxy, export->selection->keys, &answer, pool);
+    rv = haproxy_check(&export->haproxy,
+                       export->output.uid != (uid_t)-1 ? export->output.uid : ctl->owner, &culprit,
+                       pool);
+    if (rv == APR_SUCCESS) {
+        rv = haproxy_push(&export->haproxy, export->selection->keys, &answer, pool);
+    }
     export->push_due = rv != APR_SUCCESS;
     export->check_at = now + CHECK_AFTER;
-    if (!export->push_failed && (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ECONNREFUSED(rv))) {
+    if (culprit) {
+        if (!export->push_failed) {
+            report_line(
+                "%s: not sending keys, because others could listen there: %s; put HAProxy's "
+                "socket in a directory of root's, or name its user with --owner",
+                export->haproxy.socket_path, culprit);
+        }
+    }
+    else if (!export->push_failed && (APR_STATUS_IS_ENOENT(rv) || APR_STATUS_IS_ECONNREFUSED(rv))) {
         report_line("%s: no HAProxy listens here; it will read the keys from %s when it starts",
                     export->haproxy.socket_path, export->haproxy.file);
     }

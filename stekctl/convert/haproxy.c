@@ -11,12 +11,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "stek_error.h"
 #include "stek_mem.h"
+#include "stek_path.h"
 
 #define TIMEOUT_S 5
 #define COMMAND_MAX 8192
@@ -204,6 +206,25 @@ apr_status_t haproxy_push(haproxy_t *haproxy, const stek_key_t *const *keys, con
     for (i = 0; rv == APR_SUCCESS && i < FORMAT_HAPROXY_KEYS_N; i++) {
         memcpy(haproxy->names[i], keys[i]->name, STEK_NAME_LEN);
         haproxy->known = 1;
+    }
+    return rv;
+}
+
+apr_status_t haproxy_check(const haproxy_t *haproxy, uid_t owner, const char **pculprit,
+                           apr_pool_t *pool)
+{
+    const char *path = haproxy->socket_path, *culprit = path;
+    apr_status_t rv = stek_path_check_placed(path, owner, &culprit, pool);
+    struct stat st;
+
+    if (rv == APR_SUCCESS && lstat(path, &st) != 0) {
+        return APR_FROM_OS_ERROR(errno);
+    }
+    if (rv == APR_SUCCESS && !stek_path_is_trusted(st.st_uid, owner)) {
+        rv = STEK_EPERM;
+    }
+    if (rv == STEK_EPERM || rv == STEK_ESHARED) {
+        *pculprit = stek_path_describe(culprit, owner, pool);
     }
     return rv;
 }

@@ -37,5 +37,11 @@ int haproxy_read_names(const char *answer,
 apr_status_t haproxy_push(haproxy_t *haproxy, const stek_key_t *const *keys, const char **panswer,
                           apr_pool_t *pool);
 
+/* Whether keys may be sent to the socket: it is root's, owner's or the process's user's, and nobody
+ * else can put one there.  STEK_EPERM, STEK_ESHARED: *pculprit is the path at fault, and what is
+ * found there. */
+apr_status_t haproxy_check(const haproxy_t *haproxy, uid_t owner, const char **pculprit,
+                           apr_pool_t *pool);
+
 #pragma GCC visibility pop
 #endif

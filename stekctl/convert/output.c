@@ -157,6 +157,13 @@ static int is_key_file(const char *name)
            && !strcmp(name + KEY_FILE_LEN - (sizeof(KEY_SUFFIX) - 1), KEY_SUFFIX);
 }
 
+/* By descriptor: what is removed from it is removed there, wherever its name leads by then. */
+static int open_directory(const output_t *output, const char *path)
+{
+    return open(path,
+                O_RDONLY | O_DIRECTORY | O_CLOEXEC | (output->uid != (uid_t)-1 ? O_NOFOLLOW : 0));
+}
+
 /* In quotes, for nginx. */
 static const char *quote(const char *text, apr_pool_t *pool)
 {
@@ -216,9 +223,9 @@ static int is_selected(const selection_t *selection, const char *name, apr_pool_
     return 0;
 }
 
-/* Removes one key file, if it is one. */
+/* Removes one key file of the directory, if it is one. */
 static ctl_exit_e remove_file(ctl_t *ctl, const output_t *output, const stek_claim_t *claim,
-                              const char *path)
+                              int dir_fd, const char *path)
 {
     const char *found = NULL;
     apr_status_t rv = stek_claim_check(claim, path, files_owner(ctl, output), &found, ctl->pool);
@@ -226,7 +233,7 @@ static ctl_exit_e remove_file(ctl_t *ctl, const output_t *output, const stek_cla
     if (rv == STEK_EFOREIGN) {
         return report_status(ctl, path, rv, found);
     }
-    if (rv == APR_SUCCESS && unlink(path) != 0) {
+    if (rv == APR_SUCCESS && unlinkat(dir_fd, stek_file_base(path), 0) != 0) {
         rv = APR_FROM_OS_ERROR(errno);
     }
     return rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv) ? CTL_DONE
@@ -238,17 +245,23 @@ static ctl_exit_e sweep(ctl_t *ctl, const output_t *output, const selection_t *s
                         apr_pool_t *pool)
 {
     const stek_claim_t claim = export_claim(&output->format);
-    DIR *directory = opendir(output->path);
+    int fd = open_directory(output, output->path);
+    DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
     ctl_exit_e code = CTL_DONE, removed;
     struct dirent *entry;
 
     if (!directory) {
-        return report_status(ctl, output->path, APR_FROM_OS_ERROR(errno), NULL);
+        apr_status_t rv = APR_FROM_OS_ERROR(errno);
+
+        if (fd >= 0) {
+            close(fd);
+        }
+        return report_status(ctl, output->path, rv, NULL);
     }
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     while ((entry = readdir(directory))) {
         if (is_key_file(entry->d_name) && !is_selected(selection, entry->d_name, pool)) {
-            removed = remove_file(ctl, output, &claim,
+            removed = remove_file(ctl, output, &claim, fd,
                                   apr_pstrcat(pool, output->path, "/", entry->d_name, NULL));
             code = removed == CTL_DONE ? code : removed;
         }
@@ -320,7 +333,7 @@ static ctl_exit_e make_directory(ctl_t *ctl, const output_t *output)
     if (output->uid == (uid_t)-1) {
         return CTL_DONE;
     }
-    fd = open(output->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    fd = open_directory(output, output->path);
     if (fd < 0 || fchown(fd, output->uid, output->gid) != 0) {
         rv = APR_FROM_OS_ERROR(errno);
     }
@@ -328,6 +341,65 @@ static ctl_exit_e make_directory(ctl_t *ctl, const output_t *output)
         close(fd);
     }
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, output->path, rv, NULL);
+}
+
+/* nginx's directory may be the files' new owner's, since nobody but root can put another one there. */
+static ctl_exit_e check_given_directory(ctl_t *ctl, const output_t *output)
+{
+    const char *path = output->path;
+    struct stat st;
+
+    if (lstat(path, &st) != 0) {
+        return errno == ENOENT ? CTL_DONE
+                               : report_status(ctl, path, APR_FROM_OS_ERROR(errno), NULL);
+    }
+    if (S_ISLNK(st.st_mode)) {
+        report_line("%s: is a symbolic link; with --owner, name the directory itself", path);
+        return CTL_REFUSED;
+    }
+    if (!stek_path_is_trusted(st.st_uid, output->uid) || stek_path_is_shared(&st)) {
+        return report_status(ctl, path, STEK_EPERM,
+                             stek_path_describe(path, output->uid, ctl->pool));
+    }
+    return CTL_DONE;
+}
+
+/* "x/" is the directory x, or that name's fault. */
+static const char *without_slash(const char *path, apr_pool_t *pool)
+{
+    apr_size_t len = strlen(path);
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+        return path;
+    }
+    while (len > 1 && path[len - 1] == '/') {
+        len--;
+    }
+    return apr_pstrmemdup(pool, path, len);
+}
+
+/* Where files are given away: whoever gets them could put a link in the place of a directory of his,
+ * and root would write, and remove, where it leads.  All above must be root's. */
+static ctl_exit_e check_way(ctl_t *ctl, const output_t *output)
+{
+    const char *culprit = NULL;
+    apr_status_t rv;
+
+    if (output->uid == (uid_t)-1) {
+        return CTL_DONE;
+    }
+    rv = stek_path_check_written(output->path, ctl->owner, &culprit, ctl->pool);
+    if ((rv == STEK_EPERM || rv == STEK_ESHARED) && culprit) {
+        report_line("%s: with --owner, every directory above it must be root's alone, and %s is "
+                    "not; name another place, such as one below /run",
+                    output->path, stek_path_describe(culprit, ctl->owner, ctl->pool));
+        return CTL_REFUSED;
+    }
+    if (rv != APR_SUCCESS) {
+        return report_status(ctl, output->path, rv, culprit);
+    }
+    return output->format == FORMAT_NGINX ? check_given_directory(ctl, output) : CTL_DONE;
 }
 
 ctl_exit_e output_prepare(ctl_t *ctl, output_t *output)
@@ -339,6 +411,11 @@ ctl_exit_e output_prepare(ctl_t *ctl, output_t *output)
     struct stat st;
     apr_status_t rv;
 
+    output->path = without_slash(output->path, ctl->pool);
+    code = check_way(ctl, output);
+    if (code != CTL_DONE) {
+        return code;
+    }
     if (is_nginx) {
         code = make_directory(ctl, output);
         inside = apr_pstrcat(ctl->pool, output->path, "/" OUTPUT_TICKETS_CONF, NULL);
@@ -358,8 +435,11 @@ ctl_exit_e output_prepare(ctl_t *ctl, output_t *output)
 ctl_exit_e output_write(ctl_t *ctl, const output_t *output, const selection_t *selection)
 {
     apr_pool_t *pool;
-    ctl_exit_e code;
+    ctl_exit_e code = check_way(ctl, output);
 
+    if (code != CTL_DONE) {
+        return code;
+    }
     if (output->format != FORMAT_NGINX) {
         return write_single(ctl, output, selection);
     }
@@ -374,12 +454,22 @@ ctl_exit_e output_write(ctl_t *ctl, const output_t *output, const selection_t *s
 ctl_exit_e output_remove(ctl_t *ctl, const output_t *output)
 {
     const stek_claim_t claim = export_claim(&output->format);
-    ctl_exit_e code;
+    int is_nginx = output->format == FORMAT_NGINX;
+    ctl_exit_e code = check_way(ctl, output);
+    const char *dir = is_nginx ? output->path : stek_file_dir(output->path, ctl->pool);
+    int fd;
 
-    if (output->format != FORMAT_NGINX) {
-        return remove_file(ctl, output, &claim, output->path);
+    if (code != CTL_DONE) {
+        return code;
     }
-    code = remove_file(ctl, output, &conf_claim,
-                       apr_pstrcat(ctl->pool, output->path, "/" OUTPUT_TICKETS_CONF, NULL));
-    return code == CTL_DONE ? sweep(ctl, output, NULL, ctl->pool) : code;
+    fd = open_directory(output, dir);
+    if (fd < 0) {
+        return report_status(ctl, dir, APR_FROM_OS_ERROR(errno), NULL);
+    }
+    code = is_nginx
+               ? remove_file(ctl, output, &conf_claim, fd,
+                             apr_pstrcat(ctl->pool, output->path, "/" OUTPUT_TICKETS_CONF, NULL))
+               : remove_file(ctl, output, &claim, fd, output->path);
+    close(fd);
+    return code == CTL_DONE && is_nginx ? sweep(ctl, output, NULL, ctl->pool) : code;
 }

@@ -12,6 +12,7 @@
 #include "options.h"
 #include "report.h"
 #include "stek_file.h"
+#include "store_url.h"
 #include "stek_ring_file.h"
 #include "stek_schedule.h"
 #include "stek_time.h"
@@ -53,7 +54,8 @@ static ctl_exit_e add_store(ctl_t *ctl, const char *url, sync_options_t *options
     int at;
 
     if (options->store_n == SYNC_STORES_MAX) {
-        return report_usage(ctl, "too many stores at '%s': give at most %d", url, SYNC_STORES_MAX);
+        return report_usage(ctl, "too many stores at '%s': give at most %d",
+                            store_url_shown(url, ctl->pool), SYNC_STORES_MAX);
     }
     for (at = options->store_n; at > 0 && strcmp(options->urls[at - 1], url) > 0; at--) {
         options->urls[at] = options->urls[at - 1];
@@ -135,8 +137,9 @@ static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, in
             return code;
         }
     }
-    report_line("%s: line %d: unknown option '%s'; see 'stekctl sync --help'",
-                settings->config_path, line_n, line);
+    /* Not what it says: it may be another file, with passwords. */
+    report_line("%s: line %d: unknown option; see 'stekctl sync --help'", settings->config_path,
+                line_n);
     return CTL_USAGE;
 }
 
@@ -246,6 +249,10 @@ ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)
     }
     if (settings->secret_path) {
         ctl->secret_path = settings->secret_path;
+    }
+    if (ctl->secret_path && !strcmp(ctl->secret_path, options->fleet_secret_path)) {
+        return report_usage(ctl, "--secret and --fleet-secret are the same file: the host's ring "
+                                 "needs a secret of its own");
     }
     return CTL_DONE;
 }

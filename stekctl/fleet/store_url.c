@@ -65,3 +65,15 @@ const char *store_url_parse(const char *url, const store_driver_t **pdriver, sto
     }
     return parse_rest(apr_pstrdup(pool, end + 3), *pdriver, target);
 }
+
+const char *store_url_shown(const char *url, apr_pool_t *pool)
+{
+    const char *scheme = strstr(url, "://"), *at = strrchr(url, '@');
+    const char *colon = strchr(scheme ? scheme + 3 : url, ':');
+
+    if (!at || !colon || colon > at) {
+        return url;
+    }
+    return apr_pstrcat(pool, apr_pstrmemdup(pool, url, (apr_size_t)(colon - url)), ":***", at,
+                       NULL);
+}

@@ -16,5 +16,8 @@
 const char *store_url_parse(const char *url, const store_driver_t **pdriver, store_target_t *target,
                             apr_pool_t *pool);
 
+/* The URL for a message: what may be a password in it is masked.  In pool, or url itself. */
+const char *store_url_shown(const char *url, apr_pool_t *pool);
+
 #pragma GCC visibility pop
 #endif

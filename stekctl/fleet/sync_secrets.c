@@ -19,7 +19,7 @@ ctl_exit_e sync_secrets_load_local(sync_host_t *host)
     apr_status_t rv = APR_SUCCESS;
 
     if (host->reader || !APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->secret_path, &stamp))) {
-        ctl_exit_e code = ringio_secrets(ctl, &secrets);
+        ctl_exit_e code = ringio_local_secrets(ctl, &secrets);
 
         if (code == CTL_DONE) {
             stek_secrets_destroy(host->local);

@@ -15,6 +15,7 @@
 #include "stek_error.h"
 #include "stek_file.h"
 #include "stek_mem.h"
+#include "store_url.h"
 
 #define PASSWORD_MAX 1024
 
@@ -77,7 +78,8 @@ ctl_exit_e sync_stores_open(sync_host_t *host)
         wrong = store_open(options->urls[i], object, password,
                            (int)apr_time_as_msec(options->timeout), host->ctl->pool, &opened[i]);
         if (wrong) {
-            code = report_usage(host->ctl, "store '%s': %s", options->urls[i], wrong);
+            code = report_usage(host->ctl, "store '%s': %s",
+                                store_url_shown(options->urls[i], host->pool), wrong);
         }
     }
     for (i = 0; i < options->store_n; i++) {

@@ -81,7 +81,7 @@ static ctl_exit_e need_secrets(ctl_t *ctl, stek_secrets_t **psecrets, int *pmade
 
     *pmade = 0;
     if (!APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->secret_path, &stamp))) {
-        return ringio_secrets(ctl, psecrets);
+        return ringio_local_secrets(ctl, psecrets);
     }
     rv = stek_secrets_make(0, stek_rng_system, psecrets);
     if (rv == APR_SUCCESS) {

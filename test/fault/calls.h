@@ -35,6 +35,7 @@ SHORT(ssize_t, pwrite, (int fd, const void *buf, size_t len, off_t at), (fd, buf
       (fd, buf, half(len), at), ERR_DISK)
 CALL(int, stat, (const char *path, struct stat *st), (path, st), -1, ERR_LOOK)
 CALL(int, lstat, (const char *path, struct stat *st), (path, st), -1, ERR_LOOK)
+CALL(char *, realpath, (const char *path, char *real), (path, real), NULL, ENOMEM, EIO)
 CALL(int, fstat, (int fd, struct stat *st), (fd, st), -1, ERR_LOOK)
 CALL(int, fstatat, (int fd, const char *path, struct stat *st, int flags), (fd, path, st, flags),
      -1, ERR_LOOK)
@@ -163,8 +164,14 @@ CALL(int, CRYPTO_get_ex_new_index,
 CALL(SSL *, SSL_new, (SSL_CTX * ctx), (ctx), NULL, QUEUED)
 CALL(long, SSL_ctrl, (SSL * ssl, int command, long arg, void *ptr), (ssl, command, arg, ptr), 0,
      QUEUED)
-CALL(int, SSL_set_cipher_list, (SSL * ssl, const char *list), (ssl, list), 0, QUEUED)
 CALL(int, SSL_set_ssl_method, (SSL * ssl, const SSL_METHOD *method), (ssl, method), 0, QUEUED)
+CALL(int, SSL_set_cipher_list, (SSL * ssl, const char *list), (ssl, list), 0, QUEUED)
+CALL(BIO *, BIO_new, (const BIO_METHOD *method), (method), NULL, QUEUED)
+CALL(int, X509_up_ref, (X509 * cert), (cert), 0, QUEUED)
+CALL(int, X509_CRL_up_ref, (X509_CRL * crl), (crl), 0, QUEUED)
+CALL(unsigned long, X509_NAME_hash_ex,
+     (const X509_NAME *name, OSSL_LIB_CTX *libctx, const char *props, int *ok),
+     (name, libctx, props, ok), 0, QUEUED)
 CALL(int, SSL_set_ex_data, (SSL * ssl, int index, void *data), (ssl, index, data), 0, QUEUED)
 CALL(int, SSL_CTX_set_ex_data, (SSL_CTX * ctx, int index, void *data), (ctx, index, data), 0,
      QUEUED)

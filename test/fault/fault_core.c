@@ -24,7 +24,7 @@ static stek_secrets_t *former_secrets;
 
 static void prepare_files(void)
 {
-    const char *left = in_base("a.ring.tmp-99999999");
+    const char *left = in_base("a.ring.tmp-0000000099999999");
     const struct timespec old[2] = {{1, 0}, {1, 0}};
     struct timespec ahead[2];
     stek_ring_file_t file;

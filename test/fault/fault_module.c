@@ -546,6 +546,7 @@ static void prepare_policy(void)
     prepare_first();
     HOLDS(mkdir(in_base("run"), 0755) == 0 && mkdir(in_base("run/crls"), 0755) == 0);
     write_pem(in_base("run/ca"), 0);
+    HOLDS(X509_STORE_load_file(SSL_CTX_get_cert_store(server_ctx), in_base("run/ca")));
     write_pem(in_base("run/crls/0a1b2c3d.r0"), 1);
     for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         part_directive(server, apr_psprintf(pconf, lines[i], in_base("run")), pconf);

@@ -23,16 +23,17 @@ class Identity:
     """A certificate and its key; stored as NAME.crt (its own, then issuers below the
     root) and NAME.key."""
 
-    def __init__(self, folder, name, issuer=None, *, ca=False, seconds=86400, subject=None):
+    def __init__(self, folder, name, issuer=None, *, ca=False, seconds=86400, subject=None,
+                 key=None, pathlen=None):
         self.folder, self.name, self.issuer = Path(folder), name, issuer
-        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
         signer = issuer or self
         self.subject = _name(subject or name)
         self.cert = (x509.CertificateBuilder().subject_name(self.subject)
                      .issuer_name(signer.subject).public_key(self.key.public_key())
                      .serial_number(x509.random_serial_number())
                      .not_valid_before(_when(-3600)).not_valid_after(_when(seconds))
-                     .add_extension(x509.BasicConstraints(ca, None), True)
+                     .add_extension(x509.BasicConstraints(ca, pathlen), True)
                      .sign(signer.key, hashes.SHA256()))
         self.path.write_bytes(self.pem + (issuer.chain if issuer else b""))
         self.path.with_suffix(".key").write_bytes(self.key.private_bytes(

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Client certificates: after the rules changed, a ticket opens nothing that a full handshake
 refuses; where they are equal tickets are shared; no access lasts longer than without the module."""
+import ctypes
 import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 import pki
 import tls
@@ -562,3 +565,97 @@ def test_rules_changed_certificate_asked_for_by_htaccess(httpd, world, version, 
     assert outcome(server, "rules.test", **way) != 200
     for cert in (way["cert"], None):
         assert outcome(server, "rules.test", session=first.session, **{**way, "cert": cert}) != 200
+
+
+# What no file of the configuration says, or says at another time.
+
+def test_security_level_of_openssl_cnf_ends_tickets(httpd, world, version):
+    """OpenSSL reads it when httpd starts, not when it reloads."""
+    weak = pki.Identity(world.folder, "weak", world.root, key=rsa.generate_private_key(65537, 1024))
+    conf = world.path("openssl.cnf")
+
+    def write(level):
+        conf.write_text("openssl_conf = i\n[i]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\n"
+                        f"CipherString = DEFAULT@SECLEVEL={level}\n")
+    write(0)
+    way = dict(tls=version, cert=weak.base, level=0)
+    server = httpd(env={"OPENSSL_CONF": str(conf)}, vhosts=[
+        Vhost("open.test"), Vhost("rules.test", demand(f"SSLCACertificateFile {world.path('root.crt')}"))])
+    server.expect(*REFUSALS)
+    session = server.start().get("rules.test", **way).session
+    write(2)
+    server.graceful()
+    assert server.get("rules.test", session=session, **way).resumed
+    server.stop()
+    server.start()
+    assert outcome(server, "rules.test", **way) == "refused"
+    assert outcome(server, "rules.test", session=session, **way) == "refused"
+
+
+def test_authority_for_a_while_in_a_directory_leaves_no_ticket(httpd, world, version):
+    """Children look into the directory as they go; a reload finds it as it was before."""
+    visitor = pki.Identity(world.folder, "visitor", world.other)
+    path = pki.hashed(world.path("authorities"), root=world.root.pem)
+    server = httpd(processes=1, vhosts=[
+        Vhost("open.test"), Vhost("rules.test", demand(f"SSLCACertificatePath {path}"))])
+    server.expect(*REFUSALS)
+    server.start()
+    assert server.get("rules.test", tls=version, cert=world.client.base).session
+    pki.hashed(path, root=world.root.pem, other=world.other.pem)
+    session = server.get("rules.test", tls=version, cert=visitor.base).session
+    assert session is None
+    pki.hashed(path, root=world.root.pem)
+    server.graceful()
+    assert outcome(server, "rules.test", tls=version, cert=visitor.base) == "refused"
+    assert server.get("rules.test", tls=version, cert=world.client.base).session
+
+
+@pytest.mark.parametrize("tickets", ["on", "off"])
+def test_srp_user_is_proved_in_each_connection(httpd, world, tickets):
+    """OpenSSL takes the name of a resumed session's user from the ClientHello."""
+    users = world.path("srp.v")
+    users.write_text("")
+    for name in ("alice", "bob"):
+        subprocess.run(["openssl", "srp", "-srpvfile", users, "-add", "-gn", "2048", "-passout",
+                        "pass:password", "-userinfo", "x", name], check=True, capture_output=True)
+    server = httpd(processes=1, modules=["socache_shmcb"], vhosts=[Vhost("srp.test", [
+        f"SSLSRPVerifierFile {users}", "SSLCipherSuite DEFAULT:SRP:@SECLEVEL=0",
+        f"SSLSessionTickets {tickets}", 'Header always set X-User "expr=%{SSL_SRP_USER}"'])],
+        server=["SSLSessionCache shmcb:run/cache(512000)"])
+    server.expect(*REFUSALS, "SSL Library Error", "AH10235", "AH02308", "STEK3008")
+    server.start()
+    bob, way = ("bob", "password"), dict(tls="1.2", level=0)
+    reply = server.get("srp.test", srp=bob, **way)
+    assert reply.headers["x-user"] == "bob"
+    session = reply.session or (reply.sessions[-1] if reply.sessions else None)
+    # Another session of the same virtual host is resumed.
+    plain = server.get("srp.test", tls="1.2")
+    assert server.get("srp.test", tls="1.2", session=plain.sessions[-1]).resumed
+    other = server.get("srp.test", srp=bob, session=session, **way)
+    assert not other.resumed
+    assert outcome(server, "srp.test", srp=("alice", "wrong"), session=session, **way) == "refused"
+
+
+def test_list_replaced_while_httpd_reads_its_configuration(httpd, world, version):
+    """What counts is what mod_ssl has read."""
+    libc, path = ctypes.CDLL(None, use_errno=True), world.path("list.crl")
+    pki.write(path, world.root.crl())
+    server = httpd(processes=1, vhosts=[Vhost("open.test"), Vhost("rules.test", demand(
+        f"SSLCACertificateFile {world.path('root.crt')}", LEAF, f"SSLCARevocationFile {path}"))]
+        + [Vhost(f"a{i}.test") for i in range(40)])
+    server.expect(*REFUSALS)
+    server.start()
+    watch = libc.inotify_init1(os.O_CLOEXEC)
+    closed_after_reading = 0x10
+    assert libc.inotify_add_watch(watch, str(path).encode(), closed_after_reading) > 0
+    replaced = threading.Thread(target=lambda: (
+        os.read(watch, 4096), pki.write(path, world.root.crl(world.client, number=2))))
+    replaced.start()
+    server.graceful()
+    replaced.join()
+    os.close(watch)
+    session = server.get("rules.test", tls=version, cert=world.client.base).session
+    server.graceful()
+    assert outcome(server, "rules.test", tls=version, cert=world.client.base) == "refused"
+    assert outcome(server, "rules.test", tls=version, cert=world.client.base,
+                   session=session) == "refused"

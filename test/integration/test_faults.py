@@ -17,7 +17,7 @@ QUEUED, SHORT = -1, -2
 SAMPLES = {
     PARENT: ["open", "write", "rename", "flock", "malloc", "mmap", "RAND_priv_bytes",
              "EVP_MAC_fetch", "EVP_EncryptUpdate", "stat"],
-    CHILDREN: ["open", "read", "stat", "malloc", "mmap", "EVP_KDF_derive", "EVP_DecryptUpdate",
+    CHILDREN: ["openat", "read", "fstatat", "malloc", "mmap", "EVP_KDF_derive", "EVP_DecryptUpdate",
                "EVP_MAC_CTX_set_params", "EVP_CipherInit_ex", "SSL_SESSION_set1_ticket_appdata",
                "SSL_SESSION_get0_ticket_appdata", "SSL_set_ex_data"],
 }

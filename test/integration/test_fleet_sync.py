@@ -165,7 +165,7 @@ def test_ratchet_hosts_a_day_apart_agree(fleet):
     behind.once()
     ahead.once(clock=DAY)
     assert ahead.names() <= behind.names()
-    assert re.search("clock is (1d|23h 59min)", behind.once().stderr)  # as long as it took, less
+    assert re.search("clock is at least (1d|23h 59min)", behind.once().stderr)  # as long as it took, less
     assert ahead.once(clock=DAY).stderr == ""
 
 
@@ -229,7 +229,7 @@ def test_sync_status_shows_another_hosts_clock(fleet):
     fleet.store()
     fleet.host(**HOURLY).once(clock=40)
     host = fleet.host(**HOURLY)
-    assert "clock is 39" in (log := host.once().stderr) or "clock is 40" in log
+    assert "clock is at least 39" in (log := host.once().stderr) or "clock is at least 40" in log
     fleet.hosts[0].once(clock=40)
     lib.run("--ring", host.ring_path, "rotate")
     host.once()
@@ -499,7 +499,7 @@ def test_sync_takes_all_from_its_file(fleet):
     done = lib.run("sync", "--config", config, "--once", code=4)
     assert "no answer: " in done.stderr and "geheim" not in done.stderr and "falsch" not in done.stderr
     config.write_text(config.read_text() + "stores x\n")
-    assert "line 12: unknown option 'stores'" in lib.run("sync", "--config", config, "--once", code=2).stderr
+    assert "line 12: unknown option;" in lib.run("sync", "--config", config, "--once", code=2).stderr
     config.chmod(0o666)
     assert "changed by others" in lib.run("sync", "--config", config, "--once", code=3).stderr
 

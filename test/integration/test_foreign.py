@@ -2,15 +2,20 @@
 """S11: the module and stekctl move, overwrite, truncate or re-mode nothing but rings, secrets and
 exports that they recognise.  Each kind of foreign object, at each path that an administrator gives."""
 import os
+import pwd
+import re
 import shutil
+import socket
+import subprocess
 
 import pytest
 
 from checks import VERSIONS, lines
 from foreign import KINDS, around, picture, rng
 from httpd import RUN_AS, Vhost, wait_for
-from stekctl_tool import IO, REFUSED, Stekctl
+from stekctl_tool import BINARY, IO, REFUSED, USAGE, Stekctl
 
+RUN_AS_IDS = pwd.getpwnam(RUN_AS)[2:4]
 WHERE = ["file", "secret", "lock"]
 # A secret is read through a link, and by whatever name it has.
 NO_SECRET = set(KINDS) - {"link-nowhere"}
@@ -285,7 +290,7 @@ def test_export_sweeps_only_key_files(tool):
 
 
 def test_export_given_away_changes_nothing_behind_a_link(tool):
-    """The files' new owner owns the directory, too: what he puts in their place is not his."""
+    """The files' new owner owns the directory, too: then he could have root write elsewhere."""
     tool.run("new")
     theirs, victim = tool.root / "theirs", tool.root / "victim"
     theirs.mkdir()
@@ -296,8 +301,136 @@ def test_export_given_away_changes_nothing_behind_a_link(tool):
     tool.run("export", "--format", "ats", "--out", theirs / "keys", "--owner", RUN_AS, expect=REFUSED)
     assert picture(victim) == before
     (theirs / "keys").unlink()
-    tool.run("export", "--format", "ats", "--out", theirs / "keys", "--owner", RUN_AS)
-    assert (theirs / "keys").owner() == RUN_AS and (theirs / "keys").stat().st_mode & 0o777 == 0o600
+    tool.run("export", "--format", "ats", "--out", theirs / "keys", "--owner", RUN_AS, expect=REFUSED)
+    assert not os.listdir(theirs)
+    for form in FORMATS:
+        out = tool.root / f"out-{form}"
+        for _ in range(2):
+            tool.run("export", "--format", form, "--out", out, "--owner", RUN_AS)
+        assert out.owner() == RUN_AS and out.stat().st_mode & 0o077 == 0
+        assert all(p.owner() == RUN_AS and p.stat().st_mode & 0o777 == 0o600 for p in out.glob("*"))
+
+
+@pytest.mark.parametrize("form", ["nginx", "ats"])
+def test_export_writes_nowhere_a_link_of_the_owner_leads(tool, form):
+    """Of a directory that is his, the owner makes a link to one of root's: before, and meanwhile."""
+    tool.run("new")
+    theirs, victim, out = tool.root / "theirs", tool.root / "victim", tool.root / "theirs" / "t"
+    theirs.mkdir()
+    victim.mkdir()
+    at = out if form == "nginx" else out / "keys"
+    out.symlink_to(victim)
+    for path in (theirs, out):
+        os.chown(path, *RUN_AS_IDS, follow_symlinks=False)
+    done = tool.run("export", "--format", form, "--out", at, "--owner", RUN_AS, expect=REFUSED)
+    assert "root's alone" in done.stderr and str(theirs) in done.stderr and not os.listdir(victim)
+    # A link in a directory of root's.
+    if form == "nginx":
+        link = tool.root / "link"
+        link.symlink_to(theirs)
+        tool.run("export", "--format", form, "--out", link, "--owner", RUN_AS, expect=REFUSED)
+    # A directory above that changes hands while it runs.
+    above = tool.root / "above"
+    (above / "t").mkdir(parents=True)
+    at = above / "t" if form == "nginx" else above / "t" / "keys"
+    follow = tool.follow("--format", form, "--out", at, "--owner", RUN_AS)
+    wait_for(lambda: at.exists() and (form == "ats" or (at / "tickets.conf").exists()), "the files")
+    os.chown(above, *RUN_AS_IDS)
+    (above / "t").rename(above / "t1")
+    (above / "t").symlink_to(victim)
+    tool.run("rotate")
+    wait_for(lambda: "root's alone" in (tool.root / "follow-0.log").read_text(), "the refusal")
+    assert not os.listdir(victim) and follow.poll() is None
+    tool.stop()
+
+
+def test_dated_copies_are_no_leftovers(tool):
+    kept = [tool.root / f"{name}.tmp-20261120" for name in ("a.ring", "a.secret", "out")]
+    for path in kept:
+        path.write_text("precious")
+        os.utime(path, (1, 1))
+    tool.run("new")
+    tool.run("secret", "roll")
+    tool.run("export", "--format", "ats", "--out", tool.root / "out")
+    assert all(path.read_text() == "precious" for path in kept)
+
+
+def test_secret_roll_keeps_comments(tool):
+    tool.run("new")
+    text = "# made by alice, escrow in safe 12\n"
+    tool.secret_path.write_text(text + tool.secret_path.read_text())
+    tool.run("secret", "roll", "--reseal")
+    tool.run("secret", "retire")
+    assert tool.secret_path.read_text().startswith(text + "stek-secret-v1 ")
+    assert tool.secret_path.read_text().count("\n") == 2
+
+
+def test_fleet_secret_seals_no_ring_on_a_host(tool):
+    other = Stekctl(tool.root, "b.ring", secret=tool.fleet_secret)
+    store = ["--store", "memcached://127.0.0.1:9", "--timeout", "1s"]
+    for command in (["new"], ["sync", "--once", *store, "--fleet-secret", tool.fleet_secret]):
+        done = other.run(*command, expect=None)
+        assert done.returncode in (USAGE, REFUSED) and re.search("its own secret|secret of its own", done.stderr)
+        assert not other.ring_path.exists()
+    copy = tool.root / "copy.secret"
+    shutil.copy(tool.fleet_secret, copy)
+    done = Stekctl(tool.root, "b.ring", secret=copy).run(
+        "sync", "--once", *store, "--fleet-secret", tool.fleet_secret, expect=REFUSED)
+    assert "is a fleet's secret" in done.stderr and not other.ring_path.exists()
+    other.run("secret", "roll")
+
+
+def test_ring_named_as_secret_is_called_a_ring(tool):
+    tool.run("new")
+    done = Stekctl(tool.root, secret=tool.ring_path).run("show", expect=REFUSED)
+    assert "is a ring, not a secret" in done.stderr
+
+
+@pytest.mark.parametrize("args", [["revoke", "--al"], ["--js", "show"], ["rotate", "--i=5s"],
+                                  ["export", "--form", "ats", "--out", "x"]])
+def test_option_cut_short_is_none(tool, args):
+    tool.run("new")
+    before = picture(tool.root)
+    assert "unknown option" in tool.run(*args, expect=USAGE).stderr
+    assert picture(tool.root) == before
+
+
+def test_stekctl_echoes_no_file_and_no_password(tool):
+    words = tool.root / "words"
+    for content in (b"S3cr3tRedisPassword\n", b"\x9b31m\xff\xc2\x9b raw\n"):
+        words.write_bytes(content)
+        words.chmod(0o600)
+        done = tool.run("sync", "--config", words, expect=USAGE)
+        assert "S3cr3t" not in done.stderr and "raw" not in done.stderr and "line 1" in done.stderr
+    for url in ("redis://me:TopSecret@127.0.0.1:1", "memcached://me:TopSecret@127.0.0.1:1",
+                "http://:TopSecret@x"):
+        done = tool.run("sync", "--once", "--store", url, "--fleet-secret", tool.fleet_secret,
+                        expect=USAGE)
+        assert "TopSecret" not in done.stderr and ":***@" in done.stderr
+    name = os.fsencode(tool.root) + b"/\x9b31m\xff\xc2\x9bx\xc3\xa9"
+    done = subprocess.run([BINARY, "--ring", name, "show"], capture_output=True)
+    assert done.returncode == IO and b"/?31m??" in done.stderr and b"x\xc3\xa9" in done.stderr
+
+
+def test_haproxy_socket_where_others_can_listen_gets_no_keys(tool):
+    tool.run("new")
+    sticky, plain = tool.root / "tmp", tool.root / "run"
+    sticky.mkdir()
+    sticky.chmod(0o1777)
+    plain.mkdir()
+    (sticky / "his").mkdir()
+    os.chown(sticky / "his", *RUN_AS_IDS)
+    for path, owner in [(sticky / "s", 0), (sticky / "his" / "s", 0), (plain / "s", RUN_AS_IDS[0])]:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            os.chown(path, owner, -1)
+            listener.listen(8)
+            listener.settimeout(0.2)
+            done = tool.run("export", "--format", "haproxy", "--out", tool.root / "keys", "--socket",
+                            path, expect=IO)
+            assert "not sending keys" in done.stderr
+            with pytest.raises(TimeoutError):
+                listener.accept()
 
 
 def test_stekctl_writes_nothing_where_others_can_make_files(tool):

@@ -12,17 +12,19 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ObjectIdentifier
 
 import pki
 from access import REFUSALS, REFUSED, attempt
-from httpd import Vhost
+from httpd import Vhost, free_port
 
 VHOSTS = 24
 ROUNDS = int(os.environ.get("STEK_POLICY_ROUNDS", "0")) or 4
 SEED = int(os.environ.get("STEK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 TALK = REFUSALS + ["AH01902", "AH02008", "AH02010", "AH02038", "SSL Library Error", "AH01910"]
-ANOTHER = "another"  # the root's name, another key
+GROUPS = ["P-256:P-384", "P-256"]
+SUITES = "SSLCipherSuite TLSv1.3 TLS_AES_256_GCM_SHA384"   # decides nothing
 
 
 def openssl(*args, data=None):
@@ -93,11 +95,16 @@ class World:
         self.clients = {name: pki.Identity(folder, name, issuer) for name, issuer in (
             ("good", self.root), ("deep", middle), ("foreign", self.other), ("double", twin),
             ("bad", self.root))}
+        self.clients["weak"] = pki.Identity(folder, "weak", self.root,
+                                            key=rsa.generate_private_key(65537, 1024))
+        self.clients["p384"] = pki.Identity(folder, "p384", self.root,
+                                            key=ec.generate_private_key(ec.SECP384R1()))
+        short = pki.Identity(folder, "short", ca=True, subject="root", key=self.root.key, pathlen=0)
         self.clients["alone"] = pki.Identity(folder, "alone")
         good, bad, deep = (self.clients[name] for name in ("good", "bad", "deep"))
         unknown = x509.UnrecognizedExtension(ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
         certs = {"root": self.root, "other": self.other, "twin": twin, "middle": middle,
-                 "alone": self.clients["alone"], "good": good}
+                 "alone": self.clients["alone"], "good": good, "short": short}
         self.certs = [Item(name, "cert", lambda _, who=who: who.pem) for name, who in certs.items()]
         for name in ("root", "other"):
             for word in ("-addreject", "-addtrust"):
@@ -120,13 +127,17 @@ class World:
         self.crls = [Item(f"crl {name}", "crl", *make) for name, make in crls.items()]
 
 
+# Changes that chance alone would seldom make decide: what a site begins with, and goes to and fro in.
+THEMES = ["signer", "order", "hash", "mode", "level", "first"]
 PLACES = ["ca_file", "ca_path", "crl_file", "crl_path"]
 
 
 class Site:
     """What one virtual host demands, and its files."""
 
-    def __init__(self, rng, world):
+    def __init__(self, rng, world, theme):
+        self.theme, self.turned, self.level, self.suites = theme, False, None, rng.random() < 0.5
+        self.astray, self.shut = set(), set()   # items: under another hash; not for children to read
         self.version = rng.choice(["1.2", "1.3"])
         self.mode, self.section = rng.choice(["require", "optional", "optional"]), None
         self.depth = rng.choice([1, 2, 3])
@@ -139,6 +150,47 @@ class Site:
             self.put(rng.choice(PLACES), item)
         self.gap = False      # files in the directories that nobody reads
         self.remark, self.moved = 0, 0
+        if theme:
+            self.begin(rng, world)
+
+    def begin(self, rng, world):
+        named = {item.name: item for item in world.certs + world.crls}
+        if self.theme == "first":   # on an address of its own; TLS 1.3 takes any group
+            self.version = "1.2"
+        self.mode, self.depth, self.check = "require", 3, None
+        self.items = {place: [] for place in PLACES}
+        self.items["ca_file"] = [named["root"]]
+        if self.theme == "signer":
+            self.items["ca_file"].append(named["twin"])
+            self.items["crl_file"], self.check = [named["crl bad"]], "leaf"
+        elif self.theme == "order":
+            self.items["ca_file"] = [named["root"], named["short"]]
+        elif self.theme in ("hash", "mode"):
+            place = rng.choice(["ca_path", "crl_path"])
+            self.check = "leaf no_crl_for_cert_ok"
+            self.items["ca_file"] = [named["root"]] if place == "crl_path" else []
+            self.items[place] = [named["crl bad" if place == "crl_path" else "root"]]
+            self.turned = rng.random() < 0.5
+        elif self.theme == "level":
+            self.level = 0
+        self.themed = copy.copy(self.items)
+        self.turn(world)
+
+    def turn(self, world):
+        """Makes the site what its theme says, one way or the other."""
+        self.items = {place: list(items) for place, items in self.themed.items()}
+        odd = {item for place in ("ca_path", "crl_path") for item in self.items[place]}
+        if self.theme == "signer":
+            self.items["crl_file"] = [item for item in world.crls
+                                      if item.name == ("crl forged" if self.turned else "crl bad")]
+        elif self.theme == "order" and self.turned:
+            self.items["ca_file"].reverse()
+        elif self.theme == "hash":
+            self.astray = odd if self.turned else set()
+        elif self.theme == "mode":
+            self.shut = odd if self.turned else set()
+        elif self.theme == "level":
+            self.level = 2 if self.turned else 0
 
     def put(self, place, item):
         if item not in self.items[place]:
@@ -148,7 +200,8 @@ class Site:
 
     def settled(self):
         """Whether each CRL has a signer here.  One that has not counts byte by byte."""
-        items = [item for items in self.items.values() for item in items]
+        items = [item for items in self.items.values() for item in items
+                 if item not in self.astray | self.shut]
         return all(item.signer is None or item.signer in [i.name.split()[0] for i in items]
                    for item in items)
 
@@ -157,6 +210,14 @@ class Site:
         what = rng.choice(["add", "add", "add", "drop", "drop", "swap", "swap", "check", "depth",
                            "mode", "section"])
         place = rng.choice(PLACES)
+        if self.theme and rng.random() < 0.7:
+            self.turned = not self.turned
+            self.turn(world)
+            return self.theme
+        if self.theme:
+            what = rng.choice(["mode", "section", "level"])
+        if what == "level":
+            self.level = rng.choice([None, 0, 2])
         if what in ("drop", "swap") and self.items[place]:
             self.items[place].remove(rng.choice(self.items[place]))
         if what in ("add", "swap"):
@@ -210,6 +271,9 @@ class Site:
             lines.append(f"{directive} {at / place}")
         if self.check:
             lines.append(f"SSLCARevocationCheck {self.check}")
+        if self.level is not None:
+            lines.append(f"SSLCipherSuite DEFAULT:@SECLEVEL={self.level}")
+        lines += [SUITES] * self.suites
         if self.section:
             lines += ["<Location /index.html>", self.section, "</Location>"]
         lines += [f'Header always set X-{name} "expr=%{{{name}}}"'
@@ -218,11 +282,14 @@ class Site:
 
     def write_directory(self, path, place, remark, world):
         path.mkdir(exist_ok=True)
-        files = {}
+        files, shut = {}, set()
         for item in self.items[place]:
-            stem = f"{item.hash}.{'' if item.kind == 'cert' else 'r'}"
+            # Astray: under a hash that no client's name has.
+            hashed = f"{int(item.hash, 16) ^ 1:08x}" if item in self.astray else item.hash
+            stem = f"{hashed}.{'' if item.kind == 'cert' else 'r'}"
             n = next(n for n in range(99) if f"{stem}{n}" not in files)
             files[f"{stem}{n}"] = remark + self.pem(place, item)
+            shut.add(f"{stem}{n}" if item in self.shut else None)
         if self.gap:
             files.update({"README": b"no such hash\n", "root.pem": world.root.pem,
                           f"{world.certs[0].hash}.9": world.root.pem, "0000000.0": world.root.pem})
@@ -234,7 +301,7 @@ class Site:
         for name, data in files.items():
             fresh = path / ".new"
             fresh.write_bytes(data)
-            fresh.chmod(0o644)
+            fresh.chmod(0o600 if name in shut else 0o644)
             fresh.rename(path / name)
 
 
@@ -247,7 +314,10 @@ def decision(got, reply):
 class Run:
     def __init__(self, httpd, rng, world):
         self.rng, self.world = rng, world
-        self.sites = {f"s{i}.test": Site(rng, world) for i in range(VHOSTS)}
+        # Half of the sites have a theme, each twice.
+        self.sites = {f"s{i}.test": Site(rng, world, THEMES[i // 2 % len(THEMES)] if i % 2 else None)
+                      for i in range(VHOSTS)}
+        self.edge, self.edge_groups = free_port(), rng.randrange(2)
         self.server = httpd(processes=1)
         self.server.expect(*TALK)
         self.wrong, self.ended, self.kept = [], 0, 0
@@ -258,14 +328,16 @@ class Run:
             self.sessions[host] = self.visit(host)
 
     def configure(self):
-        self.server.vhosts = [Vhost("open.test")] + [
-            Vhost(host, site.write(self.world.folder / host, self.world))
+        groups = f"SSLOpenSSLConfCmd Groups {GROUPS[self.edge_groups]}"
+        self.server.vhosts = [Vhost("open.test"), Vhost("edge.test", [groups], self.edge)] + [
+            Vhost(host, site.write(self.world.folder / host, self.world),
+                  self.edge if site.theme == "first" else 0)
             for host, site in self.sites.items()]
 
     def ask(self, host, client, session=None):
         cert = client and self.world.clients[client].base
         got, reply = attempt(self.server, host, tls=self.sites[host].version, cert=cert, pha=True,
-                             session=session)
+                             session=session, level=0)
         return decision(got, reply), reply
 
     def visit(self, host):
@@ -279,10 +351,13 @@ class Run:
     def round(self):
         changes, before = {}, {host: copy.deepcopy(vars(site)) for host, site in self.sites.items()}
         for host, site in self.sites.items():
-            if self.rng.random() < 0.35:
+            if site.theme == "first":
+                changes[host] = False, "first"   # that of the virtual host before it
+            elif self.rng.random() < 0.35:
                 changes[host] = True, site.change_nothing(self.rng)
             else:
                 changes[host] = False, site.change(self.rng, self.world)
+        self.edge_groups = 1 - self.edge_groups
         self.configure()
         self.server.graceful()
         for host, (nothing, what) in changes.items():

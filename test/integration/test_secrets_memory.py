@@ -25,7 +25,7 @@ def test_no_key_byte_in_any_log_at_trace8(httpd, mpm):
     while time.time() < end:
         for v in VERSIONS:
             sessions[v] = server.get(tls=v, session=sessions[v]).session
-    server.put_ring(b"garbage")
+    server.put_ring(b"STEKRING" + b"garbage" * 20)
     server.graceful()
     server.restart()
     seen |= {key.name: key for key in server.ring().keys}

@@ -34,6 +34,10 @@ SSL_CTX_use_PrivateKey_file = _declare(_ssl, "SSL_CTX_use_PrivateKey_file", _C, 
 SSL_CTX_use_certificate_chain_file = _declare(_ssl, "SSL_CTX_use_certificate_chain_file", _C, _P,
                                               ctypes.c_char_p)
 SSL_CTX_set_post_handshake_auth = _declare(_ssl, "SSL_CTX_set_post_handshake_auth", None, _P, _C)
+SSL_CTX_set_security_level = _declare(_ssl, "SSL_CTX_set_security_level", None, _P, _C)
+SSL_CTX_set_cipher_list = _declare(_ssl, "SSL_CTX_set_cipher_list", _C, _P, ctypes.c_char_p)
+SSL_CTX_set_srp_username = _declare(_ssl, "SSL_CTX_set_srp_username", _C, _P, ctypes.c_char_p)
+SSL_CTX_set_srp_password = _declare(_ssl, "SSL_CTX_set_srp_password", _C, _P, ctypes.c_char_p)
 SSL_new = _declare(_ssl, "SSL_new", _P, _P)
 SSL_free = _declare(_ssl, "SSL_free", None, _P)
 SSL_ctrl = _declare(_ssl, "SSL_ctrl", _L, _P, _C, _L, ctypes.c_char_p)
@@ -212,7 +216,7 @@ class Connection:
 
     def __init__(self, port, host, *, tls="1.3", session=None, sni=True, tickets=True, cert=None,
                  timeout=20, young=True, groups=None, pha=False, alpn=(), status=False,
-                 address="127.0.0.1", sock=None):
+                 address="127.0.0.1", sock=None, level=None, srp=None):
         self.reply, self.ssl, self.sock = Reply(used=session), None, sock
         self.context = SSL_CTX_new(TLS_client_method())
         self._callback = _NEW_SESSION(self._keep)
@@ -222,6 +226,12 @@ class Connection:
         SSL_CTX_ctrl(self.context, _CTRL_CACHE, _CACHE_CLIENT_EXTERNAL, None)
         SSL_CTX_set_options(self.context, _OP_IGNORE_EOF | (0 if tickets else _OP_NO_TICKET))
         SSL_CTX_sess_set_new_cb(self.context, self._callback)
+        if level is not None:
+            SSL_CTX_set_security_level(self.context, level)
+        if srp:
+            SSL_CTX_set_cipher_list(self.context, b"SRP:@SECLEVEL=0")
+            SSL_CTX_set_srp_username(self.context, srp[0].encode())
+            SSL_CTX_set_srp_password(self.context, srp[1].encode())
         if cert:
             SSL_CTX_use_certificate_chain_file(self.context, f"{cert}.crt".encode())
             SSL_CTX_use_PrivateKey_file(self.context, f"{cert}.key".encode(), _FILETYPE_PEM)

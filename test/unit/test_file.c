@@ -492,26 +492,29 @@ static void make_aged(const char *path, int age_s)
 
 static void test_file_replace_leftovers_areSweptAfterAMinute(void **state)
 {
-    static const char *const kept[] = {"ring.tmp-3",  "ring.tmp-",   "ring.tmp-7x", "ring.tmp-7-8",
-                                       "xring.tmp-7", "other.tmp-7", "ring.old"};
+    /* Too young; then names of others: a date is the name of a copy. */
+    static const char *const kept[] = {
+        "ring.tmp-0000000000000003",  "ring.tmp-",   "ring.tmp-7",   "ring.tmp-20261120",
+        "ring.tmp-2026112010150",     "ring.tmp-7x", "ring.tmp-7-8", "xring.tmp-0000000000000007",
+        "other.tmp-0000000000000007", "ring.old"};
 
     (void)state;
-    make_aged(in_base("ring.tmp-1"), 100);
-    make_aged(in_base("ring.tmp-99999999"), 100000);
+    make_aged(in_base("ring.tmp-0000000000000001"), 100);
+    make_aged(in_base("ring.tmp-9999999999999999"), 100000);
     make_aged(in_base(kept[0]), 30);
     for (size_t i = 1; i < sizeof(kept) / sizeof(kept[0]); i++) {
         make_aged(in_base(kept[i]), 100000);
     }
-    make_dir(in_base("ring.tmp-5"), 0700);
-    make_link("ring.old", in_base("ring.tmp-6"));
+    make_dir(in_base("ring.tmp-0000000000000005"), 0700);
+    make_link("ring.old", in_base("ring.tmp-0000000000000006"));
     assert_int_equal(replace(in_base("ring"), "new", 0), APR_SUCCESS);
-    assert_int_equal(access(in_base("ring.tmp-1"), F_OK), -1);
-    assert_int_equal(access(in_base("ring.tmp-99999999"), F_OK), -1);
+    assert_int_equal(access(in_base("ring.tmp-0000000000000001"), F_OK), -1);
+    assert_int_equal(access(in_base("ring.tmp-9999999999999999"), F_OK), -1);
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
         assert_int_equal(access(in_base(kept[i]), F_OK), 0);
     }
-    assert_int_equal(access(in_base("ring.tmp-5"), F_OK), 0);
-    assert_int_equal(access(in_base("ring.tmp-6"), F_OK), 0);
+    assert_int_equal(access(in_base("ring.tmp-0000000000000005"), F_OK), 0);
+    assert_int_equal(access(in_base("ring.tmp-0000000000000006"), F_OK), 0);
 }
 
 /* Whoever guesses a name of temporary files keeps nobody from writing, and loses nothing. */
@@ -547,7 +550,7 @@ static void test_file_replace_foreignLeftovers_areKept(void **state)
     assert_int_equal(count_names(base, ".tmp-"), 3);
     /* a second name of a file of ours; a file of somebody else's */
     make_aged(in_base("precious"), 100);
-    assert_int_equal(link(in_base("precious"), in_base("ring.tmp-1")), 0);
+    assert_int_equal(link(in_base("precious"), in_base("ring.tmp-0000000000000001")), 0);
     if (geteuid() == 0) {
         make_aged(in_base(hex), 100);
         assert_int_equal(chown(in_base(hex), NOBODY, NOBODY), 0);
@@ -632,6 +635,47 @@ static void test_file_replace_sharedDirectory_isRefused(void **state)
                      APR_ENOENT);
 }
 
+static apr_status_t placed(const char *name, uid_t owner)
+{
+    culprit = NULL;
+    return stek_path_check_placed(in_base(name), owner, &culprit, pool);
+}
+
+/* Whoever may trust a user's file must not take a place that he has made for himself. */
+static void test_path_checkPlaced_whatIsInAStickyDirectory_isRoots(void **state)
+{
+    (void)state;
+    need_other_users();
+    make_dir(in_base("sticky"), 01777);
+    make_dir(in_base("sticky/his"), 0755);
+    make_dir(in_base("sticky/roots"), 0755);
+    make_dir(in_base("sticky/roots/his"), 0755);
+    assert_int_equal(chown(in_base("sticky/his"), NOBODY, NOBODY), 0);
+    assert_int_equal(chown(in_base("sticky/roots/his"), NOBODY, NOBODY), 0);
+    assert_int_equal(stek_path_check_written(in_base("sticky/his/s"), NOBODY, NULL, pool),
+                     APR_SUCCESS);
+    assert_int_equal(placed("sticky/his/s", NOBODY), STEK_EPERM);
+    assert_string_equal(culprit, in_base("sticky/his"));
+    assert_int_equal(placed("sticky/roots/../his/s", NOBODY), STEK_EPERM);
+    assert_int_equal(placed("sticky/roots/his/s", NOBODY), APR_SUCCESS);
+    assert_int_equal(placed("sticky/roots/his/s", 0), STEK_EPERM);
+    assert_int_equal(placed("sticky/s", NOBODY), STEK_ESHARED);
+    /* a link of his in a sticky directory, and one of root's */
+    make_link("sticky/his", in_base("link"));
+    make_link("roots/his", in_base("sticky/link"));
+    assert_int_equal(placed("link/s", NOBODY), STEK_EPERM);
+    assert_int_equal(placed("sticky/link/s", NOBODY), APR_SUCCESS);
+    assert_int_equal(lchown(in_base("sticky/link"), NOBODY, NOBODY), 0);
+    assert_int_equal(placed("sticky/link/s", NOBODY), STEK_EPERM);
+    assert_int_equal(chmod(in_base("sticky/roots"), 0775), 0);
+    assert_int_equal(placed("sticky/roots/his/s", NOBODY), STEK_EPERM);
+    assert_string_equal(stek_path_describe(culprit, 0, pool),
+                        apr_pstrcat(pool, culprit, " (mode 0775; chmod go-w)", NULL));
+    assert_string_equal(
+        stek_path_describe(in_base("sticky/his"), 0, pool),
+        apr_pstrcat(pool, in_base("sticky/his"), " (belongs to uid 65534; give it to root)", NULL));
+}
+
 static int replace_under_limit(void *data)
 {
     struct rlimit limit = {4096, 4096};
@@ -694,8 +738,8 @@ static int replace_on_full_disk(void *data)
         return 5;
     }
     /* a killed writer's leftover that fills the disk is swept before writing */
-    if (rename(in_base("small/filler"), in_base("small/ring.tmp-1")) != 0
-        || utimensat(AT_FDCWD, in_base("small/ring.tmp-1"), times, 0) != 0) {
+    if (rename(in_base("small/filler"), in_base("small/ring.tmp-0000000000000001")) != 0
+        || utimensat(AT_FDCWD, in_base("small/ring.tmp-0000000000000001"), times, 0) != 0) {
         return 6;
     }
     return replace(path, "new", 0) == APR_SUCCESS && strcmp(file_text(path), "new") == 0 ? 0 : 7;
@@ -976,6 +1020,7 @@ int main(void)
         TEST(test_file_replace_foreignLeftovers_areKept),
         TEST(test_file_replace_whatIsNoFileOfOurs_isKept),
         TEST(test_file_replace_sharedDirectory_isRefused),
+        TEST(test_path_checkPlaced_whatIsInAStickyDirectory_isRoots),
         TEST(test_file_replace_cutShort_keepsTheOld),
         TEST(test_file_replace_fullDisk_keepsTheOld),
         TEST(test_file_lock_free_isTakenSignedAndFreed),

@@ -626,6 +626,53 @@ static void test_ring_file_memory_noRoom_keepsTheOld(void **state)
 
 /* ---- the secret file */
 
+/* What people write into the file is theirs, as long as there is room. */
+static void test_secret_file_save_keepsComments(void **state)
+{
+    const char *path = in_base("s"), *notes = "# made by alice\n  # escrow: safe 12\n";
+    stek_secrets_t *made = NULL, *loaded = NULL;
+    char *big = apr_pcalloc(pool, STEK_SECRET_FILE_MAX + 1);
+    const char *text;
+
+    (void)state;
+    assert_int_equal(stek_secrets_make(0, stek_rng_system, &made), APR_SUCCESS);
+    make_file(path, notes, strlen(notes), 0600);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(stek_secret_file_save(path, made, 0, pool), APR_SUCCESS);
+        text = file_text(path);
+        assert_int_equal(strncmp(text, notes, strlen(notes)), 0);
+        assert_int_equal(strncmp(text + strlen(notes), STEK_SECRET_WORD, 14), 0);
+    }
+    memset(big, '#', STEK_SECRET_FILE_MAX);
+    make_file(path, big, STEK_SECRET_FILE_MAX, 0600);
+    assert_int_equal(stek_secret_file_save(path, made, 0, pool), APR_SUCCESS);
+    assert_int_equal(stek_secret_file_load(path, geteuid(), &loaded, NULL, pool), APR_SUCCESS);
+    assert_true(stek_secrets_equal(made, loaded));
+    stek_secrets_destroy(made);
+    stek_secrets_destroy(loaded);
+}
+
+static void test_secret_file_loadLocal_fleetsSecret_isRefused(void **state)
+{
+    const char *path = in_base("s");
+    stek_secrets_t *fleet = NULL, *local = NULL, *loaded = NULL;
+
+    (void)state;
+    assert_int_equal(stek_secrets_make(1, stek_rng_system, &fleet), APR_SUCCESS);
+    assert_int_equal(stek_secrets_make(0, stek_rng_system, &local), APR_SUCCESS);
+    assert_int_equal(stek_secret_file_save(path, fleet, 0, pool), APR_SUCCESS);
+    assert_int_equal(stek_secret_file_load_local(path, geteuid(), &loaded, NULL, pool),
+                     STEK_EFLEET);
+    assert_null(loaded);
+    assert_int_equal(stek_secret_file_save(path, local, 0, pool), APR_SUCCESS);
+    assert_int_equal(stek_secret_file_load_local(path, geteuid(), &loaded, NULL, pool),
+                     APR_SUCCESS);
+    assert_true(stek_secrets_equal(local, loaded));
+    stek_secrets_destroy(fleet);
+    stek_secrets_destroy(local);
+    stek_secrets_destroy(loaded);
+}
+
 static void test_secret_file_saveThenLoad_isTheSame(void **state)
 {
     const char *path = in_base("secret");
@@ -701,6 +748,8 @@ int main(void)
         TEST(test_ring_file_memory_torn_isRefusedUntilWrittenAgain),
         TEST(test_ring_file_memory_noRoom_keepsTheOld),
         TEST(test_secret_file_saveThenLoad_isTheSame),
+        TEST(test_secret_file_save_keepsComments),
+        TEST(test_secret_file_loadLocal_fleetsSecret_isRefused),
         TEST(test_secret_file_loadOfBadFiles_saysWhy),
     };
 
