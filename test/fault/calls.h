@@ -41,7 +41,6 @@ CALL(int, fstatat, (int fd, const char *path, struct stat *st, int flags), (fd, 
      -1, ERR_LOOK)
 CALL(int, statfs, (const char *path, struct statfs *fs), (path, fs), -1, ERR_LOOK)
 CALL(ssize_t, readlink, (const char *path, char *buf, size_t len), (path, buf, len), -1, ERR_LOOK)
-CALL(char *, realpath, (const char *path, char *out), (path, out), NULL, ERR_LOOK)
 CALL(char *, getcwd, (char *buf, size_t len), (buf, len), NULL, ENOENT)
 CALL(DIR *, opendir, (const char *path), (path), NULL, EMFILE, ENOMEM)
 CALL(struct dirent *, readdir, (DIR * dir), (dir), NULL, EIO)
@@ -200,10 +199,6 @@ CALL(int, ASN1_TIME_compare, (const ASN1_TIME *a, const ASN1_TIME *b), (a, b), -
 CALL(int, X509_NAME_digest,
      (const X509_NAME *name, const EVP_MD *type, unsigned char *md, unsigned int *md_len),
      (name, type, md, md_len), 0, QUEUED)
-CALL(unsigned long, X509_NAME_hash_ex,
-     (const X509_NAME *name, OSSL_LIB_CTX *libctx, const char *props, int *ok),
-     (name, libctx, props, ok), 0, QUEUED)
-CALL(BIO *, BIO_new, (const BIO_METHOD *method), (method), NULL, QUEUED)
 CALL(BIO *, BIO_new_file, (const char *path, const char *mode), (path, mode), NULL, EMFILE, ENOMEM)
 CALL(info_stack_t *, PEM_X509_INFO_read_bio,
      (BIO * bio, info_stack_t *infos, pem_password_cb *ask, void *data), (bio, infos, ask, data),

@@ -115,16 +115,6 @@ AP_DECLARE(char *) ap_runtime_dir_relative(apr_pool_t *p, const char *path)
     return apr_pstrdup(p, path);
 }
 
-AP_DECLARE(void) ap_bin2hex(const void *bytes, apr_size_t len, char *hex)
-{
-    const unsigned char *at = bytes;
-
-    for (; len > 0; len--, at++, hex += 2) {
-        (void)apr_snprintf(hex, 3, "%02x", *at);
-    }
-    *hex = 0;
-}
-
 AP_DECLARE(void) ap_str_tolower(char *text)
 {
     for (; *text; text++) {

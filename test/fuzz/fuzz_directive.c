@@ -14,13 +14,19 @@
 #include "http_log.h"
 #include "apr_lib.h"
 #include "apr_strings.h"
+#include <errno.h>
 #include <openssl/bio.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "mod_stek_check.h"
 #include "mod_stek_config.h"
 #include "mod_stek_directives.h"
 #include "mod_stek_limits.h"
+#include "mod_stek_reach.h"
+#include "mod_stek_watch.h"
 
 #define LINES_MAX 64
 #define SERVERS_MAX 8
@@ -132,6 +138,7 @@ int ap_state_query(int query)
     return AP_SQ_NOT_SUPPORTED;
 }
 
+char *__wrap_realpath(const char *path, char *real);
 BIO *__wrap_BIO_new_file(const char *path, const char *mode);
 apr_status_t __wrap_apr_stat(apr_finfo_t *finfo, const char *path, apr_int32_t wanted,
                              apr_pool_t *pool);
@@ -139,10 +146,34 @@ apr_status_t __wrap_apr_dir_open(apr_dir_t **dir, const char *path, apr_pool_t *
 apr_status_t __wrap_apr_dir_read(apr_finfo_t *finfo, apr_int32_t wanted, apr_dir_t *dir);
 apr_status_t __wrap_apr_dir_close(apr_dir_t *dir);
 
+char *__wrap_realpath(const char *path, char *real)
+{
+    return real ? NULL : strdup(path);
+}
+
+void mod_stek_reach_reset(void)
+{
+}
+
+apr_status_t mod_stek_reach_check(const char *path, int readable, const char **pculprit,
+                                  apr_pool_t *pool)
+{
+    (void)readable;
+    (void)pool;
+    *pculprit = path;
+    return strstr(path, "shut") ? APR_EACCES : APR_SUCCESS;
+}
+
 BIO *__wrap_BIO_new_file(const char *path, const char *mode)
 {
-    (void)path;
+    const char *last = strrchr(path, '.');
+
     (void)mode;
+    /* In a directory, OpenSSL goes on to the next number until there is no such file. */
+    if (last && last[1 + (last[1] == 'r')] > '2') {
+        errno = ENOENT;
+        return NULL;
+    }
     return BIO_new_mem_buf(file_bytes ? file_bytes : (const uint8_t *)"", (int)file_len);
 }
 
@@ -306,8 +337,13 @@ static void merge_servers(conf_t *conf)
 
 static void ask(const conf_t *conf)
 {
+    static SSL_CTX *ctx;
     unsigned char digest[STEK_DIGEST_LEN], again[STEK_DIGEST_LEN];
+    apr_array_header_t *watched = apr_array_make(conf->pool, 4, sizeof(mod_stek_watch_t));
     int i;
+
+    ctx = ctx ? ctx : SSL_CTX_new(TLS_server_method());
+    HOLDS(ctx != NULL);
 
     for (i = 0; i < conf->server_n; i++) {
         const server_rec *s = conf->servers[i];
@@ -316,9 +352,11 @@ static void ask(const conf_t *conf)
         HOLDS(limits.lifetime >= apr_time_from_sec(1) && limits.max_age >= 0);
         (void)mod_stek_server_rotates(s);
         (void)mod_stek_limits_outlive_cache(s);
-        HOLDS(mod_stek_policy_digest(s, mod_stek_server_get(s)->policy, digest, conf->pool)
+        HOLDS(mod_stek_policy_digest(s, mod_stek_server_get(s)->policy, ctx, watched, digest,
+                                     conf->pool)
               == APR_SUCCESS);
-        HOLDS(mod_stek_policy_digest(s, mod_stek_server_get(s)->policy, again, conf->pool)
+        HOLDS(mod_stek_policy_digest(s, mod_stek_server_get(s)->policy, ctx, watched, again,
+                                     conf->pool)
               == APR_SUCCESS);
         HOLDS(memcmp(digest, again, sizeof(digest)) == 0);
     }
