@@ -89,7 +89,7 @@ def unusable(path, what):
 
 
 WORDS = {"folder": "is a directory", "fleet": "a fleet's secret", "pem": "is a PEM file",
-         "open": "(mode 0644; chmod 600)", "comments": "holds no secret"}
+         "open": "(mode 0644; chmod 600)", "comments": "contains no secret"}
 
 
 def test_secret_unusable_from_the_start_seals_no_file_until_it_is_mended(httpd):
