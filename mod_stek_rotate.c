@@ -98,6 +98,7 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_create_request(mod_stek_variables_create_request, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(mod_stek_variables_translate_name, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_log_transaction(mod_stek_variables_log, NULL, NULL, APR_HOOK_FIRST);
+    ap_hook_log_transaction(mod_stek_timer_log_follower, NULL, NULL, APR_HOOK_LAST);
     ap_hook_handler(mod_stek_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ap, status_hook, mod_stek_status_section, NULL, NULL, APR_HOOK_MIDDLE);
 }

@@ -21,5 +21,9 @@ void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s);
  * has not forked lacks.  DECLINED. */
 int mod_stek_timer_follow_fork(conn_rec *c);
 
+/* log_transaction: such a process ends without destroying its pools, so it says here what its timer
+ * would say at the end.  DECLINED. */
+int mod_stek_timer_log_follower(request_rec *r);
+
 #pragma GCC visibility pop
 #endif

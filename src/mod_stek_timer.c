@@ -44,15 +44,16 @@ typedef struct timer_state_t {
     int one_process;
 } timer_state_t;
 
-static pid_t own_pid; /* of the process that has begun a timer last; a fork copies it */
+static pid_t own_pid;   /* of the process that has begun a timer last; a fork copies it */
+static int is_follower; /* this process serves one connection, which a child has forked it for */
 
 /* Held while the thread works: a process forked in the middle would inherit locks that nobody
  * releases, the keyring's and OpenSSL's. */
 static pthread_mutex_t working = PTHREAD_MUTEX_INITIALIZER;
 
 /* What a handshake may not log. */
-static void log_unsealed(const timer_state_t *timer, const mod_stek_ring_config_t *ring,
-                         apr_time_t now, int last)
+static void log_unsealed(server_rec *s, const mod_stek_ring_config_t *ring, apr_time_t now,
+                         int last)
 {
     mod_stek_logged_t *logged = mod_stek_live_logged(ring->live);
     unsigned n;
@@ -63,14 +64,14 @@ static void log_unsealed(const timer_state_t *timer, const mod_stek_ring_config_
     n = mod_stek_live_take_unsealed(ring->live);
     if (n != 0) {
         logged->unsealed_at = now;
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, timer->server,
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
                      "STEK2033: ring '%s': %u more tickets could not be sealed in this child, "
                      "although there is a key: clients got none",
                      ring->name, n);
     }
 }
 
-static void log_last_unsealed(const timer_state_t *timer)
+static void log_last_unsealed(server_rec *s)
 {
     apr_time_t now = apr_time_now();
     int i, n;
@@ -78,7 +79,7 @@ static void log_last_unsealed(const timer_state_t *timer)
 
     for (i = 0; i < n; i++) {
         if (rings[i]->live) {
-            log_unsealed(timer, rings[i], now, 1);
+            log_unsealed(s, rings[i], now, 1);
         }
     }
 }
@@ -125,7 +126,7 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
                          mod_stek_error_text(rv, pool));
             stop_using_keys(timer, rings[i], rv, pool);
         }
-        log_unsealed(timer, rings[i], now, 0);
+        log_unsealed(timer->server, rings[i], now, 0);
         mod_stek_counters_remember(mod_stek_live_counters(live), now);
         end = mod_stek_live_next_end(live, now);
         delay = rings[i]->poll < delay ? rings[i]->poll : delay;
@@ -176,7 +177,7 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
         pthread_mutex_unlock(&working);
         apr_pool_clear(timer->scratch);
     } while (!wait_byte(timer->stop, delay));
-    log_last_unsealed(timer);
+    log_last_unsealed(timer->server);
     put_byte(timer->done);
     return NULL;
 }
@@ -324,6 +325,17 @@ int mod_stek_timer_follow_fork(conn_rec *c)
     if (own_pid != 0 && own_pid != getpid()) {
         mod_stek_live_lock();
         start(c->pool, c->base_server);
+        is_follower = 1;
+    }
+    return DECLINED;
+}
+
+int mod_stek_timer_log_follower(request_rec *r)
+{
+    if (is_follower) {
+        pthread_mutex_lock(&working);
+        log_last_unsealed(r->server);
+        pthread_mutex_unlock(&working);
     }
     return DECLINED;
 }

@@ -114,6 +114,8 @@ def parent_state(server):
 
 # ---- damage ----
 
+MAGIC_LEN = 8  # without it, the file is not ours, and stays (test_foreign.py)
+
 def in_place(change):
     """By a writer that knows nothing of renaming."""
     def act(path, chance):
@@ -126,7 +128,7 @@ def in_place(change):
 
 
 def flipped(data, chance):
-    data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    data[chance.randrange(MAGIC_LEN, len(data))] ^= 1 << chance.randrange(8)
     return data
 
 
@@ -135,9 +137,9 @@ def removed(path, _chance):
 
 
 def foreign(path, _chance):
-    """A file that is no ring, in place of the ring."""
+    """Another ring, which our secret does not open, in place of the ring."""
     fresh = path.with_suffix(".foreign")
-    fresh.write_bytes(os.urandom(500))
+    fresh.write_bytes(path.read_bytes()[:MAGIC_LEN] + os.urandom(500))
     fresh.rename(path)
 
 
@@ -145,7 +147,7 @@ def writable(path, _chance):
     path.chmod(0o666)
 
 
-DAMAGES = {"cut": in_place(lambda data, chance: data[:chance.randrange(len(data))]),
+DAMAGES = {"cut": in_place(lambda data, chance: data[:chance.randrange(MAGIC_LEN, len(data))]),
            "empty": in_place(lambda data, chance: b""), "flipped": in_place(flipped),
            "longer": in_place(lambda data, chance: data + b"\0"), "removed": removed,
            "foreign": foreign, "writable": writable}

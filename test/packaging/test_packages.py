@@ -73,7 +73,7 @@ def test_deb_holds_what_it_should(debs):
         *(f"{doc}{MODULE_PACKAGE}/examples/{path.name}" for path in (TOP / "conf").glob("examples/*")),
         *(f"{doc}{MODULE_PACKAGE}/{path.name}" for path in (TOP / "docs").glob("*.md")),
         f"{doc}{MODULE_PACKAGE}/examples/reference.conf",
-        *(f"/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.mount"))}
+        *(f"/usr/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.mount"))}
     assert tool >= {
         "/usr/sbin/stekctl", "/usr/share/bash-completion/completions/stekctl", "/usr/lib/sysusers.d/stek.conf",
         *(f"/usr/share/man/man{path.suffix[1]}/{path.name}" for path in (TOP / "docs").glob("*.[58]")),

@@ -715,6 +715,10 @@ static int replace_on_full_disk(void *data)
     if (!need_own_mounts() || mount("tmpfs", dir, "tmpfs", 0, "size=64k,mode=755") != 0) {
         return 77;
     }
+    /* In a user namespace, what is root's outside belongs to nobody. */
+    if (stek_path_check_written(path, geteuid(), NULL, pool) != APR_SUCCESS) {
+        return 77;
+    }
     if (replace(path, "old", 0) != APR_SUCCESS || !stek_file_in_memory(path, pool)) {
         return 1;
     }
