@@ -72,7 +72,7 @@ endif
         fuzz fuzz-replay fuzz-coverage soak soak-fleet soak-httpd soak-probe soak-shared \
         differential \
         bench bench-build bench-fleet \
-        format lint lint-format lint-c lint-sh lint-py man-lint exports layers bare version
+        format lint lint-format lint-style lint-c lint-sh lint-py man-lint exports layers bare version
 .DELETE_ON_ERROR:
 
 all: module $(if $(wildcard stekctl/main.c),stekctl)

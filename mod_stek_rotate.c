@@ -23,22 +23,23 @@
 #include "apr_optional_hooks.h"
 #include "mod_ssl_openssl.h"
 
-#include "mod_stek_check.h"
 #include "mod_stek_config.h"
+#include "mod_stek_configtest.h"
 #include "mod_stek_counters.h"
 #include "mod_stek_directives.h"
-#include "mod_stek_generator.h"
 #include "mod_stek_handshake.h"
-#include "mod_stek_install.h"
-#include "mod_stek_lint.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
+#include "mod_stek_monitor.h"
 #include "mod_stek_phase.h"
+#include "mod_stek_ring_start.h"
+#include "mod_stek_ssl_ctx.h"
 #include "mod_stek_status.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_timer.h"
 #include "mod_stek_variables.h"
 #include "mod_stek_vhost.h"
+#include "mod_stek_vhost_notices.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -49,7 +50,7 @@ static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     return mod_stek_config_reset(pconf, plog, ptemp);
 }
 
-/* Before mod_ssl's, which calls mod_stek_install_vhost for each TLS virtual host. */
+/* Before mod_ssl's, which calls mod_stek_ssl_ctx_install for each TLS virtual host. */
 static int post_config_first(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
     (void)plog;
@@ -74,10 +75,10 @@ static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
         mod_stek_live_sweep();
         return OK;
     }
-    mod_stek_generator_start(pconf, ptemp, s);
-    mod_stek_install_note_groups(ptemp);
-    mod_stek_lint_log_vhosts(ptemp);
-    mod_stek_lint_vhosts(s, ptemp);
+    mod_stek_ring_start_all(pconf, ptemp, s);
+    mod_stek_ssl_ctx_note_groups(ptemp);
+    mod_stek_vhost_notices_log(ptemp);
+    mod_stek_vhost_notices_warn(s, ptemp);
     return OK;
 }
 
@@ -85,12 +86,12 @@ static void register_hooks(apr_pool_t *p)
 {
     (void)p;
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_check_config(mod_stek_check_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_check_config(mod_stek_check_files, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_check_config(mod_stek_configtest_settings, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(mod_stek_configtest_files, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_first, NULL, NULL, APR_HOOK_FIRST);
-    APR_OPTIONAL_HOOK(ssl, init_server, mod_stek_install_vhost, NULL, NULL, APR_HOOK_LAST);
+    APR_OPTIONAL_HOOK(ssl, init_server, mod_stek_ssl_ctx_install, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_last, NULL, NULL, APR_HOOK_REALLY_LAST);
-    ap_hook_monitor(mod_stek_generator_monitor, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_monitor(mod_stek_monitor, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(mod_stek_ticket_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(mod_stek_timer_start, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_process_connection(mod_stek_timer_follow_fork, NULL, NULL, APR_HOOK_FIRST);

@@ -17,7 +17,7 @@ LINT_C = $(ALL_C:%.c=$(LINT)/%.gcc) $(ALL_C:%.c=$(LINT)/%.clang) \
 TIDY_C = $(patsubst %.c,$(LINT)/%.tidy,$(MOD_SRC) $(STEKCTL_SRC))
 LINT_FLAGS = $(WARN) -Werror $(DEFS) $(ALL_INC) -Isrc -Istekctl -I$(dir $<) $(STEKCTL_DEFS)
 
-lint: lint-format lint-sh lint-py lint-c layers man-lint version
+lint: lint-format lint-style lint-sh lint-py lint-c layers man-lint version
 lint-c: $(LINT_C) $(TIDY_C) $(LINT)/cppcheck
 
 lint-format: $(ALL_C) $(ALL_H)
@@ -50,6 +50,9 @@ $(LINT)/cppcheck: $(MOD_SRC) $(STEKCTL_SRC) $(ALL_H) Makefile build/lint.mk
 	    --suppress=readdirCalled --suppress=getpwnamCalled --suppress=getgrnamCalled \
 	    --cppcheck-build-dir=$(LINT)/cppcheck.d -j $(JOBS) \
 	    -D_GNU_SOURCE -Iinclude -Isrc -Istekctl $(filter %.c,$^) && touch $@
+
+lint-style: $(ALL_C) $(ALL_PY)
+	$(call SAY,LINT,style)build/check_style.sh $^
 
 lint-sh: $(ALL_SH)
 	$(call SAY,LINT,shellcheck)shellcheck $^

@@ -9,7 +9,7 @@
 
 #include "httpd.h"
 #include "http_config.h"
-#include "mod_stek_policy.h"
+#include "mod_stek_policy_digest.h"
 #include "stek_schedule.h"
 
 #pragma GCC visibility push(hidden)

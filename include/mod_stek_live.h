@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The live keyring of a ring: the keys that handshakes in this process use.  How it follows the
- * file ring is in mod_stek_live_file.h.  The parent keeps live keyrings in retained memory, over
+ * file ring is in mod_stek_live_follow.h.  The parent keeps live keyrings in retained memory, over
  * reloads; children inherit the parent's when they are forked and from then on follow the file by
  * themselves.
  *

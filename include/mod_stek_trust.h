@@ -56,7 +56,7 @@ typedef struct mod_stek_trust_t {
     apr_array_header_t
         *objects; /* mod_stek_trust_object_t, in the order in which OpenSSL meets them */
     apr_array_header_t *parts;   /* mod_stek_digest_t, of stores whose format we cannot read */
-    apr_array_header_t *watched; /* mod_stek_watch_t, for mod_stek_trust_read */
+    apr_array_header_t *watched; /* mod_stek_trust_watch_t, for mod_stek_trust_read */
     int place;
     const char *hash; /* of the file's name, in a directory; else NULL */
     int failed;       /* a file cannot be read just now, or OpenSSL could not digest something */

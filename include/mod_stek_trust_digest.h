@@ -32,7 +32,7 @@ void mod_stek_trust_digest_reset(apr_pool_t *pconf);
  * read once per configuration.  crls == 0: CRLs do not count.  A file that is missing, or that may not
  * be read, counts as empty: mod_ssl judges its files.  Directories and stores, which OpenSSL reads in
  * handshakes, are judged as httpd's children see them, and appended to watched
- * (mod_stek_watch_t).  STEK_ECRYPTO if a file cannot be read just now,
+ * (mod_stek_trust_watch_t).  STEK_ECRYPTO if a file cannot be read just now,
  * or OpenSSL cannot digest. */
 apr_status_t mod_stek_trust_digest(const mod_stek_trust_source_t *sources, int n, int crls,
                                    apr_array_header_t *watched,

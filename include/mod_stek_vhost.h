@@ -3,7 +3,7 @@
  * TLS virtual hosts: what the callbacks must know of each, carried by its SSL_CTX.
  *
  * OpenSSL asks the SSL_CTX of the first vhost on an address, whichever vhost SNI chooses.  So the
- * callbacks are installed on every vhost (mod_stek_install.h) and find the chosen one by
+ * callbacks are installed on every vhost (mod_stek_ssl_ctx.h) and find the chosen one by
  * mod_stek_vhost_of.  Records are written in init_server, in the parent, and read-only afterwards;
  * they live in pconf, as the SSL_CTXs do.
  */
@@ -24,8 +24,9 @@ typedef struct mod_stek_vhost_t {
     int asks_twice;   /* server and sections ask for certificates: nothing resumes in TLS 1.3 */
     int asks_clients; /* for a certificate; what follows counts only there: */
     unsigned char policy[STEK_DIGEST_LEN];
-    const apr_array_header_t *watched; /* mod_stek_watch_t: what OpenSSL reads in handshakes */
-    int has_groups;                    /* set where it asks, or is the first on such an address */
+    const apr_array_header_t
+        *watched;   /* mod_stek_trust_watch_t: what OpenSSL reads in handshakes */
+    int has_groups; /* set where it asks, or is the first on such an address */
     unsigned char groups[STEK_DIGEST_LEN];
     mod_stek_limits_t limits;      /* of sessions without a client certificate, */
     mod_stek_limits_t cert_limits; /* and with one */

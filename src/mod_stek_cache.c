@@ -4,7 +4,7 @@
  */
 #include "mod_stek_cache.h"
 
-#include "mod_stek_session.h"
+#include "mod_stek_resumption.h"
 
 /* 0: OpenSSL keeps its reference. */
 static int on_new(SSL *ssl, SSL_SESSION *session)
@@ -13,8 +13,8 @@ static int on_new(SSL *ssl, SSL_SESSION *session)
 
     if (!vhost || !vhost->cache_new
         || (vhost->ring
-            && (!mod_stek_session_lasts(ssl)
-                || !mod_stek_session_bind(ssl, session, apr_time_now())))) {
+            && (!mod_stek_resumption_lasts(ssl)
+                || !mod_stek_resumption_bind(ssl, session, apr_time_now())))) {
         return 0;
     }
     return vhost->cache_new(ssl, session);
@@ -26,7 +26,8 @@ static SSL_SESSION *on_get(SSL *ssl, const unsigned char *id, int id_len, int *c
     SSL_SESSION *session = vhost && vhost->cache_get ? vhost->cache_get(ssl, id, id_len, copy)
                                                      : NULL;
 
-    if (session && vhost->ring && mod_stek_session_refused(ssl, vhost, session, apr_time_now())) {
+    if (session && vhost->ring
+        && mod_stek_resumption_refused(ssl, vhost, session, apr_time_now())) {
         /* Ours to give back, unless mod_ssl goes on holding it. */
         if (!*copy) {
             SSL_SESSION_free(session);

@@ -134,6 +134,7 @@ static int compare_values(const void *a, const void *b)
 static int digest_list(const hello_t *hello, unsigned type, unsigned last,
                        unsigned char digest[STEK_DIGEST_LEN])
 {
+    size_t i;
     span_t list = find_list(hello, type);
     unsigned values[VALUES_MAX];
     size_t n = 0;
@@ -150,7 +151,7 @@ static int digest_list(const hello_t *hello, unsigned type, unsigned last,
         }
     }
     qsort(values, n, sizeof(values[0]), compare_values);
-    for (size_t i = 0; i < n; i++) {
+    for (i = 0; i < n; i++) {
         unsigned value = values[i];
         unsigned char *bytes = (unsigned char *)&values[i];
 

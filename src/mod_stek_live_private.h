@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a live keyring is made of, for the sources that work on it: mod_stek_live.c (the keyring
- * that handshakes use), mod_stek_live_file.c (how it follows the file ring) and
+ * that handshakes use), mod_stek_live_follow.c (how it follows the file ring) and
  * mod_stek_live_view.c.  Everybody else uses the functions in their headers.
  */
 #ifndef MOD_STEK_LIVE_PRIVATE_H
@@ -37,7 +37,7 @@ struct mod_stek_live_t {
     _Atomic unsigned unsealed_n; /* tickets that this process could not seal, not logged yet */
     int issue;                   /* the self-test passed: tickets may be issued */
     int unpublished; /* the copy for processes in a chroot lacks what the live keyring has */
-    mod_stek_logged_t logged; /* the generator's */
+    mod_stek_logged_t logged; /* the parent's */
 };
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "apr_strings.h"
 
-#include "mod_stek_live_file.h"
+#include "mod_stek_live_follow.h"
 #include "mod_stek_log.h"
 #include "stek_time.h"
 

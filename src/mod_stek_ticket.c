@@ -24,7 +24,7 @@
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
 #include "mod_stek_phase.h"
-#include "mod_stek_session.h"
+#include "mod_stek_resumption.h"
 #include "stek_error.h"
 #include "stek_iv.h"
 #include "stek_mem.h"
@@ -203,7 +203,7 @@ static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name
     stek_key_t key;
     int ok;
 
-    if (!mod_stek_session_lasts(ssl)) {
+    if (!mod_stek_resumption_lasts(ssl)) {
         return 0;
     }
     if (!mod_stek_live_current(live, now, &key)) {
@@ -271,11 +271,11 @@ static int on_generate(SSL *ssl, void *arg)
     apr_time_t now = apr_time_now();
 
     (void)arg;
-    if (!vhost || !vhost->ring || !session || !mod_stek_session_bind(ssl, session, now)) {
+    if (!vhost || !vhost->ring || !session || !mod_stek_resumption_bind(ssl, session, now)) {
         return 1;
     }
-    SSL_SESSION_set_timeout(session,
-                            (long)apr_time_sec(mod_stek_session_ticket_life(vhost, session, now)));
+    SSL_SESSION_set_timeout(
+        session, (long)apr_time_sec(mod_stek_resumption_ticket_life(vhost, session, now)));
     /* A renewed TLS 1.2 ticket lives from now on; TLS 1.3 does so by itself. */
     stek_session_set_time(session, now);
     return 1;
@@ -295,7 +295,7 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
         if (ours) {
             apr_time_t now = apr_time_now();
 
-            refused = mod_stek_session_refused(ssl, vhost, session, now);
+            refused = mod_stek_resumption_refused(ssl, vhost, session, now);
             mod_stek_handshake_judged(ssl, session, refused, now);
         }
         if (!refused) {
@@ -321,7 +321,7 @@ static int on_not_resumable(SSL *ssl, int is_forward_secure)
         return 0;
     }
     if (vhost->no_tickets || (vhost->asks_twice && SSL_version(ssl) >= TLS1_3_VERSION)
-        || (vhost->ring && mod_stek_session_names_user(SSL_get_pending_cipher(ssl)))) {
+        || (vhost->ring && mod_stek_resumption_names_user(SSL_get_pending_cipher(ssl)))) {
         return 1;
     }
     if (vhost->ring && vhost->ring->live

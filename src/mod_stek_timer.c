@@ -22,9 +22,9 @@
 #include <unistd.h>
 
 #include "mod_stek_counters.h"
-#include "mod_stek_generator.h"
-#include "mod_stek_live_file.h"
+#include "mod_stek_live_follow.h"
 #include "mod_stek_log.h"
+#include "mod_stek_monitor.h"
 #include "mod_stek_phase.h"
 
 APLOG_USE_MODULE(stek_rotate);
@@ -170,7 +170,7 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
     apr_setup_signal_thread();
     do {
         if (timer->one_process) {
-            mod_stek_generator_monitor(timer->scratch, timer->server);
+            mod_stek_monitor(timer->scratch, timer->server);
         }
         pthread_mutex_lock(&working);
         delay = refresh_all(timer, timer->scratch);

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "mod_stek_reach.h"
-#include "mod_stek_watch.h"
+#include "mod_stek_trust_watch.h"
 
 void mod_stek_trust_sha256(mod_stek_trust_t *trust, const void *bytes, apr_size_t len,
                            mod_stek_digest_t *digest)
@@ -173,7 +173,7 @@ static int is_seen(mod_stek_trust_t *trust, const char *path, int readable)
 /* Notes what OpenSSL will look up in handshakes; 0 if children cannot see it. */
 static int add_watch(mod_stek_trust_t *trust, const char *path, int is_directory)
 {
-    mod_stek_watch_t *added = apr_array_push(trust->watched);
+    mod_stek_trust_watch_t *added = apr_array_push(trust->watched);
     int seen = is_seen(trust, path, !is_directory);
 
     added->path = apr_pstrdup(trust->watched->pool, path);

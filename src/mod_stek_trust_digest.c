@@ -18,12 +18,12 @@
 #include <string.h>
 
 #include "mod_stek_reach.h"
-#include "mod_stek_watch.h"
+#include "mod_stek_trust_watch.h"
 #include "stek_error.h"
 
 typedef struct known_t {
     mod_stek_digest_t digest;
-    apr_array_header_t *watched; /* mod_stek_watch_t */
+    apr_array_header_t *watched; /* mod_stek_trust_watch_t */
 } known_t;
 
 /* By sources and what stores hold: known_t; of one configuration. */
@@ -348,7 +348,7 @@ static const known_t *scan_sources(mod_stek_trust_t *trust, const mod_stek_trust
 {
     known_t *found = apr_pcalloc(pconf, sizeof(*found));
 
-    trust->watched = found->watched = apr_array_make(pconf, 0, sizeof(mod_stek_watch_t));
+    trust->watched = found->watched = apr_array_make(pconf, 0, sizeof(mod_stek_trust_watch_t));
     mod_stek_trust_read(trust, sources, n);
     digest_objects(trust);
     digest_set(trust, trust->parts, &found->digest);

@@ -39,7 +39,7 @@ static int has_secret_line(const char *text, apr_size_t len)
         if (memcmp(text, STEK_SECRET_WORD, word_len) == 0) {
             return 1;
         }
-        if (end == NULL) {
+        if (!end) {
             return 0;
         }
         len -= (apr_size_t)(end + 1 - text);
@@ -155,14 +155,14 @@ static apr_status_t check_open(const stek_claim_t *claim, int fd, uid_t owner, c
         return APR_FROM_OS_ERROR(errno);
     }
     *pfound = foreign_by_kind(&st, owner, pool);
-    if (*pfound != NULL) {
+    if (*pfound) {
         return STEK_EFOREIGN;
     }
     if (st.st_nlink == 0) {
         return STEK_ECHANGED;
     }
     bytes = stek_mem_alloc(head_size(claim));
-    if (bytes == NULL) {
+    if (!bytes) {
         return APR_ENOMEM;
     }
     rv = read_head(fd, bytes, head_size(claim), &len);
@@ -191,7 +191,7 @@ static apr_status_t check_once(const stek_claim_t *claim, const char *path, uid_
         return APR_FROM_OS_ERROR(errno);
     }
     found = foreign_by_kind(&st, owner, pool);
-    if (found != NULL) {
+    if (found) {
         *pfound = found;
         return STEK_EFOREIGN;
     }
@@ -212,10 +212,11 @@ static apr_status_t check_once(const stek_claim_t *claim, const char *path, uid_
 apr_status_t stek_claim_check(const stek_claim_t *claim, const char *path, uid_t owner,
                               const char **pfound, apr_pool_t *pool)
 {
+    int i;
     apr_status_t rv = STEK_ECHANGED;
 
     /* A writer may put another file in the place of the one that has just been opened. */
-    for (int i = 0; i < TRIES && rv == STEK_ECHANGED; i++) {
+    for (i = 0; i < TRIES && rv == STEK_ECHANGED; i++) {
         rv = check_once(claim, path, owner, pfound, pool);
     }
     return rv;

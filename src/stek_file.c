@@ -150,7 +150,7 @@ static apr_status_t check_reader(const reader_t *reader, const struct stat *st)
     }
     if (rv == APR_SUCCESS) {
         rv = check_file(st, reader->kind, reader->owner);
-        if (rv != APR_SUCCESS && reader->pculprit != NULL) {
+        if (rv != APR_SUCCESS && reader->pculprit) {
             *reader->pculprit = apr_pstrdup(reader->pool, reader->path);
         }
     }
@@ -164,7 +164,7 @@ static apr_status_t read_file(const reader_t *reader, void *buf, apr_size_t buf_
     int fd = -1;
     apr_status_t rv = open_regular(reader->dir_fd, reader->path, &fd, &st);
 
-    if (stamp != NULL) {
+    if (stamp) {
         stek_stamp_set(stamp, &st);
     }
     if (rv == APR_SUCCESS) {
@@ -326,7 +326,7 @@ static void writer_sweep(const writer_t *writer)
     struct dirent *entry;
     struct stat st;
 
-    if (dir == NULL) {
+    if (!dir) {
         return;
     }
     while ((entry = readdir(dir)) != NULL) {
@@ -481,5 +481,5 @@ int stek_file_in_memory(const char *path, apr_pool_t *pool)
 
 int stek_file_fsync_flag(const char *path, apr_pool_t *pool)
 {
-    return path != NULL && !stek_file_in_memory(path, pool) ? STEK_FILE_FSYNC : 0;
+    return path && !stek_file_in_memory(path, pool) ? STEK_FILE_FSYNC : 0;
 }

@@ -192,7 +192,7 @@ apr_status_t stek_file_lock(const char *path, apr_interval_time_t wait, stek_loc
         wait -= step;
         rv = lock_try(lock_path, pool, lock, &holder);
     }
-    if (rv == STEK_ELOCKED && pholder != NULL) {
+    if (rv == STEK_ELOCKED && pholder) {
         *pholder = holder;
     }
     return rv;

@@ -22,7 +22,7 @@ const char *stek_file_dir(const char *path, apr_pool_t *pool)
 {
     const char *slash = strrchr(path, '/');
 
-    if (slash == NULL) {
+    if (!slash) {
         return ".";
     }
     return slash == path ? "/" : apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
@@ -32,7 +32,7 @@ const char *stek_file_base(const char *path)
 {
     const char *slash = strrchr(path, '/');
 
-    return slash != NULL ? slash + 1 : path;
+    return slash ? slash + 1 : path;
 }
 
 /* A walk along a path: done contains no link, "." or ".."; "" is the root. */
@@ -135,7 +135,7 @@ static apr_status_t walk_step(walk_t *walk, const char *component)
     if (strcmp(component, "..") == 0) {
         const char *slash = strrchr(walk->done, '/');
 
-        if (slash != NULL) {
+        if (slash) {
             walk->done = apr_pstrmemdup(walk->pool, walk->done, (apr_size_t)(slash - walk->done));
         }
         return APR_SUCCESS;
@@ -185,7 +185,7 @@ static apr_status_t check_dirs(const char *path, uid_t owner, int strict, const 
     char cwd[PATH_MAX];
     apr_status_t rv;
 
-    if (path[0] != '/' && getcwd(cwd, sizeof(cwd)) == NULL) {
+    if (path[0] != '/' && !getcwd(cwd, sizeof(cwd))) {
         return APR_FROM_OS_ERROR(errno);
     }
     rv = apr_pool_create(&walk.pool, pool);
@@ -196,7 +196,7 @@ static apr_status_t check_dirs(const char *path, uid_t owner, int strict, const 
         walk.rest = apr_pstrcat(walk.pool, cwd, "/", path, NULL);
     }
     rv = walk_path(&walk);
-    if (rv == STEK_EPERM && pculprit != NULL) {
+    if (rv == STEK_EPERM && pculprit) {
         *pculprit = apr_pstrdup(pool, walk.culprit);
     }
     apr_pool_destroy(walk.pool);
@@ -223,7 +223,7 @@ static apr_status_t check_written(const char *path, uid_t owner, int strict, con
         return APR_FROM_OS_ERROR(errno);
     }
     if (stek_path_is_shared(&st)) {
-        if (pculprit != NULL) {
+        if (pculprit) {
             *pculprit = dir;
         }
         return STEK_ESHARED;

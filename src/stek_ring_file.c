@@ -156,7 +156,7 @@ static int is_ours(const char *path, uid_t owner, apr_pool_t *pool)
     if (rv == STEK_EFOREIGN) {
         rv = stek_claim_check(&stek_claim_secret, path, owner, &found, pool);
     }
-    if (rv == STEK_EFOREIGN && end != NULL && strcmp(end, ".lock") == 0 && lstat(path, &st) == 0) {
+    if (rv == STEK_EFOREIGN && end && strcmp(end, ".lock") == 0 && lstat(path, &st) == 0) {
         return S_ISREG(st.st_mode) && st.st_size <= LOCK_LEN_MAX;
     }
     return rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv);
@@ -171,7 +171,7 @@ static apr_status_t check_own_directory(const stek_ring_file_t *file, apr_pool_t
     const struct dirent *entry;
     apr_status_t rv = APR_SUCCESS;
 
-    if (dir == NULL) {
+    if (!dir) {
         return APR_FROM_OS_ERROR(errno);
     }
     while (rv == APR_SUCCESS && (entry = readdir(dir)) != NULL) {
@@ -214,15 +214,14 @@ apr_status_t stek_ring_file_prepare_jail(stek_ring_file_t *file, apr_status_t *p
 
 int stek_ring_file_has_copy(const stek_ring_file_t *file)
 {
-    return file->path != NULL && file->writer_fd >= 0;
+    return file->path && file->writer_fd >= 0;
 }
 
 int stek_ring_file_jail_is_left(const stek_ring_file_t *file, apr_pool_t *pool)
 {
     struct stat named, opened;
 
-    return file->path != NULL && file->dir_fd >= 0
-           && stat(stek_file_dir(file->path, pool), &named) == 0
+    return file->path && file->dir_fd >= 0 && stat(stek_file_dir(file->path, pool), &named) == 0
            && fstat(file->dir_fd, &opened) == 0
            && (named.st_dev != opened.st_dev || named.st_ino != opened.st_ino);
 }
@@ -235,12 +234,12 @@ void stek_ring_file_enter_jail(stek_ring_file_t *file)
 /* Nonzero if this process reads the ring from memory. */
 static int is_memory(const stek_ring_file_t *file)
 {
-    return file->path == NULL || (file->in_jail && file->dir_fd < 0);
+    return !file->path || (file->in_jail && file->dir_fd < 0);
 }
 
 const char *stek_ring_file_name(const stek_ring_file_t *file)
 {
-    return file->path != NULL ? file->path : "memory";
+    return file->path ? file->path : "memory";
 }
 
 static apr_status_t memory_stamp(int fd, stek_stamp_t *stamp)
@@ -304,13 +303,14 @@ static apr_status_t memory_read(int fd, unsigned char *buf, apr_size_t buf_size,
 static apr_status_t memory_load(int fd, const stek_secrets_t *secrets, unsigned char *buf,
                                 stek_ring_t **pring, stek_stamp_t *stamp)
 {
+    int i;
     stek_stamp_t unwanted;
     apr_status_t rv = APR_SUCCESS;
 
-    if (stamp == NULL) {
+    if (!stamp) {
         stamp = &unwanted;
     }
-    for (int i = 0; i < MEMORY_TRIES; i++) {
+    for (i = 0; i < MEMORY_TRIES; i++) {
         apr_size_t len = 0;
 
         if (i > 0) {
@@ -345,7 +345,7 @@ apr_status_t stek_ring_file_read(const stek_ring_file_t *file, unsigned char **p
     unsigned char *buf = malloc(STEK_RING_BYTES_MAX);
     stek_header_t header;
     apr_size_t len = 0;
-    apr_status_t rv = buf != NULL ? path_read(file, buf, &len, stamp, pculprit, pool) : APR_ENOMEM;
+    apr_status_t rv = buf ? path_read(file, buf, &len, stamp, pculprit, pool) : APR_ENOMEM;
 
     if (rv == APR_SUCCESS) {
         rv = stek_header_read(buf, len, &header);
@@ -367,7 +367,7 @@ apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secret
     apr_size_t len = 0;
     apr_status_t rv;
 
-    if (buf == NULL) {
+    if (!buf) {
         return APR_ENOMEM;
     }
     if (is_memory(file)) {
@@ -516,11 +516,12 @@ apr_status_t stek_ring_file_check(const stek_ring_file_t *file, const char **pde
 /* An unused name beside path. */
 static const char *aside_name(const char *path, apr_time_t now, apr_pool_t *pool)
 {
+    int i;
     const char *name = apr_psprintf(pool, "%s.refused-%" APR_TIME_T_FMT, path, apr_time_sec(now));
     const char *aside = name;
     struct stat st;
 
-    for (int i = 2; i < ASIDE_TRIES && lstat(aside, &st) == 0; i++) {
+    for (i = 2; i < ASIDE_TRIES && lstat(aside, &st) == 0; i++) {
         aside = apr_psprintf(pool, "%s-%d", name, i);
     }
     return aside;
@@ -566,14 +567,14 @@ apr_status_t stek_ring_file_save_under(const stek_ring_file_t *file, const stek_
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    if (file->path != NULL) {
+    if (file->path) {
         rv = path_save(file, sealed, len, flags, pool);
     }
     else {
         rv = file->writer_fd >= 0 ? memory_save(file->writer_fd, sealed, len, flags) : APR_EBADF;
     }
     free(sealed);
-    if (rv == APR_SUCCESS && stamp != NULL && stek_ring_file_stamp(file, &written) == APR_SUCCESS) {
+    if (rv == APR_SUCCESS && stamp && stek_ring_file_stamp(file, &written) == APR_SUCCESS) {
         *stamp = written;
     }
     return rv;
@@ -605,7 +606,7 @@ apr_status_t stek_secret_file_load(const char *path, uid_t owner, stek_secrets_t
     apr_size_t len = 0;
     apr_status_t rv;
 
-    if (text == NULL) {
+    if (!text) {
         return APR_ENOMEM;
     }
     rv = stek_file_read(path, STEK_FILE_SECRET, owner, text, STEK_SECRET_FILE_MAX, &len, NULL,
@@ -640,7 +641,7 @@ static apr_size_t copy_comments(const char *old, apr_size_t old_len, char *text,
 
     while (old_len > 0) {
         const char *end = memchr(old, '\n', old_len);
-        apr_size_t len = end != NULL ? (apr_size_t)(end - old) : old_len, blanks = 0;
+        apr_size_t len = end ? (apr_size_t)(end - old) : old_len, blanks = 0;
 
         while (blanks < len && (old[blanks] == ' ' || old[blanks] == '\t')) {
             blanks++;
@@ -650,8 +651,8 @@ static apr_size_t copy_comments(const char *old, apr_size_t old_len, char *text,
             text[used + len] = '\n';
             used += len + 1;
         }
-        old_len -= end != NULL ? len + 1 : len;
-        old += end != NULL ? len + 1 : len;
+        old_len -= end ? len + 1 : len;
+        old += end ? len + 1 : len;
     }
     return used;
 }
@@ -662,7 +663,7 @@ static apr_status_t keep_comments(const char *path, uid_t owner, char *text, apr
 {
     char *old = stek_mem_alloc(STEK_SECRET_FILE_MAX), *all = stek_mem_alloc(STEK_SECRET_FILE_MAX);
     apr_size_t old_len = 0, used;
-    apr_status_t rv = old != NULL && all != NULL ? APR_SUCCESS : APR_ENOMEM;
+    apr_status_t rv = old && all ? APR_SUCCESS : APR_ENOMEM;
 
     /* A file that cannot be read has none to keep. */
     if (rv == APR_SUCCESS
@@ -687,7 +688,7 @@ apr_status_t stek_secret_file_save(const char *path, const stek_secrets_t *secre
     apr_size_t len = 0;
     apr_status_t rv;
 
-    if (text == NULL) {
+    if (!text) {
         return APR_ENOMEM;
     }
     rv = check_claim(&stek_claim_secret, path, how.owner, flags, pool);

@@ -56,16 +56,19 @@ static apr_status_t crypto_failed(void)
 
 static void put_number(unsigned char **pat, apr_uint64_t value, int len)
 {
-    for (int i = len - 1; i >= 0; i--) {
+    int i;
+
+    for (i = len - 1; i >= 0; i--) {
         *(*pat)++ = (unsigned char)(value >> (8 * i));
     }
 }
 
 static apr_uint64_t get_number(const unsigned char **pat, int len)
 {
+    int i;
     apr_uint64_t value = 0;
 
-    for (int i = 0; i < len; i++) {
+    for (i = 0; i < len; i++) {
         value = value << 8 | *(*pat)++;
     }
     return value;
@@ -123,13 +126,13 @@ static apr_status_t make_salt(const unsigned char key[SALT_LEN],
 {
     OSSL_PARAM params[2];
     EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
-    EVP_MAC_CTX *ctx = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
+    EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
     size_t salt_len = 0;
     int ok;
 
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0);
     params[1] = OSSL_PARAM_construct_end();
-    ok = ctx != NULL && EVP_MAC_init(ctx, key, SALT_LEN, params) > 0
+    ok = ctx && EVP_MAC_init(ctx, key, SALT_LEN, params) > 0
          && EVP_MAC_update(ctx, random, STEK_RING_SALT_RANDOM_LEN) > 0
          && EVP_MAC_update(ctx, header, STEK_RING_HEADER_LEN) > 0
          && EVP_MAC_update(ctx, plain, plain_len) > 0
@@ -149,8 +152,7 @@ static apr_status_t encrypt_body(const work_t *work, apr_size_t plain_len,
     const unsigned char *nonce = work->seal_key + SEAL_KEY_LEN;
     int out_len = 0, final_len = 0, ok;
 
-    ok = cipher != NULL && ctx != NULL
-         && EVP_EncryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0
+    ok = cipher && ctx && EVP_EncryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0
          && EVP_EncryptUpdate(ctx, NULL, &out_len, header, STEK_RING_HEADER_LEN) > 0
          && EVP_EncryptUpdate(ctx, body, &out_len, work->plain, (int)plain_len) > 0
          && EVP_EncryptFinal_ex(ctx, body + out_len, &final_len) > 0
@@ -170,8 +172,7 @@ static apr_status_t decrypt_body(work_t *work, apr_size_t plain_len,
     const unsigned char *nonce = work->seal_key + SEAL_KEY_LEN;
     int out_len = 0, final_len = 0, ok, good = 0;
 
-    ok = cipher != NULL && ctx != NULL
-         && EVP_DecryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0
+    ok = cipher && ctx && EVP_DecryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0
          && EVP_DecryptUpdate(ctx, NULL, &out_len, header, STEK_RING_HEADER_LEN) > 0
          && EVP_DecryptUpdate(ctx, work->plain, &out_len, body, (int)plain_len) > 0
          && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, (void *)(body + plain_len))
@@ -192,11 +193,13 @@ static apr_status_t decrypt_body(work_t *work, apr_size_t plain_len,
 /* Whether what is sealed could be opened again. */
 static int is_sealable(const stek_ring_t *ring)
 {
+    apr_size_t i;
+
     if (ring->key_n > STEK_KEYS_MAX || ring->tombstone_n > 0xffff || !is_span(ring->interval)
         || !is_span(ring->lifetime) || !is_time(ring->written_at)) {
         return 0;
     }
-    for (apr_size_t i = 0; i < ring->key_n; i++) {
+    for (i = 0; i < ring->key_n; i++) {
         const stek_key_t *key = &ring->keys[i];
 
         if (stek_key_check(key) != APR_SUCCESS || !is_time(key->created)
@@ -205,7 +208,7 @@ static int is_sealable(const stek_ring_t *ring)
             return 0;
         }
     }
-    for (apr_size_t i = 0; i < ring->tombstone_n; i++) {
+    for (i = 0; i < ring->tombstone_n; i++) {
         if (!is_time(ring->tombstones[i].until)) {
             return 0;
         }
@@ -234,11 +237,12 @@ static void encode_header(const stek_ring_t *ring, const stek_secret_t *secret,
 
 static void encode_plain(const stek_ring_t *ring, unsigned char *plain)
 {
+    apr_size_t i;
     unsigned char *at = plain;
 
     put_number(&at, ring->key_n, 2);
     put_number(&at, ring->tombstone_n, 2);
-    for (apr_size_t i = 0; i < ring->key_n; i++) {
+    for (i = 0; i < ring->key_n; i++) {
         const stek_key_t *key = &ring->keys[i];
 
         put_bytes(&at, key->name, STEK_NAME_LEN);
@@ -251,7 +255,7 @@ static void encode_plain(const stek_ring_t *ring, unsigned char *plain)
         put_time(&at, key->encrypt_until);
         put_time(&at, key->decrypt_until);
     }
-    for (apr_size_t i = 0; i < ring->tombstone_n; i++) {
+    for (i = 0; i < ring->tombstone_n; i++) {
         put_bytes(&at, ring->tombstones[i].name, STEK_NAME_LEN);
         put_time(&at, ring->tombstones[i].until);
     }
@@ -299,7 +303,7 @@ apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret
     }
     work = stek_mem_alloc(sizeof(*work) + plain_len);
     sealed = malloc(len);
-    if (work == NULL || sealed == NULL) {
+    if (!work || !sealed) {
         rv = APR_ENOMEM;
         goto cleanup;
     }
@@ -364,15 +368,16 @@ static void decode_key(const unsigned char **pat, stek_key_t *key)
 static apr_status_t decode_keys(const unsigned char **pat, apr_size_t key_n, stek_key_t *key,
                                 stek_ring_t *ring)
 {
+    apr_size_t i;
     const unsigned char *last_name = NULL;
 
-    for (apr_size_t i = 0; i < key_n; i++) {
+    for (i = 0; i < key_n; i++) {
         const unsigned char *name = *pat;
         apr_status_t rv;
 
         decode_key(pat, key);
-        if ((last_name != NULL && memcmp(last_name, name, STEK_NAME_LEN) >= 0)
-            || !is_time(key->created) || !is_time(key->not_before) || !is_time(key->encrypt_until)
+        if ((last_name && memcmp(last_name, name, STEK_NAME_LEN) >= 0) || !is_time(key->created)
+            || !is_time(key->not_before) || !is_time(key->encrypt_until)
             || !is_time(key->decrypt_until) || stek_key_check(key) != APR_SUCCESS) {
             return STEK_EMALFORMED;
         }
@@ -388,16 +393,17 @@ static apr_status_t decode_keys(const unsigned char **pat, apr_size_t key_n, ste
 static apr_status_t decode_tombstones(const unsigned char **pat, apr_size_t tombstone_n,
                                       stek_ring_t *ring)
 {
+    apr_size_t i;
     const unsigned char *last_name = NULL;
 
-    for (apr_size_t i = 0; i < tombstone_n; i++) {
+    for (i = 0; i < tombstone_n; i++) {
         const unsigned char *name = *pat;
         stek_tombstone_t tombstone;
         apr_status_t rv;
 
         get_bytes(pat, tombstone.name, STEK_NAME_LEN);
         tombstone.until = get_time(pat);
-        if ((last_name != NULL && memcmp(last_name, name, STEK_NAME_LEN) >= 0)
+        if ((last_name && memcmp(last_name, name, STEK_NAME_LEN) >= 0)
             || !is_time(tombstone.until)) {
             return STEK_EMALFORMED;
         }
@@ -465,9 +471,10 @@ static apr_status_t unseal(const unsigned char *sealed, const stek_header_t *hea
                            const stek_secrets_t *secrets, work_t *work, apr_size_t plain_len,
                            apr_size_t *psecret_i)
 {
+    apr_size_t i;
     apr_status_t rv = STEK_ESECRET;
 
-    for (apr_size_t i = 0; i < secrets->n; i++) {
+    for (i = 0; i < secrets->n; i++) {
         const stek_secret_t *secret = &secrets->secrets[i];
 
         if (memcmp(secret->id, header->secret_id, STEK_SECRET_ID_LEN) != 0) {
@@ -505,7 +512,7 @@ apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
     }
     plain_len = len - STEK_RING_HEADER_LEN - TAG_LEN;
     work = stek_mem_alloc(sizeof(*work) + plain_len);
-    if (work == NULL) {
+    if (!work) {
         return APR_ENOMEM;
     }
     rv = unseal(sealed, &header, secrets, work, plain_len, &secret_i);
@@ -520,7 +527,7 @@ apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
     stek_mem_free(work);
     if (rv == APR_SUCCESS) {
         *pring = ring;
-        if (psecret_i != NULL) {
+        if (psecret_i) {
             *psecret_i = secret_i;
         }
     }

@@ -62,13 +62,14 @@ static char base64_digit(unsigned int value)
 static int base64_decode(const char *text, apr_size_t text_len, unsigned char *bytes,
                          apr_size_t len)
 {
+    apr_size_t i;
     apr_size_t digit_n = (len * 8 + 5) / 6, done = 0;
     unsigned int held = 0, bit_n = 0, bad = 0;
 
     if (text_len != BASE64_LEN(len)) {
         return 0;
     }
-    for (apr_size_t i = 0; i < digit_n; i++) {
+    for (i = 0; i < digit_n; i++) {
         unsigned int value = base64_value((unsigned char)text[i]);
 
         bad |= value & 64;
@@ -80,7 +81,7 @@ static int base64_decode(const char *text, apr_size_t text_len, unsigned char *b
         }
     }
     bad |= held & ((1u << bit_n) - 1); /* RFC 4648, 3.5: padding bits are zero */
-    for (apr_size_t i = digit_n; i < text_len; i++) {
+    for (i = digit_n; i < text_len; i++) {
         bad |= text[i] != '=';
     }
     return bad == 0;
@@ -88,10 +89,11 @@ static int base64_decode(const char *text, apr_size_t text_len, unsigned char *b
 
 static char *base64_encode(const unsigned char *bytes, apr_size_t len, char *text)
 {
+    apr_size_t i;
     unsigned int held = 0, bit_n = 0;
     apr_size_t written = 0;
 
-    for (apr_size_t i = 0; i < len; i++) {
+    for (i = 0; i < len; i++) {
         held = (held << 8 | bytes[i]) & 0xffff;
         bit_n += 8;
         while (bit_n >= 6) {
@@ -117,17 +119,17 @@ apr_status_t stek_secret_hkdf(const unsigned char secret[STEK_SECRET_LEN],
     static const unsigned char no_salt[STEK_SECRET_SALT_LEN];
     OSSL_PARAM params[5];
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);
-    EVP_KDF_CTX *ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
+    EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
     int ok;
 
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0);
     params[1] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)secret,
                                                   STEK_SECRET_LEN);
     params[2] = OSSL_PARAM_construct_octet_string(
-        OSSL_KDF_PARAM_SALT, (void *)(salt != NULL ? salt : no_salt), STEK_SECRET_SALT_LEN);
+        OSSL_KDF_PARAM_SALT, (void *)(salt ? salt : no_salt), STEK_SECRET_SALT_LEN);
     params[3] = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, strlen(info));
     params[4] = OSSL_PARAM_construct_end();
-    ok = ctx != NULL && EVP_KDF_derive(ctx, out, out_len, params) > 0;
+    ok = ctx && EVP_KDF_derive(ctx, out, out_len, params) > 0;
     EVP_KDF_CTX_free(ctx);
     EVP_KDF_free(kdf);
     if (!ok) {
@@ -162,7 +164,7 @@ static apr_status_t secret_make(stek_secret_t *secret, stek_rng_t *rng)
 static apr_status_t secrets_alloc(stek_secrets_t **psecrets)
 {
     *psecrets = stek_mem_alloc(sizeof(**psecrets));
-    return *psecrets != NULL ? APR_SUCCESS : APR_ENOMEM;
+    return *psecrets ? APR_SUCCESS : APR_ENOMEM;
 }
 
 apr_status_t stek_secrets_make(int fleet, stek_rng_t *rng, stek_secrets_t **psecrets)
@@ -248,12 +250,13 @@ static apr_status_t parse_fleet_id(stek_secrets_t *secrets, const char *value, a
 
 static apr_status_t parse_day(stek_secrets_t *secrets, const char *value, apr_size_t len)
 {
+    apr_size_t i;
     apr_int32_t day = 0;
 
     if (secrets->day != 0 || len == 0 || len > DAY_DIGITS_MAX) {
         return STEK_ESYNTAX;
     }
-    for (apr_size_t i = 0; i < len; i++) {
+    for (i = 0; i < len; i++) {
         if (value[i] < '0' || value[i] > '9') {
             return STEK_ESYNTAX;
         }
@@ -305,11 +308,11 @@ static apr_status_t parse_lines(stek_secrets_t *secrets, const char *text, apr_s
 {
     for (*pline = 1; len > 0; ++*pline) {
         const char *end = memchr(text, '\n', len);
-        apr_size_t line_len = end != NULL ? (apr_size_t)(end - text) : len;
-        apr_size_t used = end != NULL ? line_len + 1 : line_len;
+        apr_size_t line_len = end ? (apr_size_t)(end - text) : len;
+        apr_size_t used = end ? line_len + 1 : line_len;
         apr_status_t rv;
 
-        if (line_len > 0 && end != NULL && text[line_len - 1] == '\r') {
+        if (line_len > 0 && end && text[line_len - 1] == '\r') {
             line_len--;
         }
         rv = parse_line(secrets, text, line_len);
@@ -334,7 +337,7 @@ apr_status_t stek_secrets_parse(const char *text, apr_size_t len, stek_secrets_t
     }
     rv = parse_lines(parsed, text, len, &line);
     if (rv != APR_SUCCESS) {
-        if (pline != NULL) {
+        if (pline) {
             *pline = line;
         }
         stek_secrets_destroy(parsed);
@@ -359,6 +362,7 @@ static char *text_line(char *at, const char *word, const unsigned char *bytes, a
 apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_size_t buf_size,
                                apr_size_t *plen)
 {
+    apr_size_t i;
     apr_size_t secret_line = sizeof(STEK_SECRET_WORD) + BASE64_LEN(STEK_SECRET_LEN) + 1;
     apr_size_t fleet_line = sizeof(FLEET_WORD) + BASE64_LEN(STEK_FLEET_ID_LEN) + 1;
     apr_size_t day_line = sizeof(DAY_WORD) + DAY_DIGITS_MAX + 2;
@@ -369,7 +373,7 @@ apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_siz
     if (buf_size < need) {
         return APR_ENOSPC;
     }
-    for (apr_size_t i = 0; i < secrets->n; i++) {
+    for (i = 0; i < secrets->n; i++) {
         at = text_line(at, STEK_SECRET_WORD, secrets->secrets[i].bytes, STEK_SECRET_LEN);
     }
     if (secrets->has_fleet_id) {
@@ -385,12 +389,13 @@ apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_siz
 
 int stek_secrets_equal(const stek_secrets_t *a, const stek_secrets_t *b)
 {
+    apr_size_t i;
     int differ = 0;
 
     if (a->n != b->n || a->has_fleet_id != b->has_fleet_id || a->day != b->day) {
         return 0;
     }
-    for (apr_size_t i = 0; i < a->n; i++) {
+    for (i = 0; i < a->n; i++) {
         differ |= CRYPTO_memcmp(a->secrets[i].bytes, b->secrets[i].bytes, STEK_SECRET_LEN);
     }
     if (a->has_fleet_id) {
@@ -401,10 +406,11 @@ int stek_secrets_equal(const stek_secrets_t *a, const stek_secrets_t *b)
 
 int stek_secrets_share(const stek_secrets_t *a, const stek_secrets_t *b)
 {
+    apr_size_t i, j;
     int share = 0;
 
-    for (apr_size_t i = 0; i < a->n; i++) {
-        for (apr_size_t j = 0; j < b->n; j++) {
+    for (i = 0; i < a->n; i++) {
+        for (j = 0; j < b->n; j++) {
             share |= !CRYPTO_memcmp(a->secrets[i].bytes, b->secrets[j].bytes, STEK_SECRET_LEN);
         }
     }

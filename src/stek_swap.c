@@ -24,7 +24,7 @@ int stek_swap_is_on(const char *text, apr_size_t len)
     const char *end = memchr(text, '\n', len);
 
     /* The first line is a heading. */
-    return end != NULL && (apr_size_t)(end - text) + 1 < len;
+    return end && (apr_size_t)(end - text) + 1 < len;
 }
 
 /* Takes a word off a line; its length is 0 at the end. */
@@ -54,7 +54,7 @@ static int has_option(const char *options, apr_size_t len, const char *wanted)
 {
     while (len > 0) {
         const char *comma = memchr(options, ',', len);
-        apr_size_t n = comma != NULL ? (apr_size_t)(comma - options) : len;
+        apr_size_t n = comma ? (apr_size_t)(comma - options) : len;
 
         if (is_word(options, n, wanted)) {
             return 1;

@@ -16,14 +16,14 @@
 
 #include "change.h"
 #include "convert.h"
-#include "haproxy.h"
+#include "haproxy_socket.h"
 #include "json.h"
 #include "notify.h"
 #include "options.h"
 #include "output.h"
 #include "report.h"
 #include "ringio.h"
-#include "selection.h"
+#include "export_keys.h"
 #include "stek_error.h"
 
 #define RETRY_AFTER apr_time_from_sec(60)
@@ -32,7 +32,7 @@
 
 typedef struct export_t {
     output_t output;
-    haproxy_t haproxy; /* socket_path NULL: none */
+    haproxy_socket_t haproxy; /* socket_path NULL: none */
     int follow;
     const char *exec; /* NULL: none */
 
@@ -40,7 +40,7 @@ typedef struct export_t {
     stek_stamp_t stamp;   /* of the file that live was read from */
     apr_status_t last_rv; /* of the last check; reported once per change */
     const char *last_path;
-    selection_t *selection;                /* of live */
+    export_keys_t *selection;              /* of live */
     unsigned char (*names)[STEK_NAME_LEN]; /* of the keys written last */
     apr_size_t name_n;
     int written;  /* the files exist */
@@ -104,11 +104,11 @@ static ctl_exit_e push(ctl_t *ctl, export_t *export, apr_time_t now)
     if (rv != APR_SUCCESS) {
         return CTL_IO;
     }
-    rv = haproxy_check(&export->haproxy,
-                       export->output.uid != (uid_t)-1 ? export->output.uid : ctl->owner, &culprit,
-                       pool);
+    rv = haproxy_socket_check(&export->haproxy,
+                              export->output.uid != (uid_t)-1 ? export->output.uid : ctl->owner,
+                              &culprit, pool);
     if (rv == APR_SUCCESS) {
-        rv = haproxy_push(&export->haproxy, export->selection->keys, &answer, pool);
+        rv = haproxy_socket_push(&export->haproxy, export->selection->keys, &answer, pool);
     }
     export->push_due = rv != APR_SUCCESS;
     export->check_at = now + CHECK_AFTER;
@@ -212,8 +212,8 @@ static void tell_none(ctl_t *ctl, export_t *export, apr_time_t now)
 static ctl_exit_e bring_up(ctl_t *ctl, export_t *export, apr_time_t now)
 {
     ctl_exit_e code, pushed;
-    apr_status_t rv = selection_make(export->live, export->output.format, now,
-                                     export->has_lead ? export->lead : NULL, export->selection);
+    apr_status_t rv = export_keys_make(export->live, export->output.format, now,
+                                       export->has_lead ? export->lead : NULL, export->selection);
 
     if (rv != APR_SUCCESS) {
         if (!export->follow) {

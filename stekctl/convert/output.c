@@ -181,7 +181,7 @@ static const char *quote(const char *text, apr_pool_t *pool)
 }
 
 static ctl_exit_e write_tickets_conf(ctl_t *ctl, const output_t *output,
-                                     const selection_t *selection, apr_pool_t *pool)
+                                     const export_keys_t *selection, apr_pool_t *pool)
 {
     char directory[PATH_MAX];
     const char *path = apr_pstrcat(pool, output->path, "/" OUTPUT_TICKETS_CONF, NULL);
@@ -211,7 +211,7 @@ static ctl_exit_e write_tickets_conf(ctl_t *ctl, const output_t *output,
     return code;
 }
 
-static int is_selected(const selection_t *selection, const char *name, apr_pool_t *pool)
+static int is_selected(const export_keys_t *selection, const char *name, apr_pool_t *pool)
 {
     apr_size_t i;
 
@@ -241,7 +241,7 @@ static ctl_exit_e remove_file(ctl_t *ctl, const output_t *output, const stek_cla
 }
 
 /* Removes key files that are not in the selection (NULL: all). */
-static ctl_exit_e sweep(ctl_t *ctl, const output_t *output, const selection_t *selection,
+static ctl_exit_e sweep(ctl_t *ctl, const output_t *output, const export_keys_t *selection,
                         apr_pool_t *pool)
 {
     const stek_claim_t claim = export_claim(&output->format);
@@ -270,7 +270,7 @@ static ctl_exit_e sweep(ctl_t *ctl, const output_t *output, const selection_t *s
     return code;
 }
 
-static ctl_exit_e write_nginx(ctl_t *ctl, const output_t *output, const selection_t *selection,
+static ctl_exit_e write_nginx(ctl_t *ctl, const output_t *output, const export_keys_t *selection,
                               apr_pool_t *pool)
 {
     const stek_claim_t claim = export_claim(&output->format);
@@ -294,7 +294,7 @@ static ctl_exit_e write_nginx(ctl_t *ctl, const output_t *output, const selectio
     return code == CTL_DONE ? sweep(ctl, output, selection, pool) : code;
 }
 
-static ctl_exit_e write_single(ctl_t *ctl, const output_t *output, const selection_t *selection)
+static ctl_exit_e write_single(ctl_t *ctl, const output_t *output, const export_keys_t *selection)
 {
     apr_size_t size = (selection->key_n + 1) * (FORMAT_LINE_LEN + 1), len = 0;
     const stek_claim_t claim = export_claim(&output->format);
@@ -432,7 +432,7 @@ ctl_exit_e output_prepare(ctl_t *ctl, output_t *output)
                              : report_status(ctl, output->path, rv, culprit);
 }
 
-ctl_exit_e output_write(ctl_t *ctl, const output_t *output, const selection_t *selection)
+ctl_exit_e output_write(ctl_t *ctl, const output_t *output, const export_keys_t *selection)
 {
     apr_pool_t *pool;
     ctl_exit_e code = check_way(ctl, output);

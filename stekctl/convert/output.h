@@ -6,7 +6,7 @@
 #ifndef STEKCTL_OUTPUT_H
 #define STEKCTL_OUTPUT_H
 
-#include "selection.h"
+#include "export_keys.h"
 #include "stekctl.h"
 
 #pragma GCC visibility push(hidden)
@@ -26,7 +26,7 @@ typedef struct output_t {
 ctl_exit_e output_prepare(ctl_t *ctl, output_t *output);
 
 /* Writes the selection, then removes keys that are not in it.  Reports errors. */
-ctl_exit_e output_write(ctl_t *ctl, const output_t *output, const selection_t *selection);
+ctl_exit_e output_write(ctl_t *ctl, const output_t *output, const export_keys_t *selection);
 
 /* Removes all key files, and nothing else.  Reports errors. */
 ctl_exit_e output_remove(ctl_t *ctl, const output_t *output);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "change.h"
-#include "judgement.h"
+#include "health_words.h"
 #include "options.h"
 #include "report.h"
 #include "ring.h"
@@ -27,7 +27,7 @@ typedef struct view_t {
     ctl_t *ctl;
     const ringio_t *io;
     const terminal_t *terminal;
-    const judgement_t *judgement;
+    const health_words_t *judgement;
     apr_time_t now;
     apr_time_t from, to; /* the timeline's ends */
     int bar_columns;
@@ -272,23 +272,24 @@ static void put_json(FILE *out, const view_t *view)
     json_end(&json);
 }
 
-static judgement_place_e ring_place(const ctl_t *ctl, apr_pool_t *pool)
+static health_words_place_e ring_place(const ctl_t *ctl, apr_pool_t *pool)
 {
     if (!stek_file_in_memory(ctl->ring_path, pool)) {
-        return JUDGEMENT_ON_DISK;
+        return HEALTH_WORDS_ON_DISK;
     }
-    return stek_swap_reaches(ctl->ring_path, pool) ? JUDGEMENT_SWAPPABLE : JUDGEMENT_IN_MEMORY;
+    return stek_swap_reaches(ctl->ring_path, pool) ? HEALTH_WORDS_SWAPPABLE
+                                                   : HEALTH_WORDS_IN_MEMORY;
 }
 
 static ctl_exit_e put_view(FILE *out, ctl_t *ctl, const ringio_t *io, const terminal_t *terminal,
                            apr_pool_t *pool)
 {
-    judgement_t judgement;
+    health_words_t judgement;
     view_t view = {
         .ctl = ctl, .io = io, .terminal = terminal, .judgement = &judgement, .pool = pool};
 
     view.now = ringio_now();
-    judgement_make(io, ring_place(ctl, pool), view.now, pool, &judgement);
+    health_words_make(io, ring_place(ctl, pool), view.now, pool, &judgement);
     if (ctl->json) {
         put_json(out, &view);
     }

@@ -10,16 +10,17 @@
 
 #include "httpd_part.h"
 
-#include "mod_stek_check.h"
-#include "mod_stek_generator.h"
+#include "mod_stek_configtest.h"
 #include "mod_stek_handshake.h"
-#include "mod_stek_install.h"
-#include "mod_stek_lint.h"
 #include "mod_stek_live.h"
 #include "mod_stek_live_private.h"
+#include "mod_stek_monitor.h"
+#include "mod_stek_ring_start.h"
+#include "mod_stek_ssl_ctx.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_timer.h"
-#include "mod_stek_watch.h"
+#include "mod_stek_trust_watch.h"
+#include "mod_stek_vhost_notices.h"
 #include "stek_error.h"
 
 apr_status_t apr_setup_signal_thread(void);
@@ -97,7 +98,7 @@ static void configure(void)
     server = part_server(pconf);
     part_directive(server, apr_psprintf(pconf, "StekRing default file=%s/run/a.ring poll=1s", base),
                    pconf);
-    HOLDS(mod_stek_check_config(pconf, pconf, pconf, server) == OK);
+    HOLDS(mod_stek_configtest_settings(pconf, pconf, pconf, server) == OK);
 }
 
 /* The last post_config, and what comes before it of this module's. */
@@ -110,12 +111,12 @@ static void start(void)
     HOLDS(apr_pool_create(&ptemp, pconf) == APR_SUCCESS);
     fault->on = with_faults;
     is_set_up = mod_stek_ticket_setup(pconf) == APR_SUCCESS;
-    (void)mod_stek_install_vhost(server, pconf, 0, server_ctx);
+    (void)mod_stek_ssl_ctx_install(server, pconf, 0, server_ctx);
     is_set_up = is_set_up && !(SSL_CTX_get_options(server_ctx) & SSL_OP_NO_TICKET);
-    mod_stek_generator_start(pconf, ptemp, server);
-    mod_stek_install_note_groups(ptemp);
-    mod_stek_lint_log_vhosts(ptemp);
-    mod_stek_lint_vhosts(server, ptemp);
+    mod_stek_ring_start_all(pconf, ptemp, server);
+    mod_stek_ssl_ctx_note_groups(ptemp);
+    mod_stek_vhost_notices_log(ptemp);
+    mod_stek_vhost_notices_warn(server, ptemp);
     apr_pool_destroy(ptemp);
 }
 
@@ -150,7 +151,7 @@ static mod_stek_live_t *live(void)
 static void tick(apr_interval_time_t later)
 {
     part_now += later;
-    (void)mod_stek_generator_monitor(pconf, server);
+    (void)mod_stek_monitor(pconf, server);
 }
 
 /* ---- handshakes ---- */
@@ -559,7 +560,7 @@ static void prepare_policy(void)
 static int run_policy(void)
 {
     unsigned char digest[STEK_DIGEST_LEN];
-    apr_array_header_t *watched = apr_array_make(pconf, 1, sizeof(mod_stek_watch_t));
+    apr_array_header_t *watched = apr_array_make(pconf, 1, sizeof(mod_stek_trust_watch_t));
     apr_status_t rv = mod_stek_policy_digest(server, mod_stek_server_get(server)->policy,
                                              server_ctx, watched, digest, pconf);
 

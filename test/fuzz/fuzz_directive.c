@@ -21,12 +21,12 @@
 #include <string.h>
 #include <strings.h>
 
-#include "mod_stek_check.h"
+#include "mod_stek_configtest.h"
 #include "mod_stek_config.h"
 #include "mod_stek_directives.h"
 #include "mod_stek_limits.h"
 #include "mod_stek_reach.h"
-#include "mod_stek_watch.h"
+#include "mod_stek_trust_watch.h"
 
 #define LINES_MAX 64
 #define SERVERS_MAX 8
@@ -339,7 +339,7 @@ static void ask(const conf_t *conf)
 {
     static SSL_CTX *ctx;
     unsigned char digest[STEK_DIGEST_LEN], again[STEK_DIGEST_LEN];
-    apr_array_header_t *watched = apr_array_make(conf->pool, 4, sizeof(mod_stek_watch_t));
+    apr_array_header_t *watched = apr_array_make(conf->pool, 4, sizeof(mod_stek_trust_watch_t));
     int i;
 
     ctx = ctx ? ctx : SSL_CTX_new(TLS_server_method());
@@ -389,7 +389,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     merge_servers(&conf);
-    if (mod_stek_check_config(conf.pool, conf.pool, conf.pool, conf.servers[0]) == OK) {
+    if (mod_stek_configtest_settings(conf.pool, conf.pool, conf.pool, conf.servers[0]) == OK) {
         ask(&conf);
     }
     apr_pool_clear(conf.pool);

@@ -145,7 +145,7 @@ static int fake_setsockopt(int fd, int level, int name, const void *value, sockl
 #define setsockopt fake_setsockopt
 
 /* For what lies behind their sockets. */
-#include "../../stekctl/convert/haproxy.c"
+#include "../../stekctl/convert/haproxy_socket.c"
 #include "../../stekctl/fleet/store.c"
 #include "../../stekctl/fleet/store_wire.c"
 #include "../../stekctl/fleet/store_worker.c"
@@ -441,7 +441,7 @@ static void redis_answers(void)
 
 static void haproxy_answers(apr_pool_t *pool)
 {
-    haproxy_t haproxy = {.socket_path = "/socket", .file = "/etc/a b;c.keys"};
+    haproxy_socket_t haproxy = {.socket_path = "/socket", .file = "/etc/a b;c.keys"};
     stek_key_t keys[FORMAT_HAPROXY_KEYS_N];
     const stek_key_t *set[FORMAT_HAPROXY_KEYS_N];
     const char *answer;
@@ -453,8 +453,8 @@ static void haproxy_answers(apr_pool_t *pool)
         keys[i].flags = 0;
         set[i] = &keys[i];
     }
-    if (haproxy_push(&haproxy, set, &answer, pool) == APR_SUCCESS) {
-        HOLDS(haproxy_push_n(&haproxy, set) == 0);
+    if (haproxy_socket_push(&haproxy, set, &answer, pool) == APR_SUCCESS) {
+        HOLDS(haproxy_socket_push_n(&haproxy, set) == 0);
     }
     else {
         HOLDS(!answer || !strpbrk(answer, "\r\n"));

@@ -12,7 +12,7 @@
 #include "fuzz.h"
 
 #include "convert/format.h"
-#include "convert/selection.h"
+#include "convert/export_keys.h"
 #include "stek_health.h"
 #include "stek_schedule.h"
 
@@ -136,10 +136,10 @@ static void seal_and_open(const uint8_t *data, size_t size)
 static void export_as(const stek_ring_t *ring, format_e format, apr_time_t now)
 {
     static unsigned char buf[PLAIN_MAX];
-    static selection_t selection;
+    static export_keys_t selection;
     apr_size_t len, i;
 
-    if (selection_make(ring, format, now, NULL, &selection) != APR_SUCCESS) {
+    if (export_keys_make(ring, format, now, NULL, &selection) != APR_SUCCESS) {
         return;
     }
     HOLDS(selection.lead && selection.key_n > 0 && selection.key_n <= STEK_KEYS_MAX);

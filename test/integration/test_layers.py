@@ -35,7 +35,7 @@ def test_layers_as_they_stand_pass(text):
 
 @pytest.mark.parametrize("path, header, said", [
     ("stekctl/ring/cmd_show.c", "fleet/store.h", "others include fleet/fleet.h only"),
-    ("stekctl/main.c", "ring/judgement.h", "others include ring/ring.h only"),
+    ("stekctl/main.c", "ring/health_words.h", "others include ring/ring.h only"),
     ("stekctl/report.c", "ring/ring.h", "what all commands share knows no room"),
     ("stekctl/fleet/sync_host.c", "ring/ring.h", "a circle in the rooms of stekctl"),
     ("stekctl/stekctl.h", "report.h", "a circle in the stekctl"),
@@ -51,7 +51,7 @@ def test_layers_include_that_breaks_them_is_named(text, path, header, said):
     ("stekctl/probe/run.c", "probe_test_mac", "probe/run -> probe/mac: probe_test_mac"),
     ("stekctl/fleet/store_url.c", "store_open", "fleet/store_url -> fleet/store: store_open"),
     ("src/stek_file.c", "stek_ring_file_save", "stek_file -> stek_ring_file: stek_ring_file_save"),
-    ("src/mod_stek_live.c", "mod_stek_generator_start", "mod_stek_live -> mod_stek_generator"),
+    ("src/mod_stek_live.c", "mod_stek_ring_start_all", "mod_stek_live -> mod_stek_ring_start"),
 ])
 def test_layers_call_that_closes_a_circle_is_named(text, path, name, said):
     call(text, path, name)

@@ -32,7 +32,7 @@ static void assert_foreign(const stek_claim_t *of, const char *name, const char 
     assert_non_null(strstr(found, words));
 }
 
-static void test_claim_kinds_onlyRegularFilesAreOurs(void **state)
+static void test_claim_kinds_only_regular_files_are_ours(void **state)
 {
     (void)state;
     make_dir(in_base("dir"), 0700);
@@ -58,7 +58,7 @@ static void test_claim_kinds_onlyRegularFilesAreOurs(void **state)
     }
 }
 
-static void test_claim_ring_byItsMagic(void **state)
+static void test_claim_ring_by_its_magic(void **state)
 {
     (void)state;
     put("a", "STEKRINGwhatever follows");
@@ -78,7 +78,7 @@ static void test_claim_ring_byItsMagic(void **state)
     assert_int_equal(claim(&stek_claim_ring, "a"), APR_SUCCESS);
 }
 
-static void test_claim_secret_byItsLines(void **state)
+static void test_claim_secret_by_its_lines(void **state)
 {
     static const char *const ours[] = {
         "", "# a comment\n\n", "stek-secret-v1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n",
@@ -104,7 +104,7 @@ static void test_claim_secret_byItsLines(void **state)
 }
 
 /* A writer that replaces the file again and again makes nobody take it for somebody else's. */
-static void test_claim_beside_aWriter_staysOurs(void **state)
+static void test_claim_beside_a_writer_stays_ours(void **state)
 {
     const stek_file_how_t how = {geteuid(), (uid_t)-1, (gid_t)-1, 0600, 0};
     pid_t writer;
@@ -137,7 +137,7 @@ static apr_status_t aside(const char *name, const char **pdetail)
     return stek_ring_file_set_aside(&file, SEC(1000), pdetail, pool);
 }
 
-static void test_claim_setAside_aRing_getsAFreeName(void **state)
+static void test_claim_set_aside_a_ring_gets_a_free_name(void **state)
 {
     const char *detail;
 
@@ -153,7 +153,7 @@ static void test_claim_setAside_aRing_getsAFreeName(void **state)
     assert_int_equal(count_names(base, "ring"), 3);
 }
 
-static void test_claim_setAside_whatIsNoRing_stays(void **state)
+static void test_claim_set_aside_what_is_no_ring_stays(void **state)
 {
     const char *detail;
 
@@ -169,7 +169,7 @@ static void test_claim_setAside_whatIsNoRing_stays(void **state)
 }
 
 /* Nothing is saved over what is no ring or secret. */
-static void test_claim_save_overAnotherFile_isRefused(void **state)
+static void test_claim_save_over_another_file_is_refused(void **state)
 {
     stek_secrets_t *secrets = NULL;
     stek_ring_t *ring = NULL;
@@ -199,13 +199,13 @@ static void test_claim_save_overAnotherFile_isRefused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_claim_kinds_onlyRegularFilesAreOurs),
-        TEST(test_claim_ring_byItsMagic),
-        TEST(test_claim_secret_byItsLines),
-        TEST(test_claim_beside_aWriter_staysOurs),
-        TEST(test_claim_setAside_aRing_getsAFreeName),
-        TEST(test_claim_setAside_whatIsNoRing_stays),
-        TEST(test_claim_save_overAnotherFile_isRefused),
+        TEST(test_claim_kinds_only_regular_files_are_ours),
+        TEST(test_claim_ring_by_its_magic),
+        TEST(test_claim_secret_by_its_lines),
+        TEST(test_claim_beside_a_writer_stays_ours),
+        TEST(test_claim_set_aside_a_ring_gets_a_free_name),
+        TEST(test_claim_set_aside_what_is_no_ring_stays),
+        TEST(test_claim_save_over_another_file_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

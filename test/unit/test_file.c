@@ -63,7 +63,7 @@ static int64_t now_ms(void)
 
 /* ---- reading */
 
-static void test_file_read_plainFile_givesBytesAndStamp(void **state)
+static void test_file_read_plain_file_gives_bytes_and_stamp(void **state)
 {
     stek_stamp_t looked;
     const char *path = in_base("ring");
@@ -78,7 +78,7 @@ static void test_file_read_plainFile_givesBytesAndStamp(void **state)
     assert_int_equal(looked.size, 5);
 }
 
-static void test_file_read_missing_isNoent(void **state)
+static void test_file_read_missing_is_noent(void **state)
 {
     (void)state;
     memset(&stamp, 0x55, sizeof(stamp));
@@ -89,7 +89,7 @@ static void test_file_read_missing_isNoent(void **state)
     assert_int_equal(read_ring(in_base("none/ring")), APR_ENOENT);
 }
 
-static void test_file_read_sizes_upToTheBuffer(void **state)
+static void test_file_read_sizes_up_to_the_buffer(void **state)
 {
     static char bytes[BUF_SIZE + 1];
     const char *path = in_base("ring");
@@ -105,7 +105,7 @@ static void test_file_read_sizes_upToTheBuffer(void **state)
     assert_int_equal(stamp.size, BUF_SIZE + 1);
 }
 
-static void test_file_read_sparse2GiB_isTooBigUnread(void **state)
+static void test_file_read_sparse2_gi_b_is_too_big_unread(void **state)
 {
     const char *path = in_base("ring");
     int64_t start = now_ms();
@@ -119,7 +119,7 @@ static void test_file_read_sparse2GiB_isTooBigUnread(void **state)
     assert_true(now_ms() - start < 1000);
 }
 
-static void test_file_read_otherKinds_areRefusedAtOnce(void **state)
+static void test_file_read_other_kinds_are_refused_at_once(void **state)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int64_t start = now_ms();
@@ -144,7 +144,7 @@ static void test_file_read_otherKinds_areRefusedAtOnce(void **state)
     close(fd);
 }
 
-static void test_file_read_linkLoop_isRefused(void **state)
+static void test_file_read_link_loop_is_refused(void **state)
 {
     (void)state;
     make_link("b", in_base("a"));
@@ -156,7 +156,7 @@ static void test_file_read_linkLoop_isRefused(void **state)
     assert_int_equal(stek_file_check_dirs(in_base("self"), geteuid(), &culprit, pool), ELOOP);
 }
 
-static void test_file_read_chainOf40Links_isFollowed(void **state)
+static void test_file_read_chain_of40_links_is_followed(void **state)
 {
     char name[16], target[16] = "ring";
 
@@ -181,7 +181,7 @@ static int read_as_nobody(void *data)
     return read_as(data, STEK_FILE_RING, 0) == APR_EACCES ? 0 : 1;
 }
 
-static void test_file_read_unreadable_isEacces(void **state)
+static void test_file_read_unreadable_is_eacces(void **state)
 {
     (void)state;
     need_other_users();
@@ -191,7 +191,7 @@ static void test_file_read_unreadable_isEacces(void **state)
 
 /* ---- whose files */
 
-static void test_file_read_modes_openToOthers_areRefused(void **state)
+static void test_file_read_modes_open_to_others_are_refused(void **state)
 {
     const char *path = in_base("ring");
 
@@ -215,7 +215,7 @@ static void test_file_read_modes_openToOthers_areRefused(void **state)
     }
 }
 
-static void test_file_read_foreignFile_isRefused(void **state)
+static void test_file_read_foreign_file_is_refused(void **state)
 {
     const char *path = in_base("ring");
 
@@ -230,7 +230,7 @@ static void test_file_read_foreignFile_isRefused(void **state)
     assert_int_equal(read_as(path, STEK_FILE_RING, NOBODY), APR_SUCCESS);
 }
 
-static void test_file_read_directoryModes_openOnesAreRefused(void **state)
+static void test_file_read_directory_modes_open_ones_are_refused(void **state)
 {
     const char *dir = in_base("dir"), *path = in_base("dir/ring");
 
@@ -253,7 +253,7 @@ static void test_file_read_directoryModes_openOnesAreRefused(void **state)
     assert_int_equal(chmod(dir, 0700), 0);
 }
 
-static void test_file_read_anyDirectoryAbove_counts(void **state)
+static void test_file_read_any_directory_above_counts(void **state)
 {
     (void)state;
     make_dir(in_base("a"), 0755);
@@ -268,7 +268,7 @@ static void test_file_read_anyDirectoryAbove_counts(void **state)
     assert_refused(in_base("a/b/c/ring"), in_base("a"));
 }
 
-static void test_file_read_foreignDirectory_isRefused(void **state)
+static void test_file_read_foreign_directory_is_refused(void **state)
 {
     const char *path = in_base("dir/ring");
 
@@ -284,7 +284,7 @@ static void test_file_read_foreignDirectory_isRefused(void **state)
     assert_int_equal(read_as(path, STEK_FILE_RING, NOBODY), APR_SUCCESS);
 }
 
-static void test_file_read_linkThroughUnsafeDirectory_isRefused(void **state)
+static void test_file_read_link_through_unsafe_directory_is_refused(void **state)
 {
     (void)state;
     make_dir(in_base("safe"), 0755);
@@ -316,7 +316,7 @@ static void test_file_read_linkThroughUnsafeDirectory_isRefused(void **state)
 }
 
 /* As Kubernetes mounts a secret: ring -> ..data/ring, ..data -> ..2026_01. */
-static void test_file_read_linksOfASecretVolume_areFollowed(void **state)
+static void test_file_read_links_of_a_secret_volume_are_followed(void **state)
 {
     (void)state;
     make_dir(in_base("volume"), 03777);
@@ -327,7 +327,7 @@ static void test_file_read_linksOfASecretVolume_areFollowed(void **state)
     assert_reads(in_base("volume/ring"), "x");
 }
 
-static void test_file_read_foreignLinkInStickyDirectory_isRefused(void **state)
+static void test_file_read_foreign_link_in_sticky_directory_is_refused(void **state)
 {
     (void)state;
     need_other_users();
@@ -353,7 +353,7 @@ static int read_relative(void *data)
                : 1;
 }
 
-static void test_file_read_relativePath_countsFromTheRoot(void **state)
+static void test_file_read_relative_path_counts_from_the_root(void **state)
 {
     (void)state;
     make_dir(in_base("a"), 0755);
@@ -362,7 +362,7 @@ static void test_file_read_relativePath_countsFromTheRoot(void **state)
     assert_int_equal(run_in_child(read_relative, NULL), 0);
 }
 
-static void test_file_checkDirs_oddPaths_areAnswered(void **state)
+static void test_file_check_dirs_odd_paths_are_answered(void **state)
 {
     (void)state;
     make_dir(in_base("dir"), 0755);
@@ -389,7 +389,7 @@ static apr_status_t replace(const char *path, const char *text, int flags)
     return stek_file_replace(path, text, strlen(text), &how, pool);
 }
 
-static void test_file_replace_newAndOld_inOneStep(void **state)
+static void test_file_replace_new_and_old_in_one_step(void **state)
 {
     const char *path = in_base("ring");
     mode_t old_mask = umask(0077);
@@ -409,7 +409,7 @@ static void test_file_replace_newAndOld_inOneStep(void **state)
     assert_int_equal(count_names(base, "ring"), 1);
 }
 
-static void test_file_replace_group_isSet(void **state)
+static void test_file_replace_group_is_set(void **state)
 {
     const stek_file_how_t how = {0, (uid_t)-1, NOBODY, 0640, 0};
     const char *path = in_base("ring");
@@ -424,7 +424,7 @@ static void test_file_replace_group_isSet(void **state)
     assert_int_equal(st.st_mode & 07777, 0640);
 }
 
-static void test_file_replace_exclusive_keepsTheOld(void **state)
+static void test_file_replace_exclusive_keeps_the_old(void **state)
 {
     const char *path = in_base("ring");
 
@@ -439,7 +439,7 @@ static void test_file_replace_exclusive_keepsTheOld(void **state)
     assert_int_equal(count_names(base, ""), 3);
 }
 
-static void test_file_replace_openReader_keepsTheOld(void **state)
+static void test_file_replace_open_reader_keeps_the_old(void **state)
 {
     const char *path = in_base("ring");
     char text[8] = "";
@@ -455,7 +455,7 @@ static void test_file_replace_openReader_keepsTheOld(void **state)
 }
 
 /* Many writes within one tick of the clock, of one size, inodes freed and taken again. */
-static void test_file_replace_quickly_everyStampIsNew(void **state)
+static void test_file_replace_quickly_every_stamp_is_new(void **state)
 {
     enum { N = 300 };
     static stek_stamp_t stamps[N];
@@ -472,7 +472,7 @@ static void test_file_replace_quickly_everyStampIsNew(void **state)
     }
 }
 
-static void test_file_replace_noDirectory_fails(void **state)
+static void test_file_replace_no_directory_fails(void **state)
 {
     (void)state;
     assert_int_equal(replace(in_base("none/ring"), "x", 0), APR_ENOENT);
@@ -490,7 +490,7 @@ static void make_aged(const char *path, int age_s)
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
 }
 
-static void test_file_replace_leftovers_areSweptAfterAMinute(void **state)
+static void test_file_replace_leftovers_are_swept_after_a_minute(void **state)
 {
     /* Too young; then names of others: a date is the name of a copy. */
     static const char *const kept[] = {
@@ -518,7 +518,7 @@ static void test_file_replace_leftovers_areSweptAfterAMinute(void **state)
 }
 
 /* Whoever guesses a name of temporary files keeps nobody from writing, and loses nothing. */
-static void test_file_replace_takenNames_blockNothing(void **state)
+static void test_file_replace_taken_names_block_nothing(void **state)
 {
     const char *own = apr_psprintf(pool, "%s/ring.tmp-%ld", base, (long)getpid());
 
@@ -536,7 +536,7 @@ static void test_file_replace_takenNames_blockNothing(void **state)
 }
 
 /* What has the name of a leftover, but is not what a writer leaves. */
-static void test_file_replace_foreignLeftovers_areKept(void **state)
+static void test_file_replace_foreign_leftovers_are_kept(void **state)
 {
     static const char hex[] = "ring.tmp-0123456789abcdef";
 
@@ -571,7 +571,7 @@ static void assert_kept(const char *path, apr_status_t why)
     assert_int_equal(after.st_ctim.tv_sec, before.st_ctim.tv_sec);
 }
 
-static void test_file_replace_whatIsNoFileOfOurs_isKept(void **state)
+static void test_file_replace_what_is_no_file_of_ours_is_kept(void **state)
 {
     (void)state;
     make_file(in_base("victim"), "x", 1, 0600);
@@ -594,7 +594,7 @@ static void test_file_replace_whatIsNoFileOfOurs_isKept(void **state)
     assert_int_equal(count_names(base, ".tmp-"), 0);
 }
 
-static void test_file_replace_sharedDirectory_isRefused(void **state)
+static void test_file_replace_shared_directory_is_refused(void **state)
 {
     static const struct {
         int mode;
@@ -642,7 +642,7 @@ static apr_status_t placed(const char *name, uid_t owner)
 }
 
 /* Whoever may trust a user's file must not take a place that he has made for himself. */
-static void test_path_checkPlaced_whatIsInAStickyDirectory_isRoots(void **state)
+static void test_path_check_placed_what_is_in_a_sticky_directory_is_roots(void **state)
 {
     (void)state;
     need_other_users();
@@ -691,7 +691,7 @@ static int replace_under_limit(void *data)
     return rc;
 }
 
-static void test_file_replace_cutShort_keepsTheOld(void **state)
+static void test_file_replace_cut_short_keeps_the_old(void **state)
 {
     (void)state;
     assert_int_equal(replace(in_base("ring"), "old", 0), APR_SUCCESS);
@@ -749,7 +749,7 @@ static int replace_on_full_disk(void *data)
     return replace(path, "new", 0) == APR_SUCCESS && strcmp(file_text(path), "new") == 0 ? 0 : 7;
 }
 
-static void test_file_replace_fullDisk_keepsTheOld(void **state)
+static void test_file_replace_full_disk_keeps_the_old(void **state)
 {
     int rc;
 
@@ -763,7 +763,7 @@ static void test_file_replace_fullDisk_keepsTheOld(void **state)
 
 /* ---- the lock */
 
-static void test_file_lock_free_isTakenSignedAndFreed(void **state)
+static void test_file_lock_free_is_taken_signed_and_freed(void **state)
 {
     const char *path = in_base("ring");
     char pid[32];
@@ -807,7 +807,7 @@ static pid_t stopped_holder(const char *path)
     return pid;
 }
 
-static void test_file_lock_heldByStoppedProcess_isReportedAtOnce(void **state)
+static void test_file_lock_held_by_stopped_process_is_reported_at_once(void **state)
 {
     const char *path = in_base("ring");
     pid_t child = stopped_holder(path), holder = -1;
@@ -836,7 +836,7 @@ static void test_file_lock_heldByStoppedProcess_isReportedAtOnce(void **state)
     stek_file_unlock(&lock);
 }
 
-static void test_file_lock_waiting_getsItWhenFreed(void **state)
+static void test_file_lock_waiting_gets_it_when_freed(void **state)
 {
     const char *path = in_base("ring");
     pid_t child = stopped_holder(path), killer;
@@ -855,7 +855,7 @@ static void test_file_lock_waiting_getsItWhenFreed(void **state)
     waitpid(killer, NULL, 0);
 }
 
-static void test_file_lock_forkedMeanwhile_isFreedAllTheSame(void **state)
+static void test_file_lock_forked_meanwhile_is_freed_all_the_same(void **state)
 {
     const char *path = in_base("ring");
     stek_lock_t lock, again;
@@ -877,7 +877,7 @@ static void test_file_lock_forkedMeanwhile_isFreedAllTheSame(void **state)
     waitpid(child, NULL, 0);
 }
 
-static void test_file_lock_openMode_isClosed(void **state)
+static void test_file_lock_open_mode_is_closed(void **state)
 {
     struct stat st;
     stek_lock_t lock;
@@ -890,7 +890,7 @@ static void test_file_lock_openMode_isClosed(void **state)
     assert_int_equal(st.st_mode & 07777, 0600);
 }
 
-static void test_file_lock_otherKinds_areRefused(void **state)
+static void test_file_lock_other_kinds_are_refused(void **state)
 {
     stek_lock_t lock;
     int64_t start = now_ms();
@@ -912,7 +912,7 @@ static void test_file_lock_otherKinds_areRefused(void **state)
 }
 
 /* A file that is no lock's is neither cut nor closed, whoever can make it appear there. */
-static void test_file_lock_foreignFile_isKept(void **state)
+static void test_file_lock_foreign_file_is_kept(void **state)
 {
     static const char *const texts[] = {"x",  "12 ",  "-4\n",
                                         "\n", "1\n2", "99999999999999999999999999\n"};
@@ -949,7 +949,7 @@ static void test_file_lock_foreignFile_isKept(void **state)
 }
 
 /* A signature that was cut short is one. */
-static void test_file_lock_leftoverOfADeadHolder_isTaken(void **state)
+static void test_file_lock_leftover_of_a_dead_holder_is_taken(void **state)
 {
     static const char *const texts[] = {"", "1", "12345\n"};
     stek_lock_t lock;
@@ -963,7 +963,7 @@ static void test_file_lock_leftoverOfADeadHolder_isTaken(void **state)
     }
 }
 
-static void test_file_lock_holderUnknown_isZero(void **state)
+static void test_file_lock_holder_unknown_is_zero(void **state)
 {
     static const char *const texts[] = {"", "x", "12", "-4\n", "99999999999999999999\n", "0\n"};
     stek_lock_t lock;
@@ -982,7 +982,7 @@ static void test_file_lock_holderUnknown_isZero(void **state)
     close(fd);
 }
 
-static void test_file_inMemory_tellsByFileSystem(void **state)
+static void test_file_in_memory_tells_by_file_system(void **state)
 {
     (void)state;
     assert_false(stek_file_in_memory("/proc/version", pool));
@@ -995,48 +995,48 @@ static void test_file_inMemory_tellsByFileSystem(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_file_read_plainFile_givesBytesAndStamp),
-        TEST(test_file_read_missing_isNoent),
-        TEST(test_file_read_sizes_upToTheBuffer),
-        TEST(test_file_read_sparse2GiB_isTooBigUnread),
-        TEST(test_file_read_otherKinds_areRefusedAtOnce),
-        TEST(test_file_read_linkLoop_isRefused),
-        TEST(test_file_read_chainOf40Links_isFollowed),
-        TEST(test_file_read_unreadable_isEacces),
-        TEST(test_file_read_modes_openToOthers_areRefused),
-        TEST(test_file_read_foreignFile_isRefused),
-        TEST(test_file_read_directoryModes_openOnesAreRefused),
-        TEST(test_file_read_anyDirectoryAbove_counts),
-        TEST(test_file_read_foreignDirectory_isRefused),
-        TEST(test_file_read_linkThroughUnsafeDirectory_isRefused),
-        TEST(test_file_read_linksOfASecretVolume_areFollowed),
-        TEST(test_file_read_foreignLinkInStickyDirectory_isRefused),
-        TEST(test_file_read_relativePath_countsFromTheRoot),
-        TEST(test_file_checkDirs_oddPaths_areAnswered),
-        TEST(test_file_replace_newAndOld_inOneStep),
-        TEST(test_file_replace_group_isSet),
-        TEST(test_file_replace_exclusive_keepsTheOld),
-        TEST(test_file_replace_openReader_keepsTheOld),
-        TEST(test_file_replace_quickly_everyStampIsNew),
-        TEST(test_file_replace_noDirectory_fails),
-        TEST(test_file_replace_leftovers_areSweptAfterAMinute),
-        TEST(test_file_replace_takenNames_blockNothing),
-        TEST(test_file_replace_foreignLeftovers_areKept),
-        TEST(test_file_replace_whatIsNoFileOfOurs_isKept),
-        TEST(test_file_replace_sharedDirectory_isRefused),
-        TEST(test_path_checkPlaced_whatIsInAStickyDirectory_isRoots),
-        TEST(test_file_replace_cutShort_keepsTheOld),
-        TEST(test_file_replace_fullDisk_keepsTheOld),
-        TEST(test_file_lock_free_isTakenSignedAndFreed),
-        TEST(test_file_lock_heldByStoppedProcess_isReportedAtOnce),
-        TEST(test_file_lock_waiting_getsItWhenFreed),
-        TEST(test_file_lock_forkedMeanwhile_isFreedAllTheSame),
-        TEST(test_file_lock_openMode_isClosed),
-        TEST(test_file_lock_otherKinds_areRefused),
-        TEST(test_file_lock_foreignFile_isKept),
-        TEST(test_file_lock_leftoverOfADeadHolder_isTaken),
-        TEST(test_file_lock_holderUnknown_isZero),
-        TEST(test_file_inMemory_tellsByFileSystem),
+        TEST(test_file_read_plain_file_gives_bytes_and_stamp),
+        TEST(test_file_read_missing_is_noent),
+        TEST(test_file_read_sizes_up_to_the_buffer),
+        TEST(test_file_read_sparse2_gi_b_is_too_big_unread),
+        TEST(test_file_read_other_kinds_are_refused_at_once),
+        TEST(test_file_read_link_loop_is_refused),
+        TEST(test_file_read_chain_of40_links_is_followed),
+        TEST(test_file_read_unreadable_is_eacces),
+        TEST(test_file_read_modes_open_to_others_are_refused),
+        TEST(test_file_read_foreign_file_is_refused),
+        TEST(test_file_read_directory_modes_open_ones_are_refused),
+        TEST(test_file_read_any_directory_above_counts),
+        TEST(test_file_read_foreign_directory_is_refused),
+        TEST(test_file_read_link_through_unsafe_directory_is_refused),
+        TEST(test_file_read_links_of_a_secret_volume_are_followed),
+        TEST(test_file_read_foreign_link_in_sticky_directory_is_refused),
+        TEST(test_file_read_relative_path_counts_from_the_root),
+        TEST(test_file_check_dirs_odd_paths_are_answered),
+        TEST(test_file_replace_new_and_old_in_one_step),
+        TEST(test_file_replace_group_is_set),
+        TEST(test_file_replace_exclusive_keeps_the_old),
+        TEST(test_file_replace_open_reader_keeps_the_old),
+        TEST(test_file_replace_quickly_every_stamp_is_new),
+        TEST(test_file_replace_no_directory_fails),
+        TEST(test_file_replace_leftovers_are_swept_after_a_minute),
+        TEST(test_file_replace_taken_names_block_nothing),
+        TEST(test_file_replace_foreign_leftovers_are_kept),
+        TEST(test_file_replace_what_is_no_file_of_ours_is_kept),
+        TEST(test_file_replace_shared_directory_is_refused),
+        TEST(test_path_check_placed_what_is_in_a_sticky_directory_is_roots),
+        TEST(test_file_replace_cut_short_keeps_the_old),
+        TEST(test_file_replace_full_disk_keeps_the_old),
+        TEST(test_file_lock_free_is_taken_signed_and_freed),
+        TEST(test_file_lock_held_by_stopped_process_is_reported_at_once),
+        TEST(test_file_lock_waiting_gets_it_when_freed),
+        TEST(test_file_lock_forked_meanwhile_is_freed_all_the_same),
+        TEST(test_file_lock_open_mode_is_closed),
+        TEST(test_file_lock_other_kinds_are_refused),
+        TEST(test_file_lock_foreign_file_is_kept),
+        TEST(test_file_lock_leftover_of_a_dead_holder_is_taken),
+        TEST(test_file_lock_holder_unknown_is_zero),
+        TEST(test_file_in_memory_tells_by_file_system),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

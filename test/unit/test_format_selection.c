@@ -4,13 +4,13 @@
  */
 #include "core_util.h"
 
-#include "convert/haproxy.h"
-#include "convert/selection.h"
+#include "convert/haproxy_socket.h"
+#include "convert/export_keys.h"
 
 #define LIFETIME (18 * HOUR)
 
 static stek_ring_t *ring;
-static selection_t selection;
+static export_keys_t selection;
 
 /* Keys 0, 1, ... n - 1 of slots T0, T0 + 1 h, ... */
 static void make_ring(unsigned n)
@@ -37,7 +37,7 @@ static int drop_ring(void **state)
 
 static apr_status_t select_at(format_e format, apr_time_t now)
 {
-    return selection_make(ring, format, now, NULL, &selection);
+    return export_keys_make(ring, format, now, NULL, &selection);
 }
 
 /* numbers: of the keys expected, as digits in order. */
@@ -122,13 +122,13 @@ static void test_selection_none_current_former_while_it_decrypts(void **state)
     (void)state;
     make_ring(2);
     assert_int_equal(select_at(FORMAT_NGINX, T0 + 2 * HOUR), APR_NOTFOUND);
-    assert_int_equal(selection_make(ring, FORMAT_NGINX, T0 + 2 * HOUR, former.name, &selection),
+    assert_int_equal(export_keys_make(ring, FORMAT_NGINX, T0 + 2 * HOUR, former.name, &selection),
                      APR_SUCCESS);
     assert_selected("10");
-    assert_int_equal(selection_make(ring, FORMAT_NGINX, T0 + 2 * HOUR, unknown.name, &selection),
+    assert_int_equal(export_keys_make(ring, FORMAT_NGINX, T0 + 2 * HOUR, unknown.name, &selection),
                      APR_NOTFOUND);
     assert_int_equal(
-        selection_make(ring, FORMAT_NGINX, T0 + 2 * HOUR + LIFETIME, former.name, &selection),
+        export_keys_make(ring, FORMAT_NGINX, T0 + 2 * HOUR + LIFETIME, former.name, &selection),
         APR_NOTFOUND);
 }
 
@@ -150,13 +150,13 @@ static void test_selection_aes128_only_where_it_fits(void **state)
     assert_int_equal(selection.key_n, 5);
 }
 
-/* What HAProxy holds after the pushes that haproxy_push_n asks for. */
-static int pushes(haproxy_t *haproxy, apr_time_t now)
+/* What HAProxy holds after the pushes that haproxy_socket_push_n asks for. */
+static int pushes(haproxy_socket_t *haproxy, apr_time_t now)
 {
     int n, i;
 
     assert_int_equal(select_at(FORMAT_HAPROXY, now), APR_SUCCESS);
-    n = haproxy_push_n(haproxy, selection.keys);
+    n = haproxy_socket_push_n(haproxy, selection.keys);
     for (i = 3 - n; i < 3; i++) {
         memmove(haproxy->names[0], haproxy->names[1], (size_t)2 * STEK_NAME_LEN);
         memcpy(haproxy->names[2], selection.keys[i]->name, STEK_NAME_LEN);
@@ -171,7 +171,7 @@ static int pushes(haproxy_t *haproxy, apr_time_t now)
 static void test_selection_haproxy_pushes_as_few_as_needed(void **state)
 {
     stek_key_t extra = good_key(8, T0 + 2 * HOUR + SEC(1800), SEC(1800), LIFETIME);
-    haproxy_t haproxy = {0};
+    haproxy_socket_t haproxy = {0};
 
     (void)state;
     make_ring(6);
@@ -192,10 +192,10 @@ static void test_haproxy_answer_names_in_order(void **state)
     unsigned char names[3][STEK_NAME_LEN];
 
     (void)state;
-    assert_true(haproxy_read_names(ANSWER_HEAD "0.0 QUFBQUFBQUFBQUFBQUFBQUFB" REST "\n"
-                                               "0.1 QkJCQkJCQkJCQkJCQkJCQkJC" REST "\n"
-                                               "0.2 Q0NDQ0NDQ0NDQ0NDQ0NDQ0ND" REST "\n\n",
-                                   names));
+    assert_true(haproxy_socket_read_names(ANSWER_HEAD "0.0 QUFBQUFBQUFBQUFBQUFBQUFB" REST "\n"
+                                                      "0.1 QkJCQkJCQkJCQkJCQkJCQkJC" REST "\n"
+                                                      "0.2 Q0NDQ0NDQ0NDQ0NDQ0NDQ0ND" REST "\n\n",
+                                          names));
     assert_memory_equal(names[0], "AAAAAAAAAAAAAAAA", STEK_NAME_LEN);
     assert_memory_equal(names[1], "BBBBBBBBBBBBBBBB", STEK_NAME_LEN);
     assert_memory_equal(names[2], "CCCCCCCCCCCCCCCC", STEK_NAME_LEN);
@@ -220,7 +220,7 @@ static void test_haproxy_answer_that_says_something_else_ignored(void **state)
 
     (void)state;
     for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-        assert_false(haproxy_read_names(answers[i], names));
+        assert_false(haproxy_socket_read_names(answers[i], names));
         assert_string_equal((char *)names[0], "unchanged");
     }
 }

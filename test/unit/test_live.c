@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "httpd_stub.h"
-#include "mod_stek_live_file.h"
+#include "mod_stek_live_follow.h"
 #include "mod_stek_live_private.h"
 #include "mod_stek_retained.h"
 #include "stek_mem.h"

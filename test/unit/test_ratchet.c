@@ -54,7 +54,7 @@ static void move_to(stek_secrets_t *set, apr_int32_t day, apr_int32_t expected)
     assert_int_equal(moved, expected);
 }
 
-static void test_ratchet_day_countsUtcDays(void **state)
+static void test_ratchet_day_counts_utc_days(void **state)
 {
     (void)state;
     assert_int_equal(ratchet_day(DAY * 20000), 20000);
@@ -63,7 +63,7 @@ static void test_ratchet_day_countsUtcDays(void **state)
     assert_int_equal(ratchet_day(APR_INT64_MAX), STEK_DAY_MAX);
 }
 
-static void test_ratchet_numbers_areThoseOfAnotherImplementation(void **state)
+static void test_ratchet_numbers_are_those_of_another_implementation(void **state)
 {
     stek_secrets_t *set = set_at(20000);
     stek_secrets_t *today = keys_of(set, 20000), *tomorrow = keys_of(set, 20001);
@@ -79,7 +79,7 @@ static void test_ratchet_numbers_areThoseOfAnotherImplementation(void **state)
     stek_secrets_destroy(tomorrow);
 }
 
-static void test_ratchet_move_manyDays_isManySteps(void **state)
+static void test_ratchet_move_many_days_is_many_steps(void **state)
 {
     stek_secrets_t *one = set_at(20000), *many = set_at(20000);
     apr_int32_t day;
@@ -98,7 +98,7 @@ static void test_ratchet_move_manyDays_isManySteps(void **state)
     stek_secrets_destroy(many);
 }
 
-static void test_ratchet_keys_ofDaysGone_areNotToBeHad(void **state)
+static void test_ratchet_keys_of_days_gone_are_not_to_be_had(void **state)
 {
     stek_secrets_t *set = set_at(20000), *early = keys_of(set, 20000), *keys = NULL, *late;
 
@@ -114,7 +114,7 @@ static void test_ratchet_keys_ofDaysGone_areNotToBeHad(void **state)
     stek_secrets_destroy(late);
 }
 
-static void test_ratchet_move_clockFarAhead_isRefusedAndChangesNothing(void **state)
+static void test_ratchet_move_clock_far_ahead_is_refused_and_changes_nothing(void **state)
 {
     stek_secrets_t *set = set_at(20000), *same = set_at(20000), *keys = NULL;
     apr_int32_t moved = -1;
@@ -130,7 +130,7 @@ static void test_ratchet_move_clockFarAhead_isRefusedAndChangesNothing(void **st
     stek_secrets_destroy(same);
 }
 
-static void test_ratchet_none_sameKeysOnAllDays(void **state)
+static void test_ratchet_none_same_keys_on_all_days(void **state)
 {
     stek_secrets_t *set = set_at(0), *a = keys_of(set, 20000), *b = keys_of(set, 29999);
 
@@ -143,7 +143,7 @@ static void test_ratchet_none_sameKeysOnAllDays(void **state)
     stek_secrets_destroy(b);
 }
 
-static void test_ratchet_keys_ofAnotherFleet_openNothing(void **state)
+static void test_ratchet_keys_of_another_fleet_open_nothing(void **state)
 {
     stek_secrets_t *set = set_at(20000), *keys = keys_of(set, 20000), *other_keys;
     unsigned char random[STEK_RING_SALT_RANDOM_LEN] = {1}, *sealed = NULL;
@@ -170,7 +170,7 @@ static void test_ratchet_keys_ofAnotherFleet_openNothing(void **state)
     stek_secrets_destroy(other_keys);
 }
 
-static void test_ratchet_allSecretsOfTheSet_moveTogether(void **state)
+static void test_ratchet_all_secrets_of_the_set_move_together(void **state)
 {
     stek_secrets_t *set = set_at(20000), *rolled = NULL, *keys, *old = keys_of(set, 20003);
 
@@ -187,7 +187,7 @@ static void test_ratchet_allSecretsOfTheSet_moveTogether(void **state)
     stek_secrets_destroy(old);
 }
 
-static void test_ratchet_file_keepsTheDay(void **state)
+static void test_ratchet_file_keeps_the_day(void **state)
 {
     stek_secrets_t *set = set_at(20000), *read = NULL;
     char text[STEK_SECRET_FILE_MAX];
@@ -211,7 +211,7 @@ static void test_ratchet_file_keepsTheDay(void **state)
     stek_secrets_destroy(set);
 }
 
-static void test_ratchet_file_badDay_isRefused(void **state)
+static void test_ratchet_file_bad_day_is_refused(void **state)
 {
     static const char *const lines[] = {"stek-day-v1\n",          "stek-day-v1 0\n",
                                         "stek-day-v1 -1\n",       "stek-day-v1 20000x\n",
@@ -233,16 +233,16 @@ static void test_ratchet_file_badDay_isRefused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ratchet_day_countsUtcDays),
-        cmocka_unit_test(test_ratchet_numbers_areThoseOfAnotherImplementation),
-        cmocka_unit_test(test_ratchet_move_manyDays_isManySteps),
-        cmocka_unit_test(test_ratchet_keys_ofDaysGone_areNotToBeHad),
-        cmocka_unit_test(test_ratchet_move_clockFarAhead_isRefusedAndChangesNothing),
-        cmocka_unit_test(test_ratchet_none_sameKeysOnAllDays),
-        cmocka_unit_test(test_ratchet_keys_ofAnotherFleet_openNothing),
-        cmocka_unit_test(test_ratchet_allSecretsOfTheSet_moveTogether),
-        cmocka_unit_test(test_ratchet_file_keepsTheDay),
-        cmocka_unit_test(test_ratchet_file_badDay_isRefused),
+        cmocka_unit_test(test_ratchet_day_counts_utc_days),
+        cmocka_unit_test(test_ratchet_numbers_are_those_of_another_implementation),
+        cmocka_unit_test(test_ratchet_move_many_days_is_many_steps),
+        cmocka_unit_test(test_ratchet_keys_of_days_gone_are_not_to_be_had),
+        cmocka_unit_test(test_ratchet_move_clock_far_ahead_is_refused_and_changes_nothing),
+        cmocka_unit_test(test_ratchet_none_same_keys_on_all_days),
+        cmocka_unit_test(test_ratchet_keys_of_another_fleet_open_nothing),
+        cmocka_unit_test(test_ratchet_all_secrets_of_the_set_move_together),
+        cmocka_unit_test(test_ratchet_file_keeps_the_day),
+        cmocka_unit_test(test_ratchet_file_bad_day_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

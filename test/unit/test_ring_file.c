@@ -113,7 +113,7 @@ static void check_save_load(const stek_ring_file_t *file)
     assert_holds(file, 4, 0);
 }
 
-static void test_ring_file_saveThenLoad_isTheSame(void **state)
+static void test_ring_file_save_then_load_is_the_same(void **state)
 {
     (void)state;
     each_kind(check_save_load);
@@ -134,7 +134,7 @@ static void check_exclusive(const stek_ring_file_t *file)
     stek_ring_destroy(two);
 }
 
-static void test_ring_file_saveExclusive_keepsTheOld(void **state)
+static void test_ring_file_save_exclusive_keeps_the_old(void **state)
 {
     (void)state;
     each_kind(check_exclusive);
@@ -157,7 +157,7 @@ static void check_refused_saves(const stek_ring_file_t *file)
     stek_ring_destroy(ring);
 }
 
-static void test_ring_file_saveThatFails_keepsTheOld(void **state)
+static void test_ring_file_save_that_fails_keeps_the_old(void **state)
 {
     (void)state;
     each_kind(check_refused_saves);
@@ -179,13 +179,13 @@ static void check_other_secret(const stek_ring_file_t *file)
     stek_secrets_destroy(rolled);
 }
 
-static void test_ring_file_loadWithOtherSecret_isRefused(void **state)
+static void test_ring_file_load_with_other_secret_is_refused(void **state)
 {
     (void)state;
     each_kind(check_other_secret);
 }
 
-static void test_ring_file_saveUnder_isReadUnderThatSecret(void **state)
+static void test_ring_file_save_under_is_read_under_that_secret(void **state)
 {
     stek_secrets_t *rolled = NULL;
     unsigned char *sealed = NULL;
@@ -219,7 +219,7 @@ static void test_ring_file_saveUnder_isReadUnderThatSecret(void **state)
     stek_secrets_destroy(rolled);
 }
 
-static void test_ring_file_check_namesWhatIsWrong(void **state)
+static void test_ring_file_check_names_what_is_wrong(void **state)
 {
     const char *detail = NULL;
     stek_ring_file_t file;
@@ -240,7 +240,7 @@ static void test_ring_file_check_namesWhatIsWrong(void **state)
     assert_string_equal(detail, in_base("dir"));
 }
 
-static void test_ring_file_loadOfHostileFiles_saysWhy(void **state)
+static void test_ring_file_load_of_hostile_files_says_why(void **state)
 {
     const char *path = in_base("ring");
     stek_ring_t *ring = ring_of(1, 2);
@@ -281,7 +281,7 @@ static void test_ring_file_loadOfHostileFiles_saysWhy(void **state)
     stek_ring_destroy(ring);
 }
 
-static void test_ring_file_saveOnPath_hasModeAndGroup(void **state)
+static void test_ring_file_save_on_path_has_mode_and_group(void **state)
 {
     stek_ring_file_t file;
     struct stat st;
@@ -302,7 +302,7 @@ static void test_ring_file_saveOnPath_hasModeAndGroup(void **state)
     assert_holds(&file, 2, 1);
 }
 
-static void test_ring_file_saveAgain_keepsTheGroup(void **state)
+static void test_ring_file_save_again_keeps_the_group(void **state)
 {
     stek_ring_file_t file;
     struct stat st;
@@ -330,7 +330,7 @@ static int save_over_other_group(void *data)
     return APR_TO_OS_ERROR(save(file, 2, 1, NULL)) == EPERM ? 0 : 1;
 }
 
-static void test_ring_file_saveAgainOutsideTheGroup_keepsTheOld(void **state)
+static void test_ring_file_save_again_outside_the_group_keeps_the_old(void **state)
 {
     stek_ring_file_t file;
 
@@ -360,7 +360,7 @@ static int save_as_other_user(void *data)
     return save(file, 2, 1, NULL) == EPERM ? 0 : 2;
 }
 
-static void test_ring_file_saveOutsideTheGroup_fallsBackUnlessDemanded(void **state)
+static void test_ring_file_save_outside_the_group_falls_back_unless_demanded(void **state)
 {
     stek_ring_file_t file;
     struct stat st;
@@ -379,7 +379,7 @@ static void test_ring_file_saveOutsideTheGroup_fallsBackUnlessDemanded(void **st
 
 /* ---- anonymous memory */
 
-static void test_ring_file_memory_quickSaves_everyStampIsNew(void **state)
+static void test_ring_file_memory_quick_saves_every_stamp_is_new(void **state)
 {
     enum { N = 200 };
     static stek_stamp_t stamps[N];
@@ -401,7 +401,7 @@ static void test_ring_file_memory_quickSaves_everyStampIsNew(void **state)
     stek_ring_file_close(&file);
 }
 
-static void test_ring_file_memory_descriptors_areNotForPrograms(void **state)
+static void test_ring_file_memory_descriptors_are_not_for_programs(void **state)
 {
     stek_ring_file_t file;
 
@@ -413,7 +413,7 @@ static void test_ring_file_memory_descriptors_areNotForPrograms(void **state)
     stek_ring_file_close(&file);
 }
 
-static void test_ring_file_memory_writer_canSealNothing(void **state)
+static void test_ring_file_memory_writer_can_seal_nothing(void **state)
 {
     static const int seals[] = {F_SEAL_WRITE, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_SEAL};
     stek_ring_file_t file;
@@ -427,7 +427,7 @@ static void test_ring_file_memory_writer_canSealNothing(void **state)
     stek_ring_file_close(&file);
 }
 
-static void test_ring_file_memory_openWriter_writesOnUnlessSealed(void **state)
+static void test_ring_file_memory_open_writer_writes_on_unless_sealed(void **state)
 {
     stek_ring_file_t file, sealed;
 
@@ -489,7 +489,7 @@ static int can_only_read(void *data)
     return load(file, 3, &rv) == 1 ? 0 : 5;
 }
 
-static void test_ring_file_memory_childOfOtherUser_canOnlyRead(void **state)
+static void test_ring_file_memory_child_of_other_user_can_only_read(void **state)
 {
     stek_ring_file_t file;
     struct stat st;
@@ -523,7 +523,7 @@ static int shell_cannot_write(void *data)
     return 97;
 }
 
-static void test_ring_file_memory_programOfOtherUser_cannotWrite(void **state)
+static void test_ring_file_memory_program_of_other_user_cannot_write(void **state)
 {
     stek_ring_file_t file;
 
@@ -561,7 +561,7 @@ static int read_until(const stek_ring_file_t *file, unsigned last, unsigned key_
     return 2;
 }
 
-static void test_ring_file_memory_readWhileWritten_isWhole(void **state)
+static void test_ring_file_memory_read_while_written_is_whole(void **state)
 {
     enum { LAST = 1000, KEY_N = 60 };
     stek_ring_file_t file;
@@ -585,7 +585,7 @@ static void test_ring_file_memory_readWhileWritten_isWhole(void **state)
     stek_ring_file_close(&file);
 }
 
-static void test_ring_file_memory_torn_isRefusedUntilWrittenAgain(void **state)
+static void test_ring_file_memory_torn_is_refused_until_written_again(void **state)
 {
     stek_ring_file_t file;
 
@@ -612,7 +612,7 @@ static int save_under_limit(void *data)
     return save(data, 2, 60, NULL) != APR_SUCCESS ? 0 : 1;
 }
 
-static void test_ring_file_memory_noRoom_keepsTheOld(void **state)
+static void test_ring_file_memory_no_room_keeps_the_old(void **state)
 {
     stek_ring_file_t file;
 
@@ -627,7 +627,7 @@ static void test_ring_file_memory_noRoom_keepsTheOld(void **state)
 /* ---- the secret file */
 
 /* What people write into the file is theirs, as long as there is room. */
-static void test_secret_file_save_keepsComments(void **state)
+static void test_secret_file_save_keeps_comments(void **state)
 {
     const char *path = in_base("s"), *notes = "# made by alice\n  # escrow: safe 12\n";
     stek_secrets_t *made = NULL, *loaded = NULL;
@@ -652,7 +652,7 @@ static void test_secret_file_save_keepsComments(void **state)
     stek_secrets_destroy(loaded);
 }
 
-static void test_secret_file_loadLocal_fleetsSecret_isRefused(void **state)
+static void test_secret_file_load_local_fleets_secret_is_refused(void **state)
 {
     const char *path = in_base("s");
     stek_secrets_t *fleet = NULL, *local = NULL, *loaded = NULL;
@@ -673,7 +673,7 @@ static void test_secret_file_loadLocal_fleetsSecret_isRefused(void **state)
     stek_secrets_destroy(loaded);
 }
 
-static void test_secret_file_saveThenLoad_isTheSame(void **state)
+static void test_secret_file_save_then_load_is_the_same(void **state)
 {
     const char *path = in_base("secret");
     stek_secrets_t *loaded = NULL, *rolled = NULL;
@@ -696,7 +696,7 @@ static void test_secret_file_saveThenLoad_isTheSame(void **state)
     stek_secrets_destroy(rolled);
 }
 
-static void test_secret_file_loadOfBadFiles_saysWhy(void **state)
+static void test_secret_file_load_of_bad_files_says_why(void **state)
 {
     static char big[STEK_SECRET_FILE_MAX + 1];
     const char *path = in_base("secret");
@@ -727,30 +727,30 @@ static void test_secret_file_loadOfBadFiles_saysWhy(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_ring_file_saveThenLoad_isTheSame),
-        TEST(test_ring_file_saveExclusive_keepsTheOld),
-        TEST(test_ring_file_saveThatFails_keepsTheOld),
-        TEST(test_ring_file_loadWithOtherSecret_isRefused),
-        TEST(test_ring_file_saveUnder_isReadUnderThatSecret),
-        TEST(test_ring_file_check_namesWhatIsWrong),
-        TEST(test_ring_file_loadOfHostileFiles_saysWhy),
-        TEST(test_ring_file_saveOnPath_hasModeAndGroup),
-        TEST(test_ring_file_saveAgain_keepsTheGroup),
-        TEST(test_ring_file_saveAgainOutsideTheGroup_keepsTheOld),
-        TEST(test_ring_file_saveOutsideTheGroup_fallsBackUnlessDemanded),
-        TEST(test_ring_file_memory_quickSaves_everyStampIsNew),
-        TEST(test_ring_file_memory_descriptors_areNotForPrograms),
-        TEST(test_ring_file_memory_writer_canSealNothing),
-        TEST(test_ring_file_memory_openWriter_writesOnUnlessSealed),
-        TEST(test_ring_file_memory_childOfOtherUser_canOnlyRead),
-        TEST(test_ring_file_memory_programOfOtherUser_cannotWrite),
-        TEST(test_ring_file_memory_readWhileWritten_isWhole),
-        TEST(test_ring_file_memory_torn_isRefusedUntilWrittenAgain),
-        TEST(test_ring_file_memory_noRoom_keepsTheOld),
-        TEST(test_secret_file_saveThenLoad_isTheSame),
-        TEST(test_secret_file_save_keepsComments),
-        TEST(test_secret_file_loadLocal_fleetsSecret_isRefused),
-        TEST(test_secret_file_loadOfBadFiles_saysWhy),
+        TEST(test_ring_file_save_then_load_is_the_same),
+        TEST(test_ring_file_save_exclusive_keeps_the_old),
+        TEST(test_ring_file_save_that_fails_keeps_the_old),
+        TEST(test_ring_file_load_with_other_secret_is_refused),
+        TEST(test_ring_file_save_under_is_read_under_that_secret),
+        TEST(test_ring_file_check_names_what_is_wrong),
+        TEST(test_ring_file_load_of_hostile_files_says_why),
+        TEST(test_ring_file_save_on_path_has_mode_and_group),
+        TEST(test_ring_file_save_again_keeps_the_group),
+        TEST(test_ring_file_save_again_outside_the_group_keeps_the_old),
+        TEST(test_ring_file_save_outside_the_group_falls_back_unless_demanded),
+        TEST(test_ring_file_memory_quick_saves_every_stamp_is_new),
+        TEST(test_ring_file_memory_descriptors_are_not_for_programs),
+        TEST(test_ring_file_memory_writer_can_seal_nothing),
+        TEST(test_ring_file_memory_open_writer_writes_on_unless_sealed),
+        TEST(test_ring_file_memory_child_of_other_user_can_only_read),
+        TEST(test_ring_file_memory_program_of_other_user_cannot_write),
+        TEST(test_ring_file_memory_read_while_written_is_whole),
+        TEST(test_ring_file_memory_torn_is_refused_until_written_again),
+        TEST(test_ring_file_memory_no_room_keeps_the_old),
+        TEST(test_secret_file_save_then_load_is_the_same),
+        TEST(test_secret_file_save_keeps_comments),
+        TEST(test_secret_file_load_local_fleets_secret_is_refused),
+        TEST(test_secret_file_load_of_bad_files_says_why),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

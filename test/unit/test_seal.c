@@ -161,7 +161,7 @@ static stek_ring_t *vector_ring(stek_secrets_t *secrets)
     return ring;
 }
 
-static void test_seal_vector_ring_isTheBytesPublished(void **state)
+static void test_seal_vector_ring_is_the_bytes_published(void **state)
 {
     unsigned char expected[1024], random[STEK_RING_SALT_RANDOM_LEN], id[STEK_SECRET_ID_LEN];
     stek_secrets_t secrets;
@@ -181,7 +181,7 @@ static void test_seal_vector_ring_isTheBytesPublished(void **state)
     stek_ring_destroy(ring);
 }
 
-static void test_seal_roundTrip_eachSize_isTheSame(void **state)
+static void test_seal_round_trip_each_size_is_the_same(void **state)
 {
     static const unsigned sizes[][2] = {{0, 0}, {1, 0},    {0, 1},      {2, 3},    {21, 0},
                                         {0, 9}, {500, 70}, {4096, 678}, {0, 21000}};
@@ -201,7 +201,7 @@ static void test_seal_roundTrip_eachSize_isTheSame(void **state)
     }
 }
 
-static void test_seal_seal_tooLarge_isRefused(void **state)
+static void test_seal_seal_too_large_is_refused(void **state)
 {
     stek_ring_t *ring = make_ring(4096, 679);
     unsigned char *sealed = NULL;
@@ -216,7 +216,7 @@ static void test_seal_seal_tooLarge_isRefused(void **state)
     stek_ring_destroy(ring);
 }
 
-static void test_seal_seal_whatCouldNotBeOpened_isRefused(void **state)
+static void test_seal_seal_what_could_not_be_opened_is_refused(void **state)
 {
     stek_secrets_t secrets;
 
@@ -272,7 +272,7 @@ static void test_seal_seal_whatCouldNotBeOpened_isRefused(void **state)
     }
 }
 
-static void test_seal_open_eachTruncation_isRefused(void **state)
+static void test_seal_open_each_truncation_is_refused(void **state)
 {
     stek_secrets_t secrets;
     stek_ring_t *ring = vector_ring(&secrets);
@@ -290,7 +290,7 @@ static void test_seal_open_eachTruncation_isRefused(void **state)
 }
 
 /* Cut, and its header says so: all that is left is the tag. */
-static void test_seal_open_eachTruncationWithMatchingLength_isRefused(void **state)
+static void test_seal_open_each_truncation_with_matching_length_is_refused(void **state)
 {
     stek_secrets_t secrets;
     stek_ring_t *ring = vector_ring(&secrets);
@@ -310,7 +310,7 @@ static void test_seal_open_eachTruncationWithMatchingLength_isRefused(void **sta
     stek_ring_destroy(ring);
 }
 
-static void test_seal_open_trailingBytes_areRefused(void **state)
+static void test_seal_open_trailing_bytes_are_refused(void **state)
 {
     stek_secrets_t secrets;
     stek_ring_t *ring = vector_ring(&secrets);
@@ -345,7 +345,7 @@ static apr_status_t code_for_change_at(apr_size_t at)
     return at >= 84 && at < 88 ? STEK_ELENGTH : STEK_ESEAL;
 }
 
-static void test_seal_open_eachByteChanged_isRefused(void **state)
+static void test_seal_open_each_byte_changed_is_refused(void **state)
 {
     stek_secrets_t secrets;
     stek_ring_t *ring = vector_ring(&secrets);
@@ -367,7 +367,7 @@ static void test_seal_open_eachByteChanged_isRefused(void **state)
     stek_ring_destroy(ring);
 }
 
-static void test_seal_open_notARing_hasNoMagic(void **state)
+static void test_seal_open_not_a_ring_has_no_magic(void **state)
 {
     static const char text[] = "-----BEGIN CERTIFICATE-----";
     static const unsigned char zeros[STEK_RING_BYTES_MAX];
@@ -381,7 +381,7 @@ static void test_seal_open_notARing_hasNoMagic(void **state)
     assert_int_equal(open_and_compare(zeros, sizeof(zeros), &secrets, NULL), STEK_EMAGIC);
 }
 
-static void test_seal_seal_sameRandom_isEqualForEqualRingsOnly(void **state)
+static void test_seal_seal_same_random_is_equal_for_equal_rings_only(void **state)
 {
     stek_secrets_t secrets;
     stek_ring_t *ring;
@@ -425,7 +425,7 @@ static void test_seal_seal_sameRandom_isEqualForEqualRingsOnly(void **state)
     stek_ring_destroy(ring);
 }
 
-static void test_seal_seal_otherRandom_isAllOther(void **state)
+static void test_seal_seal_other_random_is_all_other(void **state)
 {
     unsigned char random[STEK_RING_SALT_RANDOM_LEN] = {1};
     stek_secrets_t secrets;
@@ -443,7 +443,7 @@ static void test_seal_seal_otherRandom_isAllOther(void **state)
     stek_ring_destroy(ring);
 }
 
-static void test_seal_open_secretsOfOthers_sayWhich(void **state)
+static void test_seal_open_secrets_of_others_say_which(void **state)
 {
     stek_secrets_t mine, others, rolled;
     stek_ring_t *ring = make_ring(3, 1);
@@ -472,7 +472,7 @@ static void test_seal_open_secretsOfOthers_sayWhich(void **state)
     stek_ring_destroy(ring);
 }
 
-static void test_seal_seal_severalSecrets_usesTheFirst(void **state)
+static void test_seal_seal_several_secrets_uses_the_first(void **state)
 {
     stek_secrets_t secrets, first;
     stek_ring_t *ring = make_ring(1, 0);
@@ -492,7 +492,7 @@ static void test_seal_seal_severalSecrets_usesTheFirst(void **state)
     stek_ring_destroy(ring);
 }
 
-static void test_seal_open_weakKeyInside_isRefused(void **state)
+static void test_seal_open_weak_key_inside_is_refused(void **state)
 {
     stek_secrets_t secrets;
 
@@ -528,7 +528,7 @@ static void test_seal_open_weakKeyInside_isRefused(void **state)
     }
 }
 
-static void test_seal_headerRead_vector_showsItsFields(void **state)
+static void test_seal_header_read_vector_shows_its_fields(void **state)
 {
     unsigned char sealed[1024];
     apr_size_t len = unhex(VECTOR_SEALED, sealed);
@@ -627,7 +627,7 @@ static void put_be(unsigned char *at, uint64_t value, int len)
     }
 }
 
-static void test_seal_open_sealedByHand_isTheVector(void **state)
+static void test_seal_open_sealed_by_hand_is_the_vector(void **state)
 {
     unsigned char expected[1024];
     apr_size_t len = 0;
@@ -643,7 +643,7 @@ static void test_seal_open_sealedByHand_isTheVector(void **state)
     free(sealed);
 }
 
-static void test_seal_open_hostileHeader_isMalformed(void **state)
+static void test_seal_open_hostile_header_is_malformed(void **state)
 {
     static const struct {
         int at;
@@ -673,7 +673,7 @@ static void test_seal_open_hostileHeader_isMalformed(void **state)
     }
 }
 
-static void test_seal_open_versions_onlyOurs(void **state)
+static void test_seal_open_versions_only_ours(void **state)
 {
     (void)state;
     for (unsigned version = 0; version < 70000; version = version < 4 ? version + 1 : version * 3) {
@@ -685,7 +685,7 @@ static void test_seal_open_versions_onlyOurs(void **state)
     }
 }
 
-static void test_seal_open_hostileCounts_areMalformed(void **state)
+static void test_seal_open_hostile_counts_are_malformed(void **state)
 {
     (void)state;
     for (unsigned key_n = 0; key_n < 70; key_n++) {
@@ -703,7 +703,7 @@ static void test_seal_open_hostileCounts_areMalformed(void **state)
     }
 }
 
-static void test_seal_open_moreKeysThanARingHolds_isMalformed(void **state)
+static void test_seal_open_more_keys_than_a_ring_holds_is_malformed(void **state)
 {
     size_t plain_len = 4 + (STEK_KEYS_MAX + 1) * (size_t)KEY_LEN;
     unsigned char *plain = calloc(1, plain_len), *sealed;
@@ -719,7 +719,7 @@ static void test_seal_open_moreKeysThanARingHolds_isMalformed(void **state)
     free(plain);
 }
 
-static void test_seal_open_plaintextOfEachLength_isMalformed(void **state)
+static void test_seal_open_plaintext_of_each_length_is_malformed(void **state)
 {
     raw_t raw;
     size_t full_len;
@@ -734,7 +734,7 @@ static void test_seal_open_plaintextOfEachLength_isMalformed(void **state)
     }
 }
 
-static void test_seal_open_unsortedOrDoubleNames_areMalformed(void **state)
+static void test_seal_open_unsorted_or_double_names_are_malformed(void **state)
 {
     unsigned char key[KEY_LEN];
     raw_t raw;
@@ -765,7 +765,7 @@ static void test_seal_open_unsortedOrDoubleNames_areMalformed(void **state)
 
 /* Offsets in a key: flags 80, epoch 84, created 92, not_before 100, encrypt_until 108,
  * decrypt_until 116. */
-static void test_seal_open_hostileTimes_areMalformed(void **state)
+static void test_seal_open_hostile_times_are_malformed(void **state)
 {
     static const uint64_t times[] = {
         (uint64_t)STEK_SEAL_TIME_MAX_S + 1,
@@ -807,7 +807,7 @@ static void test_seal_open_hostileTimes_areMalformed(void **state)
 }
 
 /* Whatever somebody with the secret puts in, it is answered, and what opens can be sealed again. */
-static void test_seal_open_randomlySpoilt_neverBreaks(void **state)
+static void test_seal_open_randomly_spoilt_never_breaks(void **state)
 {
     rnd_t rnd = {seed_from_env()};
     int opened_n = 0;
@@ -839,30 +839,30 @@ static void test_seal_open_randomlySpoilt_neverBreaks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_seal_vector_ring_isTheBytesPublished),
-        cmocka_unit_test(test_seal_roundTrip_eachSize_isTheSame),
-        cmocka_unit_test(test_seal_seal_tooLarge_isRefused),
-        cmocka_unit_test(test_seal_seal_whatCouldNotBeOpened_isRefused),
-        cmocka_unit_test(test_seal_open_eachTruncation_isRefused),
-        cmocka_unit_test(test_seal_open_eachTruncationWithMatchingLength_isRefused),
-        cmocka_unit_test(test_seal_open_trailingBytes_areRefused),
-        cmocka_unit_test(test_seal_open_eachByteChanged_isRefused),
-        cmocka_unit_test(test_seal_open_notARing_hasNoMagic),
-        cmocka_unit_test(test_seal_seal_sameRandom_isEqualForEqualRingsOnly),
-        cmocka_unit_test(test_seal_seal_otherRandom_isAllOther),
-        cmocka_unit_test(test_seal_open_secretsOfOthers_sayWhich),
-        cmocka_unit_test(test_seal_seal_severalSecrets_usesTheFirst),
-        cmocka_unit_test(test_seal_open_weakKeyInside_isRefused),
-        cmocka_unit_test(test_seal_headerRead_vector_showsItsFields),
-        cmocka_unit_test(test_seal_open_sealedByHand_isTheVector),
-        cmocka_unit_test(test_seal_open_hostileHeader_isMalformed),
-        cmocka_unit_test(test_seal_open_versions_onlyOurs),
-        cmocka_unit_test(test_seal_open_hostileCounts_areMalformed),
-        cmocka_unit_test(test_seal_open_moreKeysThanARingHolds_isMalformed),
-        cmocka_unit_test(test_seal_open_plaintextOfEachLength_isMalformed),
-        cmocka_unit_test(test_seal_open_unsortedOrDoubleNames_areMalformed),
-        cmocka_unit_test(test_seal_open_hostileTimes_areMalformed),
-        cmocka_unit_test(test_seal_open_randomlySpoilt_neverBreaks),
+        cmocka_unit_test(test_seal_vector_ring_is_the_bytes_published),
+        cmocka_unit_test(test_seal_round_trip_each_size_is_the_same),
+        cmocka_unit_test(test_seal_seal_too_large_is_refused),
+        cmocka_unit_test(test_seal_seal_what_could_not_be_opened_is_refused),
+        cmocka_unit_test(test_seal_open_each_truncation_is_refused),
+        cmocka_unit_test(test_seal_open_each_truncation_with_matching_length_is_refused),
+        cmocka_unit_test(test_seal_open_trailing_bytes_are_refused),
+        cmocka_unit_test(test_seal_open_each_byte_changed_is_refused),
+        cmocka_unit_test(test_seal_open_not_a_ring_has_no_magic),
+        cmocka_unit_test(test_seal_seal_same_random_is_equal_for_equal_rings_only),
+        cmocka_unit_test(test_seal_seal_other_random_is_all_other),
+        cmocka_unit_test(test_seal_open_secrets_of_others_say_which),
+        cmocka_unit_test(test_seal_seal_several_secrets_uses_the_first),
+        cmocka_unit_test(test_seal_open_weak_key_inside_is_refused),
+        cmocka_unit_test(test_seal_header_read_vector_shows_its_fields),
+        cmocka_unit_test(test_seal_open_sealed_by_hand_is_the_vector),
+        cmocka_unit_test(test_seal_open_hostile_header_is_malformed),
+        cmocka_unit_test(test_seal_open_versions_only_ours),
+        cmocka_unit_test(test_seal_open_hostile_counts_are_malformed),
+        cmocka_unit_test(test_seal_open_more_keys_than_a_ring_holds_is_malformed),
+        cmocka_unit_test(test_seal_open_plaintext_of_each_length_is_malformed),
+        cmocka_unit_test(test_seal_open_unsorted_or_double_names_are_malformed),
+        cmocka_unit_test(test_seal_open_hostile_times_are_malformed),
+        cmocka_unit_test(test_seal_open_randomly_spoilt_never_breaks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

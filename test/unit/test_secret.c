@@ -37,7 +37,7 @@ static stek_secrets_t *parse_succeeds(const char *text)
     return secrets;
 }
 
-static void test_secret_make_local_hasOneSecret(void **state)
+static void test_secret_make_local_has_one_secret(void **state)
 {
     stek_secrets_t *a = NULL, *b = NULL;
     static const unsigned char zeros[STEK_SECRET_ID_LEN];
@@ -55,7 +55,7 @@ static void test_secret_make_local_hasOneSecret(void **state)
     stek_secrets_destroy(b);
 }
 
-static void test_secret_make_fleet_hasFleetId(void **state)
+static void test_secret_make_fleet_has_fleet_id(void **state)
 {
     stek_secrets_t *a = NULL, *b = NULL;
 
@@ -76,7 +76,7 @@ static apr_status_t constant_rng(unsigned char *bytes, apr_size_t len)
     return APR_SUCCESS;
 }
 
-static void test_secret_make_badGenerator_isRefused(void **state)
+static void test_secret_make_bad_generator_is_refused(void **state)
 {
     stek_secrets_t *secrets = NULL;
 
@@ -86,7 +86,7 @@ static void test_secret_make_badGenerator_isRefused(void **state)
     assert_null(secrets);
 }
 
-static void test_secret_text_thenParse_isTheSame(void **state)
+static void test_secret_text_then_parse_is_the_same(void **state)
 {
     (void)state;
     for (int fleet = 0; fleet <= 1; fleet++) {
@@ -105,7 +105,7 @@ static void test_secret_text_thenParse_isTheSame(void **state)
     }
 }
 
-static void test_secret_text_base64_agreesWithOpenssl(void **state)
+static void test_secret_text_base64_agrees_with_openssl(void **state)
 {
     rnd_t rnd = {seed_from_env()};
     stek_secrets_t *secrets = NULL;
@@ -128,7 +128,7 @@ static void test_secret_text_base64_agreesWithOpenssl(void **state)
     stek_secrets_destroy(secrets);
 }
 
-static void test_secret_text_shortBuffer_saysNoSpace(void **state)
+static void test_secret_text_short_buffer_says_no_space(void **state)
 {
     stek_secrets_t *secrets = parse_succeeds(LINE_A LINE_B LINE_FLEET);
     char text[STEK_SECRET_FILE_MAX];
@@ -145,7 +145,7 @@ static void test_secret_text_shortBuffer_saysNoSpace(void **state)
     stek_secrets_destroy(secrets);
 }
 
-static void test_secret_parse_harmlessForms_areTheSame(void **state)
+static void test_secret_parse_harmless_forms_are_the_same(void **state)
 {
     static const char *const forms[] = {
         LINE_A LINE_B LINE_FLEET,
@@ -183,7 +183,7 @@ static void test_secret_parse_order_matters(void **state)
     stek_secrets_destroy(a);
 }
 
-static void test_secret_parse_noSecret_isEmpty(void **state)
+static void test_secret_parse_no_secret_is_empty(void **state)
 {
     static const char *const texts[] = {"", "\n", "\r\n", "# only words\n", "   ", LINE_FLEET};
 
@@ -193,7 +193,7 @@ static void test_secret_parse_noSecret_isEmpty(void **state)
     }
 }
 
-static void test_secret_parse_badSyntax_isRefusedWithItsLine(void **state)
+static void test_secret_parse_bad_syntax_is_refused_with_its_line(void **state)
 {
     static const struct {
         const char *text;
@@ -235,7 +235,7 @@ static void test_secret_parse_badSyntax_isRefusedWithItsLine(void **state)
     parse_fails(LINE_A "\0\n", strlen(LINE_A) + 2, STEK_ESYNTAX, 2);
 }
 
-static void test_secret_parse_eachForeignDigit_isRefused(void **state)
+static void test_secret_parse_each_foreign_digit_is_refused(void **state)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -257,7 +257,7 @@ static void test_secret_parse_eachForeignDigit_isRefused(void **state)
     }
 }
 
-static void test_secret_parse_weak_isRefused(void **state)
+static void test_secret_parse_weak_is_refused(void **state)
 {
     static const char zeros[] = LINE_A
         "stek-secret-v1 AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
@@ -268,7 +268,7 @@ static void test_secret_parse_weak_isRefused(void **state)
     parse_fails(text, strlen(text), STEK_EWEAK, 1);
 }
 
-static void test_secret_roll_untilFull_putsTheNewInFront(void **state)
+static void test_secret_roll_until_full_puts_the_new_in_front(void **state)
 {
     stek_secrets_t *secrets = parse_succeeds(LINE_A LINE_FLEET), *next = NULL, *parsed;
     char text[STEK_SECRET_FILE_MAX];
@@ -299,7 +299,7 @@ static void test_secret_roll_untilFull_putsTheNewInFront(void **state)
     stek_secrets_destroy(secrets);
 }
 
-static void test_secret_roll_badGenerator_isRefused(void **state)
+static void test_secret_roll_bad_generator_is_refused(void **state)
 {
     stek_secrets_t *secrets = parse_succeeds(LINE_A), *next = NULL;
 
@@ -315,20 +315,20 @@ static void test_secret_roll_badGenerator_isRefused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_secret_make_local_hasOneSecret),
-        cmocka_unit_test(test_secret_make_fleet_hasFleetId),
-        cmocka_unit_test(test_secret_make_badGenerator_isRefused),
-        cmocka_unit_test(test_secret_text_thenParse_isTheSame),
-        cmocka_unit_test(test_secret_text_base64_agreesWithOpenssl),
-        cmocka_unit_test(test_secret_text_shortBuffer_saysNoSpace),
-        cmocka_unit_test(test_secret_parse_harmlessForms_areTheSame),
+        cmocka_unit_test(test_secret_make_local_has_one_secret),
+        cmocka_unit_test(test_secret_make_fleet_has_fleet_id),
+        cmocka_unit_test(test_secret_make_bad_generator_is_refused),
+        cmocka_unit_test(test_secret_text_then_parse_is_the_same),
+        cmocka_unit_test(test_secret_text_base64_agrees_with_openssl),
+        cmocka_unit_test(test_secret_text_short_buffer_says_no_space),
+        cmocka_unit_test(test_secret_parse_harmless_forms_are_the_same),
         cmocka_unit_test(test_secret_parse_order_matters),
-        cmocka_unit_test(test_secret_parse_noSecret_isEmpty),
-        cmocka_unit_test(test_secret_parse_badSyntax_isRefusedWithItsLine),
-        cmocka_unit_test(test_secret_parse_eachForeignDigit_isRefused),
-        cmocka_unit_test(test_secret_parse_weak_isRefused),
-        cmocka_unit_test(test_secret_roll_untilFull_putsTheNewInFront),
-        cmocka_unit_test(test_secret_roll_badGenerator_isRefused),
+        cmocka_unit_test(test_secret_parse_no_secret_is_empty),
+        cmocka_unit_test(test_secret_parse_bad_syntax_is_refused_with_its_line),
+        cmocka_unit_test(test_secret_parse_each_foreign_digit_is_refused),
+        cmocka_unit_test(test_secret_parse_weak_is_refused),
+        cmocka_unit_test(test_secret_roll_until_full_puts_the_new_in_front),
+        cmocka_unit_test(test_secret_roll_bad_generator_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ static int is_on(const char *text)
     return stek_swap_is_on(text, strlen(text));
 }
 
-static void test_swap_isOn_anyLineBehindTheHeading(void **state)
+static void test_swap_is_on_any_line_behind_the_heading(void **state)
 {
     (void)state;
     assert_false(is_on(""));
@@ -32,7 +32,7 @@ static int swaps(const char *line)
     return stek_swap_mount_swaps(line, strlen(line), 0, 39);
 }
 
-static void test_swap_mountSwaps_tmpfsWithoutNoswap(void **state)
+static void test_swap_mount_swaps_tmpfs_without_noswap(void **state)
 {
     (void)state;
     assert_true(swaps("63 43 0:39 / /mnt rw,relatime - tmpfs x rw,size=1024k,mode=755"));
@@ -50,7 +50,7 @@ static void test_swap_mountSwaps_tmpfsWithoutNoswap(void **state)
 }
 
 /* Cut anywhere, it is never more than the line said. */
-static void test_swap_mountSwaps_cutLines_areNone(void **state)
+static void test_swap_mount_swaps_cut_lines_are_none(void **state)
 {
     static const char line[] = "63 43 0:39 / /mnt rw,relatime shared:7 - tmpfs x rw";
 
@@ -64,7 +64,7 @@ static void test_swap_mountSwaps_cutLines_areNone(void **state)
     }
 }
 
-static void test_swap_reaches_whatIsNoTmpfs_never(void **state)
+static void test_swap_reaches_what_is_no_tmpfs_never(void **state)
 {
     apr_pool_t *pool;
 
@@ -79,10 +79,10 @@ static void test_swap_reaches_whatIsNoTmpfs_never(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_swap_isOn_anyLineBehindTheHeading),
-        cmocka_unit_test(test_swap_mountSwaps_tmpfsWithoutNoswap),
-        cmocka_unit_test(test_swap_mountSwaps_cutLines_areNone),
-        cmocka_unit_test(test_swap_reaches_whatIsNoTmpfs_never),
+        cmocka_unit_test(test_swap_is_on_any_line_behind_the_heading),
+        cmocka_unit_test(test_swap_mount_swaps_tmpfs_without_noswap),
+        cmocka_unit_test(test_swap_mount_swaps_cut_lines_are_none),
+        cmocka_unit_test(test_swap_reaches_what_is_no_tmpfs_never),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -517,19 +517,19 @@ static void run_histories(void (*history)(uint64_t), int n)
     }
 }
 
-static void test_sync_connected_oneKeyPerSlot(void **state)
+static void test_sync_connected_one_key_per_slot(void **state)
 {
     (void)state;
     run_histories(connected_history, HISTORY_N / 4);
 }
 
-static void test_sync_cutAndJoined_oneKeyPerPartAndAllTicketsLive(void **state)
+static void test_sync_cut_and_joined_one_key_per_part_and_all_tickets_live(void **state)
 {
     (void)state;
     run_histories(cut_history, HISTORY_N / 2);
 }
 
-static void test_sync_faultyStores_noGoodKeyIsLost(void **state)
+static void test_sync_faulty_stores_no_good_key_is_lost(void **state)
 {
     (void)state;
     run_histories(faulty_history, HISTORY_N / 4);
@@ -537,7 +537,7 @@ static void test_sync_faultyStores_noGoodKeyIsLost(void **state)
 
 /* ---- single rules ---- */
 
-static void test_sync_storeSilent_makesNoKeyBeforeItIsNeeded(void **state)
+static void test_sync_store_silent_makes_no_key_before_it_is_needed(void **state)
 {
     sync_result_t result;
     apr_time_t covered;
@@ -563,7 +563,7 @@ static void test_sync_storeSilent_makesNoKeyBeforeItIsNeeded(void **state)
     world_free(&world);
 }
 
-static void test_sync_noGenerate_onlyPassesKeysOn(void **state)
+static void test_sync_no_generate_only_passes_keys_on(void **state)
 {
     sync_result_t result;
     world_t world;
@@ -603,7 +603,7 @@ static sync_written_e write_overtaken(void *baton, int i, const stek_ring_t *rin
     return SYNC_CHANGED;
 }
 
-static void test_sync_alwaysOvertaken_makesNoKeyOfItsOwn(void **state)
+static void test_sync_always_overtaken_makes_no_key_of_its_own(void **state)
 {
     sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, 1};
     sync_view_t views[STORES_MAX];
@@ -626,7 +626,7 @@ static void test_sync_alwaysOvertaken_makesNoKeyOfItsOwn(void **state)
     world_free(&world);
 }
 
-static void test_sync_clockOfAnotherHostAhead_isSeen(void **state)
+static void test_sync_clock_of_another_host_ahead_is_seen(void **state)
 {
     sync_result_t result;
     world_t world;
@@ -646,13 +646,13 @@ static void test_sync_clockOfAnotherHostAhead_isSeen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sync_connected_oneKeyPerSlot),
-        cmocka_unit_test(test_sync_cutAndJoined_oneKeyPerPartAndAllTicketsLive),
-        cmocka_unit_test(test_sync_faultyStores_noGoodKeyIsLost),
-        cmocka_unit_test(test_sync_storeSilent_makesNoKeyBeforeItIsNeeded),
-        cmocka_unit_test(test_sync_noGenerate_onlyPassesKeysOn),
-        cmocka_unit_test(test_sync_alwaysOvertaken_makesNoKeyOfItsOwn),
-        cmocka_unit_test(test_sync_clockOfAnotherHostAhead_isSeen),
+        cmocka_unit_test(test_sync_connected_one_key_per_slot),
+        cmocka_unit_test(test_sync_cut_and_joined_one_key_per_part_and_all_tickets_live),
+        cmocka_unit_test(test_sync_faulty_stores_no_good_key_is_lost),
+        cmocka_unit_test(test_sync_store_silent_makes_no_key_before_it_is_needed),
+        cmocka_unit_test(test_sync_no_generate_only_passes_keys_on),
+        cmocka_unit_test(test_sync_always_overtaken_makes_no_key_of_its_own),
+        cmocka_unit_test(test_sync_clock_of_another_host_ahead_is_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,7 @@
  * Rules of the server level are kept by directive, the last one counts, as in mod_ssl.  Rules of
  * sections, and of SSLOpenSSLConfCmd, are kept as a list.
  */
-#include "mod_stek_policy.h"
+#include "mod_stek_policy_digest.h"
 
 #include "http_core.h"
 #include "http_log.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How live keyrings follow their files (mod_stek_live_file.h).  Glue; the writing thread of a
+ * How live keyrings follow their files (mod_stek_live_follow.h).  Glue; the writing thread of a
  * process.
  */
-#include "mod_stek_live_file.h"
+#include "mod_stek_live_follow.h"
 
 #include <unistd.h>
 

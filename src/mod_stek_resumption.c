@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When a session may be resumed (mod_stek_session.h).  Glue; any thread of a child.
+ * When a session may be resumed (mod_stek_resumption.h).  Glue; any thread of a child.
  */
-#include "mod_stek_session.h"
+#include "mod_stek_resumption.h"
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -11,7 +11,7 @@
 #include "http_ssl.h"
 #include "mod_stek_counters.h"
 #include "mod_stek_handshake.h"
-#include "mod_stek_watch.h"
+#include "mod_stek_trust_watch.h"
 #include "stek_appdata.h"
 
 /* What mod_ssl would tell an application of the client.  Only it knows: a certificate that
@@ -32,7 +32,7 @@ static int is_asked_late(const SSL *ssl)
     return SSL_get_verify_mode(ssl) != SSL_CTX_get_verify_mode(SSL_get_SSL_CTX(ssl));
 }
 
-int mod_stek_session_names_user(const SSL_CIPHER *cipher)
+int mod_stek_resumption_names_user(const SSL_CIPHER *cipher)
 {
     return cipher && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_srp;
 }
@@ -44,16 +44,17 @@ static int is_outdated(const mod_stek_vhost_t *vhost)
     int i, outdated = 0;
 
     for (i = 0; vhost && vhost->watched && i < vhost->watched->nelts && !outdated; i++) {
-        outdated = mod_stek_watch_changed(&APR_ARRAY_IDX(vhost->watched, i, mod_stek_watch_t));
+        outdated = mod_stek_trust_watch_changed(
+            &APR_ARRAY_IDX(vhost->watched, i, mod_stek_trust_watch_t));
     }
     return outdated;
 }
 
-int mod_stek_session_lasts(const SSL *ssl)
+int mod_stek_resumption_lasts(const SSL *ssl)
 {
     const SSL_SESSION *session = SSL_get_session(ssl);
 
-    if (session && mod_stek_session_names_user(SSL_SESSION_get0_cipher(session))) {
+    if (session && mod_stek_resumption_names_user(SSL_SESSION_get0_cipher(session))) {
         return 0;
     }
     return !session || !SSL_SESSION_get0_peer((SSL_SESSION *)session)
@@ -92,7 +93,7 @@ static int policy_of(const SSL *ssl, const mod_stek_vhost_t *vhost,
     return first && first->has_groups;
 }
 
-int mod_stek_session_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now)
+int mod_stek_resumption_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
     unsigned char bytes[STEK_APPDATA_LEN];
@@ -116,8 +117,8 @@ int mod_stek_session_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now)
     return 1;
 }
 
-apr_interval_time_t mod_stek_session_ticket_life(const mod_stek_vhost_t *vhost,
-                                                 SSL_SESSION *session, apr_time_t now)
+apr_interval_time_t mod_stek_resumption_ticket_life(const mod_stek_vhost_t *vhost,
+                                                    SSL_SESSION *session, apr_time_t now)
 {
     const mod_stek_limits_t *limits = limits_of(vhost, session);
     stek_appdata_t appdata;
@@ -138,14 +139,14 @@ static int certificate_ended(SSL_SESSION *session, apr_time_t now)
     return peer && X509_cmp_time(X509_get0_notAfter(peer), &now_s) <= 0;
 }
 
-int mod_stek_session_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
-                             apr_time_t now)
+int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
+                                apr_time_t now)
 {
     unsigned char policy[STEK_DIGEST_LEN];
     stek_appdata_t appdata;
 
     if (!appdata_of(session, &appdata)
-        || mod_stek_session_names_user(SSL_SESSION_get0_cipher(session))
+        || mod_stek_resumption_names_user(SSL_SESSION_get0_cipher(session))
         || (vhost->asks_twice && SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
         || (vhost->bound
             && (!policy_of(ssl, vhost, policy)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What OpenSSL reads in handshakes (mod_stek_watch.h).  Glue; any thread, no state.
+ * What OpenSSL reads in handshakes (mod_stek_trust_watch.h).  Glue; any thread, no state.
  */
-#include "mod_stek_watch.h"
+#include "mod_stek_trust_watch.h"
 
 #include <string.h>
 
-int mod_stek_watch_changed(const mod_stek_watch_t *watch)
+int mod_stek_trust_watch_changed(const mod_stek_trust_watch_t *watch)
 {
     stek_stamp_t stamp;
 

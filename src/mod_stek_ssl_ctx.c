@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Puts the module on the SSL_CTX of a virtual host (mod_stek_install.h).  Glue; parent only.
+ * Puts the module on the SSL_CTX of a virtual host (mod_stek_ssl_ctx.h).  Glue; parent only.
  */
-#include "mod_stek_install.h"
+#include "mod_stek_ssl_ctx.h"
 
 #include "http_log.h"
 #include "apr_hash.h"
@@ -14,8 +14,8 @@
 #include "mod_stek_log.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_ticket.h"
+#include "mod_stek_trust_watch.h"
 #include "mod_stek_vhost.h"
-#include "mod_stek_watch.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -51,12 +51,12 @@ static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
     if (vhost->asks_clients) {
         note_groups(vhost);
     }
-    vhost->watched = watched = apr_array_make(p, 0, sizeof(mod_stek_watch_t));
+    vhost->watched = watched = apr_array_make(p, 0, sizeof(mod_stek_trust_watch_t));
     return mod_stek_policy_digest(s, config->policy, vhost->ctx, watched, vhost->policy, p)
            == APR_SUCCESS;
 }
 
-int mod_stek_install_vhost(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx)
+int mod_stek_ssl_ctx_install(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx)
 {
     mod_stek_vhost_t *vhost;
 
@@ -93,7 +93,7 @@ static const char *address_text(const server_addr_rec *addr, apr_pool_t *pool)
 
 /* OpenSSL takes the groups that a client's key may be of from the SSL_CTX with which a connection
  * began. */
-void mod_stek_install_note_groups(apr_pool_t *ptemp)
+void mod_stek_ssl_ctx_note_groups(apr_pool_t *ptemp)
 {
     apr_hash_t *asking = apr_hash_make(ptemp);
     const server_addr_rec *addr;

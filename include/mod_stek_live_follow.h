@@ -8,8 +8,8 @@
  *
  * Only the writing thread of a process (mod_stek_live.h).  Nothing here logs.
  */
-#ifndef MOD_STEK_LIVE_FILE_H
-#define MOD_STEK_LIVE_FILE_H
+#ifndef MOD_STEK_LIVE_FOLLOW_H
+#define MOD_STEK_LIVE_FOLLOW_H
 
 #include "mod_stek_live.h"
 #include "stek_ring_file.h"

@@ -6,7 +6,7 @@
  * read what they must, the log names the path.  What is missing is created, for root and httpd's
  * group only.
  */
-#include "mod_stek_storage.h"
+#include "mod_stek_ring_paths.h"
 
 #include "http_core.h"
 #include "http_log.h"
@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "mod_stek_live_file.h"
+#include "mod_stek_live_follow.h"
 #include "mod_stek_log.h"
 #include "mod_stek_reach.h"
 #include "stek_claim.h"
@@ -32,8 +32,8 @@ static gid_t files_group(void)
     return geteuid() == 0 ? ap_unixd_config.group_id : (gid_t)-1;
 }
 
-apr_status_t mod_stek_storage_check(const stek_ring_file_t *file, const char **pculprit,
-                                    apr_pool_t *pool)
+apr_status_t mod_stek_ring_paths_check(const stek_ring_file_t *file, const char **pculprit,
+                                       apr_pool_t *pool)
 {
     apr_status_t rv = stek_ring_file_check(file, pculprit, pool);
 
@@ -214,8 +214,8 @@ static apr_status_t open_path(mod_stek_task_t *task)
     }
     if (rv == APR_SUCCESS) {
         task->culprit = NULL;
-        rv = ring->generate ? mod_stek_storage_check(mod_stek_live_file(ring->live), &task->culprit,
-                                                     task->pool)
+        rv = ring->generate ? mod_stek_ring_paths_check(mod_stek_live_file(ring->live),
+                                                        &task->culprit, task->pool)
                             : check_read(ring->path, owner, &task->culprit, task->pool);
     }
     if (rv == APR_SUCCESS) {
@@ -279,7 +279,7 @@ static void warn_disk(const mod_stek_task_t *task)
     }
 }
 
-apr_status_t mod_stek_storage_open(mod_stek_task_t *task)
+apr_status_t mod_stek_ring_paths_open(mod_stek_task_t *task)
 {
     apr_status_t rv = open_path(task);
 
@@ -290,8 +290,8 @@ apr_status_t mod_stek_storage_open(mod_stek_task_t *task)
     return rv;
 }
 
-const mod_stek_ring_config_t *mod_stek_storage_twin(const mod_stek_ring_config_t *ring,
-                                                    apr_pool_t *pool)
+const mod_stek_ring_config_t *mod_stek_ring_paths_twin(const mod_stek_ring_config_t *ring,
+                                                       apr_pool_t *pool)
 {
     int i, n;
     mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
@@ -314,7 +314,7 @@ const mod_stek_ring_config_t *mod_stek_storage_twin(const mod_stek_ring_config_t
     return NULL;
 }
 
-void mod_stek_storage_prepare_jail(const mod_stek_task_t *task)
+void mod_stek_ring_paths_prepare_jail(const mod_stek_task_t *task)
 {
     const mod_stek_ring_config_t *ring = task->ring;
     apr_status_t why, rv;
@@ -344,7 +344,7 @@ void mod_stek_storage_prepare_jail(const mod_stek_task_t *task)
     }
 }
 
-apr_status_t mod_stek_storage_late_secret(mod_stek_task_t *task)
+apr_status_t mod_stek_ring_paths_late_secret(mod_stek_task_t *task)
 {
     const mod_stek_ring_config_t *ring = task->ring;
     apr_status_t rv;

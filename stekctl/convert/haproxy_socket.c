@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * HAProxy's stats socket (haproxy.h).  stekctl; one thread.
+ * HAProxy's stats socket (haproxy_socket.h).  stekctl; one thread.
  */
-#include "haproxy.h"
+#include "haproxy_socket.h"
 
 #include <apr_strings.h>
 #include <errno.h>
@@ -26,7 +26,7 @@
 #define NAME_CHARS 24 /* of base64; they decode to a name and two more bytes */
 #define GOOD_ANSWER "TLS ticket key updated"
 
-int haproxy_push_n(const haproxy_t *haproxy, const stek_key_t *const *keys)
+int haproxy_socket_push_n(const haproxy_socket_t *haproxy, const stek_key_t *const *keys)
 {
     int n, i;
 
@@ -70,7 +70,8 @@ static apr_status_t dial(const char *path, int *pfd)
 }
 
 /* Sends command and reads the whole answer; HAProxy then closes the connection. */
-static apr_status_t talk(const haproxy_t *haproxy, const char *command, char answer[ANSWER_MAX])
+static apr_status_t talk(const haproxy_socket_t *haproxy, const char *command,
+                         char answer[ANSWER_MAX])
 {
     size_t len = strlen(command), got = 0;
     apr_status_t rv;
@@ -114,8 +115,8 @@ static const char *quote(const char *file, apr_pool_t *pool)
     return quoted;
 }
 
-static apr_status_t set_key(const haproxy_t *haproxy, const stek_key_t *key, const char **panswer,
-                            apr_pool_t *pool)
+static apr_status_t set_key(const haproxy_socket_t *haproxy, const stek_key_t *key,
+                            const char **panswer, apr_pool_t *pool)
 {
     char *command = stek_mem_alloc(COMMAND_MAX), answer[ANSWER_MAX] = "";
     unsigned char line[FORMAT_LINE_LEN + 1];
@@ -145,8 +146,8 @@ static apr_status_t set_key(const haproxy_t *haproxy, const stek_key_t *key, con
     return rv;
 }
 
-int haproxy_read_names(const char *answer,
-                       unsigned char names[FORMAT_HAPROXY_KEYS_N][STEK_NAME_LEN])
+int haproxy_socket_read_names(const char *answer,
+                              unsigned char names[FORMAT_HAPROXY_KEYS_N][STEK_NAME_LEN])
 {
     unsigned char found[FORMAT_HAPROXY_KEYS_N][NAME_CHARS];
     const char *line = answer;
@@ -175,7 +176,7 @@ int haproxy_read_names(const char *answer,
     return n == FORMAT_HAPROXY_KEYS_N;
 }
 
-static apr_status_t ask(haproxy_t *haproxy, apr_pool_t *pool)
+static apr_status_t ask(haproxy_socket_t *haproxy, apr_pool_t *pool)
 {
     char *answer = stek_mem_alloc(ANSWER_MAX);
     apr_status_t rv;
@@ -186,18 +187,18 @@ static apr_status_t ask(haproxy_t *haproxy, apr_pool_t *pool)
     rv = talk(haproxy, apr_pstrcat(pool, "show tls-keys ", quote(haproxy->file, pool), "\n", NULL),
               answer);
     /* If the answer is no use, assume the keys that were set last. */
-    if (rv == APR_SUCCESS && haproxy_read_names(answer, haproxy->names)) {
+    if (rv == APR_SUCCESS && haproxy_socket_read_names(answer, haproxy->names)) {
         haproxy->known = 1;
     }
     stek_mem_free(answer);
     return rv;
 }
 
-apr_status_t haproxy_push(haproxy_t *haproxy, const stek_key_t *const *keys, const char **panswer,
-                          apr_pool_t *pool)
+apr_status_t haproxy_socket_push(haproxy_socket_t *haproxy, const stek_key_t *const *keys,
+                                 const char **panswer, apr_pool_t *pool)
 {
     apr_status_t rv = ask(haproxy, pool);
-    int i = FORMAT_HAPROXY_KEYS_N - haproxy_push_n(haproxy, keys);
+    int i = FORMAT_HAPROXY_KEYS_N - haproxy_socket_push_n(haproxy, keys);
 
     *panswer = NULL;
     for (haproxy->known = 0; rv == APR_SUCCESS && i < FORMAT_HAPROXY_KEYS_N; i++) {
@@ -210,8 +211,8 @@ apr_status_t haproxy_push(haproxy_t *haproxy, const stek_key_t *const *keys, con
     return rv;
 }
 
-apr_status_t haproxy_check(const haproxy_t *haproxy, uid_t owner, const char **pculprit,
-                           apr_pool_t *pool)
+apr_status_t haproxy_socket_check(const haproxy_socket_t *haproxy, uid_t owner,
+                                  const char **pculprit, apr_pool_t *pool)
 {
     const char *path = haproxy->socket_path, *culprit = path;
     apr_status_t rv = stek_path_check_placed(path, owner, &culprit, pool);

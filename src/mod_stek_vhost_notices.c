@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the log says about virtual hosts at start (mod_stek_lint.h).  Glue; parent only.
+ * What the log says about virtual hosts at start (mod_stek_vhost_notices.h).  Glue; parent only.
  */
-#include "mod_stek_lint.h"
+#include "mod_stek_vhost_notices.h"
 
 #include "http_core.h"
 #include "http_log.h"
@@ -228,7 +228,7 @@ static void log_vhost(const mod_stek_vhost_t *vhost, apr_pool_t *pool)
                                        : "not limited");
 }
 
-void mod_stek_lint_log_vhosts(apr_pool_t *ptemp)
+void mod_stek_vhost_notices_log(apr_pool_t *ptemp)
 {
     const mod_stek_vhost_t *vhost;
     apr_pool_t *pool;
@@ -307,7 +307,7 @@ static void lint_asked_twice(apr_pool_t *ptemp)
     }
 }
 
-void mod_stek_lint_vhosts(server_rec *main_server, apr_pool_t *ptemp)
+void mod_stek_vhost_notices_warn(server_rec *main_server, apr_pool_t *ptemp)
 {
     lint_client_limits(ptemp);
     lint_asked_twice(ptemp);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which keys another program gets (selection.h).  stekctl; pure, any thread.
+ * Which keys another program gets (export_keys.h).  stekctl; pure, any thread.
  */
-#include "selection.h"
+#include "export_keys.h"
 
 #include <string.h>
 
@@ -32,13 +32,13 @@ static const stek_key_t *find_lead(const stek_ring_t *ring, apr_time_t now,
     return lead && is_live(ring, lead, now) ? lead : NULL;
 }
 
-static void add(selection_t *selection, const stek_key_t *key)
+static void add(export_keys_t *selection, const stek_key_t *key)
 {
     selection->keys[selection->key_n++] = key;
 }
 
 /* The lead, then all other keys that have not ended, the latest slot first. */
-static void lead_first(const stek_ring_t *ring, apr_time_t now, selection_t *selection)
+static void lead_first(const stek_ring_t *ring, apr_time_t now, export_keys_t *selection)
 {
     apr_size_t i;
 
@@ -52,7 +52,7 @@ static void lead_first(const stek_ring_t *ring, apr_time_t now, selection_t *sel
 
 /* Old keys, the oldest slot first, then future keys, the next slot last, then the lead: a program
  * that keeps only the last few loses the least. */
-static void lead_last(const stek_ring_t *ring, apr_time_t now, selection_t *selection)
+static void lead_last(const stek_ring_t *ring, apr_time_t now, export_keys_t *selection)
 {
     apr_size_t i;
 
@@ -76,7 +76,7 @@ static void lead_last(const stek_ring_t *ring, apr_time_t now, selection_t *sele
 
 /* HAProxy's three: the previous key, the lead and the next key.  Older keys, or the lead again,
  * take the place of missing ones. */
-static void three(const stek_ring_t *ring, apr_time_t now, selection_t *selection)
+static void three(const stek_ring_t *ring, apr_time_t now, export_keys_t *selection)
 {
     const stek_key_t *old[2] = {NULL, NULL}, *next = NULL;
     apr_size_t i;
@@ -108,8 +108,8 @@ static void three(const stek_ring_t *ring, apr_time_t now, selection_t *selectio
     }
 }
 
-apr_status_t selection_make(const stek_ring_t *ring, format_e format, apr_time_t now,
-                            const unsigned char *previous, selection_t *selection)
+apr_status_t export_keys_make(const stek_ring_t *ring, format_e format, apr_time_t now,
+                              const unsigned char *previous, export_keys_t *selection)
 {
     memset(selection, 0, sizeof(*selection));
     selection->lead = find_lead(ring, now, previous);

@@ -19,32 +19,32 @@
  * Any thread of a child, in handshakes: no file is read (directories of authorities are looked at,
  * as OpenSSL does itself), no log.
  */
-#ifndef MOD_STEK_SESSION_H
-#define MOD_STEK_SESSION_H
+#ifndef MOD_STEK_RESUMPTION_H
+#define MOD_STEK_RESUMPTION_H
 
 #include "mod_stek_vhost.h"
 
 #pragma GCC visibility push(hidden)
 
 /* Nonzero if the cipher suite proves the client's name (SRP). */
-int mod_stek_session_names_user(const SSL_CIPHER *cipher);
+int mod_stek_resumption_names_user(const SSL_CIPHER *cipher);
 
 /* Nonzero unless a resumption of the connection's session would say other things of its client
  * than a full handshake. */
-int mod_stek_session_lasts(const SSL *ssl);
+int mod_stek_resumption_lasts(const SSL *ssl);
 
 /* Writes into a session that lasts what it is tied to, unless it has that: a resumed session goes
  * on with the policy and the age that it began with.  Returns 0 if it has none: what could not be
  * written is missing at resumption, and the session is refused. */
-int mod_stek_session_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now);
+int mod_stek_resumption_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now);
 
 /* How long a ticket of a session that is bound may live, from now. */
-apr_interval_time_t mod_stek_session_ticket_life(const mod_stek_vhost_t *vhost,
-                                                 SSL_SESSION *session, apr_time_t now);
+apr_interval_time_t mod_stek_resumption_ticket_life(const mod_stek_vhost_t *vhost,
+                                                    SSL_SESSION *session, apr_time_t now);
 
 /* 0 if the session is good for this vhost, now; else MOD_STEK_REFUSED_*. */
-int mod_stek_session_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
-                             apr_time_t now);
+int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
+                                apr_time_t now);
 
 #pragma GCC visibility pop
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The judgement of a ring, in words (judgement.h).  stekctl; any thread.
+ * The judgement of a ring, in words (health_words.h).  stekctl; any thread.
  */
-#include "judgement.h"
+#include "health_words.h"
 
 #include <apr_strings.h>
 #include <string.h>
@@ -11,13 +11,13 @@
 
 static void add(const char **lines, int *pn, const char *line)
 {
-    if (*pn < JUDGEMENT_LINES_MAX) {
+    if (*pn < HEALTH_WORDS_LINES_MAX) {
         lines[(*pn)++] = line;
     }
 }
 
-void judgement_make(const ringio_t *io, judgement_place_e place, apr_time_t now, apr_pool_t *pool,
-                    judgement_t *judgement)
+void health_words_make(const ringio_t *io, health_words_place_e place, apr_time_t now,
+                       apr_pool_t *pool, health_words_t *judgement)
 {
     const stek_ring_t *ring = io->ring;
 
@@ -46,12 +46,12 @@ void judgement_make(const ringio_t *io, judgement_place_e place, apr_time_t now,
                          "sealed under secret %d of %d: reload httpd, and it seals under the first",
                          (int)io->secret_i + 1, (int)io->secrets->n));
     }
-    if (place == JUDGEMENT_SWAPPABLE) {
+    if (place == HEALTH_WORDS_SWAPPABLE) {
         add(judgement->notes, &judgement->note_n,
             "the ring is on a tmpfs that may be swapped out: better one mounted with noswap, or "
             "encrypted swap or none");
     }
-    if (place == JUDGEMENT_ON_DISK) {
+    if (place == HEALTH_WORDS_ON_DISK) {
         add(judgement->notes, &judgement->note_n,
             "the ring is on a disk, where ended keys may be found later: better a tmpfs");
     }

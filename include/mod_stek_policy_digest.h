@@ -15,18 +15,18 @@
  *       SSLOCSP*: what decides whether an answer is good
  *       SSLCipherSuite, but for TLS 1.3, whose suites decide nothing here; SSLSRPVerifierFile
  *       what the SSL_CTX ends up with, also by openssl.cnf: the security level, the signature
- *         algorithms; its groups count by connection (mod_stek_session.c)
+ *         algorithms; its groups count by connection (mod_stek_resumption.c)
  *       SSLOpenSSLConfCmd Verify*, CipherString, SignatureAlgorithms, ClientSignatureAlgorithms
  *       the same directives in sections, in order, with the sections around them
  *
  * Not in it: addresses, names of CA and CRL files, server certificates and keys,
  * SSLCADNRequestFile and -Path, which are only hints, and .htaccess files, which httpd reads after
- * the handshake: a certificate that these ask for goes into no ticket (mod_stek_session.h).  The
+ * the handshake: a certificate that these ask for goes into no ticket (mod_stek_resumption.h).  The
  * SSL_CTX does not hold all this, so the directives are recorded as httpd reads them.  Records are
  * written in the configuration phase, digests in init_server; read-only afterwards.
  */
-#ifndef MOD_STEK_POLICY_H
-#define MOD_STEK_POLICY_H
+#ifndef MOD_STEK_POLICY_DIGEST_H
+#define MOD_STEK_POLICY_DIGEST_H
 
 #include "httpd.h"
 #include "http_config.h"
@@ -104,7 +104,7 @@ int mod_stek_policy_asks_clients(const mod_stek_policy_t *policy);
 int mod_stek_policy_asks_twice(const mod_stek_policy_t *policy);
 
 /* The digest of s, and of ctx, which mod_ssl has set up for it.  What OpenSSL will look up in
- * handshakes is appended to watched (mod_stek_watch_t).  A file that cannot be read counts as empty:
+ * handshakes is appended to watched (mod_stek_trust_watch_t).  A file that cannot be read counts as empty:
  * mod_ssl has refused it before.  STEK_ECRYPTO if OpenSSL cannot digest. */
 apr_status_t mod_stek_policy_digest(const server_rec *s, const mod_stek_policy_t *policy,
                                     SSL_CTX *ctx, apr_array_header_t *watched,

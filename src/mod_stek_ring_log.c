@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the log says of a ring in trouble (mod_stek_ring_log.h).  Glue; parent only, one thread.
+ */
+#include "mod_stek_ring_log.h"
+
+#include "http_log.h"
+
+#include "mod_stek_live_follow.h"
+#include "mod_stek_log.h"
+#include "stek_schedule.h"
+
+APLOG_USE_MODULE(stek_rotate);
+
+#define REMIND_AFTER apr_time_from_sec(60)
+
+const char *mod_stek_ring_describe(const mod_stek_task_t *task, const char *path, apr_status_t rv)
+{
+    return rv == STEK_EPERM || rv == STEK_ESHARED
+               ? stek_path_describe(path, mod_stek_live_file(task->ring->live)->owner, task->pool)
+               : path;
+}
+
+static const char *culprit_of(const mod_stek_task_t *task, apr_status_t rv)
+{
+    return mod_stek_ring_describe(
+        task,
+        task->culprit ? task->culprit : stek_ring_file_name(mod_stek_live_file(task->ring->live)),
+        rv);
+}
+
+apr_time_t mod_stek_ring_covered_until(const mod_stek_task_t *task)
+{
+    return stek_schedule_covered_until(mod_stek_live_ring(task->ring->live), task->now);
+}
+
+static void log_problem(const mod_stek_task_t *task, apr_status_t rv, int keyless)
+{
+    const char *name = task->ring->name;
+
+    if (keyless) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
+                     "STEK2002: ring '%s' has no current key, so clients get no tickets%s%s%s%s",
+                     name, rv == APR_SUCCESS ? "" : ": ",
+                     rv == APR_SUCCESS ? "" : culprit_of(task, rv), rv == APR_SUCCESS ? "" : ": ",
+                     rv == APR_SUCCESS ? "" : mod_stek_error_text(rv, task->pool));
+    }
+    else {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
+                     "STEK2003: ring '%s': %s: %s; existing keys stay in use; tickets can be "
+                     "issued until %s",
+                     name, culprit_of(task, rv), mod_stek_error_text(rv, task->pool),
+                     mod_stek_time_text(mod_stek_ring_covered_until(task), task->pool));
+    }
+}
+
+void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
+{
+    mod_stek_live_t *live = task->ring->live;
+    mod_stek_logged_t *logged = mod_stek_live_logged(live);
+    int keyless = !mod_stek_live_can_issue(live, task->now);
+    /* A ring without a current key is a different problem from the same ring with one. */
+    apr_status_t status = keyless ? -1 - rv : rv;
+
+    mod_stek_count_look(mod_stek_live_counters(live), rv, task->now);
+    if (status == APR_SUCCESS) {
+        if (logged->status != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,
+                         "STEK2001: ring '%s' is good again", task->ring->name);
+        }
+        logged->status = APR_SUCCESS;
+        return;
+    }
+    if (status == logged->status && task->now >= logged->status_at
+        && task->now - logged->status_at < REMIND_AFTER) {
+        return;
+    }
+    logged->status = status;
+    logged->status_at = task->now;
+    log_problem(task, rv, keyless);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the parent writes a ring (mod_stek_ring_write.h).  Glue; parent only, one thread.
+ *
+ * A held lock does not stop rotation: when the prepared keys run low, the parent writes without it.
+ * That is safe, because every writer merges, and the parent restores what a late writer overwrites.
+ */
+#include "mod_stek_ring_write.h"
+
+#include "http_log.h"
+#include "apr_strings.h"
+
+#include "mod_stek_live_follow.h"
+#include "mod_stek_log.h"
+#include "mod_stek_ring_log.h"
+#include "mod_stek_ring_paths.h"
+
+APLOG_USE_MODULE(stek_rotate);
+
+/* Moves a bad ring out of the way, so that a good one can be written.  What is no ring stays. */
+static apr_status_t set_aside(mod_stek_task_t *task, apr_status_t why)
+{
+    const mod_stek_ring_config_t *ring = task->ring;
+    const char *aside = NULL;
+    apr_status_t rv = stek_ring_file_set_aside(mod_stek_live_file(ring->live), task->now, &aside,
+                                               task->pool);
+
+    if (rv == STEK_EFOREIGN) {
+        task->culprit = apr_psprintf(task->pool, "%s %s", ring->path, aside);
+    }
+    else if (rv == APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
+                     "STEK2004: ring '%s': %s is refused: %s; moved to %s; httpd writes a new "
+                     "ring%s",
+                     ring->name, ring->path, mod_stek_error_text(why, task->pool), aside,
+                     why == STEK_ESECRET ? "; check secret=: to get the previous keys back, name "
+                                           "the previous secret there, move that file back, and "
+                                           "reload"
+                                         : "");
+    }
+    else if (!APR_STATUS_IS_ENOENT(rv)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, task->server,
+                     "STEK2005: ring '%s': %s is refused: %s; moving it to %s failed", ring->name,
+                     ring->path, mod_stek_error_text(why, task->pool),
+                     aside ? aside : "another name");
+    }
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+}
+
+/* Adds the keys that the schedule asks for and writes the ring.  Keys that cannot be written are
+ * dropped: children would not learn of them, and the parent would not notice that they run out. */
+static apr_status_t extend_and_save(const mod_stek_task_t *task, int flags)
+{
+    const mod_stek_ring_config_t *ring = task->ring;
+    const stek_ring_t *from = mod_stek_live_ring(ring->live);
+    stek_ring_t *next;
+    apr_size_t made_n, key_n;
+    apr_uint64_t generation = from->generation + 1;
+    apr_status_t rv = stek_schedule_extend(from, &ring->params, task->now, stek_rng_system, &next,
+                                           &made_n);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    next->generation = generation;
+    next->written_at = apr_time_from_sec(apr_time_sec(task->now));
+    next->interval = ring->params.interval;
+    next->lifetime = ring->params.lifetime;
+    key_n = next->key_n;
+    rv = mod_stek_live_save(ring->live, next, flags, task->pool);
+    if (rv == APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_INFO, 0, task->server,
+                     "STEK2006: ring '%s': generation %" APR_UINT64_T_FMT
+                     ", %d key%s made, %d in all",
+                     ring->name, generation, (int)made_n, made_n == 1 ? "" : "s", (int)key_n);
+    }
+    return rv;
+}
+
+/* Nonzero if the existing keys are running out: waiting for a lock must end. */
+static int is_urgent(const mod_stek_task_t *task)
+{
+    return mod_stek_ring_covered_until(task)
+           < task->now + stek_schedule_horizon(&task->ring->params) / 2;
+}
+
+/* Takes the ring's lock, or continues without it when rotation would have to wait too long. */
+static apr_status_t take_lock(mod_stek_task_t *task, apr_interval_time_t wait, stek_lock_t *lock)
+{
+    const char *path = mod_stek_live_file(task->ring->live)->path;
+    pid_t holder = 0;
+    apr_status_t rv = stek_file_lock(path, wait, lock, &holder, task->pool);
+
+    if (rv == STEK_EFOREIGN || rv == STEK_EKIND) {
+        task->culprit = apr_psprintf(task->pool, "%s.lock is no lock", path);
+        return STEK_EFOREIGN;
+    }
+    if (rv != STEK_ELOCKED) {
+        return rv;
+    }
+    if (!is_urgent(task)) {
+        task->culprit = apr_psprintf(task->pool, "%s.lock (process %d)", path, (int)holder);
+        return rv;
+    }
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
+                 "STEK2007: ring '%s': %s.lock is still held by process %d: writing the ring "
+                 "without the lock, because the prepared keys are running out",
+                 task->ring->name, path, (int)holder);
+    return APR_SUCCESS;
+}
+
+/* What is at the path, before it is overwritten: APR_SUCCESS if it is merged, missing or moved
+ * aside; anything else is no ring, or may be a good one that cannot be read just now. */
+static apr_status_t clear_path(mod_stek_task_t *task)
+{
+    mod_stek_live_t *live = task->ring->live;
+    apr_status_t rv = mod_stek_live_refresh(live, task->now, 0, &task->culprit, task->pool);
+
+    if (stek_ring_file_is_refused(rv)) {
+        return mod_stek_live_file(live)->path ? set_aside(task, rv) : APR_SUCCESS;
+    }
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+}
+
+apr_status_t mod_stek_ring_write(mod_stek_task_t *task, apr_interval_time_t lock_wait, int flags)
+{
+    const stek_ring_file_t *file = mod_stek_live_file(task->ring->live);
+    stek_lock_t lock = {-1};
+    apr_status_t rv = APR_SUCCESS;
+
+    if (file->path) {
+        /* Before anything is created there: the lock, too, is a file. */
+        rv = mod_stek_ring_paths_check(file, &task->culprit, task->pool);
+        if (rv == APR_SUCCESS) {
+            rv = take_lock(task, lock_wait, &lock);
+        }
+    }
+    if (rv == APR_SUCCESS) {
+        rv = clear_path(task);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = extend_and_save(task, flags);
+    }
+    stek_file_unlock(&lock);
+    return rv;
+}
+
+int mod_stek_ring_needs_writing(const mod_stek_task_t *task, apr_status_t load_status)
+{
+    const mod_stek_live_t *live = task->ring->live;
+    stek_slot_t slot;
+
+    return stek_schedule_missing(mod_stek_live_ring(live), &task->ring->params, task->now, &slot)
+           || APR_STATUS_IS_ENOENT(load_status)
+           || (load_status == APR_SUCCESS && mod_stek_live_is_dirty(live));
+}
