@@ -2,7 +2,7 @@
 UNIT_GLUE_test_counters := src/mod_stek_counters.c src/mod_stek_retained.c
 UNIT_GLUE_test_format := stekctl/convert/format.c
 UNIT_GLUE_test_format_selection := $(addprefix stekctl/convert/,format.c haproxy_socket.c export_keys.c)
-UNIT_GLUE_test_live := $(addprefix src/mod_stek_,live.c live_file.c live_view.c counters.c retained.c)
+UNIT_GLUE_test_live := $(addprefix src/mod_stek_,live.c live_follow.c live_view.c counters.c retained.c)
 UNIT_GLUE_test_sync := stekctl/fleet/sync.c
 # Histories make and drop millions of rings: without a mapping for each.
 UNIT_LDFLAGS_test_sync := -Wl,--wrap=stek_mem_alloc -Wl,--wrap=stek_mem_free
