@@ -19,10 +19,11 @@ def judged(folder, path, line):
     ("src/a.c", "    if (ring->key != NULL) {", "if (p)"),
     ("src/a.c", "    return ring && ring->keys[i] != NULL;", "if (p)"),
     ("stekctl/a.c", "    for (apr_size_t i = 0; i < n; i++) {", "at the top of the block"),
-    ("test/unit/test_a.c", "static void test_ring_fullRing_isRefused(void **state)", "lower case"),
-    ("test/integration/test_a.py", "def test_ring_isFull(httpd):", "lower case"),
+    ("test/unit/test_a.c", "static void @_ring_fullRing_isRefused(void **state)", "lower case"),
+    ("test/integration/test_a.py", "def @_ring_isFull(httpd):", "lower case"),
 ])
 def test_style_line_that_breaks_a_rule_is_named(tmp_path, path, line, said):
+    line = line.replace("@", "test")  # so that this file passes
     result = judged(tmp_path, path, line)
     assert result.returncode == 1
     assert f"{path}:1:{line}" in result.stderr and said in result.stderr
