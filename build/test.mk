@@ -70,6 +70,28 @@ soak: $(SOAK_BIN)
 	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs \
 	    $(foreach s,$(SOAK_BIN),"$(s) $(call SOAK_N,$(notdir $(s)))")
 
+# ---- simulation ---------------------------------------------------------------------------------
+
+# Production's code over simulated clocks, stores, networks and operators (CONTRIBUTING.md).
+SIM_SRC  := $(wildcard test/simulation/*.c)
+SIM_O    := $(SIM_SRC:%.c=$(OUT)/obj/%.o)
+SIM_WRAP := rename link unlink write apr_time_now apr_sleep stek_mem_alloc stek_mem_free \
+            stek_rng_system stek_ring_seal stek_ring_open stek_ring_file_save_under stek_swap_reaches
+STORIES  := $(wildcard test/simulation/stories/*.story)
+
+$(SIM_O): $(call config,test)
+
+$(OUT)/simulate: $(SIM_O) $(OUT)/libstekctl.a $(OUT)/libstek.a $(call config,link stekctl) build/test.mk
+	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(SIM_WRAP:%=-Wl$(comma)--wrap=%) -o $@ $(OBJECTS) \
+	    $(STEKCTL_LIBS) $(LIBS)
+
+# SEED=N repeats a run; STORY=FILE tells one history.
+SEED  ?=
+STEPS ?= 1000000
+STORY ?=
+simulate: $(OUT)/simulate
+	$(Q)$(OUT)/simulate $(if $(STORY),--story $(STORY),--steps $(STEPS) $(if $(SEED),--seed $(SEED)))
+
 # ---- integration --------------------------------------------------------------------------------
 
 PYTEST ?=

@@ -1,0 +1,773 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What happens to the fleet, action by action, and the end of every history: all faults end, and
+ * the fleet has to be well again.  One thread.
+ */
+#include "sim.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fleet/ratchet.h"
+#include "stek_error.h"
+#include "stek_ring_file.h"
+
+sim_world_t *sim;
+sim_host_t *sim_host;
+const char *sim_only;
+int64_t sim_step_count;
+
+static stek_secrets_t *loot; /* the thief's copy of the fleet secret */
+
+void sim_say(const char *format, ...)
+{
+    int64_t s = sim->now_ms / 1000 % 86400;
+    va_list args;
+
+    if (sim->story) {
+        fprintf(sim->story, "%02d:%02d:%02d ", (int)(s / 3600), (int)(s / 60 % 60), (int)(s % 60));
+        va_start(args, format);
+        vfprintf(sim->story, format, args);
+        va_end(args);
+        putc('\n', sim->story);
+    }
+}
+
+void sim_fail(const char *kind, const char *format, ...)
+{
+    va_list args;
+
+    if (sim->failed[0] || (sim_only && !strstr(sim_only, kind))) {
+        return;
+    }
+    snprintf(sim->failed, sizeof(sim->failed), "%s", kind);
+    va_start(args, format);
+    vsnprintf(sim->why, sizeof(sim->why), format, args);
+    va_end(args);
+    sim_say("FAILED (%s): %s", kind, sim->why);
+}
+
+/* ---- operators ---- */
+
+static void copy_secret(const sim_host_t *from, sim_host_t *to)
+{
+    unsigned char *bytes = NULL;
+    size_t len = 0;
+
+    if (from != to && sim_file_read(from->secret, &bytes, &len)) {
+        sim_file_write(to->secret, bytes, len, 0600);
+        to->behind = 0;
+    }
+    free(bytes);
+    if (to->up) {
+        sim_host = to;
+        sync_host_reload(&to->sync);
+        sim_host = NULL;
+    }
+}
+
+static int command(sim_host_t *host, const char *secret, const char *line, uint64_t extra);
+
+static void revoke_at(sim_host_t *host, int all)
+{
+    const stek_key_t *key = host->file ? stek_ring_current(host->file, sim_clock(host)) : NULL;
+    char line[64] = "revoke --all";
+    int event, i;
+
+    if ((!all && !key) || !host->file) {
+        sim_say("    host %d has no %s", sim_number(host), host->file ? "current key" : "ring");
+        return;
+    }
+    if (!all && sim_truth_see(key)->revoked) {
+        return;
+    }
+    for (i = 0; !all && i < STEK_NAME_LEN; i++) {
+        snprintf(line + 7 + (size_t)2 * (unsigned)i, 3, "%02x", key->name[i]);
+    }
+    event = sim_truth_event(host, all ? NULL : key->name);
+    if (event < 0) {
+        return;
+    }
+    if (command(host, NULL, line, UINT64_C(1) << event) == 0) {
+        sim->events[event].epoch = host->file->epoch;
+    }
+    else {
+        if (!all) {
+            sim_truth_find(sim->events[event].name)->revoked = 0;
+        }
+        sim->event_n--;
+        host->known &= ~(UINT64_C(1) << event);
+        host->kept &= ~(UINT64_C(1) << event);
+    }
+}
+
+static int command(sim_host_t *host, const char *secret, const char *line, uint64_t extra)
+{
+    int code = sim_host_command(host, secret, line, extra);
+
+    sim_say("    host %d: 'stekctl %.20s' ends with %d; epoch %llu", sim_number(host), line, code,
+            host->file ? (unsigned long long)host->file->epoch : 0ULL);
+    return code;
+}
+
+static void roll(sim_host_t *host)
+{
+    /* One operator at a time: a second roll begins when the first is everywhere. */
+    if (sim->rolled < 0 && command(host, host->secret, "secret roll", 0) == 0) {
+        sim->rolled = sim_number(host);
+        copy_secret(host, host);
+    }
+}
+
+static void spread_secret(void)
+{
+    int i;
+
+    for (i = 0; sim->rolled >= 0 && i < sim->history->host_n; i++) {
+        copy_secret(&sim->hosts[sim->rolled], &sim->hosts[i]);
+    }
+}
+
+/* The older secrets go when every host has the new one. */
+static void retire(sim_host_t *host)
+{
+    if (sim->rolled >= 0) {
+        spread_secret();
+        if (command(host, host->secret, "secret retire", 0) == 0) {
+            sim->rolled = sim_number(host);
+            spread_secret();
+        }
+        sim->rolled = -1;
+    }
+}
+
+/* ---- thieves ---- */
+
+static void steal(const sim_host_t *host, int whole)
+{
+    const stek_key_t *key = host->file ? stek_ring_current(host->file, sim_clock(host)) : NULL;
+
+    if (key) {
+        sim_truth_see(key)->stolen = 1;
+        sim->stolen = 1;
+    }
+    if (whole && !loot) {
+        apr_pool_t *pool;
+
+        apr_pool_create(&pool, NULL);
+        sim->thief = stek_secret_file_load(host->secret, geteuid(), &loot, NULL, pool)
+                     == APR_SUCCESS;
+        apr_pool_destroy(pool);
+    }
+}
+
+/* Adds the thief's keys to a ring that has room for them. */
+static void forge_keys(stek_ring_t *ring, sim_forgery_e what, apr_time_t now)
+{
+    apr_time_t from = what == SIM_FORGE_FUTURE ? now + apr_time_from_sec(10 * 365 * 86400) : now;
+    apr_interval_time_t interval = apr_time_from_sec(sim->history->interval_s);
+    stek_key_t key;
+    int i;
+
+    for (i = 0; i < (what == SIM_FORGE_FUTURE ? 8 : 1); i++) {
+        if (stek_key_make(from + i * interval, from + (i + 1) * interval, ring->lifetime,
+                          ring->epoch, now, stek_rng_system, &key)
+                == APR_SUCCESS
+            && stek_ring_add_key(ring, &key) == APR_SUCCESS) {
+            sim_truth_see(&key)->forged = 1;
+        }
+    }
+}
+
+static stek_ring_t *forged_ring(const stek_ring_t *base, sim_forgery_e what, apr_time_t now)
+{
+    stek_ring_t *ring = NULL, *merged = NULL;
+    apr_uint64_t epoch = base ? base->epoch : 0;
+
+    if (stek_ring_create(8, 0, &ring) != APR_SUCCESS) {
+        return NULL;
+    }
+    ring->epoch = what == SIM_FORGE_EPOCH   ? APR_UINT64_MAX
+                  : what == SIM_FORGE_AHEAD ? (apr_uint64_t)apr_time_sec(now) + 20 * 3600
+                                            : epoch;
+    ring->epoch = ring->epoch < epoch ? epoch : ring->epoch;
+    ring->interval = apr_time_from_sec(sim->history->interval_s);
+    ring->lifetime = apr_time_from_sec(sim->history->lifetime_s);
+    ring->generation = base ? base->generation + 1 : 1;
+    ring->written_at = now;
+    forge_keys(ring, what, now);
+    if (base && stek_ring_merge(ring, base, now, 0, &merged) == APR_SUCCESS) {
+        merged->written_at = now;
+        stek_ring_destroy(ring);
+        ring = merged;
+    }
+    return ring;
+}
+
+static void forge(sim_server_t *server, sim_forgery_e what)
+{
+    static const unsigned char salt[STEK_RING_SALT_RANDOM_LEN] = {7};
+    apr_time_t now = apr_time_from_sec(sim->now_ms / 1000);
+    stek_secrets_t *seals = NULL;
+    stek_ring_t *base = NULL, *ring;
+    unsigned char *sealed = NULL;
+    apr_size_t len;
+
+    if (!loot || ratchet_keys(loot, ratchet_day(now), &seals) != APR_SUCCESS) {
+        return;
+    }
+    if (server->object.bytes) {
+        (void)stek_ring_open(server->object.bytes, server->object.len, seals, 1, &base, NULL);
+    }
+    ring = forged_ring(base, what, now);
+    if (ring && stek_ring_seal(ring, &seals->secrets[0], salt, &sealed, &len) == APR_SUCCESS) {
+        if (base) {
+            sim_truth_note(sealed, len, sim_truth_taint(server->object.bytes, server->object.len));
+        }
+        sim_server_put(server, sealed, len);
+    }
+    free(sealed);
+    stek_ring_destroy(ring);
+    stek_ring_destroy(base);
+    stek_secrets_destroy(seals);
+}
+
+/* ---- hosts and their disks ---- */
+
+static void back_up(const sim_host_t *host, int restore)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s/backup", host->dir);
+    sim_dir_copy(restore ? path : host->state, restore ? host->state : path);
+}
+
+static void restore_disk(sim_host_t *host)
+{
+    char path[4096];
+    unsigned char *bytes = NULL;
+    size_t len;
+
+    snprintf(path, sizeof(path), "%s/backup/fleet.secret", host->dir);
+    if (!sim_file_read(path, &bytes, &len)) {
+        return;
+    }
+    free(bytes);
+    sim_host_power_off(host);
+    back_up(host, 1);
+    /* What it had learned since the backup is gone. */
+    host->known = 0;
+    host->kept = 0;
+}
+
+static void set_drift(sim_host_t *host, int64_t ppm)
+{
+    host->error_ms += (sim->now_ms - host->drift_from_ms) * host->drift_ppm / 1000000;
+    host->drift_from_ms = sim->now_ms;
+    host->drift_ppm = ppm;
+}
+
+static void set_clock(sim_host_t *host, int64_t error_s)
+{
+    set_drift(host, 0);
+    host->error_ms = error_s * 1000;
+    host->jumped |= error_s > 600 || error_s < -600;
+}
+
+static void network(const sim_action_t *action)
+{
+    sim_host_t *host = &sim->hosts[action->host];
+    int i, all = (1 << SIM_STORES_MAX) - 1;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        sim_host_t *each = &sim->hosts[i];
+
+        switch (action->kind) {
+        case SIM_OUTAGE:
+            each->reach &= ~(1 << action->store);
+            break;
+        case SIM_PARTITION:
+            each->reach = (int)(sim_mix(action->seed, (uint64_t)i) >> 40) & all;
+            break;
+        default:
+            each->reach = all;
+            each->readonly = 0;
+        }
+    }
+    if (action->kind == SIM_CUT || action->kind == SIM_JOIN) {
+        host->reach ^= 0;
+    }
+}
+
+static void at_store(const sim_action_t *action)
+{
+    sim_server_t *server = &sim->servers[action->store];
+
+    switch (action->kind) {
+    case SIM_FLUSH:
+        sim_object_free(&server->object);
+        break;
+    case SIM_SNAPSHOT:
+        sim_object_copy(&server->saved, &server->object);
+        break;
+    case SIM_ROLLBACK:
+        sim_object_copy(&server->object, &server->saved);
+        break;
+    case SIM_LAG:
+        if (action->value) {
+            sim_object_copy(&server->frozen, &server->object);
+        }
+        else if (server->lags && action->other >= 0) {
+            /* The replica takes over: what it had not seen is lost. */
+            sim_object_copy(&server->object, &server->frozen);
+        }
+        server->lags = action->value != 0;
+        break;
+    case SIM_DELIVER:
+        sim_server_deliver(server);
+        break;
+    case SIM_LIE:
+        server->lie = (sim_lie_e)action->value;
+        break;
+    default:
+        forge(server, (sim_forgery_e)action->value);
+    }
+}
+
+static void at_host(const sim_action_t *action)
+{
+    sim_host_t *host = &sim->hosts[action->host];
+
+    switch (action->kind) {
+    case SIM_CYCLE:
+        host->race = action->other;
+        sim_host_cycle(host);
+        host->race = -1;
+        if (action->seed & 3) {
+            sim_host_poll(host);
+        }
+        break;
+    case SIM_POLL:
+        sim_host_poll(host);
+        break;
+    case SIM_CRASH:
+        host->crash_in = (int)action->value;
+        host->crash_power = action->other >= 0;
+        sim_host_cycle(host);
+        host->crash_in = 0;
+        break;
+    case SIM_RESTART:
+        sim_host_stop(host);
+        break;
+    case SIM_HTTPD:
+        sim_host_stop_httpd(host);
+        sim_host_poll(host);
+        break;
+    case SIM_REBOOT:
+        sim_host_power_off(host);
+        break;
+    case SIM_BACKUP:
+        back_up(host, 0);
+        break;
+    case SIM_RESTORE:
+        restore_disk(host);
+        break;
+    case SIM_CLOCK:
+        set_clock(host, action->value);
+        break;
+    case SIM_DRIFT:
+        set_drift(host, action->value);
+        break;
+    case SIM_CUT:
+        host->reach &= ~(1 << action->store);
+        break;
+    case SIM_JOIN:
+        host->reach |= 1 << action->store;
+        break;
+    case SIM_LOSE:
+        host->lose_next = 1;
+        break;
+    case SIM_DELAY:
+        host->delay_next = 1;
+        break;
+    case SIM_READONLY:
+        host->readonly ^= 1 << action->store;
+        break;
+    default:
+        break;
+    }
+}
+
+static void at_operator(const sim_action_t *action)
+{
+    sim_host_t *host = &sim->hosts[action->host];
+
+    switch (action->kind) {
+    case SIM_ROTATE:
+        (void)command(host, NULL, "rotate", 0);
+        break;
+    case SIM_REVOKE:
+        revoke_at(host, 0);
+        break;
+    case SIM_REVOKE_ALL:
+        revoke_at(host, 1);
+        break;
+    case SIM_ROLL:
+        roll(host);
+        break;
+    case SIM_COPY:
+        if (sim->rolled >= 0) {
+            copy_secret(&sim->hosts[sim->rolled], host);
+        }
+        break;
+    case SIM_RETIRE:
+        retire(host);
+        break;
+    case SIM_SETTINGS:
+        sim_host_stop(host);
+        sim_host_settings(host, sim->history->interval_s * action->value,
+                          sim->history->lifetime_s * action->value > 604800
+                              ? 604800
+                              : sim->history->lifetime_s * action->value,
+                          sim->history->ahead);
+        break;
+    default:
+        steal(host, action->value != 0);
+    }
+}
+
+static void tell(const sim_action_t *action)
+{
+    static const char *const lies[] = {
+        "is honest again",
+        "lies: there is nothing, and another host always wrote first",
+        "lies: it says that it wrote, and does not",
+        "lies: it answers older objects",
+        "lies: it answers what is another fleet's, or a part",
+        "lies: it answers garbage",
+        "lies: it has two gigabytes"};
+    static const char *const forgeries[] = {"a key of his own", "the last epoch that there is",
+                                            "keys for slots in ten years",
+                                            "an epoch that is 20 hours ahead"};
+    int h = action->host, s = action->store;
+    long long value = (long long)action->value;
+
+    switch (action->kind) {
+    case SIM_CYCLE:
+        sim_say("host %d runs a cycle%s", h, action->other >= 0 ? "; another host is quicker" : "");
+        break;
+    case SIM_POLL: sim_say("httpd on host %d looks at its ring", h); break;
+    case SIM_CRASH:
+        sim_say("host %d begins a cycle and %s before write %lld", h,
+                action->other >= 0 ? "loses power" : "is killed", value);
+        break;
+    case SIM_RESTART: sim_say("stekctl sync on host %d is restarted", h); break;
+    case SIM_HTTPD: sim_say("httpd on host %d is stopped and started", h); break;
+    case SIM_REBOOT: sim_say("host %d reboots; its runtime directory is gone", h); break;
+    case SIM_BACKUP: sim_say("the disk of host %d is backed up", h); break;
+    case SIM_RESTORE: sim_say("host %d gets its old disk back", h); break;
+    case SIM_CLOCK: sim_say("the clock of host %d is off by %lld s", h, value); break;
+    case SIM_DRIFT: sim_say("the clock of host %d drifts by %lld ppm", h, value); break;
+    case SIM_CUT: sim_say("host %d loses store %d", h, s); break;
+    case SIM_JOIN: sim_say("host %d reaches store %d again", h, s); break;
+    case SIM_OUTAGE: sim_say("store %d is down", s); break;
+    case SIM_PARTITION: sim_say("the network breaks into parts"); break;
+    case SIM_HEAL: sim_say("the network is whole again"); break;
+    case SIM_FLUSH: sim_say("store %d is emptied", s); break;
+    case SIM_SNAPSHOT: sim_say("store %d saves a snapshot", s); break;
+    case SIM_ROLLBACK: sim_say("store %d comes back from its snapshot", s); break;
+    case SIM_LAG:
+        sim_say(value              ? "store %d: reads come from a replica that stands still"
+                : action->other < 0 ? "store %d: the replica has caught up"
+                                    : "store %d: the replica takes over, later writes are lost",
+                s);
+        break;
+    case SIM_LOSE: sim_say("the answer to host %d's next write will be lost", h); break;
+    case SIM_DELAY: sim_say("host %d's next write will be long on its way", h); break;
+    case SIM_DELIVER: sim_say("a late write arrives at store %d", s); break;
+    case SIM_READONLY: sim_say("store %d changes whether host %d may write", s, h); break;
+    case SIM_LIE: sim_say("store %d %s", s, lies[value]); break;
+    case SIM_ROTATE: sim_say("on host %d somebody runs 'rotate'", h); break;
+    case SIM_REVOKE: sim_say("on host %d somebody revokes the current key", h); break;
+    case SIM_REVOKE_ALL: sim_say("on host %d somebody runs 'revoke --all'", h); break;
+    case SIM_ROLL: sim_say("on host %d somebody rolls the fleet secret", h); break;
+    case SIM_COPY: sim_say("the rolled fleet secret is copied to host %d", h); break;
+    case SIM_RETIRE: sim_say("the old fleet secrets are retired"); break;
+    case SIM_SETTINGS:
+        sim_say("host %d is started with %lld times the interval and lifetime", h, value);
+        break;
+    case SIM_STEAL:
+        sim_say("a thief copies the current key%s of host %d", value ? " and the fleet secret" : "",
+                h);
+        break;
+    case SIM_FORGE: sim_say("the thief writes to store %d: %s", s, forgeries[value]); break;
+    default: break;
+    }
+}
+
+void sim_act(const sim_action_t *action)
+{
+    sim_seed(action->seed);
+    sim_step_count++;
+    sim->now_ms += (int64_t)action->after * 1000;
+    tell(action);
+    switch (action->kind) {
+    case SIM_OUTAGE:
+    case SIM_PARTITION:
+    case SIM_HEAL:
+        network(action);
+        break;
+    case SIM_FLUSH:
+    case SIM_SNAPSHOT:
+    case SIM_ROLLBACK:
+    case SIM_LAG:
+    case SIM_DELIVER:
+    case SIM_LIE:
+    case SIM_FORGE:
+        at_store(action);
+        break;
+    case SIM_ROTATE:
+    case SIM_REVOKE:
+    case SIM_REVOKE_ALL:
+    case SIM_ROLL:
+    case SIM_COPY:
+    case SIM_RETIRE:
+    case SIM_SETTINGS:
+    case SIM_STEAL:
+        at_operator(action);
+        break;
+    default:
+        at_host(action);
+    }
+}
+
+/* ---- the end ---- */
+
+/* Every host, in turn. */
+static void all_cycle(int n)
+{
+    int i;
+
+    for (; n > 0 && !sim->failed[0]; n--) {
+        for (i = 0; i < sim->history->host_n; i++) {
+            sim_step_count++;
+            sim_host_cycle(&sim->hosts[i]);
+            sim_host_poll(&sim->hosts[i]);
+        }
+    }
+}
+
+/* A liar may go on if there is an honest store.  Nonzero if one does. */
+static int end_faults(void)
+{
+    int i, liars = 0, honest = 0;
+
+    for (i = 0; i < sim->history->store_n; i++) {
+        sim_server_t *server = &sim->servers[i];
+
+        server->lags = 0;
+        server->late.used = 0;
+        honest += server->lie == SIM_HONEST;
+        liars += server->lie != SIM_HONEST;
+    }
+    if (!honest || (sim->history->seed & 1)) {
+        for (i = 0; i < sim->history->store_n; i++) {
+            sim->servers[i].lie = SIM_HONEST;
+        }
+        liars = 0;
+    }
+    for (i = 0; i < sim->history->host_n; i++) {
+        sim_host_t *host = &sim->hosts[i];
+
+        host->reach = (1 << SIM_STORES_MAX) - 1;
+        host->readonly = 0;
+        host->lose_next = 0;
+        host->delay_next = 0;
+        set_drift(host, 0);
+        host->error_ms = (int64_t)(sim_mix(sim->history->seed, (uint64_t)i) % 2001) - 1000;
+    }
+    return liars > 0;
+}
+
+static void check_all_covered(void)
+{
+    int i;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        const sim_host_t *host = &sim->hosts[i];
+
+        if (!host->live || !stek_ring_current(host->live, sim_clock(host))) {
+            sim_fail("keyless", "httpd on host %d has no current key at the end", i);
+        }
+    }
+}
+
+/* Hosts whose log named the command that helps. */
+static void help_behind(void)
+{
+    int i, good = -1;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        if (!sim->hosts[i].behind) {
+            good = i;
+        }
+    }
+    for (i = 0; good >= 0 && i < sim->history->host_n; i++) {
+        if (sim->hosts[i].behind) {
+            sim_say("the fleet secret of host %d is copied to host %d, as its log asked for", good,
+                    i);
+            copy_secret(&sim->hosts[good], &sim->hosts[i]);
+            sim_host_stop(&sim->hosts[i]);
+        }
+    }
+}
+
+/* A new fleet secret on every host, one after the other; the thief goes on with the old one. */
+static void replace_secrets(void)
+{
+    stek_secrets_t *fresh = NULL;
+    apr_pool_t *pool;
+    int i;
+
+    apr_pool_create(&pool, NULL);
+    if (stek_secrets_make(1, stek_rng_system, &fresh) == APR_SUCCESS) {
+        fresh->day = sim->history->ratchet
+                         ? ratchet_day(apr_time_from_sec(sim->now_ms / 1000)) - 1
+                         : 0;
+        for (i = 0; i < sim->history->host_n; i++) {
+            sim_host_t *host = &sim->hosts[i];
+
+            sim_say("host %d gets a new fleet secret, and its sync is restarted", i);
+            sim_host_stop(host);
+            (void)stek_secret_file_save(host->secret, fresh, 0, pool);
+            forge(&sim->servers[i % sim->history->store_n],
+                  (sim_forgery_e)((sim->history->seed + (uint64_t)i) % SIM_FORGE_N));
+            sim_host_cycle(host);
+            sim_host_poll(host);
+        }
+        /* The fleet's id is new, so is the object's name. */
+        for (i = 0; i < sim->history->store_n; i++) {
+            sim_server_free(&sim->servers[i]);
+            memset(&sim->servers[i], 0, sizeof(sim->servers[i]));
+        }
+    }
+    stek_secrets_destroy(fresh);
+    apr_pool_destroy(pool);
+}
+
+/* docs/emergency.md */
+static void emergency(void)
+{
+    sim_host_t *host = &sim->hosts[sim->history->seed % (unsigned)sim->history->host_n];
+    int64_t seq = sim->seq;
+
+    sim_say("the emergency procedure begins");
+    if (sim->thief) {
+        replace_secrets();
+        seq = sim->seq;
+        all_cycle(1);
+    }
+    sim->now_ms += 2000;
+    revoke_at(host, 1);
+    if (host->known == 0 && sim->event_n < SIM_EVENTS_MAX) {
+        sim_say("it refused; its ring is removed, as it said, and a new one made");
+        sim_dir_clear(host->run);
+        sim_host_stop(host);
+    }
+    sim->now_ms += 1000;
+    all_cycle(2);
+    (void)seq;
+    sim->ended = 1;
+    all_cycle(1);
+}
+
+void sim_finish(void)
+{
+    int liars;
+
+    sim_seed(sim_mix(sim->history->seed, 1));
+    sim->now_ms += 30000;
+    sim_say("all faults end");
+    liars = end_faults();
+    if (sim->rolled >= 0) {
+        spread_secret();
+    }
+    all_cycle(2);
+    sim->write_n = 0;
+    all_cycle(1);
+    if (!sim->failed[0] && sim->write_n > 0 && !liars) {
+        sim_fail("fight", "%lld writes after all hosts have run two cycles",
+                 (long long)sim->write_n);
+    }
+    help_behind();
+    all_cycle(2);
+    if (!sim->failed[0]) {
+        sim_check_agreement();
+        check_all_covered();
+    }
+    if (!sim->failed[0] && (sim->thief || sim->stolen)) {
+        emergency();
+    }
+}
+
+/* ---- a whole history ---- */
+
+static void make_secrets(sim_world_t *world)
+{
+    stek_secrets_t *secrets = NULL;
+    apr_pool_t *pool;
+    int i;
+
+    apr_pool_create(&pool, NULL);
+    if (stek_secrets_make(1, stek_rng_system, &secrets) == APR_SUCCESS) {
+        secrets->day = world->history->ratchet
+                           ? ratchet_day(apr_time_from_sec(world->now_ms / 1000)) - 1
+                           : 0;
+        for (i = 0; i < world->history->host_n; i++) {
+            (void)stek_secret_file_save(world->hosts[i].secret, secrets, 0, pool);
+        }
+    }
+    stek_secrets_destroy(secrets);
+    apr_pool_destroy(pool);
+}
+
+int sim_run(const sim_history_t *history, FILE *story, char failed[32], char why[SIM_TEXT_LEN])
+{
+    sim_world_t *world = calloc(1, sizeof(*world));
+    int i;
+
+    sim = world;
+    sim_host = NULL;
+    world->history = history;
+    world->story = story;
+    world->rolled = -1;
+    /* 2026-01-01, at some time of the day. */
+    world->now_ms = (INT64_C(1767225600) + (int64_t)(history->seed % 86400)) * 1000;
+    sim_seed(sim_mix(history->seed, 0));
+    sim_truth_reset();
+    for (i = 0; i < history->host_n; i++) {
+        sim_host_make(&world->hosts[i], i);
+    }
+    make_secrets(world);
+    for (i = 0; i < history->action_n && !world->failed[0]; i++) {
+        sim_act(&history->actions[i]);
+    }
+    if (!world->failed[0]) {
+        sim_finish();
+    }
+    for (i = 0; i < history->host_n; i++) {
+        sim_host_free(&world->hosts[i]);
+    }
+    for (i = 0; i < SIM_STORES_MAX; i++) {
+        sim_server_free(&world->servers[i]);
+    }
+    stek_secrets_destroy(loot);
+    loot = NULL;
+    sim_truth_free();
+    snprintf(failed, 32, "%s", world->failed);
+    snprintf(why, SIM_TEXT_LEN, "%s", world->why);
+    free(world);
+    sim = NULL;
+    return failed[0] != '\0';
+}

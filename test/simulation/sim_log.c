@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What simulated hosts say (report.h): it becomes a part of the story, and the checks look for the
+ * command that helps.  One thread.
+ */
+#include "sim.h"
+
+#include <apr_strings.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "report.h"
+#include "stek_error.h"
+
+/* The path without the simulator's own part. */
+static const char *shown(const char *text)
+{
+    apr_size_t len = strlen(sim_dir);
+
+    return !strncmp(text, sim_dir, len) ? text + len : text;
+}
+
+static void hear(const char *text)
+{
+    if (!sim_host) {
+        return;
+    }
+    if (strstr(text, "copy the file from")) {
+        sim_host->behind = 1;
+    }
+    sim_say("    host %d says: %s", sim_number(sim_host), shown(text));
+}
+
+void report_line(const char *format, ...)
+{
+    char text[2048];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    hear(text);
+}
+
+ctl_exit_e report_usage(const ctl_t *ctl, const char *format, ...)
+{
+    char text[2048];
+    va_list args;
+
+    (void)ctl;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    hear(text);
+    return CTL_USAGE;
+}
+
+ctl_exit_e report_status(ctl_t *ctl, const char *path, apr_status_t rv, const char *detail)
+{
+    char text[256];
+
+    (void)ctl;
+    report_line("%s: %s%s%s", path, stek_strerror(rv, text, sizeof(text)), detail ? ": " : "",
+                detail ? detail : "");
+    return rv >= STEK_STATUS_START && rv < STEK_STATUS_END ? CTL_REFUSED : CTL_IO;
+}
+
+const char *report_span(apr_interval_time_t span, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%" APR_TIME_T_FMT " s", apr_time_sec(span));
+}
+
+const char *report_time(apr_time_t t, apr_time_t now, apr_pool_t *pool)
+{
+    (void)now;
+    return apr_psprintf(pool, "%" APR_TIME_T_FMT, apr_time_sec(t));
+}
+
+const char *report_strftime(apr_time_t t, const char *format, apr_pool_t *pool)
+{
+    (void)format;
+    return report_time(t, t, pool);
+}
+
+const char *report_path(const char *path, apr_pool_t *pool)
+{
+    (void)pool;
+    return path;
+}
+
+ctl_exit_e report_finish(ctl_exit_e code)
+{
+    return code;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Simulated stores behind the interface of stekctl's (store.h): an object that is replaced by
+ * compare-and-swap, and what a network, a server or a liar makes of it.  One thread.
+ */
+#include "sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fleet/store.h"
+
+struct store_t {
+    int server;
+    sim_host_t *host;
+    int writes;            /* the call under way */
+    unsigned char *bytes;  /* to be written */
+    apr_size_t len;
+    sim_object_t answer;   /* to the last read */
+    uint64_t seen;         /* version that was read; 0: none was there */
+    const char *why;
+};
+
+void sim_object_free(sim_object_t *object)
+{
+    free(object->bytes);
+    memset(object, 0, sizeof(*object));
+}
+
+void sim_object_copy(sim_object_t *to, const sim_object_t *from)
+{
+    sim_object_t copy = *from;
+
+    if (from->bytes) {
+        copy.bytes = malloc(from->len + 1);
+        memcpy(copy.bytes, from->bytes, from->len);
+    }
+    sim_object_free(to);
+    *to = copy;
+}
+
+void sim_server_free(sim_server_t *server)
+{
+    int i;
+
+    sim_object_free(&server->object);
+    sim_object_free(&server->saved);
+    sim_object_free(&server->frozen);
+    sim_object_free(&server->late.object);
+    for (i = 0; i < SIM_SNAPSHOTS_MAX; i++) {
+        sim_object_free(&server->past[i]);
+    }
+}
+
+void sim_server_put(sim_server_t *server, const unsigned char *bytes, apr_size_t len)
+{
+    sim_object_t object = {(unsigned char *)(uintptr_t)bytes, len, ++sim->version};
+
+    if (server->object.bytes) {
+        sim_object_copy(&server->past[server->past_n++ % SIM_SNAPSHOTS_MAX], &server->object);
+    }
+    sim_object_copy(&server->object, &object);
+    sim->write_n++;
+}
+
+void sim_server_deliver(sim_server_t *server)
+{
+    if (server->late.used && server->late.expected == server->object.version) {
+        sim_server_put(server, server->late.object.bytes, server->late.object.len);
+    }
+    server->late.used = 0;
+}
+
+int sim_server_is_honest(const sim_server_t *server)
+{
+    return server->lie == SIM_HONEST && !server->lags;
+}
+
+const char *store_open(const char *url, const char *object, const char *password, int timeout_ms,
+                       apr_pool_t *pool, store_t **pstore)
+{
+    store_t *store = calloc(1, sizeof(*store));
+
+    (void)object;
+    (void)password;
+    (void)timeout_ms;
+    (void)pool;
+    store->server = url[strlen(url) - 1] - '0';
+    store->host = sim_host;
+    store->why = "";
+    *pstore = store;
+    return NULL;
+}
+
+void store_close(store_t *store)
+{
+    if (store) {
+        free(store->bytes);
+        sim_object_free(&store->answer);
+        free(store);
+    }
+}
+
+void store_begin_read(store_t *store)
+{
+    store->writes = 0;
+}
+
+void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t len)
+{
+    free(store->bytes);
+    store->bytes = malloc(len + 1);
+    memcpy(store->bytes, bytes, len);
+    store->len = len;
+    store->writes = 1;
+}
+
+const char *store_why(const store_t *store)
+{
+    return store->why;
+}
+
+/* What a liar shows in place of its object. */
+static void lie_to(store_t *store, const sim_server_t *server)
+{
+    static const unsigned char garbage[] = "STEKRINGxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    sim_object_t part = server->object;
+    int n = server->past_n < SIM_SNAPSHOTS_MAX ? server->past_n : SIM_SNAPSHOTS_MAX;
+
+    switch (server->lie) {
+    case SIM_LIE_CONFLICT:
+        sim_object_free(&store->answer);
+        break;
+    case SIM_LIE_REPLAY:
+        sim_object_copy(&store->answer,
+                        n > 0 ? &server->past[sim_below((unsigned)n)] : &server->object);
+        break;
+    case SIM_LIE_SWAP:
+    case SIM_LIE_GARBAGE:
+        part.bytes = part.bytes && sim_below(2) ? part.bytes : (unsigned char *)(uintptr_t)garbage;
+        part.len = part.bytes == server->object.bytes ? sim_below((unsigned)part.len) + 1
+                                                      : sizeof(garbage);
+        sim_object_copy(&store->answer, &part);
+        break;
+    default:
+        sim_object_copy(&store->answer, &server->object);
+    }
+}
+
+static store_result_e read_object(store_t *store, sim_server_t *server,
+                                  const unsigned char **pbytes, apr_size_t *plen)
+{
+    if (server->lie == SIM_LIE_HUGE) {
+        *pbytes = NULL;
+        *plen = (apr_size_t)1 << 31;
+        return STORE_DONE;
+    }
+    if (server->lie != SIM_HONEST) {
+        lie_to(store, server);
+    }
+    else {
+        sim_object_copy(&store->answer, server->lags ? &server->frozen : &server->object);
+    }
+    store->seen = server->lags ? server->frozen.version : server->object.version;
+    if (!store->answer.bytes) {
+        return STORE_ABSENT;
+    }
+    *pbytes = store->answer.bytes;
+    *plen = store->answer.len;
+    return STORE_DONE;
+}
+
+/* Other hosts' cycles between this host's read and its write. */
+static void let_race(sim_host_t *host)
+{
+    int racer = host->race;
+
+    host->race = -1;
+    if (racer >= 0 && racer < sim->history->host_n && !sim->hosts[racer].busy && sim->depth < 3) {
+        sim_host_t *before = sim_host;
+
+        sim_say("    before host %d writes:", sim_number(host));
+        sim_host_cycle(&sim->hosts[racer]);
+        sim_host = before;
+    }
+}
+
+static store_result_e write_object(store_t *store, sim_server_t *server)
+{
+    sim_host_t *host = store->host;
+
+    if (server->lie == SIM_LIE_DROP) {
+        return STORE_DONE;
+    }
+    if (server->lie == SIM_LIE_CONFLICT || server->object.version != store->seen) {
+        store->why = "another host wrote first";
+        return STORE_CHANGED;
+    }
+    if (host->delay_next) {
+        host->delay_next = 0;
+        sim_object_copy(&server->late.object,
+                        &(sim_object_t){store->bytes, store->len, server->object.version});
+        server->late.expected = store->seen;
+        server->late.used = 1;
+        store->why = "no answer in time";
+        return STORE_SILENT;
+    }
+    sim_server_put(server, store->bytes, store->len);
+    store->seen = server->object.version;
+    if (host->lose_next) {
+        host->lose_next = 0;
+        store->why = "no answer in time";
+        return STORE_SILENT;
+    }
+    return STORE_DONE;
+}
+
+store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsigned char **pbytes,
+                            apr_size_t *plen)
+{
+    sim_server_t *server = &sim->servers[store->server];
+    sim_host_t *host = store->host;
+
+    (void)deadline_ms;
+    store->why = "no connection";
+    if (store->writes) {
+        let_race(host);
+        if (sim_crash_point()) {
+            return STORE_SILENT;
+        }
+    }
+    if (host->frozen || !(host->reach >> store->server & 1)) {
+        return STORE_SILENT;
+    }
+    store->why = "";
+    if (!store->writes) {
+        return read_object(store, server, pbytes, plen);
+    }
+    if (host->readonly >> store->server & 1) {
+        store->why = "out of memory";
+        return STORE_REFUSED;
+    }
+    return write_object(store, server);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs histories:
+ *
+ *     simulate [--seed N] [--steps N] [--histories N] [--only KINDS] [--save DIR] [--keep-going]
+ *     simulate --story FILE...
+ *
+ * Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts them.
+ */
+#include "sim.h"
+
+#include <apr_general.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KINDS_MAX 16
+
+char sim_dir[64];
+
+typedef struct counted_t {
+    char kind[32];
+    int64_t n;
+    uint64_t first; /* histories until the first */
+} counted_t;
+
+static FILE *out;
+static const char *save_dir;
+static sim_history_t history;
+static counted_t counted[KINDS_MAX];
+
+static void clean(void)
+{
+    char line[160];
+
+    /* Only what this process has made, below the directory of its own. */
+    snprintf(line, sizeof(line), "rm -rf '%s'", sim_dir);
+    if (system(line) != 0) {
+        fprintf(stderr, "simulate: %s stays\n", sim_dir);
+    }
+}
+
+static void make_dir(void)
+{
+    struct stat st;
+
+    snprintf(sim_dir, sizeof(sim_dir), "%s/stek-simulate-XXXXXX",
+             stat("/dev/shm", &st) == 0 && S_ISDIR(st.st_mode) ? "/dev/shm" : "/tmp");
+    if (!mkdtemp(sim_dir)) {
+        perror("simulate: temporary directory");
+        exit(2);
+    }
+    atexit(clean);
+}
+
+static void save(const char *kind, uint64_t seed)
+{
+    char path[512], failed[32], why[SIM_TEXT_LEN];
+    FILE *file;
+
+    snprintf(path, sizeof(path), "%s/%s-%" PRIu64 ".story", save_dir, kind, seed);
+    file = fopen(path, "w");
+    if (file) {
+        fprintf(file, "# %s\n", kind);
+        sim_history_write(&history, file);
+        fclose(file);
+        fprintf(out, "kept as %s\n", path);
+    }
+    (void)failed;
+    (void)why;
+}
+
+static void tell_failure(const char *kind, int shrinks)
+{
+    char failed[32], why[SIM_TEXT_LEN];
+    uint64_t seed = history.seed;
+
+    if (shrinks) {
+        fprintf(out, "history %" PRIu64 " fails (%s); shrinking %d actions\n", seed, kind,
+                history.action_n);
+        fflush(out);
+        sim_shrink(&history, kind);
+        fprintf(out, "%d actions are left, %d hosts, %d stores:\n", history.action_n,
+                history.host_n, history.store_n);
+    }
+    sim_run(&history, out, failed, why);
+    sim_history_write(&history, out);
+    if (save_dir) {
+        save(kind, seed);
+    }
+}
+
+static counted_t *count(const char *kind, uint64_t history_n)
+{
+    int i;
+
+    for (i = 0; i < KINDS_MAX - 1 && counted[i].n > 0 && strcmp(counted[i].kind, kind) != 0; i++) {
+    }
+    if (counted[i].n++ == 0) {
+        snprintf(counted[i].kind, sizeof(counted[i].kind), "%s", kind);
+        counted[i].first = history_n;
+    }
+    return &counted[i];
+}
+
+static int run_stories(int argc, char **argv)
+{
+    char failed[32], why[SIM_TEXT_LEN];
+    int i, failed_n = 0;
+
+    for (i = 0; i < argc; i++) {
+        FILE *file = fopen(argv[i], "r");
+        int line = file ? sim_history_read(&history, file) : -1;
+
+        if (file) {
+            fclose(file);
+        }
+        if (line) {
+            fprintf(stderr, "simulate: %s: line %d cannot be read\n", argv[i], line);
+            return 2;
+        }
+        if (sim_run(&history, NULL, failed, why)) {
+            fprintf(out, "%s fails:\n", argv[i]);
+            sim_run(&history, out, failed, why);
+            failed_n++;
+        }
+    }
+    fprintf(out, "%d passed, %d failed\n", argc - failed_n, failed_n);
+    return failed_n > 0;
+}
+
+static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int keep_going)
+{
+    char failed[32], why[SIM_TEXT_LEN];
+    int64_t n = 0, failed_n = 0;
+    int i;
+
+    fprintf(out, "SEED=%" PRIu64 "\n", seed);
+    for (; sim_step_count < steps && n < histories; n++) {
+        sim_generate(sim_mix(seed, (uint64_t)n) >> 1, &history);
+        if (sim_run(&history, NULL, failed, why)) {
+            counted_t *kind = count(failed, (uint64_t)n + 1);
+
+            failed_n++;
+            if (kind->n == 1) {
+                int64_t before = sim_step_count;
+
+                tell_failure(failed, 1);
+                sim_step_count = before;
+            }
+            if (!keep_going) {
+                n++;
+                break;
+            }
+        }
+    }
+    for (i = 0; i < KINDS_MAX && counted[i].n > 0; i++) {
+        fprintf(out, "%s: %" PRId64 " histories, the first after %" PRIu64 "\n", counted[i].kind,
+                counted[i].n, counted[i].first);
+    }
+    fprintf(out, "%" PRId64 " histories, %" PRId64 " steps: %" PRId64 " passed, %" PRId64
+                 " failed\n",
+            n, sim_step_count, n - failed_n, failed_n);
+    return failed_n > 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"steps", required_argument, NULL, 'n'},
+                                            {"histories", required_argument, NULL, 'h'},
+                                            {"only", required_argument, NULL, 'o'},
+                                            {"save", required_argument, NULL, 'd'},
+                                            {"keep-going", no_argument, NULL, 'k'},
+                                            {"story", no_argument, NULL, 't'},
+                                            {NULL, 0, NULL, 0}};
+    uint64_t seed = (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
+    int64_t steps = 100000, histories = INT64_MAX;
+    int option, stories = 0, keep_going = 0, code;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (option) {
+        case 's': seed = strtoull(optarg, NULL, 0); break;
+        case 'n': steps = strtoll(optarg, NULL, 0); break;
+        case 'h': histories = strtoll(optarg, NULL, 0); break;
+        case 'o': sim_only = optarg; break;
+        case 'd': save_dir = optarg; break;
+        case 'k': keep_going = 1; break;
+        case 't': stories = 1; break;
+        default: return 2;
+        }
+    }
+    argc -= optind;
+    argv += optind;
+    apr_initialize();
+    mallopt(M_MMAP_THRESHOLD, 8 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    /* Commands print to standard output. */
+    out = fdopen(dup(1), "w");
+    if (!out || !freopen("/dev/null", "w", stdout)) {
+        perror("simulate");
+        return 2;
+    }
+    make_dir();
+    code = stories ? run_stories(argc, argv) : run_histories(seed, steps, histories, keep_going);
+    fclose(out);
+    return code;
+}
