@@ -75,13 +75,14 @@ if compgen -G 'test/fuzz/fuzz_*.c' >/dev/null; then
     step fuzz-replay make_quiet fuzz-replay
 fi
 step fault make_quiet FAULT_STEP=25 fault-unit fault-guard
-run_aside lint packages </dev/null &
+run_aside lint packages simulate-short </dev/null &
 aside=$!
 step integration make_quiet integration
 wait "$aside"
 aside=
 step lint shown lint
 step packages shown packages
+step simulate-short shown simulate-short
 
 [ ${#broken[@]} -eq 0 ] || echo "Failed: ${broken[*]}"
 echo "$passed passed, $failed failed"

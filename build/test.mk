@@ -76,7 +76,8 @@ soak: $(SOAK_BIN)
 SIM_SRC  := $(wildcard test/simulation/*.c)
 SIM_O    := $(SIM_SRC:%.c=$(OUT)/obj/%.o)
 SIM_WRAP := rename link unlink write apr_time_now apr_sleep stek_mem_alloc stek_mem_free \
-            stek_rng_system stek_ring_seal stek_ring_open stek_ring_file_save_under stek_swap_reaches
+            stek_rng_system stek_ring_seal stek_ring_open stek_ring_file_save_under stek_swap_reaches stek_file_check_dirs \
+            stek_path_check_written stek_file_fsync_flag
 STORIES  := $(wildcard test/simulation/stories/*.story)
 
 $(SIM_O): $(call config,test)
@@ -91,6 +92,16 @@ STEPS ?= 1000000
 STORY ?=
 simulate: $(OUT)/simulate
 	$(Q)$(OUT)/simulate $(if $(STORY),--story $(STORY),--steps $(STEPS) $(if $(SEED),--seed $(SEED)))
+
+# In the check: a fixed number of steps, about a minute; and the stories of what once failed.
+SIM_SHORT_STEPS ?= 300000
+simulate-short: $(OUT)/simulate
+	$(Q)$(OUT)/simulate --steps $(SIM_SHORT_STEPS) $(if $(SEED),--seed $(SEED))
+	$(Q)$(OUT)/simulate --story $(STORIES)
+
+# Ten and more deliberate bugs, each of which the simulator has to find.
+simulate-mutants:
+	$(Q)$(PYTHON) test/simulation/mutants.py
 
 # ---- integration --------------------------------------------------------------------------------
 

@@ -216,6 +216,7 @@ typedef struct sim_world_t {
     sim_host_t hosts[SIM_HOSTS_MAX];
     sim_server_t servers[SIM_STORES_MAX];
     uint64_t version;
+    sim_object_t foreign; /* another fleet's */
     int depth;
     int64_t write_n;
     sim_event_t events[SIM_EVENTS_MAX];

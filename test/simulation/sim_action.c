@@ -444,8 +444,8 @@ static void tell(const sim_action_t *action)
         "lies: there is nothing, and another host always wrote first",
         "lies: it says that it wrote, and does not",
         "lies: it answers older objects",
-        "lies: it answers what is another fleet's, or a part",
-        "lies: it answers garbage",
+        "lies: it answers another fleet's object",
+        "lies: it answers garbage, or a part",
         "lies: it has two gigabytes"};
     static const char *const forgeries[] = {"a key of his own", "the last epoch that there is",
                                             "keys for slots in ten years",
@@ -732,6 +732,24 @@ static void make_secrets(sim_world_t *world)
     apr_pool_destroy(pool);
 }
 
+static void make_foreign(sim_world_t *world)
+{
+    static const unsigned char random[STEK_RING_SALT_RANDOM_LEN] = {1};
+    stek_secrets_t *secrets = NULL;
+    stek_ring_t *ring = NULL;
+
+    if (stek_secrets_make(0, stek_rng_system, &secrets) == APR_SUCCESS
+        && stek_ring_create(0, 0, &ring) == APR_SUCCESS) {
+        ring->interval = apr_time_from_sec(60);
+        ring->lifetime = apr_time_from_sec(600);
+        ring->epoch = 7;
+        (void)stek_ring_seal(ring, &secrets->secrets[0], random, &world->foreign.bytes,
+                             &world->foreign.len);
+    }
+    stek_ring_destroy(ring);
+    stek_secrets_destroy(secrets);
+}
+
 int sim_run(const sim_history_t *history, FILE *story, char failed[32], char why[SIM_TEXT_LEN])
 {
     sim_world_t *world = calloc(1, sizeof(*world));
@@ -750,6 +768,7 @@ int sim_run(const sim_history_t *history, FILE *story, char failed[32], char why
         sim_host_make(&world->hosts[i], i);
     }
     make_secrets(world);
+    make_foreign(world);
     for (i = 0; i < history->action_n && !world->failed[0]; i++) {
         sim_act(&history->actions[i]);
     }
@@ -762,6 +781,7 @@ int sim_run(const sim_history_t *history, FILE *story, char failed[32], char why
     for (i = 0; i < SIM_STORES_MAX; i++) {
         sim_server_free(&world->servers[i]);
     }
+    sim_object_free(&world->foreign);
     stek_secrets_destroy(loot);
     loot = NULL;
     sim_truth_free();

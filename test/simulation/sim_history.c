@@ -173,7 +173,7 @@ static int adversaries(sim_history_t *history)
 void sim_generate(uint64_t seed, sim_history_t *history)
 {
     int enabled[FAULT_N], i, n, round, round_n;
-    unsigned rate;
+    unsigned rate, density;
     int thief;
 
     memset(history, 0, offsetof(sim_history_t, actions));
@@ -183,8 +183,10 @@ void sim_generate(uint64_t seed, sim_history_t *history)
     if (sim_below(CROWD_ONE_IN) == 0) {
         gather_crowd(history);
     }
+    /* Some histories know few faults, some all. */
+    density = 1 + sim_below(3);
     for (i = 0; i < FAULT_N; i++) {
-        enabled[i] = sim_below(3) == 0;
+        enabled[i] = sim_below(3) < density;
     }
     rate = sim_below(4);
     thief = adversaries(history);

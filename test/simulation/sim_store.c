@@ -136,6 +136,8 @@ static void lie_to(store_t *store, const sim_server_t *server)
                         n > 0 ? &server->past[sim_below((unsigned)n)] : &server->object);
         break;
     case SIM_LIE_SWAP:
+        sim_object_copy(&store->answer, &sim->foreign);
+        break;
     case SIM_LIE_GARBAGE:
         part.bytes = part.bytes && sim_below(2) ? part.bytes : (unsigned char *)(uintptr_t)garbage;
         part.len = part.bytes == server->object.bytes ? sim_below((unsigned)part.len) + 1

@@ -167,45 +167,6 @@ uint64_t sim_truth_taint(const unsigned char *sealed, apr_size_t len)
                : note_place(notes, note_room, head_of(sealed + SALT_AT))->taint;
 }
 
-/* Everything that production's code seals and opens passes here. */
-apr_status_t __real_stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret,
-                                   const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
-                                   unsigned char **psealed, apr_size_t *plen);
-apr_status_t __wrap_stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret,
-                                   const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
-                                   unsigned char **psealed, apr_size_t *plen);
-apr_status_t __real_stek_ring_open(const unsigned char *sealed, apr_size_t len,
-                                   const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
-                                   apr_size_t *psecret_i);
-apr_status_t __wrap_stek_ring_open(const unsigned char *sealed, apr_size_t len,
-                                   const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
-                                   apr_size_t *psecret_i);
-
-apr_status_t __wrap_stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret,
-                                   const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
-                                   unsigned char **psealed, apr_size_t *plen)
-{
-    apr_status_t rv = __real_stek_ring_seal(ring, secret, random, psealed, plen);
-
-    if (rv == APR_SUCCESS && sim_host) {
-        sim_truth_see_ring(ring);
-        sim_truth_note(*psealed, *plen, sim_host->taint);
-    }
-    return rv;
-}
-
-apr_status_t __wrap_stek_ring_open(const unsigned char *sealed, apr_size_t len,
-                                   const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
-                                   apr_size_t *psecret_i)
-{
-    apr_status_t rv = __real_stek_ring_open(sealed, len, secrets, audit, pring, psecret_i);
-
-    if (rv == APR_SUCCESS && sim_host) {
-        sim_host->taint |= sim_truth_taint(sealed, len);
-    }
-    return rv;
-}
-
 int sim_truth_event(sim_host_t *host, const unsigned char *name)
 {
     sim_event_t *event = &sim->events[sim->event_n];

@@ -58,21 +58,30 @@ static void make_dir(void)
     atexit(clean);
 }
 
+/* The sentences go before the actions, as comments. */
 static void save(const char *kind, uint64_t seed)
 {
-    char path[512], failed[32], why[SIM_TEXT_LEN];
-    FILE *file;
+    char path[512], failed[32], why[SIM_TEXT_LEN], line[1024];
+    FILE *file, *story = tmpfile();
 
     snprintf(path, sizeof(path), "%s/%s-%" PRIu64 ".story", save_dir, kind, seed);
     file = fopen(path, "w");
-    if (file) {
-        fprintf(file, "# %s\n", kind);
+    if (file && story) {
+        sim_run(&history, story, failed, why);
+        rewind(story);
+        fprintf(file, "# %s: %s\n#\n", kind, why);
+        while (fgets(line, sizeof(line), story)) {
+            fprintf(file, "# %s", line);
+        }
         sim_history_write(&history, file);
-        fclose(file);
         fprintf(out, "kept as %s\n", path);
     }
-    (void)failed;
-    (void)why;
+    if (file) {
+        fclose(file);
+    }
+    if (story) {
+        fclose(story);
+    }
 }
 
 static void tell_failure(const char *kind, int shrinks)
@@ -108,7 +117,7 @@ static counted_t *count(const char *kind, uint64_t history_n)
     return &counted[i];
 }
 
-static int run_stories(int argc, char **argv)
+static int run_stories(int argc, char **argv, int tell)
 {
     char failed[32], why[SIM_TEXT_LEN];
     int i, failed_n = 0;
@@ -124,9 +133,11 @@ static int run_stories(int argc, char **argv)
             fprintf(stderr, "simulate: %s: line %d cannot be read\n", argv[i], line);
             return 2;
         }
-        if (sim_run(&history, NULL, failed, why)) {
+        if (sim_run(&history, tell ? out : NULL, failed, why)) {
             fprintf(out, "%s fails:\n", argv[i]);
-            sim_run(&history, out, failed, why);
+            if (!tell) {
+                sim_run(&history, out, failed, why);
+            }
             failed_n++;
         }
     }
@@ -163,9 +174,9 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
         fprintf(out, "%s: %" PRId64 " histories, the first after %" PRIu64 "\n", counted[i].kind,
                 counted[i].n, counted[i].first);
     }
-    fprintf(out, "%" PRId64 " histories, %" PRId64 " steps: %" PRId64 " passed, %" PRId64
-                 " failed\n",
-            n, sim_step_count, n - failed_n, failed_n);
+    fprintf(out, "%" PRId64 " histories of %" PRId64 " steps; what must hold was broken in %" PRId64
+                 "\n",
+            n, sim_step_count, failed_n);
     return failed_n > 0;
 }
 
@@ -207,7 +218,7 @@ int main(int argc, char **argv)
         return 2;
     }
     make_dir();
-    code = stories ? run_stories(argc, argv) : run_histories(seed, steps, histories, keep_going);
+    code = stories ? run_stories(argc, argv, argc == 1) : run_histories(seed, steps, histories, keep_going);
     fclose(out);
     return code;
 }
