@@ -12,12 +12,13 @@
 
 #pragma GCC visibility push(hidden)
 
-/* A descriptor of the directory dir, for openat and fstatat, that leads nowhere else and does not let
- * write; close it.  APR_ENOTIMPL where the system has no such thing, or its error. */
+/* A descriptor of the directory dir, for openat and fstatat. It leads nowhere else and cannot be
+ * written through; the caller closes it. APR_ENOTIMPL where the system has no such thing, or its
+ * error. */
 apr_status_t stek_jail_open(const char *dir, int *pfd);
 
-/* APR_SUCCESS if name, there or not, is found in that directory wherever the root is: a symlink that
- * leads out of it is not (EXDEV). */
+/* APR_SUCCESS if name, whether it exists or not, is in that directory under any root. A symlink
+ * that leads out of it is not: EXDEV. */
 apr_status_t stek_jail_check(int fd, const char *name);
 
 #pragma GCC visibility pop
