@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What processes in a chroot (ChrootDir) may be given to follow a file that is outside.  The file is
- * replaced by rename, so its directory has to be looked at; but from a directory's descriptor ".."
- * leads out of any chroot.  Hence a mount of the directory that is attached nowhere: nothing is above
- * it.  Core; no state, any thread; needs CAP_SYS_ADMIN and Linux 5.6.
+ * What processes in a chroot (ChrootDir) may be given to follow a file that is outside.  The file
+ * is replaced by rename, so its directory has to be looked at; but from a directory's descriptor
+ * ".." leads out of any chroot.  Hence a mount of the directory that is attached nowhere: nothing
+ * is above it.  Core; no state, any thread; needs CAP_SYS_ADMIN and Linux 5.6.
  */
 #ifndef STEK_JAIL_H
 #define STEK_JAIL_H

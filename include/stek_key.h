@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A session ticket encryption key (STEK) and its window.  A key never changes once it is made, so
- * its name identifies it, and hosts only have to agree on sets of keys.  Points in time are whole seconds
- * held as apr_time_t.  No state; any thread, any phase.
+ * its name identifies it, and hosts only have to agree on sets of keys.  Points in time are whole
+ * seconds held as apr_time_t.  No state; any thread, any phase.
  */
 #ifndef STEK_KEY_H
 #define STEK_KEY_H

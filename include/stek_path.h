@@ -24,9 +24,9 @@ int stek_path_is_trusted(uid_t uid, uid_t owner);
 /* Nonzero if group or others can create files in that directory, sticky or not. */
 int stek_path_is_shared(const struct stat *dir);
 
-/* For reading path: every directory on the way belongs to root or owner and is not writable by group
- * or others, or is sticky; every symlink belongs to root or owner.  Else STEK_EPERM, and *pculprit
- * (if not NULL) is the path at fault, in pool. */
+/* For reading path: every directory on the way belongs to root or owner and is not writable by
+ * group or others, or is sticky; every symlink belongs to root or owner.  Else STEK_EPERM, and
+ * *pculprit (if not NULL) is the path at fault, in pool. */
 apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pculprit,
                                   apr_pool_t *pool);
 
