@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What an SSL_CTX accepts of a client's certificate that OpenSSL has no function to ask for: groups
- * and signature algorithms, whoever has set them (mod_ssl, SSLOpenSSLConfCmd, openssl.cnf, OpenSSL's
- * own defaults).  They stand in the ClientHello that it would send if it were a client.  Parent
- * only, while it configures.
+ * and signature algorithms, whoever has set them (mod_ssl, SSLOpenSSLConfCmd, openssl.cnf,
+ * OpenSSL's own defaults).  They stand in the ClientHello that it would send if it were a client.
+ * Parent only, while it configures.
  */
 #ifndef MOD_STEK_HELLO_H
 #define MOD_STEK_HELLO_H

@@ -84,8 +84,8 @@ apr_time_t mod_stek_live_next_end(const mod_stek_live_t *live, apr_time_t now);
  * not release the previous one (one that was interrupted by the process's exit never will). */
 apr_status_t mod_stek_live_swap(mod_stek_live_t *live, stek_ring_t *ring);
 
-/* Drops and wipes the keys that have ended at now.  Needs no memory: nobody who takes it from a child
- * keeps a key alive.  APR_TIMEUP as above. */
+/* Drops and wipes the keys that have ended at now.  Needs no memory: nobody who takes it from a
+ * child keeps a key alive.  APR_TIMEUP as above. */
 apr_status_t mod_stek_live_drop_ended(mod_stek_live_t *live, apr_time_t now);
 
 /* Child: drops and wipes every key; the next ring that it can read brings them back.  As above. */

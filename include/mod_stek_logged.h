@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this process has logged about a ring.  It belongs to the parent's files on rings and to the timer; the live
- * keyring only keeps it, so that a reload repeats no message.
+ * What this process has logged about a ring.  It belongs to the parent's files on rings and to the
+ * timer; the live keyring only keeps it, so that a reload repeats no message.
  */
 #ifndef MOD_STEK_LOGGED_H
 #define MOD_STEK_LOGGED_H

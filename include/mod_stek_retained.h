@@ -26,8 +26,8 @@ void mod_stek_retained_list_begin(int layout, apr_size_t reach, void **proot);
 void mod_stek_retained_list(void *address, apr_size_t len);
 void mod_stek_retained_list_fd(int fd);
 
-/* Last post_config: unmaps and closes what a build with another layout or reach has listed, and in any case
- * forgets the list. */
+/* Last post_config: unmaps and closes what a build with another layout or reach has listed, and
+ * in any case forgets the list. */
 void mod_stek_retained_end_former(int layout, apr_size_t reach);
 
 #pragma GCC visibility pop

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parent's work on one ring at one time: what the functions of mod_stek_ring_* and the monitor hook share.
+ * The parent's work on one ring at one time: what the functions of mod_stek_ring_* and of the
+ * monitor hook share.
  */
 #ifndef MOD_STEK_TASK_H
 #define MOD_STEK_TASK_H

@@ -23,23 +23,23 @@ typedef enum stek_weakness_e {
     STEK_WEAK_BIT_COUNT,  /* 71 or fewer, or 185 or more, of 256 bits set */
     STEK_WEAK_KNOWN,      /* seen in the wild, as a whole or in either half */
     STEK_WEAK_SAME_PARTS, /* HMAC key equal to AES key */
-    STEK_WEAK_SHARED,     /* its bytes or its name stand in the ring under another key */
+    STEK_WEAK_SHARED,     /* the ring has these bytes, or this name, in another key */
     STEK_WEAK_N
 } stek_weakness_e;
 
 /* One half of a key: bytes[len], len 16 or 32. */
 stek_weakness_e stek_audit_bytes(const unsigned char *bytes, apr_size_t len);
 
-/* Both halves of a key and the two against each other; of an AES-128 key also both together, as 32
- * bytes, since 16 are too few for some tests. */
+/* Both halves of a key, and the two against each other; for an AES-128 key also both as one text of
+ * 32 bytes, because 16 are too few for some tests. */
 stek_weakness_e stek_audit_key(const stek_key_t *key);
 
-/* Writes the i-th of the publicly known halves of keys, 16 bytes, for those who look for them
- * elsewhere.  0: there are no more, and half is as it was. */
+/* Writes the i-th publicly known half of a key, 16 bytes, for callers that look for it elsewhere.
+ * 0: there are no more, and half is unchanged. */
 int stek_audit_known(apr_size_t i, unsigned char *half);
 
-/* Each key of the ring, and the keys against each other.  On a finding *pkey (if not NULL) is the
- * key; it stays the ring's. */
+/* Audits every key of the ring, and the keys against each other. If one is weak, *pkey (if not
+ * NULL) is that key; the ring owns it. */
 stek_weakness_e stek_audit_ring(const stek_ring_t *ring, const stek_key_t **pkey);
 
 /* A clause for messages: "is one byte repeated". */

@@ -15,18 +15,18 @@
 
 typedef struct stek_claim_t {
     const char *what;    /* "a ring": for messages */
-    apr_size_t head_len; /* so many bytes are enough to tell */
-    int whole;           /* nonzero: a longer file is none */
+    apr_size_t head_len; /* this many bytes are enough to tell */
+    int whole;           /* nonzero: no such file is longer */
     /* Nonzero if the first len bytes (at most head_len) are those of such a file. */
     int (*match)(const unsigned char *bytes, apr_size_t len, const void *baton);
     const void *baton;
 } stek_claim_t;
 
-extern const stek_claim_t stek_claim_ring;   /* begins with the magic, whatever follows */
-extern const stek_claim_t stek_claim_secret; /* holds secrets, also weak ones, or comments only */
+extern const stek_claim_t stek_claim_ring;   /* begins with the magic; the rest does not matter */
+extern const stek_claim_t stek_claim_secret; /* contains secrets, weak ones too, or only comments */
 
-/* APR_SUCCESS: ours.  APR_ENOENT: nothing is there.  STEK_EFOREIGN: *pfound says in pool what was
- * found, as "is a directory".  Else the file could not be looked at. */
+/* APR_SUCCESS: ours. APR_ENOENT: nothing is there. STEK_EFOREIGN: *pfound, in pool, says what was
+ * found, such as "is a directory". Any other code: it could not be examined. */
 apr_status_t stek_claim_check(const stek_claim_t *claim, const char *path, uid_t owner,
                               const char **pfound, apr_pool_t *pool);
 

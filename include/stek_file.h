@@ -35,11 +35,11 @@ void stek_stamp_set(stek_stamp_t *stamp, const struct stat *st);
 
 int stek_stamp_equal(const stek_stamp_t *a, const stek_stamp_t *b);
 
-/* A cheap check for a change: one stat.  APR_ENOENT and a zero *stamp if there is no such file. */
+/* A cheap test for a change: one stat. APR_ENOENT and a zero *stamp if there is no such file. */
 apr_status_t stek_file_stamp(const char *path, stek_stamp_t *stamp);
 
-/* The same for a name in the directory dir_fd, whose path this process may not see; AT_FDCWD: as
- * above. */
+/* The same for a name in the directory dir_fd, whose path this process may not be able to see;
+ * AT_FDCWD: as above. */
 apr_status_t stek_file_stamp_at(int dir_fd, const char *path, stek_stamp_t *stamp);
 
 /* Reads the whole file into buf[buf_size]; *plen bytes.  Never blocks on a fifo or device
@@ -54,18 +54,18 @@ apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner
                             apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
                             const char **pculprit, apr_pool_t *pool);
 
-/* The same for a ring of that name in the directory dir_fd.  Checks no directories: the caller has done so
- * before opening it. */
+/* The same for a ring of that name in the directory dir_fd. Does not check directories: the caller
+ * did so before it opened dir_fd. */
 apr_status_t stek_file_read_at(int dir_fd, const char *name, uid_t owner, void *buf,
                                apr_size_t buf_size, apr_size_t *plen, stek_stamp_t *stamp,
                                const char **pculprit, apr_pool_t *pool);
 
-#define STEK_FILE_EXCLUSIVE 0x1 /* APR_EEXIST if path is there */
-#define STEK_FILE_FSYNC 0x2     /* file and directory reach the disk before it returns */
+#define STEK_FILE_EXCLUSIVE 0x1 /* fail with APR_EEXIST if path exists */
+#define STEK_FILE_FSYNC 0x2     /* sync file and directory to the disk before returning */
 
 typedef struct stek_file_how_t {
-    uid_t owner; /* besides root: whose the directory, and what is replaced, may be */
-    uid_t uid;   /* whose the file becomes; (uid_t)-1: the process's */
+    uid_t owner; /* besides root: who may own the directory, and the file that is replaced */
+    uid_t uid;   /* the new file's owner; (uid_t)-1: the process's */
     gid_t gid;   /* (gid_t)-1: the process's */
     mode_t mode;
     int flags;
@@ -82,8 +82,8 @@ typedef struct stek_file_how_t {
 apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t len,
                                const stek_file_how_t *how, apr_pool_t *pool);
 
-/* Nonzero if path (or, if missing, its directory) is on a memory file system: nothing on disk.
- * Systems that cannot tell say yes. */
+/* Nonzero if path (or, if it does not exist, its directory) is on a memory file system, so that
+ * nothing reaches a disk. Where the system cannot tell: nonzero. */
 int stek_file_in_memory(const char *path, apr_pool_t *pool);
 
 /* STEK_FILE_FSYNC if path is on a disk; 0 in memory, and for NULL. */

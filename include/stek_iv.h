@@ -25,8 +25,8 @@
 
 typedef struct stek_iv_t stek_iv_t;
 
-/* unique[unique_len]: what tells this process from any other, on any host, at any time.  A
- * failing rng is no failure.  APR_ENOMEM, STEK_ECRYPTO. */
+/* unique[unique_len]: what distinguishes this process from every other, on any host, at any time.
+ * If rng fails, the state is still made. APR_ENOMEM, STEK_ECRYPTO. */
 apr_status_t stek_iv_create(const void *unique, apr_size_t unique_len, apr_time_t now,
                             stek_rng_t *rng, stek_iv_t **piv);
 
@@ -36,7 +36,7 @@ apr_status_t stek_iv_next(stek_iv_t *iv, apr_time_t now, unsigned char out[STEK_
 /* Nonzero in a child that inherited the state by fork, where the system wipes it then. */
 int stek_iv_is_wiped(const stek_iv_t *iv);
 
-/* Also of what a child inherited by fork: that wipes the copy of k in OpenSSL's context. */
+/* Also for a copy that a child inherited by fork: wipes the copy of k in OpenSSL's context. */
 void stek_iv_destroy(stek_iv_t *iv);
 
 #pragma GCC visibility pop

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A session ticket encryption key (STEK) and its window.  A key never changes once it is made, so
- * its name identifies it, and hosts only have to agree on sets of keys.  Points in time are whole seconds
- * held as apr_time_t.  No state; any thread, any phase.
+ * its name identifies it, and hosts only have to agree on sets of keys.  Points in time are whole
+ * seconds held as apr_time_t.  No state; any thread, any phase.
  */
 #ifndef STEK_KEY_H
 #define STEK_KEY_H
@@ -16,10 +16,10 @@
 #define STEK_NAME_LEN 16 /* OpenSSL's ticket key callback, and RFC 5077, section 4 */
 #define STEK_HMAC_KEY_LEN 32
 #define STEK_AES_KEY_LEN 32
-#define STEK_HEX_LEN 9 /* "0a1b2c3d" and its NUL: all that is ever shown of a key */
+#define STEK_HEX_LEN 9 /* "0a1b2c3d" and its NUL: the most that is ever shown of a key */
 
-/* Imported from a 48-byte key file: AES-128 and a 16-byte HMAC key, each in the first half of its
- * field, the other half zero.  Such a key only decrypts. */
+/* Imported from a 48-byte key file: an AES-128 key and a 16-byte HMAC key, each in the first half
+ * of its field; the other half is zero. Such a key only decrypts. */
 #define STEK_KEY_AES128 0x1u
 
 typedef struct stek_key_t {
@@ -27,15 +27,15 @@ typedef struct stek_key_t {
     unsigned char hmac_key[STEK_HMAC_KEY_LEN];
     unsigned char aes_key[STEK_AES_KEY_LEN];
     apr_uint32_t flags; /* STEK_KEY_* */
-    apr_uint64_t epoch; /* dead in any ring of a greater epoch */
+    apr_uint64_t epoch; /* any ring of a greater epoch has ended it */
     apr_time_t created;
-    apr_time_t not_before;    /* the slot: not_before <= t < encrypt_until may encrypt */
+    apr_time_t not_before;    /* the slot: encrypts while not_before <= t < encrypt_until */
     apr_time_t encrypt_until; /* equal to not_before: never encrypts */
-    apr_time_t decrypt_until; /* t < decrypt_until may decrypt, also before not_before */
+    apr_time_t decrypt_until; /* decrypts while t < decrypt_until, before not_before too */
 } stek_key_t;
 
-/* Fills bytes[len] with random bytes: APR_SUCCESS or STEK_ERNG.  stek_rng_system is OpenSSL's
- * private generator; tests pass their own. */
+/* Fills bytes[len] with random bytes: APR_SUCCESS or STEK_ERNG. stek_rng_system is OpenSSL's
+ * private generator; tests pass others. */
 typedef apr_status_t stek_rng_t(unsigned char *bytes, apr_size_t len);
 stek_rng_t stek_rng_system;
 
@@ -45,14 +45,14 @@ stek_rng_t stek_rng_system;
  * its fields; else STEK_EMALFORMED. */
 apr_status_t stek_key_check(const stek_key_t *key);
 
-/* When the key stops decrypting on a host whose lifetime is this one: a lifetime that shrinks ends
- * keys at encrypt_until + lifetime.  lifetime 0: as stored. */
+/* When the key stops decrypting on a host with this lifetime. A shorter lifetime ends keys at
+ * encrypt_until + lifetime. lifetime 0: as stored. */
 apr_time_t stek_key_end(const stek_key_t *key, apr_interval_time_t lifetime);
 
 int stek_key_can_encrypt(const stek_key_t *key, apr_time_t now);
 int stek_key_can_decrypt(const stek_key_t *key, apr_time_t now, apr_interval_time_t lifetime);
 
-/* First four bytes of a name in hex; returns hex. */
+/* The first four bytes of a name in hex; returns hex. */
 const char *stek_key_hex(const unsigned char name[STEK_NAME_LEN], char hex[STEK_HEX_LEN]);
 
 #pragma GCC visibility pop

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lock that writers of a ring or secret take.  POSIX; no state; any thread, any phase.
+ * The lock that writers of a ring or a secret take. POSIX; no state; any thread, any phase.
  */
 #ifndef STEK_LOCK_H
 #define STEK_LOCK_H
@@ -15,10 +15,10 @@ typedef struct stek_lock_t {
     int fd; /* -1: not held */
 } stek_lock_t;
 
-/* Takes the lock PATH.lock (flock; 0600, group-writable never): at once, or within wait (0: one
- * try). STEK_ELOCKED if another process has it: then *pholder (if not NULL) is its pid, 0 if
- * unknown.  STEK_EKIND and STEK_EFOREIGN: what stands there is no lock's file, and is left as it
- * is.  STEK_ESHARED: others may make files in the directory. */
+/* Takes the lock PATH.lock (flock; mode 0600, never writable by the group), waiting at most wait
+ * (0: one try). STEK_ELOCKED: another process holds it, and *pholder (if not NULL) is its pid, or 0
+ * if unknown. STEK_EKIND, STEK_EFOREIGN: what is at that path is not a lock's file; it stays as it
+ * is. STEK_ESHARED: others can create files in the directory. */
 apr_status_t stek_file_lock(const char *path, apr_interval_time_t wait, stek_lock_t *lock,
                             pid_t *pholder, apr_pool_t *pool);
 void stek_file_unlock(stek_lock_t *lock);

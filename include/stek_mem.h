@@ -21,29 +21,29 @@
  * (stek_mem_lock_limit). */
 void *stek_mem_alloc(apr_size_t len);
 
-/* Wipes and releases a block of stek_mem_alloc, and wipes the registers; NULL is ignored, and so
- * is, in a child, a block that was wiped on fork (its size is wiped too: stek_mem_size 0,
+/* Wipes and releases a block from stek_mem_alloc, and wipes the registers. Ignores NULL and, in a
+ * child, a block that was wiped on fork (its size is wiped too: stek_mem_size gives 0,
  * stek_mem_lock APR_EINVAL). */
 void stek_mem_free(void *block);
 
 /* Locks the block in this process, after a fork.  APR_SUCCESS or the system's error. */
 apr_status_t stek_mem_lock(void *block);
 
-/* What a child forked from now on finds in the block: on != 0 zeros, on == 0 the content.
- * APR_ENOTIMPL where the system cannot. */
+/* What a child that is forked from now on finds in the block: zeros if on != 0, else its content.
+ * APR_ENOTIMPL where the system cannot do that. */
 apr_status_t stek_mem_wipe_on_fork(void *block, int on);
 
-/* Bytes that the block occupies, rounded up to pages, its own header included. */
+/* Bytes that the block occupies, including its own header, rounded up to whole pages. */
 apr_size_t stek_mem_size(const void *block);
 
-/* The mapping that the block lies in, of stek_mem_size bytes. */
+/* The mapping that contains the block; its size is stek_mem_size. */
 void *stek_mem_mapping(void *block);
 
-/* Bytes that this process may lock (RLIMIT_MEMLOCK); APR_SIZE_MAX when there is no limit. */
+/* How many bytes this process may lock (RLIMIT_MEMLOCK); APR_SIZE_MAX if there is no limit. */
 apr_size_t stek_mem_lock_limit(void);
 
-/* Wipes what copies and comparisons left in this thread's vector registers: for whoever is done
- * with a secret that was not in a block. */
+/* Wipes what copies and comparisons left in this thread's vector registers. Call it when you are
+ * done with a secret that was not in a block. */
 void stek_mem_wipe_registers(void);
 
 #pragma GCC visibility pop

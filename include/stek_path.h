@@ -21,28 +21,29 @@ const char *stek_file_base(const char *path);
 /* Nonzero if uid is root or owner. */
 int stek_path_is_trusted(uid_t uid, uid_t owner);
 
-/* Nonzero if group or others may create files in that directory, sticky or not. */
+/* Nonzero if group or others can create files in that directory, sticky or not. */
 int stek_path_is_shared(const struct stat *dir);
 
-/* For reading path: every directory on the way belongs to root or owner and is not writable by group
- * or others, or is sticky; every symlink belongs to root or owner.  Else STEK_EPERM, and *pculprit
- * (if not NULL) is the path at fault, in pool. */
+/* For reading path: every directory on the way belongs to root or owner and is not writable by
+ * group or others, or is sticky; every symlink belongs to root or owner.  Else STEK_EPERM, and
+ * *pculprit (if not NULL) is the path at fault, in pool. */
 apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pculprit,
                                   apr_pool_t *pool);
 
-/* For creating, replacing or removing path: in addition, only root and owner may create files beside
- * it.  A symlink at path itself is not followed.  STEK_EPERM as above, STEK_ESHARED for path's own
- * directory. */
+/* For creating, replacing or removing path: in addition, nobody but root and owner can create files
+ * beside it. Does not follow a symlink at path itself. STEK_EPERM as above; STEK_ESHARED is about
+ * path's own directory. */
 apr_status_t stek_path_check_written(const char *path, uid_t owner, const char **pculprit,
                                      apr_pool_t *pool);
 
-/* For trusting whoever owns path: moreover, what lies in a sticky directory on the way is root's, or
- * the process's user's: anybody can make a directory below /tmp, and then files in it. */
+/* For trusting the owner of path: in addition, anything inside a sticky directory on the way must
+ * belong to root or to the process's user. Anyone can make a directory below /tmp, and then files
+ * in it. */
 apr_status_t stek_path_check_placed(const char *path, uid_t owner, const char **pculprit,
                                     apr_pool_t *pool);
 
-/* The path at fault after STEK_EPERM or STEK_ESHARED, and in brackets what is found there: whom it
- * belongs to, or its mode.  In pool, or path itself. */
+/* The path that STEK_EPERM or STEK_ESHARED was about, and in brackets its owner or mode. In pool,
+ * or path itself. */
 const char *stek_path_describe(const char *path, uid_t owner, apr_pool_t *pool);
 
 #pragma GCC visibility pop

@@ -51,26 +51,27 @@ apr_status_t stek_secret_hkdf(const unsigned char secret[STEK_SECRET_LEN],
 /* Fills secret->id from secret->bytes.  STEK_ECRYPTO. */
 apr_status_t stek_secret_set_id(stek_secret_t *secret);
 
-/* A set with one new random secret, in locked memory; fleet != 0: with a new fleet id too.
- * Release with stek_secrets_destroy. */
+/* A set with one new random secret, in locked memory; fleet != 0: with a new fleet id too. Release
+ * it with stek_secrets_destroy. */
 apr_status_t stek_secrets_make(int fleet, stek_rng_t *rng, stek_secrets_t **psecrets);
 
-/* Parses text[len] (changed by nothing, wiped by the caller).  STEK_ESYNTAX, STEK_EEMPTY,
- * STEK_EWEAK (a secret that the audit refuses), STEK_EFULL; *pline, if not NULL, is the line at
- * fault, from 1. */
+/* Parses text[len], which stays unchanged and which the caller wipes. STEK_ESYNTAX, STEK_EEMPTY,
+ * STEK_EWEAK (a weak secret), STEK_EFULL; *pline, if not NULL, is the line at fault, counted from
+ * 1. */
 apr_status_t stek_secrets_parse(const char *text, apr_size_t len, stek_secrets_t **psecrets,
                                 int *pline);
 
-/* Writes the file's text into buf[buf_size], terminated; *plen without the NUL.  APR_ENOSPC if too
- * small; STEK_SECRET_FILE_MAX is always enough.  buf is in locked memory. */
+/* Writes the file's text into buf[buf_size], NUL-terminated; *plen does not count the NUL.
+ * APR_ENOSPC if buf is too small; STEK_SECRET_FILE_MAX is always enough. buf is in locked
+ * memory. */
 apr_status_t stek_secrets_text(const stek_secrets_t *secrets, char *buf, apr_size_t buf_size,
                                apr_size_t *plen);
 
-/* A copy in locked memory with one new random secret in front (roll): STEK_EFULL. */
+/* A copy in locked memory with one new random secret at the front (roll): STEK_EFULL. */
 apr_status_t stek_secrets_roll(const stek_secrets_t *secrets, stek_rng_t *rng,
                                stek_secrets_t **psecrets);
 
-/* Nonzero if a secret is in both. */
+/* Nonzero if they have a secret in common. */
 int stek_secrets_share(const stek_secrets_t *a, const stek_secrets_t *b);
 
 int stek_secrets_equal(const stek_secrets_t *a, const stek_secrets_t *b);

@@ -11,16 +11,16 @@
 
 #pragma GCC visibility push(hidden)
 
-/* text[len] is /proc/swaps, or the beginning of it: nonzero if something is swapped to. */
+/* text[len] is /proc/swaps, or its beginning: nonzero if the system has swap space. */
 int stek_swap_is_on(const char *text, apr_size_t len);
 
-/* line[len] is one of /proc/self/mountinfo: nonzero if it mounts the file system of that device, a
- * tmpfs that may be swapped. */
+/* line[len] is a line of /proc/self/mountinfo: nonzero if it mounts the file system of that device,
+ * and that is a tmpfs that can be swapped out. */
 int stek_swap_mount_swaps(const char *line, apr_size_t len, unsigned int dev_major,
                           unsigned int dev_minor);
 
-/* Nonzero if the file at path (or, if missing, its directory) may be swapped out now.  Zero where
- * that cannot be told. */
+/* Nonzero if the file at path (or, if it does not exist, its directory) can be swapped out. Zero if
+ * that cannot be determined. */
 int stek_swap_reaches(const char *path, apr_pool_t *pool);
 
 #pragma GCC visibility pop

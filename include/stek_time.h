@@ -11,20 +11,20 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Longest life of a ticket, and so of a window (RFC 8446, 4.6.1: 604800 seconds). */
+/* The longest life of a ticket, and so of a window (RFC 8446, 4.6.1: 604800 seconds). */
 #define STEK_TIME_MAX apr_time_from_sec(7 * 24 * 3600)
 
-/* Parses "<digits>(s|min|h|d)", at most 9 digits.  Text without a unit, with spaces or with
- * anything behind it is STEK_ESYNTAX.  Does not judge the size of the value; what an
- * apr_interval_time_t can't hold becomes its greatest whole second. */
+/* Parses "<digits>(s|min|h|d)", at most 9 digits. Text without a unit, with spaces, or followed by
+ * anything else is STEK_ESYNTAX. Does not judge the size of the value; what does not fit an
+ * apr_interval_time_t becomes its greatest whole second. */
 apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan);
 
-/* The shortest such text for a span of whole seconds: "90s", "1h", "7d"; of two as short the
- * greater unit; in pool. */
+/* The shortest such text for a span of whole seconds: "90s", "1h", "7d"; if two are equally short,
+ * the one with the greater unit. In pool. */
 const char *stek_time_text(apr_interval_time_t span, apr_pool_t *pool);
 
 /* A span for people, in its two greatest units, rounded down: "12min 3s", "1d"; "0s" for less than
- * one second.  gap stands between a number and its unit; in pool. */
+ * a second. gap goes between a number and its unit. In pool. */
 const char *stek_time_rough(apr_interval_time_t span, const char *gap, apr_pool_t *pool);
 
 #pragma GCC visibility pop

@@ -246,8 +246,8 @@ void mod_stek_live_wipe(void)
     }
 }
 
-/* How many keys have ended and are not in next (NULL: empty); number i of the last ones has its name at
- * names[i % MOD_STEK_ENDED_MAX], in live's ring. */
+/* How many keys have ended and are not in next (NULL: empty); number i of the last ones has its
+ * name at names[i % MOD_STEK_ENDED_MAX], in live's ring. */
 static unsigned find_ended(const mod_stek_live_t *live, const stek_ring_t *next, apr_time_t now,
                            const unsigned char *names[MOD_STEK_ENDED_MAX])
 {

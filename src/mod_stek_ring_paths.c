@@ -153,8 +153,8 @@ static uid_t trusted_owner(const mod_stek_ring_config_t *ring, apr_pool_t *pool)
     return secret.st_uid;
 }
 
-/* Nonzero if the path holds something that is not a ring: nobody is to be told to open a private key
- * to others.  What it is, is logged when it is read. */
+/* Nonzero if the path holds something that is not a ring: nobody is to be told to open a private
+ * key to others.  What it is, is logged when it is read. */
 static int is_no_ring(const stek_ring_file_t *file, apr_pool_t *pool)
 {
     unsigned char *sealed = NULL;

@@ -3,10 +3,10 @@
  * The timer thread of a child.  Glue; the only thread of a child that changes live keyrings.
  *
  * A separate thread, because mod_watchdog would wake every child every 100 ms and stops as soon as
- * a child drains.  It sleeps in poll, for a span and not until a time, because a wall clock set back
- * by a day must not put off the end of keys by a day; to stop it, write to a pipe, which a signal
- * handler may.  About rings it logs at debug only: the parent reads the same files and logs what is
- * wrong.  What is wrong with this process alone it logs itself.
+ * a child drains.  It sleeps in poll, for a span and not until a time, because a wall clock set
+ * back by a day must not put off the end of keys by a day; to stop it, write to a pipe, which a
+ * signal handler may.  About rings it logs at debug only: the parent reads the same files and logs
+ * what is wrong.  What is wrong with this process alone it logs itself.
  */
 #include "mod_stek_timer.h"
 

@@ -56,7 +56,7 @@ apr_interval_time_t stek_appdata_ticket_life(const stek_appdata_t *appdata,
 {
     /* Tickets count in whole seconds, from the second in which they are issued. */
     apr_interval_time_t age = apr_time_from_sec(apr_time_sec(now)) - appdata->full_at;
-    /* Compared before it is computed: full_at may be the greatest time there is. */
+    /* Compared before it is computed, because full_at may be the greatest possible time. */
     apr_interval_time_t life = max_age != 0 && age > max_age - lifetime ? max_age - age : lifetime;
 
     return life < apr_time_from_sec(1) ? apr_time_from_sec(1) : life;

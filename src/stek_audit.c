@@ -16,11 +16,11 @@
 #define BITS_MIN 72 /* least and most bits set in 256 that pass */
 #define BITS_MAX 184
 
-/* Seen in the wild (Hebrok et al., 2023), or printed where people copy from: standards' examples
- * and test vectors.  A key is refused if the whole or either half of it is here. */
+/* Keys seen in the wild (Hebrok et al., 2023), and keys printed where people copy from: examples
+ * and test vectors of standards. A key is refused if all of it, or either half, is in this list. */
 static const apr_uint64_t known[][2] = {
     {0, 0},
-    /* counting up and down, with which the wild ones were filled */
+    /* counting up and down; the keys seen in the wild were filled like this */
     {0x0001020304050607, 0x08090a0b0c0d0e0f},
     {0x0102030405060708, 0x090a0b0c0d0e0f10},
     {0x1011121314151617, 0x18191a1b1c1d1e1f},
@@ -32,10 +32,10 @@ static const apr_uint64_t known[][2] = {
     {0x1f1e1d1c1b1a1918, 0x1716151413121110},
     {0xfffefdfcfbfaf9f8, 0xf7f6f5f4f3f2f1f0},
     {0x0011223344556677, 0x8899aabbccddeeff},
-    /* one byte repeated: in the wild, with zeros behind it */
+    /* one byte repeated; in the wild, followed by zeros */
     {0x3131313131313131, 0x3131313131313131},
     {0xffffffffffffffff, 0xffffffffffffffff},
-    /* favourites of programmers */
+    /* programmers' favourites */
     {0xdeadbeefdeadbeef, 0xdeadbeefdeadbeef},
     {0xdeadbeefcafebabe, 0xdeadbeefcafebabe},
     {0x0123456789abcdef, 0x0123456789abcdef},
@@ -128,7 +128,7 @@ static int has_run(const unsigned char *bytes, apr_size_t len)
     return 0;
 }
 
-/* Tab and line ends count as text: a password file ends in one. */
+/* Tabs and line ends count as text, because a password file ends in one. */
 static int is_text(const unsigned char *bytes, apr_size_t len)
 {
     apr_size_t i;
@@ -247,11 +247,12 @@ static const unsigned char *ring_part(const stek_ring_t *ring, apr_size_t n)
     return n & 1 ? ring->keys[n / 2].aes_key : ring->keys[n / 2].hmac_key;
 }
 
-#define SLOTS_N (4 * STEK_KEYS_MAX) /* twice the parts there can be, a power of two */
+#define SLOTS_N (4 * STEK_KEYS_MAX) /* twice the greatest number of parts, a power of two */
 
 _Static_assert(2 * STEK_KEYS_MAX < 0xffff && (SLOTS_N & (SLOTS_N - 1)) == 0, "table of parts");
 
-/* A table of all parts, hashed by their first bytes: sound since parts have passed as random. */
+/* A table of all parts, hashed by their first bytes. That works because the parts have passed as
+ * random. */
 static const stek_key_t *find_shared(const stek_ring_t *ring)
 {
     apr_uint16_t table[SLOTS_N] = {0}; /* part + 1; 0: free */
@@ -280,7 +281,7 @@ stek_weakness_e stek_audit_ring(const stek_ring_t *ring, const stek_key_t **pkey
     for (i = 0; i < ring->key_n && weakness == STEK_WEAK_NONE; i++) {
         key = &ring->keys[i];
         weakness = stek_audit_key(key);
-        /* Sorted: equal names would be neighbours. */
+        /* They are sorted, so equal names would be neighbours. */
         if (weakness == STEK_WEAK_NONE && i > 0
             && memcmp(key->name, ring->keys[i - 1].name, STEK_NAME_LEN) == 0) {
             weakness = STEK_WEAK_SHARED;
@@ -312,6 +313,6 @@ const char *stek_weakness_text(stek_weakness_e weakness)
         [STEK_WEAK_SHARED] = "shares its bytes or its name with another key",
     };
 
-    /* Unsigned or not, an enumeration's values from outside may be any. */
+    /* Whether the enumeration is unsigned or not, a value from outside may be anything. */
     return (unsigned)weakness < STEK_WEAK_N ? texts[weakness] : "is weak";
 }

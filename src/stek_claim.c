@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is ours and what is not.  Core layer; POSIX, no state, any thread, any phase.  What is read
- * may be a private key of somebody's: it is wiped, and messages tell its kind only.
+ * What is ours and what is not.  Core; POSIX, no state, any thread, any phase.  What is read may be
+ * someone's private key, so it is wiped, and messages name only its kind.
  */
 #include "stek_claim.h"
 
@@ -57,7 +57,7 @@ static int match_secret(const unsigned char *bytes, apr_size_t len, const void *
     if (rv == APR_SUCCESS) {
         stek_secrets_destroy(secrets);
     }
-    /* Also one that somebody has mistyped. */
+    /* Also a file with a mistyped line. */
     return rv == APR_SUCCESS || rv == STEK_EEMPTY || rv == STEK_EWEAK || rv == STEK_EFULL
            || has_secret_line((const char *)bytes, len);
 }
@@ -66,7 +66,7 @@ const stek_claim_t stek_claim_ring = {"a ring", STEK_RING_MAGIC_LEN, 0, match_ri
 const stek_claim_t stek_claim_secret = {"a secret file", STEK_SECRET_FILE_MAX, 1, match_secret,
                                         NULL};
 
-/* By the kind, the owner and the names alone; NULL if nothing speaks against it. */
+/* Judges by kind, owner and number of names alone; NULL if nothing speaks against the file. */
 static const char *foreign_by_kind(const struct stat *st, uid_t owner, apr_pool_t *pool)
 {
     if (S_ISDIR(st->st_mode)) {
@@ -93,7 +93,8 @@ static const char *foreign_by_kind(const struct stat *st, uid_t owner, apr_pool_
     return NULL;
 }
 
-/* What a file holds that is not what was looked for.  Of the content, only a PEM label is told. */
+/* What a file contains instead of what was expected. Of its content, this names only a PEM
+ * label. */
 static const char *foreign_by_content(const stek_claim_t *claim, const unsigned char *bytes,
                                       apr_size_t len, apr_int64_t size, apr_pool_t *pool)
 {
@@ -215,7 +216,7 @@ apr_status_t stek_claim_check(const stek_claim_t *claim, const char *path, uid_t
     int i;
     apr_status_t rv = STEK_ECHANGED;
 
-    /* A writer may put another file in the place of the one that has just been opened. */
+    /* A writer may replace the file that has just been opened. */
     for (i = 0; i < TRIES && rv == STEK_ECHANGED; i++) {
         rv = check_once(claim, path, owner, pfound, pool);
     }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD in UTF-8 */
-#define ESCAPED_MAX 6              /* bytes that one byte becomes at most: &quot; and \u0000 */
+#define ESCAPED_MAX 6              /* the most bytes that one byte becomes: &quot; and \u0000 */
 
 int stek_utf8_len(const char *text)
 {
@@ -46,7 +46,7 @@ int stek_utf8_len(const char *text)
     return len;
 }
 
-/* What stands for one ASCII character; NULL: it stands for itself. */
+/* The replacement for an ASCII character; NULL: it stays as it is. */
 typedef const char *escape_t(unsigned char c, char buf[ESCAPED_MAX + 1]);
 
 /* U+0080 to U+009F are control characters too. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Careful reads and atomic replacement.  Core layer; POSIX, no state, any thread, any phase.
- * Nothing here waits for another process or blocks on what it opens: it runs in httpd's parent.
+ * Careful reads and atomic replacement.  Core; POSIX, no state, any thread, any phase.  This runs
+ * in httpd's parent, so nothing here waits for another process or blocks on a file that it opens.
  * The age of a temporary file is measured by the file system's own times, so no clock is read.
  */
 #include "stek_file.h"
@@ -22,7 +22,7 @@
 #include "stek_error.h"
 #include "stek_key.h"
 
-#define TMP_AGE_MAX_S 60 /* then the writer is dead */
+#define TMP_AGE_MAX_S 60 /* after this time, the writer is dead */
 #define TMP_TRIES 16
 #define TMP_MARK ".tmp-"
 #define TMP_HEX_LEN 16
@@ -104,7 +104,7 @@ static apr_status_t read_exactly(int fd, unsigned char *buf, apr_size_t len)
     return APR_SUCCESS;
 }
 
-/* Opens what is a regular file, and nothing else: opening a device may already do something. */
+/* Opens regular files only: opening a device may already have an effect. */
 static apr_status_t open_regular(int dir_fd, const char *path, int *pfd, struct stat *st)
 {
     int fd;
@@ -131,9 +131,10 @@ static apr_status_t open_regular(int dir_fd, const char *path, int *pfd, struct 
     return S_ISREG(st->st_mode) ? APR_SUCCESS : STEK_EKIND;
 }
 
-/* What is to be read, and how carefully. */
+/* What to read, and how carefully. */
 typedef struct reader_t {
-    int dir_fd; /* AT_FDCWD: path is from the root or the working directory, and is checked */
+    int dir_fd; /* AT_FDCWD: path is absolute or relative to the working directory, and is
+                   checked */
     const char *path;
     stek_file_kind_e kind;
     uid_t owner;
@@ -215,19 +216,19 @@ apr_status_t stek_file_read_at(int dir_fd, const char *name, uid_t owner, void *
     return read_file(&reader, buf, buf_size, plen, stamp);
 }
 
-/* A file on its way to its place. */
+/* A file that is about to replace another. */
 typedef struct writer_t {
     const char *path;
     const stek_file_how_t *how;
     const char *dir;
     const char *base;
     const char *tmp;
-    struct stat st; /* the temporary file's, when it was new: the file system's time */
+    struct stat st; /* the temporary file's when it was new: by the file system's clock */
     int fd;
     int dir_fd; /* -1 unless it is to be synced */
 } writer_t;
 
-/* Whether the file at the path may be replaced, apart from its content. */
+/* Whether the file at the path may be replaced, as far as that can be told without its content. */
 static apr_status_t check_replaced(const writer_t *writer)
 {
     struct stat st;
@@ -248,7 +249,7 @@ static apr_status_t check_replaced(const writer_t *writer)
                                                                                    : STEK_EFOREIGN;
 }
 
-/* A name that nobody can predict.  Without random bytes it still differs at every try. */
+/* A name that nobody can predict. Without random bytes, it still differs on every try. */
 static const char *tmp_name(const char *path, int try_n, apr_pool_t *pool)
 {
     apr_uint64_t bits = 0;
@@ -296,7 +297,7 @@ static apr_status_t writer_open(writer_t *writer, const char *path, const stek_f
     return APR_SUCCESS;
 }
 
-/* Whether name is base ".tmp-" and 16 hexadecimal digits.  Fewer may be somebody's date. */
+/* Whether name is base, ".tmp-" and 16 hexadecimal digits. Fewer digits may be someone's date. */
 static int is_tmp_name(const char *name, const char *base)
 {
     size_t base_len = strlen(base);
@@ -310,7 +311,7 @@ static int is_tmp_name(const char *name, const char *base)
     return strlen(end) == TMP_HEX_LEN && strspn(end, "0123456789abcdef") == TMP_HEX_LEN;
 }
 
-/* Whether a file of such a name is what a killed writer left behind. */
+/* Whether a file with such a name was left by a killed writer. */
 static int is_left_behind(const writer_t *writer, const struct stat *st)
 {
     return S_ISREG(st->st_mode) && st->st_nlink == 1
@@ -318,7 +319,7 @@ static int is_left_behind(const writer_t *writer, const struct stat *st)
            && writer->st.st_mtim.tv_sec - st->st_mtim.tv_sec > TMP_AGE_MAX_S;
 }
 
-/* Removes what killed writers left behind.  If that fails, the write does not. */
+/* Removes what killed writers left. If that fails, the write still succeeds. */
 static void writer_sweep(const writer_t *writer)
 {
     const char *own = writer->tmp + (writer->base - writer->path);
@@ -356,8 +357,8 @@ static apr_status_t write_all(int fd, const unsigned char *bytes, apr_size_t len
     return APR_SUCCESS;
 }
 
-/* Stamps distinguish states by time as well: two writes in one tick of the clock, of which the
- * second gets the inode that the first has freed, must not look alike. */
+/* Stamps also distinguish states by time. Otherwise two writes within one tick of the clock would
+ * look alike if the second got the inode that the first had freed. */
 static apr_status_t writer_set_later(const writer_t *writer)
 {
     struct stat old, st;
@@ -393,7 +394,8 @@ static apr_status_t writer_fill(writer_t *writer, const void *bytes, apr_size_t 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    /* By descriptor, before it has its name: at the name there may by then be something else. */
+    /* By descriptor, before the file gets its name: by then, the name may lead to something
+     * else. */
     if (((how->uid != (uid_t)-1 || how->gid != (gid_t)-1) && fchown(fd, how->uid, how->gid) != 0)
         || fchmod(fd, how->mode) != 0) {
         return APR_FROM_OS_ERROR(errno);
@@ -402,7 +404,7 @@ static apr_status_t writer_fill(writer_t *writer, const void *bytes, apr_size_t 
     if (rv == APR_SUCCESS && (how->flags & STEK_FILE_FSYNC) != 0 && fsync(fd) != 0) {
         rv = APR_FROM_OS_ERROR(errno);
     }
-    /* Some file systems report only now that there was no room. */
+    /* Some file systems report a full disk only now. */
     writer->fd = -1;
     if (close(fd) != 0 && errno != EINTR && rv == APR_SUCCESS) {
         rv = APR_FROM_OS_ERROR(errno);

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* When another key will encrypt than now: at the end of the current slot, or before it where a
- * key with precedence begins; without a current key, the first slot to come. */
+/* When the current key will change: at the end of its slot, or earlier, where a key with precedence
+ * begins; if there is no current key, at the next slot. */
 static apr_time_t next_rotation(const stek_ring_t *ring, apr_time_t now, const stek_key_t **pnext)
 {
     const stek_key_t *current = stek_ring_current(ring, now);

@@ -28,7 +28,7 @@ typedef struct state_t {
     pthread_mutex_t mutex;
     unsigned char key[KEY_LEN];
     unsigned char unique[UNIQUE_LEN]; /* SHA-256 of what the caller gave */
-    apr_uint64_t counter;             /* of the next batch; never set back, whatever the key */
+    apr_uint64_t counter;             /* of the next batch; never reset, even for a new key */
     apr_uint64_t rekey_at;            /* counter value */
     apr_time_t keyed_at;
     stek_rng_t *rng;
@@ -62,7 +62,7 @@ static apr_status_t rekey(stek_iv_t *iv, apr_time_t now)
 
     memset(&input, 0, sizeof(input));
     memcpy(input.label, label, sizeof(label));
-    /* A generator that fails leaves zeros: the rest of the input still keeps vectors apart. */
+    /* A failing generator leaves zeros; the rest of the input still keeps vectors apart. */
     if (state->rng(input.random, sizeof(input.random)) != APR_SUCCESS) {
         memset(input.random, 0, sizeof(input.random));
     }

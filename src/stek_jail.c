@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A directory for processes in a chroot (stek_jail.h).  Core; no state, any thread.  By system call:
- * the C library of some systems that can do it does not name it.
+ * A directory for processes in a chroot (stek_jail.h).  Core; no state, any thread.  Uses system
+ * calls, because some C libraries have no functions for them.
  */
 #include "stek_jail.h"
 
@@ -46,7 +46,7 @@ apr_status_t stek_jail_open(const char *dir, int *pfd)
     if (fd < 0) {
         return errno == ENOSYS ? APR_ENOTIMPL : APR_FROM_OS_ERROR(errno);
     }
-    /* Before Linux 5.12 it can be written by whoever may write there anyway. */
+    /* Before Linux 5.12, anyone who can write there anyway can also write through it. */
     (void)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attrs, sizeof(attrs));
     if (!is_top(fd)) {
         close(fd);

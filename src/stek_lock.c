@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lock of a file.  Core layer; POSIX, no state, any thread, any phase.  Nothing here waits for
- * another process but within the bound that the caller gives: it runs in httpd's parent.  A file at
- * the lock's place is changed only after it has shown to be a lock's.
+ * The lock of a file.  Core; POSIX, no state, any thread, any phase.  This runs in httpd's parent,
+ * so it waits for another process no longer than the caller allows.  A file in the lock's place is
+ * changed only if it has proved to be a lock's file.
  */
 #include "stek_lock.h"
 
@@ -24,8 +24,9 @@
 #define LOCK_POLL_MS 10
 #define PID_LEN_MAX 24
 
-/* Whether a lock's file can be ours, by all but its content.  Whoever owns the directory could put
- * another one there anyway.  No name: removed meanwhile, which lock_is_current sees. */
+/* Whether this can be our lock's file, by everything except its content. The owner of the directory
+ * could put another one there anyway. No name: it was removed in the meantime, which
+ * lock_is_current sees. */
 static apr_status_t check_lock(const struct stat *st, const struct stat *dir)
 {
     if (!S_ISREG(st->st_mode)) {
@@ -37,7 +38,7 @@ static apr_status_t check_lock(const struct stat *st, const struct stat *dir)
                : STEK_EFOREIGN;
 }
 
-/* Opens the lock's file and changes nothing yet. */
+/* Opens the lock's file without changing it. */
 static apr_status_t lock_open(const char *lock_path, apr_pool_t *pool, int *pfd)
 {
     int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
@@ -96,7 +97,7 @@ static pid_t lock_holder(int fd)
     return (pid_t)pid;
 }
 
-/* Whether what the file holds is what lock_sign writes, or the beginning of it. */
+/* Whether the file contains what lock_sign writes, or the beginning of that. */
 static apr_status_t check_signature(int fd)
 {
     char text[PID_LEN_MAX + 1];
@@ -112,8 +113,8 @@ static apr_status_t check_signature(int fd)
                                                                                     : STEK_EFOREIGN;
 }
 
-/* Lets no other user open the file, since flock needs no right to write; and tells others who has
- * the lock: on a full disk they do without. */
+/* Makes the file inaccessible to other users, because flock needs no right to write; and records
+ * who holds the lock. On a full disk, that is left out. */
 static apr_status_t lock_sign(int fd)
 {
     char text[PID_LEN_MAX];
@@ -136,7 +137,7 @@ static apr_status_t lock_sign(int fd)
     return APR_SUCCESS;
 }
 
-/* Whether the locked file is still the one of that name, and not one that was removed. */
+/* Whether the locked file still has that name, or was removed. */
 static int lock_is_current(const char *lock_path, int fd)
 {
     struct stat named, locked;
@@ -206,7 +207,7 @@ void stek_file_unlock(stek_lock_t *lock)
     if (ftruncate(lock->fd, 0) != 0) {
         errno = 0;
     }
-    /* Not close alone: a child forked meanwhile has the same open file. */
+    /* Not only close: a child that was forked in the meantime shares the open file. */
     flock(lock->fd, LOCK_UN);
     close(lock->fd);
     lock->fd = -1;

@@ -71,7 +71,7 @@ void stek_mem_free(void *block)
     }
     head = head_of(block);
     size = head->size;
-    /* Wiped on fork: nothing secret is left, and the size went with it. */
+    /* Wiped on fork: it contains nothing secret any more, and its size is lost too. */
     if (size == 0) {
         return;
     }
@@ -98,7 +98,7 @@ apr_status_t stek_mem_wipe_on_fork(void *block, int on)
     if (madvise(head, head->size, on ? MADV_WIPEONFORK : MADV_KEEPONFORK) == 0) {
         return APR_SUCCESS;
     }
-    /* A kernel older than 4.14 does not know the advice. */
+    /* Kernels before 4.14 do not know this advice. */
     return errno == EINVAL ? APR_ENOTIMPL : errno;
 #elif defined(INHERIT_ZERO)
     return minherit(head, head->size, on ? INHERIT_ZERO : INHERIT_COPY) == 0
@@ -149,8 +149,8 @@ static void wipe_common_registers(void)
 #endif
 }
 
-/* Those which only libc uses, where a processor has more, are overwritten by libc's own copying.
- * It takes other ones for other lengths: these make it use all. */
+/* Registers that only libc uses, where the processor has more, are overwritten by libc's own
+ * copying. It uses different ones for different lengths; together these use all. */
 void stek_mem_wipe_registers(void)
 {
     static void *(*volatile const copy)(void *, const void *, size_t) = memcpy;

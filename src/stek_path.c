@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories on the way to a file.  Core layer; POSIX, no state, any thread, any phase.  They are
- * checked by name before a file is trusted or created: then only root and the owner can change a name
- * on the way.
+ * Directories on the way to a file.  Core; POSIX, no state, any thread, any phase.  They are
+ * checked by name before a file is trusted or created; after that, only root and the owner can
+ * change a name on the way.
  */
 #include "stek_path.h"
 
@@ -41,7 +41,7 @@ typedef struct walk_t {
     const char *rest;
     int link_n;
     uid_t owner;
-    int strict; /* a sticky directory is no place for a directory of owner's */
+    int strict; /* directories of owner's inside a sticky directory are not trusted */
     const char *culprit;
     apr_pool_t *pool;
 } walk_t;
@@ -66,8 +66,8 @@ static apr_status_t check_dir(walk_t *walk, const char *dir, const struct stat *
     return APR_SUCCESS;
 }
 
-/* Whether what lies in walk->done may belong to uid there: in a sticky directory anyone can
- * create files, but none of root's. */
+/* Whether an entry of walk->done may belong to uid: in a sticky directory anyone can create files,
+ * but only root can create root's. */
 static int is_placed(const walk_t *walk, uid_t uid)
 {
     struct stat st;
@@ -82,7 +82,7 @@ static apr_status_t follow_link(walk_t *walk, const char *link, const struct sta
     char target[PATH_MAX];
     ssize_t len;
 
-    /* In a sticky directory anyone may have put it there. */
+    /* Anyone can have put it into a sticky directory. */
     if (!stek_path_is_trusted(st->st_uid, walk->owner)) {
         walk->culprit = link;
         return STEK_EPERM;
@@ -108,7 +108,7 @@ static apr_status_t follow_link(walk_t *walk, const char *link, const struct sta
     return APR_SUCCESS;
 }
 
-/* Takes one component off the rest; it is "" when nothing is left. */
+/* Takes one component off the rest, which is "" after the last one. */
 static const char *next_component(walk_t *walk)
 {
     const char *start = walk->rest + strspn(walk->rest, "/");
@@ -142,7 +142,7 @@ static apr_status_t walk_step(walk_t *walk, const char *component)
     }
     path = apr_pstrcat(walk->pool, walk->done, "/", component, NULL);
     if (lstat(path, &st) != 0) {
-        /* A file that does not exist yet can still be in good directories. */
+        /* A file that does not exist yet can still be in safe directories. */
         return errno == ENOENT && is_last(walk) ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
     }
     if (!is_placed(walk, st.st_uid)) {

@@ -58,7 +58,7 @@ static char base64_digit(unsigned int value)
                   | (number & (value - 52 + '0')) | (plus & '+') | (slash & '/'));
 }
 
-/* Decodes exactly len bytes from text[text_len]; nonzero if that is what text holds. */
+/* Decodes exactly len bytes from text[text_len]; nonzero if text is exactly that. */
 static int base64_decode(const char *text, apr_size_t text_len, unsigned char *bytes,
                          apr_size_t len)
 {
@@ -114,8 +114,8 @@ apr_status_t stek_secret_hkdf(const unsigned char secret[STEK_SECRET_LEN],
                               const unsigned char *salt, const char *info, unsigned char *out,
                               apr_size_t out_len)
 {
-    /* RFC 5869, 2.2: no salt is as good as zeros of the hash's length; and unlike an empty one,
-     * that is a salt that every provider accepts. */
+    /* RFC 5869, 2.2: no salt means as many zeros as the hash is long; unlike an empty salt, every
+     * provider accepts those. */
     static const unsigned char no_salt[STEK_SECRET_SALT_LEN];
     OSSL_PARAM params[5];
     EVP_KDF *kdf = EVP_KDF_fetch(NULL, OSSL_KDF_NAME_HKDF, NULL);

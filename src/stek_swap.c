@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Swap, as Linux tells of it below /proc.  Core layer; no state, any thread; not for the monitor
- * hook, since the list of mounts may be long.
+ * Swap space, as Linux shows it below /proc.  Core; no state, any thread; not for the monitor hook,
+ * because the list of mounts can be long.
  */
 #include "stek_swap.h"
 
@@ -17,7 +17,7 @@
 
 #include "stek_path.h"
 
-#define BLOCK_LEN 16384 /* longer lines of mountinfo are passed over */
+#define BLOCK_LEN 16384 /* longer lines of mountinfo are ignored */
 
 int stek_swap_is_on(const char *text, apr_size_t len)
 {
@@ -27,7 +27,7 @@ int stek_swap_is_on(const char *text, apr_size_t len)
     return end && (apr_size_t)(end - text) + 1 < len;
 }
 
-/* Takes a word off a line; its length is 0 at the end. */
+/* Takes a word off a line; its length is 0 at the end of the line. */
 static apr_size_t next_word(const char **pline, apr_size_t *plen, const char **pword)
 {
     apr_size_t n = 0;
@@ -95,7 +95,8 @@ int stek_swap_mount_swaps(const char *line, apr_size_t len, unsigned int dev_maj
 }
 
 #ifdef __linux__
-/* Appends what the file has to buf[*plen]; the number of bytes, 0 at the end or on a fault. */
+/* Appends the file's next bytes to buf[*plen]; returns their number, 0 at the end or on an
+ * error. */
 static apr_size_t read_more(int fd, char *buf, apr_size_t *plen)
 {
     ssize_t n;
@@ -125,7 +126,7 @@ static int swap_is_on(char *buf)
     return on;
 }
 
-/* Looks at the whole lines of buf[*plen] and keeps the rest. */
+/* Examines the complete lines of buf[*plen] and keeps the rest. */
 static int scan_lines(char *buf, apr_size_t *plen, dev_t dev)
 {
     const char *line = buf, *end;

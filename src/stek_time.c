@@ -39,7 +39,7 @@ apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan)
     for (i = 0; i < UNITS_N; i++) {
         if (strcmp(text, units[i].name) == 0) {
             value *= units[i].s;
-            /* "999999999d" does not fit: the greatest span does for whoever compares. */
+            /* "999999999d" does not fit: for comparisons, the greatest span serves as well. */
             *pspan = apr_time_from_sec(value < s_max ? value : s_max);
             return APR_SUCCESS;
         }

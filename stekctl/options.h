@@ -19,7 +19,8 @@
 int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options);
 
 /* The first argument after argv[0] that begins with "--" and is not the full name of an option:
- * getopt_long would accept an abbreviation.  in_front: only before the first other argument.  NULL: none. */
+ * getopt_long would accept an abbreviation.  in_front: only before the first other argument.
+ * NULL: none. */
 const char *options_inexact(int argc, char **argv, const struct option *options, int in_front);
 
 /* Every option list ends with these two. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rings as commands see them: read with all checks, changed under the lock, over the core's
- * stek_ring_file.h.  A changed ring is sealed under the secret that sealed it before: httpd's children
- * learn of a new first secret only at a reload, and could not open the ring until then.  One thread.
+ * stek_ring_file.h.  A changed ring is sealed under the secret that sealed it before: httpd's
+ * children learn of a new first secret only at a reload, and could not open the ring until then.
+ * One thread.
  */
 #ifndef STEKCTL_RINGIO_H
 #define STEKCTL_RINGIO_H

@@ -343,7 +343,8 @@ static ctl_exit_e make_directory(ctl_t *ctl, const output_t *output)
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, output->path, rv, NULL);
 }
 
-/* nginx's directory may be the files' new owner's, since nobody but root can put another one there. */
+/* nginx's directory may be the files' new owner's, since nobody but root can put another one
+ * there. */
 static ctl_exit_e check_given_directory(ctl_t *ctl, const output_t *output)
 {
     const char *path = output->path;
@@ -379,8 +380,8 @@ static const char *without_slash(const char *path, apr_pool_t *pool)
     return apr_pstrmemdup(pool, path, len);
 }
 
-/* Where files are given away: whoever gets them could put a link in the place of a directory of his,
- * and root would write, and remove, where it leads.  All above must be root's. */
+/* Where files are given away: whoever gets them could put a link in the place of a directory of
+ * his, and root would write, and remove, where it leads.  All above must be root's. */
 static ctl_exit_e check_way(ctl_t *ctl, const output_t *output)
 {
     const char *culprit = NULL;
