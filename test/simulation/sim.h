@@ -23,6 +23,7 @@
 #define SIM_ACTIONS_MAX 4096
 #define SIM_SNAPSHOTS_MAX 24
 #define SIM_TEXT_LEN 400
+#define CROWD_AHEAD 100 /* who looks further ahead is in a crowd that fills its ring */
 
 /* ---- random bytes (sim_random.c) ---- */
 
@@ -33,8 +34,7 @@ uint64_t sim_mix(uint64_t a, uint64_t b);
 
 /* ---- histories (sim_history.c) ---- */
 
-/* What can be done to a fleet.  Name in stories, sentence (sim_story.c), weight among the faults,
- * group that a history may do without. */
+/* What can be done to a fleet, and its name in stories; the sentences are in sim_story.c. */
 #define SIM_ACTIONS(X)                                                                             \
     X(CYCLE, "cycle")                                                                              \
     X(POLL, "poll")                                                                                \
@@ -138,6 +138,7 @@ typedef struct sim_key_t {
     int forged;  /* a thief made it */
     int stolen;  /* a thief has it */
     int revoked; /* 1 + number of the event that revoked this key alone */
+    int issued;  /* httpd on some host has sealed tickets with it */
 } sim_key_t;
 
 typedef struct sim_event_t {
@@ -194,15 +195,15 @@ typedef struct sim_host_t {
     stek_ring_t *live;
     stek_stamp_t stamp;
     /* for the checks */
-    stek_ring_t *file;    /* what the file ring contains */
-    uint64_t taint;       /* revocations in what the cycle has opened */
-    uint64_t known;       /* that have reached this host */
-    uint64_t kept;        /* that a cycle has kept for good */
-    uint64_t live_known;  /* its httpd */
-    int keyless_n;        /* cycles in a row that ended without a current key */
-    int behind;           /* its log told what command helps */
-    int covered;          /* the last cycle ended with a current key, at covered_ms */
-    int64_t covered_ms;   /* of its clock */
+    stek_ring_t *file;   /* what the file ring contains */
+    uint64_t taint;      /* revocations in what the cycle has opened */
+    uint64_t known;      /* that have reached this host */
+    uint64_t kept;       /* that a cycle has kept for good */
+    uint64_t live_known; /* its httpd */
+    int keyless_n;       /* cycles in a row that ended without a current key */
+    int behind;          /* its log told what command helps */
+    int covered;         /* the last cycle ended with a current key, at covered_ms */
+    int64_t covered_ms;  /* of its clock */
     int64_t covered_error_ms;
     apr_time_t clock_max; /* the latest that its clock has shown */
     int busy;             /* a cycle is under way */
@@ -225,6 +226,7 @@ typedef struct sim_world_t {
     int stolen;  /* a key */
     int rolled;  /* host whose fleet secret is the newest; -1: never rolled */
     int retired; /* secrets of which older ones are gone */
+    int lossy;   /* keys may be lost: disks were, or clocks and settings differed */
     int ended;   /* of the stolen keys, none may be left from here on */
     char failed[32];
     char why[SIM_TEXT_LEN];
@@ -242,6 +244,7 @@ extern int64_t sim_step_count; /* actions of all histories */
  * tell it, or NULL. */
 int sim_run(const sim_history_t *history, FILE *story, char failed[32], char why[SIM_TEXT_LEN]);
 
+void sim_tell(const sim_action_t *action);
 void sim_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sim_fail(const char *kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int sim_number(const sim_host_t *host);

@@ -5,7 +5,6 @@
  */
 #include "sim.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,34 +18,6 @@ const char *sim_only;
 int64_t sim_step_count;
 
 static stek_secrets_t *loot; /* the thief's copy of the fleet secret */
-
-void sim_say(const char *format, ...)
-{
-    int64_t s = sim->now_ms / 1000 % 86400;
-    va_list args;
-
-    if (sim->story) {
-        fprintf(sim->story, "%02d:%02d:%02d ", (int)(s / 3600), (int)(s / 60 % 60), (int)(s % 60));
-        va_start(args, format);
-        vfprintf(sim->story, format, args);
-        va_end(args);
-        putc('\n', sim->story);
-    }
-}
-
-void sim_fail(const char *kind, const char *format, ...)
-{
-    va_list args;
-
-    if (sim->failed[0] || (sim_only && !strstr(sim_only, kind))) {
-        return;
-    }
-    snprintf(sim->failed, sizeof(sim->failed), "%s", kind);
-    va_start(args, format);
-    vsnprintf(sim->why, sizeof(sim->why), format, args);
-    va_end(args);
-    sim_say("FAILED (%s): %s", kind, sim->why);
-}
 
 /* ---- operators ---- */
 
@@ -437,81 +408,21 @@ static void at_operator(const sim_action_t *action)
     }
 }
 
-static void tell(const sim_action_t *action)
+static int is_lossy(const sim_action_t *action)
 {
-    static const char *const lies[] = {
-        "is honest again",
-        "lies: there is nothing, and another host always wrote first",
-        "lies: it says that it wrote, and does not",
-        "lies: it answers older objects",
-        "lies: it answers another fleet's object",
-        "lies: it answers garbage, or a part",
-        "lies: it has two gigabytes"};
-    static const char *const forgeries[] = {"a key of his own", "the last epoch that there is",
-                                            "keys for slots in ten years",
-                                            "an epoch that is 20 hours ahead"};
-    int h = action->host, s = action->store;
-    long long value = (long long)action->value;
-
-    switch (action->kind) {
-    case SIM_CYCLE:
-        sim_say("host %d runs a cycle%s", h, action->other >= 0 ? "; another host is quicker" : "");
-        break;
-    case SIM_POLL: sim_say("httpd on host %d looks at its ring", h); break;
-    case SIM_CRASH:
-        sim_say("host %d begins a cycle and %s before write %lld", h,
-                action->other >= 0 ? "loses power" : "is killed", value);
-        break;
-    case SIM_RESTART: sim_say("stekctl sync on host %d is restarted", h); break;
-    case SIM_HTTPD: sim_say("httpd on host %d is stopped and started", h); break;
-    case SIM_REBOOT: sim_say("host %d reboots; its runtime directory is gone", h); break;
-    case SIM_BACKUP: sim_say("the disk of host %d is backed up", h); break;
-    case SIM_RESTORE: sim_say("host %d gets its old disk back", h); break;
-    case SIM_CLOCK: sim_say("the clock of host %d is off by %lld s", h, value); break;
-    case SIM_DRIFT: sim_say("the clock of host %d drifts by %lld ppm", h, value); break;
-    case SIM_CUT: sim_say("host %d loses store %d", h, s); break;
-    case SIM_JOIN: sim_say("host %d reaches store %d again", h, s); break;
-    case SIM_OUTAGE: sim_say("store %d is down", s); break;
-    case SIM_PARTITION: sim_say("the network breaks into parts"); break;
-    case SIM_HEAL: sim_say("the network is whole again"); break;
-    case SIM_FLUSH: sim_say("store %d is emptied", s); break;
-    case SIM_SNAPSHOT: sim_say("store %d saves a snapshot", s); break;
-    case SIM_ROLLBACK: sim_say("store %d comes back from its snapshot", s); break;
-    case SIM_LAG:
-        sim_say(value              ? "store %d: reads come from a replica that stands still"
-                : action->other < 0 ? "store %d: the replica has caught up"
-                                    : "store %d: the replica takes over, later writes are lost",
-                s);
-        break;
-    case SIM_LOSE: sim_say("the answer to host %d's next write will be lost", h); break;
-    case SIM_DELAY: sim_say("host %d's next write will be long on its way", h); break;
-    case SIM_DELIVER: sim_say("a late write arrives at store %d", s); break;
-    case SIM_READONLY: sim_say("store %d changes whether host %d may write", s, h); break;
-    case SIM_LIE: sim_say("store %d %s", s, lies[value]); break;
-    case SIM_ROTATE: sim_say("on host %d somebody runs 'rotate'", h); break;
-    case SIM_REVOKE: sim_say("on host %d somebody revokes the current key", h); break;
-    case SIM_REVOKE_ALL: sim_say("on host %d somebody runs 'revoke --all'", h); break;
-    case SIM_ROLL: sim_say("on host %d somebody rolls the fleet secret", h); break;
-    case SIM_COPY: sim_say("the rolled fleet secret is copied to host %d", h); break;
-    case SIM_RETIRE: sim_say("the old fleet secrets are retired"); break;
-    case SIM_SETTINGS:
-        sim_say("host %d is started with %lld times the interval and lifetime", h, value);
-        break;
-    case SIM_STEAL:
-        sim_say("a thief copies the current key%s of host %d", value ? " and the fleet secret" : "",
-                h);
-        break;
-    case SIM_FORGE: sim_say("the thief writes to store %d: %s", s, forgeries[value]); break;
-    default: break;
-    }
+    return action->kind == SIM_REBOOT || action->kind == SIM_RESTORE || action->kind == SIM_SETTINGS
+           || action->kind == SIM_FORGE || (action->kind == SIM_CRASH && action->other >= 0)
+           || (action->kind == SIM_CLOCK && (action->value > 60 || action->value < -60))
+           || sim->history->ahead > CROWD_AHEAD;
 }
 
 void sim_act(const sim_action_t *action)
 {
+    sim->lossy |= is_lossy(action);
     sim_seed(action->seed);
     sim_step_count++;
     sim->now_ms += (int64_t)action->after * 1000;
-    tell(action);
+    sim_tell(action);
     switch (action->kind) {
     case SIM_OUTAGE:
     case SIM_PARTITION:
@@ -632,9 +543,8 @@ static void replace_secrets(void)
 
     apr_pool_create(&pool, NULL);
     if (stek_secrets_make(1, stek_rng_system, &fresh) == APR_SUCCESS) {
-        fresh->day = sim->history->ratchet
-                         ? ratchet_day(apr_time_from_sec(sim->now_ms / 1000)) - 1
-                         : 0;
+        fresh->day = sim->history->ratchet ? ratchet_day(apr_time_from_sec(sim->now_ms / 1000)) - 1
+                                           : 0;
         for (i = 0; i < sim->history->host_n; i++) {
             sim_host_t *host = &sim->hosts[i];
 

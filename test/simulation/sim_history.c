@@ -26,17 +26,18 @@ typedef struct settings_t {
 } settings_t;
 
 static const settings_t usual[] = {
-    {3600, 64800, 1}, {3600, 64800, 1}, {60, 600, 1},    {60, 600, 2},
+    {3600, 64800, 1}, {3600, 64800, 1}, {60, 600, 1},     {60, 600, 2},
     {60, 3600, 1},    {300, 86400, 1},  {900, 604800, 3}, {10, 60, 1},
 };
 
 /* How often each fault is chosen, when it is in the history at all. */
 static const sim_kind_e faults[] = {
-    SIM_CRASH,  SIM_CRASH,    SIM_RESTART,  SIM_HTTPD,    SIM_REBOOT,   SIM_BACKUP, SIM_RESTORE,
-    SIM_CLOCK,  SIM_CLOCK,    SIM_DRIFT,    SIM_CUT,      SIM_CUT,      SIM_JOIN,   SIM_OUTAGE,
-    SIM_PARTITION, SIM_HEAL,  SIM_FLUSH,    SIM_SNAPSHOT, SIM_ROLLBACK, SIM_LAG,    SIM_LOSE,
-    SIM_DELAY,  SIM_DELIVER,  SIM_READONLY, SIM_LIE,      SIM_ROTATE,   SIM_REVOKE, SIM_REVOKE_ALL,
-    SIM_ROLL,   SIM_COPY,     SIM_RETIRE,   SIM_SETTINGS, SIM_STEAL,    SIM_FORGE,
+    SIM_CRASH,    SIM_CRASH,    SIM_RESTART,   SIM_HTTPD,      SIM_REBOOT,  SIM_BACKUP,
+    SIM_RESTORE,  SIM_CLOCK,    SIM_CLOCK,     SIM_DRIFT,      SIM_CUT,     SIM_CUT,
+    SIM_JOIN,     SIM_OUTAGE,   SIM_PARTITION, SIM_HEAL,       SIM_FLUSH,   SIM_SNAPSHOT,
+    SIM_ROLLBACK, SIM_LAG,      SIM_LOSE,      SIM_DELAY,      SIM_DELIVER, SIM_READONLY,
+    SIM_LIE,      SIM_ROTATE,   SIM_REVOKE,    SIM_REVOKE_ALL, SIM_ROLL,    SIM_COPY,
+    SIM_RETIRE,   SIM_SETTINGS, SIM_STEAL,     SIM_FORGE,
 };
 #define FAULT_N (int)(sizeof(faults) / sizeof(faults[0]))
 
@@ -62,8 +63,8 @@ static sim_action_t *add(sim_history_t *history, sim_kind_e kind, unsigned after
 
 static int64_t clock_error(void)
 {
-    static const int64_t errors[] = {0,     0,      0,          5,         -5,
-                                     40,    -40,    -3600,      7200,      86400 * 20,
+    static const int64_t errors[] = {0,     0,      0,         5,          -5,
+                                     40,    -40,    -3600,     7200,       86400 * 20,
                                      86400, -86400, 315360000, 86400 * 40, -86400 * 3};
 
     return errors[sim_below(sizeof(errors) / sizeof(errors[0]))];
@@ -110,7 +111,10 @@ static void choose_world(sim_history_t *history)
     unsigned size = sim_below(100);
     const settings_t *settings = &usual[sim_below(sizeof(usual) / sizeof(usual[0]))];
 
-    history->host_n = 2 + (int)(size < 70 ? sim_below(4) : size < 96 ? sim_below(14) : sim_below(59));
+    history->host_n = 2
+                      + (int)(size < 70   ? sim_below(4)
+                              : size < 96 ? sim_below(14)
+                                          : sim_below(59));
     history->store_n = 1 + (int)(sim_below(3) ? sim_below(2) : sim_below(SIM_STORES_MAX));
     history->interval_s = settings->interval_s;
     history->lifetime_s = settings->lifetime_s;
@@ -191,7 +195,7 @@ void sim_generate(uint64_t seed, sim_history_t *history)
     rate = sim_below(4);
     thief = adversaries(history);
     round_n = 300 / history->host_n;
-    round_n = history->ahead > 100 ? 2 : round_n < 4 ? 4 : round_n > 30 ? 30 : round_n;
+    round_n = history->ahead > CROWD_AHEAD ? 2 : round_n < 4 ? 4 : round_n > 30 ? 30 : round_n;
     for (round = 0; round < round_n; round++) {
         unsigned pause = pause_of(history), first = sim_below((unsigned)history->host_n);
 
@@ -229,13 +233,12 @@ void sim_history_write(const sim_history_t *history, FILE *file)
             "world seed=%" PRIu64 " hosts=%d stores=%d interval=%" PRId64 " lifetime=%" PRId64
             " ahead=%d ratchet=%d floor=%d passive=%d memcached=%d\n",
             history->seed, history->host_n, history->store_n, history->interval_s,
-            history->lifetime_s, history->ahead, history->ratchet, history->floor,
-            history->passive, history->memcached);
+            history->lifetime_s, history->ahead, history->ratchet, history->floor, history->passive,
+            history->memcached);
     for (i = 0; i < history->action_n; i++) {
         const sim_action_t *action = &history->actions[i];
 
-        fprintf(file,
-                "%s host=%d store=%d other=%d value=%" PRId64 " after=%u seed=%" PRIu64 "\n",
+        fprintf(file, "%s host=%d store=%d other=%d value=%" PRId64 " after=%u seed=%" PRIu64 "\n",
                 sim_kind_names[action->kind], action->host, action->store, action->other,
                 action->value, action->after, action->seed);
     }
@@ -249,10 +252,9 @@ static int read_action(const char *line, sim_history_t *history)
 
     memset(action, 0, sizeof(*action));
     if (history->action_n == SIM_ACTIONS_MAX
-        || sscanf(line,
-                  "%31s host=%d store=%d other=%d value=%" SCNd64 " after=%u seed=%" SCNu64, name,
-                  &action->host, &action->store, &action->other, &action->value, &action->after,
-                  &action->seed)
+        || sscanf(line, "%31s host=%d store=%d other=%d value=%" SCNd64 " after=%u seed=%" SCNu64,
+                  name, &action->host, &action->store, &action->other, &action->value,
+                  &action->after, &action->seed)
                != 7) {
         return 0;
     }
@@ -287,14 +289,13 @@ int sim_history_read(sim_history_t *history, FILE *file)
         }
         world = sscanf(line,
                        "world seed=%" SCNu64 " hosts=%d stores=%d interval=%" SCNd64
-                       " lifetime=%" SCNd64
-                       " ahead=%d ratchet=%d floor=%d passive=%d memcached=%d",
+                       " lifetime=%" SCNd64 " ahead=%d ratchet=%d floor=%d passive=%d memcached=%d",
                        &history->seed, &history->host_n, &history->store_n, &history->interval_s,
                        &history->lifetime_s, &history->ahead, &history->ratchet, &history->floor,
                        &history->passive, &history->memcached)
                 == 10;
-        if (!world || history->host_n < 1 || history->host_n > SIM_HOSTS_MAX
-            || history->store_n < 1 || history->store_n > SIM_STORES_MAX) {
+        if (!world || history->host_n < 1 || history->host_n > SIM_HOSTS_MAX || history->store_n < 1
+            || history->store_n > SIM_STORES_MAX) {
             return n;
         }
     }

@@ -283,6 +283,11 @@ void sim_host_poll(sim_host_t *host)
         apr_pool_destroy(pool);
     }
     if (host->live) {
+        const stek_key_t *current = stek_ring_current(host->live, now);
+
+        if (current) {
+            sim_truth_see(current)->issued = 1;
+        }
         stek_ring_drop_ended(host->live, now, host->options.rules.params.lifetime);
         sim_check_ring(host, host->live, host->live_known, "live keyring");
     }
@@ -413,7 +418,8 @@ int sim_host_command(sim_host_t *host, const char *secret, const char *line, uin
     }
     apr_pool_create(&ctl.pool, NULL);
     text = apr_pstrdup(ctl.pool, line);
-    for (word = apr_strtok(text, " ", &state); word && n < 7; word = apr_strtok(NULL, " ", &state)) {
+    for (word = apr_strtok(text, " ", &state); word && n < 7;
+         word = apr_strtok(NULL, " ", &state)) {
         words[n++] = word;
     }
     words[n] = NULL;

@@ -21,7 +21,8 @@ static int still_fails(const sim_history_t *history, const char *failed)
 {
     char now[32], why[SIM_TEXT_LEN];
 
-    return run_n++ < RUNS_MAX && time(NULL) < ends_at && sim_run(history, NULL, now, why) && !strcmp(now, failed);
+    return run_n++ < RUNS_MAX && time(NULL) < ends_at && sim_run(history, NULL, now, why)
+           && !strcmp(now, failed);
 }
 
 /* Takes out n actions from at on; nonzero if that still fails. */

@@ -13,11 +13,11 @@
 struct store_t {
     int server;
     sim_host_t *host;
-    int writes;            /* the call under way */
-    unsigned char *bytes;  /* to be written */
+    int writes;           /* the call under way */
+    unsigned char *bytes; /* to be written */
     apr_size_t len;
-    sim_object_t answer;   /* to the last read */
-    uint64_t seen;         /* version that was read; 0: none was there */
+    sim_object_t answer; /* to the last read */
+    uint64_t seen;       /* version that was read; 0: none was there */
     const char *why;
 };
 

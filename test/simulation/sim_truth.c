@@ -322,6 +322,22 @@ static void check_far(const sim_host_t *host)
     }
 }
 
+/* What sealed a ticket that is not too old opens it, wherever the client comes back. */
+static void check_tickets(const stek_ring_t *ring, apr_time_t latest)
+{
+    size_t i;
+
+    for (i = 0; i < key_room && !sim->lossy; i++) {
+        const sim_key_t *key = keys[i];
+
+        if (key && key->issued && !key->revoked && key->epoch >= ring->epoch
+            && key->decrypt_until > latest && !stek_ring_find(ring, key->name)) {
+            sim_fail("lost", "key %s, which has sealed tickets, is lost", hex_of(key->name));
+            return;
+        }
+    }
+}
+
 void sim_check_agreement(void)
 {
     const sim_host_t *first = &sim->hosts[0];
@@ -346,8 +362,7 @@ void sim_check_agreement(void)
         }
         if (host->file->epoch != first->file->epoch) {
             sim_fail("disagree", "hosts 0 and %d have the epochs %llu and %llu", i,
-                     (unsigned long long)first->file->epoch,
-                     (unsigned long long)host->file->epoch);
+                     (unsigned long long)first->file->epoch, (unsigned long long)host->file->epoch);
             return;
         }
         key = lacks(first->file, host->file, latest, lifetime);
@@ -356,5 +371,8 @@ void sim_check_agreement(void)
             return;
         }
         check_far(host);
+    }
+    if (!sim->failed[0]) {
+        check_tickets(first->file, latest);
     }
 }

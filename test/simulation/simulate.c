@@ -3,6 +3,7 @@
  * Runs histories:
  *
  *     simulate [--seed N] [--steps N] [--histories N] [--only KINDS] [--save DIR] [--keep-going]
+ *              [--no-shrink]
  *     simulate --story FILE...
  *
  * Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts them.
@@ -31,6 +32,7 @@ typedef struct counted_t {
 
 static FILE *out;
 static const char *save_dir;
+static int no_shrink;
 static sim_history_t history;
 static counted_t counted[KINDS_MAX];
 
@@ -161,7 +163,7 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
             if (kind->n == 1) {
                 int64_t before = sim_step_count;
 
-                tell_failure(failed, 1);
+                tell_failure(failed, !no_shrink);
                 sim_step_count = before;
             }
             if (!keep_going) {
@@ -174,8 +176,9 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
         fprintf(out, "%s: %" PRId64 " histories, the first after %" PRIu64 "\n", counted[i].kind,
                 counted[i].n, counted[i].first);
     }
-    fprintf(out, "%" PRId64 " histories of %" PRId64 " steps; what must hold was broken in %" PRId64
-                 "\n",
+    fprintf(out,
+            "%" PRId64 " histories of %" PRId64 " steps; what must hold was broken in %" PRId64
+            "\n",
             n, sim_step_count, failed_n);
     return failed_n > 0;
 }
@@ -188,6 +191,7 @@ int main(int argc, char **argv)
                                             {"only", required_argument, NULL, 'o'},
                                             {"save", required_argument, NULL, 'd'},
                                             {"keep-going", no_argument, NULL, 'k'},
+                                            {"no-shrink", no_argument, NULL, 'q'},
                                             {"story", no_argument, NULL, 't'},
                                             {NULL, 0, NULL, 0}};
     uint64_t seed = (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
@@ -196,14 +200,32 @@ int main(int argc, char **argv)
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
-        case 's': seed = strtoull(optarg, NULL, 0); break;
-        case 'n': steps = strtoll(optarg, NULL, 0); break;
-        case 'h': histories = strtoll(optarg, NULL, 0); break;
-        case 'o': sim_only = optarg; break;
-        case 'd': save_dir = optarg; break;
-        case 'k': keep_going = 1; break;
-        case 't': stories = 1; break;
-        default: return 2;
+        case 's':
+            seed = strtoull(optarg, NULL, 0);
+            break;
+        case 'n':
+            steps = strtoll(optarg, NULL, 0);
+            break;
+        case 'h':
+            histories = strtoll(optarg, NULL, 0);
+            break;
+        case 'o':
+            sim_only = optarg;
+            break;
+        case 'd':
+            save_dir = optarg;
+            break;
+        case 'k':
+            keep_going = 1;
+            break;
+        case 'q':
+            no_shrink = 1;
+            break;
+        case 't':
+            stories = 1;
+            break;
+        default:
+            return 2;
         }
     }
     argc -= optind;
@@ -218,7 +240,8 @@ int main(int argc, char **argv)
         return 2;
     }
     make_dir();
-    code = stories ? run_stories(argc, argv, argc == 1) : run_histories(seed, steps, histories, keep_going);
+    code = stories ? run_stories(argc, argv, argc == 1)
+                   : run_histories(seed, steps, histories, keep_going);
     fclose(out);
     return code;
 }
