@@ -22,6 +22,10 @@
 apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
                                    const char **pculprit, apr_pool_t *pool);
 
+/* How many keys of the file, when it was last read, were not taken in: they begin too late
+ * (stek_admit.h), or there was no room for them. */
+apr_size_t mod_stek_live_left_out(const mod_stek_live_t *live);
+
 /* Nonzero if this process could not read a changed file at the last looks, for want of memory or
  * descriptors: whoever may set its limits must not thereby keep revoked keys in use. */
 int mod_stek_live_is_blind(const mod_stek_live_t *live);

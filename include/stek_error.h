@@ -36,7 +36,8 @@
 #define STEK_EFOREIGN (STEK_STATUS_START + 17) /* not a file of ours; left as it is */
 #define STEK_ESHARED (STEK_STATUS_START + 18)  /* others can create files in that directory */
 #define STEK_EFLEET (STEK_STATUS_START + 19)   /* a fleet secret where a local one belongs */
-#define STEK_STATUS_END (STEK_STATUS_START + 20)
+#define STEK_EEPOCH (STEK_STATUS_START + 20)   /* an epoch that no clock can have come to */
+#define STEK_STATUS_END (STEK_STATUS_START + 21)
 
 /* Text for any apr_status_t, ours or APR's, in buf (buf_len bytes, always terminated); returns
  * buf. */

@@ -13,6 +13,12 @@
 #pragma GCC visibility push(hidden)
 
 #define STEK_KEYS_MAX 4096
+
+/* What a sealed ring may take, and what its parts take of it (stek_seal.h), in bytes. */
+#define STEK_RING_BYTES_MAX (512 * 1024)
+#define STEK_SEALED_KEY_LEN 124
+#define STEK_SEALED_TOMBSTONE_LEN 24
+#define STEK_SEALED_REST_LEN 108
 /* Memory that a ring takes for each key. */
 #define STEK_RING_KEY_LEN (sizeof(stek_key_t) + sizeof(apr_uint64_t) + sizeof(apr_uint16_t))
 
@@ -30,6 +36,7 @@ typedef struct stek_ring_t {
     apr_interval_time_t lifetime; /* of the last writer */
     apr_size_t key_n, key_max;
     apr_size_t tombstone_n, tombstone_max;
+    apr_size_t left_out_n;        /* keys that the merge which made it left out for want of room */
     stek_key_t *keys;             /* sorted by name */
     stek_tombstone_t *tombstones; /* sorted by name */
     apr_uint64_t *heads;          /* of the keys' names: their first eight bytes, big-endian */
@@ -54,10 +61,24 @@ apr_status_t stek_ring_add_tombstone(stek_ring_t *ring, const stek_tombstone_t *
  * greater; the later written_at.  Then drops, in this order: tombstones with until <= now; keys
  * that a tombstone names; keys of a lower epoch; keys with stek_key_end(key, lifetime) <= now.
  * Two records of one name that have not ended: the one with the greater epoch, then the later
- * decrypt_until, then the greater in bytes.  b may be NULL (a alone, tidied).  Room in the
- * result is exact.  STEK_EFULL if it would exceed STEK_KEYS_MAX keys or 0xffff tombstones. */
+ * decrypt_until, then the greater in bytes.  b may be NULL (a alone, tidied).  Exact in size.
+ *
+ * If more is left than STEK_KEYS_MAX keys and tombstones, keys are left out, and left_out_n says how
+ * many; tombstones stay.  Of the keys of each decrypt_until those with the smallest names stay, as
+ * many of each as fit: those of the current slot first, then those to come, then the latest ones.  So
+ * the key that every host picks as current always stays.  STEK_EFULL only for more than 20,000
+ * tombstones. */
 apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
                              apr_interval_time_t lifetime, stek_ring_t **pring);
+
+/* The same with another limit in place of STEK_KEYS_MAX, not above it. */
+apr_status_t stek_ring_merge_within(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
+                                    apr_interval_time_t lifetime, apr_size_t entry_max,
+                                    stek_ring_t **pring);
+
+/* Drops and wipes, in place and without memory, the keys with not_before > latest; returns how many.
+ * The caller keeps other threads away. */
+apr_size_t stek_ring_drop_later(stek_ring_t *ring, apr_time_t latest);
 
 /* Drops and wipes, in place and without memory, the keys and tombstones that have ended at now: what
  * stek_ring_merge of the ring alone would leave out.  The caller keeps other threads away. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "mod_stek_live_private.h"
+#include "stek_admit.h"
 #include "stek_error.h"
 
 /* After so many looks at a changed file that failed for want of this process's own means, its keys
@@ -109,10 +110,18 @@ static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pcu
         return STEK_ESECRET;
     }
     rv = stek_ring_file_load(&live->file, live->secrets, &loaded, &live->stamp, pculprit, pool);
-    if (rv == APR_SUCCESS) {
-        rv = merge_in(live, loaded, now);
-        stek_ring_destroy(loaded);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
+    rv = stek_admit_epoch(loaded->epoch, live->ring->epoch, now);
+    if (rv == APR_SUCCESS) {
+        apr_size_t later_n = stek_admit_keys(loaded, NULL, now);
+
+        live->dirty |= later_n > 0;
+        rv = merge_in(live, loaded, now);
+        live->left_out_n = later_n + live->ring->left_out_n;
+    }
+    stek_ring_destroy(loaded);
     return rv;
 }
 
@@ -138,6 +147,11 @@ apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int re
     live->blind_n = stek_ring_file_is_own_trouble(live->load_status) ? live->blind_n + 1 : 0;
     rv = mod_stek_live_drop_ended(live, now);
     return rv == APR_SUCCESS ? live->load_status : rv;
+}
+
+apr_size_t mod_stek_live_left_out(const mod_stek_live_t *live)
+{
+    return live->left_out_n;
 }
 
 int mod_stek_live_is_blind(const mod_stek_live_t *live)

@@ -54,6 +54,24 @@ static void log_problem(const mod_stek_task_t *task, apr_status_t rv, int keyles
     }
 }
 
+/* Logs once that keys were left out, and again if there are more. */
+static void log_left_out(const mod_stek_task_t *task)
+{
+    mod_stek_logged_t *logged = mod_stek_live_logged(task->ring->live);
+    apr_size_t n = mod_stek_live_left_out(task->ring->live);
+
+    if (n > logged->left_out_n) {
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, task->server,
+            "STEK2036: ring '%s': %s: %d key%s of it left out, because a ring holds at most "
+            "%d keys and none that begins later than any clock should allow; tickets sealed "
+            "with %s get a full handshake; check the clocks of all hosts that write the ring",
+            task->ring->name, stek_ring_file_name(mod_stek_live_file(task->ring->live)), (int)n,
+            n == 1 ? " is" : "s are", STEK_KEYS_MAX, n == 1 ? "it" : "them");
+    }
+    logged->left_out_n = n;
+}
+
 void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
 {
     mod_stek_live_t *live = task->ring->live;
@@ -63,6 +81,7 @@ void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
     apr_status_t status = keyless ? -1 - rv : rv;
 
     mod_stek_count_look(mod_stek_live_counters(live), rv, task->now);
+    log_left_out(task);
     if (status == APR_SUCCESS) {
         if (logged->status != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,

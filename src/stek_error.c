@@ -28,6 +28,7 @@ static const char *const texts[STEK_STATUS_END - STEK_STATUS_START] = {
     [STEK_EFOREIGN - STEK_STATUS_START] = "not ours, so it is left as it is",
     [STEK_ESHARED - STEK_STATUS_START] = "others can create files in this directory",
     [STEK_EFLEET - STEK_STATUS_START] = "a fleet's secret, which seals no ring on a host",
+    [STEK_EEPOCH - STEK_STATUS_START] = "its epoch is more than a day ahead of this host's clock",
 };
 
 char *stek_strerror(apr_status_t rv, char *buf, apr_size_t buf_len)

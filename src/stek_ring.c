@@ -6,20 +6,33 @@
  *
  * The merge is exact in any order of its operands since each record is judged in this way: what has
  * ended by now is out of question; of those of one name the greatest in an order that begins with
- * the epoch stays; then epoch and tombstones, which only grow, take theirs.  Core; no state, so any
- * thread and any phase.
+ * the epoch stays; then epoch and tombstones, which only grow, take theirs.
+ *
+ * Room.  If more is left than fits, keys and tombstones of one decrypt_until form a group, ordered by
+ * name; a key's rank is its place in its group.  The groups' first keys stay, then their second ones,
+ * and so on, in the places that tombstones leave.  A union only moves keys back in their groups, and
+ * each tombstone takes one place, so a key that stays in the whole stays in each of its parts: the merge
+ * remains exact in any order of its operands.  Core; no state, so any thread and any phase.
  */
 #include "stek_ring.h"
 
 #include <openssl/crypto.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "stek_error.h"
 #include "stek_mem.h"
 #include "stek_time.h"
 
-#define TOMBSTONES_MAX 0xffff
+/* A ring keeps room for so many keys, however many tombstones it has, and for so many tombstones. */
+#define KEYS_MIN 64
+#define TOMBSTONES_MAX                                                                             \
+    ((STEK_RING_BYTES_MAX - STEK_SEALED_REST_LEN - KEYS_MIN * STEK_SEALED_KEY_LEN)                 \
+     / STEK_SEALED_TOMBSTONE_LEN)
+
+_Static_assert(STEK_KEYS_MAX *STEK_SEALED_KEY_LEN + STEK_SEALED_REST_LEN <= STEK_RING_BYTES_MAX,
+               "keys and tombstones that the merge leaves fit a sealed ring");
 
 _Static_assert(offsetof(stek_key_t, name) == 0 && offsetof(stek_tombstone_t, name) == 0,
                "merge compares records by their first bytes");
@@ -32,7 +45,7 @@ apr_status_t stek_ring_create(apr_size_t key_max, apr_size_t tombstone_max, stek
     char *block;
     stek_ring_t *ring;
 
-    if (key_max > STEK_KEYS_MAX || tombstone_max > TOMBSTONES_MAX) {
+    if (key_max > STEK_KEYS_MAX || tombstone_max > 0xffff) {
         return STEK_EFULL;
     }
     tombstones_at = keys_at + key_max * sizeof(stek_key_t);
@@ -297,6 +310,41 @@ static void merge_rewind(merge_t *m)
     m->b_at = 0;
 }
 
+/* Entries of a merge that does not fit, of which the first ones stay. */
+typedef struct place_t {
+    const unsigned char *name;
+    const stek_key_t *key; /* NULL: a tombstone */
+    apr_time_t until;      /* the group: decrypt_until */
+    apr_size_t rank;       /* in the group */
+    int is_over;           /* the group's slot is over, for keys of the usual lifetime */
+} place_t;
+
+static int compare_in_group(const void *one, const void *other)
+{
+    const place_t *a = one, *b = other;
+    int c = compare_time(a->until, b->until);
+
+    return c ? c : memcmp(a->name, b->name, STEK_NAME_LEN);
+}
+
+/* The current slot first, then those to come, then the latest of those that are over. */
+static int compare_places(const void *one, const void *other)
+{
+    const place_t *a = one, *b = other;
+    int c = a->rank < b->rank ? -1 : a->rank > b->rank;
+
+    c = c ? c : a->is_over - b->is_over;
+    c = c ? c : a->is_over ? compare_time(b->until, a->until) : compare_time(a->until, b->until);
+    return c ? c : memcmp(a->name, b->name, STEK_NAME_LEN);
+}
+
+static int compare_names(const void *one, const void *other)
+{
+    const place_t *a = one, *b = other;
+
+    return memcmp(a->name, b->name, STEK_NAME_LEN);
+}
+
 static void merge_count(merge_t *m, apr_size_t *pkey_n, apr_size_t *ptombstone_n)
 {
     *pkey_n = 0;
@@ -311,21 +359,97 @@ static void merge_count(merge_t *m, apr_size_t *pkey_n, apr_size_t *ptombstone_n
     }
 }
 
-static apr_status_t merge_fill(merge_t *m, stek_ring_t *ring)
+static apr_status_t fill_tombstones(merge_t *m, stek_ring_t *ring)
+{
+    const stek_tombstone_t *tombstone;
+    apr_status_t rv = APR_SUCCESS;
+
+    merge_rewind(m);
+    while (rv == APR_SUCCESS && (tombstone = merge_next_tombstone(m)) != NULL) {
+        rv = stek_ring_add_tombstone(ring, tombstone);
+    }
+    return rv;
+}
+
+static apr_status_t fill_keys(merge_t *m, stek_ring_t *ring)
 {
     const stek_key_t *key;
-    const stek_tombstone_t *tombstone;
     apr_status_t rv = APR_SUCCESS;
 
     merge_rewind(m);
     while (rv == APR_SUCCESS && (key = merge_next_key(m)) != NULL) {
         rv = stek_ring_add_key(ring, key);
     }
-    merge_rewind(m);
-    while (rv == APR_SUCCESS && (tombstone = merge_next_tombstone(m)) != NULL) {
-        rv = stek_ring_add_tombstone(ring, tombstone);
-    }
     return rv;
+}
+
+/* All entries of the merge, ranked.  What comes first must follow from decrypt_until alone: that is all
+ * that a tombstone has. */
+static void list_places(merge_t *m, place_t *places, apr_size_t place_n)
+{
+    apr_interval_time_t usual = m->lifetime                       ? m->lifetime
+                                : m->a->lifetime > m->b->lifetime ? m->a->lifetime
+                                                                  : m->b->lifetime;
+    const stek_key_t *key;
+    const stek_tombstone_t *tombstone;
+    place_t *place = places;
+    apr_size_t i;
+
+    merge_rewind(m);
+    while ((key = merge_next_key(m)) != NULL) {
+        *place++ = (place_t){.name = key->name, .key = key, .until = key->decrypt_until};
+    }
+    merge_rewind(m);
+    while ((tombstone = merge_next_tombstone(m)) != NULL) {
+        *place++ = (place_t){.name = tombstone->name, .until = tombstone->until};
+    }
+    qsort(places, place_n, sizeof(*places), compare_in_group);
+    for (i = 0; i < place_n; i++) {
+        places[i].is_over = places[i].until - usual <= m->now;
+        if (i > 0 && places[i].until == places[i - 1].until) {
+            places[i].rank = places[i - 1].rank + 1;
+        }
+    }
+}
+
+/* Moves the keys that stay to the front, sorted by name. */
+static void choose(place_t *places, apr_size_t place_n, apr_size_t stay_n)
+{
+    apr_size_t i, key_n = 0;
+
+    for (i = 0; i < place_n; i++) {
+        if (places[i].key) {
+            places[key_n++] = places[i];
+        }
+    }
+    qsort(places, key_n, sizeof(*places), compare_places);
+    qsort(places, stay_n, sizeof(*places), compare_names);
+}
+
+/* Fills the ring with as many of the merge's key_n keys as it has room for. */
+static apr_status_t fill_some_keys(merge_t *m, apr_size_t key_n, stek_ring_t *ring)
+{
+    apr_size_t i, place_n = key_n + ring->tombstone_max;
+    place_t *places = malloc(place_n * sizeof(*places));
+    apr_status_t rv = places ? APR_SUCCESS : APR_ENOMEM;
+
+    if (rv == APR_SUCCESS) {
+        list_places(m, places, place_n);
+        choose(places, place_n, ring->key_max);
+        ring->left_out_n = key_n - ring->key_max;
+    }
+    for (i = 0; rv == APR_SUCCESS && i < ring->key_max; i++) {
+        rv = stek_ring_add_key(ring, places[i].key);
+    }
+    free(places);
+    return rv;
+}
+
+/* Room for keys beside so many tombstones.  Each takes the place of a key, but not of the last
+ * KEYS_MIN. */
+static apr_size_t room_beside(apr_size_t tombstone_n, apr_size_t entry_max)
+{
+    return tombstone_n + KEYS_MIN < entry_max ? entry_max - tombstone_n : KEYS_MIN;
 }
 
 /* The side that wrote last, as far as that can be told. */
@@ -338,24 +462,31 @@ static const stek_ring_t *last_writer(const stek_ring_t *a, const stek_ring_t *b
     return c >= 0 ? a : b;
 }
 
-apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
-                             apr_interval_time_t lifetime, stek_ring_t **pring)
+apr_status_t stek_ring_merge_within(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
+                                    apr_interval_time_t lifetime, apr_size_t entry_max,
+                                    stek_ring_t **pring)
 {
     merge_t m = {.a = a, .now = now, .lifetime = lifetime};
     static const stek_ring_t none;
     const stek_ring_t *writer;
-    apr_size_t key_n, tombstone_n;
-    stek_ring_t *ring;
+    apr_size_t key_n, tombstone_n, room;
+    stek_ring_t *ring = NULL;
     apr_status_t rv;
 
     m.b = b ? b : &none;
     m.epoch = a->epoch > m.b->epoch ? a->epoch : m.b->epoch;
     merge_count(&m, &key_n, &tombstone_n);
-    rv = stek_ring_create(key_n, tombstone_n, &ring);
-    if (rv != APR_SUCCESS) {
-        return rv;
+    room = room_beside(tombstone_n, entry_max);
+    if (tombstone_n > TOMBSTONES_MAX) {
+        return STEK_EFULL;
     }
-    rv = merge_fill(&m, ring);
+    rv = stek_ring_create(key_n < room ? key_n : room, tombstone_n, &ring);
+    if (rv == APR_SUCCESS) {
+        rv = key_n <= room ? fill_keys(&m, ring) : fill_some_keys(&m, key_n, ring);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = fill_tombstones(&m, ring);
+    }
     if (rv != APR_SUCCESS) {
         stek_ring_destroy(ring);
         return rv;
@@ -370,16 +501,25 @@ apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_tim
     return APR_SUCCESS;
 }
 
+apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
+                             apr_interval_time_t lifetime, stek_ring_t **pring)
+{
+    return stek_ring_merge_within(a, b, now, lifetime, STEK_KEYS_MAX, pring);
+}
+
 /* Until the end of this, heads[i] is the new place of key i, or DROPPED. */
 #define DROPPED (~(apr_uint64_t)0)
 
-static void drop_keys(stek_ring_t *ring, apr_time_t now, apr_interval_time_t lifetime)
+/* Drops the keys that begin after latest, or have ended. */
+static void drop_keys(stek_ring_t *ring, apr_time_t now, apr_interval_time_t lifetime,
+                      apr_time_t latest)
 {
     apr_size_t i, kept_n = 0, pos = 0;
 
     for (i = 0; i < ring->key_n; i++) {
         ring->heads[i] = DROPPED;
-        if (stek_key_can_decrypt(&ring->keys[i], now, lifetime)) {
+        if (ring->keys[i].not_before <= latest
+            && stek_key_can_decrypt(&ring->keys[i], now, lifetime)) {
             ring->heads[i] = kept_n;
             if (kept_n < i) {
                 ring->keys[kept_n] = ring->keys[i];
@@ -399,20 +539,28 @@ static void drop_keys(stek_ring_t *ring, apr_time_t now, apr_interval_time_t lif
     for (i = 0; i < kept_n; i++) {
         ring->heads[i] = name_head(ring->keys[i].name);
     }
+    stek_mem_wipe_registers();
 }
 
 void stek_ring_drop_ended(stek_ring_t *ring, apr_time_t now, apr_interval_time_t lifetime)
 {
     apr_size_t i, kept_n = 0;
 
-    drop_keys(ring, now, lifetime);
+    drop_keys(ring, now, lifetime, APR_INT64_MAX);
     for (i = 0; i < ring->tombstone_n; i++) {
         if (ring->tombstones[i].until > now) {
             ring->tombstones[kept_n++] = ring->tombstones[i];
         }
     }
     ring->tombstone_n = kept_n;
-    stek_mem_wipe_registers();
+}
+
+apr_size_t stek_ring_drop_later(stek_ring_t *ring, apr_time_t latest)
+{
+    apr_size_t before_n = ring->key_n;
+
+    drop_keys(ring, APR_INT64_MIN, 0, latest);
+    return before_n - ring->key_n;
 }
 
 void stek_ring_drop_keys(stek_ring_t *ring)

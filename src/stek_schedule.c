@@ -151,22 +151,50 @@ int stek_schedule_missing(const stek_ring_t *ring, const stek_params_t *params, 
     return 1;
 }
 
+/* How many keys may be missing: each missing slot ends at another multiple of the interval after what
+ * is covered, and the last begins within the horizon. */
+static apr_size_t missing_max(const stek_ring_t *ring, const stek_params_t *params, apr_time_t now)
+{
+    apr_interval_time_t span = now + stek_schedule_horizon(params)
+                               - stek_schedule_covered_until(ring, now);
+    apr_int64_t n = 1;
+
+    if (params->interval >= SPAN_MIN && span >= 0) {
+        n += divide_up(span, params->interval);
+    }
+    return n < STEK_KEYS_MAX ? (apr_size_t)n : STEK_KEYS_MAX;
+}
+
+/* Tidies the ring, and where keys are missing, leaves room for them. */
+static apr_status_t tidy_up(const stek_ring_t *ring, const stek_params_t *params, apr_time_t now,
+                            stek_ring_t **ptidy)
+{
+    stek_ring_t *tidy = NULL;
+    stek_slot_t slot;
+    apr_status_t rv = stek_ring_merge(ring, NULL, now, params->lifetime, &tidy);
+    apr_size_t room = rv == APR_SUCCESS ? missing_max(tidy, params, now) : 0;
+
+    if (rv == APR_SUCCESS && tidy->key_n + tidy->tombstone_n + room > STEK_KEYS_MAX
+        && stek_schedule_missing(tidy, params, now, &slot)) {
+        stek_ring_destroy(tidy);
+        rv = stek_ring_merge_within(ring, NULL, now, params->lifetime, STEK_KEYS_MAX - room, &tidy);
+    }
+    if (rv == APR_SUCCESS) {
+        *ptidy = tidy;
+    }
+    return rv;
+}
+
 /* A copy of ring with room for all keys that can be missing. */
 static apr_status_t copy_with_room(const stek_ring_t *ring, const stek_params_t *params,
-                                   stek_ring_t **pcopy)
+                                   apr_time_t now, stek_ring_t **pcopy)
 {
-    apr_int64_t room = (apr_int64_t)ring->key_n + 1;
+    apr_size_t room = ring->key_n + missing_max(ring, params, now);
     stek_ring_t *copy;
     apr_status_t rv;
     apr_size_t i;
 
-    /* Each missing slot ends at another multiple of the interval behind now, and the last begins
-     * within the horizon. */
-    if (params->interval >= SPAN_MIN) {
-        room += divide_up(stek_schedule_horizon(params), params->interval);
-    }
-    rv = stek_ring_create(room < STEK_KEYS_MAX ? (apr_size_t)room : STEK_KEYS_MAX,
-                          ring->tombstone_n, &copy);
+    rv = stek_ring_create(room < STEK_KEYS_MAX ? room : STEK_KEYS_MAX, ring->tombstone_n, &copy);
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -232,11 +260,11 @@ apr_status_t stek_schedule_extend(const stek_ring_t *ring, const stek_params_t *
     apr_status_t rv;
 
     /* First of all, so that no dead key passes for one that covers now. */
-    rv = stek_ring_merge(ring, NULL, now, params->lifetime, &tidy);
+    rv = tidy_up(ring, params, now, &tidy);
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = copy_with_room(tidy, params, &work);
+    rv = copy_with_room(tidy, params, now, &work);
     if (rv == APR_SUCCESS) {
         rv = add_missing(work, params, now, rng, &made);
     }
@@ -250,6 +278,9 @@ apr_status_t stek_schedule_extend(const stek_ring_t *ring, const stek_params_t *
         }
     }
     if (rv == APR_SUCCESS) {
+        if (made > 0) {
+            result->left_out_n += tidy->left_out_n;
+        }
         *pring = made > 0 ? result : tidy;
         *pmade = made;
         *(made > 0 ? &result : &tidy) = NULL;

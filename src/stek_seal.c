@@ -37,8 +37,11 @@
 #define BODY_LEN_AT 84
 
 #define COUNTS_LEN 4
-#define KEY_LEN 124
-#define TOMBSTONE_LEN 24
+#define KEY_LEN STEK_SEALED_KEY_LEN
+#define TOMBSTONE_LEN STEK_SEALED_TOMBSTONE_LEN
+
+_Static_assert(STEK_SEALED_REST_LEN == STEK_RING_HEADER_LEN + COUNTS_LEN + TAG_LEN,
+               "the merge counts on it");
 
 /* What exists while a ring is sealed or opened; plain is as long as the plaintext. */
 typedef struct work_t {
@@ -378,7 +381,8 @@ static apr_status_t decode_keys(const unsigned char **pat, apr_size_t key_n, ste
         decode_key(pat, key);
         if ((last_name && memcmp(last_name, name, STEK_NAME_LEN) >= 0) || !is_time(key->created)
             || !is_time(key->not_before) || !is_time(key->encrypt_until)
-            || !is_time(key->decrypt_until) || stek_key_check(key) != APR_SUCCESS) {
+            || !is_time(key->decrypt_until) || key->epoch > ring->epoch
+            || stek_key_check(key) != APR_SUCCESS) {
             return STEK_EMALFORMED;
         }
         rv = stek_ring_add_key(ring, key);

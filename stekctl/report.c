@@ -62,6 +62,9 @@ static const advice_t advices[] = {
      "choose a directory that only root or its owner can write to"},
     {STEK_EFLEET, CTL_REFUSED, NULL, "is a fleet's secret, not a host's",
      "give each host its own secret with --secret"},
+    {STEK_EEPOCH, CTL_REFUSED, NULL, "has an epoch more than a day ahead of this host's clock",
+     "check the clock; if it is right, remove ring and secret, which someone else has used, and "
+     "reload httpd"},
     {APR_ENOENT, CTL_IO, NULL, "does not exist", "check the path"},
     {APR_EACCES, CTL_IO, NULL, "permission denied", "run stekctl as root or as its owner"},
     {APR_FROM_OS_ERROR(EPERM), CTL_IO, NULL, "operation not permitted",

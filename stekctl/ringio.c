@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "stek_admit.h"
 #include "stek_claim.h"
 #include "stek_error.h"
 
@@ -192,7 +193,9 @@ static ctl_exit_e change_locked(ctl_t *ctl, ringio_change_t *change, void *baton
         return code;
     }
     now = ringio_now();
-    code = change(ctl, &io, now, baton, &next);
+    rv = stek_admit_epoch(io.ring->epoch, 0, now);
+    code = rv == APR_SUCCESS ? change(ctl, &io, now, baton, &next)
+                             : report_status(ctl, ctl->ring_path, rv, NULL);
     if (code == CTL_DONE && next) {
         next->generation = io.ring->generation + 1;
         next->written_at = now;

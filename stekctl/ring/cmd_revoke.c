@@ -13,6 +13,7 @@
 #include "ring.h"
 #include "ringio.h"
 #include "stek_error.h"
+#include "stek_admit.h"
 #include "stek_mem.h"
 #include "stek_schedule.h"
 
@@ -83,7 +84,11 @@ static ctl_exit_e make_revocation(ctl_t *ctl, const stek_ring_t *ring, const rev
         return report_status(ctl, ctl->ring_path, rv, NULL);
     }
     *plive = revoke->all;
-    patch->epoch = ring->epoch + (revoke->all ? 1 : 0);
+    patch->epoch = ring->epoch;
+    if (revoke->all) {
+        rv = stek_admit_next_epoch(ring->epoch, now, &patch->epoch);
+        code = rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->ring_path, rv, NULL);
+    }
     for (i = 0; code == CTL_DONE && i < revoke->name_n; i++) {
         stek_tombstone_t tombstone;
         const stek_key_t *key;
@@ -139,11 +144,6 @@ static ctl_exit_e revoke_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, vo
     apr_status_t rv;
     int live = 0;
 
-    if (revoke->all && io->ring->epoch == APR_UINT64_MAX) {
-        report_line("%s: its epoch cannot be raised further; remove the ring and create a new one",
-                    ctl->ring_path);
-        return CTL_REFUSED;
-    }
     code = make_revocation(ctl, io->ring, revoke, now, &patch, &live);
     if (code != CTL_DONE) {
         return code;

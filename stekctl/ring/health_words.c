@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "stek_admit.h"
 
 static void add(const char **lines, int *pn, const char *line)
 {
@@ -39,6 +40,11 @@ void health_words_make(const ringio_t *io, health_words_place_e place, apr_time_
             apr_psprintf(pool,
                          "written %s from now: the clock of this host, or of the writer, is wrong",
                          report_span(ring->written_at - now, pool)));
+    }
+    if (stek_admit_epoch(ring->epoch, 0, now) != APR_SUCCESS) {
+        add(judgement->problems, &judgement->problem_n,
+            "its epoch is more than a day ahead of this host's clock, so httpd refuses the ring: "
+            "check the clock; if it is right, remove ring and secret, and reload httpd");
     }
     if (io->secret_i > 0) {
         add(judgement->notes, &judgement->note_n,

@@ -11,3 +11,4 @@ UNIT_GLUE_test_probe_stats := stekctl/probe/stats.c
 UNIT_GLUE_test_probe_padding := stekctl/probe/padding.c stekctl/probe/stats.c
 UNIT_LDFLAGS_test_probe_padding := -Wl,--wrap=RAND_bytes
 UNIT_GLUE_test_ratchet := stekctl/fleet/ratchet.c
+UNIT_LDFLAGS_test_admit := -Wl,--wrap=stek_mem_alloc -Wl,--wrap=stek_mem_free

@@ -329,9 +329,10 @@ static void test_ring_merge_old_copy_changes_nothing(void **state)
     stek_ring_destroy(live);
 }
 
-static void test_ring_merge_too_many_full(void **state)
+static void test_ring_merge_too_many_keys_never_fails(void **state)
 {
     stek_ring_t *a, *b, *merged = NULL;
+    stek_key_t first;
     unsigned i;
 
     (void)state;
@@ -340,26 +341,64 @@ static void test_ring_merge_too_many_full(void **state)
     for (i = 0; i <= STEK_KEYS_MAX; i++) {
         stek_key_t key = good_key(i, T0, HOUR, i == 7 ? 0 : HOUR);
 
+        first = i == 0 ? key : first;
         assert_int_equal(stek_ring_add_key(i < STEK_KEYS_MAX ? a : b, &key), APR_SUCCESS);
     }
-    assert_int_equal(stek_ring_merge(a, b, T0, 0, &merged), STEK_EFULL);
-    assert_null(merged);
+    assert_int_equal(stek_ring_merge(a, b, T0, 0, &merged), APR_SUCCESS);
+    assert_int_equal(merged->key_n, STEK_KEYS_MAX);
+    assert_int_equal(merged->left_out_n, 1);
+    assert_non_null(stek_ring_find(merged, first.name));
+    stek_ring_destroy(merged);
     /* One of them has ended: there is room. */
     assert_int_equal(stek_ring_merge(a, b, T0 + HOUR, 0, &merged), APR_SUCCESS);
     assert_int_equal(merged->key_n, STEK_KEYS_MAX);
+    assert_int_equal(merged->left_out_n, 0);
     stek_ring_destroy(merged);
-    merged = NULL;
-    for (i = 0; i <= 0xffff; i++) {
-        stek_tombstone_t tombstone = {
-            .name = {1, (unsigned char)(i >> 16), (unsigned char)(i >> 8), (unsigned char)i},
-            .until = T0 + 2 * HOUR};
-
-        assert_int_equal(stek_ring_add_tombstone(i < 0xffff ? a : b, &tombstone), APR_SUCCESS);
-    }
-    assert_int_equal(stek_ring_merge(a, b, T0 + HOUR, 0, &merged), STEK_EFULL);
-    assert_null(merged);
     stek_ring_destroy(a);
     stek_ring_destroy(b);
+}
+
+/* Tombstones take their room first; only if there is none left for them does the merge fail. */
+static void test_ring_merge_too_many_tombstones_take_the_keys_room(void **state)
+{
+    static const unsigned counts[] = {0, 1, 4031, 4032, 4033, 20000, 21510, 21511};
+    stek_ring_t *keys, *tombstones, *merged = NULL;
+    apr_size_t n;
+    unsigned i;
+
+    (void)state;
+    assert_int_equal(stek_ring_create(STEK_KEYS_MAX, 0, &keys), APR_SUCCESS);
+    keys->interval = keys->lifetime = HOUR;
+    for (i = 0; i < STEK_KEYS_MAX; i++) {
+        stek_key_t key = good_key(i, T0, HOUR, HOUR);
+
+        assert_int_equal(stek_ring_add_key(keys, &key), APR_SUCCESS);
+    }
+    for (n = 0; n < sizeof(counts) / sizeof(counts[0]); n++) {
+        assert_int_equal(stek_ring_create(0, counts[n], &tombstones), APR_SUCCESS);
+        for (i = 0; i < counts[n]; i++) {
+            stek_tombstone_t tombstone = {
+                .name = {1, (unsigned char)(i >> 16), (unsigned char)(i >> 8), (unsigned char)i},
+                .until = T0 + 2 * HOUR + SEC(1)};
+
+            assert_int_equal(stek_ring_add_tombstone(tombstones, &tombstone), APR_SUCCESS);
+        }
+        if (counts[n] == 21511) {
+            assert_int_equal(stek_ring_merge(keys, tombstones, T0, 0, &merged), STEK_EFULL);
+        }
+        else {
+            assert_int_equal(stek_ring_merge(keys, tombstones, T0, 0, &merged), APR_SUCCESS);
+            assert_int_equal(merged->tombstone_n, counts[n]);
+            assert_int_equal(merged->key_n + merged->left_out_n, STEK_KEYS_MAX);
+            assert_int_equal(merged->key_n, counts[n] < 4032 ? STEK_KEYS_MAX - counts[n] : 64);
+            assert_true(STEK_SEALED_REST_LEN + merged->key_n * STEK_SEALED_KEY_LEN
+                            + merged->tombstone_n * STEK_SEALED_TOMBSTONE_LEN
+                        <= STEK_RING_BYTES_MAX);
+            stek_ring_destroy(merged);
+        }
+        stek_ring_destroy(tombstones);
+    }
+    stek_ring_destroy(keys);
 }
 
 static void test_ring_equal_any_difference_seen(void **state)
@@ -668,6 +707,170 @@ static void test_ring_merge_random_rings_laws_hold(void **state)
     }
 }
 
+/* Rings as honest hosts write them, too large together: one record of each name; tombstones end
+ * with their keys; no key of a greater epoch than its ring's. */
+#define CROWD_N 400
+
+static void crowded_key(unsigned name, uint64_t seed, stek_key_t *key)
+{
+    rnd_t fixed = {seed ^ name * 977u};
+
+    memset(key, 0, sizeof(*key));
+    rnd_fill(&fixed, key->name, sizeof(key->name));
+    key->hmac_key[0] = (unsigned char)name;
+    key->epoch = rnd_below(&fixed, 6) == 0;
+    key->created = T0;
+    key->not_before = T0 + SEC((int)rnd_below(&fixed, 5) - 2);
+    key->encrypt_until = key->not_before + SEC(1);
+    key->decrypt_until = key->encrypt_until + SEC(1 + rnd_below(&fixed, 3));
+}
+
+static void crowded_ring(rnd_t *rnd, uint64_t seed, stek_ring_t *ring)
+{
+    unsigned name;
+
+    ring->key_n = 0;
+    ring->tombstone_n = 0;
+    ring->epoch = rnd_below(rnd, 4) == 0;
+    ring->generation = rnd_below(rnd, 3);
+    for (name = 0; name < CROWD_N; name++) {
+        stek_tombstone_t tombstone;
+        stek_key_t key;
+
+        crowded_key(name, seed, &key);
+        if (rnd_below(rnd, 3) > 0 && key.epoch <= ring->epoch) {
+            assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);
+        }
+        memcpy(tombstone.name, key.name, sizeof(key.name));
+        tombstone.until = key.decrypt_until;
+        if (rnd_below(rnd, 10) == 0) {
+            assert_int_equal(stek_ring_add_tombstone(ring, &tombstone), APR_SUCCESS);
+        }
+    }
+}
+
+/* How many keys of all, a merge that lacks none, come before key. */
+static apr_size_t plain_place(const stek_ring_t *all, const stek_key_t *key, apr_time_t now,
+                              apr_interval_time_t lifetime)
+{
+    apr_size_t i, j, before_n = 0, ranks[2 * CROWD_N], n = all->key_n + all->tombstone_n, mine = 0;
+    const unsigned char *names[2 * CROWD_N];
+    apr_time_t untils[2 * CROWD_N];
+    int over[2 * CROWD_N];
+
+    for (i = 0; i < n; i++) {
+        const stek_key_t *other = i < all->key_n ? &all->keys[i] : NULL;
+        const stek_tombstone_t *tombstone = other ? NULL : &all->tombstones[i - all->key_n];
+
+        names[i] = other ? other->name : tombstone->name;
+        untils[i] = other ? other->decrypt_until : tombstone->until;
+        over[i] = untils[i] - (lifetime ? lifetime : all->lifetime) <= now;
+        mine = other == key ? i : mine;
+    }
+    for (i = 0; i < n; i++) {
+        ranks[i] = 0;
+        for (j = 0; j < n; j++) {
+            ranks[i] += untils[j] == untils[i] && memcmp(names[j], names[i], 16) < 0;
+        }
+    }
+    for (i = 0; i < n; i++) {
+        int first = ranks[i] != ranks[mine]     ? ranks[i] < ranks[mine]
+                    : over[i] != over[mine]     ? over[i] < over[mine]
+                    : untils[i] == untils[mine] ? memcmp(names[i], names[mine], 16) < 0
+                    : over[i]                   ? untils[i] > untils[mine]
+                                                : untils[i] < untils[mine];
+
+        before_n += (apr_size_t)(first && i < all->key_n);
+    }
+    return before_n;
+}
+
+static int keeps_the_first(const stek_ring_t *a, const stek_ring_t *b, const stek_ring_t *merged,
+                           apr_time_t now, apr_interval_time_t lifetime, apr_size_t room)
+{
+    stek_ring_t *all;
+    apr_size_t i;
+    int right = 1;
+
+    assert_int_equal(stek_ring_merge(a, b, now, lifetime, &all), APR_SUCCESS);
+    for (i = 0; i < all->key_n; i++) {
+        apr_size_t places = room > all->tombstone_n + 64 ? room - all->tombstone_n : 64;
+        int fits = plain_place(all, &all->keys[i], now, lifetime) < places;
+
+        right = right && fits == (stek_ring_find(merged, all->keys[i].name) != NULL);
+    }
+    right = right && merged->tombstone_n == all->tombstone_n
+            && merged->left_out_n == all->key_n - merged->key_n;
+    stek_ring_destroy(all);
+    return right;
+}
+
+static const char *broken_crowded_law(stek_ring_t *const rings[3], apr_time_t now,
+                                      apr_interval_time_t lifetime, apr_size_t room)
+{
+    enum { AB, BA, BC, AB_C, A_BC, AB_AB, AB_B, N };
+    stek_ring_t *m[N] = {NULL};
+    const char *law = NULL;
+    int i;
+
+    if (stek_ring_merge_within(rings[0], rings[1], now, lifetime, room, &m[AB]) != APR_SUCCESS
+        || stek_ring_merge_within(rings[1], rings[0], now, lifetime, room, &m[BA]) != APR_SUCCESS
+        || stek_ring_merge_within(rings[1], rings[2], now, lifetime, room, &m[BC]) != APR_SUCCESS
+        || stek_ring_merge_within(m[AB], rings[2], now, lifetime, room, &m[AB_C]) != APR_SUCCESS
+        || stek_ring_merge_within(rings[0], m[BC], now, lifetime, room, &m[A_BC]) != APR_SUCCESS
+        || stek_ring_merge_within(m[AB], m[AB], now, lifetime, room, &m[AB_AB]) != APR_SUCCESS
+        || stek_ring_merge_within(m[AB], rings[1], now, lifetime, room, &m[AB_B]) != APR_SUCCESS) {
+        law = "success";
+    }
+    else if (!keeps_the_first(rings[0], rings[1], m[AB], now, lifetime, room)) {
+        law = "model";
+    }
+    else if (!stek_ring_equal(m[AB], m[BA])) {
+        law = "commutative";
+    }
+    else if (!stek_ring_equal(m[AB_C], m[A_BC])) {
+        law = "associative";
+    }
+    else if (!stek_ring_equal(m[AB], m[AB_AB]) || !stek_ring_equal(m[AB], m[AB_B])) {
+        law = "idempotent";
+    }
+    for (i = 0; i < N; i++) {
+        stek_ring_destroy(m[i]);
+    }
+    return law;
+}
+
+static void test_ring_merge_without_room_laws_hold(void **state)
+{
+    uint64_t seed = seed_from_env();
+    rnd_t rnd = {seed};
+    stek_ring_t *rings[3];
+    int i, n;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(stek_ring_create(CROWD_N, CROWD_N, &rings[i]), APR_SUCCESS);
+        rings[i]->interval = rings[i]->lifetime = SEC(1);
+    }
+    for (n = 0; n < CASES_N / 200; n++) {
+        apr_interval_time_t lifetime = rnd_below(&rnd, 2) ? 0 : SEC(2);
+        apr_time_t now = T0 + SEC((int)rnd_below(&rnd, 5) - 2);
+        apr_size_t room = 64 + CROWD_N / 2 + rnd_below(&rnd, CROWD_N);
+        const char *law;
+
+        for (i = 0; i < 3; i++) {
+            crowded_ring(&rnd, seed, rings[i]);
+        }
+        law = broken_crowded_law(rings, now, lifetime, room);
+        if (law) {
+            fail_msg("%s: broken in case %d of STEK_SEED=%llu", law, n, (unsigned long long)seed);
+        }
+    }
+    for (i = 0; i < 3; i++) {
+        stek_ring_destroy(rings[i]);
+    }
+}
+
 /* In place it comes to what the merge comes to, and no byte of a dropped key stays. */
 static void test_ring_drop_ended_random_rings_as_the_merge(void **state)
 {
@@ -716,7 +919,9 @@ int main(void)
         cmocka_unit_test(test_ring_merge_tombstone_key_gone_until_it_ends),
         cmocka_unit_test(test_ring_merge_epoch_raised_lower_keys_dead),
         cmocka_unit_test(test_ring_merge_old_copy_changes_nothing),
-        cmocka_unit_test(test_ring_merge_too_many_full),
+        cmocka_unit_test(test_ring_merge_too_many_keys_never_fails),
+        cmocka_unit_test(test_ring_merge_too_many_tombstones_take_the_keys_room),
+        cmocka_unit_test(test_ring_merge_without_room_laws_hold),
         cmocka_unit_test(test_ring_equal_any_difference_seen),
         cmocka_unit_test(test_ring_merge_random_rings_laws_hold),
         cmocka_unit_test(test_ring_drop_ended_random_rings_as_the_merge),
