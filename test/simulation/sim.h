@@ -194,6 +194,7 @@ typedef struct sim_host_t {
     /* httpd */
     stek_ring_t *live;
     stek_stamp_t stamp;
+    apr_status_t look_rv; /* of the last look */
     /* for the checks */
     stek_ring_t *file;   /* what the file ring contains */
     uint64_t taint;      /* revocations in what the cycle has opened */

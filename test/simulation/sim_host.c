@@ -13,6 +13,7 @@
 #include "fleet/clock.h"
 #include "ring/ring.h"
 #include "ringio.h"
+#include "stek_admit.h"
 #include "stek_error.h"
 #include "stek_ring_file.h"
 
@@ -215,6 +216,7 @@ void sim_host_stop_httpd(sim_host_t *host)
     stek_ring_destroy(host->live);
     host->live = NULL;
     host->live_known = 0;
+    host->look_rv = APR_SUCCESS;
     memset(&host->stamp, 0, sizeof(host->stamp));
 }
 
@@ -237,50 +239,69 @@ static void note_clock(sim_host_t *host)
     host->clock_max = now > host->clock_max ? now : host->clock_max;
 }
 
-/* live = merge(live, file); a child drops what has ended. */
-void sim_host_poll(sim_host_t *host)
+/* live = merge(live, loaded), as mod_stek_live_follow.c has it. */
+static apr_status_t follow(sim_host_t *host, const stek_secrets_t *secrets, apr_time_t now,
+                           apr_pool_t *pool)
+{
+    stek_ring_t *loaded = NULL, *merged = NULL;
+    stek_ring_file_t file;
+    apr_status_t rv;
+
+    stek_ring_file_init(&file, host->ctl.ring_path, host->ctl.owner, (gid_t)-1);
+    rv = stek_ring_file_load(&file, secrets, &loaded, &host->stamp, NULL, pool);
+    if (rv == APR_SUCCESS) {
+        rv = stek_admit_epoch(loaded->epoch, host->live ? host->live->epoch : 0, now);
+    }
+    if (rv == APR_SUCCESS) {
+        (void)stek_admit_keys(loaded, NULL, now);
+        rv = stek_ring_merge(host->live ? host->live : loaded, loaded, now,
+                             host->options.rules.params.lifetime, &merged);
+        if (rv != APR_SUCCESS) {
+            sim_fail("full", "httpd of host %d cannot merge the file ring", sim_number(host));
+        }
+    }
+    if (rv == APR_SUCCESS) {
+        stek_ring_destroy(host->live);
+        host->live = merged;
+        sim_learn(host, host->live, host->taint, &host->live_known);
+    }
+    stek_ring_destroy(loaded);
+    return rv;
+}
+
+static void look(sim_host_t *host, apr_time_t now)
 {
     sim_host_t *before = sim_host;
     stek_secrets_t *secrets = NULL;
-    stek_ring_t *loaded = NULL, *merged = NULL;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, NULL);
+    sim_host = host;
+    host->taint = 0;
+    if (stek_secret_file_load_local(host->ctl.secret_path, host->ctl.owner, &secrets, NULL, pool)
+        == APR_SUCCESS) {
+        host->look_rv = follow(host, secrets, now, pool);
+    }
+    stek_secrets_destroy(secrets);
+    sim_host = before;
+    apr_pool_destroy(pool);
+}
+
+/* A process of httpd looks at the file, and drops what has ended. */
+void sim_host_poll(sim_host_t *host)
+{
     apr_time_t now = sim_clock(host);
     stek_ring_file_t file;
     stek_stamp_t stamp;
-    apr_pool_t *pool;
 
     note_clock(host);
     if (!host->ctl.ring_path) {
         return;
     }
     stek_ring_file_init(&file, host->ctl.ring_path, host->ctl.owner, (gid_t)-1);
-    if (stek_ring_file_stamp(&file, &stamp) != APR_SUCCESS) {
-        return;
-    }
-    if (!stek_stamp_equal(&stamp, &host->stamp)) {
-        apr_pool_create(&pool, NULL);
-        sim_host = host;
-        host->taint = 0;
-        if (stek_secret_file_load_local(host->ctl.secret_path, host->ctl.owner, &secrets, NULL,
-                                        pool)
-                == APR_SUCCESS
-            && stek_ring_file_load(&file, secrets, &loaded, &host->stamp, NULL, pool)
-                   == APR_SUCCESS) {
-            apr_interval_time_t lifetime = host->options.rules.params.lifetime;
-
-            if (stek_ring_merge(host->live ? host->live : loaded, loaded, now, lifetime, &merged)
-                == APR_SUCCESS) {
-                stek_ring_destroy(host->live);
-                host->live = merged;
-                sim_learn(host, host->live, host->taint, &host->live_known);
-            }
-            else {
-                sim_fail("full", "httpd of host %d cannot merge the file ring", sim_number(host));
-            }
-        }
-        stek_ring_destroy(loaded);
-        stek_secrets_destroy(secrets);
-        sim_host = before;
-        apr_pool_destroy(pool);
+    if (stek_ring_file_stamp(&file, &stamp) == APR_SUCCESS
+        && (host->look_rv != APR_SUCCESS || !stek_stamp_equal(&stamp, &host->stamp))) {
+        look(host, now);
     }
     if (host->live) {
         const stek_key_t *current = stek_ring_current(host->live, now);
