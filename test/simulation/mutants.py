@@ -19,6 +19,59 @@ SEED = os.environ.get("SEED", "1")
 
 # name: file, text, what stands in its place.
 MUTANTS = {
+    "merge: tombstones of one side only": (
+        "src/stek_ring.c",
+        "&& !has_tombstone(m->b, key->name, m->now)) {",
+        "&& m->b->key_n + 1 > 0) {"),
+    "merge: keys of an older epoch stay": (
+        "src/stek_ring.c",
+        "if (key && key->epoch >= m->epoch && ",
+        "if (key && "),
+    "merge: the smaller epoch": (
+        "src/stek_ring.c",
+        "m.epoch = a->epoch > m.b->epoch ? a->epoch : m.b->epoch;",
+        "m.epoch = b && a->epoch > b->epoch ? b->epoch : a->epoch;"),
+    "merge: tombstones are not passed on": (
+        "src/stek_ring.c",
+        "if (tombstone->until > m->now) {",
+        "if (side < 0 && tombstone->until > m->now) {"),
+    "merge: no room, no merge": (
+        "src/stek_ring.c",
+        "    if (tombstone_n > TOMBSTONES_MAX) {",
+        "    if (tombstone_n > TOMBSTONES_MAX || key_n > room) {"),
+    "merge: what there is no room for depends on the side": (
+        "src/stek_ring.c",
+        "        *place++ = (place_t){.name = key->name, .key = key, .until = key->decrypt_until};",
+        "        *place++ = (place_t){.name = key->hmac_key + (m->a_at & 7), .key = key,"
+        " .until = key->decrypt_until};"),
+    "schedule: a gap is no gap": (
+        "src/stek_schedule.c",
+        "        if (key->not_before > until) {",
+        "        if (key->not_before > until + apr_time_from_sec(600)) {"),
+    "revoke: the next number is the epoch": (
+        "src/stek_admit.c",
+        "    apr_uint64_t next = epoch_at(now);",
+        "    apr_uint64_t next = epoch + (now > 0);"),
+    "admit: any epoch": (
+        "src/stek_admit.c",
+        "    return epoch <= known || epoch <= epoch_at(now + STEK_ADMIT_EPOCH_MARGIN) ? APR_SUCCESS",
+        "    return epoch <= known || epoch > 0 || now > 0                             ? APR_SUCCESS"),
+    "admit: keys at any time": (
+        "src/stek_admit.c",
+        "    return stek_ring_drop_later(ring, now + ahead + STEK_ADMIT_KEY_MARGIN);",
+        "    return stek_ring_drop_later(ring, APR_INT64_MAX - (ahead + now) % 2);"),
+    "plan: keys are made only if a store answers": (
+        "stekctl/fleet/sync.c",
+        "    return !shared || stek_schedule_covered_until(shared, now) - now < SYNC_ALONE_BELOW;",
+        "    return 0;"),
+    "plan: an object that is refused stays": (
+        "stekctl/fleet/sync.c",
+        " || views[i].answer == SYNC_REFUSED",
+        ""),
+    "plan: only more keys are worth a write": (
+        "stekctl/fleet/sync.c",
+        "*placks = !stek_ring_equal(tidy, wanted);",
+        "*placks = tidy->key_n < wanted->key_n;"),
 }
 
 

@@ -143,6 +143,7 @@ typedef struct sim_key_t {
 
 typedef struct sim_event_t {
     int all;
+    int is_void; /* by a clock that is too far ahead */
     int64_t seq;
     apr_time_t clock; /* of the host that revoked */
     apr_uint64_t epoch;
@@ -202,6 +203,7 @@ typedef struct sim_host_t {
     uint64_t kept;       /* that a cycle has kept for good */
     uint64_t live_known; /* its httpd */
     int keyless_n;       /* cycles in a row that ended without a current key */
+    int stuck;           /* its log told of an epoch that no clock can have come to */
     int behind;          /* its log told what command helps */
     int covered;         /* the last cycle ended with a current key, at covered_ms */
     int64_t covered_ms;  /* of its clock */
@@ -262,6 +264,8 @@ void sim_host_poll(sim_host_t *host);
 void sim_host_stop_httpd(sim_host_t *host);
 void sim_host_power_off(sim_host_t *host);
 int sim_host_command(sim_host_t *host, const char *secret, const char *line, uint64_t extra);
+int sim_host_is_ahead(const sim_host_t *host);
+void sim_host_forget_floor(const sim_host_t *host);
 int sim_host_generates(const sim_host_t *host);
 void sim_host_settings(sim_host_t *host, int64_t interval_s, int64_t lifetime_s, int ahead);
 

@@ -534,6 +534,30 @@ static void help_behind(void)
     }
 }
 
+/* A revocation of all on a host whose clock was far ahead: its own ring says so, and what to do. */
+static void help_stuck(void)
+{
+    int i;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        sim_host_t *host = &sim->hosts[i];
+
+        if (sim_host_is_ahead(host)) {
+            sim_say("on host %d ring, secret and floor are removed, and httpd is started again", i);
+            sim_host_stop(host);
+            sim_dir_clear(host->run);
+            sim_host_forget_floor(host);
+            sim_host_stop_httpd(host);
+            stek_ring_destroy(host->file);
+            host->file = NULL;
+            host->known = 0;
+            host->kept = 0;
+            host->stuck = 0;
+            sim->lossy = 1;
+        }
+    }
+}
+
 /* A new fleet secret on every host, one after the other; the thief goes on with the old one. */
 static void replace_secrets(void)
 {
@@ -603,6 +627,7 @@ void sim_finish(void)
     if (sim->rolled >= 0) {
         spread_secret();
     }
+    help_stuck();
     all_cycle(2);
     sim->write_n = 0;
     all_cycle(1);

@@ -232,6 +232,20 @@ void sim_host_power_off(sim_host_t *host)
     host->known = sim->history->floor ? host->kept : 0;
 }
 
+/* Whether file ring or live keyring have an epoch that its clock cannot have come to. */
+int sim_host_is_ahead(const sim_host_t *host)
+{
+    apr_time_t now = sim_clock(host);
+
+    return (host->file && stek_admit_epoch(host->file->epoch, 0, now) != APR_SUCCESS)
+           || (host->live && stek_admit_epoch(host->live->epoch, 0, now) != APR_SUCCESS);
+}
+
+void sim_host_forget_floor(const sim_host_t *host)
+{
+    (void)unlink(apr_psprintf(host->pool, "%s/www.floor", host->state));
+}
+
 static void note_clock(sim_host_t *host)
 {
     apr_time_t now = sim_clock(host);
@@ -324,7 +338,7 @@ static void check_between(const sim_host_t *host)
 {
     int64_t passed_ms = clock_ms_of(host) - host->covered_ms;
 
-    if (host->covered && host->covered_error_ms == host->error_ms && passed_ms >= 0
+    if (host->covered && !host->stuck && host->covered_error_ms == host->error_ms && passed_ms >= 0
         && passed_ms <= COVERED_MS && sim_host_generates(host) && !has_current(host)) {
         sim_fail("keyless", "host %d has no current key %d s after a good cycle", sim_number(host),
                  (int)(passed_ms / 1000));
@@ -341,7 +355,7 @@ static void check_covered(sim_host_t *host)
         return;
     }
     host->keyless_n = host->covered ? 0 : host->keyless_n + 1;
-    if (host->keyless_n > KEYLESS_MAX && !host->behind) {
+    if (host->keyless_n > KEYLESS_MAX && !host->behind && !host->stuck) {
         sim_fail("keyless", "host %d has had no current key at the end of %d cycles in a row",
                  sim_number(host), host->keyless_n);
     }

@@ -28,6 +28,9 @@ static void hear(const char *text)
     if (strstr(text, "copy the file from")) {
         sim_host->behind = 1;
     }
+    if (strstr(text, "more than a day ahead")) {
+        sim_host->stuck = 1;
+    }
     sim_say("    host %d says: %s", sim_number(sim_host), shown(text));
 }
 

@@ -178,6 +178,7 @@ int sim_truth_event(sim_host_t *host, const unsigned char *name)
     event->all = name == NULL;
     event->seq = ++sim->seq;
     event->clock = sim_clock(host);
+    event->is_void = !name && event->clock > (sim->now_ms + INT64_C(86000000)) * 1000;
     event->host = sim_number(host);
     if (name) {
         memcpy(event->name, name, STEK_NAME_LEN);
@@ -207,6 +208,10 @@ void sim_learn(sim_host_t *host, const stek_ring_t *ring, uint64_t taint, uint64
         const sim_event_t *event = &sim->events[i];
 
         if (*pknown >> i & 1) {
+            continue;
+        }
+        /* Others refuse an epoch that is more than a day ahead, and say so. */
+        if (event->is_void) {
             continue;
         }
         if (event->all ? (taint >> i & 1) && ring->epoch >= event->epoch
@@ -290,15 +295,42 @@ void sim_check_ring(sim_host_t *host, const stek_ring_t *ring, uint64_t known, c
     }
 }
 
-/* Whether every key of a that lives at now is in b. */
-static const stek_key_t *lacks(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
-                               apr_interval_time_t lifetime)
+/* What all hosts have to hold: keys that have not ended for any of them, and that none of them
+ * leaves out because they begin too late. */
+typedef struct common_t {
+    apr_time_t now;
+    apr_time_t begin_max;
+    apr_interval_time_t lifetime;
+} common_t;
+
+static common_t common_of(void)
+{
+    common_t common = {0, APR_INT64_MAX, 0};
+    int i;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        const sim_host_t *host = &sim->hosts[i];
+        const stek_params_t *params = &host->options.rules.params;
+        apr_time_t now = sim_clock(host);
+        apr_time_t begin_max = now + stek_schedule_horizon(params) + params->interval;
+
+        common.now = now > common.now ? now : common.now;
+        common.begin_max = begin_max < common.begin_max ? begin_max : common.begin_max;
+        if (!common.lifetime || params->lifetime < common.lifetime) {
+            common.lifetime = params->lifetime;
+        }
+    }
+    return common;
+}
+
+/* A key of a that b has to hold and does not. */
+static const stek_key_t *lacks(const stek_ring_t *a, const stek_ring_t *b, const common_t *common)
 {
     apr_size_t i;
 
     for (i = 0; i < a->key_n; i++) {
-        if (stek_key_can_decrypt(&a->keys[i], now, lifetime)
-            && !stek_ring_find(b, a->keys[i].name)) {
+        if (stek_key_can_decrypt(&a->keys[i], common->now, common->lifetime)
+            && a->keys[i].not_before <= common->begin_max && !stek_ring_find(b, a->keys[i].name)) {
             return &a->keys[i];
         }
     }
@@ -341,17 +373,9 @@ static void check_tickets(const stek_ring_t *ring, apr_time_t latest)
 void sim_check_agreement(void)
 {
     const sim_host_t *first = &sim->hosts[0];
-    apr_time_t latest = 0;
-    apr_interval_time_t lifetime = 0;
+    common_t common = common_of();
     int i;
 
-    for (i = 0; i < sim->history->host_n; i++) {
-        const sim_host_t *host = &sim->hosts[i];
-        apr_interval_time_t ours = host->options.rules.params.lifetime;
-
-        latest = sim_clock(host) > latest ? sim_clock(host) : latest;
-        lifetime = !lifetime || ours < lifetime ? ours : lifetime;
-    }
     for (i = 0; i < sim->history->host_n && !sim->failed[0]; i++) {
         const sim_host_t *host = &sim->hosts[i];
         const stek_key_t *key;
@@ -365,14 +389,14 @@ void sim_check_agreement(void)
                      (unsigned long long)first->file->epoch, (unsigned long long)host->file->epoch);
             return;
         }
-        key = lacks(first->file, host->file, latest, lifetime);
-        if (key || (key = lacks(host->file, first->file, latest, lifetime)) != NULL) {
+        key = lacks(first->file, host->file, &common);
+        if (key || (key = lacks(host->file, first->file, &common)) != NULL) {
             sim_fail("disagree", "one of the hosts 0 and %d lacks key %s", i, hex_of(key->name));
             return;
         }
         check_far(host);
     }
     if (!sim->failed[0]) {
-        check_tickets(first->file, latest);
+        check_tickets(first->file, common.now);
     }
 }
