@@ -191,7 +191,8 @@ typedef struct sim_host_t {
     int reach; /* bits: stores */
     int readonly;
     int lose_next, delay_next;
-    int race; /* this host runs a cycle before its next write */
+    int race;                    /* this host runs a cycle before its next write */
+    int edition, backup_edition; /* of its fleet secret */
     /* httpd */
     stek_ring_t *live;
     stek_stamp_t stamp;
@@ -227,8 +228,8 @@ typedef struct sim_world_t {
     int event_n;
     int thief;   /* has the fleet secret */
     int stolen;  /* a key */
-    int rolled;  /* host whose fleet secret is the newest; -1: never rolled */
-    int retired; /* secrets of which older ones are gone */
+    int edition; /* of the fleet secret: the newest */
+    int rolling; /* the newest is not everywhere yet, the one before is still good */
     int lossy;   /* keys may be lost: disks were, or clocks and settings differed */
     int ended;   /* of the stolen keys, none may be left from here on */
     char failed[32];

@@ -21,6 +21,15 @@ static stek_secrets_t *loot; /* the thief's copy of the fleet secret */
 
 /* ---- operators ---- */
 
+static void reload(sim_host_t *host)
+{
+    if (host->up) {
+        sim_host = host;
+        sync_host_reload(&host->sync);
+        sim_host = NULL;
+    }
+}
+
 static void copy_secret(const sim_host_t *from, sim_host_t *to)
 {
     unsigned char *bytes = NULL;
@@ -28,14 +37,11 @@ static void copy_secret(const sim_host_t *from, sim_host_t *to)
 
     if (from != to && sim_file_read(from->secret, &bytes, &len)) {
         sim_file_write(to->secret, bytes, len, 0600);
+        to->edition = from->edition;
         to->behind = 0;
+        reload(to);
     }
     free(bytes);
-    if (to->up) {
-        sim_host = to;
-        sync_host_reload(&to->sync);
-        sim_host = NULL;
-    }
 }
 
 static int command(sim_host_t *host, const char *secret, const char *line, uint64_t extra);
@@ -82,34 +88,69 @@ static int command(sim_host_t *host, const char *secret, const char *line, uint6
     return code;
 }
 
-static void roll(sim_host_t *host)
+/* Operators work where the clock is right: a ratchet that moves on never comes back. */
+static int is_in_step(const sim_host_t *host)
 {
-    /* One operator at a time: a second roll begins when the first is everywhere. */
-    if (sim->rolled < 0 && command(host, host->secret, "secret roll", 0) == 0) {
-        sim->rolled = sim_number(host);
-        copy_secret(host, host);
+    return host->error_ms > -3600000 && host->error_ms < 3600000 && !host->behind;
+}
+
+/* The newest fleet secret goes to every host that has an older one. */
+static void spread_secret(void)
+{
+    const sim_host_t *newest = NULL;
+    int i;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        const sim_host_t *host = &sim->hosts[i];
+
+        if (is_in_step(host) && (!newest || host->edition > newest->edition)) {
+            newest = host;
+        }
+    }
+    for (i = 0; newest && i < sim->history->host_n; i++) {
+        if (sim->hosts[i].edition < newest->edition) {
+            copy_secret(newest, &sim->hosts[i]);
+        }
     }
 }
 
-static void spread_secret(void)
+/* As far as the operator has come with a roll. */
+static void copy_newest(sim_host_t *host)
 {
     int i;
 
-    for (i = 0; sim->rolled >= 0 && i < sim->history->host_n; i++) {
-        copy_secret(&sim->hosts[sim->rolled], &sim->hosts[i]);
+    for (i = 0; i < sim->history->host_n; i++) {
+        const sim_host_t *from = &sim->hosts[i];
+
+        if (from->edition == sim->edition && host->edition < sim->edition && is_in_step(from)) {
+            copy_secret(from, host);
+            return;
+        }
+    }
+}
+
+/* One roll at a time: the next begins when the older secrets are gone. */
+static void roll(sim_host_t *host)
+{
+    if (!sim->rolling && is_in_step(host) && host->edition == sim->edition
+        && command(host, host->secret, "secret roll", 0) == 0) {
+        host->edition = ++sim->edition;
+        sim->rolling = 1;
+        reload(host);
     }
 }
 
 /* The older secrets go when every host has the new one. */
 static void retire(sim_host_t *host)
 {
-    if (sim->rolled >= 0) {
+    if (sim->rolling && is_in_step(host)) {
         spread_secret();
-        if (command(host, host->secret, "secret retire", 0) == 0) {
-            sim->rolled = sim_number(host);
+        if (host->edition == sim->edition && command(host, host->secret, "secret retire", 0) == 0) {
+            host->edition = ++sim->edition;
+            reload(host);
             spread_secret();
+            sim->rolling = 0;
         }
-        sim->rolled = -1;
     }
 }
 
@@ -206,10 +247,13 @@ static void forge(sim_server_t *server, sim_forgery_e what)
 
 /* ---- hosts and their disks ---- */
 
-static void back_up(const sim_host_t *host, int restore)
+static void back_up(sim_host_t *host, int restore)
 {
     char path[4096];
 
+    if (!restore) {
+        host->backup_edition = host->edition;
+    }
     snprintf(path, sizeof(path), "%s/backup", host->dir);
     sim_dir_copy(restore ? path : host->state, restore ? host->state : path);
 }
@@ -230,6 +274,7 @@ static void restore_disk(sim_host_t *host)
     /* What it had learned since the backup is gone. */
     host->known = 0;
     host->kept = 0;
+    host->edition = host->backup_edition;
 }
 
 static void set_drift(sim_host_t *host, int64_t ppm)
@@ -388,9 +433,7 @@ static void at_operator(const sim_action_t *action)
         roll(host);
         break;
     case SIM_COPY:
-        if (sim->rolled >= 0) {
-            copy_secret(&sim->hosts[sim->rolled], host);
-        }
+        copy_newest(host);
         break;
     case SIM_RETIRE:
         retire(host);
@@ -624,9 +667,7 @@ void sim_finish(void)
     sim->now_ms += 30000;
     sim_say("all faults end");
     liars = end_faults();
-    if (sim->rolled >= 0) {
-        spread_secret();
-    }
+    spread_secret();
     help_stuck();
     all_cycle(2);
     sim->write_n = 0;
@@ -694,7 +735,6 @@ int sim_run(const sim_history_t *history, FILE *story, char failed[32], char why
     sim_host = NULL;
     world->history = history;
     world->story = story;
-    world->rolled = -1;
     /* 2026-01-01, at some time of the day. */
     world->now_ms = (INT64_C(1767225600) + (int64_t)(history->seed % 86400)) * 1000;
     sim_seed(sim_mix(history->seed, 0));
