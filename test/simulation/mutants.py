@@ -21,8 +21,8 @@ SEED = os.environ.get("SEED", "1")
 MUTANTS = {
     "merge: tombstones of one side only": (
         "src/stek_ring.c",
-        "&& !has_tombstone(m->b, key->name, m->now)) {",
-        "&& m->b->key_n + 1 > 0) {"),
+        "if (key && key->epoch >= m->epoch && !has_tombstone(m->a, key->name, m->now)",
+        "if (key && key->epoch >= m->epoch"),
     "merge: keys of an older epoch stay": (
         "src/stek_ring.c",
         "if (key && key->epoch >= m->epoch && ",
@@ -87,6 +87,11 @@ def build(tree):
     return subprocess.run(["make", "-s", "-j2", "out/simulate"], cwd=tree, capture_output=True, text=True, check=False)
 
 
+def simulate(tree):
+    return subprocess.run(["out/simulate", "--seed", SEED, "--steps", STEPS, "--no-shrink"], cwd=tree,
+                          capture_output=True, text=True, check=False)
+
+
 def try_mutant(tree, name, file, before, after):
     """What the simulator says of it; None: nothing."""
     path = tree / file
@@ -98,8 +103,7 @@ def try_mutant(tree, name, file, before, after):
         made = build(tree)
         if made.returncode:
             sys.exit(f"mutants: {name} cannot be built:\n{made.stderr}")
-        ran = subprocess.run(["out/simulate", "--seed", SEED, "--steps", STEPS, "--no-shrink"], cwd=tree,
-                             capture_output=True, text=True, check=False)
+        ran = simulate(tree)
         said = [line for line in ran.stdout.splitlines() if "FAILED (" in line or "the first after" in line]
         return (said or [ran.stdout[-300:] + ran.stderr[-300:]]) if ran.returncode else None
     finally:
@@ -115,6 +119,9 @@ def main():
         made = build(tree)
         if made.returncode:
             sys.exit(f"mutants: the tree itself cannot be built:\n{made.stderr}")
+        ran = simulate(tree)
+        if ran.returncode:
+            sys.exit(f"mutants: the tree itself fails:\n{ran.stdout[-2000:]}")
         for name in names:
             said = try_mutant(tree, name, *MUTANTS[name])
             found += said is not None

@@ -94,8 +94,8 @@ static int is_in_step(const sim_host_t *host)
     return host->error_ms > -3600000 && host->error_ms < 3600000 && !host->behind;
 }
 
-/* The newest fleet secret goes to every host that has an older one. */
-static void spread_secret(void)
+/* The newest fleet secret goes to every host that has another one.  0: no host is in step. */
+static int spread_secret(void)
 {
     const sim_host_t *newest = NULL;
     int i;
@@ -108,10 +108,12 @@ static void spread_secret(void)
         }
     }
     for (i = 0; newest && i < sim->history->host_n; i++) {
-        if (sim->hosts[i].edition < newest->edition) {
+        if (sim->hosts[i].edition != newest->edition || sim->hosts[i].behind) {
+            sim_say("host %d gets the fleet secret of host %d", i, sim_number(newest));
             copy_secret(newest, &sim->hosts[i]);
         }
     }
+    return newest != NULL;
 }
 
 /* As far as the operator has come with a roll. */
@@ -148,7 +150,7 @@ static void retire(sim_host_t *host)
         if (host->edition == sim->edition && command(host, host->secret, "secret retire", 0) == 0) {
             host->edition = ++sim->edition;
             reload(host);
-            spread_secret();
+            (void)spread_secret();
             sim->rolling = 0;
         }
     }
@@ -557,26 +559,6 @@ static void check_all_covered(void)
     }
 }
 
-/* Hosts whose log named the command that helps. */
-static void help_behind(void)
-{
-    int i, good = -1;
-
-    for (i = 0; i < sim->history->host_n; i++) {
-        if (!sim->hosts[i].behind) {
-            good = i;
-        }
-    }
-    for (i = 0; good >= 0 && i < sim->history->host_n; i++) {
-        if (sim->hosts[i].behind) {
-            sim_say("the fleet secret of host %d is copied to host %d, as its log asked for", good,
-                    i);
-            copy_secret(&sim->hosts[good], &sim->hosts[i]);
-            sim_host_stop(&sim->hosts[i]);
-        }
-    }
-}
-
 /* A revocation of all on a host whose clock was far ahead: its own ring says so, and what to do. */
 static void help_stuck(void)
 {
@@ -659,6 +641,17 @@ static void emergency(void)
     all_cycle(1);
 }
 
+/* During a roll hosts overwrite what they cannot read. */
+static int is_one_edition(void)
+{
+    int i, one = 1;
+
+    for (i = 1; i < sim->history->host_n; i++) {
+        one &= sim->hosts[i].edition == sim->hosts[0].edition;
+    }
+    return one;
+}
+
 void sim_finish(void)
 {
     int liars;
@@ -667,16 +660,18 @@ void sim_finish(void)
     sim->now_ms += 30000;
     sim_say("all faults end");
     liars = end_faults();
-    spread_secret();
     help_stuck();
     all_cycle(2);
     sim->write_n = 0;
     all_cycle(1);
-    if (!sim->failed[0] && sim->write_n > 0 && !liars) {
+    if (!sim->failed[0] && sim->write_n > 0 && !liars && is_one_edition()) {
         sim_fail("fight", "%lld writes after all hosts have run two cycles",
                  (long long)sim->write_n);
     }
-    help_behind();
+    /* As logs ask for, and to end a roll. */
+    if (!spread_secret()) {
+        replace_secrets();
+    }
     all_cycle(2);
     if (!sim->failed[0]) {
         sim_check_agreement();

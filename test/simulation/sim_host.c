@@ -338,8 +338,9 @@ static void check_between(const sim_host_t *host)
 {
     int64_t passed_ms = clock_ms_of(host) - host->covered_ms;
 
-    if (host->covered && !host->stuck && host->covered_error_ms == host->error_ms && passed_ms >= 0
-        && passed_ms <= COVERED_MS && sim_host_generates(host) && !has_current(host)) {
+    if (host->covered && !host->stuck && !host->behind && host->covered_error_ms == host->error_ms
+        && passed_ms >= 0 && passed_ms <= COVERED_MS && sim_host_generates(host)
+        && !has_current(host)) {
         sim_fail("keyless", "host %d has no current key %d s after a good cycle", sim_number(host),
                  (int)(passed_ms / 1000));
     }

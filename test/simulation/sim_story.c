@@ -122,11 +122,27 @@ void sim_say(const char *format, ...)
     }
 }
 
+/* Whether a word of the list begins the kind. */
+static int is_looked_for(const char *kind)
+{
+    const char *at = sim_only;
+
+    while (at && *at) {
+        size_t len = strcspn(at, ",");
+
+        if (len > 0 && !strncmp(at, kind, len)) {
+            return 1;
+        }
+        at += len + (at[len] == ',');
+    }
+    return !sim_only;
+}
+
 void sim_fail(const char *kind, const char *format, ...)
 {
     va_list args;
 
-    if (sim->failed[0] || (sim_only && !strstr(sim_only, kind))) {
+    if (sim->failed[0] || !is_looked_for(kind)) {
         return;
     }
     snprintf(sim->failed, sizeof(sim->failed), "%s", kind);
