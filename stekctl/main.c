@@ -103,7 +103,9 @@ static const ctl_command_t commands[] = {
      "                        every host\n"
      "  --every TIME          length of a cycle (10s)\n"
      "  --timeout TIME        limit for every call to a store (3s)\n"
-     "  --once                runs one cycle, for cron\n"
+     "  --once                runs one cycle, for cron; exits with 5 if the ring is good but a\n"
+     "                        store could not be used\n"
+     "  --check               checks the settings and says what follows from them\n"
      "  --status              shows the state of stores and ring; changes nothing\n\n"
      "SIGHUP re-reads the secrets; SIGTERM stops it.\n"},
 };

@@ -21,7 +21,25 @@ typedef struct loop_t {
     int ready;
 } loop_t;
 
-/* One cycle, logged.  CTL_IO unless a store answered and the file ring is good. */
+/* What a cycle came to, for --once. */
+static ctl_exit_e judge(const loop_t *loop, apr_status_t rv)
+{
+    int i;
+
+    if (rv != APR_SUCCESS || loop->log.keyless) {
+        return CTL_IO;
+    }
+    for (i = 0; i < loop->host.options->store_n; i++) {
+        const sync_store_t *store = &loop->host.stores[i];
+
+        if (store->answer == SYNC_SILENT || store->answer == SYNC_REFUSED || store->write_failed) {
+            return CTL_STORE;
+        }
+    }
+    return CTL_DONE;
+}
+
+/* One cycle, logged. */
 static ctl_exit_e run_cycle(loop_t *loop)
 {
     const sync_options_t *options = loop->host.options;
@@ -45,7 +63,7 @@ static ctl_exit_e run_cycle(loop_t *loop)
     notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answer%s",
                 loop->ready++ ? "" : "READY=1\n", result.generation, result.answered_n,
                 options->store_n, rv == APR_SUCCESS ? "" : ", file ring failed");
-    return rv == APR_SUCCESS && result.answered_n > 0 && !loop->log.keyless ? CTL_DONE : CTL_IO;
+    return judge(loop, rv);
 }
 
 /* The pause before the next cycle: the cycle's length, shortened a little at random so that hosts

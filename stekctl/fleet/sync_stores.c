@@ -134,9 +134,14 @@ static void open_object(sync_host_t *host, sync_store_t *store, const unsigned c
     view->old_seal = (secret_i > 0 && store->reseal) || (host->fleet->day > 0 && day == 0);
 }
 
+apr_interval_time_t sync_stores_call_max(const sync_options_t *options)
+{
+    return CALLS_MAX * options->timeout;
+}
+
 static apr_int64_t deadline(const sync_host_t *host)
 {
-    return clock_ms() + CALLS_MAX * apr_time_as_msec(host->options->timeout);
+    return clock_ms() + apr_time_as_msec(sync_stores_call_max(host->options));
 }
 
 void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
@@ -184,6 +189,7 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
     apr_status_t rv = stek_rng_system(random, sizeof(random));
 
     (void)now;
+    notify_send("WATCHDOG=1");
     if (rv == APR_SUCCESS) {
         rv = stek_ring_seal(ring, &host->keys[1]->secrets[0], random, &sealed, &len);
     }
