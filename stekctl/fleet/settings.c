@@ -30,6 +30,7 @@ static const struct {
     {"store", WITH_VALUE | IN_FILE},
     {"fleet-secret", WITH_VALUE | IN_FILE},
     {"password", WITH_VALUE | IN_FILE},
+    {"floor", WITH_VALUE | IN_FILE},
     {"every", WITH_VALUE | IN_FILE},
     {"timeout", WITH_VALUE | IN_FILE},
     {"interval", WITH_VALUE | IN_FILE},
@@ -102,6 +103,7 @@ static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, c
     }
     *(!strcmp(name, "fleet-secret") ? &options->fleet_secret_path
       : !strcmp(name, "password")   ? &options->password_path
+      : !strcmp(name, "floor")      ? &options->floor_path
       : !strcmp(name, "ring")       ? &settings->ring_path
                                     : &settings->secret_path) = value;
     return CTL_DONE;

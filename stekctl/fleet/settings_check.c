@@ -198,6 +198,21 @@ static ctl_exit_e check_others(ctl_t *ctl, const sync_settings_t *settings)
     return code;
 }
 
+/* In the directory that systemd makes by StateDirectory=, named after the ring. */
+static const char *default_floor(const ctl_t *ctl)
+{
+    const char *directory = getenv("STATE_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
+    const char *name = ctl->ring_path ? strrchr(ctl->ring_path, '/') : NULL;
+    const char *dot = name ? strrchr(name, '.') : NULL;
+
+    if (!directory || !*directory || !name) {
+        return NULL;
+    }
+    return apr_pstrcat(ctl->pool, apr_pstrmemdup(ctl->pool, directory, strcspn(directory, ":")),
+                       dot ? apr_pstrmemdup(ctl->pool, name, (apr_size_t)(dot - name)) : name,
+                       ".floor", NULL);
+}
+
 /* The paths, each from the command line, the configuration file or the environment. */
 static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
 {
@@ -216,6 +231,19 @@ static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
     }
     if (settings->secret_path) {
         ctl->secret_path = settings->secret_path;
+    }
+    if (!options->floor_path) {
+        options->floor_path = default_floor(ctl);
+    }
+    if (options->floor_path && !strcmp(options->floor_path, "none")) {
+        options->floor_path = NULL;
+    }
+    if (options->floor_path
+        && (!strcmp(options->floor_path, ctl->ring_path)
+            || !strcmp(options->floor_path, options->fleet_secret_path))) {
+        return report_usage(ctl, "--floor and %s are the same file: give the floor its own",
+                            !strcmp(options->floor_path, ctl->ring_path) ? "--ring"
+                                                                         : "--fleet-secret");
     }
     if (ctl->secret_path && !strcmp(ctl->secret_path, options->fleet_secret_path)) {
         return report_usage(ctl, "--secret and --fleet-secret are the same file: the host's ring "
