@@ -97,13 +97,17 @@ static const ctl_command_t commands[] = {
      "                        repeat it for several: all are read and written\n"
      "  --fleet-secret PATH   seals what is sent to stores; use the same file on every host\n"
      "  --password PATH       the file whose first line is the Redis password\n"
+     "  --floor PATH          keeps epoch and revoked keys on disk, so that a reboot does not\n"
+     "                        forget them (under systemd: in StateDirectory=); none: does not\n"
      "  --no-generate         makes no keys, only passes them on ('generate off')\n"
      "  --interval TIME, --lifetime TIME, --ahead N\n"
      "                        of the keys that it makes (1h, 18h, 1); use the same values on\n"
      "                        every host\n"
      "  --every TIME          length of a cycle (10s)\n"
      "  --timeout TIME        limit for every call to a store (3s)\n"
-     "  --once                runs one cycle, for cron\n"
+     "  --once                runs one cycle, for cron; exits with 5 if the ring is good but a\n"
+     "                        store could not be used\n"
+     "  --check               checks the settings and says what follows from them\n"
      "  --status              shows the state of stores and ring; changes nothing\n\n"
      "SIGHUP re-reads the secrets; SIGTERM stops it.\n"},
 };

@@ -19,7 +19,8 @@ typedef enum ctl_exit_e {
     CTL_FINDING = 1, /* a weak key, an unhealthy ring, no key to export */
     CTL_USAGE = 2,
     CTL_REFUSED = 3, /* permissions, seal, format, a name that does not exist */
-    CTL_IO = 4
+    CTL_IO = 4,
+    CTL_STORE = 5 /* sync --once: the ring has a current key, but a store could not be used */
 } ctl_exit_e;
 
 /* Global options, complete before the command runs. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command sync: keeps file ring and stores in step, or shows their state.  stekctl; main thread.
+ * Command sync: keeps file ring and stores in step, shows their state, or checks the
+ * settings.  stekctl; main thread.
  */
 #include <string.h>
 
 #include "fleet.h"
 #include "loop.h"
-#include "settings.h"
+#include "settings_check.h"
 #include "status.h"
 #include "store_worker.h"
 
@@ -21,8 +22,14 @@ ctl_exit_e cmd_sync(ctl_t *ctl, int argc, char **argv)
     }
     sync_settings_init(&settings);
     code = sync_settings_parse(ctl, argc, argv, &settings);
+    if (code == CTL_DONE) {
+        code = sync_settings_check(ctl, &settings);
+    }
     if (code != CTL_DONE) {
         return code;
+    }
+    if (settings.check) {
+        return sync_settings_show(ctl, &settings);
     }
     return settings.status ? sync_status_show(ctl, &settings.options)
                            : sync_loop_run(ctl, &settings.options, settings.once);

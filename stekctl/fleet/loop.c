@@ -9,9 +9,11 @@
 
 #include "clock.h"
 #include "notify.h"
+#include "report.h"
 #include "ringio.h"
 #include "state.h"
 #include "sync_log.h"
+#include "sync_stores.h"
 
 typedef struct loop_t {
     sync_host_t host;
@@ -21,7 +23,26 @@ typedef struct loop_t {
     int ready;
 } loop_t;
 
-/* One cycle, logged.  CTL_IO unless a store answered and the file ring is good. */
+/* What a cycle came to, for --once. */
+static ctl_exit_e judge(const loop_t *loop, apr_status_t rv)
+{
+    int i;
+
+    if (rv != APR_SUCCESS || loop->log.keyless) {
+        return CTL_IO;
+    }
+    for (i = 0; i < loop->host.options->store_n; i++) {
+        const sync_store_t *store = &loop->host.stores[i];
+
+        if (store->answer == SYNC_SILENT || store->answer == SYNC_REFUSED || store->write_failed
+            || store->overtaken_n > 0) {
+            return CTL_STORE;
+        }
+    }
+    return CTL_DONE;
+}
+
+/* One cycle, logged. */
 static ctl_exit_e run_cycle(loop_t *loop)
 {
     const sync_options_t *options = loop->host.options;
@@ -36,6 +57,7 @@ static ctl_exit_e run_cycle(loop_t *loop)
         loop->host.stores[i].write_failed = 0;
     }
     rv = sync_cycle(&loop->port, &options->rules, now, stek_rng_system, views, &result);
+    sync_stores_note(&loop->host, &result);
     sync_log_cycle(&loop->host, &loop->log, rv, &result, now);
     sync_state_write(&loop->host);
     for (i = 0; i < options->store_n; i++) {
@@ -45,7 +67,7 @@ static ctl_exit_e run_cycle(loop_t *loop)
     notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answer%s",
                 loop->ready++ ? "" : "READY=1\n", result.generation, result.answered_n,
                 options->store_n, rv == APR_SUCCESS ? "" : ", file ring failed");
-    return rv == APR_SUCCESS && result.answered_n > 0 && !loop->log.keyless ? CTL_DONE : CTL_IO;
+    return judge(loop, rv);
 }
 
 /* The pause before the next cycle: the cycle's length, shortened a little at random so that hosts
@@ -106,6 +128,11 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options, int once)
     if (code == CTL_DONE) {
         sync_host_port(&loop.host, &loop.port);
         sync_state_read(&loop.host);
+        if (!once && !options->floor_path) {
+            report_line(
+                "no --floor: after a reboot, this host learns of earlier revocations only from "
+                "the stores and the other hosts");
+        }
         do {
             if (got == SIGHUP) {
                 notify_send("RELOADING=1");

@@ -13,8 +13,6 @@
 #include "report.h"
 #include "stek_file.h"
 #include "store_url.h"
-#include "stek_ring_file.h"
-#include "stek_schedule.h"
 #include "stek_time.h"
 
 #define CONFIG_MAX 65536
@@ -32,6 +30,7 @@ static const struct {
     {"store", WITH_VALUE | IN_FILE},
     {"fleet-secret", WITH_VALUE | IN_FILE},
     {"password", WITH_VALUE | IN_FILE},
+    {"floor", WITH_VALUE | IN_FILE},
     {"every", WITH_VALUE | IN_FILE},
     {"timeout", WITH_VALUE | IN_FILE},
     {"interval", WITH_VALUE | IN_FILE},
@@ -43,6 +42,7 @@ static const struct {
     {"no-generate", 0},
     {"once", 0},
     {"status", 0},
+    {"check", 0},
     {"json", 0},
     {"config", WITH_VALUE},
 };
@@ -103,6 +103,7 @@ static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, c
     }
     *(!strcmp(name, "fleet-secret") ? &options->fleet_secret_path
       : !strcmp(name, "password")   ? &options->password_path
+      : !strcmp(name, "floor")      ? &options->floor_path
       : !strcmp(name, "ring")       ? &settings->ring_path
                                     : &settings->secret_path) = value;
     return CTL_DONE;
@@ -181,6 +182,9 @@ static ctl_exit_e set_option(ctl_t *ctl, sync_settings_t *settings, const char *
     else if (!strcmp(name, "status")) {
         settings->status = 1;
     }
+    else if (!strcmp(name, "check")) {
+        settings->check = 1;
+    }
     else if (!strcmp(name, "json")) {
         ctl->json = 1;
     }
@@ -224,39 +228,6 @@ static ctl_exit_e parse_line(ctl_t *ctl, sync_settings_t *settings, int argc, ch
     return code;
 }
 
-ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)
-{
-    const char *directory = getenv("CREDENTIALS_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
-    sync_options_t *options = &settings->options;
-    const char *wrong = stek_schedule_check(&options->rules.params, ctl->pool);
-
-    if (wrong) {
-        return report_usage(ctl, "%s", wrong);
-    }
-    if (options->store_n == 0) {
-        return report_usage(
-            ctl, "missing store: use --store URL, or a configuration file that names one");
-    }
-    if (!options->fleet_secret_path && directory && *directory) {
-        options->fleet_secret_path = apr_pstrcat(ctl->pool, directory, "/fleet-secret", NULL);
-    }
-    if (!options->fleet_secret_path) {
-        return report_usage(ctl, "missing fleet secret: use --fleet-secret PATH");
-    }
-    if (settings->ring_path) {
-        ctl->ring_path = settings->ring_path;
-        ctl->secret_path = stek_secret_path_beside(ctl->ring_path, ctl->pool);
-    }
-    if (settings->secret_path) {
-        ctl->secret_path = settings->secret_path;
-    }
-    if (ctl->secret_path && !strcmp(ctl->secret_path, options->fleet_secret_path)) {
-        return report_usage(ctl, "--secret and --fleet-secret are the same file: the host's ring "
-                                 "needs a secret of its own");
-    }
-    return CTL_DONE;
-}
-
 void sync_settings_init(sync_settings_t *settings)
 {
     static const stek_params_t params = STEK_PARAMS_DEFAULT;
@@ -284,5 +255,5 @@ ctl_exit_e sync_settings_parse(ctl_t *ctl, int argc, char **argv, sync_settings_
     if (code == CTL_DONE) {
         code = parse_line(ctl, settings, argc, argv, 0);
     }
-    return code == CTL_DONE ? sync_settings_check(ctl, settings) : code;
+    return code;
 }

@@ -15,18 +15,17 @@ typedef struct sync_settings_t {
     sync_options_t options;
     const char *config_path;             /* NULL: no file */
     const char *ring_path, *secret_path; /* from the configuration file */
-    int once, status;
+    int once, status, check;
 } sync_settings_t;
 
 /* Sets the defaults. */
 void sync_settings_init(sync_settings_t *settings);
 
-/* Reads the command line and the file; also sets the paths in ctl.  Reports errors. */
+/* Reads the command line and the file.  Reports errors.  sync_settings_check comes next. */
 ctl_exit_e sync_settings_parse(ctl_t *ctl, int argc, char **argv, sync_settings_t *settings);
 
-/* Its steps: reads the file at config_path; checks that the settings fit together. */
+/* Its first step: reads the file at config_path. */
 ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings);
-ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings);
 
 #pragma GCC visibility pop
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "options.h"
 #include "stek_claim.h"
 #include "stek_file.h"
 
@@ -39,7 +40,7 @@ static int is_state(const unsigned char *bytes, apr_size_t len, const void *bato
 
 static const stek_claim_t state_claim = {"a state of stekctl sync", STATE_MAX, 1, is_state, NULL};
 
-/* Lines "TIME URL": the last success of each store. */
+/* Lines "TIME URL CYCLES": the last success of each store, and for how many cycles it took no write. */
 void sync_state_write(const sync_host_t *host)
 {
     const stek_file_how_t how = {host->ctl->owner, (uid_t)-1, (gid_t)-1, 0640, 0};
@@ -48,8 +49,9 @@ void sync_state_write(const sync_host_t *host)
     int i;
 
     for (i = 0; i < host->options->store_n; i++) {
-        text = apr_psprintf(host->pool, "%s%" APR_TIME_T_FMT " %s\n", text,
-                            apr_time_sec(host->stores[i].last_success), host->stores[i].url);
+        text = apr_psprintf(host->pool, "%s%" APR_TIME_T_FMT " %s %u\n", text,
+                            apr_time_sec(host->stores[i].last_success), host->stores[i].url,
+                            host->stores[i].overtaken_n);
     }
     rv = stek_claim_check(&state_claim, path, host->ctl->owner, &found, host->pool);
     if (rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv)) {
@@ -70,14 +72,19 @@ void sync_state_read(sync_host_t *host)
     }
     text[len] = '\0';
     for (line = apr_strtok(text, "\n", &last); line; line = apr_strtok(NULL, "\n", &last)) {
-        const char *url = strchr(line, ' ');
+        char *url = strchr(line, ' '), *cycles = url ? strchr(url + 1, ' ') : NULL;
+        int overtaken_n = cycles ? options_number(cycles + 1, 0, 1000000) : 0;
         apr_int64_t at_s = strtoll(line, NULL, 10);
 
         /* Anything that cannot be a time counts as never. */
         at_s = at_s >= 0 && at_s <= STEK_SEAL_TIME_MAX_S ? at_s : 0;
+        if (cycles) {
+            *cycles = '\0';
+        }
         for (i = 0; url && i < host->options->store_n; i++) {
             if (!strcmp(host->stores[i].url, url + 1)) {
                 host->stores[i].last_success = apr_time_from_sec(at_s);
+                host->stores[i].overtaken_n = overtaken_n > 0 ? (unsigned)overtaken_n : 0;
             }
         }
     }

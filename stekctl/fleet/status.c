@@ -12,6 +12,7 @@
 #include "ringio.h"
 #include "state.h"
 #include "stek_schedule.h"
+#include "sync_stores.h"
 
 static const char *answer_text(sync_answer_e answer)
 {
@@ -80,7 +81,20 @@ static void print_json(const status_t *status)
     json_count(&json, "keys", ring ? ring->key_n : 0);
     json_time(&json, "covered_until", status->covered_until);
     json_count(&json, "keys_behind", status->behind_n);
+    json_count(&json, "keys_left_out", status->plan->left_out_n);
     json_bool(&json, "generate", host->options->rules.generate);
+    if (host->options->floor_path) {
+        json_open(&json, "floor", '{');
+        json_string(&json, "path", host->options->floor_path);
+        json_bool(&json, "readable", host->floor != NULL);
+        json_count(&json, "epoch", host->floor ? host->floor->epoch : 0);
+        json_count(&json, "tombstones", host->floor ? host->floor->tombstone_n : 0);
+        json_time(&json, "written_at", host->floor ? host->floor->written_at : 0);
+        json_close(&json, '}');
+    }
+    else {
+        json_null(&json, "floor");
+    }
     json_open(&json, "stores", '[');
     for (i = 0; i < host->options->store_n; i++) {
         const sync_store_t *store = &host->stores[i];
@@ -101,6 +115,8 @@ static void print_json(const status_t *status)
         json_count(&json, "generation", store->generation);
         json_time(&json, "written_at", store->written_at);
         json_span(&json, "skew", skew_of(store, status->now));
+        json_count(&json, "cycles_without_write", store->overtaken_n);
+        json_bool(&json, "rolled_back", store->rolled_back);
         json_close(&json, '}');
     }
     json_close(&json, ']');
@@ -111,6 +127,25 @@ static void print_json(const status_t *status)
     json_close(&json, ']');
     json_close(&json, '}');
     json_end(&json);
+}
+
+static void print_floor(const status_t *status)
+{
+    const sync_host_t *host = status->host;
+    const stek_ring_t *floor = host->floor;
+
+    if (!host->options->floor_path) {
+        puts("no floor: revocations are forgotten when the ring is lost");
+    }
+    else if (floor) {
+        printf("%s: floor: epoch %" APR_UINT64_T_FMT ", %d revoked key%s, written %s\n",
+               report_path(host->options->floor_path, host->pool), floor->epoch,
+               (int)floor->tombstone_n, floor->tombstone_n == 1 ? "" : "s",
+               report_time(floor->written_at, status->now, host->pool));
+    }
+    else {
+        printf("%s: no floor yet\n", report_path(host->options->floor_path, host->pool));
+    }
 }
 
 static void print_text(const status_t *status)
@@ -128,6 +163,7 @@ static void print_text(const status_t *status)
     else {
         printf("%s: no ring\n", report_path(host->ctl->ring_path, pool));
     }
+    print_floor(status);
     for (i = 0; i < host->options->store_n; i++) {
         const sync_store_t *store = &host->stores[i];
 
@@ -137,6 +173,13 @@ static void print_text(const status_t *status)
         }
         if (store->written_at) {
             printf(", generation %" APR_UINT64_T_FMT, store->generation);
+        }
+        if (store->overtaken_n > 0) {
+            printf(", took no write in %u cycle%s: it says that another host was always first",
+                   store->overtaken_n, store->overtaken_n == 1 ? "" : "s");
+        }
+        if (store->rolled_back) {
+            printf(", older than the floor");
         }
         if (skew_of(store, status->now) > 0) {
             printf(", written %s ahead of this host's clock",
@@ -181,7 +224,8 @@ ctl_exit_e sync_status_show(ctl_t *ctl, const sync_options_t *options)
     }
     for (i = 0; i < n; i++) {
         host.stores[i].last_success = last[i];
-        good = good && host.stores[i].answer == SYNC_GOOD;
+        good = good && host.stores[i].answer == SYNC_GOOD && !host.stores[i].rolled_back
+               && host.stores[i].overtaken_n < SYNC_STORES_DISTRUST_N;
     }
     status.file_ring = file_ring;
     status.covered_until = file_ring ? stek_schedule_covered_until(file_ring, now) : now;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cycle (sync.h).  A key gets into the file ring only after a store that answers has accepted
- * it, and nothing removes a key: rings only merge.  So a store that was flushed, rolled back or
- * lies can neither end a key nor bring one back.  stekctl; one thread.
+ * The cycle (sync.h).  A new key gets into the file ring only after a store that answers has accepted
+ * it, unless none does and keys run out; and nothing removes a key: rings only merge.  So a store that
+ * was flushed, rolled back or lies can neither end a key nor bring one back.  stekctl; one thread.
  */
 #include "sync.h"
 
 #include <string.h>
 
+#include "stek_admit.h"
 #include "stek_error.h"
 
 /* Merges *pring (may be NULL) with ring into a new *pring. */
@@ -54,11 +55,12 @@ static int may_generate(const stek_ring_t *shared, const sync_view_t *views, int
         return 0;
     }
     for (i = 0; i < store_n; i++) {
-        if (views[i].answer == SYNC_GOOD || views[i].answer == SYNC_ABSENT) {
+        if (!views[i].distrusted
+            && (views[i].answer == SYNC_GOOD || views[i].answer == SYNC_ABSENT)) {
             return 1;
         }
     }
-    /* No store answers, so other hosts cannot learn of new keys: make them only when needed. */
+    /* No store decides, so other hosts may not learn of new keys: make them only when needed. */
     return !shared || stek_schedule_covered_until(shared, now) - now < SYNC_ALONE_BELOW;
 }
 
@@ -104,6 +106,11 @@ apr_status_t sync_plan(const stek_ring_t *file_ring, const sync_view_t *views, i
         if (views[i].answer == SYNC_GOOD) {
             rv = take_in(&plan->shared, views[i].ring, now, lifetime_of(rules));
         }
+    }
+    if (rv == APR_SUCCESS && plan->shared) {
+        plan->left_out_n = plan->shared->left_out_n
+                           + stek_admit_keys(plan->shared, rules->generate ? &rules->params : NULL,
+                                             now);
     }
     if (rv == APR_SUCCESS) {
         rv = extend(rules, may_generate(plan->shared, views, store_n, rules, now), now, rng, plan);
@@ -158,33 +165,58 @@ static void look_at(const sync_view_t *views, int store_n, apr_time_t now, sync_
     }
 }
 
-/* Nonzero if another host wrote first.  Then nobody has seen the new keys, unless an earlier store
- * accepted them; in that case the next try reads them from there. */
-static int write_all(const sync_port_t *port, const sync_plan_t *plan, apr_time_t now,
-                     sync_result_t *result)
+/* Writes to the stores that lack something.  Once a store that decides says that another host has
+ * written, the others get what is shared, but not the new keys: nobody has seen them yet, unless an
+ * earlier store took them, and then the next try reads them there.  *pagain: try again. */
+static apr_status_t write_all(const sync_port_t *port, const sync_plan_t *plan,
+                              const sync_view_t *views, const sync_rules_t *rules, apr_time_t now,
+                              sync_result_t *result, int *pagain)
 {
-    int i;
+    int i, lacks_it = 0, lost = 0;
+    apr_status_t rv = APR_SUCCESS;
 
     result->written_n = 0;
     result->failed_n = 0;
-    for (i = 0; i < port->store_n; i++) {
-        if (plan->write[i]) {
-            switch (port->write(port->baton, i, plan->wanted, now)) {
-            case SYNC_WRITTEN:
-                result->written_n++;
-                break;
-            case SYNC_CHANGED:
-                return 1;
-            default:
-                result->failed_n++;
-            }
+    for (i = 0; rv == APR_SUCCESS && i < port->store_n; i++) {
+        const stek_ring_t *ring = lost ? plan->shared : plan->wanted;
+
+        result->overtaken[i] = 0;
+        lacks_it = plan->write[i] && ring;
+        if (lacks_it && lost && views[i].answer == SYNC_GOOD && !views[i].old_seal) {
+            rv = lacks(views[i].ring, ring, rules, now, &lacks_it);
+        }
+        if (rv == APR_SUCCESS && lacks_it) {
+            sync_written_e written = port->write(port->baton, i, ring, now);
+
+            result->overtaken[i] = written == SYNC_CHANGED;
+            result->written_n += written == SYNC_WRITTEN;
+            result->failed_n += written == SYNC_FAILED;
+            lost = lost || (written == SYNC_CHANGED && !views[i].distrusted);
         }
     }
-    return 0;
+    *pagain = lost;
+    return rv;
 }
 
-/* One try.  *pagreed: what belongs in the file ring, or NULL.  *pagain: another host wrote first.
- * */
+/* What belongs in the file ring after a try, taken out of the plan: without the new keys if another
+ * host was first, unless keys run out. */
+static stek_ring_t *take_agreed(sync_plan_t *plan, int lost, int last, apr_time_t now)
+{
+    stek_ring_t **pkeep = &plan->wanted, *kept;
+
+    if (lost && plan->made > 0
+        && !(last
+             && (!plan->shared
+                 || stek_schedule_covered_until(plan->shared, now) - now < SYNC_ALONE_BELOW))) {
+        pkeep = &plan->shared;
+        plan->made = 0;
+    }
+    kept = *pkeep;
+    *pkeep = NULL;
+    return kept;
+}
+
+/* One try.  *pagreed: what belongs in the file ring, or NULL.  *pagain: another host wrote first. */
 static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, apr_time_t now,
                             stek_rng_t *rng, sync_view_t *views, sync_result_t *result,
                             stek_ring_t **pagreed, int *pagain)
@@ -192,22 +224,26 @@ static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, 
     stek_ring_t *file_ring = NULL;
     sync_plan_t plan = {0};
     apr_status_t rv;
+    int i;
 
     memset(views, 0, (apr_size_t)port->store_n * sizeof(*views));
     rv = port->load(port->baton, &file_ring);
     if (rv == APR_SUCCESS) {
         port->read(port->baton, now, views);
         look_at(views, port->store_n, now, result);
+        for (i = 0; i < port->store_n; i++) {
+            /* The last try is for those that let others write. */
+            views[i].distrusted |= result->tries == SYNC_TRIES && result->overtaken[i];
+        }
         rv = sync_plan(file_ring, views, port->store_n, rules, now, rng, &plan);
     }
     if (rv == APR_SUCCESS) {
-        stek_ring_t **pkeep;
-
-        *pagain = write_all(port, &plan, now, result);
-        pkeep = *pagain ? &plan.shared : &plan.wanted;
-        result->made = *pagain ? 0 : plan.made;
-        *pagreed = *pkeep;
-        *pkeep = NULL;
+        rv = write_all(port, &plan, views, rules, now, result, pagain);
+    }
+    if (rv == APR_SUCCESS) {
+        *pagreed = take_agreed(&plan, *pagain, result->tries == SYNC_TRIES, now);
+        result->made = plan.made;
+        result->left_out_n = plan.left_out_n;
     }
     sync_plan_release(&plan);
     sync_views_release(views, port->store_n);

@@ -6,7 +6,9 @@
  * history.
  *
  * The first store that answers decides which host makes a key: the first writer's key counts, and a
- * later writer drops its own key before any other host has seen it.  One thread.
+ * later writer drops its own key before any other host has seen it.  Otherwise stores are independent:
+ * whatever one says, revocations reach the others and the file ring.  A store that in every try claims
+ * that another host has written decides nothing until it takes a write.  One thread.
  */
 #ifndef STEKCTL_SYNC_H
 #define STEKCTL_SYNC_H
@@ -25,7 +27,7 @@
 typedef enum sync_answer_e {
     SYNC_SILENT,  /* no usable answer */
     SYNC_ABSENT,  /* the store contains no object */
-    SYNC_REFUSED, /* its object cannot be opened, or contains a weak key */
+    SYNC_REFUSED, /* its object cannot be opened, contains a weak key, or has an implausible epoch */
     SYNC_GOOD
 } sync_answer_e;
 
@@ -35,6 +37,7 @@ typedef struct sync_view_t {
     apr_status_t why;  /* SYNC_REFUSED: the reason */
     stek_ring_t *ring; /* SYNC_GOOD: opened and audited */
     int old_seal;      /* SYNC_GOOD: reseal it with today's first secret */
+    int distrusted;    /* in earlier cycles it took no write: it decides nothing */
 } sync_view_t;
 
 typedef enum sync_written_e {
@@ -58,7 +61,7 @@ typedef struct sync_port_t {
     sync_written_e (*write)(void *baton, int store, const stek_ring_t *ring, apr_time_t now);
     /* Reads the file ring; *pring is NULL if there is none.  A failure ends the cycle. */
     apr_status_t (*load)(void *baton, stek_ring_t **pring);
-    /* Merges ring into the file ring. */
+    /* Merges ring into the file ring; epoch and tombstones are kept first where they outlive it. */
     apr_status_t (*save)(void *baton, const stek_ring_t *ring, apr_time_t now,
                          apr_interval_time_t lifetime);
     /* Waits a little, longer with every try, because other hosts are writing. */
@@ -67,16 +70,19 @@ typedef struct sync_port_t {
 
 /* What to do about a file ring and views. */
 typedef struct sync_plan_t {
-    stek_ring_t *shared; /* everything in file and stores; NULL: nothing anywhere */
-    stek_ring_t *wanted; /* that and the new keys; NULL: nothing */
+    apr_size_t left_out_n; /* keys that begin too late, or had no room */
+    stek_ring_t *shared;   /* everything else in file and stores; NULL: nothing anywhere */
+    stek_ring_t *wanted;   /* that and the new keys; NULL: nothing */
     apr_size_t made;
     int write[SYNC_STORES_MAX]; /* the store lacks something that wanted has */
 } sync_plan_t;
 
 typedef struct sync_result_t {
-    apr_size_t made;         /* new keys that are now in the file ring or a store */
-    int answered_n;          /* stores that answered, with a ring or without */
-    int written_n, failed_n; /* stores; failed: could be read, but not written */
+    apr_size_t made;                /* new keys that are now in the file ring or a store */
+    int answered_n;                 /* stores that answered, with a ring or without */
+    int written_n, failed_n;        /* stores; failed: could be read, but not written */
+    int overtaken[SYNC_STORES_MAX]; /* the store took no write: another host had always written */
+    apr_size_t left_out_n;          /* keys that begin too late, or had no room */
     int tries;
     apr_uint64_t generation;
     apr_time_t covered_until; /* by the file ring's keys now */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "floor.h"
 #include "ratchet.h"
 #include "report.h"
 #include "ringio.h"
@@ -108,6 +109,7 @@ void sync_host_close(sync_host_t *host)
     }
     stek_secrets_destroy(host->fleet);
     stek_secrets_destroy(host->local);
+    floor_close(host);
 }
 
 static void port_pause(void *baton, int try_n)

@@ -4,9 +4,11 @@
  */
 #include "sync_log.h"
 
+#include <apr_strings.h>
 #include <string.h>
 
 #include "report.h"
+#include "sync_stores.h"
 
 static const char *store_state(const sync_store_t *store)
 {
@@ -16,11 +18,28 @@ static const char *store_state(const sync_store_t *store)
     case SYNC_REFUSED:
         return "its content is refused";
     default:
-        return store->write_failed ? "can be read, but not written" : NULL;
+        return store->write_failed ? "can be read, but not written"
+               : store->rolled_back
+                   ? "its ring is older than this host's floor, so it was rolled back"
+               : store->overtaken_n >= SYNC_STORES_DISTRUST_N ? "takes no write"
+                                                              : NULL;
     }
 }
 
-static void log_store(sync_store_t *store)
+/* Why it is in that state, and what sync does about it. */
+static const char *consequence(const sync_store_t *store, apr_pool_t *pool)
+{
+    if (store->answer != SYNC_SILENT && store->answer != SYNC_REFUSED && !store->write_failed) {
+        return store->rolled_back
+                   ? "its revoked keys are refused, and the revocation is written there"
+                   : "it says every time that another host was first; it lies, or it answers reads "
+                     "from a replica that lags; until it takes a write it decides nothing";
+    }
+    return apr_pstrcat(pool, store->why, "; continuing with the file ring",
+                       store->answer == SYNC_REFUSED ? ", and writing it there" : "", NULL);
+}
+
+static void log_store(sync_store_t *store, apr_pool_t *pool)
 {
     const char *state = store_state(store);
 
@@ -33,8 +52,7 @@ static void log_store(sync_store_t *store)
                     store->failed_n == 1 ? "" : "s");
     }
     else {
-        report_line("%s: %s: %s; continuing with the file ring%s", store->url, state, store->why,
-                    store->answer == SYNC_REFUSED ? ", and writing it there" : "");
+        report_line("%s: %s: %s", store->url, state, consequence(store, pool));
     }
     store->failed_n = state ? store->failed_n * (store->logged != NULL) + 1 : 0;
     store->logged = state;
@@ -46,7 +64,7 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
     int i, keyless = rv == APR_SUCCESS && result->covered_until <= now;
 
     for (i = 0; i < host->options->store_n; i++) {
-        log_store(&host->stores[i]);
+        log_store(&host->stores[i], host->pool);
     }
     if (rv != log->file_rv) {
         if (rv != APR_SUCCESS) {
@@ -71,6 +89,13 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
         report_line("%s: made %d key%s, generation %" APR_UINT64_T_FMT, host->ctl->ring_path,
                     (int)result->made, result->made == 1 ? "" : "s", result->generation);
     }
+    if (rv == APR_SUCCESS && result->left_out_n > log->left_out_n) {
+        report_line(
+            "%s: %d key%s left out: no room, or it begins later than any clock should allow; "
+            "check the clocks of all hosts",
+            host->ctl->ring_path, (int)result->left_out_n, result->left_out_n == 1 ? "" : "s");
+    }
+    log->left_out_n = result->left_out_n;
     /* Only above what NTP tolerates, and only when it has grown. */
     if (result->skew > log->skew + apr_time_from_sec(5)) {
         report_line(

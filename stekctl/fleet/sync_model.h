@@ -18,6 +18,7 @@ typedef struct sync_options_t {
     int store_n;
     const char *fleet_secret_path;
     const char *password_path; /* NULL: none */
+    const char *floor_path;    /* NULL: none */
     sync_rules_t rules;
     apr_interval_time_t every;
     apr_interval_time_t timeout;
@@ -27,8 +28,10 @@ typedef struct sync_options_t {
 typedef struct sync_store_t {
     const char *url;
     store_t *store;
-    sync_answer_e answer;    /* to the last read */
-    int write_failed;        /* the last write */
+    sync_answer_e answer; /* to the last read */
+    int write_failed;     /* the last write */
+    unsigned overtaken_n; /* cycles in a row in which it took no write: another was always first */
+    int rolled_back;      /* what was read last is older than the floor */
     char why[STORE_WHY_LEN]; /* of what went wrong last */
     apr_time_t last_success; /* 0: never */
     unsigned failed_n;       /* cycles since then */
@@ -44,13 +47,19 @@ typedef struct sync_host_t {
     sync_store_t stores[SYNC_STORES_MAX];
     stek_secrets_t *local;
     stek_secrets_t *fleet;
-    stek_secrets_t *keys[3]; /* what seals in the stores: yesterday, today, tomorrow */
-    apr_int32_t day;         /* that today */
-    int reader;              /* writes no file */
-    int reseal_file;         /* seal the file ring under the first local secret once */
-    apr_status_t ratchet_rv; /* of writing the fleet secret's file, as last reported */
-    apr_status_t aside_rv;   /* of moving a bad ring aside, as last reported */
-    apr_pool_t *pool;        /* of one cycle */
+    stek_secrets_t *keys[3];  /* what seals in the stores: yesterday, today, tomorrow */
+    apr_int32_t day;          /* that today */
+    int reader;               /* writes no file */
+    apr_uint64_t known_epoch; /* the greatest that was taken in */
+    stek_ring_t *floor;       /* NULL: none yet */
+    stek_ring_t *first_floor; /* as it was read at start */
+    int floor_read;           /* it was */
+    int floor_off;            /* what is at its path stays as it is */
+    apr_status_t floor_rv;    /* of writing it, as last reported */
+    int reseal_file;          /* seal the file ring under the first local secret once */
+    apr_status_t ratchet_rv;  /* of writing the fleet secret's file, as last reported */
+    apr_status_t aside_rv;    /* of moving a bad ring aside, as last reported */
+    apr_pool_t *pool;         /* of one cycle */
 } sync_host_t;
 
 #pragma GCC visibility pop

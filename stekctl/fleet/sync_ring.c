@@ -6,8 +6,10 @@
 
 #include <stdlib.h>
 
+#include "floor.h"
 #include "report.h"
 #include "ringio.h"
+#include "stek_admit.h"
 #include "stek_error.h"
 #include "stek_ring_file.h"
 #include "sync_secrets.h"
@@ -41,6 +43,16 @@ static apr_status_t load(sync_host_t *host, stek_ring_t **pring, apr_size_t *pse
         rv = stek_ring_open(sealed, len, host->local, 1, pring, psecret_i);
     }
     free(sealed);
+    if (rv == APR_SUCCESS) {
+        rv = stek_admit_epoch((*pring)->epoch, host->known_epoch, ringio_now());
+        if (rv != APR_SUCCESS) {
+            stek_ring_destroy(*pring);
+            *pring = NULL;
+        }
+        else if ((*pring)->epoch > host->known_epoch) {
+            host->known_epoch = (*pring)->epoch;
+        }
+    }
     return rv;
 }
 
@@ -52,9 +64,9 @@ apr_status_t sync_ring_load(void *baton, stek_ring_t **pring)
     /* A bad ring is replaced when the cycle saves; here it counts as none. */
     if (APR_STATUS_IS_ENOENT(rv) || is_refused(rv)) {
         *pring = NULL;
-        return APR_SUCCESS;
+        rv = APR_SUCCESS;
     }
-    return rv;
+    return rv == APR_SUCCESS ? floor_add(baton, pring, ringio_now()) : rv;
 }
 
 /* Moves a bad ring out of the way.  What is not a ring stays, and is reported once. */
@@ -93,6 +105,7 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
     }
     rv = stek_ring_merge(ring, before, now, lifetime, &merged);
     if (rv == APR_SUCCESS) {
+        floor_keep(host, merged, now);
         differs = !before || !stek_ring_equal(before, merged);
         if (host->reseal_file && secret_i > 0) {
             secret_i = 0;

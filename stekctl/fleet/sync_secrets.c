@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "floor.h"
 #include "ratchet.h"
 #include "report.h"
 #include "ringio.h"
@@ -137,6 +138,10 @@ apr_status_t sync_secrets_load_fleet(sync_host_t *host, apr_int32_t day)
         rv = STEK_EEMPTY;
     }
     if (rv == APR_SUCCESS) {
+        floor_open(host, fleet, day);
+        if (host->fleet || (fleet->day > 0 && fleet->day < day - 1)) {
+            floor_reseal(host, fleet, day);
+        }
         rv = ratchet(host, fleet, day);
     }
     if (lock.fd >= 0) {

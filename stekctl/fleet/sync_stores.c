@@ -10,8 +10,10 @@
 #include <string.h>
 
 #include "clock.h"
+#include "floor.h"
 #include "notify.h"
 #include "report.h"
+#include "stek_admit.h"
 #include "stek_error.h"
 #include "stek_file.h"
 #include "stek_mem.h"
@@ -107,9 +109,30 @@ void sync_stores_close(sync_host_t *host)
     }
 }
 
+/* A ring whose epoch no clock can have come to.  If it was written in the future, too, this host's clock
+ * may be the one that is wrong: then the object stays as it is. */
+static void refuse_epoch(sync_store_t *store, sync_view_t *view, apr_time_t now, apr_pool_t *pool)
+{
+    apr_interval_time_t ahead = view->ring->written_at - now;
+
+    if (ahead > STEK_ADMIT_EPOCH_MARGIN) {
+        apr_snprintf(store->why, sizeof(store->why),
+                     "its epoch and its time are %s ahead of this host's clock; check the clock",
+                     report_span(ahead, pool));
+        view->answer = SYNC_SILENT;
+    }
+    else {
+        (void)stek_strerror(STEK_EEPOCH, store->why, sizeof(store->why));
+        view->answer = SYNC_REFUSED;
+        view->why = STEK_EEPOCH;
+    }
+    stek_ring_destroy(view->ring);
+    view->ring = NULL;
+}
+
 /* Opens an object under the secrets of today, yesterday or tomorrow. */
 static void open_object(sync_host_t *host, sync_store_t *store, const unsigned char *bytes,
-                        apr_size_t len, sync_view_t *view)
+                        apr_size_t len, apr_time_t now, sync_view_t *view)
 {
     static const int order[] = {1, 0, 2};
     apr_status_t rv = bytes ? STEK_ESECRET : STEK_ETOOBIG;
@@ -128,15 +151,25 @@ static void open_object(sync_host_t *host, sync_store_t *store, const unsigned c
         (void)stek_strerror(rv, store->why, sizeof(store->why));
         return;
     }
+    if (stek_admit_epoch(view->ring->epoch, host->known_epoch, now) != APR_SUCCESS) {
+        refuse_epoch(store, view, now, host->pool);
+        return;
+    }
     view->answer = SYNC_GOOD;
+    store->rolled_back = floor_is_above(host, view->ring);
     store->generation = view->ring->generation;
     store->written_at = view->ring->written_at;
     view->old_seal = (secret_i > 0 && store->reseal) || (host->fleet->day > 0 && day == 0);
 }
 
+apr_interval_time_t sync_stores_call_max(const sync_options_t *options)
+{
+    return CALLS_MAX * options->timeout;
+}
+
 static apr_int64_t deadline(const sync_host_t *host)
 {
-    return clock_ms() + CALLS_MAX * apr_time_as_msec(host->options->timeout);
+    return clock_ms() + apr_time_as_msec(sync_stores_call_max(host->options));
 }
 
 void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
@@ -157,9 +190,11 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
 
         store->generation = 0;
         store->written_at = 0;
+        store->rolled_back = 0;
         views[i].answer = SYNC_SILENT;
+        views[i].distrusted = store->overtaken_n >= SYNC_STORES_DISTRUST_N;
         if (result == STORE_DONE) {
-            open_object(host, store, bytes, len, &views[i]);
+            open_object(host, store, bytes, len, now, &views[i]);
         }
         else if (result == STORE_ABSENT) {
             views[i].answer = SYNC_ABSENT;
@@ -184,6 +219,7 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
     apr_status_t rv = stek_rng_system(random, sizeof(random));
 
     (void)now;
+    notify_send("WATCHDOG=1");
     if (rv == APR_SUCCESS) {
         rv = stek_ring_seal(ring, &host->keys[1]->secrets[0], random, &sealed, &len);
     }
@@ -193,14 +229,25 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
     else {
         store_begin_write(store->store, sealed, len);
         result = store_finish(store->store, deadline(host), NULL, NULL);
-        apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
     }
     free(sealed);
     store->write_failed = result != STORE_DONE && result != STORE_CHANGED;
+    if (store->write_failed && rv == APR_SUCCESS) {
+        apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
+    }
     if (result == STORE_DONE) {
         store->reseal = 0;
     }
     return result == STORE_DONE      ? SYNC_WRITTEN
            : result == STORE_CHANGED ? SYNC_CHANGED
                                      : SYNC_FAILED;
+}
+
+void sync_stores_note(sync_host_t *host, const sync_result_t *result)
+{
+    int i;
+
+    for (i = 0; i < host->options->store_n; i++) {
+        host->stores[i].overtaken_n = result->overtaken[i] ? host->stores[i].overtaken_n + 1 : 0;
+    }
 }

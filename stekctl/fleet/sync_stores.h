@@ -15,6 +15,15 @@
 ctl_exit_e sync_stores_open(sync_host_t *host);
 void sync_stores_close(sync_host_t *host);
 
+/* How long one call to a store can take. */
+apr_interval_time_t sync_stores_call_max(const sync_options_t *options);
+
+/* After a cycle: what its result says of each store. */
+void sync_stores_note(sync_host_t *host, const sync_result_t *result);
+
+/* Cycles in a row without a write, after which a store decides nothing. */
+#define SYNC_STORES_DISTRUST_N 3
+
 /* For the port, whose baton is the host. */
 void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views);
 sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, apr_time_t now);

@@ -21,6 +21,7 @@ mount -t tmpfs -o mode=755 tmpfs /usr/local/sbin
 mkdir -p /run/lock /var/log/apache2 /var/log/nginx
 ip link set lo up
 echo "127.0.0.1 www.example.org localhost stek.example.net $(hostname)" >/etc/hosts
+echo "127.0.0.1 web1.example.net web2.example.net web3.example.net" >>/etc/hosts # the pages' fleet
 
 # What a command line finds first: the stekctl that was built, and stand-ins for what a sandbox has not.
 install -m 755 "$STEKCTL" /usr/local/sbin/stekctl
@@ -57,6 +58,7 @@ start() {
 }
 case $1 in
 enable) start ;;
+disable) stop ;;
 restart) stop && start ;;
 reload) kill -HUP "$(cat "/run/$name.pid")" ;;
 *) echo "systemctl: not here: $*" >&2; exit 1 ;;

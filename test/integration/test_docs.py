@@ -186,6 +186,23 @@ def test_docs_default_line_is_the_code():
     assert values["poll"] == poll + "s"
 
 
+def test_docs_fleet_log_lines_are_the_sources():
+    """The operation page has a row for each line that sync writes to its log, by the line's own words."""
+    log = (TOP / "docs" / "fleet-operation.md").read_text().partition("\n## The log\n")[2]
+    quoted = " ".join(re.findall(r"`([^`]+)`", log))
+    texts = []
+    for path in sorted((TOP / "stekctl" / "fleet").glob("sync_*.c")):
+        calls = re.findall(r"report_line\((.*?)\);", source_of(path), re.S)
+        calls += re.findall(r"^static const char \*store_state\(.*?^}", source_of(path), re.M | re.S)
+        texts += [text for call in calls for text in re.findall(r'"([^"]+)"', call)]
+    # The first words of each, without what stands for a value.
+    words = {next((part.strip() for part in re.split(r"%\d*\w|[;,:'%]", text) if len(part.strip()) > 3), "")
+             for text in texts} - {""}
+    assert {"no answer", "its content is refused", "no key encrypts now", "its day is ahead"} <= words
+    for word in sorted(words):
+        assert word in quoted, f"the page has no row for a line of the log: {word}"
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_docs_configuration_is_accepted(httpd, certs, block):
     for pattern, stand_in in FILES:

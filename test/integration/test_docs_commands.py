@@ -27,6 +27,9 @@ ELSEWHERE = [
     (r"systemctl enable --now stek-(nginx|haproxy)@", "test_mixed_fleet.py"),
     (r"systemctl enable --now run-apache2-stek_rotate\.mount", "test_swap.py; it needs a service manager"),
     (r"systemctl (list-timers|status) ", "a service manager"),
+    (r"journalctl ", "a service manager"),
+    (r"scp ", "other hosts: test_fleet_sync.py has several with one secret"),
+    (r"(sed .*/etc/memcached\.conf$|systemctl restart memcached$)", "sandbox.sh starts the store"),
 ]
 # What a command prints, said by its page: pattern of the command, pattern of its output.
 PRINTS = [
@@ -39,13 +42,16 @@ PRINTS = [
     (r"configtest", r"Syntax OK"),
     (r"--status$", r"memcached://stek.example.net"),
     (r"^apachectl -S", r"www\.example\.org"),
+    (r"stek-www/default\.ring show$", r"^healthy$"),
+    # The ring is sealed anew by the cycle that a reload starts.
+    (r"secret retire$", r"retired; contains 1 secret"),
 ]
 NO_TICKETS = [
     (r"^stekctl probe .*", r"(?s)(support +gives no tickets(?!; sessions)|a ticket does not resume)"),
     (r"grep -c '(TLS session|\^Reused)", r"^0$"),
 ]
 FLEET = "docs/fleet.md"
-NEEDS_FLEET = ["docs/emergency.md", "docs/monitoring.md"]
+NEEDS_FLEET = ["docs/emergency.md", "docs/fleet-operation.md"]
 
 
 def shown(page):

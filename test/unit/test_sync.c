@@ -603,26 +603,124 @@ static sync_written_e write_overtaken(void *baton, int i, const stek_ring_t *rin
     return SYNC_CHANGED;
 }
 
-static void test_sync_always_overtaken_makes_no_key_of_its_own(void **state)
+/* As long as others' keys last, a host that is always overtaken makes none; then it does. */
+static void test_sync_always_overtaken_makes_keys_only_when_they_run_out(void **state)
 {
     sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, 1};
     sync_view_t views[STORES_MAX];
     sync_result_t result;
     sync_port_t port;
     world_t world;
+    int i;
 
     (void)state;
     world_init(&world, 3);
     world.race = 0;
-    cycle(&world.hosts[0]);
+    world.hosts[0].offset = world.hosts[1].offset = 0;
+    run_host(&world, &world.hosts[0], &result);
     port = (sync_port_t){&world.hosts[1], world.store_n, sim_read, write_overtaken,
                          sim_load,        sim_save,      sim_pause};
-    world.now += INTERVAL * 2;
-    assert_int_equal(sync_cycle(&port, &rules, clock_of(&world.hosts[1]), sim_rng, views, &result),
-                     APR_SUCCESS);
+    world.now = result.covered_until - SYNC_ALONE_BELOW;
+    assert_int_equal(sync_cycle(&port, &rules, world.now, sim_rng, views, &result), APR_SUCCESS);
     assert_int_equal(result.tries, SYNC_TRIES);
     assert_int_equal(result.made, 0);
-    assert_true(world.hosts[1].file->key_n <= world.hosts[0].file->key_n);
+    assert_int_equal(world.hosts[1].file->key_n, world.hosts[0].file->key_n);
+    for (i = 0; i < world.store_n; i++) {
+        assert_true(result.overtaken[i]);
+    }
+    world.now += SEC(1);
+    assert_int_equal(sync_cycle(&port, &rules, world.now, sim_rng, views, &result), APR_SUCCESS);
+    assert_true(result.made > 0);
+    assert_true(world.hosts[1].file->key_n > world.hosts[0].file->key_n);
+    world_free(&world);
+}
+
+static int liar;
+
+static void read_liar(void *baton, apr_time_t now, sync_view_t *views)
+{
+    sim_read(baton, now, views);
+    stek_ring_destroy(views[liar].ring);
+    memset(&views[liar], 0, sizeof(views[liar]));
+    views[liar].answer = SYNC_ABSENT;
+}
+
+static sync_written_e write_liar(void *baton, int i, const stek_ring_t *ring, apr_time_t now)
+{
+    return i == liar ? SYNC_CHANGED : sim_write(baton, i, ring, now);
+}
+
+/* One of two stores says: no object, and whenever it is written to, that somebody else was first. */
+static void test_sync_store_that_lies_keeps_nothing_from_the_others(void **state)
+{
+    sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, 1};
+    sync_view_t views[STORES_MAX];
+    sync_result_t result;
+    world_t world;
+
+    (void)state;
+    for (liar = 0; liar < 2; liar++) {
+        stek_ring_t *patch, *revoked = NULL;
+        int i, n;
+
+        world_init(&world, 5);
+        world.race = 0;
+        world.store_n = 2;
+        for (n = 0; n < 3; n++) {
+            for (i = 0; i < world.host_n; i++) {
+                host_sim_t *host = &world.hosts[i];
+                const sync_port_t port = {host,     2,        read_liar, write_liar,
+                                          sim_load, sim_save, sim_pause};
+
+                host->reaches[1] = 1;
+                host->offset = 0;
+                assert_int_equal(sync_cycle(&port, &rules, world.now, sim_rng, views, &result),
+                                 APR_SUCCESS);
+                assert_true(result.overtaken[liar]);
+                assert_false(result.overtaken[!liar]);
+                assert_true(stek_ring_equal(host->file, world.stores[!liar].ring));
+                assert_non_null(stek_ring_current(host->file, world.now));
+            }
+            if (n == 0) {
+                assert_int_equal(keys_per_slot(&world), 1);
+                assert_int_equal(stek_ring_create(0, 0, &patch), APR_SUCCESS);
+                patch->epoch = 7;
+                assert_int_equal(
+                    stek_ring_merge(world.hosts[1].file, patch, world.now, LIFETIME, &revoked),
+                    APR_SUCCESS);
+                stek_ring_destroy(patch);
+                stek_ring_destroy(world.hosts[1].file);
+                world.hosts[1].file = revoked;
+            }
+        }
+        for (i = 0; i < world.host_n; i++) {
+            assert_int_equal(world.hosts[i].file->epoch, 7);
+        }
+        world_free(&world);
+    }
+}
+
+static void test_sync_keys_of_a_wrong_clock_are_left_out(void **state)
+{
+    sync_result_t result;
+    world_t world;
+
+    (void)state;
+    world_init(&world, 6);
+    world.host_n = 2;
+    world.race = 0;
+    world.hosts[1].offset = 0;
+    world.hosts[0].offset = 3650 * DAY;
+    cycle(&world.hosts[0]);
+    run_host(&world, &world.hosts[1], &result);
+    assert_true(result.left_out_n > 0);
+    assert_non_null(stek_ring_current(world.hosts[1].file, world.now));
+    assert_true(world.hosts[1].file->by_start[0] < world.hosts[1].file->key_n);
+    assert_true(world.hosts[1].file->keys[world.hosts[1].file->by_start[0]].not_before
+                < world.now + DAY);
+    assert_true(stek_ring_equal(world.hosts[1].file, world.stores[0].ring));
+    run_host(&world, &world.hosts[1], &result);
+    assert_int_equal(result.left_out_n, 0);
     world_free(&world);
 }
 
@@ -651,7 +749,9 @@ int main(void)
         cmocka_unit_test(test_sync_faulty_stores_no_good_key_is_lost),
         cmocka_unit_test(test_sync_store_silent_makes_no_key_before_it_is_needed),
         cmocka_unit_test(test_sync_no_generate_only_passes_keys_on),
-        cmocka_unit_test(test_sync_always_overtaken_makes_no_key_of_its_own),
+        cmocka_unit_test(test_sync_always_overtaken_makes_keys_only_when_they_run_out),
+        cmocka_unit_test(test_sync_store_that_lies_keeps_nothing_from_the_others),
+        cmocka_unit_test(test_sync_keys_of_a_wrong_clock_are_left_out),
         cmocka_unit_test(test_sync_clock_of_another_host_ahead_is_seen),
     };
 

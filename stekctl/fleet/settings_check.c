@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Settings that have to fit together (settings_check.h).  stekctl; one thread.
+ */
+#include "settings_check.h"
+
+#include <apr_fnmatch.h>
+#include <apr_strings.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "json.h"
+#include "notify.h"
+#include "report.h"
+#include "stek_ring_file.h"
+#include "stek_schedule.h"
+#include "store_url.h"
+#include "sync_stores.h"
+
+#define OTHER_MAX 65536
+
+/* How long a cycle can take if no store answers: all are read at once, and written in turn. */
+static apr_interval_time_t longest_cycle(const sync_options_t *options)
+{
+    return (1 + options->store_n) * sync_stores_call_max(options);
+}
+
+/* Two cycles have to fit into what is prepared, so that one may fail. */
+static ctl_exit_e check_cycle(ctl_t *ctl, const sync_options_t *options)
+{
+    apr_interval_time_t horizon = stek_schedule_horizon(&options->rules.params);
+    apr_interval_time_t longest = longest_cycle(options);
+
+    if (!options->rules.generate || 2 * (options->every + longest) <= horizon) {
+        return CTL_DONE;
+    }
+    return report_usage(
+        ctl,
+        "a cycle of up to %s (every %s, and %s if no store answers: timeout %s) is too long: keys "
+        "are prepared %s ahead (interval %s, ahead %d), and two cycles must fit into that; shorten "
+        "every or timeout, or raise ahead",
+        report_span(options->every + longest, ctl->pool), report_span(options->every, ctl->pool),
+        report_span(longest, ctl->pool), report_span(options->timeout, ctl->pool),
+        report_span(horizon, ctl->pool), report_span(options->rules.params.interval, ctl->pool),
+        options->rules.params.ahead);
+}
+
+/* systemd must not take a slow store for a hung sync. */
+static ctl_exit_e check_watchdog(ctl_t *ctl, const sync_options_t *options)
+{
+    apr_interval_time_t watchdog = notify_watchdog(), call = sync_stores_call_max(options);
+
+    if (watchdog == 0 || watchdog >= 2 * call) {
+        return CTL_DONE;
+    }
+    return report_usage(ctl,
+                        "timeout %s does not fit the unit's WatchdogSec of %s: a store may take "
+                        "%s to answer, and WatchdogSec must be at least twice that; lower timeout, "
+                        "or raise WatchdogSec to %s",
+                        report_span(options->timeout, ctl->pool), report_span(watchdog, ctl->pool),
+                        report_span(call, ctl->pool), report_span(2 * call, ctl->pool));
+}
+
+static int same_store(const char *a, const char *b, apr_pool_t *pool)
+{
+    const store_driver_t *driver_a = NULL, *driver_b = NULL;
+    store_target_t target_a = {0}, target_b = {0};
+
+    if (store_url_parse(a, &driver_a, &target_a, pool)
+        || store_url_parse(b, &driver_b, &target_b, pool)) {
+        return 0; /* reported when it is opened */
+    }
+    return driver_a == driver_b && target_a.port == target_b.port && target_a.db == target_b.db
+           && !strcasecmp(target_a.host, target_b.host);
+}
+
+static ctl_exit_e check_stores(ctl_t *ctl, const sync_options_t *options)
+{
+    int i, j;
+
+    for (i = 0; i < options->store_n; i++) {
+        for (j = 0; j < i; j++) {
+            if (same_store(options->urls[i], options->urls[j], ctl->pool)) {
+                return report_usage(ctl,
+                                    "store '%s' is named twice, also as '%s': name each store once",
+                                    store_url_shown(options->urls[i], ctl->pool),
+                                    store_url_shown(options->urls[j], ctl->pool));
+            }
+        }
+    }
+    return CTL_DONE;
+}
+
+/* The value of an option in the text of a configuration file, in pool; NULL if it has none. */
+static const char *value_in(const char *text, const char *name, apr_pool_t *pool)
+{
+    char *line, *state = NULL, *copy = apr_pstrdup(pool, text), *value = NULL;
+    apr_size_t len = strlen(name);
+
+    for (line = apr_strtok(copy, "\r\n", &state); line; line = apr_strtok(NULL, "\r\n", &state)) {
+        line += strspn(line, " \t");
+        if (!strncmp(line, name, len) && strchr(" \t", line[len]) && line[len]) {
+            value = line + len + strspn(line + len, " \t");
+            apr_collapse_spaces(value, value);
+        }
+    }
+    return value;
+}
+
+static int same_file(const char *a, const char *b)
+{
+    struct stat st_a, st_b;
+
+    return stat(a, &st_a) == 0 && stat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev
+           && st_a.st_ino == st_b.st_ino;
+}
+
+/* Whether both files belong to one fleet, as far as this user can read them. */
+static int same_fleet(const ctl_t *ctl, const char *a, const char *b)
+{
+    stek_secrets_t *of_a = NULL, *of_b = NULL;
+    int same = same_file(a, b);
+
+    if (!same && stek_secret_file_load(a, ctl->owner, &of_a, NULL, ctl->pool) == APR_SUCCESS
+        && stek_secret_file_load(b, ctl->owner, &of_b, NULL, ctl->pool) == APR_SUCCESS) {
+        same = of_a->has_fleet_id && of_b->has_fleet_id
+               && !memcmp(of_a->fleet_id, of_b->fleet_id, STEK_FLEET_ID_LEN);
+    }
+    stek_secrets_destroy(of_a);
+    stek_secrets_destroy(of_b);
+    return same;
+}
+
+/* The fleet secret of the configuration at path: what it names, else NAME.secret beside it, which
+ * the systemd unit uses. */
+static const char *secret_of(const char *path, const char *text, apr_pool_t *pool)
+{
+    const char *named = value_in(text, "fleet-secret", pool);
+
+    return named ? named
+                 : apr_pstrcat(pool, apr_pstrmemdup(pool, path, strlen(path) - strlen(".conf")),
+                               ".secret", NULL);
+}
+
+/* A fleet secret is one ring's: with two, hosts would put the keys of both into each. */
+static ctl_exit_e check_other(ctl_t *ctl, const sync_settings_t *settings, const char *path)
+{
+    char *text = apr_palloc(ctl->pool, OTHER_MAX + 1);
+    const char *ring, *secret;
+    apr_size_t len = 0;
+
+    if (same_file(path, settings->config_path)
+        || stek_file_read(path, STEK_FILE_RING, ctl->owner, text, OTHER_MAX, &len, NULL, NULL,
+                          ctl->pool)
+               != APR_SUCCESS) {
+        return CTL_DONE;
+    }
+    text[len] = '\0';
+    secret = secret_of(path, text, ctl->pool);
+    if (same_fleet(ctl, secret, settings->options.fleet_secret_path)) {
+        return report_usage(ctl,
+                            "%s and %s have the same fleet secret (%s and %s): it would mix their "
+                            "rings; make one for each, 'stekctl --secret PATH secret new --fleet'",
+                            settings->config_path, path, settings->options.fleet_secret_path,
+                            secret);
+    }
+    ring = value_in(text, "ring", ctl->pool);
+    if (ring && settings->ring_path && !strcmp(ring, settings->ring_path)) {
+        return report_usage(ctl, "%s and %s have the same ring %s: give each its own",
+                            settings->config_path, path, ring);
+    }
+    return CTL_DONE;
+}
+
+/* The other configurations in the same directory. */
+static ctl_exit_e check_others(ctl_t *ctl, const sync_settings_t *settings)
+{
+    const char *slash = settings->config_path ? strrchr(settings->config_path, '/') : NULL;
+    const char *directory = slash ? apr_pstrmemdup(ctl->pool, settings->config_path,
+                                                   (apr_size_t)(slash - settings->config_path + 1))
+                                  : "./";
+    DIR *dir = settings->config_path ? opendir(directory) : NULL;
+    ctl_exit_e code = CTL_DONE;
+    struct dirent *entry;
+
+    while (dir && code == CTL_DONE && (entry = readdir(dir)) != NULL) {
+        if (apr_fnmatch("*.conf", entry->d_name, APR_FNM_PERIOD) == APR_SUCCESS) {
+            code = check_other(ctl, settings,
+                               apr_pstrcat(ctl->pool, directory, entry->d_name, NULL));
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+    return code;
+}
+
+/* In the directory that systemd makes by StateDirectory=, named after the ring. */
+static const char *default_floor(const ctl_t *ctl)
+{
+    const char *directory = getenv("STATE_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
+    const char *name = ctl->ring_path ? strrchr(ctl->ring_path, '/') : NULL;
+    const char *dot = name ? strrchr(name, '.') : NULL;
+
+    if (!directory || !*directory || !name) {
+        return NULL;
+    }
+    return apr_pstrcat(ctl->pool, apr_pstrmemdup(ctl->pool, directory, strcspn(directory, ":")),
+                       dot ? apr_pstrmemdup(ctl->pool, name, (apr_size_t)(dot - name)) : name,
+                       ".floor", NULL);
+}
+
+/* The paths, each from the command line, the configuration file or the environment. */
+static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
+    sync_options_t *options = &settings->options;
+
+    if (!options->fleet_secret_path && directory && *directory) {
+        options->fleet_secret_path = apr_pstrcat(ctl->pool, directory, "/fleet-secret", NULL);
+    }
+    if (!options->fleet_secret_path) {
+        return report_usage(ctl, "missing fleet secret: use --fleet-secret PATH");
+    }
+    if (settings->ring_path) {
+        ctl->ring_path = settings->ring_path;
+        ctl->secret_path = stek_secret_path_beside(ctl->ring_path, ctl->pool);
+    }
+    if (settings->secret_path) {
+        ctl->secret_path = settings->secret_path;
+    }
+    if (!options->floor_path) {
+        options->floor_path = default_floor(ctl);
+    }
+    if (options->floor_path && !strcmp(options->floor_path, "none")) {
+        options->floor_path = NULL;
+    }
+    if (options->floor_path
+        && (!strcmp(options->floor_path, ctl->ring_path)
+            || !strcmp(options->floor_path, options->fleet_secret_path))) {
+        return report_usage(ctl, "--floor and %s are the same file: give the floor its own",
+                            !strcmp(options->floor_path, ctl->ring_path) ? "--ring"
+                                                                         : "--fleet-secret");
+    }
+    if (ctl->secret_path && !strcmp(ctl->secret_path, options->fleet_secret_path)) {
+        return report_usage(ctl, "--secret and --fleet-secret are the same file: the host's ring "
+                                 "needs a secret of its own");
+    }
+    return CTL_DONE;
+}
+
+ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)
+{
+    sync_options_t *options = &settings->options;
+    const char *wrong = stek_schedule_check(&options->rules.params, ctl->pool);
+    ctl_exit_e code;
+
+    if (wrong) {
+        return report_usage(ctl, "%s", wrong);
+    }
+    if (options->store_n == 0) {
+        return report_usage(
+            ctl, "missing store: use --store URL, or a configuration file that names one");
+    }
+    code = complete_paths(ctl, settings);
+    if (code == CTL_DONE) {
+        code = check_stores(ctl, options);
+    }
+    if (code == CTL_DONE) {
+        code = check_cycle(ctl, options);
+    }
+    if (code == CTL_DONE) {
+        code = check_watchdog(ctl, options);
+    }
+    return code == CTL_DONE ? check_others(ctl, settings) : code;
+}
+
+static void show_json(const ctl_t *ctl, const sync_options_t *options)
+{
+    json_t json;
+    int i;
+
+    json_begin(&json, stdout);
+    json_open(&json, NULL, '{');
+    json_string(&json, "ring", ctl->ring_path);
+    json_string(&json, "fleet_secret", options->fleet_secret_path);
+    json_open(&json, "stores", '[');
+    for (i = 0; i < options->store_n; i++) {
+        json_string(&json, NULL, store_url_shown(options->urls[i], ctl->pool));
+    }
+    json_close(&json, ']');
+    json_bool(&json, "generate", options->rules.generate);
+    json_span(&json, "interval", options->rules.params.interval);
+    json_span(&json, "lifetime", options->rules.params.lifetime);
+    json_span(&json, "prepared", stek_schedule_horizon(&options->rules.params));
+    json_span(&json, "every", options->every);
+    json_span(&json, "longest_cycle", longest_cycle(options));
+    json_close(&json, '}');
+    json_end(&json);
+}
+
+static void show_text(const ctl_t *ctl, const sync_options_t *options)
+{
+    int i;
+
+    printf("ring %s\n", report_path(ctl->ring_path, ctl->pool));
+    for (i = 0; i < options->store_n; i++) {
+        printf("store %s\n", report_path(store_url_shown(options->urls[i], ctl->pool), ctl->pool));
+    }
+    printf("a cycle every %s, at most %s long if no store answers (TimeoutStartSec= must be "
+           "greater)\n",
+           report_span(options->every, ctl->pool), report_span(longest_cycle(options), ctl->pool));
+    if (options->rules.generate) {
+        printf("a key every %s, prepared %s ahead, lifetime %s\n",
+               report_span(options->rules.params.interval, ctl->pool),
+               report_span(stek_schedule_horizon(&options->rules.params), ctl->pool),
+               report_span(options->rules.params.lifetime, ctl->pool));
+    }
+    else {
+        puts("no keys made here");
+    }
+    puts("settings are good");
+}
+
+ctl_exit_e sync_settings_show(ctl_t *ctl, const sync_settings_t *settings)
+{
+    const char *path = settings->options.fleet_secret_path, *culprit = NULL;
+    stek_secrets_t *secrets = NULL;
+    apr_status_t rv = stek_secret_file_load(path, ctl->owner, &secrets, &culprit, ctl->pool);
+    int has_fleet_id = rv == APR_SUCCESS && secrets->has_fleet_id;
+
+    stek_secrets_destroy(secrets);
+    if (rv != APR_SUCCESS) {
+        return report_status(ctl, path, rv, culprit);
+    }
+    if (!has_fleet_id) {
+        report_line("%s: holds no secret with a fleet's id; make it by 'stekctl --secret PATH "
+                    "secret new --fleet'",
+                    path);
+        return CTL_REFUSED;
+    }
+    if (ctl->json) {
+        show_json(ctl, &settings->options);
+    }
+    else {
+        show_text(ctl, &settings->options);
+    }
+    return report_finish(CTL_DONE);
+}

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A store that lies, in memcached's protocol: it has an object for nobody, or an old one, and whoever writes is told
+that somebody else was first."""
+import socket
+import threading
+
+
+class Liar:
+    """answer: what every get returns, or None: nothing.  said: how often it refused a write."""
+
+    def __init__(self, answer=None):
+        self.answer, self.said, self.listener = answer, 0, socket.create_server(("127.0.0.1", 0), backlog=64)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"memcached://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def _accept(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        data = b""
+        try:
+            while piece := sock.recv(65536):
+                data += piece
+                while b"\r\n" in data:
+                    line, data = data.split(b"\r\n", 1)
+                    words = line.split()
+                    if words[0] in (b"get", b"gets"):
+                        sock.sendall(self._object(words[1]) + b"END\r\n")
+                    elif words[0] in (b"add", b"cas", b"set"):
+                        while len(data) < int(words[4]) + 2:
+                            data += sock.recv(65536)
+                        data = data[int(words[4]) + 2:]
+                        self.said += 1
+                        sock.sendall(b"EXISTS\r\n" if words[0] == b"cas" else b"NOT_STORED\r\n")
+                    elif words[0] == b"version":
+                        sock.sendall(b"VERSION 1.6.18\r\n")
+                    elif words[0] == b"quit":
+                        return
+                    else:
+                        sock.sendall(b"ERROR\r\n")
+        except (OSError, IndexError, ValueError):
+            pass
+        finally:
+            sock.close()
+
+    def _object(self, name):
+        return self.answer and b"VALUE %s 0 %d 7\r\n%s\r\n" % (name, len(self.answer), self.answer) or b""
+
+    def close(self):
+        self.listener.close()

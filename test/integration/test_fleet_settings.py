@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of stekctl sync that do not fit together are refused with the numbers, at start and by --check;
+and what --once exits with."""
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import fleet as lib
+import ringfile
+from fleet import STEKCTL, Memcached
+from httpd import TOP, free_port
+
+HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
+
+
+def configuration(fleet, name, **lines):
+    """A configuration file of its own ring and fleet secret, with other lines in place of these or more."""
+    secret = fleet.dir / f"{name}.fleet"
+    if "fleet_secret" not in lines and not secret.exists():
+        fleet.new_secret(secret.name)
+    lines = {"ring": fleet.dir / f"{name}.ring", "store": "memcached://127.0.0.1:9", "fleet-secret": secret,
+             **{key.replace("_", "-"): value for key, value in lines.items()}}
+    path = fleet.dir / f"{name}.conf"
+    path.write_text("".join(f"{key} {value}\n" for key, values in lines.items()
+                            for value in (values if isinstance(values, list) else [values])))
+    return path
+
+
+def checked(config, *more, code=0, **options):
+    """What --check says; what the start says must be the same, where it is a refusal."""
+    done = lib.run("sync", "--config", config, *more, "--check", code=code, **options)
+    if code == 2:
+        assert lib.run("sync", "--config", config, *more, "--once", code=2, **options).stderr == done.stderr
+    return done
+
+
+def test_check_good_settings_what_follows_from_them(fleet):
+    config = configuration(fleet, "a", store=["memcached://127.0.0.1:9", "redis://127.0.0.1:9"], every="20s",
+                           timeout="2s", interval="2h", lifetime="12h", ahead=2)
+    done = checked(config)
+    assert "settings are good" in done.stdout and not done.stderr
+    assert "a cycle every 20s, at most 18s long" in done.stdout
+    assert "a key every 2h, prepared 4h ahead, lifetime 12h" in done.stdout
+    shown = json.loads(checked(config, "--json").stdout)
+    assert shown["stores"] == ["memcached://127.0.0.1:9", "redis://127.0.0.1:9"]
+    assert (shown["every"], shown["longest_cycle"], shown["prepared"]) == (20, 18, 14400)
+    assert not (fleet.dir / "a.ring").exists() and not (fleet.dir / "a.secret").exists(), "wrote something"
+
+
+@pytest.mark.parametrize("lines, numbers", [
+    ({"every": "30min"}, ("every 30min", "interval 1h", "ahead 1", "1h ahead")),
+    ({"every": "1min", "interval": "1s", "lifetime": "1h"}, ("every 1min", "interval 1s", "2min ahead")),
+    ({"every": "10s", "timeout": "1min", "interval": "10min"}, ("timeout 1min", "10min ahead", "6min 10s")),
+])
+def test_check_cycle_longer_than_what_is_prepared_is_refused(fleet, lines, numbers):
+    text = checked(configuration(fleet, "a", **lines), code=2).stderr
+    assert all(number in text for number in numbers), text
+
+
+def test_check_cycle_is_judged_as_it_runs(fleet):
+    """The longest cycle that is allowed is one that two of fit in; a host that makes no keys may be slower."""
+    good = configuration(fleet, "a", interval="1h", every="29min")
+    checked(good)
+    checked(configuration(fleet, "a", interval="1h", every="30min"), code=2)
+    checked(configuration(fleet, "a", interval="1h", every="30min", generate="off"))
+
+
+def test_check_watchdog_shorter_than_a_store_may_take_is_refused(fleet):
+    config = configuration(fleet, "a", timeout="5s")
+    text = checked(config, code=2, env={"WATCHDOG_USEC": "20000000"}).stderr
+    assert "WatchdogSec of 20s" in text and "15s" in text and "30s" in text
+    checked(config, env={"WATCHDOG_USEC": "30000000"})
+
+
+def test_check_the_shipped_unit_fits_the_defaults(fleet):
+    unit = (TOP / "build/systemd/stek-sync@.service").read_text()
+    limits = {key: int(re.search(rf"^{key}=(\d+)$", unit, re.M).group(1))
+              for key in ("WatchdogSec", "TimeoutStartSec")}
+    config = configuration(fleet, "a", store=["memcached://127.0.0.1:9", "redis://127.0.0.1:9"])
+    shown = json.loads(checked(config, "--json", env={"WATCHDOG_USEC": f"{limits['WatchdogSec']}000000"}).stdout)
+    assert shown["longest_cycle"] < limits["TimeoutStartSec"]
+
+
+@pytest.mark.parametrize("again", ["memcached://LOCALHOST:11211", "memcached://localhost"])
+def test_check_store_named_twice_is_refused(fleet, again):
+    text = checked(configuration(fleet, "a", store=["memcached://localhost:11211", again]), code=2).stderr
+    assert "named twice" in text and "localhost:11211" in text
+    checked(configuration(fleet, "a", store=["redis://localhost/1", "redis://localhost/2"]))
+
+
+def test_check_one_fleet_secret_for_two_rings_is_refused(fleet):
+    one = configuration(fleet, "one")
+    two = configuration(fleet, "two", fleet_secret=fleet.dir / "one.fleet")
+    text = checked(two, code=2).stderr
+    assert str(one) in text and "same fleet secret" in text and "secret new --fleet" in text
+    copy = fleet.dir / "two.secret"  # the one that the unit hands on, if the file names none
+    shutil.copy(fleet.dir / "one.fleet", copy)
+    two.write_text(re.sub("fleet-secret .*\n", "", two.read_text()))
+    assert str(copy) in checked(one, code=2).stderr
+    lib.run("--secret", fleet.dir / "new.secret", "secret", "new", "--fleet")
+    (fleet.dir / "new.secret").rename(copy)
+    checked(one)
+
+
+def test_check_one_ring_for_two_fleets_is_refused(fleet):
+    one = configuration(fleet, "one")
+    two = configuration(fleet, "two", ring=fleet.dir / "one.ring")
+    text = checked(two, code=2).stderr
+    assert str(one) in text and "same ring" in text
+
+
+def test_check_secret_that_is_no_fleet_secret_is_refused(fleet):
+    config = configuration(fleet, "a")
+    (fleet.dir / "a.fleet").unlink()
+    assert "does not exist" in checked(config, code=4).stderr
+    lib.run("--secret", fleet.dir / "a.fleet", "secret", "new")
+    assert "secret new --fleet" in checked(config, code=3).stderr
+
+
+def test_once_good_keys_and_bad_store_exits_5_no_keys_4(fleet):
+    good, dead = fleet.store(), f"memcached://127.0.0.1:{free_port()}"
+    assert fleet.host(dead, **HOURLY).once(code=5).stderr
+    both = fleet.host(good, dead, **HOURLY)
+    assert "no answer" in both.once(code=5).stderr
+    assert both.ring().keys == good.ring(fleet.secret).keys
+    fleet.host(good, **HOURLY).once(code=0)
+    good.flush()
+    assert "no key" in fleet.host(good, generate=False, **HOURLY).once(code=4).stderr
+    full = fleet.host(good, **HOURLY)
+    full.ring_path.mkdir()
+    full.once(code=3)
+
+
+def kubernetes_script(folder, stores):
+    """The job's script of the example, its directories in a folder; kubectl keeps the Secret in /old."""
+    text = (TOP / "conf/fleet/kubernetes.yaml").read_text()
+    script = re.search(r"- -euc\n +- \|\n((?: {18}.*\n)+)", text).group(1)
+    kubectl = folder / "kubectl"
+    kubectl.write_text(f"""#!/bin/sh
+case $1 in
+create) for word; do case $word in --from-file=*) cp "${{word#--from-file=}}" {folder}/old/; done ;;
+apply) cat >/dev/null; echo applied ;;
+esac
+""".replace("; done", ";; esac; done"))
+    kubectl.chmod(0o755)
+    script = re.sub(r"(?<![\w-])/(old|keys|fleet)/", rf"{folder}/\1/", script)
+    return script.replace("memcached://stek-memcached", stores)
+
+
+def test_kubernetes_job_publishes_keys_whatever_its_store_does(fleet, folder):
+    store = fleet.store(Memcached)
+    for name in ("old", "fleet"):
+        (folder / name).mkdir(mode=0o700)
+    shutil.copy(fleet.secret, folder / "fleet/fleet-secret")
+    (folder / "fleet/fleet-secret").chmod(0o400)
+    script = kubernetes_script(folder, store.url)
+
+    def job():
+        """A pod of its own: what is in memory is new."""
+        shutil.rmtree(folder / "keys", ignore_errors=True)
+        (folder / "keys").mkdir(mode=0o700)
+        return subprocess.run(["sh", "-euc", script], capture_output=True, text=True, env=dict(
+            os.environ, PATH=f"{folder}:{STEKCTL.parent}:{os.environ['PATH']}"))
+
+    def published():
+        return ringfile.Ring.read(folder / "old/default.ring",
+                                  ringfile.read_secrets(folder / "old/default.secret"))
+
+    store.kill()
+    done = job()
+    assert done.returncode == 0 and "applied" in done.stdout, done.stderr
+    first = published()
+    assert first.current(lib.time.time())
+    store.start()
+    assert job().returncode == 0
+    assert {k.name for k in store.ring(fleet.secret).keys} == {k.name for k in first.keys}
+    store.kill()
+    done = job()
+    assert done.returncode == 0 and "no answer" in done.stderr
+    assert {k.name for k in published().keys} == {k.name for k in first.keys}
+    (folder / "fleet/fleet-secret").unlink()
+    before = (folder / "old/default.ring").read_bytes()
+    done = job()
+    assert done.returncode != 0 and "applied" not in done.stdout, "published without a fleet secret"
+    assert (folder / "old/default.ring").read_bytes() == before
