@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "fleet/clock.h"
+#include "fleet/sync_stores.h"
 #include "ring/ring.h"
 #include "ringio.h"
 #include "stek_admit.h"
@@ -156,6 +157,9 @@ void sim_host_make(sim_host_t *host, int number)
         host->options.urls[i] = urls[i];
     }
     host->options.fleet_secret_path = host->secret;
+    host->options.floor_path = sim->history->floor
+                                   ? apr_psprintf(host->pool, "%s/www.floor", host->state)
+                                   : NULL;
     host->options.every = apr_time_from_sec(10);
     host->options.timeout = apr_time_from_sec(2);
     sim_host_settings(host, sim->history->interval_s, sim->history->lifetime_s,
@@ -417,6 +421,7 @@ void sim_host_cycle(sim_host_t *host)
         }
         rv = sync_cycle(&host->port, &host->options.rules, now, stek_rng_system, views, &result);
         if (!host->frozen) {
+            sync_stores_note(&host->sync, &result);
             sync_log_cycle(&host->sync, &host->log, rv, &result, now);
             tell_cycle(host, rv, &result);
             if (rv != APR_SUCCESS) {
