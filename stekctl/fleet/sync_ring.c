@@ -92,8 +92,9 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
                                 apr_interval_time_t lifetime)
 {
     const stek_ring_file_t file = file_of(host);
+    const sync_rules_t *rules = &host->options->rules;
     stek_ring_t *before = NULL, *merged = NULL;
-    apr_size_t secret_i = 0;
+    apr_size_t secret_i = 0, later_n = 0;
     apr_status_t rv = load(host, &before, &secret_i);
     int differs;
 
@@ -103,10 +104,14 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
     if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv)) {
         return rv;
     }
+    if (before) {
+        /* The cycle has counted them. */
+        later_n = stek_admit_keys(before, rules->generate ? &rules->params : NULL, now);
+    }
     rv = stek_ring_merge(ring, before, now, lifetime, &merged);
     if (rv == APR_SUCCESS) {
         floor_keep(host, merged, now);
-        differs = !before || !stek_ring_equal(before, merged);
+        differs = !before || later_n > 0 || !stek_ring_equal(before, merged);
         if (host->reseal_file && secret_i > 0) {
             secret_i = 0;
             differs = 1;
