@@ -32,7 +32,14 @@ static apr_interval_time_t lifetime_of(const sync_rules_t *rules)
     return rules->generate ? rules->params.lifetime : 0;
 }
 
-/* *placks: theirs, without ended keys, lacks something that wanted has. */
+/* Keys that begin too late (stek_admit.h): how many were dropped from ring. */
+static apr_size_t drop_later(stek_ring_t *ring, const sync_rules_t *rules, apr_time_t now)
+{
+    return stek_admit_keys(ring, rules->generate ? &rules->params : NULL, now);
+}
+
+/* *placks: theirs, without ended keys, lacks something that wanted has.  Later keys than this host takes
+ * in do not count: others may see that differently, and hosts must not take turns in writing. */
 static apr_status_t lacks(const stek_ring_t *theirs, const stek_ring_t *wanted,
                           const sync_rules_t *rules, apr_time_t now, int *placks)
 {
@@ -40,6 +47,7 @@ static apr_status_t lacks(const stek_ring_t *theirs, const stek_ring_t *wanted,
     apr_status_t rv = take_in(&tidy, theirs, now, lifetime_of(rules));
 
     if (rv == APR_SUCCESS) {
+        (void)drop_later(tidy, rules, now);
         *placks = !stek_ring_equal(tidy, wanted);
     }
     stek_ring_destroy(tidy);
@@ -108,9 +116,7 @@ apr_status_t sync_plan(const stek_ring_t *file_ring, const sync_view_t *views, i
         }
     }
     if (rv == APR_SUCCESS && plan->shared) {
-        plan->left_out_n = plan->shared->left_out_n
-                           + stek_admit_keys(plan->shared, rules->generate ? &rules->params : NULL,
-                                             now);
+        plan->left_out_n = plan->shared->left_out_n + drop_later(plan->shared, rules, now);
     }
     if (rv == APR_SUCCESS) {
         rv = extend(rules, may_generate(plan->shared, views, store_n, rules, now), now, rng, plan);

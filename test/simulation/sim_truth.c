@@ -340,8 +340,11 @@ static const stek_key_t *lacks(const stek_ring_t *a, const stek_ring_t *b, const
 static void check_far(const sim_host_t *host)
 {
     const stek_params_t *params = &host->options.rules.params;
-    apr_time_t last = sim_clock(host) + stek_schedule_horizon(params) + 2 * params->interval
-                      + apr_time_from_sec(3600 + 600);
+    /* Who makes none takes in what any settings can mean. */
+    apr_interval_time_t ahead = sim_host_generates(host)
+                                    ? stek_schedule_horizon(params) + 2 * params->interval
+                                    : apr_time_from_sec(15 * 86400);
+    apr_time_t last = sim_clock(host) + ahead + apr_time_from_sec(3600 + 600);
     apr_size_t i;
 
     for (i = 0; i < host->file->key_n; i++) {
