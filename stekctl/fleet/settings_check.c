@@ -198,17 +198,36 @@ static ctl_exit_e check_others(ctl_t *ctl, const sync_settings_t *settings)
     return code;
 }
 
-/* In the directory that systemd makes by StateDirectory=, named after the ring. */
-static const char *default_floor(const ctl_t *ctl)
+/* The directory that systemd makes by StateDirectory=, also for a command that somebody else runs: that
+ * of the unit of the configuration's name. */
+static const char *state_directory(const ctl_t *ctl, const sync_settings_t *settings)
 {
     const char *directory = getenv("STATE_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
+    const char *name = settings->config_path ? strrchr(settings->config_path, '/') : NULL;
+    struct stat st;
+
+    if (directory && *directory) {
+        return apr_pstrmemdup(ctl->pool, directory, strcspn(directory, ":"));
+    }
+    if (!name) {
+        return NULL;
+    }
+    directory = apr_psprintf(ctl->pool, "/var/lib/stek-%.*s", (int)strcspn(name + 1, "."),
+                             name + 1);
+    return stat(directory, &st) == 0 && S_ISDIR(st.st_mode) ? directory : NULL;
+}
+
+/* The floor there, named after the ring. */
+static const char *default_floor(const ctl_t *ctl, const sync_settings_t *settings)
+{
+    const char *directory = state_directory(ctl, settings);
     const char *name = ctl->ring_path ? strrchr(ctl->ring_path, '/') : NULL;
     const char *dot = name ? strrchr(name, '.') : NULL;
 
-    if (!directory || !*directory || !name) {
+    if (!directory || !name) {
         return NULL;
     }
-    return apr_pstrcat(ctl->pool, apr_pstrmemdup(ctl->pool, directory, strcspn(directory, ":")),
+    return apr_pstrcat(ctl->pool, directory,
                        dot ? apr_pstrmemdup(ctl->pool, name, (apr_size_t)(dot - name)) : name,
                        ".floor", NULL);
 }
@@ -233,7 +252,7 @@ static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
         ctl->secret_path = settings->secret_path;
     }
     if (!options->floor_path) {
-        options->floor_path = default_floor(ctl);
+        options->floor_path = default_floor(ctl, settings);
     }
     if (options->floor_path && !strcmp(options->floor_path, "none")) {
         options->floor_path = NULL;

@@ -34,6 +34,13 @@ cat >/usr/local/sbin/systemctl <<'END'
 #!/bin/bash
 # stek-sync@NAME as its unit has it: its user, httpd's group, a directory, and the fleet secret as a credential,
 # which systemd copies when it starts a service, and only then.
+# apache2: stopped when it has ended, as systemd does it.
+if [ "$2" = apache2 ]; then
+    pid=$(cat /run/apache2/apache2.pid 2>/dev/null)
+    apachectl "$1"
+    while [ "$1" = stop ] && kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+    exit
+fi
 name=${*: -1}
 name=${name#stek-sync@}
 log=/run/$name.log
@@ -44,12 +51,12 @@ stop() {
 }
 start() {
     umask 077
-    install -d -o stek -g www-data -m 750 "/run/stek-$name"
+    install -d -o stek -g www-data -m 750 "/run/stek-$name" "/var/lib/stek-$name"
     install -d -m 755 /run/credentials
     install -d -o stek -m 500 "$credentials"
     install -o stek -m 400 "/etc/stek/$name.secret" "$credentials/fleet-secret"
     setpriv --reuid stek --regid www-data --clear-groups env "CREDENTIALS_DIRECTORY=$credentials" \
-        "STEK_RING=/run/stek-$name/default.ring" stekctl sync --config "/etc/stek/$name.conf" >>"$log" 2>&1 &
+        "STEK_RING=/run/stek-$name/default.ring" "STATE_DIRECTORY=/var/lib/stek-$name" stekctl sync --config "/etc/stek/$name.conf" >>"$log" 2>&1 &
     echo $! >"/run/$name.pid"
     until [ -e "/run/stek-$name/default.ring" ]; do
         kill -0 $! || { cat "$log" >&2; exit 1; }
@@ -57,8 +64,8 @@ start() {
     done
 }
 case $1 in
-enable) start ;;
-disable) stop ;;
+enable | start) start ;;
+disable | stop) stop ;;
 restart) stop && start ;;
 reload) kill -HUP "$(cat "/run/$name.pid")" ;;
 *) echo "systemctl: not here: $*" >&2; exit 1 ;;
