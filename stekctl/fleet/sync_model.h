@@ -49,11 +49,13 @@ typedef struct sync_host_t {
     stek_secrets_t *fleet;
     stek_secrets_t *keys[3];  /* what seals in the stores: yesterday, today, tomorrow */
     apr_int32_t day;          /* that today */
+    int out_of_step;          /* the fleet secret has moved on to a later day: no store is used */
     int reader;               /* writes no file */
     apr_uint64_t known_epoch; /* the greatest that was taken in */
     stek_ring_t *floor;       /* NULL: none yet */
     stek_ring_t *first_floor; /* as it was read at start */
     int floor_read;           /* it was */
+    int floor_ahead;          /* its epoch is ahead of the clock, as last reported */
     int floor_off;            /* what is at its path stays as it is */
     apr_status_t floor_rv;    /* of writing it, as last reported */
     int reseal_file;          /* seal the file ring under the first local secret once */

@@ -172,6 +172,27 @@ static apr_int64_t deadline(const sync_host_t *host)
     return clock_ms() + apr_time_as_msec(sync_stores_call_max(host->options));
 }
 
+/* What the other hosts seal, this one cannot open, and the other way round: they would replace each other's
+ * objects for as long as it lasts. */
+static void read_nothing(sync_host_t *host, sync_view_t *views)
+{
+    int i;
+
+    for (i = 0; i < host->options->store_n; i++) {
+        sync_store_t *store = &host->stores[i];
+
+        apr_cpystrn(store->why,
+                    "not asked: this host's fleet secret is of a later day; copy the file from a "
+                    "host that is in step",
+                    sizeof(store->why));
+        store->generation = 0;
+        store->written_at = 0;
+        store->rolled_back = 0;
+        store->answer = SYNC_SILENT;
+        views[i].answer = SYNC_SILENT;
+    }
+}
+
 void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
 {
     sync_host_t *host = baton;
@@ -179,6 +200,10 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
     int i;
 
     notify_send("WATCHDOG=1");
+    if (host->out_of_step) {
+        read_nothing(host, views);
+        return;
+    }
     for (i = 0; i < host->options->store_n; i++) {
         store_begin_read(host->stores[i].store);
     }

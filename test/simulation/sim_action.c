@@ -568,6 +568,12 @@ static void help_stuck(void)
         sim_host_t *host = &sim->hosts[i];
 
         if (sim_host_is_ahead(host)) {
+            if (!host->stuck && host->file) {
+                sim_fail("silent",
+                         "host %d is stuck in an epoch from its own wrong clock, and its "
+                         "log says nothing",
+                         i);
+            }
             sim_say("on host %d ring, secret and floor are removed, and httpd is started again", i);
             sim_host_stop(host);
             sim_dir_clear(host->run);
@@ -575,6 +581,7 @@ static void help_stuck(void)
             sim_host_stop_httpd(host);
             stek_ring_destroy(host->file);
             host->file = NULL;
+            host->covered = 0;
             host->known = 0;
             host->kept = 0;
             host->stuck = 0;
@@ -660,6 +667,7 @@ void sim_finish(void)
     sim->now_ms += 30000;
     sim_say("all faults end");
     liars = end_faults();
+    all_cycle(1);
     help_stuck();
     all_cycle(2);
     sim->write_n = 0;
@@ -672,7 +680,8 @@ void sim_finish(void)
     if (!spread_secret()) {
         replace_secrets();
     }
-    all_cycle(2);
+    /* One more, because until now some could not read what others wrote. */
+    all_cycle(3);
     if (!sim->failed[0]) {
         sim_check_agreement();
         check_all_covered();
