@@ -31,6 +31,8 @@ typedef struct sync_store_t {
     sync_answer_e answer; /* to the last read */
     int write_failed;     /* the last write */
     unsigned overtaken_n; /* cycles in a row in which it took no write: another was always first */
+    int is_ahead;         /* what was read last has an epoch and a time far ahead of the clock */
+    unsigned ahead_n;     /* the same: cycles in a row */
     int rolled_back;      /* what was read last is older than the floor */
     char why[STORE_WHY_LEN]; /* of what went wrong last */
     apr_time_t last_success; /* 0: never */

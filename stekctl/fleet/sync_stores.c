@@ -109,16 +109,24 @@ void sync_stores_close(sync_host_t *host)
     }
 }
 
+/* Whether this host's own clock has run backwards, as far as its floor can tell. */
+static int is_behind(const sync_host_t *host, apr_time_t now)
+{
+    return host->floor && host->floor->written_at > now;
+}
+
 /* A ring whose epoch no clock can have come to.  If it was written in the future, too, this host's clock
- * may be the one that is wrong: then the object stays as it is. */
-static void refuse_epoch(sync_store_t *store, sync_view_t *view, apr_time_t now, apr_pool_t *pool)
+ * may be the one that is wrong: then the object stays as it is for a while, so that others who know
+ * better can replace it.  Not for ever: nobody may have a clock like that of its writer any more. */
+static void refuse_epoch(sync_host_t *host, sync_store_t *store, sync_view_t *view, apr_time_t now)
 {
     apr_interval_time_t ahead = view->ring->written_at - now;
 
-    if (ahead > STEK_ADMIT_EPOCH_MARGIN) {
+    store->is_ahead = ahead > STEK_ADMIT_EPOCH_MARGIN;
+    if (store->is_ahead && (is_behind(host, now) || store->ahead_n < SYNC_STORES_DISTRUST_N)) {
         apr_snprintf(store->why, sizeof(store->why),
                      "its epoch and its time are %s ahead of this host's clock; check the clock",
-                     report_span(ahead, pool));
+                     report_span(ahead, host->pool));
         view->answer = SYNC_SILENT;
     }
     else {
@@ -152,7 +160,7 @@ static void open_object(sync_host_t *host, sync_store_t *store, const unsigned c
         return;
     }
     if (stek_admit_epoch(view->ring->epoch, host->known_epoch, now) != APR_SUCCESS) {
-        refuse_epoch(store, view, now, host->pool);
+        refuse_epoch(host, store, view, now);
         return;
     }
     view->answer = SYNC_GOOD;
@@ -216,6 +224,7 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
         store->generation = 0;
         store->written_at = 0;
         store->rolled_back = 0;
+        store->is_ahead = 0;
         views[i].answer = SYNC_SILENT;
         views[i].distrusted = store->overtaken_n >= SYNC_STORES_DISTRUST_N;
         if (result == STORE_DONE) {
@@ -273,6 +282,9 @@ void sync_stores_note(sync_host_t *host, const sync_result_t *result)
     int i;
 
     for (i = 0; i < host->options->store_n; i++) {
-        host->stores[i].overtaken_n = result->overtaken[i] ? host->stores[i].overtaken_n + 1 : 0;
+        sync_store_t *store = &host->stores[i];
+
+        store->overtaken_n = result->overtaken[i] ? store->overtaken_n + 1 : 0;
+        store->ahead_n = store->is_ahead ? store->ahead_n + 1 : 0;
     }
 }
