@@ -11,7 +11,7 @@ $(OUT)/bench/fleet_bench: $(OUT)/obj/test/bench/fleet_bench.o \
 
 # A fleet of 1,000 hosts in one process, beside a memcached: the numbers of docs/scale.md.
 bench-fleet: $(OUT)/bench/fleet_bench $(STEKCTL)
-	$(Q)$(PYTHON) test/bench/fleet.py $^ $(ARGS)
+	$(Q)$(PYTHON) test/bench/fleet.py $< $(or $(ARGS),1000) $(STEKCTL)
 
 # Benchmarks in C link the glue that they name, and play httpd's part themselves.
 BENCH_GLUE_handshake_cost := $(addprefix src/mod_stek_,counters.c exdata.c handshake.c live.c \

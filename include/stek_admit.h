@@ -17,7 +17,7 @@
 #define STEK_ADMIT_EPOCH_MARGIN apr_time_from_sec(86400)
 
 /* By this much keys may begin after those that this host would make itself. */
-#define STEK_ADMIT_KEY_MARGIN apr_time_from_sec(3600)
+#define STEK_ADMIT_KEY_MARGIN apr_time_from_sec(86400)
 
 /* APR_SUCCESS if that epoch may be taken in; known is the greatest that this host has taken in, or made,
  * before: whatever is not above it is fine.  STEK_EEPOCH: all revocations to come would be below it. */

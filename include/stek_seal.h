@@ -43,6 +43,8 @@
 #define STEK_RING_MAGIC_LEN 8
 #define STEK_RING_VERSION 1
 #define STEK_RING_HEADER_LEN 88
+#define STEK_RING_SALT_AT                                                                          \
+    52 /* in the header: STEK_SECRET_SALT_LEN bytes, of each sealing its own */
 #define STEK_RING_SALT_RANDOM_LEN 32
 #define STEK_SEAL_TIME_MAX_S APR_INT64_C(253402300799) /* so that adding spans cannot overflow */
 

@@ -33,7 +33,7 @@
 #define GENERATION_AT 28
 #define WRITTEN_AT 36
 #define SECRET_ID_AT 44
-#define SALT_AT 52
+#define SALT_AT STEK_RING_SALT_AT
 #define BODY_LEN_AT 84
 
 #define COUNTS_LEN 4

@@ -32,5 +32,5 @@ ctl_exit_e cmd_sync(ctl_t *ctl, int argc, char **argv)
         return sync_settings_show(ctl, &settings);
     }
     return settings.status ? sync_status_show(ctl, &settings.options)
-                           : sync_loop_run(ctl, &settings.options, settings.once);
+                           : sync_loop_run(ctl, &settings.options);
 }

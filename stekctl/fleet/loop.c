@@ -112,7 +112,7 @@ static int wait_next(apr_interval_time_t span, const sigset_t *signals)
     }
 }
 
-ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options, int once)
+ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
 {
     loop_t loop = {0};
     sigset_t signals;
@@ -128,7 +128,7 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options, int once)
     if (code == CTL_DONE) {
         sync_host_port(&loop.host, &loop.port);
         sync_state_read(&loop.host);
-        if (!once && !options->floor_path) {
+        if (!options->once && !options->floor_path) {
             report_line(
                 "no --floor: after a reboot, this host learns of earlier revocations only from "
                 "the stores and the other hosts");
@@ -140,9 +140,9 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options, int once)
                 notify_send("READY=1");
             }
             code = run_cycle(&loop);
-            got = once ? SIGTERM : wait_next(delay(&loop), &signals);
+            got = options->once ? SIGTERM : wait_next(delay(&loop), &signals);
         } while (got == 0 || got == SIGHUP);
-        if (!once) {
+        if (!options->once) {
             notify_send("STOPPING=1");
             code = CTL_DONE;
         }

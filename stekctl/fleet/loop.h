@@ -10,8 +10,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Runs until SIGTERM or SIGINT.  once: runs one cycle and returns its result. */
-ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options, int once);
+/* Runs until SIGTERM or SIGINT, or one cycle if options->once; then it returns that cycle's result. */
+ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options);
 
 #pragma GCC visibility pop
 #endif

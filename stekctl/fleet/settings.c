@@ -177,7 +177,7 @@ static ctl_exit_e set_option(ctl_t *ctl, sync_settings_t *settings, const char *
         settings->options.rules.generate = 0;
     }
     else if (!strcmp(name, "once")) {
-        settings->once = 1;
+        settings->options.once = 1;
     }
     else if (!strcmp(name, "status")) {
         settings->status = 1;

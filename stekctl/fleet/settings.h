@@ -15,7 +15,7 @@ typedef struct sync_settings_t {
     sync_options_t options;
     const char *config_path;             /* NULL: no file */
     const char *ring_path, *secret_path; /* from the configuration file */
-    int once, status, check;
+    int status, check;
 } sync_settings_t;
 
 /* Sets the defaults. */

@@ -46,6 +46,8 @@ static ctl_exit_e open_host(ctl_t *ctl, const sync_options_t *options, int reade
     memset(host, 0, sizeof(*host));
     host->ctl = ctl;
     host->reader = reader;
+    host->once = options->once;
+    host->day_confirmed = options->once;
     host->options = options;
     if (apr_pool_create(&host->pool, ctl->pool) != APR_SUCCESS) {
         return report_status(ctl, ctl->ring_path, APR_ENOMEM, NULL);
@@ -93,10 +95,14 @@ void sync_host_begin(sync_host_t *host, apr_time_t now)
     apr_int32_t day = ratchet_day(now);
 
     apr_pool_clear(host->pool);
-    if (day != host->day && host->fleet->day > 0) {
+    if (host->fleet->day > 0
+        && (day != host->day || (day - 1 - host->fleet->day > 1 && host->day_confirmed)
+            || host->jumped_at > 0)) {
         (void)sync_secrets_load_fleet(host, day);
     }
     host->day = day;
+    host->fleet_day = 0;
+    host->day_confirmed = host->once;
 }
 
 void sync_host_close(sync_host_t *host)

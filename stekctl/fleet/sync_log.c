@@ -96,6 +96,15 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
             host->ctl->ring_path, (int)result->left_out_n, result->left_out_n == 1 ? "" : "s");
     }
     log->left_out_n = result->left_out_n;
+    if (host->fleet_day != host->told_day && !host->day_confirmed) {
+        if (host->fleet_day > 0) {
+            report_line("%s: the stores' objects are sealed for a day %d days before this host's: "
+                        "its clock is ahead, or the whole fleet was off; the secret stays as it is "
+                        "until another host moves on, or for an hour; check the clock",
+                        host->options->fleet_secret_path, (int)(host->day - host->fleet_day));
+        }
+        host->told_day = host->fleet_day;
+    }
     /* Only above what NTP tolerates, and only when it has grown. */
     if (result->skew > log->skew + apr_time_from_sec(5)) {
         report_line(

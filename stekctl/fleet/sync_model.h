@@ -22,6 +22,7 @@ typedef struct sync_options_t {
     sync_rules_t rules;
     apr_interval_time_t every;
     apr_interval_time_t timeout;
+    int once; /* one cycle only */
 } sync_options_t;
 
 /* One store, over the cycles. */
@@ -31,8 +32,6 @@ typedef struct sync_store_t {
     sync_answer_e answer; /* to the last read */
     int write_failed;     /* the last write */
     unsigned overtaken_n; /* cycles in a row in which it took no write: another was always first */
-    int is_ahead;         /* what was read last has an epoch and a time far ahead of the clock */
-    unsigned ahead_n;     /* the same: cycles in a row */
     int rolled_back;      /* what was read last is older than the floor */
     char why[STORE_WHY_LEN]; /* of what went wrong last */
     apr_time_t last_success; /* 0: never */
@@ -41,6 +40,7 @@ typedef struct sync_store_t {
     apr_time_t written_at;   /* the same */
     int reseal;              /* seal it under the first secret once, because secrets were re-read */
     const char *logged;      /* state last logged */
+    unsigned char own_salt[STEK_SECRET_SALT_LEN]; /* of the object that this host wrote last */
 } sync_store_t;
 
 typedef struct sync_host_t {
@@ -49,10 +49,15 @@ typedef struct sync_host_t {
     sync_store_t stores[SYNC_STORES_MAX];
     stek_secrets_t *local;
     stek_secrets_t *fleet;
-    stek_secrets_t *keys[3];  /* what seals in the stores: yesterday, today, tomorrow */
-    apr_int32_t day;          /* that today */
-    int out_of_step;          /* the fleet secret has moved on to a later day: no store is used */
+    stek_secrets_t *keys[3]; /* what seals in the stores: yesterday, today, tomorrow */
+    apr_int32_t day;         /* that today */
+    apr_int32_t
+        fleet_day;        /* the day whose key sealed what was read, if the fleet is behind; or 0 */
+    apr_int32_t told_day; /* that day, as last reported */
+    int day_confirmed;    /* another host seals under the keys of this host's day */
+    apr_int64_t jumped_at;    /* monotonic ms: when the day first was more than one ahead; or 0 */
     int reader;               /* writes no file */
+    int once;                 /* one cycle only: a day that has jumped cannot be waited for */
     apr_uint64_t known_epoch; /* the greatest that was taken in */
     stek_ring_t *floor;       /* NULL: none yet */
     stek_ring_t *first_floor; /* as it was read at start */

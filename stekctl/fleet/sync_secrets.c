@@ -6,11 +6,15 @@
 
 #include <stdlib.h>
 
+#include "clock.h"
 #include "floor.h"
 #include "ratchet.h"
 #include "report.h"
 #include "ringio.h"
 #include "stek_error.h"
+
+/* So long a clock that has jumped is doubted, without another host that confirms it. */
+#define JUMP_LASTS_MS (60 * 60 * (apr_int64_t)1000)
 
 ctl_exit_e sync_secrets_load_local(sync_host_t *host)
 {
@@ -98,6 +102,20 @@ static void report_fleet(sync_host_t *host, apr_status_t rv, const char *culprit
     }
 }
 
+/* Whether the ratchet may move on to day for good.  A jump of several days may be this host's clock: it
+ * waits until another host seals under a key of that day, or until it has lasted. */
+static int may_move(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
+{
+    if (day - 1 - fleet->day <= 1 || host->day_confirmed || host->reader) {
+        host->jumped_at = 0;
+        return 1;
+    }
+    if (host->jumped_at == 0) {
+        host->jumped_at = clock_ms();
+    }
+    return clock_ms() - host->jumped_at >= JUMP_LASTS_MS;
+}
+
 /* Advances the secrets to yesterday, in the file too. */
 static apr_status_t ratchet(sync_host_t *host, stek_secrets_t *fleet, apr_int32_t day)
 {
@@ -142,7 +160,9 @@ apr_status_t sync_secrets_load_fleet(sync_host_t *host, apr_int32_t day)
         if (host->fleet || (fleet->day > 0 && fleet->day < day - 1)) {
             floor_reseal(host, fleet, day);
         }
-        rv = ratchet(host, fleet, day);
+        if (may_move(host, fleet, day)) {
+            rv = ratchet(host, fleet, day);
+        }
     }
     if (lock.fd >= 0) {
         stek_file_unlock(&lock);
@@ -153,11 +173,7 @@ apr_status_t sync_secrets_load_fleet(sync_host_t *host, apr_int32_t day)
     if (rv == APR_SUCCESS) {
         stek_secrets_destroy(host->fleet);
         host->fleet = fleet;
-        host->out_of_step = 0;
         return APR_SUCCESS;
-    }
-    if (rv == STEK_ESECRET) {
-        host->out_of_step = 1;
     }
     report_fleet(host, rv, culprit);
     stek_secrets_destroy(fleet);

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "floor.h"
 #include "notify.h"
+#include "ratchet.h"
 #include "report.h"
 #include "stek_admit.h"
 #include "stek_error.h"
@@ -109,65 +110,79 @@ void sync_stores_close(sync_host_t *host)
     }
 }
 
-/* Whether this host's own clock has run backwards, as far as its floor can tell. */
-static int is_behind(const sync_host_t *host, apr_time_t now)
+/* Opens an object under the secrets of today, yesterday or tomorrow; *pday: which of them. */
+static apr_status_t open_today(const sync_host_t *host, const unsigned char *bytes, apr_size_t len,
+                               stek_ring_t **pring, apr_size_t *psecret_i, int *pday)
 {
-    return host->floor && host->floor->written_at > now;
+    static const int order[] = {1, 0, 2};
+    apr_status_t rv = STEK_ESECRET;
+    int i;
+
+    for (i = 0; i < 3 && rv == STEK_ESECRET; i++) {
+        *pday = order[i];
+        if (host->keys[*pday]) {
+            rv = stek_ring_open(bytes, len, host->keys[*pday], 1, pring, psecret_i);
+        }
+    }
+    return rv;
 }
 
-/* A ring whose epoch no clock can have come to.  If it was written in the future, too, this host's clock
- * may be the one that is wrong: then the object stays as it is for a while, so that others who know
- * better can replace it.  Not for ever: nobody may have a clock like that of its writer any more. */
-static void refuse_epoch(sync_host_t *host, sync_store_t *store, sync_view_t *view, apr_time_t now)
+/* Opens it under the secrets of the days before, as far back as the ratchet has not moved on: then the
+ * fleet's day is that one, and this host's clock may be ahead. */
+static apr_status_t open_earlier(sync_host_t *host, const unsigned char *bytes, apr_size_t len,
+                                 stek_ring_t **pring)
 {
-    apr_interval_time_t ahead = view->ring->written_at - now;
+    apr_status_t rv = STEK_ESECRET;
+    apr_int32_t day;
 
-    store->is_ahead = ahead > STEK_ADMIT_EPOCH_MARGIN;
-    if (store->is_ahead && (is_behind(host, now) || store->ahead_n < SYNC_STORES_DISTRUST_N)) {
-        apr_snprintf(store->why, sizeof(store->why),
-                     "its epoch and its time are %s ahead of this host's clock; check the clock",
-                     report_span(ahead, host->pool));
-        view->answer = SYNC_SILENT;
+    for (day = host->day - 2; rv == STEK_ESECRET && host->fleet->day > 0 && day >= host->fleet->day;
+         day--) {
+        stek_secrets_t *keys = NULL;
+
+        rv = ratchet_keys(host->fleet, day, &keys);
+        if (rv == APR_SUCCESS) {
+            rv = stek_ring_open(bytes, len, keys, 1, pring, NULL);
+        }
+        stek_secrets_destroy(keys);
+        if (rv == APR_SUCCESS) {
+            host->fleet_day = day;
+        }
     }
-    else {
-        (void)stek_strerror(STEK_EEPOCH, store->why, sizeof(store->why));
-        view->answer = SYNC_REFUSED;
-        view->why = STEK_EEPOCH;
-    }
-    stek_ring_destroy(view->ring);
-    view->ring = NULL;
+    return rv;
 }
 
-/* Opens an object under the secrets of today, yesterday or tomorrow. */
 static void open_object(sync_host_t *host, sync_store_t *store, const unsigned char *bytes,
                         apr_size_t len, apr_time_t now, sync_view_t *view)
 {
-    static const int order[] = {1, 0, 2};
-    apr_status_t rv = bytes ? STEK_ESECRET : STEK_ETOOBIG;
     apr_size_t secret_i = 0;
-    int i, day = 0;
+    int day = 1;
+    apr_status_t rv = bytes ? open_today(host, bytes, len, &view->ring, &secret_i, &day)
+                            : STEK_ETOOBIG;
 
-    for (i = 0; i < 3 && rv == STEK_ESECRET; i++) {
-        day = order[i];
-        if (host->keys[day]) {
-            rv = stek_ring_open(bytes, len, host->keys[day], 1, &view->ring, &secret_i);
-        }
+    if (rv == APR_SUCCESS
+        && memcmp(bytes + STEK_RING_SALT_AT, store->own_salt, STEK_SECRET_SALT_LEN)) {
+        host->day_confirmed = 1;
+    }
+    if (rv == STEK_ESECRET) {
+        rv = open_earlier(host, bytes, len, &view->ring);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = stek_admit_epoch(view->ring->epoch, host->known_epoch, now);
     }
     if (rv != APR_SUCCESS) {
+        stek_ring_destroy(view->ring);
+        view->ring = NULL;
         view->answer = SYNC_REFUSED;
         view->why = rv;
         (void)stek_strerror(rv, store->why, sizeof(store->why));
-        return;
-    }
-    if (stek_admit_epoch(view->ring->epoch, host->known_epoch, now) != APR_SUCCESS) {
-        refuse_epoch(host, store, view, now);
         return;
     }
     view->answer = SYNC_GOOD;
     store->rolled_back = floor_is_above(host, view->ring);
     store->generation = view->ring->generation;
     store->written_at = view->ring->written_at;
-    view->old_seal = (secret_i > 0 && store->reseal) || (host->fleet->day > 0 && day == 0);
+    view->old_seal = (secret_i > 0 && store->reseal)
+                     || (host->fleet->day > 0 && host->fleet_day == 0 && day == 0);
 }
 
 apr_interval_time_t sync_stores_call_max(const sync_options_t *options)
@@ -180,27 +195,6 @@ static apr_int64_t deadline(const sync_host_t *host)
     return clock_ms() + apr_time_as_msec(sync_stores_call_max(host->options));
 }
 
-/* What the other hosts seal, this one cannot open, and the other way round: they would replace each other's
- * objects for as long as it lasts. */
-static void read_nothing(sync_host_t *host, sync_view_t *views)
-{
-    int i;
-
-    for (i = 0; i < host->options->store_n; i++) {
-        sync_store_t *store = &host->stores[i];
-
-        apr_cpystrn(store->why,
-                    "not asked: this host's fleet secret is of a later day; copy the file from a "
-                    "host that is in step",
-                    sizeof(store->why));
-        store->generation = 0;
-        store->written_at = 0;
-        store->rolled_back = 0;
-        store->answer = SYNC_SILENT;
-        views[i].answer = SYNC_SILENT;
-    }
-}
-
 void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
 {
     sync_host_t *host = baton;
@@ -208,10 +202,6 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
     int i;
 
     notify_send("WATCHDOG=1");
-    if (host->out_of_step) {
-        read_nothing(host, views);
-        return;
-    }
     for (i = 0; i < host->options->store_n; i++) {
         store_begin_read(host->stores[i].store);
     }
@@ -224,10 +214,13 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
         store->generation = 0;
         store->written_at = 0;
         store->rolled_back = 0;
-        store->is_ahead = 0;
         views[i].answer = SYNC_SILENT;
         views[i].distrusted = store->overtaken_n >= SYNC_STORES_DISTRUST_N;
-        if (result == STORE_DONE) {
+        if (host->fleet->day > host->day + 1) {
+            apr_cpystrn(store->why, "this host's fleet secret is of a later day",
+                        sizeof(store->why));
+        }
+        else if (result == STORE_DONE) {
             open_object(host, store, bytes, len, now, &views[i]);
         }
         else if (result == STORE_ABSENT) {
@@ -243,11 +236,31 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
     }
 }
 
+/* Seals under the first secret of the fleet's day. */
+static apr_status_t seal(const sync_host_t *host, const stek_ring_t *ring,
+                         const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
+                         unsigned char **psealed, apr_size_t *plen)
+{
+    stek_secrets_t *keys = NULL;
+    apr_status_t rv = APR_SUCCESS;
+
+    if (host->fleet_day > 0 && !host->day_confirmed) {
+        rv = ratchet_keys(host->fleet, host->fleet_day, &keys);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = stek_ring_seal(ring, &(keys ? keys : host->keys[1])->secrets[0], random, psealed,
+                            plen);
+    }
+    stek_secrets_destroy(keys);
+    return rv;
+}
+
 sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, apr_time_t now)
 {
     sync_host_t *host = baton;
     sync_store_t *store = &host->stores[i];
-    unsigned char random[STEK_RING_SALT_RANDOM_LEN], *sealed = NULL;
+    unsigned char random[STEK_RING_SALT_RANDOM_LEN], sent_salt[STEK_SECRET_SALT_LEN],
+        *sealed = NULL;
     store_result_e result = STORE_SILENT;
     apr_size_t len = 0;
     apr_status_t rv = stek_rng_system(random, sizeof(random));
@@ -255,12 +268,13 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
     (void)now;
     notify_send("WATCHDOG=1");
     if (rv == APR_SUCCESS) {
-        rv = stek_ring_seal(ring, &host->keys[1]->secrets[0], random, &sealed, &len);
+        rv = seal(host, ring, random, &sealed, &len);
     }
     if (rv != APR_SUCCESS) {
         (void)stek_strerror(rv, store->why, sizeof(store->why));
     }
     else {
+        memcpy(sent_salt, sealed + STEK_RING_SALT_AT, sizeof(sent_salt));
         store_begin_write(store->store, sealed, len);
         result = store_finish(store->store, deadline(host), NULL, NULL);
     }
@@ -270,6 +284,7 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
         apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
     }
     if (result == STORE_DONE) {
+        memcpy(store->own_salt, sent_salt, sizeof(sent_salt));
         store->reseal = 0;
     }
     return result == STORE_DONE      ? SYNC_WRITTEN
@@ -282,9 +297,6 @@ void sync_stores_note(sync_host_t *host, const sync_result_t *result)
     int i;
 
     for (i = 0; i < host->options->store_n; i++) {
-        sync_store_t *store = &host->stores[i];
-
-        store->overtaken_n = result->overtaken[i] ? store->overtaken_n + 1 : 0;
-        store->ahead_n = store->is_ahead ? store->ahead_n + 1 : 0;
+        host->stores[i].overtaken_n = result->overtaken[i] ? host->stores[i].overtaken_n + 1 : 0;
     }
 }

@@ -148,8 +148,17 @@ static ctl_exit_e revoke_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, vo
     if (code != CTL_DONE) {
         return code;
     }
-    rv = stek_ring_merge(io->ring, patch, now, params.lifetime, &merged);
-    stek_ring_destroy(patch);
+    if (revoke->all) {
+        /* The epoch ends all keys, so their tombstones can go as well: they may be what fills the ring. */
+        patch->interval = io->ring->interval;
+        patch->lifetime = io->ring->lifetime;
+        merged = patch;
+        rv = APR_SUCCESS;
+    }
+    else {
+        rv = stek_ring_merge(io->ring, patch, now, params.lifetime, &merged);
+        stek_ring_destroy(patch);
+    }
     if (rv == APR_SUCCESS && live) {
         rv = replace_current(io->ring, &merged, now, revoke->made);
     }

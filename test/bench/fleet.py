@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a fleet costs.  First the cycle's logic for many hosts in one process, by fleet_bench in compressed time;
 then what really runs on a host: stekctl sync with its workers, ring, lock and state file, by 1, 2 and 3
-stores.  Every store is a memcached of this script's own.  Usage: fleet.py PROGRAM STEKCTL [HOSTS]"""
+stores.  Every store is a memcached of this script's own.  Usage: fleet.py PROGRAM HOSTS
+[STEKCTL]; without STEKCTL only the first part."""
 import contextlib
 import json
 import os
@@ -108,13 +109,12 @@ def real(stekctl, stores_n, lifetime):
 
 
 def main():
-    program, stekctl = sys.argv[1:3]
-    hosts = int(sys.argv[3]) if len(sys.argv) > 3 else 1000
+    program, hosts, stekctl = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     rows = [(hosts, 3600, 18 * 3600, 3), (max(hosts // 10, 2), 300, 7 * 86400, 1)]
     for row in rows:
         print(json.dumps(model(program, *row), indent=1), flush=True)
-    for stores_n, lifetime in ((1, "18h"), (2, "18h"), (3, "18h"), (1, "7d")):
-        print(json.dumps(real(stekctl, stores_n, lifetime)), flush=True)
+    for stores_n, lifetime in ((1, "18h"), (2, "18h"), (3, "18h"), (1, "7d")) if stekctl else ():
+        print(json.dumps(real(*stekctl, stores_n, lifetime)), flush=True)
 
 
 if __name__ == "__main__":

@@ -188,4 +188,4 @@ def test_unit_user_is_not_httpds(fleet):
     subprocess.run([lib.STEKCTL, "--ring", host.ring_path, "revoke", "--all"], user=user.pw_uid,
                    group=RUN_AS, extra_groups=[], check=True, capture_output=True)
     wait_for(lambda: not host.get(tls="1.3", session=ticket).resumed, "the revocation", 5, 0.2)
-    wait_for(lambda: fleet.stores[0].ring(fleet.secret).epoch == 1, "the epoch in the store", 5)
+    wait_for(lambda: fleet.stores[0].ring(fleet.secret).epoch > 0, "the epoch in the store", 5)

@@ -185,7 +185,7 @@ def test_sync_ring_at_the_limits_fits(fleet, kind):
             ring.keys.append(key)
     while len(ring.keys) < 4090:
         ring.keys.append(ringfile.make_key(start - 148 * 60, 148, 7 * DAY))
-    ring.tombstones = [(os.urandom(16), now + DAY) for _ in range(600)]
+    ring.tombstones = [(os.urandom(16), now + DAY) for _ in range(5)]
     ring.generation += 1
     one.ring_path.write_bytes(ring.seal(ringfile.read_secrets(one.secret_path)[0]))
     begin = time.monotonic()
@@ -195,8 +195,16 @@ def test_sync_ring_at_the_limits_fits(fleet, kind):
     size = len(store.get(object_name(fleet.secret)))
     assert 500_000 < size <= 512 * 1024
     assert one.names() == two.names() and len(two.names()) >= 4090
-    assert len(two.ring().tombstones) == 600
+    assert len(two.ring().tombstones) == 5
     assert taken < 8, f"{taken:.1f} s"
+    # More tombstones than there is room for: they stay, and as many keys go.
+    ring.tombstones += [(os.urandom(16), now + DAY) for _ in range(595)]
+    ring.generation += 9
+    one.ring_path.write_bytes(ring.seal(ringfile.read_secrets(one.secret_path)[0]))
+    assert " keys left out: " in one.once().stderr
+    two.once()
+    assert one.ring().keys == two.ring().keys and len(two.ring().keys) + 600 == 4096
+    assert len(two.ring().tombstones) == 600 and two.ring().current(time.time())
 
 
 # ---- status, signals, service manager ----

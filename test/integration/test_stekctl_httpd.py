@@ -146,7 +146,7 @@ def test_stekctl_revoke_all_kills_keys_that_the_file_does_not_hold(server, stekc
     server.put_ring(ring)
     assert ring.find(hidden["1.2"].name) is None
     done = stekctl.json("revoke", "--all")
-    assert done["epoch"] == ring.epoch + 1
+    assert done["epoch"] >= time.time() - 5
     for v in VERSIONS:
         wait_for(
             lambda v=v: from_all(

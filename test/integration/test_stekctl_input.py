@@ -335,10 +335,17 @@ def test_stekctl_full_ring_says_revoke_all(place):
     ring.tombstones = [(os.urandom(16), until) for _ in range(room)]
     place.ring_path.write_bytes(ring.seal(ringfile.read_secrets(place.secret_path)[1]))
     refuses(place, ["rotate"], REFUSED, "revoke --all")
+    place.run("revoke", "--all")
+    assert len(place.ring().keys) == 2 and not place.ring().tombstones
+
+
+def test_stekctl_ring_full_of_keys_makes_room(place):
+    ring = place.ring()
     ring.keys = [ringfile.make_key() for _ in range(4096)]
-    ring.tombstones = []
     place.ring_path.write_bytes(ring.seal(ringfile.read_secrets(place.secret_path)[1]))
-    refuses(place, ["rotate"], REFUSED, "revoke --all")
+    place.run("rotate")
+    assert len(place.ring().keys) == 4096
+    assert place.ring().current(time.time() + 1).name not in {key.name for key in ring.keys}
     place.run("revoke", "--all")
     assert len(place.ring().keys) == 2
 

@@ -151,7 +151,7 @@ def test_stekctl_revoke_all_raises_epoch_new_schedule(stekctl):
     before = stekctl.ring()
     stekctl.run("revoke", "--all")
     after = stekctl.ring()
-    assert after.epoch == before.epoch + 1 and not {k.name for k in before.keys} & {
+    assert time.time() - 5 <= after.epoch <= time.time() and not {k.name for k in before.keys} & {
         k.name for k in after.keys
     }
     assert all(key.epoch == after.epoch for key in after.keys) and after.current(time.time())

@@ -9,6 +9,8 @@
  */
 #include "sim.h"
 
+#include "stek_admit.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -344,7 +346,7 @@ static void check_far(const sim_host_t *host)
     apr_interval_time_t ahead = sim_host_generates(host)
                                     ? stek_schedule_horizon(params) + 2 * params->interval
                                     : apr_time_from_sec(15 * 86400);
-    apr_time_t last = sim_clock(host) + ahead + apr_time_from_sec(3600 + 600);
+    apr_time_t last = sim_clock(host) + ahead + STEK_ADMIT_KEY_MARGIN + apr_time_from_sec(600);
     apr_size_t i;
 
     for (i = 0; i < host->file->key_n; i++) {

@@ -80,7 +80,7 @@ static void test_admit_next_epoch_of_the_later_revocation_wins(void **state)
 static void test_admit_keys_boundaries(void **state)
 {
     static const stek_params_t params = {SEC(600), SEC(3600), 2};
-    const apr_time_t latest = T0 + SEC(2 * 600 + 600 + 3600), widest = T0 + 14 * DAY + HOUR;
+    const apr_time_t latest = T0 + SEC(2 * 600 + 600 + 86400), widest = T0 + 15 * DAY;
     const apr_time_t starts[] = {T0,     latest,          latest + SEC(1),
                                  widest, widest + SEC(1), T0 + 3650 * DAY};
     stek_ring_t *ring, *copy;
