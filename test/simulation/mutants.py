@@ -86,8 +86,8 @@ MUTANTS = {
         "    if (lost) {\n        plan->made = 0;\n        return NULL;\n    }\n    if (lost && plan->made > 0\n"),
     "stores: the epoch of an object is not looked at": (
         "stekctl/fleet/sync_stores.c",
-        "if (stek_admit_epoch(view->ring->epoch, host->known_epoch, now) != APR_SUCCESS) {",
-        "if (now < 0) {"),
+        "        rv = stek_admit_epoch(view->ring->epoch, host->known_epoch, now);",
+        "        rv = now < 0 ? STEK_EEPOCH : APR_SUCCESS;"),
     "floor: forgotten in the plan": (
         "stekctl/fleet/sync_ring.c",
         "    return rv == APR_SUCCESS ? floor_add(baton, pring, ringio_now()) : rv;",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cycle of stekctl sync in simulated fleets: hosts with clocks of their own, stores that are
- * cut off, emptied, rolled back or refuse, and cycles of other hosts between one host's reading and
- * writing. STEK_SEED repeats a run.
+ * The cycle of stekctl sync in small fleets: how many keys a slot gets, connected and cut apart, with
+ * cycles of other hosts between one host's reading and writing; and single rules.  What stores,
+ * clocks, disks and people do to a fleet is in test/simulation.  STEK_SEED repeats a run.
  */
 #include "core_util.h"
 
@@ -36,9 +36,7 @@ void __wrap_stek_mem_free(void *block)
 
 typedef struct store_sim_t {
     stek_ring_t *ring; /* NULL: empty */
-    stek_ring_t *old;  /* what a roll-back brings back */
     unsigned version;
-    int garbage;
 } store_sim_t;
 
 struct world_t;
@@ -49,7 +47,6 @@ typedef struct host_sim_t {
     apr_interval_time_t offset; /* of its clock */
     int reaches[STORES_MAX];
     unsigned seen[STORES_MAX];
-    int read_only[STORES_MAX];
     int generate;
     int depth; /* in its cycle */
     int missed_n;
@@ -102,8 +99,7 @@ static void sim_read(void *baton, apr_time_t now, sync_view_t *views)
             continue;
         }
         host->seen[i] = store->version;
-        views[i].answer = store->garbage ? SYNC_REFUSED : store->ring ? SYNC_GOOD : SYNC_ABSENT;
-        views[i].why = STEK_ESEAL;
+        views[i].answer = store->ring ? SYNC_GOOD : SYNC_ABSENT;
         views[i].ring = views[i].answer == SYNC_GOOD ? copy_of(store->ring) : NULL;
     }
     /* Another host's whole cycle before this one writes. */
@@ -123,7 +119,7 @@ static sync_written_e sim_write(void *baton, int i, const stek_ring_t *ring, apr
     store_sim_t *store = &host->world->stores[i];
 
     (void)now;
-    if (!host->reaches[i] || host->read_only[i]) {
+    if (!host->reaches[i]) {
         return SYNC_FAILED;
     }
     if (store->version != host->seen[i]) {
@@ -131,7 +127,6 @@ static sync_written_e sim_write(void *baton, int i, const stek_ring_t *ring, apr
     }
     stek_ring_destroy(store->ring);
     store->ring = copy_of(ring);
-    store->garbage = 0;
     store->version++;
     host->world->write_n++;
     return SYNC_WRITTEN;
@@ -271,7 +266,6 @@ static void world_free(world_t *world)
     }
     for (i = 0; i < STORES_MAX; i++) {
         stek_ring_destroy(world->stores[i].ring);
-        stek_ring_destroy(world->stores[i].old);
     }
 }
 
@@ -378,51 +372,6 @@ static void connected_history(uint64_t seed)
     world_free(&world);
 }
 
-static void fault(world_t *world)
-{
-    store_sim_t *store = &world->stores[rnd_below(&world->rnd, (unsigned)world->store_n)];
-    host_sim_t *host = &world->hosts[rnd_below(&world->rnd, (unsigned)world->host_n)];
-    stek_ring_t *copy;
-
-    switch (rnd_below(&world->rnd, 6)) {
-    case 0: /* flushed */
-        stek_ring_destroy(store->ring);
-        store->ring = NULL;
-        store->version++;
-        break;
-    case 1: /* remembers, for a roll-back */
-        copy = store->ring ? copy_of(store->ring) : NULL;
-        stek_ring_destroy(store->old);
-        store->old = copy;
-        break;
-    case 2:
-        copy = store->old ? copy_of(store->old) : NULL;
-        stek_ring_destroy(store->ring);
-        store->ring = copy;
-        store->version++;
-        break;
-    case 3:
-        store->garbage = 1;
-        store->version++;
-        break;
-    case 4: /* out of memory */
-        host->read_only[rnd_below(&world->rnd, (unsigned)world->store_n)] ^= 1;
-        break;
-    default: /* a lost file ring, or revoke --all on a host */
-        if (rnd_below(&world->rnd, 4) == 0) {
-            stek_ring_t *patch = NULL, *next = NULL;
-
-            assert_int_equal(stek_ring_create(0, 0, &patch), APR_SUCCESS);
-            patch->epoch = host->file->epoch + 1;
-            assert_int_equal(stek_ring_merge(host->file, patch, clock_of(host), LIFETIME, &next),
-                             APR_SUCCESS);
-            stek_ring_destroy(patch);
-            stek_ring_destroy(host->file);
-            host->file = next;
-        }
-    }
-}
-
 static void join(world_t *world)
 {
     int i, k;
@@ -430,7 +379,6 @@ static void join(world_t *world)
     for (i = 0; i < world->host_n; i++) {
         for (k = 0; k < world->store_n; k++) {
             world->hosts[i].reaches[k] = 1;
-            world->hosts[i].read_only[k] = 0;
         }
     }
 }
@@ -478,34 +426,6 @@ static void cut_history(uint64_t seed)
     world_free(&world);
 }
 
-static void faulty_history(uint64_t seed)
-{
-    world_t world;
-    int i, k;
-
-    world_init(&world, seed);
-    settle(&world);
-    for (i = 0; i < 12; i++) {
-        host_sim_t *host = &world.hosts[rnd_below(&world.rnd, (unsigned)world.host_n)];
-
-        fault(&world);
-        host->reaches[rnd_below(&world.rnd, (unsigned)world.store_n)] ^= 1;
-        step(&world, 0);
-    }
-    join(&world);
-    settle(&world);
-    check_tickets(&world);
-    for (i = 0; i < world.host_n; i++) {
-        for (k = 0; k < world.store_n; k++) {
-            assert_non_null(world.stores[k].ring);
-        }
-        assert_non_null(stek_ring_current(world.hosts[i].file, clock_of(&world.hosts[i])));
-    }
-    settle(&world);
-    check_quiet(&world);
-    world_free(&world);
-}
-
 static void run_histories(void (*history)(uint64_t), int n)
 {
     uint64_t seed = seed_from_env();
@@ -527,12 +447,6 @@ static void test_sync_cut_and_joined_one_key_per_part_and_all_tickets_live(void 
 {
     (void)state;
     run_histories(cut_history, HISTORY_N / 2);
-}
-
-static void test_sync_faulty_stores_no_good_key_is_lost(void **state)
-{
-    (void)state;
-    run_histories(faulty_history, HISTORY_N / 4);
 }
 
 /* ---- single rules ---- */
@@ -746,7 +660,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sync_connected_one_key_per_slot),
         cmocka_unit_test(test_sync_cut_and_joined_one_key_per_part_and_all_tickets_live),
-        cmocka_unit_test(test_sync_faulty_stores_no_good_key_is_lost),
         cmocka_unit_test(test_sync_store_silent_makes_no_key_before_it_is_needed),
         cmocka_unit_test(test_sync_no_generate_only_passes_keys_on),
         cmocka_unit_test(test_sync_always_overtaken_makes_keys_only_when_they_run_out),
