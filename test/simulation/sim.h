@@ -115,8 +115,7 @@ typedef struct sim_history_t {
     int64_t interval_s, lifetime_s;
     int ahead;
     int ratchet, floor;
-    int passive;   /* so many of the last hosts make no keys */
-    int memcached; /* bit per store; the others are Redis */
+    int passive; /* so many of the last hosts make no keys */
     int action_n;
     sim_action_t actions[SIM_ACTIONS_MAX];
 } sim_history_t;
@@ -211,7 +210,6 @@ typedef struct sim_host_t {
     int64_t covered_error_ms;
     apr_time_t clock_max; /* the latest that its clock has shown */
     int busy;             /* a cycle is under way */
-    int jumped;           /* its clock was far off */
 } sim_host_t;
 
 typedef struct sim_world_t {
@@ -235,7 +233,6 @@ typedef struct sim_world_t {
     char failed[32];
     char why[SIM_TEXT_LEN];
     FILE *story; /* NULL: none wanted */
-    int quiet;   /* the part that is only shown on demand */
 } sim_world_t;
 
 extern sim_world_t *sim;       /* the world that runs */

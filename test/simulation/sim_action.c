@@ -290,12 +290,10 @@ static void set_clock(sim_host_t *host, int64_t error_s)
 {
     set_drift(host, 0);
     host->error_ms = error_s * 1000;
-    host->jumped |= error_s > 600 || error_s < -600;
 }
 
 static void network(const sim_action_t *action)
 {
-    sim_host_t *host = &sim->hosts[action->host];
     int i, all = (1 << SIM_STORES_MAX) - 1;
 
     for (i = 0; i < sim->history->host_n; i++) {
@@ -312,9 +310,6 @@ static void network(const sim_action_t *action)
             each->reach = all;
             each->readonly = 0;
         }
-    }
-    if (action->kind == SIM_CUT || action->kind == SIM_JOIN) {
-        host->reach ^= 0;
     }
 }
 
@@ -350,6 +345,32 @@ static void at_store(const sim_action_t *action)
         break;
     default:
         forge(server, (sim_forgery_e)action->value);
+    }
+}
+
+/* What a host's connection to a store does. */
+static void at_connection(const sim_action_t *action)
+{
+    sim_host_t *host = &sim->hosts[action->host];
+
+    switch (action->kind) {
+    case SIM_CUT:
+        host->reach &= ~(1 << action->store);
+        break;
+    case SIM_JOIN:
+        host->reach |= 1 << action->store;
+        break;
+    case SIM_LOSE:
+        host->lose_next = 1;
+        break;
+    case SIM_DELAY:
+        host->delay_next = 1;
+        break;
+    case SIM_READONLY:
+        host->readonly ^= 1 << action->store;
+        break;
+    default:
+        break;
     }
 }
 
@@ -396,21 +417,6 @@ static void at_host(const sim_action_t *action)
         break;
     case SIM_DRIFT:
         set_drift(host, action->value);
-        break;
-    case SIM_CUT:
-        host->reach &= ~(1 << action->store);
-        break;
-    case SIM_JOIN:
-        host->reach |= 1 << action->store;
-        break;
-    case SIM_LOSE:
-        host->lose_next = 1;
-        break;
-    case SIM_DELAY:
-        host->delay_next = 1;
-        break;
-    case SIM_READONLY:
-        host->readonly ^= 1 << action->store;
         break;
     default:
         break;
@@ -473,6 +479,13 @@ void sim_act(const sim_action_t *action)
     case SIM_PARTITION:
     case SIM_HEAL:
         network(action);
+        break;
+    case SIM_CUT:
+    case SIM_JOIN:
+    case SIM_LOSE:
+    case SIM_DELAY:
+    case SIM_READONLY:
+        at_connection(action);
         break;
     case SIM_FLUSH:
     case SIM_SNAPSHOT:

@@ -122,7 +122,6 @@ static void choose_world(sim_history_t *history)
     history->ratchet = sim_below(3) == 0;
     history->floor = 1;
     history->passive = sim_below(4) == 0;
-    history->memcached = (int)sim_below(16);
 }
 
 /* More keys than a ring holds, as an outage of hours leaves them behind: without stores, each host
@@ -232,10 +231,10 @@ void sim_history_write(const sim_history_t *history, FILE *file)
 
     fprintf(file,
             "world seed=%" PRIu64 " hosts=%d stores=%d interval=%" PRId64 " lifetime=%" PRId64
-            " ahead=%d ratchet=%d floor=%d passive=%d memcached=%d\n",
+            " ahead=%d ratchet=%d floor=%d passive=%d\n",
             history->seed, history->host_n, history->store_n, history->interval_s,
-            history->lifetime_s, history->ahead, history->ratchet, history->floor, history->passive,
-            history->memcached);
+            history->lifetime_s, history->ahead, history->ratchet, history->floor,
+            history->passive);
     for (i = 0; i < history->action_n; i++) {
         const sim_action_t *action = &history->actions[i];
 
@@ -290,11 +289,11 @@ int sim_history_read(sim_history_t *history, FILE *file)
         }
         world = sscanf(line,
                        "world seed=%" SCNu64 " hosts=%d stores=%d interval=%" SCNd64
-                       " lifetime=%" SCNd64 " ahead=%d ratchet=%d floor=%d passive=%d memcached=%d",
+                       " lifetime=%" SCNd64 " ahead=%d ratchet=%d floor=%d passive=%d",
                        &history->seed, &history->host_n, &history->store_n, &history->interval_s,
                        &history->lifetime_s, &history->ahead, &history->ratchet, &history->floor,
-                       &history->passive, &history->memcached)
-                == 10;
+                       &history->passive)
+                == 9;
         if (!world || history->host_n < 1 || history->host_n > SIM_HOSTS_MAX || history->store_n < 1
             || history->store_n > SIM_STORES_MAX) {
             return n;

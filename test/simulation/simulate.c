@@ -183,7 +183,14 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
     return failed_n > 0;
 }
 
-int main(int argc, char **argv)
+typedef struct asked_t {
+    uint64_t seed;
+    int64_t steps, histories;
+    int stories, keep_going;
+} asked_t;
+
+/* Nonzero: what was asked for is not known. */
+static int parse(int argc, char **argv, asked_t *asked)
 {
     static const struct option options[] = {{"seed", required_argument, NULL, 's'},
                                             {"steps", required_argument, NULL, 'n'},
@@ -194,20 +201,18 @@ int main(int argc, char **argv)
                                             {"no-shrink", no_argument, NULL, 'q'},
                                             {"story", no_argument, NULL, 't'},
                                             {NULL, 0, NULL, 0}};
-    uint64_t seed = (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
-    int64_t steps = 100000, histories = INT64_MAX;
-    int option, stories = 0, keep_going = 0, code;
+    int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         switch (option) {
         case 's':
-            seed = strtoull(optarg, NULL, 0);
+            asked->seed = strtoull(optarg, NULL, 0);
             break;
         case 'n':
-            steps = strtoll(optarg, NULL, 0);
+            asked->steps = strtoll(optarg, NULL, 0);
             break;
         case 'h':
-            histories = strtoll(optarg, NULL, 0);
+            asked->histories = strtoll(optarg, NULL, 0);
             break;
         case 'o':
             sim_only = optarg;
@@ -216,17 +221,28 @@ int main(int argc, char **argv)
             save_dir = optarg;
             break;
         case 'k':
-            keep_going = 1;
+            asked->keep_going = 1;
             break;
         case 'q':
             no_shrink = 1;
             break;
         case 't':
-            stories = 1;
+            asked->stories = 1;
             break;
         default:
-            return 2;
+            return 1;
         }
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    asked_t asked = {(uint64_t)time(NULL) * 1000003u + (uint64_t)getpid(), 100000, INT64_MAX, 0, 0};
+    int code;
+
+    if (parse(argc, argv, &asked)) {
+        return 2;
     }
     argc -= optind;
     argv += optind;
@@ -240,8 +256,9 @@ int main(int argc, char **argv)
         return 2;
     }
     make_dir();
-    code = stories ? run_stories(argc, argv, argc == 1)
-                   : run_histories(seed, steps, histories, keep_going);
+    code = asked.stories
+               ? run_stories(argc, argv, argc == 1)
+               : run_histories(asked.seed, asked.steps, asked.histories, asked.keep_going);
     fclose(out);
     return code;
 }

@@ -15,7 +15,7 @@
 # 00:25:06 FAILED (keyless): host 9 has had no current key at the end of 3 cycles in a row
 # 00:25:06     host 12 says: /h12/run/www.ring: no key encrypts now, so no tickets are issued; bring back a store, or a host that generates keys
 # 00:25:06     host 12: done; made 0, wrote to 0, epoch 0, 0 keys, current none
-world seed=6134631155881640578 hosts=13 stores=1 interval=3600 lifetime=64800 ahead=1 ratchet=0 floor=1 passive=0 memcached=7
+world seed=6134631155881640578 hosts=13 stores=1 interval=3600 lifetime=64800 ahead=1 ratchet=0 floor=1 passive=0
 lag host=0 store=0 other=-1 value=1 after=10928 seed=17613001009703759500
 cycle host=2 store=0 other=-1 value=0 after=0 seed=9328071315328574975
 cycle host=9 store=0 other=-1 value=0 after=0 seed=6054738577061155702

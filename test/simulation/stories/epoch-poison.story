@@ -36,6 +36,6 @@
 # 15:06:27     host 1: done; made 0, wrote to 0, epoch 18446744073709551615, 2 keys, current a86d4881
 # 15:06:27     host 0: done; made 0, wrote to 0, epoch 18446744073709551615, 2 keys, current a86d4881
 # 15:06:27 FAILED (stolen): the thief's key a86d4881 is in the live keyring of host 0 after the emergency procedure
-world seed=1498584569773129546 hosts=2 stores=2 interval=300 lifetime=86400 ahead=1 ratchet=0 floor=1 passive=0 memcached=9
+world seed=1498584569773129546 hosts=2 stores=2 interval=300 lifetime=86400 ahead=1 ratchet=0 floor=1 passive=0
 steal host=0 store=1 other=-1 value=1 after=0 seed=10759165549914587797
 forge host=1 store=0 other=-1 value=1 after=8 seed=17395842232356619153

@@ -48,6 +48,6 @@
 # 06:38:27     host 6: done; made 0, wrote to 0, epoch 0, 4 keys, current 070ee58e
 # 06:38:27     host 7: done; made 0, wrote to 0, epoch 0, 4 keys, current 070ee58e
 # 06:38:27 FAILED (far-key): the file ring of host 0 holds key c7bf36f2, whose slot is 479 h away
-world seed=7251470853513488539 hosts=8 stores=2 interval=300 lifetime=86400 ahead=1 ratchet=0 floor=1 passive=0 memcached=7
+world seed=7251470853513488539 hosts=8 stores=2 interval=300 lifetime=86400 ahead=1 ratchet=0 floor=1 passive=0
 clock host=7 store=1 other=-1 value=1728000 after=938 seed=4860038050156339692
 cycle host=7 store=1 other=-1 value=0 after=0 seed=9028128942255246075

@@ -18,6 +18,6 @@
 # 16:45:57     host 1: done; made 0, wrote to 1, epoch 0, 4 keys, current 9dc2e56b
 # 16:45:57 FAILED (fight): 2 writes after all hosts have run two cycles
 # 16:45:57 the fleet secret of host 0 is copied to host 1, as its log asked for
-world seed=7853448679474380322 hosts=2 stores=1 interval=300 lifetime=86400 ahead=1 ratchet=1 floor=1 passive=0 memcached=3
+world seed=7853448679474380322 hosts=2 stores=1 interval=300 lifetime=86400 ahead=1 ratchet=1 floor=1 passive=0
 clock host=1 store=0 other=-1 value=1728000 after=3 seed=579700077254065605
 cycle host=1 store=0 other=-1 value=0 after=2 seed=5821481512904400553

@@ -20,7 +20,7 @@
 # 20:50:09     host 4: done; made 0, wrote to 0, epoch 0, 6 keys, current ba7e6fbb
 # 20:50:09 FAILED (revoked-returns): key 8585bdad, which host 5's revocation ended, is in the file ring of host 5
 # 20:50:09     host 5: done; made 0, wrote to 0, epoch 0, 6 keys, current ba7e6fbb
-world seed=5865928857565245782 hosts=6 stores=2 interval=60 lifetime=3600 ahead=1 ratchet=0 floor=1 passive=0 memcached=8
+world seed=5865928857565245782 hosts=6 stores=2 interval=60 lifetime=3600 ahead=1 ratchet=0 floor=1 passive=0
 lag host=3 store=1 other=0 value=1 after=100 seed=539113858296192854
 cycle host=5 store=1 other=-1 value=0 after=0 seed=14448419551606420170
 revoke host=5 store=0 other=-1 value=0 after=14 seed=12968827063751002277

@@ -36,7 +36,7 @@
 # 09:58:35     host 5 says: /h5/run/www.ring: is full
 # 09:58:35     host 5: is full; made 0, wrote to 0, epoch 0, 740 keys, current 7aa18289
 # 09:58:35 FAILED (full): the cycle of host 5 fails (125110)
-world seed=4963937425251674285 hosts=6 stores=1 interval=60 lifetime=600 ahead=739 ratchet=0 floor=1 passive=0 memcached=5
+world seed=4963937425251674285 hosts=6 stores=1 interval=60 lifetime=600 ahead=739 ratchet=0 floor=1 passive=0
 outage host=3 store=0 other=-1 value=0 after=0 seed=14303807037438493262
 cycle host=1 store=0 other=-1 value=0 after=0 seed=8726727510915634871
 cycle host=2 store=0 other=-1 value=0 after=0 seed=3381824753529893854

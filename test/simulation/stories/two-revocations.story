@@ -14,7 +14,7 @@
 # 01:41:39     host 1: done; made 0, wrote to 0, epoch 1, 2 keys, current 06b029c7
 # 01:41:39 FAILED (two-revocations): key a852875e, which host 0's revocation ended, is in the file ring of host 2
 # 01:41:39     host 2: done; made 0, wrote to 4, epoch 1, 4 keys, current 06b029c7
-world seed=3709305475905346009 hosts=3 stores=4 interval=300 lifetime=86400 ahead=1 ratchet=0 floor=1 passive=0 memcached=7
+world seed=3709305475905346009 hosts=3 stores=4 interval=300 lifetime=86400 ahead=1 ratchet=0 floor=1 passive=0
 cycle host=0 store=0 other=-1 value=0 after=15 seed=1308542794132016639
 cycle host=2 store=0 other=-1 value=0 after=18 seed=9924540423797049071
 revoke_all host=2 store=3 other=-1 value=0 after=23 seed=7860029985009662712
