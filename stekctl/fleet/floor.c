@@ -10,6 +10,7 @@
 #include "ratchet.h"
 #include "report.h"
 #include "ringio.h"
+#include "stek_admit.h"
 #include "stek_error.h"
 #include "stek_ring_file.h"
 
@@ -187,6 +188,20 @@ apr_status_t floor_add(const sync_host_t *host, stek_ring_t **pring, apr_time_t 
     return rv;
 }
 
+/* A revocation of all by this host, while its clock was ahead: the other hosts refuse that epoch. */
+static void report_ahead(sync_host_t *host, apr_uint64_t epoch, apr_time_t now)
+{
+    int ahead = stek_admit_epoch(epoch, 0, now) != APR_SUCCESS;
+
+    if (ahead && !host->floor_ahead) {
+        report_line("%s: its epoch is more than a day ahead of this host's clock, so the other "
+                    "hosts refuse this host's ring; check the clock; if it is right, stop sync and "
+                    "httpd, remove this file, the ring and its secret, and start both",
+                    host->options->floor_path);
+    }
+    host->floor_ahead = ahead;
+}
+
 void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
 {
     stek_ring_t *fresh = NULL, *merged = NULL;
@@ -195,6 +210,7 @@ void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
     if (!is_kept(host)) {
         return;
     }
+    report_ahead(host, ring->epoch, now);
     rv = copy_floor(ring, &fresh);
     if (rv == APR_SUCCESS) {
         rv = stek_ring_merge(fresh, host->floor, now, 0, &merged);

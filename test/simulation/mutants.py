@@ -72,6 +72,46 @@ MUTANTS = {
         "stekctl/fleet/sync.c",
         "*placks = !stek_ring_equal(tidy, wanted);",
         "*placks = tidy->key_n < wanted->key_n;"),
+    "plan: a host's own late keys stay": (
+        "stekctl/fleet/sync_ring.c",
+        "    if (before) {",
+        "    if (before && now < 0) {"),
+    "plan: late keys in a store are worth a write": (
+        "stekctl/fleet/sync.c",
+        "        (void)drop_later(tidy, rules, now);\n",
+        ""),
+    "stores: one that is overtaken keeps all from the file": (
+        "stekctl/fleet/sync.c",
+        "    if (lost && plan->made > 0\n",
+        "    if (lost) {\n        plan->made = 0;\n        return NULL;\n    }\n    if (lost && plan->made > 0\n"),
+    "stores: the epoch of an object is not looked at": (
+        "stekctl/fleet/sync_stores.c",
+        "if (stek_admit_epoch(view->ring->epoch, host->known_epoch, now) != APR_SUCCESS) {",
+        "if (now < 0) {"),
+    "floor: forgotten in the plan": (
+        "stekctl/fleet/sync_ring.c",
+        "    return rv == APR_SUCCESS ? floor_add(baton, pring, ringio_now()) : rv;",
+        "    return rv;"),
+    "floor: never written": (
+        "stekctl/fleet/sync_ring.c",
+        "        floor_keep(host, merged, now);\n",
+        ""),
+    "floor: without the epoch": (
+        "stekctl/fleet/floor.c",
+        "    floor->epoch = ring->epoch;\n",
+        ""),
+    "floor: without tombstones": (
+        "stekctl/fleet/floor.c",
+        "rv == APR_SUCCESS && i < ring->tombstone_n; i++) {",
+        "rv == APR_SUCCESS && i + 1 < ring->tombstone_n; i++) {"),
+    "floor: sealed for a day, not for the next": (
+        "stekctl/fleet/floor.c",
+        "        for (; rv == STEK_ESECRET && d <= day + 1; d++) {",
+        "        for (d = day; rv == STEK_ESECRET && d <= day; d++) {"),
+    "floor: does not follow a roll": (
+        "stekctl/fleet/floor.c",
+        "    if (ratchet_keys(fleet, day, &keys) == APR_SUCCESS) {\n        save",
+        "    if (ratchet_keys(fleet, day, &keys) == APR_SUCCESS && day < 0) {\n        save"),
 }
 
 

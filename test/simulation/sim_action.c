@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fleet/ratchet.h"
+#include "fleet/sync_stores.h"
 #include "stek_error.h"
 #include "stek_ring_file.h"
 
@@ -568,6 +569,12 @@ static void help_stuck(void)
         sim_host_t *host = &sim->hosts[i];
 
         if (sim_host_is_ahead(host)) {
+            if (!host->stuck && host->file) {
+                sim_fail("silent",
+                         "host %d is stuck in an epoch from its own wrong clock, and its "
+                         "log says nothing",
+                         i);
+            }
             sim_say("on host %d ring, secret and floor are removed, and httpd is started again", i);
             sim_host_stop(host);
             sim_dir_clear(host->run);
@@ -575,6 +582,7 @@ static void help_stuck(void)
             sim_host_stop_httpd(host);
             stek_ring_destroy(host->file);
             host->file = NULL;
+            host->covered = 0;
             host->known = 0;
             host->kept = 0;
             host->stuck = 0;
@@ -641,6 +649,21 @@ static void emergency(void)
     all_cycle(1);
 }
 
+/* Hosts leave such an object alone for some cycles. */
+static int is_any_from_the_future(void)
+{
+    int i, k;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        for (k = 0; k < sim->history->store_n; k++) {
+            if (sim->hosts[i].up && sim->hosts[i].sync.stores[k].is_ahead) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
 /* During a roll hosts overwrite what they cannot read. */
 static int is_one_edition(void)
 {
@@ -660,7 +683,11 @@ void sim_finish(void)
     sim->now_ms += 30000;
     sim_say("all faults end");
     liars = end_faults();
+    all_cycle(1);
     help_stuck();
+    if (is_any_from_the_future()) {
+        all_cycle(SYNC_STORES_DISTRUST_N);
+    }
     all_cycle(2);
     sim->write_n = 0;
     all_cycle(1);
@@ -672,7 +699,8 @@ void sim_finish(void)
     if (!spread_secret()) {
         replace_secrets();
     }
-    all_cycle(2);
+    /* One more, because until now some could not read what others wrote. */
+    all_cycle(3);
     if (!sim->failed[0]) {
         sim_check_agreement();
         check_all_covered();
