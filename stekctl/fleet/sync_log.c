@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "stek_admit.h"
 #include "sync_stores.h"
 
 static const char *store_state(const sync_store_t *store)
@@ -61,7 +62,7 @@ static void log_store(sync_store_t *store, apr_pool_t *pool)
 void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
                     const sync_result_t *result, apr_time_t now)
 {
-    int i, keyless = rv == APR_SUCCESS && result->covered_until <= now;
+    int i, ahead, keyless = rv == APR_SUCCESS && result->covered_until <= now;
 
     for (i = 0; i < host->options->store_n; i++) {
         log_store(&host->stores[i], host->pool);
@@ -105,6 +106,16 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
         }
         host->told_day = host->fleet_day;
     }
+    ahead = stek_admit_epoch(host->known_epoch, 0, now) != APR_SUCCESS;
+    if (ahead && !log->ahead) {
+        report_line(
+            "%s: its epoch is more than a day ahead of this host's clock: all keys were revoked "
+            "here while the clock was wrong, or it is wrong now; the other hosts refuse this "
+            "ring; check the clock; if it is right, stop sync and httpd, remove ring, secret "
+            "and floor, and start them",
+            host->ctl->ring_path);
+    }
+    log->ahead = ahead;
     /* Only above what NTP tolerates, and only when it has grown. */
     if (result->skew > log->skew + apr_time_from_sec(5)) {
         report_line(

@@ -32,6 +32,8 @@ typedef struct sync_store_t {
     sync_answer_e answer; /* to the last read */
     int write_failed;     /* the last write */
     unsigned overtaken_n; /* cycles in a row in which it took no write: another was always first */
+    int is_ahead;         /* what was read last has an epoch and a time far ahead of the clock */
+    unsigned ahead_n;     /* the same: cycles in a row */
     int rolled_back;      /* what was read last is older than the floor */
     char why[STORE_WHY_LEN]; /* of what went wrong last */
     apr_time_t last_success; /* 0: never */
@@ -49,12 +51,12 @@ typedef struct sync_host_t {
     sync_store_t stores[SYNC_STORES_MAX];
     stek_secrets_t *local;
     stek_secrets_t *fleet;
-    stek_secrets_t *keys[3]; /* what seals in the stores: yesterday, today, tomorrow */
-    apr_int32_t day;         /* that today */
-    apr_int32_t
-        fleet_day;        /* the day whose key sealed what was read, if the fleet is behind; or 0 */
-    apr_int32_t told_day; /* that day, as last reported */
-    int day_confirmed;    /* another host seals under the keys of this host's day */
+    stek_secrets_t *keys[3];  /* what seals in the stores: yesterday, today, tomorrow */
+    apr_int32_t day;          /* that today */
+    int out_of_step;          /* the fleet secret has moved on to a later day: no store is used */
+    apr_int32_t fleet_day;    /* the day of the object read last, if the ratchet waits; or 0 */
+    apr_int32_t told_day;     /* that day, as last reported */
+    int day_confirmed;        /* another host seals under the keys of this host's day */
     apr_int64_t jumped_at;    /* monotonic ms: when the day first was more than one ahead; or 0 */
     int reader;               /* writes no file */
     int once;                 /* one cycle only: a day that has jumped cannot be waited for */

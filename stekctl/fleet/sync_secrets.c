@@ -173,7 +173,11 @@ apr_status_t sync_secrets_load_fleet(sync_host_t *host, apr_int32_t day)
     if (rv == APR_SUCCESS) {
         stek_secrets_destroy(host->fleet);
         host->fleet = fleet;
+        host->out_of_step = 0;
         return APR_SUCCESS;
+    }
+    if (rv == STEK_ESECRET) {
+        host->out_of_step = 1;
     }
     report_fleet(host, rv, culprit);
     stek_secrets_destroy(fleet);

@@ -110,6 +110,35 @@ void sync_stores_close(sync_host_t *host)
     }
 }
 
+/* Whether this host's own clock has run backwards, as far as its floor can tell. */
+static int is_behind(const sync_host_t *host, apr_time_t now)
+{
+    return host->floor && host->floor->written_at > now;
+}
+
+/* A ring whose epoch no clock can have come to.  If it was written in the future, too, this host's clock
+ * may be the one that is wrong: then the object stays as it is for a while, so that others who know
+ * better can replace it.  Not for ever: nobody may have a clock like that of its writer any more. */
+static void refuse_epoch(sync_host_t *host, sync_store_t *store, sync_view_t *view, apr_time_t now)
+{
+    apr_interval_time_t ahead = view->ring->written_at - now;
+
+    store->is_ahead = ahead > STEK_ADMIT_EPOCH_MARGIN;
+    if (store->is_ahead && (is_behind(host, now) || store->ahead_n < SYNC_STORES_DISTRUST_N)) {
+        apr_snprintf(store->why, sizeof(store->why),
+                     "its epoch and its time are %s ahead of this host's clock; check the clock",
+                     report_span(ahead, host->pool));
+        view->answer = SYNC_SILENT;
+    }
+    else {
+        (void)stek_strerror(STEK_EEPOCH, store->why, sizeof(store->why));
+        view->answer = SYNC_REFUSED;
+        view->why = STEK_EEPOCH;
+    }
+    stek_ring_destroy(view->ring);
+    view->ring = NULL;
+}
+
 /* Opens an object under the secrets of today, yesterday or tomorrow; *pday: which of them. */
 static apr_status_t open_today(const sync_host_t *host, const unsigned char *bytes, apr_size_t len,
                                stek_ring_t **pring, apr_size_t *psecret_i, int *pday)
@@ -166,15 +195,14 @@ static void open_object(sync_host_t *host, sync_store_t *store, const unsigned c
     if (rv == STEK_ESECRET) {
         rv = open_earlier(host, bytes, len, &view->ring);
     }
-    if (rv == APR_SUCCESS) {
-        rv = stek_admit_epoch(view->ring->epoch, host->known_epoch, now);
-    }
     if (rv != APR_SUCCESS) {
-        stek_ring_destroy(view->ring);
-        view->ring = NULL;
         view->answer = SYNC_REFUSED;
         view->why = rv;
         (void)stek_strerror(rv, store->why, sizeof(store->why));
+        return;
+    }
+    if (stek_admit_epoch(view->ring->epoch, host->known_epoch, now) != APR_SUCCESS) {
+        refuse_epoch(host, store, view, now);
         return;
     }
     view->answer = SYNC_GOOD;
@@ -195,6 +223,27 @@ static apr_int64_t deadline(const sync_host_t *host)
     return clock_ms() + apr_time_as_msec(sync_stores_call_max(host->options));
 }
 
+/* What the other hosts seal, this one cannot open, and the other way round: they would replace each other's
+ * objects for as long as it lasts. */
+static void read_nothing(sync_host_t *host, sync_view_t *views)
+{
+    int i;
+
+    for (i = 0; i < host->options->store_n; i++) {
+        sync_store_t *store = &host->stores[i];
+
+        apr_cpystrn(store->why,
+                    "not asked: this host's fleet secret is of a later day; copy the file from a "
+                    "host that is in step",
+                    sizeof(store->why));
+        store->generation = 0;
+        store->written_at = 0;
+        store->rolled_back = 0;
+        store->answer = SYNC_SILENT;
+        views[i].answer = SYNC_SILENT;
+    }
+}
+
 void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
 {
     sync_host_t *host = baton;
@@ -202,6 +251,10 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
     int i;
 
     notify_send("WATCHDOG=1");
+    if (host->out_of_step) {
+        read_nothing(host, views);
+        return;
+    }
     for (i = 0; i < host->options->store_n; i++) {
         store_begin_read(host->stores[i].store);
     }
@@ -214,13 +267,10 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
         store->generation = 0;
         store->written_at = 0;
         store->rolled_back = 0;
+        store->is_ahead = 0;
         views[i].answer = SYNC_SILENT;
         views[i].distrusted = store->overtaken_n >= SYNC_STORES_DISTRUST_N;
-        if (host->fleet->day > host->day + 1) {
-            apr_cpystrn(store->why, "this host's fleet secret is of a later day",
-                        sizeof(store->why));
-        }
-        else if (result == STORE_DONE) {
+        if (result == STORE_DONE) {
             open_object(host, store, bytes, len, now, &views[i]);
         }
         else if (result == STORE_ABSENT) {
@@ -297,6 +347,9 @@ void sync_stores_note(sync_host_t *host, const sync_result_t *result)
     int i;
 
     for (i = 0; i < host->options->store_n; i++) {
-        host->stores[i].overtaken_n = result->overtaken[i] ? host->stores[i].overtaken_n + 1 : 0;
+        sync_store_t *store = &host->stores[i];
+
+        store->overtaken_n = result->overtaken[i] ? store->overtaken_n + 1 : 0;
+        store->ahead_n = store->is_ahead ? store->ahead_n + 1 : 0;
     }
 }

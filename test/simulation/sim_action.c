@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fleet/ratchet.h"
+#include "fleet/sync_stores.h"
 #include "stek_error.h"
 #include "stek_ring_file.h"
 
@@ -661,6 +662,21 @@ static void emergency(void)
     all_cycle(1);
 }
 
+/* Hosts leave such an object alone for some cycles. */
+static int is_any_from_the_future(void)
+{
+    int i, k;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        for (k = 0; k < sim->history->store_n; k++) {
+            if (sim->hosts[i].up && sim->hosts[i].sync.stores[k].is_ahead) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
 /* During a roll hosts overwrite what they cannot read. */
 static int is_one_edition(void)
 {
@@ -682,6 +698,9 @@ void sim_finish(void)
     liars = end_faults();
     all_cycle(1);
     help_stuck();
+    if (is_any_from_the_future()) {
+        all_cycle(SYNC_STORES_DISTRUST_N);
+    }
     all_cycle(2);
     sim->write_n = 0;
     all_cycle(1);
