@@ -96,6 +96,27 @@ static int sees_as_children(void)
     return geteuid() != 0 || ap_find_linked_module("mpm_itk.c");
 }
 
+/* Where rights cannot be given up. */
+static apr_status_t open_by_mode(const char *path, int flags, int *fd)
+{
+    const char *culprit;
+    apr_pool_t *pool;
+    apr_status_t rv = apr_pool_create(&pool, NULL);
+    int opened = -1;
+
+    if (rv == APR_SUCCESS) {
+        rv = mod_stek_reach_check(path, 1, &culprit, pool);
+        apr_pool_destroy(pool);
+    }
+    if (rv == APR_SUCCESS && (opened = open(path, flags)) < 0) {
+        rv = APR_FROM_OS_ERROR(errno);
+    }
+    if (rv == APR_SUCCESS) {
+        *fd = opened;
+    }
+    return rv;
+}
+
 #ifdef __linux__
 #ifdef SYS_setgroups32
 #define SET_GROUPS SYS_setgroups32
@@ -137,9 +158,12 @@ static apr_status_t open_as_child(const char *path, int flags, int *fd)
 {
     rights_t rights;
     int given = give_up(&rights), opened = given ? open(path, flags) : -1;
-    int code = given ? errno : EPERM;
+    int code = errno, taken = take_back(&rights);
 
-    if (!take_back(&rights)) {
+    if (!given && geteuid() == (uid_t)setfsuid((uid_t)-1)) {
+        return open_by_mode(path, flags, fd);
+    }
+    if (!taken) {
         if (opened >= 0) {
             close(opened);
         }
@@ -152,21 +176,7 @@ static apr_status_t open_as_child(const char *path, int flags, int *fd)
     return APR_SUCCESS;
 }
 #else
-static apr_status_t open_as_child(const char *path, int flags, int *fd)
-{
-    const char *culprit;
-    apr_pool_t *pool;
-    apr_status_t rv = apr_pool_create(&pool, NULL);
-
-    if (rv == APR_SUCCESS) {
-        rv = mod_stek_reach_check(path, 1, &culprit, pool);
-        apr_pool_destroy(pool);
-    }
-    if (rv == APR_SUCCESS && (*fd = open(path, flags)) < 0) {
-        rv = APR_FROM_OS_ERROR(errno);
-    }
-    return rv;
-}
+#define open_as_child open_by_mode
 #endif
 
 #ifndef O_PATH

@@ -175,7 +175,7 @@ static int compare_serials(const void *a, const void *b)
 }
 
 /* Of entries with one serial OpenSSL takes the first. */
-static int order_counts(mod_stek_trust_t *trust, STACK_OF(X509_REVOKED) *revoked, int n)
+static int order_counts(mod_stek_trust_t *trust, const STACK_OF(X509_REVOKED) * revoked, int n)
 {
     const ASN1_INTEGER **serials = apr_palloc(trust->pool, ((apr_size_t)n + 1) * sizeof(*serials));
     int i;
