@@ -234,7 +234,7 @@ int mod_stek_policy_unbindable(const mod_stek_policy_t *policy)
         }
         directories |= rule->kind == MOD_STEK_KIND_DIRECTORY;
     }
-    return directories && ap_unixd_config.chroot_dir != NULL;
+    return directories && ap_unixd_config.chroot_dir;
 }
 
 int mod_stek_policy_mixes_hosts(const mod_stek_policy_t *policy)
