@@ -57,7 +57,8 @@ static int post_config_first(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pt
     (void)ptemp;
     if (!mod_stek_trial_run() && mod_stek_ticket_setup(pconf) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     "STEK3004: OpenSSL cannot prepare AES-CBC: no tickets are issued");
+                     "STEK3004: OpenSSL cannot set up AES-CBC, so httpd issues no tickets; check "
+                     "OpenSSL's configuration and providers");
     }
     return OK;
 }

@@ -37,8 +37,9 @@ static int resolve_paths(server_rec *s, mod_stek_ring_config_t *ring, apr_pool_t
     }
     if (fault) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1008: StekRing: ring '%s': %s '%.200s' is not a usable path", ring->name,
-                     fault, strcmp(fault, "file") == 0 ? path : secret_path);
+                     "STEK1008: StekRing: ring '%s': %s '%.200s' is not a usable path; use a "
+                     "shorter one",
+                     ring->name, fault, strcmp(fault, "file") == 0 ? path : secret_path);
     }
     return !fault;
 }
@@ -78,15 +79,15 @@ static int files_differ(server_rec *s, int i)
         taken = taken ? taken : lock_taken(all[j], ring);
         if (taken) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         "STEK1011: StekRing: %s is the lock of a ring (rings '%s' and '%s'): name "
+                         "STEK1011: StekRing: %s is a ring's lock file (rings '%s' and '%s'); name "
                          "another file",
                          taken, all[j]->name, ring->name);
             return 0;
         }
         if (j < i && same_file(ring->path, all[j]->path)) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         "STEK1002: StekRing: rings '%s' and '%s' use the same file %s: every ring "
-                         "needs its own file",
+                         "STEK1002: StekRing: rings '%s' and '%s' use the same file %s; give every "
+                         "ring its own file=",
                          all[j]->name, ring->name, ring->path);
             return 0;
         }
@@ -94,8 +95,8 @@ static int files_differ(server_rec *s, int i)
             || same_file(all[j]->path, ring->secret_path)) {
             ap_log_error(
                 APLOG_MARK, APLOG_EMERG, 0, s,
-                "STEK1001: StekRing: %s is a file ring and a secret (rings '%s' and '%s'): "
-                "they must be different files",
+                "STEK1001: StekRing: %s is both a file ring and a secret (rings '%s' and '%s'); "
+                "give each its own path",
                 same_file(ring->path, all[j]->secret_path) ? ring->path : all[j]->path,
                 all[j]->name, ring->name);
             return 0;
@@ -119,8 +120,8 @@ static int rings_valid(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
         }
         if (!all[i]->path && !all[i]->generate) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         "STEK1007: StekRing: ring '%s': generate=off needs a file: nothing else "
-                         "can write file=memory",
+                         "STEK1007: StekRing: ring '%s': generate=off and file=memory cannot be "
+                         "combined: nothing could write the ring; use file=PATH or generate=on",
                          all[i]->name);
             valid = 0;
         }
@@ -163,7 +164,7 @@ int mod_stek_configtest_settings(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t
     (void)plog;
     if (OpenSSL_version_num() < 0x30000000UL) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1006: mod_stek_rotate needs OpenSSL 3.0 or later, found %s",
+                     "STEK1006: mod_stek_rotate requires OpenSSL 3.0 or later, but httpd uses %s",
                      OpenSSL_version(OPENSSL_VERSION));
         return HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -188,7 +189,7 @@ static void warn_found(const mod_stek_ring_config_t *ring, const stek_claim_t *c
     /* Its owner matters later: configtest may run as another user. */
     if (stek_claim_check(claim, path, st.st_uid, &found, pool) == STEK_EFOREIGN) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "STEK1009: StekRing: ring '%s': %s %s: httpd will leave it as it is and keep "
+                     "STEK1009: StekRing: ring '%s': %s %s: httpd will not change it and will keep "
                      "no keys there; name another file, or move it away",
                      ring->name, path, found);
     }

@@ -155,7 +155,7 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
         return fault;
     }
     if (argc < 1) {
-        return "StekRing: needs a ring's name, then key=value pairs";
+        return "StekRing: missing ring name: must be NAME, then key=value pairs";
     }
     fault = ring_name_fault(argv[0], cmd->pool);
     if (fault) {
@@ -318,7 +318,7 @@ static const char *note_policy(cmd_parms *cmd, void *dir, const char *args)
     return without_ssl(cmd);
 }
 
-#define NOTED "mod_ssl's; mod_stek_rotate only takes note of it"
+#define NOTED "a directive of mod_ssl; mod_stek_rotate only reads its value"
 
 const command_rec mod_stek_commands[] = {
     AP_INIT_TAKE_ARGV("StekRing", cmd_ring, NULL, RSRC_CONF,
@@ -327,15 +327,15 @@ const command_rec mod_stek_commands[] = {
     AP_INIT_TAKE1("StekUseRing", cmd_use_ring, NULL, RSRC_CONF,
                   "the ring that serves this virtual host; default: default"),
     AP_INIT_TAKE1("StekRotate", cmd_rotate, NULL, RSRC_CONF,
-                  "'on' (default) or 'off': leave this virtual host's tickets to mod_ssl"),
+                  "'on' (default); 'off' leaves this virtual host's tickets to mod_ssl"),
     AP_INIT_TAKE1("StekTicketLifetime", cmd_ticket_lifetime, NULL, RSRC_CONF,
                   "life of a ticket in s, min, h or d; default: the ring's lifetime, with client "
                   "certificates SSLSessionCacheTimeout"),
     AP_INIT_TAKE1("StekTickets", cmd_tickets, NULL, RSRC_CONF,
                   "'off': no tickets and no resumable sessions; 'on': undoes an inherited off"),
     AP_INIT_TAKE1("StekBinding", cmd_binding, NULL, RSRC_CONF,
-                  "'policy' (default): a ticket opens only where the same is asked of clients; or "
-                  "'off'"),
+                  "'policy' (default): a ticket opens only where the same is demanded of clients; "
+                  "or 'off'"),
     AP_INIT_TAKE1(
         "StekMaxSessionAge", cmd_max_session_age, NULL, RSRC_CONF,
         "a full handshake at least this often, in s, min, h or d, or 'off'; default: 24h, or the "

@@ -26,8 +26,8 @@ static void serve_jail(const mod_stek_task_t *task)
     if (!logged->lost_jail && stek_ring_file_jail_is_left(mod_stek_live_file(live), task->pool)) {
         logged->lost_jail = 1;
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2032: ring '%s': the directory of %s was re-created: httpd's children in "
-                     "ChrootDir still see the previous one and no change; reload httpd",
+                     "STEK2032: ring '%s': the directory of %s was re-created; httpd's children in "
+                     "ChrootDir still see the previous one, so they miss changes; reload httpd",
                      task->ring->name, task->ring->path);
     }
 }

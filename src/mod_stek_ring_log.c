@@ -85,7 +85,7 @@ void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
     if (status == APR_SUCCESS) {
         if (logged->status != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,
-                         "STEK2001: ring '%s' is good again", task->ring->name);
+                         "STEK2001: ring '%s' has recovered", task->ring->name);
         }
         logged->status = APR_SUCCESS;
         return;

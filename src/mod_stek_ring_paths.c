@@ -251,9 +251,9 @@ static void warn_swap(const mod_stek_task_t *task)
         logged->swap = 1;
         ap_log_error(
             APLOG_MARK, APLOG_WARNING, 0, task->server,
-            "STEK2020: ring '%s': %s is on a tmpfs that may be swapped out: anyone who "
-            "gets the swap may find old keys; mount it with noswap (Linux 6.4 and later), or "
-            "use encrypted swap or none",
+            "STEK2020: ring '%s': %s is on a tmpfs that may be swapped out: anyone who can read "
+            "the swap space may find old keys; mount it with noswap (Linux 6.4 and later), or use "
+            "encrypted swap or none",
             ring->name, path);
     }
 }
@@ -274,7 +274,7 @@ static void warn_disk(const mod_stek_task_t *task)
         logged->disk = 1;
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2010: ring '%s': %s is not on a memory file system (tmpfs): anyone who "
-                     "gets the disk may find old keys",
+                     "gets the disk may find old keys; move it to a tmpfs",
                      ring->name, path);
     }
 }
@@ -327,16 +327,16 @@ void mod_stek_ring_paths_prepare_jail(const mod_stek_task_t *task)
     if (rv != APR_SUCCESS) {
         ap_log_error(
             APLOG_MARK, APLOG_WARNING, 0, task->server,
-            "STEK2035: ring '%s': httpd's children cannot follow %s from within ChrootDir "
-            "(%s): they keep the keys that they start with, even revoked ones; reload httpd "
-            "after each revocation",
+            "STEK2035: ring '%s': httpd's children in ChrootDir cannot see changes to %s (%s): "
+            "they keep the keys that they start with, even revoked ones; reload httpd after every "
+            "revocation",
             ring->name, ring->path, mod_stek_error_text(rv, task->pool));
     }
     else if (why != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2031: ring '%s': httpd's children cannot see %s from within ChrootDir "
-                     "(%s): the parent passes changes on, so a revocation takes effect up to 10s "
-                     "later than poll= says",
+                     "STEK2031: ring '%s': httpd's children in ChrootDir cannot see %s (%s): the "
+                     "parent passes changes on, so a revocation takes effect up to 10s later than "
+                     "poll= says",
                      ring->name, ring->path,
                      why == STEK_EFOREIGN
                          ? "its directory contains other files; give the ring its own directory"

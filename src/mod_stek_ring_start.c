@@ -52,9 +52,9 @@ static apr_status_t start_in_memory(mod_stek_task_t *task)
 /* What to do about a place that keeps no ring, if the status alone does not say it. */
 static const char *remedy(apr_status_t rv)
 {
-    return rv == STEK_EFOREIGN  ? ". Name another file, or move it away, then reload"
-           : rv == STEK_ESHARED ? ". Name a directory that only root can write to, then reload"
-           : rv == STEK_EFLEET  ? ". Name another secret=, or none, then reload"
+    return rv == STEK_EFOREIGN  ? "; name another file, or move it away, then reload"
+           : rv == STEK_ESHARED ? "; name a directory that only root can write to, then reload"
+           : rv == STEK_EFLEET  ? "; name another secret=, or none, then reload"
                                 : "";
 }
 
@@ -69,8 +69,9 @@ static apr_status_t start_storage(mod_stek_task_t *task)
     twin = mod_stek_ring_paths_twin(ring, task->pool);
     if (twin) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
-                     "STEK2030: ring '%s': %s is the file of ring '%s' by another path: keeping "
-                     "ring '%s' in memory, so that no key gets into both; give it its own file",
+                     "STEK2030: ring '%s': %s is also the file of ring '%s', under another path; "
+                     "keeping ring '%s' in memory, so that no key gets into both; give it its own "
+                     "file",
                      ring->name, ring->path, twin->name, ring->name);
         return start_in_memory(task);
     }
@@ -116,7 +117,8 @@ static void selftest(const mod_stek_task_t *task)
     if (vhost && mod_stek_ticket_selftest(vhost) == STEK_ECRYPTO) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
                      "STEK2012: ring '%s': the self-test failed: a ticket sealed for %s does not "
-                     "open under the audited key; no tickets are issued",
+                     "open with the audited key, so httpd issues no tickets; look for other "
+                     "modules that set ticket callbacks",
                      task->ring->name, mod_stek_server_text(vhost->server, task->pool));
     }
 }
@@ -144,14 +146,15 @@ static void start_ring(mod_stek_task_t *task)
 
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, task->server,
-                     "STEK2013: ring '%s': not enough memory for its keys: its virtual hosts' "
-                     "ticket keys do not rotate",
+                     "STEK2013: ring '%s': not enough memory for its keys, so its virtual hosts "
+                     "use OpenSSL's own key, which does not rotate; free memory, then reload",
                      ring->name);
         return;
     }
     if (!mod_stek_live_counters(ring->live)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2019: ring '%s': not enough memory for counters: nothing is counted",
+                     "STEK2019: ring '%s': not enough memory for its counters, so its handshakes "
+                     "are not counted; free memory, then stop and start httpd",
                      ring->name);
     }
     rv = start_storage(task);
@@ -213,10 +216,11 @@ static int any_in_file(void)
 static void tell_not_root(server_rec *s)
 {
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                 "STEK2016: httpd was not started by root, so its children run as the same user "
-                 "as the parent: %s; start httpd as root and set User",
+                 "STEK2016: httpd was not started by root, so parent and children run as the same "
+                 "user: %s; start httpd as root and set User",
                  any_in_file() ? "they can read the local secret and write rings"
-                               : "no file rights keep that user's programs from the parent's keys");
+                               : "file permissions do not keep that user's programs away from the "
+                                 "parent's keys");
 }
 
 void mod_stek_ring_start_all(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s)
@@ -241,9 +245,9 @@ void mod_stek_ring_start_all(apr_pool_t *pconf, apr_pool_t *ptemp, server_rec *s
         }
         if (ap_find_linked_module("mpm_itk.c") && ap_state_query(AP_SQ_CONFIG_GEN) <= 1) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                         "STEK2034: mpm-itk is loaded: its processes run as root until they know "
-                         "the virtual host, and then as that host's user, with the keys of all "
-                         "rings: anyone who runs code in one of them has all keys");
+                         "STEK2034: mpm-itk is loaded; its processes run as root until they know "
+                         "the virtual host, and then as that host's user, but always have the keys "
+                         "of all rings, so anyone who runs code in one of them has every key");
         }
     }
     mod_stek_live_inherit(1);

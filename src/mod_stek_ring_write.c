@@ -30,18 +30,19 @@ static apr_status_t set_aside(mod_stek_task_t *task, apr_status_t why)
     }
     else if (rv == APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2004: ring '%s': %s is refused: %s; moved to %s; httpd writes a new "
-                     "ring%s",
+                     "STEK2004: ring '%s': httpd refused %s: %s; moved it to %s and will write a "
+                     "new ring%s",
                      ring->name, ring->path, mod_stek_error_text(why, task->pool), aside,
-                     why == STEK_ESECRET ? "; check secret=: to get the previous keys back, name "
+                     why == STEK_ESECRET ? "; check secret=; to get the previous keys back, name "
                                            "the previous secret there, move that file back, and "
                                            "reload"
                                          : "");
     }
     else if (!APR_STATUS_IS_ENOENT(rv)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, task->server,
-                     "STEK2005: ring '%s': %s is refused: %s; moving it to %s failed", ring->name,
-                     ring->path, mod_stek_error_text(why, task->pool),
+                     "STEK2005: ring '%s': httpd refused %s: %s; it cannot move it to %s; move it "
+                     "yourself, and check the directory's permissions",
+                     ring->name, ring->path, mod_stek_error_text(why, task->pool),
                      aside ? aside : "another name");
     }
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
@@ -92,7 +93,7 @@ static apr_status_t take_lock(mod_stek_task_t *task, apr_interval_time_t wait, s
     apr_status_t rv = stek_file_lock(path, wait, lock, &holder, task->pool);
 
     if (rv == STEK_EFOREIGN || rv == STEK_EKIND) {
-        task->culprit = apr_psprintf(task->pool, "%s.lock is no lock", path);
+        task->culprit = apr_psprintf(task->pool, "%s.lock is not a lock file", path);
         return STEK_EFOREIGN;
     }
     if (rv != STEK_ELOCKED) {

@@ -26,7 +26,7 @@ static const char *keys_text(const mod_stek_view_t *view)
         return "there are no keys";
     }
     return view->health.problems & STEK_HEALTH_NO_KEY
-               ? "existing keys only open tickets that they sealed"
+               ? "existing keys only open the tickets that they sealed"
                : "existing keys stay in use";
 }
 
@@ -37,7 +37,7 @@ static const char *reason_text(const mod_stek_ring_snapshot_t *ring, unsigned pr
 
     switch (problem) {
     case STEK_HEALTH_NO_KEY:
-        return "no key encrypts now: clients get no tickets";
+        return "no key encrypts now, so clients get no tickets";
     case STEK_HEALTH_LATE:
         return apr_psprintf(pool, "no key is prepared for %s from now",
                             mod_stek_span_text(health->covered_until - now, pool));
@@ -52,7 +52,7 @@ static const char *reason_text(const mod_stek_ring_snapshot_t *ring, unsigned pr
         return apr_psprintf(pool, "%s was last checked %s ago", ring->source,
                             mod_stek_span_text(source->age, pool));
     default:
-        return "the self-test failed: no tickets are issued";
+        return "the self-test failed, so httpd issues no tickets";
     }
 }
 
@@ -133,7 +133,7 @@ const char *mod_stek_snapshot_sentence(const mod_stek_ring_snapshot_t *ring, apr
                                              mod_stek_span_text(health->rotates_at - now, pool))
                               : "no next key is prepared";
     const char *source = ring->looked_at
-                             ? apr_psprintf(pool, "source fresh %s ago",
+                             ? apr_psprintf(pool, "source checked %s ago",
                                             mod_stek_span_text(now - ring->looked_at, pool))
                              : "source never loaded";
 

@@ -70,7 +70,8 @@ int mod_stek_ssl_ctx_install(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX
         || !mod_stek_ticket_install(ctx, !mod_stek_vhost_left_to_key_file(vhost))) {
         /* An error here would end httpd. */
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     "STEK3001: %s: OpenSSL failed to set up tickets: it issues none",
+                     "STEK3001: %s issues no tickets, because OpenSSL failed to set them up; check "
+                     "memory, and OpenSSL's configuration and providers",
                      mod_stek_server_text(s, p));
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     }

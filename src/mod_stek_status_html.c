@@ -172,12 +172,12 @@ static const struct {
     const char *words;
     int counter;
 } rows[] = {
-    {"no ticket came", MOD_STEK_NOT_OFFERED},
+    {"no ticket offered", MOD_STEK_NOT_OFFERED},
     {"resumed, current key", MOD_STEK_RESUMED_CURRENT},
     {"resumed, old key", MOD_STEK_RESUMED_OLD},
     {"resumed, future key", MOD_STEK_RESUMED_FUTURE},
     {"refused, unknown key", MOD_STEK_REFUSED_UNKNOWN},
-    {"refused, window over", MOD_STEK_REFUSED_EXPIRED},
+    {"refused, key expired", MOD_STEK_REFUSED_EXPIRED},
     {"refused, damaged", MOD_STEK_REFUSED_DAMAGED},
     {"refused, policy", MOD_STEK_REFUSED_POLICY},
     {"refused, session too old", MOD_STEK_REFUSED_AGE},

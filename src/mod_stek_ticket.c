@@ -97,8 +97,8 @@ void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s)
     rv = ivs_renew();
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     "STEK4003: cannot make initialisation vectors: this child issues no "
-                     "tickets");
+                     "STEK4003: cannot make initialisation vectors, so this child issues no "
+                     "tickets; check memory limits and OpenSSL's configuration, then reload");
     }
 }
 

@@ -65,8 +65,9 @@ static void log_unsealed(server_rec *s, const mod_stek_ring_config_t *ring, apr_
     if (n != 0) {
         logged->unsealed_at = now;
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     "STEK2033: ring '%s': %u more tickets could not be sealed in this child, "
-                     "although there is a key: clients got none",
+                     "STEK2033: ring '%s': this child has a key but failed to seal %u more "
+                     "tickets, so clients got none; check memory limits, and OpenSSL's "
+                     "configuration and providers",
                      ring->name, n);
     }
 }
@@ -96,9 +97,8 @@ static void stop_using_keys(const timer_state_t *timer, const mod_stek_ring_conf
     }
     ap_log_error(
         APLOG_MARK, APLOG_ERR, 0, timer->server,
-        "STEK4004: ring '%s' has changed, and this child cannot read it: %s; it uses no "
-        "key until it can, so clients get no tickets from it: look at its limits of memory "
-        "and open files",
+        "STEK4004: ring '%s' has changed, but this child cannot read it: %s; until it can, it uses "
+        "no keys and issues no tickets; check its limits for memory and open files",
         ring->name, mod_stek_error_text(rv, pool));
 }
 
@@ -302,8 +302,8 @@ static void start(apr_pool_t *pool, server_rec *s)
             mod_stek_live_wipe();
         }
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
-                     "STEK4002: cannot start the timer thread: this child uses no keys, so clients "
-                     "get no tickets from it");
+                     "STEK4002: cannot start the timer thread, so this child uses no keys and "
+                     "issues no tickets; check the limits for threads and memory, then reload");
         return;
     }
     apr_pool_pre_cleanup_register(pool, timer, timer_stop);

@@ -103,8 +103,8 @@ static void lint_key_files(const affected_t *found, const char *effect, apr_pool
 {
     if (found->n > 0) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, found->first->server,
-                     "STEK3002: %s: %s; to have keys that rotate, remove "
-                     "SSLSessionTicketKeyFile or add 'StekRotate on'",
+                     "STEK3002: %s: %s; to rotate keys, remove SSLSessionTicketKeyFile or add "
+                     "'StekRotate on'",
                      affected_text(found, ptemp), effect);
     }
 }
@@ -115,7 +115,7 @@ static void lint_all_key_files(apr_pool_t *ptemp)
     const affected_t used = find_affected(key_file_is_used),
                      unused = find_affected(key_file_is_unused);
 
-    lint_key_files(&used, "the key of SSLSessionTicketKeyFile seals tickets and does not rotate",
+    lint_key_files(&used, "SSLSessionTicketKeyFile provides the ticket key, which does not rotate",
                    ptemp);
     lint_key_files(&unused,
                    "SSLSessionTicketKeyFile has no effect, because the first virtual host on the "
@@ -128,7 +128,7 @@ static const char *key_file_effect(const mod_stek_vhost_t *vhost)
 {
     return mod_stek_server_get(vhost->server)->ticket_key_file
                ? "the key in this virtual host's own file seals its tickets"
-               : "handshakes fail here, where there is no such file";
+               : "handshakes fail here, because this virtual host has no such file";
 }
 
 static void lint_shared_addresses(apr_pool_t *ptemp)
@@ -170,7 +170,7 @@ static void lint_tickets_off(apr_pool_t *ptemp)
         first = first_on_address(vhost);
         if (has_no_ticket_option(first)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
-                         "STEK3006: %s issues no tickets because they are off for %s, the first "
+                         "STEK3006: %s issues no tickets, because they are off for %s, the first "
                          "virtual host on its address; put another one first",
                          mod_stek_server_text(vhost->server, ptemp),
                          mod_stek_server_text(first->server, ptemp));
@@ -203,8 +203,8 @@ static void lint_shared_connections(apr_pool_t *ptemp)
         if (mod_stek_server_get(first->server)->tickets
             != mod_stek_server_get(vhost->server)->tickets) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, vhost->server,
-                         "STEK3007: %s and %s differ in StekTickets: an HTTP/2 connection to one "
-                         "cannot be used for the other, clients are told so with status 421",
+                         "STEK3007: %s and %s differ in StekTickets, so an HTTP/2 connection to "
+                         "one cannot be used for the other; clients that try get status 421",
                          mod_stek_server_text(first->server, ptemp),
                          mod_stek_server_text(vhost->server, ptemp));
         }
@@ -217,7 +217,7 @@ static void log_vhost(const mod_stek_vhost_t *vhost, apr_pool_t *pool)
 
     if (!vhost->ring) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, vhost->server,
-                     "STEK3010: %s: tickets are left to mod_ssl", name);
+                     "STEK3010: %s: mod_ssl handles its tickets", name);
         return;
     }
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, vhost->server,
@@ -281,8 +281,9 @@ static void lint_client_limits(apr_pool_t *ptemp)
     if (found.n > 0) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
                      "STEK3009: %s: asks for client certificates, and StekTicketLifetime or "
-                     "StekMaxSessionAge lets sessions last longer than SSLSessionCacheTimeout; a "
-                     "certificate is checked only in full handshakes",
+                     "StekMaxSessionAge lets sessions last longer than SSLSessionCacheTimeout; "
+                     "httpd checks certificates only in full handshakes, so shorten these times "
+                     "unless you intend that",
                      affected_text(&found, ptemp));
     }
 }
@@ -299,11 +300,12 @@ static void lint_asked_twice(apr_pool_t *ptemp)
     if (found.n > 0) {
         ap_log_error(
             APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
-            "STEK3013: %s: asks for client certificates, and a section, of it or of another virtual "
-            "host on its address, has its own SSLVerifyClient or SSLVerifyDepth, or "
+            "STEK3013: %s: asks for client certificates, and a section here or in another virtual "
+            "host on its address has its own SSLVerifyClient or SSLVerifyDepth, or "
             "SSLVHostSNIPolicy lets a connection serve other rules: no TLS 1.3 session is resumed, "
-            "because httpd would decide differently than after a full handshake; ask either in the "
-            "virtual host or in sections, and keep SSLVHostSNIPolicy's default",
+            "because httpd would decide differently than after a full handshake; set these "
+            "directives either in the virtual hosts or in sections, not in both, and keep "
+            "SSLVHostSNIPolicy's default",
             affected_text(&found, ptemp));
     }
 }

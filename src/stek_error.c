@@ -25,9 +25,9 @@ static const char *const texts[STEK_STATUS_END - STEK_STATUS_START] = {
     [STEK_ESYNTAX - STEK_STATUS_START] = "not well formed",
     [STEK_EEMPTY - STEK_STATUS_START] = "contains no secret",
     [STEK_ECHANGED - STEK_STATUS_START] = "changed while it was being read",
-    [STEK_EFOREIGN - STEK_STATUS_START] = "not ours, so it is left as it is",
+    [STEK_EFOREIGN - STEK_STATUS_START] = "not one of this module's files; it stays unchanged",
     [STEK_ESHARED - STEK_STATUS_START] = "others can create files in this directory",
-    [STEK_EFLEET - STEK_STATUS_START] = "a fleet's secret, which seals no ring on a host",
+    [STEK_EFLEET - STEK_STATUS_START] = "a fleet secret, which cannot seal a host's ring",
     [STEK_EEPOCH - STEK_STATUS_START] = "its epoch is more than a day ahead of this host's clock",
 };
 

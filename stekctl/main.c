@@ -36,7 +36,7 @@ static const ctl_command_t commands[] = {
      "Exits with 1 if anything is wrong.\n\n"
      "  --watch  redraws every second; press q or Ctrl-C to quit\n"},
     {"rotate", cmd_rotate, "[--in TIME]",
-     "Adds a new key that encrypts from now, or from TIME ahead, until the end of that slot.\n"
+     "Adds a new key that encrypts from now, or from TIME ahead, until the end of its slot.\n"
      "The previous key becomes an old key: it decrypts until its window ends.\n\n"
      "  --in TIME  a number followed by s, min, h or d\n"},
     {"revoke", cmd_revoke, "NAME... | --all",
@@ -51,8 +51,8 @@ static const ctl_command_t commands[] = {
      "                   default\n"},
     {"import", cmd_import, "--format FORMAT [--allow-aes128] FILE...",
      "Adds another program's keys to the ring.  The key that encrypts there encrypts here\n"
-     "until the end of this slot; the others only decrypt.  If a key is refused, nothing is\n"
-     "imported.\n\n"
+     "until the end of the current slot; the others only decrypt.  If a key is refused,\n"
+     "nothing is imported.\n\n"
      "  --format FORMAT  nginx, haproxy, apache, ats, lighttpd or dnsdist\n"
      "  --allow-aes128   imports 48-byte keys too; they only decrypt\n"},
     {"export", cmd_export,
@@ -74,12 +74,12 @@ static const ctl_command_t commands[] = {
      "Reports what an attacker could learn from a server's session tickets: weak keys,\n"
      "altered tickets that the server accepts, and more.  Works with any server; probe only\n"
      "your own.  Exits with 1 if there is a finding.\n\n"
-     "  --sni NAME       asks for this name; give several with commas or by repeating the\n"
-     "                   option: tickets for the first are offered under the others\n"
+     "  --sni NAME       asks for this name; separate several by commas or repeat the option:\n"
+     "                   the first name's tickets are then offered under the others\n"
      "  --tls VERSIONS   1.2, 1.3 or both\n"
      "  --tickets N      at most N full handshakes per version (10); the level limits how\n"
      "                   many connections may offer tickets\n"
-     "  --level LEVEL    quick: seconds, up to 40 offers per version; normal: every byte of\n"
+     "  --level LEVEL    quick: takes seconds, up to 40 offers per version; normal: every byte of\n"
      "                   a ticket altered, up to 3,600; deep: every bit, response times, more\n"
      "                   keys, up to 9,240 (normal)\n"
      "  --watch TIME     keeps watching for TIME, to see keys rotate\n"
@@ -88,7 +88,7 @@ static const ctl_command_t commands[] = {
      "Manages the secret file given by --secret.\n\n"
      "  new              creates it; --fleet: with a fleet's ring id; --ratchet: 'stekctl\n"
      "                   sync' replaces the secret with its successor every day\n"
-     "  roll             adds a new first secret; --reseal: seals the ring with it at once\n"
+     "  roll             puts a new secret first; --reseal: seals the ring with it at once\n"
      "  retire           removes all secrets but the first, once the ring is sealed with it\n"},
     {"sync", cmd_sync, "NAME | --config FILE | --store URL... --fleet-secret PATH [OPTION]...",
      "Keeps the ring in step with a fleet's other hosts, through memcached or Redis.\n"
@@ -134,15 +134,15 @@ static void print_help(void)
     for (i = 0; i < COMMANDS_N; i++) {
         printf("  %-7s %s\n", commands[i].name, commands[i].arguments);
     }
-    puts(
-        "\n"
-        "  --ring PATH      the file ring; by default that of this machine's httpd, or $STEK_RING\n"
-        "  --secret PATH    the file that seals it; by default the ring's path with .secret in\n"
-        "                   place of .ring, or $STEK_SECRET\n"
-        "  --instance NAME  Debian's apache2@NAME\n"
-        "  --json           one JSON value on standard output\n\n"
-        "Exit codes: 0 done, 1 a finding, 2 usage error, 3 input refused, 4 input or output\n"
-        "failed.  See 'stekctl COMMAND --help' and stekctl(8).");
+    puts("\n"
+         "  --ring PATH      the file ring (default: $STEK_RING, or else that of this machine's\n"
+         "                   httpd)\n"
+         "  --secret PATH    the file with the secret that seals it (default: $STEK_SECRET, or\n"
+         "                   else the ring's path with .secret in place of .ring)\n"
+         "  --instance NAME  Debian's apache2@NAME\n"
+         "  --json           one JSON value on standard output\n\n"
+         "Exit codes: 0 done, 1 a finding, 2 usage error, 3 input refused, 4 input or output\n"
+         "failed.  See 'stekctl COMMAND --help' and stekctl(8).");
 }
 
 /* DefaultRuntimeDir of this machine's httpd: Debian's, or another system's if only that exists. */

@@ -32,15 +32,17 @@ static ctl_exit_e report_secret(ctl_t *ctl, apr_status_t rv, const char *culprit
     }
     switch (rv) {
     case STEK_EWEAK:
-        report_line("%s: holds a weak secret; make a new one: stekctl secret new",
+        report_line("%s: contains a weak secret; remove it, and create a new one: stekctl secret "
+                    "new",
                     ctl->secret_path);
         return CTL_REFUSED;
     case STEK_EFULL:
-        report_line("%s: holds more secrets than a file may; drop the old ones", ctl->secret_path);
+        report_line("%s: contains more secrets than a file can hold; remove the old ones",
+                    ctl->secret_path);
         return CTL_REFUSED;
     default:
         if (APR_STATUS_IS_ENOENT(rv)) {
-            report_line("%s: there is no secret file; name it by --secret, or make one: "
+            report_line("%s: no such secret file; give its path with --secret, or create one: "
                         "stekctl secret new",
                         ctl->secret_path);
             return CTL_IO;
@@ -109,7 +111,8 @@ ctl_exit_e ringio_load(ctl_t *ctl, const char *path, int audit, ringio_t *io)
         return CTL_DONE;
     }
     if (APR_STATUS_IS_ENOENT(rv) && fault_path == path) {
-        report_line("%s: there is no ring; name it by --ring, or make one: stekctl new", path);
+        report_line("%s: no such ring; give its path with --ring, or create one: stekctl new",
+                    path);
         return CTL_IO;
     }
     return fault_path == path ? report_status(ctl, path, rv, culprit)
@@ -147,7 +150,7 @@ ctl_exit_e ringio_lock(ctl_t *ctl, const char *path, stek_lock_t *lock)
     }
     if (rv == STEK_EFOREIGN || rv == STEK_EKIND) {
         return report_status(ctl, apr_pstrcat(ctl->pool, path, ".lock", NULL), STEK_EFOREIGN,
-                             "is no lock");
+                             "is not a lock file");
     }
     return report_status(ctl, path, rv,
                          holder > 0 ? apr_psprintf(ctl->pool, "process %ld", (long)holder) : NULL);
@@ -226,7 +229,7 @@ ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int f
 
     /* No lock file beside a ring that does not exist. */
     if (APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->ring_path, &stamp))) {
-        report_line("%s: there is no ring; name it by --ring, or make one: stekctl new",
+        report_line("%s: no such ring; give its path with --ring, or create one: stekctl new",
                     ctl->ring_path);
         return CTL_IO;
     }

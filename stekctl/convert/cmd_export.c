@@ -115,8 +115,8 @@ static ctl_exit_e push(ctl_t *ctl, export_t *export, apr_time_t now)
     if (culprit) {
         if (!export->push_failed) {
             report_line(
-                "%s: not sending keys, because others could listen there: %s; put HAProxy's "
-                "socket in a directory of root's, or name its user with --owner",
+                "%s: not sending keys, because other users could listen there: %s; put HAProxy's "
+                "socket in a directory that belongs to root, or name its user with --owner",
                 export->haproxy.socket_path, culprit);
         }
     }

@@ -114,7 +114,7 @@ static ctl_exit_e check_claim(ctl_t *ctl, const output_t *output, const stek_cla
                                                              : report_status(ctl, path, rv, NULL);
     }
     if (stek_claim_check(&any_claim, path, owner, &kind, ctl->pool) == APR_SUCCESS) {
-        report_line("%s: %s, so it is left as it is; name another path, or overwrite it with "
+        report_line("%s: %s, so stekctl did not change it; name another path, or overwrite it with "
                     "--force",
                     path, found);
         return CTL_REFUSED;
@@ -392,8 +392,8 @@ static ctl_exit_e check_way(ctl_t *ctl, const output_t *output)
     }
     rv = stek_path_check_written(output->path, ctl->owner, &culprit, ctl->pool);
     if ((rv == STEK_EPERM || rv == STEK_ESHARED) && culprit) {
-        report_line("%s: with --owner, every directory above it must be root's alone, and %s is "
-                    "not; name another place, such as one below /run",
+        report_line("%s: with --owner, only root may own and write to the directories above it, "
+                    "unlike %s; choose another path, such as one below /run",
                     output->path, stek_path_describe(culprit, ctl->owner, ctl->pool));
         return CTL_REFUSED;
     }

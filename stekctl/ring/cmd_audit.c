@@ -98,7 +98,8 @@ static ctl_exit_e load_keyfile(ctl_t *ctl, subject_t *subject, const format_e *p
     ctl_exit_e code;
 
     if (rv == STEK_ESYNTAX) {
-        report_line("%s: could contain 48-byte or 80-byte keys; give its format with --format",
+        report_line("%s: could contain 48-byte or 80-byte keys; use --format to say which "
+                    "program's file it is",
                     subject->path);
         return CTL_REFUSED;
     }

@@ -26,19 +26,21 @@ void health_words_make(const ringio_t *io, health_words_place_e place, apr_time_
     stek_health_judge(ring, 0, NULL, now, &judgement->health);
     if (judgement->health.problems & STEK_HEALTH_NO_KEY) {
         add(judgement->problems, &judgement->problem_n,
-            "no key encrypts now, so no tickets are issued: is httpd, or stekctl sync, running?");
+            "no key encrypts now, so httpd issues no tickets: check that httpd or stekctl sync is "
+            "running");
     }
     if (judgement->health.problems & STEK_HEALTH_LATE) {
         add(judgement->problems, &judgement->problem_n,
             apr_psprintf(pool,
-                         "no key encrypts after %s, and none is prepared: is httpd, or stekctl "
-                         "sync, running?",
+                         "no key encrypts after %s, and none is prepared: check that httpd or "
+                         "stekctl sync is running",
                          report_time(judgement->health.covered_until, now, pool)));
     }
     if (judgement->health.problems & STEK_HEALTH_CLOCK) {
         add(judgement->problems, &judgement->problem_n,
             apr_psprintf(pool,
-                         "written %s from now: the clock of this host, or of the writer, is wrong",
+                         "written %s in the future: correct the clock of this host or of the "
+                         "writer",
                          report_span(ring->written_at - now, pool)));
     }
     if (stek_admit_epoch(ring->epoch, 0, now) != APR_SUCCESS) {
@@ -49,16 +51,17 @@ void health_words_make(const ringio_t *io, health_words_place_e place, apr_time_
     if (io->secret_i > 0) {
         add(judgement->notes, &judgement->note_n,
             apr_psprintf(pool,
-                         "sealed under secret %d of %d: reload httpd, and it seals under the first",
+                         "sealed with secret %d of %d: reload httpd to seal the ring with the "
+                         "first",
                          (int)io->secret_i + 1, (int)io->secrets->n));
     }
     if (place == HEALTH_WORDS_SWAPPABLE) {
         add(judgement->notes, &judgement->note_n,
-            "the ring is on a tmpfs that may be swapped out: better one mounted with noswap, or "
+            "the ring is on a tmpfs that may be swapped out: mount it with noswap, or use "
             "encrypted swap or none");
     }
     if (place == HEALTH_WORDS_ON_DISK) {
         add(judgement->notes, &judgement->note_n,
-            "the ring is on a disk, where ended keys may be found later: better a tmpfs");
+            "the ring is on disk, where expired keys can be recovered later: use a tmpfs");
     }
 }

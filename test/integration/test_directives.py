@@ -41,7 +41,7 @@ BAD = [
      ["StekRing", "'a'", "'b'", "x.ring", "own file"]),
     ("StekRing a file=x.ring\nStekRing b file=./x.ring", ["StekRing", "'a'", "'b'", "own file"]),
     ("StekRing a file=stek_rotate/default.ring", ["StekRing", "'default'", "'a'", "own file"]),
-    ("StekRing a file=x secret=x", ["StekRing", "'a'", "must be different files"]),
+    ("StekRing a file=x secret=x", ["StekRing", "'a'", "give each its own path"]),
     ("StekRing a file=x\nStekRing b file=y secret=x", ["StekRing", "'a'", "'b'", "x"]),
     ("StekRing a file=x\nStekRing b file=x.lock", ["StekRing", "'a'", "'b'", "lock"]),
     ("StekRing a file=x.lock\nStekRing b file=x", ["StekRing", "'a'", "'b'", "lock"]),

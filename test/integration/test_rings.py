@@ -156,7 +156,7 @@ def test_ticket_key_file_notice_says_whether_the_file_is_used(httpd, version):
     server.start()
     used, unused = server.lines("STEK3002")
     assert "c.test" in used and "and 1 more" in used
-    assert "the key of SSLSessionTicketKeyFile seals tickets" in used
+    assert "SSLSessionTicketKeyFile provides the ticket key" in used
     assert "b.test" in unused and "SSLSessionTicketKeyFile has no effect" in unused
     issued_now(server, host="a.test", tls=version)
     for name, path in paths.items():

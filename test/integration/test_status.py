@@ -86,7 +86,7 @@ def test_status_page_tells_ring_keys_and_virtual_hosts(httpd):
     scripted.server.start()
     scripted.visit()
     text = page_text(scripted.status())
-    for words in ("The ring is healthy", "rotates in", "3 keys", "source fresh", "no ticket came 1",
+    for words in ("The ring is healthy", "rotates in", "3 keys", "source checked", "no ticket offered 1",
                   "tickets issued 2", scripted.keys["current"].name[:4].hex(), "5 virtual hosts",
                   f"age.test:{scripted.server.port} default on policy 18h 2s",
                   f"off.test:{scripted.server.port} default off policy 18h 1d",
@@ -185,7 +185,7 @@ def test_status_rates_per_minute(httpd):
     scripted.server.start()
 
     def row():
-        return re.search(r"<td>no ticket came</td><td class=\"n\">(\d+)</td><td class=\"n\">([\d.-]+)</td>",
+        return re.search(r"<td>no ticket offered</td><td class=\"n\">(\d+)</td><td class=\"n\">([\d.-]+)</td>",
                          scripted.status()).groups()
     assert row() == ("0", "-")
     wait_for(lambda: row()[1] == "0.0", "the first look back", 25, 0.5)
@@ -250,7 +250,7 @@ def test_status_refused_file_not_healthy_until_it_is_good(httpd):
 
 
 @pytest.mark.parametrize("at_hand,words", [
-    ("current", "existing keys stay in use"), ("old", "existing keys only open tickets"),
+    ("current", "existing keys stay in use"), ("old", "existing keys only open the tickets"),
     ("none", "there are no keys")])
 def test_status_missing_file_says_what_the_keys_at_hand_do(httpd, at_hand, words):
     """And never two things that cannot both be true."""

@@ -72,7 +72,7 @@ def refuses(tool, args, code, *texts):
 
 def missing(tool):
     tool.ring_path.unlink()
-    return IO, "there is no ring"
+    return IO, "no such ring"
 
 
 def directory(tool):
@@ -125,7 +125,7 @@ def weak_key(tool):
 
 def too_big(tool):
     os.truncate(tool.ring_path, 1 << 31)
-    return REFUSED, "larger"
+    return REFUSED, "too large"
 
 
 def open_to_all(tool):
@@ -145,7 +145,7 @@ def wrong_secret(tool):
 
 def secret_missing(tool):
     tool.secret_path.unlink()
-    return IO, "no secret file"
+    return IO, "no such secret file"
 
 
 def secret_directory(tool):
@@ -270,7 +270,7 @@ def test_stekctl_usage_fault_code_2_one_line(place, args, text):
         (os.urandom(81), "not a key file"),
         (b"\0" * 80, "weak"),
         (os.urandom(16) + b"k" * 64, "weak"),
-        (os.urandom(500000), "larger"),
+        (os.urandom(500000), "too large"),
     ],
     ids=["empty", "short", "long", "zero", "text", "huge"],
 )

@@ -88,7 +88,7 @@ def unusable(path, what):
         put(path, text, 0o644 if what == "open" else 0o600)
 
 
-WORDS = {"folder": "is a directory", "fleet": "a fleet's secret", "pem": "is a PEM file",
+WORDS = {"folder": "is a directory", "fleet": "a fleet secret", "pem": "is a PEM file",
          "open": "(mode 0644; chmod 600)", "comments": "contains no secret"}
 
 
