@@ -586,7 +586,7 @@ static void help_stuck(void)
         sim_host_t *host = &sim->hosts[i];
 
         if (sim_host_is_ahead(host)) {
-            if (!host->stuck && host->file) {
+            if (!host->stuck && !host->behind && host->file) {
                 sim_fail("silent",
                          "host %d is stuck in an epoch from its own wrong clock, and its "
                          "log says nothing",
