@@ -76,6 +76,7 @@ static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
         return OK;
     }
     mod_stek_ring_start_all(pconf, ptemp, s);
+    mod_stek_ssl_ctx_note_neighbours(ptemp);
     mod_stek_ssl_ctx_note_groups(ptemp);
     mod_stek_vhost_notices_log(ptemp);
     mod_stek_vhost_notices_warn(s, ptemp);

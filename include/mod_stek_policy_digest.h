@@ -65,6 +65,7 @@ enum {
     X(SSLOCSPResponderCertificateFile, MOD_STEK_KIND_FILE, RSRC_CONF)                              \
     X(SSLCipherSuite, MOD_STEK_KIND_TEXT, RSRC_CONF | OR_AUTHCFG)                                  \
     X(SSLSRPVerifierFile, MOD_STEK_KIND_TEXT, RSRC_CONF)                                           \
+    X(SSLVHostSNIPolicy, MOD_STEK_KIND_TEXT, RSRC_CONF)                                            \
     X(SSLOpenSSLConfCmd, MOD_STEK_KIND_CONF_CMD, RSRC_CONF)
 
 enum {
@@ -102,6 +103,20 @@ int mod_stek_policy_asks_clients(const mod_stek_policy_t *policy);
 /* Nonzero if the vhost asks for a certificate and one of its sections has its own rules: in TLS
  * 1.3 httpd can ask a client twice only if the connection was resumed. */
 int mod_stek_policy_asks_twice(const mod_stek_policy_t *policy);
+
+/* Nonzero if the vhost itself asks for a certificate... */
+int mod_stek_policy_server_asks(const mod_stek_policy_t *policy);
+
+/* ...or one of its sections has rules of its own. */
+int mod_stek_policy_has_section_rules(const mod_stek_policy_t *policy);
+
+/* Nonzero if SSLVHostSNIPolicy lets a request go to a vhost with other rules for clients than the
+ * connection's. */
+int mod_stek_policy_mixes_hosts(const mod_stek_policy_t *policy);
+
+/* Nonzero if what decides about certificates is where the parent cannot read it as children do: in
+ * SSLOpenSSLConfCmd VerifyCAStore, or in directories together with ChrootDir. */
+int mod_stek_policy_unbindable(const mod_stek_policy_t *policy);
 
 /* The digest of s, and of ctx, which mod_ssl has set up for it.  What OpenSSL will look up in
  * handshakes is appended to watched (mod_stek_trust_watch_t).  A file that cannot be read counts as empty:

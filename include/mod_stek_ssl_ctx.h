@@ -15,6 +15,9 @@ int mod_stek_ssl_ctx_install(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX
 
 /* Last post_config: notes which groups each vhost accepts that is the first on the address of one
  * that asks for certificates. */
+/* post_config: what vhosts demand of clients whose connection began with another on the address. */
+void mod_stek_ssl_ctx_note_neighbours(apr_pool_t *ptemp);
+
 void mod_stek_ssl_ctx_note_groups(apr_pool_t *ptemp);
 
 #pragma GCC visibility pop

@@ -22,6 +22,7 @@ typedef struct mod_stek_vhost_t {
     int no_tickets;               /* StekTickets off: no session of it can be resumed */
     int bound;                    /* StekBinding policy */
     int asks_twice;   /* server and sections ask for certificates: nothing resumes in TLS 1.3 */
+    int unbindable;   /* what decides about certificates cannot be digested: none is resumed */
     int asks_clients; /* for a certificate; what follows counts only there: */
     unsigned char policy[STEK_DIGEST_LEN];
     const apr_array_header_t

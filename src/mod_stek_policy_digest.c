@@ -10,9 +10,11 @@
 #include "http_core.h"
 #include "http_log.h"
 #include "ap_listen.h"
+#include "unixd.h"
 #include "apr_strings.h"
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/provider.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -142,8 +144,16 @@ void mod_stek_policy_add(mod_stek_policy_t *policy, cmd_parms *cmd, const char *
         return;
     }
     /* Some have several words; a path may be quoted. */
-    value = note->kind == MOD_STEK_KIND_TEXT ? apr_pstrdup(cmd->pool, args)
-                                             : ap_getword_conf(cmd->pool, &args);
+    if (note->kind == MOD_STEK_KIND_TEXT) {
+        value = "";
+        while (*args) {
+            value = apr_pstrcat(cmd->pool, value, *value ? " " : "",
+                                ap_getword_conf(cmd->pool, &args), NULL);
+        }
+    }
+    else {
+        value = ap_getword_conf(cmd->pool, &args);
+    }
     /* mod_ssl takes the authorities that a section names for the whole virtual host. */
     if (cmd->path && note->kind != MOD_STEK_KIND_TOGETHER) {
         add_rule(policy, cmd, note->directive, note->kind, value);
@@ -193,14 +203,50 @@ int mod_stek_policy_asks_clients(const mod_stek_policy_t *policy)
 
 int mod_stek_policy_asks_twice(const mod_stek_policy_t *policy)
 {
+    return server_asks(policy) && mod_stek_policy_has_section_rules(policy);
+}
+
+int mod_stek_policy_has_section_rules(const mod_stek_policy_t *policy)
+{
     int i;
 
     for (i = 0; i < policy->rules->nelts; i++) {
         if (is_about_verifying(&APR_ARRAY_IDX(policy->rules, i, rule_t))) {
-            return server_asks(policy);
+            return 1;
         }
     }
     return 0;
+}
+
+int mod_stek_policy_unbindable(const mod_stek_policy_t *policy)
+{
+    int i, directories = policy->values[MOD_STEK_DIRECTIVE_SSLCACertificatePath]
+                         || policy->values[MOD_STEK_DIRECTIVE_SSLCARevocationPath];
+
+    if (!mod_stek_policy_asks_clients(policy)) {
+        return 0;
+    }
+    for (i = 0; i < policy->rules->nelts; i++) {
+        const rule_t *rule = &APR_ARRAY_IDX(policy->rules, i, rule_t);
+
+        if (rule->kind == MOD_STEK_KIND_STORE) {
+            return 1;
+        }
+        directories |= rule->kind == MOD_STEK_KIND_DIRECTORY;
+    }
+    return directories && ap_unixd_config.chroot_dir;
+}
+
+int mod_stek_policy_mixes_hosts(const mod_stek_policy_t *policy)
+{
+    const char *value = policy->values[MOD_STEK_DIRECTIVE_SSLVHostSNIPolicy];
+
+    return value && (strcasecmp(value, "insecure") == 0 || strcasecmp(value, "authonly") == 0);
+}
+
+int mod_stek_policy_server_asks(const mod_stek_policy_t *policy)
+{
+    return server_asks(policy);
 }
 
 /* One digest in the making. */
@@ -281,13 +327,40 @@ static void part_store(scan_t *scan, apr_array_header_t *parts, const mod_stek_p
     mod_stek_trust_source_t other = {MOD_STEK_TRUST_LOADED, NULL, NULL};
 
     part_sources(scan, parts, "store", sources, (int)(sizeof(sources) / sizeof(sources[0])), crls);
-    /* That of SSLOpenSSLConfCmd and openssl.cnf, in place of the first. */
+    /* That of SSLOpenSSLConfCmd, in place of the first. */
     if (!SSL_CTX_get0_verify_cert_store(scan->ctx, &other.store)) {
         scan->failed = 1;
     }
     else if (other.store) {
         part_sources(scan, parts, "verify store", &other, 1, crls);
     }
+}
+
+static int add_provider(OSSL_PROVIDER *provider, void *names)
+{
+    APR_ARRAY_PUSH((apr_array_header_t *)names, const char *) = OSSL_PROVIDER_get0_name(provider);
+    return 1;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Which signatures OpenSSL can check. */
+static void part_providers(scan_t *scan, apr_array_header_t *parts)
+{
+    apr_array_header_t *names = apr_array_make(scan->pool, 4, sizeof(const char *));
+    int i;
+
+    if (!OSSL_PROVIDER_do_all(NULL, add_provider, names)) {
+        scan->failed = 1;
+    }
+    qsort(names->elts, (size_t)names->nelts, sizeof(const char *), compare_names);
+    for (i = 0; i < names->nelts; i++) {
+        part_text(parts, "provider", APR_ARRAY_IDX(names, i, const char *));
+    }
+    part_text(parts, "fips", EVP_default_properties_is_fips_enabled(NULL) ? "yes" : "no");
 }
 
 /* Also what openssl.cnf says: not as it stands there by now, but as OpenSSL has read it. */
@@ -299,6 +372,7 @@ static void part_context(scan_t *scan, apr_array_header_t *parts)
         scan->failed = 1;
     }
     part(parts, "signature algorithms", sigalgs, sizeof(sigalgs));
+    part_providers(scan, parts);
     part_text(parts, "security level",
               apr_psprintf(parts->pool, "%d", SSL_CTX_get_security_level(scan->ctx)));
 }
@@ -360,6 +434,8 @@ static void part_client_rules(scan_t *scan, apr_array_header_t *parts,
             value = "1"; /* mod_ssl's default */
         }
         if (!value || (i == MOD_STEK_DIRECTIVE_SSLVerifyClient && is_none(value))
+            || (i == MOD_STEK_DIRECTIVE_SSLOCSPEnable && is_none(value))
+            || i == MOD_STEK_DIRECTIVE_SSLVHostSNIPolicy
             || (i == MOD_STEK_DIRECTIVE_SSLCARevocationCheck && !crls)) {
             continue;
         }

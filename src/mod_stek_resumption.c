@@ -50,6 +50,11 @@ static int is_outdated(const mod_stek_vhost_t *vhost)
     return outdated;
 }
 
+static int is_unbindable(const mod_stek_vhost_t *vhost)
+{
+    return vhost && vhost->unbindable;
+}
+
 int mod_stek_resumption_lasts(const SSL *ssl)
 {
     const SSL_SESSION *session = SSL_get_session(ssl);
@@ -58,7 +63,8 @@ int mod_stek_resumption_lasts(const SSL *ssl)
         return 0;
     }
     return !session || !SSL_SESSION_get0_peer((SSL_SESSION *)session)
-           || (!is_asked_late(ssl) && is_verified(ssl) && !is_outdated(mod_stek_vhost_of(ssl)));
+           || (!is_asked_late(ssl) && is_verified(ssl) && !is_unbindable(mod_stek_vhost_of(ssl))
+               && !is_outdated(mod_stek_vhost_of(ssl)));
 }
 
 static const mod_stek_limits_t *limits_of(const mod_stek_vhost_t *vhost, SSL_SESSION *session)
@@ -147,6 +153,7 @@ int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, S
 
     if (!appdata_of(session, &appdata)
         || mod_stek_resumption_names_user(SSL_SESSION_get0_cipher(session))
+        || (vhost->unbindable && SSL_SESSION_get0_peer(session))
         || (vhost->asks_twice && SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
         || (vhost->bound
             && (!policy_of(ssl, vhost, policy)

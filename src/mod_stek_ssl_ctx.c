@@ -48,6 +48,7 @@ static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
     vhost->limits = mod_stek_limits_of(s, 0);
     vhost->cert_limits = mod_stek_limits_of(s, 1);
     vhost->asks_clients = mod_stek_policy_asks_clients(config->policy);
+    vhost->unbindable = mod_stek_policy_unbindable(config->policy);
     if (vhost->asks_clients) {
         note_groups(vhost);
     }
@@ -89,6 +90,61 @@ static const char *address_text(const server_addr_rec *addr, apr_pool_t *pool)
         ip = NULL;
     }
     return apr_psprintf(pool, "%s %u", ip ? ip : "", (unsigned)addr->host_port);
+}
+
+/* Of the vhosts on one address. */
+typedef struct neighbours_t {
+    int asking_n; /* that can ask for a certificate */
+    int twice;    /* one asks itself and in sections */
+    int mixed;    /* SSLVHostSNIPolicy lets one connection serve different rules */
+} neighbours_t;
+
+static neighbours_t *neighbours_at(apr_hash_t *by_address, const server_addr_rec *addr)
+{
+    apr_pool_t *pool = apr_hash_pool_get(by_address);
+    const char *text = address_text(addr, pool);
+    neighbours_t *found = apr_hash_get(by_address, text, APR_HASH_KEY_STRING);
+
+    if (!found) {
+        found = apr_pcalloc(pool, sizeof(*found));
+        apr_hash_set(by_address, text, APR_HASH_KEY_STRING, found);
+    }
+    return found;
+}
+
+/* The Host line may name another vhost than SNI did, and in TLS 1.3 httpd asks again only where the
+ * connection was resumed. */
+void mod_stek_ssl_ctx_note_neighbours(apr_pool_t *ptemp)
+{
+    apr_hash_t *by_address = apr_hash_make(ptemp);
+    const server_addr_rec *addr;
+    int i, n;
+    mod_stek_vhost_t *const *vhosts = mod_stek_vhosts(&n);
+
+    for (i = 0; i < n; i++) {
+        const mod_stek_policy_t *policy = mod_stek_server_get(vhosts[i]->server)->policy;
+
+        if (!mod_stek_policy_asks_clients(policy)) {
+            continue;
+        }
+        for (addr = vhosts[i]->server->addrs; addr; addr = addr->next) {
+            neighbours_t *at = neighbours_at(by_address, addr);
+
+            at->asking_n++;
+            at->twice |= mod_stek_policy_asks_twice(policy);
+            at->mixed |= mod_stek_policy_mixes_hosts(policy);
+        }
+    }
+    for (i = 0; i < n; i++) {
+        if (!mod_stek_policy_server_asks(mod_stek_server_get(vhosts[i]->server)->policy)) {
+            continue;
+        }
+        for (addr = vhosts[i]->server->addrs; addr; addr = addr->next) {
+            const neighbours_t *at = neighbours_at(by_address, addr);
+
+            vhosts[i]->asks_twice |= at->twice || (at->mixed && at->asking_n > 1);
+        }
+    }
 }
 
 /* OpenSSL takes the groups that a client's key may be of from the SSL_CTX with which a connection

@@ -14,6 +14,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -149,49 +150,49 @@ static void read_loaded(mod_stek_trust_t *trust, X509_STORE *store)
 static int is_passing(apr_status_t rv)
 {
     return rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv) && !APR_STATUS_IS_ENOTDIR(rv)
-           && !APR_STATUS_IS_EACCES(rv);
-}
-
-/* Nonzero if children find path, by its name and where links lead, and can read it; a directory they
- * need not read, and what is in it is judged by itself. */
-static int is_seen(mod_stek_trust_t *trust, const char *path, int readable)
-{
-    const char *culprit;
-    char *real;
-    int seen = 1;
-
-    if (geteuid() == 0) {
-        real = realpath(path, NULL);
-        trust->failed |= !real && is_passing(errno);
-        seen = real && mod_stek_reach_check(path, 0, &culprit, trust->pool) == APR_SUCCESS
-               && mod_stek_reach_check(real, readable, &culprit, trust->pool) == APR_SUCCESS;
-        free(real);
-    }
-    return seen;
+           && !APR_STATUS_IS_EACCES(rv) && rv != APR_FROM_OS_ERROR(ELOOP)
+           && !APR_STATUS_IS_ENAMETOOLONG(rv);
 }
 
 /* Notes what OpenSSL will look up in handshakes; 0 if children cannot see it. */
-static int add_watch(mod_stek_trust_t *trust, const char *path, int is_directory)
+static int add_watch(mod_stek_trust_t *trust, const char *path)
 {
     mod_stek_trust_watch_t *added = apr_array_push(trust->watched);
-    int seen = is_seen(trust, path, !is_directory);
+    struct stat st;
+    apr_status_t rv = mod_stek_reach_stat(path, &st);
 
+    trust->failed |= is_passing(rv);
     added->path = apr_pstrdup(trust->watched->pool, path);
     memset(&added->stamp, 0, sizeof(added->stamp));
-    if (seen) {
-        trust->failed |= is_passing(stek_file_stamp(path, &added->stamp));
+    if (rv == APR_SUCCESS) {
+        stek_stamp_set(&added->stamp, &st);
     }
-    return seen;
+    return rv == APR_SUCCESS;
 }
 
+/* As children see it; a FIFO would keep the parent waiting for ever. */
 static BIO *open_file(mod_stek_trust_t *trust, const char *path)
 {
+    int fd;
+    FILE *file;
     BIO *bio;
+    apr_status_t rv = mod_stek_reach_open(path, &fd);
 
     ERR_clear_error();
-    bio = BIO_new_file(path, "r");
+    trust->failed |= is_passing(rv);
+    if (rv != APR_SUCCESS) {
+        return NULL;
+    }
+    file = fdopen(fd, "r");
+    bio = file ? BIO_new_fp(file, BIO_CLOSE) : NULL;
     if (!bio) {
-        trust->failed |= is_passing(errno);
+        trust->failed = 1;
+        if (file) {
+            fclose(file);
+        }
+        else {
+            close(fd);
+        }
         ERR_clear_error();
     }
     return bio;
@@ -237,7 +238,7 @@ static void read_file(mod_stek_trust_t *trust, const char *path)
 static int read_hashed_file(mod_stek_trust_t *trust, const char *path, int crls)
 {
     static char no_password[] = "";
-    BIO *bio = is_seen(trust, path, 1) ? open_file(trust, path) : NULL;
+    BIO *bio = open_file(trust, path);
     X509 *cert = NULL;
     X509_CRL *crl = NULL;
     int n = 0, at_end;
@@ -274,7 +275,7 @@ static void read_directory(mod_stek_trust_t *trust, const char *path)
     const char *file;
     int crls, i;
 
-    if (!add_watch(trust, path, 1)) {
+    if (!add_watch(trust, path)) {
         return;
     }
     rv = apr_dir_open(&dir, path, trust->pool);
@@ -290,6 +291,7 @@ static void read_directory(mod_stek_trust_t *trust, const char *path)
         trust->hash = entry.name;
         do {
             file = apr_psprintf(trust->pool, "%s/%.9s%s%d", path, entry.name, crls ? "r" : "", i++);
+            add_watch(trust, file);
         } while (read_hashed_file(trust, file, crls));
         trust->hash = NULL;
     }
@@ -341,7 +343,7 @@ static void read_store(mod_stek_trust_t *trust, const char *value, const char *p
         read_directories(trust, path, places);
     }
     else if (rv == APR_SUCCESS && finfo.filetype == APR_REG && finfo.size < APR_INT32_MAX
-             && add_watch(trust, path, 0)) {
+             && add_watch(trust, path)) {
         read_bytes(trust, path, (apr_size_t)finfo.size);
     }
 }

@@ -163,12 +163,47 @@ static void digest_entry(mod_stek_trust_t *trust, X509_REVOKED *entry, mod_stek_
     mod_stek_trust_sha256(trust, &says, sizeof(says), digest);
 }
 
+/* An entry's issuer holds for those after it (RFC 5280, 5.3.3). */
+static int names_issuer(X509_REVOKED *entry)
+{
+    return X509_REVOKED_get_ext_by_NID(entry, NID_certificate_issuer, -1) >= 0;
+}
+
+static int compare_serials(const void *a, const void *b)
+{
+    return ASN1_INTEGER_cmp(*(const ASN1_INTEGER *const *)a, *(const ASN1_INTEGER *const *)b);
+}
+
+/* Of entries with one serial OpenSSL takes the first. */
+static int order_counts(mod_stek_trust_t *trust, const STACK_OF(X509_REVOKED) * revoked, int n)
+{
+    const ASN1_INTEGER **serials = apr_palloc(trust->pool, ((apr_size_t)n + 1) * sizeof(*serials));
+    int i;
+
+    for (i = 0; i < n; i++) {
+        X509_REVOKED *entry = sk_X509_REVOKED_value(revoked, i);
+
+        if (names_issuer(entry)) {
+            return 1;
+        }
+        serials[i] = X509_REVOKED_get0_serialNumber(entry);
+    }
+    qsort(serials, (size_t)n, sizeof(*serials), compare_serials);
+    for (i = 1; i < n; i++) {
+        if (compare_serials(&serials[i - 1], &serials[i]) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static void digest_entries(mod_stek_trust_t *trust, X509_CRL *crl, mod_stek_digest_t *digest)
 {
     STACK_OF(X509_REVOKED) *revoked = X509_CRL_get_REVOKED(crl);
     int i, n = revoked ? sk_X509_REVOKED_num(revoked) : 0;
     apr_array_header_t *entries = apr_array_make(trust->pool, n + 1, sizeof(mod_stek_digest_t));
     apr_pool_t *pool = trust->pool;
+    int ordered = order_counts(trust, revoked, n);
 
     if (apr_pool_create(&trust->pool, pool) != APR_SUCCESS) {
         trust->pool = pool;
@@ -183,7 +218,13 @@ static void digest_entries(mod_stek_trust_t *trust, X509_CRL *crl, mod_stek_dige
     }
     apr_pool_destroy(trust->pool);
     trust->pool = pool;
-    digest_set(trust, entries, digest);
+    if (ordered) {
+        mod_stek_trust_sha256(trust, entries->elts,
+                              (apr_size_t)entries->nelts * sizeof(mod_stek_digest_t), digest);
+    }
+    else {
+        digest_set(trust, entries, digest);
+    }
 }
 
 /* All but the number, which changes every time, and where a delta can be fetched, which nothing

@@ -299,11 +299,31 @@ static void lint_asked_twice(apr_pool_t *ptemp)
     if (found.n > 0) {
         ap_log_error(
             APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
-            "STEK3013: %s: asks for client certificates, and a section has its own "
-            "SSLVerifyClient or SSLVerifyDepth: no TLS 1.3 session is resumed, because "
-            "httpd would decide differently than after a full handshake; ask either in the "
-            "virtual host or in sections",
+            "STEK3013: %s: asks for client certificates, and a section, of it or of another virtual "
+            "host on its address, has its own SSLVerifyClient or SSLVerifyDepth, or "
+            "SSLVHostSNIPolicy lets a connection serve other rules: no TLS 1.3 session is resumed, "
+            "because httpd would decide differently than after a full handshake; ask either in the "
+            "virtual host or in sections, and keep SSLVHostSNIPolicy's default",
             affected_text(&found, ptemp));
+    }
+}
+
+static int is_unbindable(const mod_stek_vhost_t *vhost)
+{
+    return vhost->unbindable && !mod_stek_vhost_tickets_off(vhost);
+}
+
+static void lint_unbindable(apr_pool_t *ptemp)
+{
+    const affected_t found = find_affected(is_unbindable);
+
+    if (found.n > 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
+                     "STEK3014: %s: clients with a certificate get no tickets, because httpd's "
+                     "parent cannot read what decides about them as its children do: it is in "
+                     "VerifyCAStore, or in directories together with ChrootDir; name it with "
+                     "SSLCACertificateFile and SSLCARevocationFile instead",
+                     affected_text(&found, ptemp));
     }
 }
 
@@ -311,6 +331,7 @@ void mod_stek_vhost_notices_warn(server_rec *main_server, apr_pool_t *ptemp)
 {
     lint_client_limits(ptemp);
     lint_asked_twice(ptemp);
+    lint_unbindable(ptemp);
     /* What follows compares vhosts by pairs, so only if there is a reason: there may be
      * thousands. */
     if (find_affected(mod_stek_vhost_left_to_key_file).n > 0) {

@@ -35,7 +35,8 @@ SHORT(ssize_t, pwrite, (int fd, const void *buf, size_t len, off_t at), (fd, buf
       (fd, buf, half(len), at), ERR_DISK)
 CALL(int, stat, (const char *path, struct stat *st), (path, st), -1, ERR_LOOK)
 CALL(int, lstat, (const char *path, struct stat *st), (path, st), -1, ERR_LOOK)
-CALL(char *, realpath, (const char *path, char *real), (path, real), NULL, ENOMEM, EIO)
+CALL(FILE *, fdopen, (int fd, const char *mode), (fd, mode), NULL, ENOMEM)
+CALL(int, getgroups, (int n, gid_t *groups), (n, groups), -1, EINVAL)
 CALL(int, fstat, (int fd, struct stat *st), (fd, st), -1, ERR_LOOK)
 CALL(int, fstatat, (int fd, const char *path, struct stat *st, int flags), (fd, path, st, flags),
      -1, ERR_LOOK)
@@ -199,7 +200,9 @@ CALL(int, ASN1_TIME_compare, (const ASN1_TIME *a, const ASN1_TIME *b), (a, b), -
 CALL(int, X509_NAME_digest,
      (const X509_NAME *name, const EVP_MD *type, unsigned char *md, unsigned int *md_len),
      (name, type, md, md_len), 0, QUEUED)
-CALL(BIO *, BIO_new_file, (const char *path, const char *mode), (path, mode), NULL, EMFILE, ENOMEM)
+CALL(BIO *, BIO_new_fp, (FILE * file, int close), (file, close), NULL, ENOMEM)
+CALL(int, OSSL_PROVIDER_do_all, (OSSL_LIB_CTX * ctx, provider_each_t *each, void *data),
+     (ctx, each, data), 0, QUEUED)
 CALL(info_stack_t *, PEM_X509_INFO_read_bio,
      (BIO * bio, info_stack_t *infos, pem_password_cb *ask, void *data), (bio, infos, ask, data),
      NULL, QUEUED)

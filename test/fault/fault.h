@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -34,6 +35,7 @@
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/pem.h>
+#include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -42,6 +44,7 @@
 #define FAULT_SHORT (-2) /* half of what was asked is done */
 
 typedef STACK_OF(X509_INFO) info_stack_t;
+typedef int provider_each_t(OSSL_PROVIDER *provider, void *data);
 typedef __rlimit_resource_t rlimit_what_t;
 typedef int ticket_key_cb_t(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *ctx,
                             EVP_MAC_CTX *mac_ctx, int encrypt);
