@@ -69,6 +69,10 @@ static void revoke_at(sim_host_t *host, int all)
     }
     if (command(host, NULL, line, UINT64_C(1) << event) == 0) {
         sim->events[event].epoch = host->file->epoch;
+        if (!sim->events[event].is_void && !(host->known >> event & 1)) {
+            sim_fail("revoked-returns", "a revocation on host %d is done, and nothing is revoked",
+                     sim_number(host));
+        }
     }
     else {
         if (!all) {
