@@ -36,7 +36,8 @@ static apr_status_t open_under(const stek_secrets_t *fleet, apr_int32_t day,
     return rv;
 }
 
-/* It was sealed on a day on which sync ran last: none that the fleet secret has left behind. */
+/* It was sealed on a day on which sync ran last: none that the fleet secret has left behind.  Perhaps one
+ * to come, if this host's clock was ahead then. */
 static apr_status_t load(const sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day,
                          stek_ring_t **pring, apr_size_t *psecret_i, const char **pculprit)
 {
@@ -44,11 +45,12 @@ static apr_status_t load(const sync_host_t *host, const stek_secrets_t *fleet, a
     unsigned char *sealed = NULL;
     apr_size_t len = 0;
     apr_int32_t d = fleet->day > 0 ? fleet->day : day;
+    const apr_int32_t last = fleet->day > 0 ? fleet->day + RATCHET_DAYS_MAX : day;
     apr_status_t rv = stek_ring_file_read(&file, &sealed, &len, NULL, pculprit, host->pool);
 
     if (rv == APR_SUCCESS) {
         rv = STEK_ESECRET;
-        for (; rv == STEK_ESECRET && d <= day + 1; d++) {
+        for (; rv == STEK_ESECRET && d <= last; d++) {
             rv = open_under(fleet, d, sealed, len, pring, psecret_i);
         }
     }
