@@ -115,7 +115,7 @@ static apr_status_t take_lock(mod_stek_task_t *task, apr_interval_time_t wait, s
 static apr_status_t clear_path(mod_stek_task_t *task)
 {
     mod_stek_live_t *live = task->ring->live;
-    apr_status_t rv = mod_stek_live_refresh(live, task->now, 0, &task->culprit, task->pool);
+    apr_status_t rv = mod_stek_ring_paths_read(task);
 
     if (stek_ring_file_is_refused(rv)) {
         return mod_stek_live_file(live)->path ? set_aside(task, rv) : APR_SUCCESS;
