@@ -86,8 +86,8 @@ MUTANTS = {
         "    if (lost) {\n        plan->made = 0;\n        return NULL;\n    }\n    if (lost && plan->made > 0\n"),
     "stores: the epoch of an object is not looked at": (
         "stekctl/fleet/sync_stores.c",
-        "        rv = stek_admit_epoch(view->ring->epoch, host->known_epoch, now);",
-        "        rv = now < 0 ? STEK_EEPOCH : APR_SUCCESS;"),
+        "if (stek_admit_epoch(view->ring->epoch, host->known_epoch, now) != APR_SUCCESS) {",
+        "if (now < 0) {"),
     "floor: forgotten in the plan": (
         "stekctl/fleet/sync_ring.c",
         "    return rv == APR_SUCCESS ? floor_add(baton, pring, ringio_now()) : rv;",
@@ -106,7 +106,7 @@ MUTANTS = {
         "rv == APR_SUCCESS && i + 1 < ring->tombstone_n; i++) {"),
     "floor: sealed for a day, not for the next": (
         "stekctl/fleet/floor.c",
-        "        for (; rv == STEK_ESECRET && d <= day + 1; d++) {",
+        "        for (; rv == STEK_ESECRET && d <= last; d++) {",
         "        for (d = day; rv == STEK_ESECRET && d <= day; d++) {"),
     "floor: does not follow a roll": (
         "stekctl/fleet/floor.c",
