@@ -144,8 +144,10 @@ def try_mutant(tree, name, file, before, after):
         if made.returncode:
             sys.exit(f"mutants: {name} cannot be built:\n{made.stderr}")
         ran = simulate(tree)
+        if ran.returncode not in (0, 1):
+            sys.exit(f"mutants: {name}: the simulator itself failed ({ran.returncode}):\n{ran.stderr[-300:]}")
         said = [line for line in ran.stdout.splitlines() if "FAILED (" in line or "the first after" in line]
-        return (said or [ran.stdout[-300:] + ran.stderr[-300:]]) if ran.returncode else None
+        return said if ran.returncode else None
     finally:
         path.write_text(text)
 
