@@ -99,7 +99,7 @@ static void stop_using_keys(const timer_state_t *timer, const mod_stek_ring_conf
     ap_log_error(
         APLOG_MARK, APLOG_ERR, 0, timer->server,
         "STEK4004: ring '%s' has changed, but this child cannot read it: %s; until it can, it uses "
-        "no keys and issues no tickets; check its limits for memory and open files",
+        "no keys and issues no tickets; check the child's limits on memory and open files",
         ring->name, mod_stek_error_text(rv, pool));
 }
 

@@ -75,8 +75,8 @@ static void refuse(sync_host_t *host, apr_status_t why, const char *culprit)
 
     if (rv == APR_SUCCESS) {
         report_line(
-            "%s: is refused: %s; moved to %s: until the next revocation, only the ring, the "
-            "stores and the other hosts know of earlier ones",
+            "%s: is refused: %s; moved to %s; until the next revocation, only the ring, the "
+            "stores and the other hosts know of earlier revocations",
             file.path,
             why == STEK_ESECRET ? "sealed under another fleet secret"
                                 : stek_strerror(why, text, sizeof(text)),
@@ -114,7 +114,7 @@ static void report_write(sync_host_t *host, apr_status_t rv)
     if (rv != APR_SUCCESS && rv != host->floor_rv) {
         (void)report_status(host->ctl, host->options->floor_path, rv, NULL);
         report_line(
-            "%s: could not be written: a revocation from now on may be forgotten at a reboot",
+            "%s: could not be written; revocations from now on may be forgotten at a reboot",
             host->options->floor_path);
     }
     else if (rv == APR_SUCCESS && host->floor_rv != APR_SUCCESS) {
@@ -198,7 +198,7 @@ static void report_ahead(sync_host_t *host, apr_uint64_t epoch, apr_time_t now)
     if (ahead && !host->floor_ahead) {
         report_line("%s: its epoch is more than a day ahead of this host's clock, so the other "
                     "hosts refuse this host's ring; check the clock; if it is right, stop sync and "
-                    "httpd, remove this file, the ring and its secret, and start both",
+                    "httpd, remove this file, the ring and its secret, and start both again",
                     host->options->floor_path);
     }
     host->floor_ahead = ahead;
