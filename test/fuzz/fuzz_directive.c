@@ -12,6 +12,7 @@
 #include "http_config.h"
 #include "http_core.h"
 #include "http_log.h"
+#include "unixd.h"
 #include "apr_lib.h"
 #include "apr_strings.h"
 #include <errno.h>
@@ -20,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "mod_stek_configtest.h"
 #include "mod_stek_config.h"
@@ -33,6 +36,7 @@
 
 module AP_MODULE_DECLARE_DATA stek_rotate_module;
 ap_listen_rec *ap_listeners;
+unixd_config_rec ap_unixd_config;
 
 static const uint8_t *file_bytes;
 static size_t file_len;
@@ -139,7 +143,6 @@ int ap_state_query(int query)
 }
 
 char *__wrap_realpath(const char *path, char *real);
-BIO *__wrap_BIO_new_file(const char *path, const char *mode);
 apr_status_t __wrap_apr_stat(apr_finfo_t *finfo, const char *path, apr_int32_t wanted,
                              apr_pool_t *pool);
 apr_status_t __wrap_apr_dir_open(apr_dir_t **dir, const char *path, apr_pool_t *pool);
@@ -164,17 +167,32 @@ apr_status_t mod_stek_reach_check(const char *path, int readable, const char **p
     return strstr(path, "shut") ? APR_EACCES : APR_SUCCESS;
 }
 
-BIO *__wrap_BIO_new_file(const char *path, const char *mode)
+/* In a directory, OpenSSL goes on to the next number until there is no such file. */
+static int is_there(const char *path)
 {
     const char *last = strrchr(path, '.');
 
-    (void)mode;
-    /* In a directory, OpenSSL goes on to the next number until there is no such file. */
-    if (last && last[1 + (last[1] == 'r')] > '2') {
-        errno = ENOENT;
-        return NULL;
+    return !last || last[1 + (last[1] == 'r')] <= '2';
+}
+
+apr_status_t mod_stek_reach_stat(const char *path, struct stat *st)
+{
+    memset(st, 0, sizeof(*st));
+    return is_there(path) ? APR_SUCCESS : APR_FROM_OS_ERROR(ENOENT);
+}
+
+/* A file in memory of what stands behind the configuration. */
+apr_status_t mod_stek_reach_open(const char *path, int *pfd)
+{
+    int fd = is_there(path) ? memfd_create("fuzz", MFD_CLOEXEC) : -1;
+
+    if (fd < 0) {
+        return APR_FROM_OS_ERROR(ENOENT);
     }
-    return BIO_new_mem_buf(file_bytes ? file_bytes : (const uint8_t *)"", (int)file_len);
+    HOLDS(write(fd, file_bytes ? file_bytes : (const uint8_t *)"", file_len) == (ssize_t)file_len
+          && lseek(fd, 0, SEEK_SET) == 0);
+    *pfd = fd;
+    return APR_SUCCESS;
 }
 
 apr_status_t __wrap_apr_stat(apr_finfo_t *finfo, const char *path, apr_int32_t wanted,
