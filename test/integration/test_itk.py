@@ -128,7 +128,8 @@ def pipes(pid):
 
 def test_itk_process_of_a_connection_has_no_pipe_of_the_child_s_timer(itk):
     """Who has one can end the thread that follows revocations for everybody."""
-    server = itk(*lines(poll="1s"), "AcceptFilter https none", processes=1).start()
+    server = itk(*lines(poll="1s"), "AcceptFilter https none", "AcceptFilter http none",
+                 processes=1).start()
     assert issued_now(server)
     child, = server.children()
     own = pipes(child) - pipes(server.pid)

@@ -360,7 +360,7 @@ class Run:
         self.edge_groups = 1 - self.edge_groups
         self.configure()
         self.server.graceful()
-        # Where a site on the address asks in a section, nothing resumes in TLS 1.3.
+        # Where a site on the address asks in a section, those that ask resume nothing in TLS 1.3.
         twice = {site.theme == "first" for site in self.sites.values() if site.section}
         for host, (nothing, what) in changes.items():
             old, new = self.sessions[host], self.visit(host)
@@ -370,7 +370,8 @@ class Run:
                     self.complain("a change of nothing changes what is decided", host, what, before)
                 self.judge(host, what, before, old, new, True)
             elif site.version == "1.3" and (site.theme == "first") in twice:
-                self.judge(host, what, before, old, new, True)
+                asks = bool(site.mode != "none" or site.section)
+                self.judge(host, what, before, old, new, asks or (not nothing and None))
             else:
                 self.judge(host, what, before, old, new, not nothing and None)
             self.sessions[host] = new
