@@ -330,9 +330,33 @@ static void digest_crl(mod_stek_trust_t *trust, const mod_stek_trust_object_t *o
     mod_stek_trust_sha256(trust, &says, sizeof(says), digest);
 }
 
+/* One of very many: as it is, in its place, whatever of it counts. */
+static void digest_whole(mod_stek_trust_t *trust, const mod_stek_trust_object_t *object, int order,
+                         mod_stek_digest_t *digest)
+{
+    struct {
+        char kind, season, hash[8];
+        int place, also, order;
+        mod_stek_digest_t content;
+    } says;
+
+    memset(&says, 0, sizeof(says));
+    says.kind = 'w';
+    says.season = object->cert ? season(trust, X509_get0_notBefore(object->cert),
+                                        X509_get0_notAfter(object->cert))
+                               : season(trust, X509_CRL_get0_lastUpdate(object->crl),
+                                        X509_CRL_get0_nextUpdate(object->crl));
+    says.place = object->place;
+    says.also = object->also;
+    says.order = order;
+    memcpy(says.hash, object->hash, sizeof(says.hash));
+    says.content = object->whole;
+    mod_stek_trust_sha256(trust, &says, sizeof(says), digest);
+}
+
 static void digest_objects(mod_stek_trust_t *trust)
 {
-    int i;
+    int i, many = trust->objects->nelts > MOD_STEK_TRUST_MANY;
 
     for (i = 0; i < trust->objects->nelts; i++) {
         const mod_stek_trust_object_t *object = &APR_ARRAY_IDX(trust->objects, i,
@@ -340,7 +364,10 @@ static void digest_objects(mod_stek_trust_t *trust)
         mod_stek_digest_t *part = apr_array_push(trust->parts);
 
         memset(part, 0, sizeof(*part));
-        if (object->cert) {
+        if (many) {
+            digest_whole(trust, object, i, part);
+        }
+        else if (object->cert) {
             digest_certificate(trust, object, part);
         }
         else {

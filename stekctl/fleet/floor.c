@@ -36,7 +36,8 @@ static apr_status_t open_under(const stek_secrets_t *fleet, apr_int32_t day,
     return rv;
 }
 
-/* It was sealed on a day on which sync ran last: none that the fleet secret has left behind. */
+/* It was sealed on a day on which sync ran last: none that the fleet secret has left behind.  Perhaps one
+ * to come, if this host's clock was ahead then. */
 static apr_status_t load(const sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day,
                          stek_ring_t **pring, apr_size_t *psecret_i, const char **pculprit)
 {
@@ -44,11 +45,12 @@ static apr_status_t load(const sync_host_t *host, const stek_secrets_t *fleet, a
     unsigned char *sealed = NULL;
     apr_size_t len = 0;
     apr_int32_t d = fleet->day > 0 ? fleet->day : day;
+    const apr_int32_t last = fleet->day > 0 ? fleet->day + RATCHET_DAYS_MAX : day;
     apr_status_t rv = stek_ring_file_read(&file, &sealed, &len, NULL, pculprit, host->pool);
 
     if (rv == APR_SUCCESS) {
         rv = STEK_ESECRET;
-        for (; rv == STEK_ESECRET && d <= day + 1; d++) {
+        for (; rv == STEK_ESECRET && d <= last; d++) {
             rv = open_under(fleet, d, sealed, len, pring, psecret_i);
         }
     }
@@ -73,8 +75,8 @@ static void refuse(sync_host_t *host, apr_status_t why, const char *culprit)
 
     if (rv == APR_SUCCESS) {
         report_line(
-            "%s: is refused: %s; moved to %s: until the next revocation, only the ring, the "
-            "stores and the other hosts know of earlier ones",
+            "%s: is refused: %s; moved to %s; until the next revocation, only the ring, the "
+            "stores and the other hosts know of earlier revocations",
             file.path,
             why == STEK_ESECRET ? "sealed under another fleet secret"
                                 : stek_strerror(why, text, sizeof(text)),
@@ -112,7 +114,7 @@ static void report_write(sync_host_t *host, apr_status_t rv)
     if (rv != APR_SUCCESS && rv != host->floor_rv) {
         (void)report_status(host->ctl, host->options->floor_path, rv, NULL);
         report_line(
-            "%s: could not be written: a revocation from now on may be forgotten at a reboot",
+            "%s: could not be written; revocations from now on may be forgotten at a reboot",
             host->options->floor_path);
     }
     else if (rv == APR_SUCCESS && host->floor_rv != APR_SUCCESS) {
@@ -196,7 +198,7 @@ static void report_ahead(sync_host_t *host, apr_uint64_t epoch, apr_time_t now)
     if (ahead && !host->floor_ahead) {
         report_line("%s: its epoch is more than a day ahead of this host's clock, so the other "
                     "hosts refuse this host's ring; check the clock; if it is right, stop sync and "
-                    "httpd, remove this file, the ring and its secret, and start both",
+                    "httpd, remove this file, the ring and its secret, and start both again",
                     host->options->floor_path);
     }
     host->floor_ahead = ahead;

@@ -69,6 +69,10 @@ static void revoke_at(sim_host_t *host, int all)
     }
     if (command(host, NULL, line, UINT64_C(1) << event) == 0) {
         sim->events[event].epoch = host->file->epoch;
+        if (!sim->events[event].is_void && !(host->known >> event & 1)) {
+            sim_fail("revoked-returns", "a revocation on host %d is done, and nothing is revoked",
+                     sim_number(host));
+        }
     }
     else {
         if (!all) {
@@ -290,6 +294,10 @@ static void set_drift(sim_host_t *host, int64_t ppm)
 static void set_clock(sim_host_t *host, int64_t error_s)
 {
     set_drift(host, 0);
+    if (error_s * 1000 < host->error_ms - 80000000) {
+        /* A revocation that no cycle has kept yet is now more than a day ahead, and refused. */
+        host->known = host->kept;
+    }
     host->error_ms = error_s * 1000;
 }
 
@@ -582,7 +590,7 @@ static void help_stuck(void)
         sim_host_t *host = &sim->hosts[i];
 
         if (sim_host_is_ahead(host)) {
-            if (!host->stuck && host->file) {
+            if (!host->stuck && !host->behind && host->file) {
                 sim_fail("silent",
                          "host %d is stuck in an epoch from its own wrong clock, and its "
                          "log says nothing",
