@@ -127,9 +127,9 @@ void ringio_release(ringio_t *io)
     io->secrets = NULL;
 }
 
-ctl_exit_e ringio_check_epoch(ctl_t *ctl, const stek_ring_t *ring, apr_time_t now)
+ctl_exit_e ringio_check_epoch(ctl_t *ctl, apr_uint64_t epoch, apr_time_t now)
 {
-    apr_status_t rv = stek_admit_epoch(ring->epoch, 0, now);
+    apr_status_t rv = stek_admit_epoch(epoch, 0, now);
 
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->ring_path, rv, NULL);
 }
@@ -214,11 +214,11 @@ static ctl_exit_e change_locked(ctl_t *ctl, ringio_change_t *change, void *baton
     ringio_t io;
 
     code = ringio_load(ctl, ctl->ring_path, 1, &io);
-    if (code != CTL_DONE) {
+    if (!io.ring) { /* exactly if it is not CTL_DONE */
         return code;
     }
     now = ringio_now();
-    code = ringio_check_epoch(ctl, io.ring, now);
+    code = ringio_check_epoch(ctl, io.ring->epoch, now);
     if (code == CTL_DONE) {
         code = change(ctl, &io, now, baton, &next);
     }

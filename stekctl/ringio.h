@@ -41,9 +41,9 @@ void ringio_release(ringio_t *io);
 apr_status_t ringio_try(ctl_t *ctl, const char *path, int audit, ringio_t *io,
                         const char **pculprit, const char **pfault_path);
 
-/* Whether httpd accepts the ring's epoch (stek_admit_epoch).  CTL_DONE, or the code of what was
+/* Whether httpd accepts that epoch (stek_admit_epoch).  CTL_DONE, or the code of what was
  * reported. */
-ctl_exit_e ringio_check_epoch(ctl_t *ctl, const stek_ring_t *ring, apr_time_t now);
+ctl_exit_e ringio_check_epoch(ctl_t *ctl, apr_uint64_t epoch, apr_time_t now);
 
 /* Drops from a ring that was accepted the keys that begin too late (stek_admit_keys), and reports how
  * many if there are more than *ptold, which it updates (NULL: reports always). */

@@ -442,7 +442,7 @@ static ctl_exit_e load(ctl_t *ctl, export_t *export)
     if (code != CTL_DONE) {
         return code;
     }
-    code = ringio_check_epoch(ctl, io.ring, now);
+    code = ringio_check_epoch(ctl, io.ring->epoch, now);
     if (code == CTL_DONE) {
         ringio_leave_out(ctl, io.ring, now, &export->left_out_n);
         export->live = io.ring;
