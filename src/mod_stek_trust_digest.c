@@ -169,15 +169,19 @@ static int names_issuer(X509_REVOKED *entry)
     return X509_REVOKED_get_ext_by_NID(entry, NID_certificate_issuer, -1) >= 0;
 }
 
+typedef struct serial_t {
+    const ASN1_INTEGER *value;
+} serial_t;
+
 static int compare_serials(const void *a, const void *b)
 {
-    return ASN1_INTEGER_cmp(*(const ASN1_INTEGER *const *)a, *(const ASN1_INTEGER *const *)b);
+    return ASN1_INTEGER_cmp(((const serial_t *)a)->value, ((const serial_t *)b)->value);
 }
 
 /* Of entries with one serial OpenSSL takes the first. */
 static int order_counts(mod_stek_trust_t *trust, const STACK_OF(X509_REVOKED) * revoked, int n)
 {
-    const ASN1_INTEGER **serials = apr_palloc(trust->pool, ((apr_size_t)n + 1) * sizeof(*serials));
+    serial_t *serials = apr_palloc(trust->pool, ((apr_size_t)n + 1) * sizeof(*serials));
     int i;
 
     for (i = 0; i < n; i++) {
@@ -186,7 +190,7 @@ static int order_counts(mod_stek_trust_t *trust, const STACK_OF(X509_REVOKED) * 
         if (names_issuer(entry)) {
             return 1;
         }
-        serials[i] = X509_REVOKED_get0_serialNumber(entry);
+        serials[i].value = X509_REVOKED_get0_serialNumber(entry);
     }
     qsort(serials, (size_t)n, sizeof(*serials), compare_serials);
     for (i = 1; i < n; i++) {
