@@ -56,10 +56,11 @@ void stek_ring_destroy(stek_ring_t *ring);
 apr_status_t stek_ring_add_key(stek_ring_t *ring, const stek_key_t *key);
 apr_status_t stek_ring_add_tombstone(stek_ring_t *ring, const stek_tombstone_t *tombstone);
 
-/* The union of two rings at the time now: keys and tombstones of both, the greater epoch;
- * generation, interval and lifetime of the side whose (generation, interval, lifetime) is
- * greater; the later written_at.  Then drops, in this order: tombstones with until <= now; keys
- * that a tombstone names; keys of a lower epoch; keys with stek_key_end(key, lifetime) <= now.
+/* The union of two rings at the time now: keys and tombstones of both, the greater epoch; generation,
+ * interval and lifetime of the side whose (generation, interval, lifetime) is greater; the later
+ * written_at.  Then drops, in this order: tombstones with until <= now, and those of a ring of a lower
+ * epoch (that epoch has ended what they name: no key has a greater epoch than its ring); keys that a
+ * tombstone names; keys of a lower epoch; keys with stek_key_end(key, lifetime) <= now.
  * Two records of one name that have not ended: the one with the greater epoch, then the later
  * decrypt_until, then the greater in bytes.  b may be NULL (a alone, tidied).  Exact in size.
  *

@@ -15,6 +15,10 @@
  * may be revoked ones. */
 #define BLIND_MAX 3
 
+/* While keys are left out because they begin too late, the file is read again whenever the clock has
+ * advanced by this much, or has been set back. */
+#define CLOCK_STEP apr_time_from_sec(60)
+
 const stek_ring_file_t *mod_stek_live_file(const mod_stek_live_t *live)
 {
     return &live->file;
@@ -118,11 +122,18 @@ static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pcu
         apr_size_t later_n = stek_admit_keys(loaded, NULL, now);
 
         live->dirty |= later_n > 0;
+        live->late_at = later_n > 0 ? now : 0;
         rv = merge_in(live, loaded, now);
         live->left_out_n = later_n + live->ring->left_out_n;
     }
     stek_ring_destroy(loaded);
     return rv;
+}
+
+/* The file is as it was, but with the clock corrected, keys that began too late may now be good. */
+static int clock_has_moved(const mod_stek_live_t *live, apr_time_t now)
+{
+    return live->late_at != 0 && (now < live->late_at || now - live->late_at >= CLOCK_STEP);
 }
 
 apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
@@ -137,7 +148,7 @@ apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int re
         live->stamp = stamp;
         mod_stek_count_load(live->counters, rv, now);
     }
-    else if (reload || live->load_status != APR_SUCCESS
+    else if (reload || live->load_status != APR_SUCCESS || clock_has_moved(live, now)
              || !stek_stamp_equal(&stamp, &live->stamp)) {
         live->stamp = stamp;
         live->load_status = load(live, now, pculprit, pool);

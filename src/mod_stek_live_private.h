@@ -32,10 +32,11 @@ struct mod_stek_live_t {
     apr_interval_time_t lifetime;  /* the ring's, as configured */
     stek_stamp_t stamp;            /* of the file when it was last checked */
     apr_status_t load_status;      /* how that check ended */
+    apr_time_t late_at;            /* when keys were left out that began too late; 0: none were */
     int blind_n;                   /* checks in a row that failed for want of own means */
     int dirty; /* the file lacks what the live keyring has, or keeps what it ended */
     _Atomic unsigned unsealed_n; /* tickets that this process could not seal, not logged yet */
-    apr_size_t left_out_n;       /* keys of the file not taken in: too late, or no room */
+    apr_size_t left_out_n;       /* keys of the file left out: too late, or no room */
     int issue;                   /* the self-test passed: tickets may be issued */
     int unpublished; /* the copy for processes in a chroot lacks what the live keyring has */
     mod_stek_logged_t logged; /* the parent's */

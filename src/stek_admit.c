@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is taken in (stek_admit.h).  Core; no state, so any thread and any phase.
+ * What is accepted of a ring from outside (stek_admit.h).  Core; no state, so any thread and any phase.
  */
 #include "stek_admit.h"
 
@@ -33,10 +33,32 @@ apr_status_t stek_admit_next_epoch(apr_uint64_t epoch, apr_time_t now, apr_uint6
     return APR_SUCCESS;
 }
 
+/* The latest time at which a key of the ring may begin. */
+static apr_time_t latest_start(const stek_ring_t *ring, const stek_params_t *params, apr_time_t now)
+{
+    apr_time_t latest, covered;
+
+    if (params) {
+        return now + stek_schedule_horizon(params) + params->interval + STEK_ADMIT_KEY_MARGIN;
+    }
+    latest = now + 2 * STEK_TIME_MAX + STEK_ADMIT_KEY_MARGIN;
+    covered = stek_schedule_covered_until(ring, now);
+    return covered > latest ? covered : latest;
+}
+
 apr_size_t stek_admit_keys(stek_ring_t *ring, const stek_params_t *params, apr_time_t now)
 {
-    apr_interval_time_t ahead = params ? stek_schedule_horizon(params) + params->interval
-                                       : 2 * STEK_TIME_MAX;
+    return stek_ring_drop_later(ring, latest_start(ring, params, now));
+}
 
-    return stek_ring_drop_later(ring, now + ahead + STEK_ADMIT_KEY_MARGIN);
+apr_size_t stek_admit_late_n(const stek_ring_t *ring, const stek_params_t *params, apr_time_t now)
+{
+    apr_time_t latest = latest_start(ring, params, now);
+    apr_size_t n = 0;
+
+    /* by_start begins with the latest. */
+    while (n < ring->key_n && ring->keys[ring->by_start[n]].not_before > latest) {
+        n++;
+    }
+    return n;
 }

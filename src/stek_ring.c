@@ -4,15 +4,19 @@
  *
  *     stek_ring_t | keys[key_max] | tombstones[tombstone_max] | heads[key_max] | by_start[key_max]
  *
- * The merge is exact in any order of its operands since each record is judged in this way: what has
- * ended by now is out of question; of those of one name the greatest in an order that begins with
- * the epoch stays; then epoch and tombstones, which only grow, take theirs.
+ * The merge gives the same result in any order of its operands, because every record is judged in this
+ * way: what has ended by now does not count; of those of one name, the greatest in an order that begins
+ * with the epoch stays; then epoch and tombstones, which only grow, take theirs.  A ring of a lower
+ * epoch contributes nothing: the greater epoch ends its keys, and with them what its tombstones name.
+ * So 'revoke --all' also empties a ring that somebody has filled with tombstones, on every host.
  *
  * Room.  If more is left than fits, keys and tombstones of one decrypt_until form a group, ordered by
  * name; a key's rank is its place in its group.  The groups' first keys stay, then their second ones,
  * and so on, in the places that tombstones leave.  A union only moves keys back in their groups, and
- * each tombstone takes one place, so a key that stays in the whole stays in each of its parts: the merge
- * remains exact in any order of its operands.  Core; no state, so any thread and any phase.
+ * every tombstone takes one place, so a key that stays in the whole stays in each of its parts, and the
+ * order of the operands still makes no difference.  (Except with more than STEK_KEYS_MAX - KEYS_MIN
+ * tombstones, which only somebody who has the secret makes: then the first KEYS_MIN keys stay.)  Core;
+ * no state, so any thread and any phase.
  */
 #include "stek_ring.h"
 
@@ -230,6 +234,9 @@ static int compare_keys(const stek_key_t *a, const stek_key_t *b)
 typedef struct merge_t {
     const stek_ring_t *a;
     const stek_ring_t *b; /* an empty ring if there is no other */
+    const stek_ring_t
+        *a_tombstones; /* the ring, or an empty one if a greater epoch ends its keys */
+    const stek_ring_t *b_tombstones;
     apr_time_t now;
     apr_interval_time_t lifetime;
     apr_uint64_t epoch;
@@ -275,8 +282,8 @@ static const stek_key_t *merge_next_key(merge_t *m)
             b = NULL;
         }
         key = a && b ? (compare_keys(a, b) >= 0 ? a : b) : (a ? a : b);
-        if (key && key->epoch >= m->epoch && !has_tombstone(m->a, key->name, m->now)
-            && !has_tombstone(m->b, key->name, m->now)) {
+        if (key && key->epoch >= m->epoch && !has_tombstone(m->a_tombstones, key->name, m->now)
+            && !has_tombstone(m->b_tombstones, key->name, m->now)) {
             return key;
         }
     }
@@ -285,9 +292,11 @@ static const stek_key_t *merge_next_key(merge_t *m)
 /* The next tombstone of the result, or NULL at the end. */
 static const stek_tombstone_t *merge_next_tombstone(merge_t *m)
 {
+    const stek_ring_t *in_a = m->a_tombstones, *in_b = m->b_tombstones;
+
     for (;;) {
-        const stek_tombstone_t *a = m->a_at < m->a->tombstone_n ? &m->a->tombstones[m->a_at] : NULL;
-        const stek_tombstone_t *b = m->b_at < m->b->tombstone_n ? &m->b->tombstones[m->b_at] : NULL;
+        const stek_tombstone_t *a = m->a_at < in_a->tombstone_n ? &in_a->tombstones[m->a_at] : NULL;
+        const stek_tombstone_t *b = m->b_at < in_b->tombstone_n ? &in_b->tombstones[m->b_at] : NULL;
         const stek_tombstone_t *tombstone;
         int side;
 
@@ -475,6 +484,8 @@ apr_status_t stek_ring_merge_within(const stek_ring_t *a, const stek_ring_t *b, 
 
     m.b = b ? b : &none;
     m.epoch = a->epoch > m.b->epoch ? a->epoch : m.b->epoch;
+    m.a_tombstones = a->epoch == m.epoch ? a : &none;
+    m.b_tombstones = m.b->epoch == m.epoch ? m.b : &none;
     merge_count(&m, &key_n, &tombstone_n);
     room = room_beside(tombstone_n, entry_max);
     if (tombstone_n > TOMBSTONES_MAX) {

@@ -64,8 +64,8 @@ static const advice_t advices[] = {
     {STEK_EFLEET, CTL_REFUSED, NULL, "is a fleet secret, not a local secret",
      "use --secret to name the local secret"},
     {STEK_EEPOCH, CTL_REFUSED, NULL, "has an epoch more than a day ahead of this host's clock",
-     "check the clock; if it is right, remove ring and secret, which someone else has used, and "
-     "reload httpd"},
+     "check the clock; if it is right, someone else has used the secret: stop httpd and stekctl sync, "
+     "remove ring and secret, and start them"},
     {APR_ENOENT, CTL_IO, NULL, "does not exist", "check the path"},
     {APR_EACCES, CTL_IO, NULL, "permission denied", "run stekctl as root or as its owner"},
     {APR_FROM_OS_ERROR(EPERM), CTL_IO, NULL, "operation not permitted",

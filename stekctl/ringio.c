@@ -127,6 +127,28 @@ void ringio_release(ringio_t *io)
     io->secrets = NULL;
 }
 
+ctl_exit_e ringio_check_epoch(ctl_t *ctl, apr_uint64_t epoch, apr_time_t now)
+{
+    apr_status_t rv = stek_admit_epoch(epoch, 0, now);
+
+    return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->ring_path, rv, NULL);
+}
+
+void ringio_leave_out(const ctl_t *ctl, stek_ring_t *ring, apr_time_t now, apr_size_t *ptold)
+{
+    apr_size_t n = stek_admit_keys(ring, NULL, now);
+
+    if (n > (ptold ? *ptold : 0)) {
+        report_line(
+            "%s: %d key%s left out: %s more than two weeks from now; check the clocks of all "
+            "hosts that write the ring",
+            ctl->ring_path, (int)n, n == 1 ? "" : "s", n == 1 ? "it begins" : "they begin");
+    }
+    if (ptold) {
+        *ptold = n;
+    }
+}
+
 ctl_exit_e ringio_check_place(ctl_t *ctl, const char *path)
 {
     const char *culprit = NULL;
@@ -196,10 +218,12 @@ static ctl_exit_e change_locked(ctl_t *ctl, ringio_change_t *change, void *baton
         return code;
     }
     now = ringio_now();
-    rv = stek_admit_epoch(io.ring->epoch, 0, now);
-    code = rv == APR_SUCCESS ? change(ctl, &io, now, baton, &next)
-                             : report_status(ctl, ctl->ring_path, rv, NULL);
+    code = ringio_check_epoch(ctl, io.ring->epoch, now);
+    if (code == CTL_DONE) {
+        code = change(ctl, &io, now, baton, &next);
+    }
     if (code == CTL_DONE && next) {
+        ringio_leave_out(ctl, next, now, NULL);
         next->generation = io.ring->generation + 1;
         next->written_at = now;
         rv = save(ctl, next, io.secrets, first_secret ? 0 : io.secret_i);

@@ -41,11 +41,20 @@ void ringio_release(ringio_t *io);
 apr_status_t ringio_try(ctl_t *ctl, const char *path, int audit, ringio_t *io,
                         const char **pculprit, const char **pfault_path);
 
+/* Whether httpd accepts that epoch (stek_admit_epoch).  CTL_DONE, or the code of what was
+ * reported. */
+ctl_exit_e ringio_check_epoch(ctl_t *ctl, apr_uint64_t epoch, apr_time_t now);
+
+/* Drops from a ring that was accepted the keys that begin too late (stek_admit_keys), and reports how
+ * many if there are more than *ptold, which it updates (NULL: reports always). */
+void ringio_leave_out(const ctl_t *ctl, stek_ring_t *ring, apr_time_t now, apr_size_t *ptold);
+
 /* Makes the next state of io->ring as *pring (NULL: nothing to change); reports what it refuses. */
 typedef ctl_exit_e ringio_change_t(ctl_t *ctl, const ringio_t *io, apr_time_t now, void *baton,
                                    stek_ring_t **pring);
 
-/* Lock, load, change, save with the next generation, unlock.  first_secret != 0: seals under the
+/* Lock, load, change, save with the next generation, unlock.  A ring whose epoch is too far ahead is
+ * refused; keys that begin too late do not get into the next state.  first_secret != 0: seals under the
  * first secret, whatever sealed it before.  *pring (may be NULL) is what is now in the file. */
 ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int first_secret,
                          stek_ring_t **pring);

@@ -24,6 +24,7 @@
 #include "report.h"
 #include "ringio.h"
 #include "export_keys.h"
+#include "stek_admit.h"
 #include "stek_error.h"
 
 #define RETRY_AFTER apr_time_from_sec(60)
@@ -46,9 +47,10 @@ typedef struct export_t {
     int written;  /* the files exist */
     int push_due; /* HAProxy does not have them yet */
     int push_failed;
-    apr_time_t check_at; /* when to check HAProxy's keys */
-    apr_time_t retry_at; /* no earlier, after a failed write */
-    int none_told;       /* reported that no key encrypts */
+    apr_time_t check_at;   /* when to check HAProxy's keys */
+    apr_time_t retry_at;   /* no earlier, after a failed write */
+    int none_told;         /* reported that no key encrypts */
+    apr_size_t left_out_n; /* keys that begin too late; reported */
     unsigned char lead[STEK_NAME_LEN];
     int has_lead;
 } export_t;
@@ -281,7 +283,11 @@ static void look(ctl_t *ctl, export_t *export, apr_time_t now)
     here.pool = pool;
     rv = ringio_try(&here, ctl->ring_path, 1, &io, &culprit, &fault_path);
     if (rv == APR_SUCCESS) {
-        rv = stek_ring_merge(export->live, io.ring, now, io.ring->lifetime, &merged);
+        rv = stek_admit_epoch(io.ring->epoch, export->live->epoch, now);
+        if (rv == APR_SUCCESS) {
+            ringio_leave_out(ctl, io.ring, now, &export->left_out_n);
+            rv = stek_ring_merge(export->live, io.ring, now, io.ring->lifetime, &merged);
+        }
         if (rv == APR_SUCCESS) {
             stek_ring_destroy(export->live);
             export->live = merged;
@@ -427,24 +433,38 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, export_t *export)
     return CTL_DONE;
 }
 
+static ctl_exit_e load(ctl_t *ctl, export_t *export)
+{
+    apr_time_t now = ringio_now();
+    ringio_t io;
+    ctl_exit_e code = ringio_load(ctl, ctl->ring_path, 1, &io);
+
+    if (code != CTL_DONE) {
+        return code;
+    }
+    code = ringio_check_epoch(ctl, io.ring->epoch, now);
+    if (code == CTL_DONE) {
+        ringio_leave_out(ctl, io.ring, now, &export->left_out_n);
+        export->live = io.ring;
+        export->stamp = io.stamp;
+        io.ring = NULL;
+    }
+    ringio_release(&io);
+    return code;
+}
+
 ctl_exit_e cmd_export(ctl_t *ctl, int argc, char **argv)
 {
     export_t export = {.output = {.uid = (uid_t)-1, .gid = (gid_t)-1}};
     ctl_exit_e code;
-    ringio_t io;
 
     code = parse(ctl, argc, argv, &export);
+    if (code == CTL_DONE) {
+        code = load(ctl, &export);
+    }
     if (code != CTL_DONE) {
         return code;
     }
-    code = ringio_load(ctl, ctl->ring_path, 1, &io);
-    if (code != CTL_DONE) {
-        return code;
-    }
-    export.live = io.ring;
-    export.stamp = io.stamp;
-    io.ring = NULL;
-    ringio_release(&io);
     export.selection = calloc(1, sizeof(*export.selection));
     export.names = calloc(STEK_KEYS_MAX, sizeof(*export.names));
     if (!export.selection || !export.names) {

@@ -14,6 +14,7 @@
 #include "options.h"
 #include "report.h"
 #include "ringio.h"
+#include "stek_admit.h"
 #include "stek_error.h"
 #include "stek_mem.h"
 
@@ -175,6 +176,34 @@ static ctl_exit_e add_item(ctl_t *ctl, const stek_ring_t *ring, item_t *item, ap
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->ring_path, rv, NULL);
 }
 
+/* A key that would not be in the ring afterwards must not be reported as imported. */
+static ctl_exit_e check_kept(ctl_t *ctl, const stek_ring_t *patch, const stek_ring_t *merged)
+{
+    apr_size_t i;
+
+    for (i = 0; i < patch->key_n; i++) {
+        if (!stek_ring_find(merged, patch->keys[i].name)) {
+            return report_status(ctl, ctl->ring_path, STEK_EFULL, NULL);
+        }
+    }
+    return CTL_DONE;
+}
+
+/* Formats with times may say that a key begins in a year. */
+static ctl_exit_e check_starts(ctl_t *ctl, const stek_ring_t *patch, apr_time_t now)
+{
+    apr_size_t late_n = stek_admit_late_n(patch, NULL, now);
+
+    if (late_n == 0) {
+        return CTL_DONE;
+    }
+    report_line(
+        "%s: %d of these keys begin%s more than two weeks from now; nothing was imported; check "
+        "the clock, or import them nearer to that time",
+        ctl->ring_path, (int)late_n, late_n == 1 ? "s" : "");
+    return CTL_REFUSED;
+}
+
 static ctl_exit_e merge_patch(ctl_t *ctl, const stek_ring_t *ring, const stek_ring_t *patch,
                               apr_time_t now, stek_ring_t **pring)
 {
@@ -183,9 +212,12 @@ static ctl_exit_e merge_patch(ctl_t *ctl, const stek_ring_t *ring, const stek_ri
     const stek_key_t *key;
     stek_weakness_e weakness;
     apr_status_t rv = stek_ring_merge(ring, patch, now, ring->lifetime, &merged);
+    ctl_exit_e code = rv == APR_SUCCESS ? check_kept(ctl, patch, merged)
+                                        : report_status(ctl, ctl->ring_path, rv, NULL);
 
-    if (rv != APR_SUCCESS) {
-        return report_status(ctl, ctl->ring_path, rv, NULL);
+    if (code != CTL_DONE) {
+        stek_ring_destroy(merged);
+        return code;
     }
     weakness = stek_audit_ring(merged, &key);
     if (weakness != STEK_WEAK_NONE) {
@@ -224,6 +256,9 @@ static ctl_exit_e import_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, vo
                 code = add_item(ctl, io->ring, item, now, patch);
             }
         }
+    }
+    if (code == CTL_DONE) {
+        code = check_starts(ctl, patch, now);
     }
     if (code == CTL_DONE && patch->key_n > 0) {
         code = merge_patch(ctl, io->ring, patch, now, pring);

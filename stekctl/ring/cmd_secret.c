@@ -95,6 +95,9 @@ static ctl_exit_e roll_locked(ctl_t *ctl, int reseal)
     if (reseal) {
         /* Check that the ring can be resealed before rolling the secret. */
         code = ringio_load(ctl, ctl->ring_path, 1, &io);
+        if (code == CTL_DONE) {
+            code = ringio_check_epoch(ctl, io.ring->epoch, ringio_now());
+        }
         ringio_release(&io);
     }
     if (code == CTL_DONE) {

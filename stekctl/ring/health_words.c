@@ -17,6 +17,29 @@ static void add(const char **lines, int *pn, const char *line)
     }
 }
 
+/* What httpd and stekctl do not accept. */
+static void add_refused(const stek_ring_t *ring, apr_time_t now, apr_pool_t *pool,
+                        health_words_t *judgement)
+{
+    apr_size_t late_n = stek_admit_late_n(ring, NULL, now);
+
+    if (stek_admit_epoch(ring->epoch, 0, now) != APR_SUCCESS) {
+        add(judgement->problems, &judgement->problem_n,
+            "its epoch is more than a day ahead of this host's clock, so httpd refuses the ring: check "
+            "the clock; if it is right, someone else has used the secret: stop httpd and stekctl sync, "
+            "remove ring and secret, and start them");
+    }
+    if (late_n > 0) {
+        add(judgement->problems, &judgement->problem_n,
+            apr_psprintf(
+                pool,
+                "%d key%s more than two weeks from now, so %s left out: check the clocks of "
+                "all hosts that write the ring",
+                (int)late_n, late_n == 1 ? " begins" : "s begin",
+                late_n == 1 ? "it is" : "they are"));
+    }
+}
+
 void health_words_make(const ringio_t *io, health_words_place_e place, apr_time_t now,
                        apr_pool_t *pool, health_words_t *judgement)
 {
@@ -43,11 +66,7 @@ void health_words_make(const ringio_t *io, health_words_place_e place, apr_time_
                          "writer",
                          report_span(ring->written_at - now, pool)));
     }
-    if (stek_admit_epoch(ring->epoch, 0, now) != APR_SUCCESS) {
-        add(judgement->problems, &judgement->problem_n,
-            "its epoch is more than a day ahead of this host's clock, so httpd refuses the ring: "
-            "check the clock; if it is right, remove ring and secret, and reload httpd");
-    }
+    add_refused(ring, now, pool, judgement);
     if (io->secret_i > 0) {
         add(judgement->notes, &judgement->note_n,
             apr_psprintf(pool,

@@ -94,6 +94,7 @@ static void test_admit_keys_boundaries(void **state)
         assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);
     }
     assert_int_equal(stek_ring_merge(ring, NULL, T0, 0, &copy), APR_SUCCESS);
+    assert_int_equal(stek_admit_late_n(copy, NULL, T0), 2);
     assert_int_equal(stek_admit_keys(copy, NULL, T0), 2);
     assert_int_equal(copy->key_n, 4);
     assert_int_equal(stek_admit_keys(copy, &params, T0), 2);
@@ -105,6 +106,33 @@ static void test_admit_keys_boundaries(void **state)
     assert_int_equal(stek_admit_keys(copy, &params, T0), 0);
     stek_ring_destroy(copy);
     stek_ring_destroy(ring);
+}
+
+/* A host that prepares a month of daily keys; and beyond a gap, what a wrong clock has made. */
+static void test_admit_keys_without_parameters_any_run_without_a_gap(void **state)
+{
+    static const stek_params_t daily = {DAY, 7 * DAY, 30};
+    stek_ring_t *ring, *none;
+    apr_size_t made, i;
+
+    (void)state;
+    assert_int_equal(stek_ring_create(0, 0, &none), APR_SUCCESS);
+    none->interval = none->lifetime = DAY;
+    assert_int_equal(stek_schedule_extend(none, &daily, T0, stek_rng_system, &ring, &made),
+                     APR_SUCCESS);
+    assert_true(made > 30);
+    assert_int_equal(stek_admit_late_n(ring, NULL, T0), 0);
+    assert_int_equal(stek_admit_keys(ring, NULL, T0), 0);
+    assert_int_equal(stek_admit_late_n(ring, &daily, T0), 0);
+    /* The same keys, seen by a host whose clock is far behind: none of them covers its time. */
+    assert_int_equal(stek_admit_late_n(ring, NULL, T0 - 40 * DAY), made);
+    for (i = 0; i < ring->key_n; i++) {
+        ring->keys[i].encrypt_until -= ring->keys[i].not_before == T0 ? 0 : SEC(1);
+    }
+    assert_int_equal(stek_admit_late_n(ring, NULL, T0), made - 16);
+    assert_int_equal(stek_admit_keys(ring, NULL, T0), made - 16);
+    stek_ring_destroy(ring);
+    stek_ring_destroy(none);
 }
 
 static rnd_t host_rnd;
@@ -200,6 +228,7 @@ int main(void)
         cmocka_unit_test(test_admit_next_epoch_is_later_than_all_before),
         cmocka_unit_test(test_admit_next_epoch_of_the_later_revocation_wins),
         cmocka_unit_test(test_admit_keys_boundaries),
+        cmocka_unit_test(test_admit_keys_without_parameters_any_run_without_a_gap),
         cmocka_unit_test(test_admit_hosts_alone_for_hours_agree_again),
     };
 

@@ -401,6 +401,45 @@ static void test_ring_merge_too_many_tombstones_take_the_keys_room(void **state)
     stek_ring_destroy(keys);
 }
 
+/* Somebody who has the secret fills rings with tombstones that never end: a greater epoch empties them. */
+static void test_ring_merge_greater_epoch_ends_tombstones(void **state)
+{
+    stek_key_t key = good_key(1, T0, HOUR, HOUR), dead = good_key(2, T0, HOUR, HOUR);
+    stek_ring_t *full, *fresh, *merged[2];
+    unsigned i;
+
+    (void)state;
+    assert_int_equal(stek_ring_create(1, 21510, &full), APR_SUCCESS);
+    full->epoch = 6;
+    for (i = 0; i < 21510; i++) {
+        stek_tombstone_t tombstone = {.name = {(unsigned char)(i >> 8), (unsigned char)i},
+                                      .until = T0 + 9999 * DAY};
+
+        assert_int_equal(stek_ring_add_tombstone(full, &tombstone), APR_SUCCESS);
+    }
+    dead.epoch = 6;
+    assert_int_equal(stek_ring_add_key(full, &dead), APR_SUCCESS);
+    key.epoch = 7;
+    assert_int_equal(stek_ring_create(1, 1, &fresh), APR_SUCCESS);
+    fresh->epoch = 7;
+    assert_int_equal(stek_ring_add_key(fresh, &key), APR_SUCCESS);
+    {
+        stek_tombstone_t own = {.name = {9}, .until = T0 + HOUR};
+
+        assert_int_equal(stek_ring_add_tombstone(fresh, &own), APR_SUCCESS);
+    }
+    assert_int_equal(stek_ring_merge(full, fresh, T0, 0, &merged[0]), APR_SUCCESS);
+    assert_int_equal(stek_ring_merge(fresh, full, T0, 0, &merged[1]), APR_SUCCESS);
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(merged[i]->tombstone_n, 1);
+        assert_int_equal(merged[i]->key_n, 1);
+        assert_true(merged[i]->epoch == 7);
+        stek_ring_destroy(merged[i]);
+    }
+    stek_ring_destroy(full);
+    stek_ring_destroy(fresh);
+}
+
 static void test_ring_equal_any_difference_seen(void **state)
 {
     stek_key_t key = good_key(1, T0, HOUR, HOUR), other;
@@ -505,6 +544,8 @@ static void random_ring(rnd_t *rnd, stek_ring_t *ring)
         stek_tombstone_t tombstone;
 
         random_key(rnd, name, &key);
+        /* As stek_ring_open demands. */
+        key.epoch = key.epoch < ring->epoch ? key.epoch : ring->epoch;
         if (rnd_below(rnd, 2)) {
             assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);
         }
@@ -549,7 +590,8 @@ static int plain_key_lives(const stek_ring_t *a, const stek_ring_t *b, const ste
         for (i = 0; i < rings[r]->tombstone_n; i++) {
             const stek_tombstone_t *tombstone = &rings[r]->tombstones[i];
 
-            if (memcmp(tombstone->name, key->name, 16) == 0 && tombstone->until > now) {
+            if (memcmp(tombstone->name, key->name, 16) == 0 && tombstone->until > now
+                && rings[r]->epoch >= rings[1 - r]->epoch) {
                 return 0;
             }
         }
@@ -568,6 +610,27 @@ static int plain_key_lives(const stek_ring_t *a, const stek_ring_t *b, const ste
     return stek_key_end(key, lifetime) > now;
 }
 
+/* How many different names the tombstones have that a merge keeps. */
+static apr_size_t plain_tombstone_n(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now)
+{
+    const stek_ring_t *rings[2] = {a, b};
+    apr_size_t r, i, j, n = 0;
+
+    for (r = 0; r < 2; r++) {
+        for (i = 0; rings[r]->epoch >= rings[1 - r]->epoch && i < rings[r]->tombstone_n; i++) {
+            int again = 0;
+
+            for (j = 0; r == 1 && a->epoch == b->epoch && j < a->tombstone_n; j++) {
+                again = again
+                        || (a->tombstones[j].until > now
+                            && memcmp(a->tombstones[j].name, b->tombstones[i].name, 16) == 0);
+            }
+            n += rings[r]->tombstones[i].until > now && !again;
+        }
+    }
+    return n;
+}
+
 /* Nonzero if merged is what the header promises of a and b. */
 static int follows_model(const stek_ring_t *a, const stek_ring_t *b, const stek_ring_t *merged,
                          apr_time_t now, apr_interval_time_t lifetime)
@@ -575,7 +638,8 @@ static int follows_model(const stek_ring_t *a, const stek_ring_t *b, const stek_
     const stek_ring_t *rings[2] = {a, b};
     apr_size_t r, i, expected_n = 0;
 
-    if (merged->epoch != (a->epoch > b->epoch ? a->epoch : b->epoch)) {
+    if (merged->epoch != (a->epoch > b->epoch ? a->epoch : b->epoch)
+        || merged->tombstone_n != plain_tombstone_n(a, b, now)) {
         return 0;
     }
     for (r = 0; r < 2; r++) {
@@ -749,38 +813,53 @@ static void crowded_ring(rnd_t *rnd, uint64_t seed, stek_ring_t *ring)
     }
 }
 
-/* How many keys of all, a merge that lacks none, come before key. */
-static apr_size_t plain_place(const stek_ring_t *all, const stek_key_t *key, apr_time_t now,
-                              apr_interval_time_t lifetime)
-{
-    apr_size_t i, j, before_n = 0, ranks[2 * CROWD_N], n = all->key_n + all->tombstone_n, mine = 0;
+/* All entries of a merge that lacks none, as the header ranks them. */
+typedef struct crowd_t {
+    apr_size_t n, ranks[2 * CROWD_N];
     const unsigned char *names[2 * CROWD_N];
     apr_time_t untils[2 * CROWD_N];
     int over[2 * CROWD_N];
+} crowd_t;
 
-    for (i = 0; i < n; i++) {
-        const stek_key_t *other = i < all->key_n ? &all->keys[i] : NULL;
-        const stek_tombstone_t *tombstone = other ? NULL : &all->tombstones[i - all->key_n];
+static void list_crowd(const stek_ring_t *all, apr_time_t now, apr_interval_time_t lifetime,
+                       crowd_t *crowd)
+{
+    apr_size_t i, j;
 
-        names[i] = other ? other->name : tombstone->name;
-        untils[i] = other ? other->decrypt_until : tombstone->until;
-        over[i] = untils[i] - (lifetime ? lifetime : all->lifetime) <= now;
-        mine = other == key ? i : mine;
+    crowd->n = all->key_n + all->tombstone_n;
+    for (i = 0; i < crowd->n; i++) {
+        const stek_key_t *key = i < all->key_n ? &all->keys[i] : NULL;
+        const stek_tombstone_t *tombstone = key ? NULL : &all->tombstones[i - all->key_n];
+
+        crowd->names[i] = key ? key->name : tombstone->name;
+        crowd->untils[i] = key ? key->decrypt_until : tombstone->until;
+        crowd->over[i] = crowd->untils[i] - (lifetime ? lifetime : all->lifetime) <= now;
     }
-    for (i = 0; i < n; i++) {
-        ranks[i] = 0;
-        for (j = 0; j < n; j++) {
-            ranks[i] += untils[j] == untils[i] && memcmp(names[j], names[i], 16) < 0;
+    for (i = 0; i < crowd->n; i++) {
+        crowd->ranks[i] = 0;
+        for (j = 0; j < crowd->n; j++) {
+            crowd->ranks[i] += crowd->untils[j] == crowd->untils[i]
+                               && memcmp(crowd->names[j], crowd->names[i], 16) < 0;
         }
     }
-    for (i = 0; i < n; i++) {
-        int first = ranks[i] != ranks[mine]     ? ranks[i] < ranks[mine]
-                    : over[i] != over[mine]     ? over[i] < over[mine]
-                    : untils[i] == untils[mine] ? memcmp(names[i], names[mine], 16) < 0
-                    : over[i]                   ? untils[i] > untils[mine]
-                                                : untils[i] < untils[mine];
+}
 
-        before_n += (apr_size_t)(first && i < all->key_n);
+/* How many of the keys come before entry `mine`. */
+static apr_size_t plain_place(const crowd_t *crowd, apr_size_t key_n, apr_size_t mine)
+{
+    const apr_time_t *untils = crowd->untils;
+    apr_size_t i, before_n = 0;
+
+    for (i = 0; i < key_n; i++) {
+        int over = crowd->over[i];
+        int first = crowd->ranks[i] != crowd->ranks[mine] ? crowd->ranks[i] < crowd->ranks[mine]
+                    : over != crowd->over[mine]           ? over < crowd->over[mine]
+                    : untils[i] == untils[mine]
+                        ? memcmp(crowd->names[i], crowd->names[mine], 16) < 0
+                    : over ? untils[i] > untils[mine]
+                           : untils[i] < untils[mine];
+
+        before_n += (apr_size_t)first;
     }
     return before_n;
 }
@@ -788,14 +867,16 @@ static apr_size_t plain_place(const stek_ring_t *all, const stek_key_t *key, apr
 static int keeps_the_first(const stek_ring_t *a, const stek_ring_t *b, const stek_ring_t *merged,
                            apr_time_t now, apr_interval_time_t lifetime, apr_size_t room)
 {
+    static crowd_t crowd;
     stek_ring_t *all;
-    apr_size_t i;
+    apr_size_t i, places;
     int right = 1;
 
     assert_int_equal(stek_ring_merge(a, b, now, lifetime, &all), APR_SUCCESS);
+    list_crowd(all, now, lifetime, &crowd);
+    places = room > all->tombstone_n + 64 ? room - all->tombstone_n : 64;
     for (i = 0; i < all->key_n; i++) {
-        apr_size_t places = room > all->tombstone_n + 64 ? room - all->tombstone_n : 64;
-        int fits = plain_place(all, &all->keys[i], now, lifetime) < places;
+        int fits = plain_place(&crowd, all->key_n, i) < places;
 
         right = right && fits == (stek_ring_find(merged, all->keys[i].name) != NULL);
     }
@@ -922,6 +1003,7 @@ int main(void)
         cmocka_unit_test(test_ring_merge_too_many_keys_never_fails),
         cmocka_unit_test(test_ring_merge_too_many_tombstones_take_the_keys_room),
         cmocka_unit_test(test_ring_merge_without_room_laws_hold),
+        cmocka_unit_test(test_ring_merge_greater_epoch_ends_tombstones),
         cmocka_unit_test(test_ring_equal_any_difference_seen),
         cmocka_unit_test(test_ring_merge_random_rings_laws_hold),
         cmocka_unit_test(test_ring_drop_ended_random_rings_as_the_merge),
