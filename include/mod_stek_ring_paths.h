@@ -29,6 +29,11 @@ void mod_stek_ring_paths_prepare_jail(const mod_stek_task_t *task);
  * it. */
 apr_status_t mod_stek_ring_paths_late_secret(mod_stek_task_t *task);
 
+/* Follows the file (mod_stek_live_follow.h).  If it is sealed with a secret that the secret file has
+ * only now, because somebody rolled it, takes that, too: else a good ring, perhaps with a revocation,
+ * would pass for a bad one. */
+apr_status_t mod_stek_ring_paths_read(mod_stek_task_t *task);
+
 /* Whether a ring may be written at the file's path: the directories are nobody else's than owner's
  * and root's, and the file there, if any, is a ring.  STEK_EFOREIGN: *pculprit says what it
  * is.  Else as stek_path_check_written. */

@@ -62,6 +62,9 @@ typedef struct mod_stek_trust_t {
     int failed;       /* a file cannot be read just now, or OpenSSL could not digest something */
 } mod_stek_trust_t;
 
+/* Comparing each object with all others takes too long beyond this number. */
+#define MOD_STEK_TRUST_MANY 1000
+
 /* First: takes what is in the stores of the sources; the objects are freed with the pool. */
 void mod_stek_trust_read_loaded(mod_stek_trust_t *trust, const mod_stek_trust_source_t *sources,
                                 int n);

@@ -30,6 +30,12 @@ int stek_path_is_shared(const struct stat *dir);
 apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pculprit,
                                   apr_pool_t *pool);
 
+/* The same once path is open, with fstat's result: STEK_ECHANGED if the path does not lead there any
+ * more.  Someone who swaps names in a sticky directory cannot have one file checked and another
+ * read. */
+apr_status_t stek_path_check_opened(const char *path, uid_t owner, const struct stat *opened,
+                                    const char **pculprit, apr_pool_t *pool);
+
 /* For creating, replacing or removing path: in addition, nobody but root and owner can create files
  * beside it. Does not follow a symlink at path itself. STEK_EPERM as above; STEK_ESHARED is about
  * path's own directory. */

@@ -41,7 +41,7 @@ static void tick(mod_stek_task_t *task)
         rv = mod_stek_ring_paths_late_secret(task);
     }
     if (rv == APR_SUCCESS) {
-        rv = mod_stek_live_refresh(live, task->now, 0, &task->culprit, task->pool);
+        rv = mod_stek_ring_paths_read(task);
     }
     if (task->ring->generate && mod_stek_live_secrets(live)
         && mod_stek_ring_needs_writing(task, rv)) {

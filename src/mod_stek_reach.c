@@ -102,19 +102,21 @@ static apr_status_t open_by_mode(const char *path, int flags, int *fd)
     const char *culprit;
     apr_pool_t *pool;
     apr_status_t rv = apr_pool_create(&pool, NULL);
-    int opened = -1;
+    int opened;
 
     if (rv == APR_SUCCESS) {
         rv = mod_stek_reach_check(path, 1, &culprit, pool);
         apr_pool_destroy(pool);
     }
-    if (rv == APR_SUCCESS && (opened = open(path, flags)) < 0) {
-        rv = APR_FROM_OS_ERROR(errno);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    if (rv == APR_SUCCESS) {
-        *fd = opened;
+    opened = open(path, flags);
+    if (opened < 0) {
+        return APR_FROM_OS_ERROR(errno);
     }
-    return rv;
+    *fd = opened;
+    return APR_SUCCESS;
 }
 
 #ifdef __linux__

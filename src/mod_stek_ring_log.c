@@ -63,11 +63,12 @@ static void log_left_out(const mod_stek_task_t *task)
     if (n > logged->left_out_n) {
         ap_log_error(
             APLOG_MARK, APLOG_WARNING, 0, task->server,
-            "STEK2036: ring '%s': %s: %d key%s of it left out, because a ring holds at most "
-            "%d keys and none that begins later than any clock should allow; tickets sealed "
-            "with %s get a full handshake; check the clocks of all hosts that write the ring",
+            "STEK2036: ring '%s': %s: %d key%s left out, because a ring holds at most %d keys, "
+            "and none that begins too far in the future; clients with tickets sealed with "
+            "%s go through a full handshake; check the clocks of all hosts that write the "
+            "ring",
             task->ring->name, stek_ring_file_name(mod_stek_live_file(task->ring->live)), (int)n,
-            n == 1 ? " is" : "s are", STEK_KEYS_MAX, n == 1 ? "it" : "them");
+            n == 1 ? "" : "s", STEK_KEYS_MAX, n == 1 ? "it" : "them");
     }
     logged->left_out_n = n;
 }

@@ -359,3 +359,20 @@ apr_status_t mod_stek_ring_paths_late_secret(mod_stek_task_t *task)
     }
     return rv;
 }
+
+apr_status_t mod_stek_ring_paths_read(mod_stek_task_t *task)
+{
+    mod_stek_live_t *live = task->ring->live;
+    apr_status_t rv = mod_stek_live_refresh(live, task->now, 0, &task->culprit, task->pool);
+
+    if (rv != STEK_ESECRET || !mod_stek_live_file(live)->path || load_secret(task) != APR_SUCCESS
+        || mod_stek_live_refresh(live, task->now, 1, &task->culprit, task->pool) != APR_SUCCESS) {
+        return rv;
+    }
+    ap_log_error(
+        APLOG_MARK, APLOG_NOTICE, 0, task->server,
+        "STEK2037: ring '%s': it is sealed with a secret that %s has now; httpd's parent uses "
+        "it, but running children cannot open the ring: reload httpd",
+        task->ring->name, task->ring->secret_path);
+    return APR_SUCCESS;
+}

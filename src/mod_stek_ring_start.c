@@ -216,7 +216,7 @@ static int any_in_file(void)
 static void tell_not_root(server_rec *s)
 {
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                 "STEK2016: httpd was not started by root, so parent and children run as the same "
+                 "STEK2016: httpd was not started as root, so parent and children run as the same "
                  "user: %s; start httpd as root and set User",
                  any_in_file() ? "they can read the local secret and write rings"
                                : "file permissions do not keep that user's programs away from the "

@@ -29,14 +29,14 @@ static apr_status_t set_aside(mod_stek_task_t *task, apr_status_t why)
         task->culprit = apr_psprintf(task->pool, "%s %s", ring->path, aside);
     }
     else if (rv == APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                     "STEK2004: ring '%s': httpd refused %s: %s; moved it to %s and will write a "
-                     "new ring%s",
-                     ring->name, ring->path, mod_stek_error_text(why, task->pool), aside,
-                     why == STEK_ESECRET ? "; check secret=; to get the previous keys back, name "
-                                           "the previous secret there, move that file back, and "
-                                           "reload"
-                                         : "");
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, task->server,
+            "STEK2004: ring '%s': httpd refused %s: %s; moved it to %s and will write a "
+            "new ring%s",
+            ring->name, ring->path, mod_stek_error_text(why, task->pool), aside,
+            why == STEK_ESECRET
+                ? "; check secret=; to get the previous keys back, name the previous secret in it, move the ring back, and reload"
+                : "");
     }
     else if (!APR_STATUS_IS_ENOENT(rv)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, task->server,
@@ -115,7 +115,7 @@ static apr_status_t take_lock(mod_stek_task_t *task, apr_interval_time_t wait, s
 static apr_status_t clear_path(mod_stek_task_t *task)
 {
     mod_stek_live_t *live = task->ring->live;
-    apr_status_t rv = mod_stek_live_refresh(live, task->now, 0, &task->culprit, task->pool);
+    apr_status_t rv = mod_stek_ring_paths_read(task);
 
     if (stek_ring_file_is_refused(rv)) {
         return mod_stek_live_file(live)->path ? set_aside(task, rv) : APR_SUCCESS;

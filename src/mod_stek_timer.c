@@ -44,7 +44,8 @@ typedef struct timer_state_t {
     int one_process;
 } timer_state_t;
 
-static pid_t own_pid;   /* of the process that has begun a timer last; a fork copies it */
+static pid_t own_pid;            /* of the process that has begun a timer last; a fork copies it */
+static timer_state_t *own_timer; /* of this process; a fork copies it, and closes its pipes */
 static int is_follower; /* this process serves one connection, which a child has forked it for */
 
 /* Held while the thread works: a process forked in the middle would inherit locks that nobody
@@ -98,7 +99,7 @@ static void stop_using_keys(const timer_state_t *timer, const mod_stek_ring_conf
     ap_log_error(
         APLOG_MARK, APLOG_ERR, 0, timer->server,
         "STEK4004: ring '%s' has changed, but this child cannot read it: %s; until it can, it uses "
-        "no keys and issues no tickets; check its limits for memory and open files",
+        "no keys and issues no tickets; check the child's limits on memory and open files",
         ring->name, mod_stek_error_text(rv, pool));
 }
 
@@ -194,6 +195,7 @@ static apr_status_t timer_stop(void *data)
     if (timer->pid != getpid()) {
         return APR_SUCCESS;
     }
+    own_timer = NULL;
     put_byte(timer->stop);
     done = wait_byte(timer->done, timer->one_process ? -1 : STOP_WAIT);
     if (done) {
@@ -217,6 +219,7 @@ static apr_status_t close_pipes(void *data)
     for (i = 0; i < 2; i++) {
         close(timer->stop[i]);
         close(timer->done[i]);
+        timer->stop[i] = timer->done[i] = -1;
     }
     return APR_SUCCESS;
 }
@@ -289,6 +292,16 @@ static void after_fork(void)
     pthread_mutex_unlock(&working);
 }
 
+/* Whoever has the pipes can end the thread of the process that has forked. */
+static void after_fork_in_child(void)
+{
+    if (own_timer) {
+        close_pipes(own_timer);
+        own_timer = NULL;
+    }
+    pthread_mutex_unlock(&working);
+}
+
 /* The timer of this process, until the pool goes. */
 static void start(apr_pool_t *pool, server_rec *s)
 {
@@ -306,6 +319,7 @@ static void start(apr_pool_t *pool, server_rec *s)
                      "issues no tickets; check the limits for threads and memory, then reload");
         return;
     }
+    own_timer = timer;
     apr_pool_pre_cleanup_register(pool, timer, timer_stop);
 }
 
@@ -316,14 +330,18 @@ void mod_stek_timer_start(apr_pool_t *pchild, server_rec *s)
         mod_stek_live_child_init(ap_unixd_config.chroot_dir != NULL);
     }
     /* Without memory for it, forks may meet a working thread, as they would without this. */
-    (void)pthread_atfork(before_fork, after_fork, after_fork);
+    (void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
     start(pchild, s);
 }
 
 int mod_stek_timer_follow_fork(conn_rec *c)
 {
     if (own_pid != 0 && own_pid != getpid()) {
+        timer_state_t first = {.server = c->base_server};
+
         mod_stek_live_lock();
+        /* Before the handshake: the child that forked this process may be slow to follow. */
+        (void)refresh_all(&first, c->pool);
         start(c->pool, c->base_server);
         is_follower = 1;
     }

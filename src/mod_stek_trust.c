@@ -106,10 +106,13 @@ static void add_object(mod_stek_trust_t *trust, X509 *cert, X509_CRL *crl)
         mod_stek_trust_sha256_der(trust, der, len, &object.whole);
     }
     note_hash(trust, &object);
-    for (i = 0; i < trust->objects->nelts; i++) {
+    for (i = 0; i < trust->objects->nelts && trust->objects->nelts <= MOD_STEK_TRUST_MANY; i++) {
         if (same_object(&APR_ARRAY_IDX(trust->objects, i, mod_stek_trust_object_t), &object)) {
             break;
         }
+    }
+    if (trust->objects->nelts > MOD_STEK_TRUST_MANY) {
+        i = trust->objects->nelts;
     }
     if (i < trust->objects->nelts) {
         same = &APR_ARRAY_IDX(trust->objects, i, mod_stek_trust_object_t);

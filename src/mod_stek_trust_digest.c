@@ -169,15 +169,19 @@ static int names_issuer(X509_REVOKED *entry)
     return X509_REVOKED_get_ext_by_NID(entry, NID_certificate_issuer, -1) >= 0;
 }
 
+typedef struct serial_t {
+    const ASN1_INTEGER *value;
+} serial_t;
+
 static int compare_serials(const void *a, const void *b)
 {
-    return ASN1_INTEGER_cmp(*(const ASN1_INTEGER *const *)a, *(const ASN1_INTEGER *const *)b);
+    return ASN1_INTEGER_cmp(((const serial_t *)a)->value, ((const serial_t *)b)->value);
 }
 
 /* Of entries with one serial OpenSSL takes the first. */
 static int order_counts(mod_stek_trust_t *trust, const STACK_OF(X509_REVOKED) * revoked, int n)
 {
-    const ASN1_INTEGER **serials = apr_palloc(trust->pool, ((apr_size_t)n + 1) * sizeof(*serials));
+    serial_t *serials = apr_palloc(trust->pool, ((apr_size_t)n + 1) * sizeof(*serials));
     int i;
 
     for (i = 0; i < n; i++) {
@@ -186,7 +190,7 @@ static int order_counts(mod_stek_trust_t *trust, const STACK_OF(X509_REVOKED) * 
         if (names_issuer(entry)) {
             return 1;
         }
-        serials[i] = X509_REVOKED_get0_serialNumber(entry);
+        serials[i].value = X509_REVOKED_get0_serialNumber(entry);
     }
     qsort(serials, (size_t)n, sizeof(*serials), compare_serials);
     for (i = 1; i < n; i++) {
@@ -330,9 +334,33 @@ static void digest_crl(mod_stek_trust_t *trust, const mod_stek_trust_object_t *o
     mod_stek_trust_sha256(trust, &says, sizeof(says), digest);
 }
 
+/* One of very many: as it is, in its place, whatever of it counts. */
+static void digest_whole(mod_stek_trust_t *trust, const mod_stek_trust_object_t *object, int order,
+                         mod_stek_digest_t *digest)
+{
+    struct {
+        char kind, season, hash[8];
+        int place, also, order;
+        mod_stek_digest_t content;
+    } says;
+
+    memset(&says, 0, sizeof(says));
+    says.kind = 'w';
+    says.season = object->cert ? season(trust, X509_get0_notBefore(object->cert),
+                                        X509_get0_notAfter(object->cert))
+                               : season(trust, X509_CRL_get0_lastUpdate(object->crl),
+                                        X509_CRL_get0_nextUpdate(object->crl));
+    says.place = object->place;
+    says.also = object->also;
+    says.order = order;
+    memcpy(says.hash, object->hash, sizeof(says.hash));
+    says.content = object->whole;
+    mod_stek_trust_sha256(trust, &says, sizeof(says), digest);
+}
+
 static void digest_objects(mod_stek_trust_t *trust)
 {
-    int i;
+    int i, many = trust->objects->nelts > MOD_STEK_TRUST_MANY;
 
     for (i = 0; i < trust->objects->nelts; i++) {
         const mod_stek_trust_object_t *object = &APR_ARRAY_IDX(trust->objects, i,
@@ -340,7 +368,10 @@ static void digest_objects(mod_stek_trust_t *trust)
         mod_stek_digest_t *part = apr_array_push(trust->parts);
 
         memset(part, 0, sizeof(*part));
-        if (object->cert) {
+        if (many) {
+            digest_whole(trust, object, i, part);
+        }
+        else if (object->cert) {
             digest_certificate(trust, object, part);
         }
         else {

@@ -300,12 +300,12 @@ static void lint_asked_twice(apr_pool_t *ptemp)
     if (found.n > 0) {
         ap_log_error(
             APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
-            "STEK3013: %s: asks for client certificates, and a section here or in another virtual "
-            "host on its address has its own SSLVerifyClient or SSLVerifyDepth, or "
-            "SSLVHostSNIPolicy lets a connection serve other rules: no TLS 1.3 session is resumed, "
-            "because httpd would decide differently than after a full handshake; set these "
-            "directives either in the virtual hosts or in sections, not in both, and keep "
-            "SSLVHostSNIPolicy's default",
+            "STEK3013: %s: client certificates are asked for, and either a section here or in "
+            "another virtual host on the same address has its own SSLVerifyClient or "
+            "SSLVerifyDepth, or SSLVHostSNIPolicy lets a connection serve virtual hosts with other "
+            "rules: no TLS 1.3 session is resumed, because httpd would decide differently than "
+            "after a full handshake; set SSLVerifyClient and SSLVerifyDepth either in the virtual "
+            "hosts or in sections, not in both, and leave SSLVHostSNIPolicy at its default",
             affected_text(&found, ptemp));
     }
 }
@@ -320,12 +320,13 @@ static void lint_unbindable(apr_pool_t *ptemp)
     const affected_t found = find_affected(is_unbindable);
 
     if (found.n > 0) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
-                     "STEK3014: %s: clients with a certificate get no tickets, because httpd's "
-                     "parent cannot read what decides about them as its children do: it is in "
-                     "VerifyCAStore, or in directories together with ChrootDir; name it with "
-                     "SSLCACertificateFile and SSLCARevocationFile instead",
-                     affected_text(&found, ptemp));
+        ap_log_error(
+            APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
+            "STEK3014: %s: clients with a certificate get no tickets, because httpd's parent cannot "
+            "read the CA certificates and CRLs that decide about them in the same way as its "
+            "children: they are in VerifyCAStore, or in directories while ChrootDir is set; name "
+            "them with SSLCACertificateFile and SSLCARevocationFile instead",
+            affected_text(&found, ptemp));
     }
 }
 

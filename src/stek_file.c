@@ -22,6 +22,7 @@
 #include "stek_error.h"
 #include "stek_key.h"
 
+#define READ_TRIES 3     /* if the file is replaced meanwhile */
 #define TMP_AGE_MAX_S 60 /* after this time, the writer is dead */
 #define TMP_TRIES 16
 #define TMP_MARK ".tmp-"
@@ -147,7 +148,8 @@ static apr_status_t check_reader(const reader_t *reader, const struct stat *st)
     apr_status_t rv = APR_SUCCESS;
 
     if (reader->dir_fd == AT_FDCWD) {
-        rv = stek_file_check_dirs(reader->path, reader->owner, reader->pculprit, reader->pool);
+        rv = stek_path_check_opened(reader->path, reader->owner, st, reader->pculprit,
+                                    reader->pool);
     }
     if (rv == APR_SUCCESS) {
         rv = check_file(st, reader->kind, reader->owner);
@@ -203,8 +205,13 @@ apr_status_t stek_file_read(const char *path, stek_file_kind_e kind, uid_t owner
                             const char **pculprit, apr_pool_t *pool)
 {
     const reader_t reader = {AT_FDCWD, path, kind, owner, pculprit, pool};
+    apr_status_t rv = STEK_ECHANGED;
+    int i;
 
-    return read_file(&reader, buf, buf_size, plen, stamp);
+    for (i = 0; i < READ_TRIES && rv == STEK_ECHANGED; i++) {
+        rv = read_file(&reader, buf, buf_size, plen, stamp);
+    }
+    return rv;
 }
 
 apr_status_t stek_file_read_at(int dir_fd, const char *name, uid_t owner, void *buf,

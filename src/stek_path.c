@@ -44,6 +44,8 @@ typedef struct walk_t {
     int strict; /* directories of owner's inside a sticky directory are not trusted */
     const char *culprit;
     apr_pool_t *pool;
+    dev_t last_dev; /* of what the path leads to, once it is there */
+    ino_t last_ino;
 } walk_t;
 
 int stek_path_is_trusted(uid_t uid, uid_t owner)
@@ -153,6 +155,8 @@ static apr_status_t walk_step(walk_t *walk, const char *component)
         return follow_link(walk, path, &st);
     }
     if (is_last(walk)) {
+        walk->last_dev = st.st_dev;
+        walk->last_ino = st.st_ino;
         return APR_SUCCESS;
     }
     if (!S_ISDIR(st.st_mode)) {
@@ -178,10 +182,11 @@ static apr_status_t walk_path(walk_t *walk)
     return rv;
 }
 
-static apr_status_t check_dirs(const char *path, uid_t owner, int strict, const char **pculprit,
-                               apr_pool_t *pool)
+/* opened, if not NULL, must be what the path leads to. */
+static apr_status_t check_dirs(const char *path, uid_t owner, int strict, const struct stat *opened,
+                               const char **pculprit, apr_pool_t *pool)
 {
-    walk_t walk = {"", path, 0, owner, strict, NULL, NULL};
+    walk_t walk = {.done = "", .rest = path, .owner = owner, .strict = strict};
     char cwd[PATH_MAX];
     apr_status_t rv;
 
@@ -199,6 +204,10 @@ static apr_status_t check_dirs(const char *path, uid_t owner, int strict, const 
     if (rv == STEK_EPERM && pculprit) {
         *pculprit = apr_pstrdup(pool, walk.culprit);
     }
+    if (rv == APR_SUCCESS && opened
+        && (walk.last_dev != opened->st_dev || walk.last_ino != opened->st_ino)) {
+        rv = STEK_ECHANGED;
+    }
     apr_pool_destroy(walk.pool);
     return rv;
 }
@@ -206,14 +215,21 @@ static apr_status_t check_dirs(const char *path, uid_t owner, int strict, const 
 apr_status_t stek_file_check_dirs(const char *path, uid_t owner, const char **pculprit,
                                   apr_pool_t *pool)
 {
-    return check_dirs(path, owner, 0, pculprit, pool);
+    return check_dirs(path, owner, 0, NULL, pculprit, pool);
+}
+
+apr_status_t stek_path_check_opened(const char *path, uid_t owner, const struct stat *opened,
+                                    const char **pculprit, apr_pool_t *pool)
+{
+    return check_dirs(path, owner, 0, opened, pculprit, pool);
 }
 
 static apr_status_t check_written(const char *path, uid_t owner, int strict, const char **pculprit,
                                   apr_pool_t *pool)
 {
     const char *dir = stek_file_dir(path, pool);
-    apr_status_t rv = check_dirs(apr_pstrcat(pool, dir, "/.", NULL), owner, strict, pculprit, pool);
+    apr_status_t rv = check_dirs(apr_pstrcat(pool, dir, "/.", NULL), owner, strict, NULL, pculprit,
+                                 pool);
     struct stat st;
 
     if (rv != APR_SUCCESS) {

@@ -192,7 +192,7 @@ static ctl_exit_e change_locked(ctl_t *ctl, ringio_change_t *change, void *baton
     ringio_t io;
 
     code = ringio_load(ctl, ctl->ring_path, 1, &io);
-    if (code != CTL_DONE) {
+    if (code != CTL_DONE || !io.ring) {
         return code;
     }
     now = ringio_now();

@@ -418,6 +418,10 @@ ctl_exit_e output_prepare(ctl_t *ctl, output_t *output)
         return code;
     }
     if (is_nginx) {
+        rv = stek_path_check_written(output->path, ctl->owner, &culprit, ctl->pool);
+        if (rv != APR_SUCCESS) {
+            return report_status(ctl, output->path, rv, culprit);
+        }
         code = make_directory(ctl, output);
         inside = apr_pstrcat(ctl->pool, output->path, "/" OUTPUT_TICKETS_CONF, NULL);
     }

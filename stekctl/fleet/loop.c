@@ -64,7 +64,7 @@ static ctl_exit_e run_cycle(loop_t *loop)
         silent += loop->host.stores[i].answer == SYNC_SILENT;
     }
     loop->silent_n = silent || rv != APR_SUCCESS ? loop->silent_n + 1 : 0;
-    notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answer%s",
+    notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answered%s",
                 loop->ready++ ? "" : "READY=1\n", result.generation, result.answered_n,
                 options->store_n, rv == APR_SUCCESS ? "" : ", file ring failed");
     return judge(loop, rv);

@@ -40,8 +40,8 @@ static ctl_exit_e check_cycle(ctl_t *ctl, const sync_options_t *options)
     return report_usage(
         ctl,
         "a cycle of up to %s (every %s, and %s if no store answers: timeout %s) is too long: keys "
-        "are prepared %s ahead (interval %s, ahead %d), and two cycles must fit into that; shorten "
-        "every or timeout, or raise ahead",
+        "are prepared %s ahead (interval %s, ahead %d), and two cycles must fit into that "
+        "time; shorten 'every' or 'timeout', or raise 'ahead'",
         report_span(options->every + longest, ctl->pool), report_span(options->every, ctl->pool),
         report_span(longest, ctl->pool), report_span(options->timeout, ctl->pool),
         report_span(horizon, ctl->pool), report_span(options->rules.params.interval, ctl->pool),
@@ -57,7 +57,7 @@ static ctl_exit_e check_watchdog(ctl_t *ctl, const sync_options_t *options)
         return CTL_DONE;
     }
     return report_usage(ctl,
-                        "timeout %s does not fit the unit's WatchdogSec of %s: a store may take "
+                        "timeout %s is too long for the unit's WatchdogSec of %s: a store may take "
                         "%s to answer, and WatchdogSec must be at least twice that; lower timeout, "
                         "or raise WatchdogSec to %s",
                         report_span(options->timeout, ctl->pool), report_span(watchdog, ctl->pool),
@@ -339,7 +339,7 @@ static void show_text(const ctl_t *ctl, const sync_options_t *options)
                report_span(options->rules.params.lifetime, ctl->pool));
     }
     else {
-        puts("no keys made here");
+        puts("no keys are made here");
     }
     puts("settings are good");
 }
@@ -356,7 +356,7 @@ ctl_exit_e sync_settings_show(ctl_t *ctl, const sync_settings_t *settings)
         return report_status(ctl, path, rv, culprit);
     }
     if (!has_fleet_id) {
-        report_line("%s: holds no secret with a fleet's id; make it by 'stekctl --secret PATH "
+        report_line("%s: holds no secret with a fleet ID; make one with 'stekctl --secret PATH "
                     "secret new --fleet'",
                     path);
         return CTL_REFUSED;

@@ -31,13 +31,14 @@ static const char *consequence(const sync_store_t *store, apr_pool_t *pool)
 {
     if (store->answer != SYNC_SILENT && store->answer != SYNC_REFUSED && !store->write_failed) {
         return store->rolled_back
-                   ? "it was rolled back, lags or lies; its revoked keys are refused, and the "
-                     "revocation is written there"
-                   : "it says every time that another host was first; it lies, or it answers reads "
-                     "from a replica that lags; until it takes a write it decides nothing";
+                   ? "it was rolled back, lags or lies; the revoked keys in it are refused, and the "
+                     "revocation is written to it"
+                   : "it says every time that another host wrote first; either that is not true, or it answers "
+                     "reads from a lagging replica; until it takes a write, it decides nothing";
     }
     return apr_pstrcat(pool, store->why, "; continuing with the file ring",
-                       store->answer == SYNC_REFUSED ? ", and writing it there" : "", NULL);
+                       store->answer == SYNC_REFUSED ? ", and writing that to this store" : "",
+                       NULL);
 }
 
 static void log_store(sync_store_t *store, apr_pool_t *pool)
@@ -91,18 +92,19 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
                     (int)result->made, result->made == 1 ? "" : "s", result->generation);
     }
     if (rv == APR_SUCCESS && result->left_out_n > log->left_out_n) {
-        report_line(
-            "%s: %d key%s left out: no room, or it begins later than any clock should allow; "
-            "check the clocks of all hosts",
-            host->ctl->ring_path, (int)result->left_out_n, result->left_out_n == 1 ? "" : "s");
+        report_line("%s: %d key%s left out: no room, or a start too far in the future; "
+                    "check the clocks of all hosts",
+                    host->ctl->ring_path, (int)result->left_out_n,
+                    result->left_out_n == 1 ? "" : "s");
     }
     log->left_out_n = result->left_out_n;
     if (host->fleet_day != host->told_day && !host->day_confirmed) {
         if (host->fleet_day > 0) {
-            report_line("%s: the stores' objects are sealed for a day %d days before this host's: "
-                        "its clock is ahead, or the whole fleet was off; the secret stays as it is "
-                        "until another host moves on, or for an hour; check the clock",
-                        host->options->fleet_secret_path, (int)(host->day - host->fleet_day));
+            report_line(
+                "%s: the objects in the stores are sealed for a day that is %d days before this host's: "
+                "this host's clock is ahead, or the whole fleet was off; the secret stays as it "
+                "is until another host moves on, or for an hour at most; check the clock",
+                host->options->fleet_secret_path, (int)(host->day - host->fleet_day));
         }
         host->told_day = host->fleet_day;
     }
@@ -110,9 +112,9 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
     if (ahead && !log->ahead && !host->floor_ahead) {
         report_line(
             "%s: its epoch is more than a day ahead of this host's clock: all keys were revoked "
-            "here while the clock was wrong, or it is wrong now; the other hosts refuse this "
-            "ring; check the clock; if it is right, stop sync and httpd, remove ring, secret "
-            "and floor, and start them",
+            "here while the clock was wrong, or the clock is wrong now; the other hosts refuse this "
+            "ring; check the clock; if it is right, stop sync and httpd, remove the ring, its "
+            "secret and the floor, and start both again",
             host->ctl->ring_path);
     }
     log->ahead = ahead;

@@ -81,21 +81,20 @@ static void report_fleet(sync_host_t *host, apr_status_t rv, const char *culprit
     }
     else if (rv == APR_EINVAL) {
         report_line(
-            "%s: its day is more than %d days ago; check the clock, then copy the file from "
+            "%s: its day is more than %d days in the past; check the clock, then copy the file from "
             "a host that is in step",
             path, RATCHET_DAYS_MAX);
     }
     else if (rv == STEK_ESECRET) {
         report_line(
-            "%s: its day is ahead; check the clock, then copy the file from a host that is in "
+            "%s: its day is ahead of this host's; check the clock, then copy the file from a host that is in "
             "step",
             path);
     }
     else if (rv == STEK_EEMPTY) {
-        report_line(
-            "%s: holds no secret with a fleet's id; make it by 'stekctl --secret PATH secret "
-            "new --fleet'",
-            path);
+        report_line("%s: holds no secret with a fleet ID; make one with 'stekctl --secret PATH "
+                    "secret new --fleet'",
+                    path);
     }
     else {
         (void)report_status(host->ctl, path, rv, culprit);
@@ -128,9 +127,9 @@ static apr_status_t ratchet(sync_host_t *host, stek_secrets_t *fleet, apr_int32_
                                       host->pool);
         if (saved != APR_SUCCESS && saved != host->ratchet_rv) {
             (void)report_status(host->ctl, path, saved, NULL);
-            report_line("%s: stays at its old day: what was recorded since then can be opened with "
-                        "it",
-                        path);
+            report_line(
+                "%s: stays at its old day: what has been recorded since then can be opened with it",
+                path);
         }
         host->ratchet_rv = saved;
     }

@@ -189,7 +189,7 @@ static void open_object(sync_host_t *host, sync_store_t *store, const unsigned c
                             : STEK_ETOOBIG;
 
     if (rv == APR_SUCCESS
-        && memcmp(bytes + STEK_RING_SALT_AT, store->own_salt, STEK_SECRET_SALT_LEN)) {
+        && memcmp(bytes + STEK_RING_SALT_AT, store->own_salt, STEK_SECRET_SALT_LEN) != 0) {
         host->day_confirmed = 1;
     }
     if (rv == STEK_ESECRET) {

@@ -145,7 +145,7 @@ static ctl_exit_e revoke_ring(ctl_t *ctl, const ringio_t *io, apr_time_t now, vo
     int live = 0;
 
     code = make_revocation(ctl, io->ring, revoke, now, &patch, &live);
-    if (code != CTL_DONE) {
+    if (code != CTL_DONE || !patch) {
         return code;
     }
     if (revoke->all) {

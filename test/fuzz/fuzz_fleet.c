@@ -8,7 +8,7 @@
 #include <apr_strings.h>
 #include <stdarg.h>
 
-#include "fleet/settings.h"
+#include "fleet/settings_check.h"
 #include "fleet/state.h"
 #include "report.h"
 #include "stek_error.h"

@@ -231,3 +231,21 @@ def test_same_rules_in_other_words_keep_tickets(httpd, people, version, before, 
     server.vhosts[1].lines[-1] = after
     server.graceful()
     assert server.get("a.test", session=session, **way).resumed
+
+
+def test_thousands_of_lists_are_told_apart(httpd, folder, people):
+    """Too many to compare each with each: then any change counts, and none else."""
+    root, client = people
+    many = [root.crl(number=n) for n in range(1000, 2100)]
+    path = folder / "lists.pem"
+    path.write_bytes(b"".join(many))
+    server = serve(httpd, f"SSLCACertificateFile {root.path}", f"SSLCARevocationFile {path}",
+                   "SSLCARevocationCheck chain").start()
+    first = {v: server.get("a.test", tls=v, cert=client.base) for v in VERSIONS}
+    server.graceful()
+    for v, reply in first.items():
+        assert server.get("a.test", tls=v, cert=client.base, session=reply.session).resumed
+    path.write_bytes(b"".join(many) + root.crl(client, number=2200))
+    server.graceful()
+    for v, reply in first.items():
+        assert outcome(server, "a.test", tls=v, cert=client.base, session=reply.session) == REFUSED

@@ -56,7 +56,7 @@ def test_liar_keeps_no_key_and_no_revocation_from_the_others(fleet, liar, first)
     wait_for(lambda: agree(hosts) and not before & hosts[0].names(), "the revocation at all hosts", 20)
     assert not before & {key.name for key in store.ring(fleet.secret).keys}
     for host in hosts:
-        wait_for(lambda: "takes no write: it says every time that another host was first" in host.log(), host.log, 20)
+        wait_for(lambda: "takes no write: it says every time that another host wrote first" in host.log(), host.log, 20)
         line, = [line for line in host.log().splitlines() if "takes no write" in line]
         assert f":{liar.url.rpartition(':')[2]}: " in line
     shown = {entry["store"].rpartition(":")[2]: entry for entry in status(hosts[0], code=1)["stores"]}

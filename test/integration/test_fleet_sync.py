@@ -258,7 +258,7 @@ def test_sync_speaks_to_the_service_manager(fleet):
         while b"READY=1" not in said:
             said += manager.recv(4096) + b"\n"
         assert host.ring_path.exists(), "ready before the ring is there"
-        assert b"STATUS=generation 1, 1 of 1 stores answer" in said
+        assert b"STATUS=generation 1, 1 of 1 stores answered" in said
         begin, said = time.monotonic(), b""
         while said.count(b"WATCHDOG=1") < 2:  # in the pause between two cycles
             said += manager.recv(4096) + b"\n"
@@ -548,7 +548,7 @@ def test_sync_without_fleet_secret_says_how_to_make_it(fleet):
     lib.run("--secret", local, "secret", "new")
     done = lib.run("--ring", fleet.dir / "x.ring", "sync", "--store", url, "--fleet-secret", local,
                    "--once", code=3)
-    assert "holds no secret with a fleet's id" in done.stderr
+    assert "holds no secret with a fleet ID" in done.stderr
 
 
 def test_sync_no_store_answers_still_makes_a_ring(fleet):

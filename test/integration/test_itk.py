@@ -116,6 +116,29 @@ def test_itk_connections_leave_the_child_s_timer_alone(itk):
     wait_for(lambda: not server.get(session=first.session).resumed, "the child to see it", 4)
 
 
+def pipes(pid):
+    found = set()
+    for number in listed(f"/proc/{pid}/fd"):
+        try:
+            found.add(os.readlink(f"/proc/{pid}/fd/{number}"))
+        except OSError:
+            pass
+    return {name for name in found if name.startswith("pipe:")}
+
+
+def test_itk_process_of_a_connection_has_no_pipe_of_the_child_s_timer(itk):
+    """Who has one can end the thread that follows revocations for everybody."""
+    server = itk(*lines(poll="1s"), "AcceptFilter https none", processes=1).start()
+    assert issued_now(server)
+    child, = server.children()
+    own = pipes(child) - pipes(server.pid)
+    assert len(own) >= 2, "the timer's pipes were not found"
+    with socket.create_connection(("127.0.0.1", server.port)):
+        wait_for(lambda: len(family(child)) > 1, "a process for the connection")
+        for pid in family(child)[1:]:
+            wait_for(lambda pid=pid: not pipes(pid) & own, "the pipes to be closed", 5)
+
+
 @pytest.mark.parametrize("fault", ["", "constant", "failing"])
 def test_itk_no_vector_comes_twice(itk, faulty_crypto, fault):
     server = itk("StekRing default generate=off", processes=1,

@@ -3,14 +3,15 @@
 come back, and nobody's change is lost."""
 import os
 import shutil
+import subprocess
 import threading
 import time
 
 import pytest
 
 import ringfile
-from checks import VERSIONS, lines, wait_until
-from httpd import RUN_AS, wait_for
+from checks import VERSIONS, issued_now, lines, wait_until
+from httpd import RUN_AS, TOP, wait_for
 from stekctl_tool import Stekctl
 from test_stekctl_ring import assert_nothing_lost, run_writers
 
@@ -244,3 +245,25 @@ def test_stekctl_ring_made_before_httpd_is_taken(httpd, version):
         "the rotation",
         20,
     )
+
+
+@pytest.mark.parametrize("interval", ["5s", "1h"])
+def test_stekctl_revocation_between_roll_and_reload_is_kept(httpd, interval):
+    """The parent does not know the new secret yet: the ring is good all the same."""
+    server = httpd(server=lines(interval=interval, lifetime="1h", poll="1s")).start()
+    server.expect("STEK2037")
+    first = {v: issued_now(server, tls=v).session for v in VERSIONS}
+
+    def ctl(*words):
+        subprocess.run([TOP / "stekctl/stekctl", "--ring", server.ring_path(), "--secret", server.secret_path(),
+                        *words], check=True, capture_output=True)
+    ctl("secret", "roll", "--reseal")
+    ctl("revoke", "--all")
+    server.wait_log("STEK2037", timeout=25)
+    wait_for(lambda: len(ringfile.Ring.read(server.ring_path(), ringfile.read_secrets(
+        server.secret_path())).keys) >= 2, "keys of the parent", 25)
+    assert not list(server.ring_path().parent.glob("*.refused-*"))
+    server.graceful()
+    for v in VERSIONS:
+        assert not server.get(tls=v, session=first[v]).resumed, "the revocation was lost"
+        issued_now(server, tls=v)

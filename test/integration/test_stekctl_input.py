@@ -353,6 +353,10 @@ def test_stekctl_ring_full_of_keys_makes_room(place):
 def test_stekctl_export_bad_places(place):
     export = ["export", "--format"]
     refuses(place, export + ["nginx", "--out", place.ring_path], REFUSED, "not a directory")
+    (place.root / "others").mkdir()
+    (place.root / "others").chmod(0o777)
+    refuses(place, export + ["nginx", "--out", place.root / "others" / "new"], REFUSED, "by others")
+    assert not list((place.root / "others").iterdir()), "left a directory behind"
     refuses(place, export + ["ats", "--out", place.root], REFUSED, "is a directory")
     refuses(place, export + ["ats", "--out", place.root / "no" / "such"], IO, "does not exist")
     os.mkfifo(place.root / "pipe")

@@ -86,8 +86,8 @@ MUTANTS = {
         "    if (lost) {\n        plan->made = 0;\n        return NULL;\n    }\n    if (lost && plan->made > 0\n"),
     "stores: the epoch of an object is not looked at": (
         "stekctl/fleet/sync_stores.c",
-        "        rv = stek_admit_epoch(view->ring->epoch, host->known_epoch, now);",
-        "        rv = now < 0 ? STEK_EEPOCH : APR_SUCCESS;"),
+        "if (stek_admit_epoch(view->ring->epoch, host->known_epoch, now) != APR_SUCCESS) {",
+        "if (now < 0) {"),
     "floor: forgotten in the plan": (
         "stekctl/fleet/sync_ring.c",
         "    return rv == APR_SUCCESS ? floor_add(baton, pring, ringio_now()) : rv;",
@@ -106,7 +106,7 @@ MUTANTS = {
         "rv == APR_SUCCESS && i + 1 < ring->tombstone_n; i++) {"),
     "floor: sealed for a day, not for the next": (
         "stekctl/fleet/floor.c",
-        "        for (; rv == STEK_ESECRET && d <= day + 1; d++) {",
+        "        for (; rv == STEK_ESECRET && d <= last; d++) {",
         "        for (d = day; rv == STEK_ESECRET && d <= day; d++) {"),
     "floor: does not follow a roll": (
         "stekctl/fleet/floor.c",
@@ -144,8 +144,10 @@ def try_mutant(tree, name, file, before, after):
         if made.returncode:
             sys.exit(f"mutants: {name} cannot be built:\n{made.stderr}")
         ran = simulate(tree)
+        if ran.returncode not in (0, 1):
+            sys.exit(f"mutants: {name}: the simulator itself failed ({ran.returncode}):\n{ran.stderr[-300:]}")
         said = [line for line in ran.stdout.splitlines() if "FAILED (" in line or "the first after" in line]
-        return (said or [ran.stdout[-300:] + ran.stderr[-300:]]) if ran.returncode else None
+        return said if ran.returncode else None
     finally:
         path.write_text(text)
 

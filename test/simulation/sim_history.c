@@ -151,7 +151,7 @@ static unsigned pause_of(const sim_history_t *history)
 
     return what < 30   ? 1 + sim_below(15)
            : what < 37 ? 20 + sim_below(25)
-           : what < 39 ? (unsigned)history->interval_s
+           : what < 39 ? (history->ratchet ? 86400 : (unsigned)history->interval_s)
                        : (unsigned)(history->interval_s * 3);
 }
 

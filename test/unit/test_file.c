@@ -676,6 +676,29 @@ static void test_path_check_placed_what_is_in_a_sticky_directory_is_roots(void *
         apr_pstrcat(pool, in_base("sticky/his"), " (belongs to uid 65534; give it to root)", NULL));
 }
 
+/* Somebody swaps names between opening a file and checking where it lies. */
+static void test_path_check_opened_what_the_path_leads_to_is_what_was_opened(void **state)
+{
+    struct stat one, other;
+
+    (void)state;
+    make_file(in_base("one"), "1", 1, 0600);
+    make_file(in_base("other"), "2", 1, 0600);
+    make_link("one", in_base("link"));
+    assert_int_equal(stat(in_base("one"), &one), 0);
+    assert_int_equal(stat(in_base("other"), &other), 0);
+    assert_int_equal(stek_path_check_opened(in_base("one"), geteuid(), &one, NULL, pool),
+                     APR_SUCCESS);
+    assert_int_equal(stek_path_check_opened(in_base("link"), geteuid(), &one, NULL, pool),
+                     APR_SUCCESS);
+    assert_int_equal(stek_path_check_opened(in_base("one"), geteuid(), &other, NULL, pool),
+                     STEK_ECHANGED);
+    assert_int_equal(stek_path_check_opened(in_base("link"), geteuid(), &other, NULL, pool),
+                     STEK_ECHANGED);
+    assert_int_equal(stek_path_check_opened(in_base("none"), geteuid(), &other, NULL, pool),
+                     STEK_ECHANGED);
+}
+
 static int replace_under_limit(void *data)
 {
     struct rlimit limit = {4096, 4096};
@@ -1025,6 +1048,7 @@ int main(void)
         TEST(test_file_replace_what_is_no_file_of_ours_is_kept),
         TEST(test_file_replace_shared_directory_is_refused),
         TEST(test_path_check_placed_what_is_in_a_sticky_directory_is_roots),
+        TEST(test_path_check_opened_what_the_path_leads_to_is_what_was_opened),
         TEST(test_file_replace_cut_short_keeps_the_old),
         TEST(test_file_replace_full_disk_keeps_the_old),
         TEST(test_file_lock_free_is_taken_signed_and_freed),
