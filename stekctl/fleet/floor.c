@@ -4,6 +4,7 @@
  */
 #include "floor.h"
 
+#include <apr_strings.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,23 +70,26 @@ static void refuse(sync_host_t *host, apr_status_t why, const char *culprit)
     const stek_ring_file_t file = file_of(host);
     const char *detail = NULL;
     char text[160];
+    const char *reason = why == STEK_ESECRET ? "sealed under another fleet secret"
+                                             : stek_strerror(why, text, sizeof(text));
     apr_status_t rv = stek_ring_file_is_refused(why) && why != STEK_EPERM && !host->reader
                           ? stek_ring_file_set_aside(&file, ringio_now(), &detail, host->pool)
                           : why;
 
     if (rv == APR_SUCCESS) {
-        report_line(
-            "%s: is refused: %s; moved to %s; until the next revocation, only the ring, the "
-            "stores and the other hosts know of earlier revocations",
-            file.path,
-            why == STEK_ESECRET ? "sealed under another fleet secret"
-                                : stek_strerror(why, text, sizeof(text)),
-            detail);
+        report_line("%s: is refused: %s; moved to %s; sync writes a new one from what the ring and "
+                    "the stores know; if keys were revoked lately, revoke them again",
+                    file.path, reason, detail);
         return;
     }
     (void)report_status(host->ctl, file.path, rv, rv == why ? culprit : detail);
+    if (!host->reader) {
+        report_line("%s: is not used: a reboot may forget revocations; mend it, then reload sync",
+                    file.path);
+    }
     host->floor_rv = rv;
     host->floor_off = 1;
+    host->floor_why = apr_pstrdup(host->ctl->pool, rv == why ? reason : detail);
 }
 
 /* Epoch and tombstones of a ring, in a ring without keys. */
@@ -151,6 +155,15 @@ void floor_reseal(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t da
     stek_secrets_destroy(keys);
 }
 
+void floor_retry(sync_host_t *host)
+{
+    if (host->floor_off) {
+        host->floor_off = 0;
+        host->floor_read = 0;
+        host->floor_why = NULL;
+    }
+}
+
 void floor_open(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
 {
     const char *culprit = NULL;
@@ -163,7 +176,11 @@ void floor_open(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
     host->floor_read = 1;
     rv = load(host, fleet, day, &host->floor, &secret_i, &culprit);
     if (rv == APR_SUCCESS) {
-        host->known_epoch = host->floor->epoch;
+        if (host->known_epoch < host->floor->epoch) {
+            host->known_epoch = host->floor->epoch;
+        }
+        stek_ring_destroy(host->first_floor);
+        host->first_floor = NULL;
         rv = stek_ring_merge(host->floor, NULL, ringio_now(), 0, &host->first_floor);
     }
     if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv)) {
@@ -204,6 +221,14 @@ static void report_ahead(sync_host_t *host, apr_uint64_t epoch, apr_time_t now)
     host->floor_ahead = ahead;
 }
 
+/* Somebody may have removed the file. */
+static int is_gone(const sync_host_t *host)
+{
+    stek_stamp_t stamp;
+
+    return APR_STATUS_IS_ENOENT(stek_file_stamp(host->options->floor_path, &stamp));
+}
+
 void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
 {
     stek_ring_t *fresh = NULL, *merged = NULL;
@@ -220,8 +245,8 @@ void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
     if (rv != APR_SUCCESS) {
         report_write(host, rv);
     }
-    else if (!host->floor || host->floor_rv != APR_SUCCESS
-             || !stek_ring_equal(merged, host->floor)) {
+    else if (!host->floor || host->floor_rv != APR_SUCCESS || !stek_ring_equal(merged, host->floor)
+             || is_gone(host)) {
         merged->written_at = now;
         save(host, merged, &host->keys[1]->secrets[0]);
         stek_ring_destroy(host->floor);
@@ -232,9 +257,9 @@ void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
     stek_ring_destroy(fresh);
 }
 
-int floor_is_above(const sync_host_t *host, const stek_ring_t *ring)
+/* Nonzero if ring lacks a revocation that floor, which may be NULL, has. */
+static int is_below(const stek_ring_t *ring, const stek_ring_t *floor)
 {
-    const stek_ring_t *floor = host->first_floor;
     apr_size_t i;
 
     if (!floor) {
@@ -248,8 +273,48 @@ int floor_is_above(const sync_host_t *host, const stek_ring_t *ring)
     return ring->epoch < floor->epoch;
 }
 
+void floor_note_written(sync_store_t *store, const stek_ring_t *ring)
+{
+    stek_ring_t *fresh = NULL;
+
+    /* If memory is short, the next read or write may succeed. */
+    if (copy_floor(ring, &fresh) == APR_SUCCESS) {
+        stek_ring_destroy(store->level);
+        store->level = fresh;
+    }
+}
+
+void floor_check_store(const sync_host_t *host, sync_store_t *store, const stek_ring_t *ring)
+{
+    store->rolled_back = is_below(ring, store->level ? store->level : host->first_floor);
+    if (!store->rolled_back) {
+        floor_note_written(store, ring);
+    }
+}
+
+void floor_check_ring(sync_host_t *host, const stek_ring_t *ring)
+{
+    int older = is_below(ring, host->floor);
+
+    if (older && !host->ring_is_older && !host->reader) {
+        report_line(
+            "%s: is older than the last revocation, which %s has kept; its revoked keys are "
+            "refused, and a good ring takes its place",
+            host->ctl->ring_path, host->options->floor_path);
+    }
+    host->ring_is_older = older;
+}
+
 void floor_close(sync_host_t *host)
 {
+    int i;
+
+    for (i = 0; i < SYNC_STORES_MAX; i++) {
+        stek_ring_destroy(host->stores[i].level);
+        host->stores[i].level = NULL;
+    }
     stek_ring_destroy(host->floor);
     stek_ring_destroy(host->first_floor);
+    host->floor = NULL;
+    host->first_floor = NULL;
 }

@@ -16,19 +16,28 @@
  * that is refused is moved aside, and what is not ours stays; both are reported. */
 void floor_open(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day);
 
+/* At a reload: a floor that was refused and left alone is read again by the next floor_open. */
+void floor_retry(sync_host_t *host);
+
 /* Seals it again, under what fleet's first secret comes to on day.  Reported once. */
 void floor_reseal(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day);
 
 /* Adds the floor to *pring, which may be NULL.  APR_ENOMEM. */
 apr_status_t floor_add(const sync_host_t *host, stek_ring_t **pring, apr_time_t now);
 
-/* Takes over the ring's epoch and tombstones; to be called before the ring is written anywhere.  A failure
- * is reported once, and the host goes on without. */
+/* Adds the ring's epoch and tombstones; call it before the file ring is written.  Writes the file if that
+ * changes the floor, or if the file is gone.  A failure is reported once, and the ring is written anyway. */
 void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now);
 
-/* Nonzero if the ring is older than the floor that the host had when it started: it lacks a later
- * revocation, so it was rolled back. */
-int floor_is_above(const sync_host_t *host, const stek_ring_t *ring);
+/* Whether ring, just read from store, lacks a revocation that the store had, or that this host had on disk
+ * when it started: sets rolled_back. */
+void floor_check_store(const sync_host_t *host, sync_store_t *store, const stek_ring_t *ring);
+
+/* The store has taken ring. */
+void floor_note_written(sync_store_t *store, const stek_ring_t *ring);
+
+/* Reports once if the file ring lacks a revocation of the floor. */
+void floor_check_ring(sync_host_t *host, const stek_ring_t *ring);
 
 void floor_close(sync_host_t *host);
 

@@ -23,7 +23,7 @@ static const char *answer_text(sync_answer_e answer)
 
 typedef struct status_t {
     const sync_host_t *host;
-    const stek_ring_t *file_ring; /* NULL: none */
+    const stek_ring_t *file_ring; /* with the floor's tombstones; NULL: none */
     const sync_plan_t *plan;
     apr_status_t rv; /* of reading and planning */
     apr_time_t now, covered_until;
@@ -90,6 +90,7 @@ static void print_json(const status_t *status)
         json_count(&json, "epoch", host->floor ? host->floor->epoch : 0);
         json_count(&json, "tombstones", host->floor ? host->floor->tombstone_n : 0);
         json_time(&json, "written_at", host->floor ? host->floor->written_at : 0);
+        json_string(&json, "why", host->floor_why);
         json_close(&json, '}');
     }
     else {
@@ -144,7 +145,9 @@ static void print_floor(const status_t *status)
                report_time(floor->written_at, status->now, host->pool));
     }
     else {
-        printf("%s: no floor yet\n", report_path(host->options->floor_path, host->pool));
+        printf("%s: %s%s\n", report_path(host->options->floor_path, host->pool),
+               host->floor_why ? "floor refused: " : "no floor yet",
+               host->floor_why ? host->floor_why : "");
     }
 }
 
@@ -179,7 +182,7 @@ static void print_text(const status_t *status)
                    store->overtaken_n, store->overtaken_n == 1 ? "" : "s");
         }
         if (store->rolled_back) {
-            printf(", older than the floor");
+            printf(", older than the last revocation");
         }
         if (skew_of(store, status->now) > 0) {
             printf(", written %s ahead of this host's clock",
@@ -227,7 +230,8 @@ ctl_exit_e sync_status_show(ctl_t *ctl, const sync_options_t *options)
         good = good && host.stores[i].answer == SYNC_GOOD && !host.stores[i].rolled_back
                && host.stores[i].overtaken_n < SYNC_STORES_DISTRUST_N;
     }
-    status.file_ring = file_ring;
+    /* Without a file, load makes a ring of the floor alone: no host has written that. */
+    status.file_ring = file_ring && file_ring->generation > 0 ? file_ring : NULL;
     status.covered_until = file_ring ? stek_schedule_covered_until(file_ring, now) : now;
     if (status.rv == APR_SUCCESS) {
         find_next(&status);
@@ -241,7 +245,7 @@ ctl_exit_e sync_status_show(ctl_t *ctl, const sync_options_t *options)
     else {
         print_text(&status);
     }
-    good = good && status.rv == APR_SUCCESS && status.covered_until > now;
+    good = good && !host.floor_why && status.rv == APR_SUCCESS && status.covered_until > now;
     sync_plan_release(&plan);
     sync_views_release(views, n);
     stek_ring_destroy(file_ring);

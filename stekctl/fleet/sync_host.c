@@ -85,6 +85,7 @@ void sync_host_reload(sync_host_t *host)
     if (sync_secrets_load_local(host) == CTL_DONE) {
         host->reseal_file = 1;
     }
+    floor_retry(host);
     if (sync_secrets_load_fleet(host, ratchet_day(ringio_now())) == APR_SUCCESS) {
         (void)sync_stores_open(host);
     }

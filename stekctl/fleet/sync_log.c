@@ -19,9 +19,8 @@ static const char *store_state(const sync_store_t *store)
     case SYNC_REFUSED:
         return "its content is refused";
     default:
-        return store->write_failed ? "can be read, but not written"
-               : store->rolled_back
-                   ? "its ring is older than this host's floor, so it was rolled back"
+        return store->write_failed  ? "can be read, but not written"
+               : store->rolled_back ? "its ring is older than the last revocation"
                : store->overtaken_n >= SYNC_STORES_DISTRUST_N ? "takes no write"
                                                               : NULL;
     }
@@ -32,7 +31,8 @@ static const char *consequence(const sync_store_t *store, apr_pool_t *pool)
 {
     if (store->answer != SYNC_SILENT && store->answer != SYNC_REFUSED && !store->write_failed) {
         return store->rolled_back
-                   ? "the revoked keys in it are refused, and the revocation is written to it"
+                   ? "it was rolled back, lags or lies; the revoked keys in it are refused, and the "
+                     "revocation is written to it"
                    : "it says every time that another host wrote first; either that is not true, or it answers "
                      "reads from a lagging replica; until it takes a write, it decides nothing";
     }
@@ -109,7 +109,7 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
         host->told_day = host->fleet_day;
     }
     ahead = stek_admit_epoch(host->known_epoch, 0, now) != APR_SUCCESS;
-    if (ahead && !log->ahead) {
+    if (ahead && !log->ahead && !host->floor_ahead) {
         report_line(
             "%s: its epoch is more than a day ahead of this host's clock: all keys were revoked "
             "here while the clock was wrong, or the clock is wrong now; the other hosts refuse this "

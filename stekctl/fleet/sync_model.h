@@ -34,7 +34,8 @@ typedef struct sync_store_t {
     unsigned overtaken_n; /* cycles in a row in which it took no write: another was always first */
     int is_ahead;         /* what was read last has an epoch and a time far ahead of the clock */
     unsigned ahead_n;     /* the same: cycles in a row */
-    int rolled_back;      /* what was read last is older than the floor */
+    int rolled_back;      /* what was read last lacks a revocation that the store had */
+    stek_ring_t *level;   /* epoch and tombstones that it had so far; NULL: first_floor's */
     char why[STORE_WHY_LEN]; /* of what went wrong last */
     apr_time_t last_success; /* 0: never */
     unsigned failed_n;       /* cycles since then */
@@ -66,6 +67,8 @@ typedef struct sync_host_t {
     int floor_read;           /* it was */
     int floor_ahead;          /* its epoch is ahead of the clock, as last reported */
     int floor_off;            /* what is at its path stays as it is */
+    const char *floor_why;    /* the reason; NULL: it is in use */
+    int ring_is_older;        /* the file ring lacks a revocation of the floor, as last reported */
     apr_status_t floor_rv;    /* of writing it, as last reported */
     int reseal_file;          /* seal the file ring under the first local secret once */
     apr_status_t ratchet_rv;  /* of writing the fleet secret's file, as last reported */

@@ -61,6 +61,9 @@ apr_status_t sync_ring_load(void *baton, stek_ring_t **pring)
     apr_size_t secret_i;
     apr_status_t rv = load(baton, pring, &secret_i);
 
+    if (rv == APR_SUCCESS) {
+        floor_check_ring(baton, *pring);
+    }
     /* A bad ring is replaced when the cycle saves; here it counts as none. */
     if (APR_STATUS_IS_ENOENT(rv) || is_refused(rv)) {
         *pring = NULL;

@@ -206,7 +206,7 @@ static void open_object(sync_host_t *host, sync_store_t *store, const unsigned c
         return;
     }
     view->answer = SYNC_GOOD;
-    store->rolled_back = floor_is_above(host, view->ring);
+    floor_check_store(host, store, view->ring);
     store->generation = view->ring->generation;
     store->written_at = view->ring->written_at;
     view->old_seal = (secret_i > 0 && store->reseal)
@@ -336,6 +336,7 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
     if (result == STORE_DONE) {
         memcpy(store->own_salt, sent_salt, sizeof(sent_salt));
         store->reseal = 0;
+        floor_note_written(store, ring);
     }
     return result == STORE_DONE      ? SYNC_WRITTEN
            : result == STORE_CHANGED ? SYNC_CHANGED

@@ -438,3 +438,16 @@ def crossed(hosts, versions=("1.2", "1.3")):
 
 def digest(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+# ---- what happens to hosts ----
+
+def revoke(host, name=None):
+    """The key of that name, or all."""
+    run("--ring", host.ring_path, "revoke", name.hex()[:8] if name else "--all")
+
+
+def reboot(host):
+    """What a reboot leaves of /run: nothing.  sync and httpd must have ended."""
+    for path in host.ring_path.parent.iterdir():
+        path.unlink()

@@ -1,0 +1,449 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The floor: what a host remembers of revocations on disk, so that a reboot and stores that were rolled back bring
+no revoked key back."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import fleet as lib
+import ringfile
+from checks import VERSIONS
+from fleet import DAY, Memcached, Redis, object_name, sealing_secrets
+from httpd import wait_for
+
+HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
+
+
+@pytest.fixture(params=[Memcached, Redis], ids=["memcached", "redis"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def crash_library(tmp_path_factory):
+    made = tmp_path_factory.mktemp("crash") / "crash.so"
+    subprocess.run([os.environ.get("CC", "cc"), "-std=gnu11", "-D_GNU_SOURCE", "-shared", "-fPIC", "-Wall", "-Werror",
+                    "-O1", "-o", made, Path(__file__).parent / "crash.c", "-ldl"], check=True)
+    return made
+
+
+def today():
+    return int(time.time()) // DAY
+
+
+def status(host, code=0):
+    return json.loads(lib.run(*host.arguments("--status", "--json"), code=code).stdout)
+
+
+def shown(host, code=0):
+    return lib.run(*host.arguments("--status"), code=code).stdout
+
+
+def floor_of(host):
+    return ringfile.Ring.read(host.floor, sealing_secrets(host.fleet_secret, today()))
+
+
+def with_floor(fleet, **options):
+    host = fleet.host(**{**HOURLY, **options})
+    host.floor = host.root / "state" / "default.floor"
+    host.floor.parent.mkdir(mode=0o750)
+    host.options += ["--floor", host.floor]
+    return host
+
+
+@pytest.mark.parametrize("all_keys", [True, False])
+def test_floor_store_rolled_back_and_host_rebooted_revoked_keys_stay_dead(fleet, kind, all_keys):
+    store = fleet.store(kind)
+    host = with_floor(fleet)
+    host.once()
+    old, stolen = store.get(object_name(fleet.secret)), host.ring().current(time.time()).name
+    lib.revoke(host, None if all_keys else stolen)
+    host.once()
+    assert stolen not in host.names()
+    lib.reboot(host)
+    store.put(object_name(fleet.secret), old)
+    done = host.once()
+    assert "its ring is older than the last revocation: it was rolled back, lags or lies" in done.stderr, done.stderr
+    assert stolen not in host.names() and host.ring().current(time.time())
+    assert stolen not in {key.name for key in store.ring(fleet.secret).keys}, "not healed"
+    assert host.once().stderr == ""
+    # A host that comes later, without a floor, gets what is healed.
+    other = fleet.host(**HOURLY)
+    other.once()
+    assert other.ring().keys == host.ring().keys
+
+
+def test_floor_without_one_the_store_is_believed_and_that_is_said(fleet):
+    """What the floor is for: without it the same history brings the key back."""
+    store = fleet.store()
+    host = fleet.host(**HOURLY)
+    host.once()
+    old, stolen = store.get(object_name(fleet.secret)), host.ring().current(time.time()).name
+    lib.revoke(host)
+    host.once()
+    lib.reboot(host)
+    store.put(object_name(fleet.secret), old)
+    host.start(web=False)
+    wait_for(host.ring_path.exists, "the ring")
+    assert stolen in host.names()
+    assert "no --floor: after a reboot, this host learns of earlier revocations only from" in host.log()
+
+
+def test_floor_holds_nothing_secret_and_cannot_be_lowered(fleet):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    lib.revoke(host)
+    host.once()
+    floor = ringfile.Ring.read(host.floor, sealing_secrets(fleet.secret, today()))
+    assert floor.epoch == host.ring().epoch > 1_700_000_000 and not floor.keys
+    good = host.floor.read_bytes()
+    for at in (20, 27, 50, 90, len(good) - 1):
+        bad = bytearray(good)
+        bad[at] ^= 1
+        host.floor.write_bytes(bad)
+        text = host.once(code=None).stderr
+        assert "is refused" in text and str(host.floor) in text
+        assert ringfile.Ring.read(host.floor, sealing_secrets(fleet.secret, today())).epoch == floor.epoch
+        assert list(host.floor.parent.glob("*.refused-*")), "not kept for a look"
+
+
+@pytest.mark.parametrize("what", ["directory", "foreign", "symlink", "open", "owner"])
+def test_floor_path_that_is_not_ours_is_left_alone(fleet, what):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    lib.revoke(host)
+    host.once()
+    aside = host.floor.with_name("aside")
+    host.floor.rename(aside)
+    if what == "directory":
+        host.floor.mkdir()
+    elif what == "foreign":
+        host.floor.write_text("-----BEGIN PRIVATE KEY-----\n")
+    elif what == "symlink":
+        (host.floor.parent / "key").write_text("a key\n")
+        host.floor.symlink_to(host.floor.parent / "key")
+    else:
+        aside.rename(host.floor)
+        if what == "open":
+            host.floor.chmod(0o666)
+        else:
+            shutil.chown(host.floor, "nobody")
+    before = sorted((path.name, path.lstat().st_mode, path.is_file() and path.read_bytes())
+                    for path in host.floor.parent.iterdir())
+    lib.run("--ring", host.ring_path, "rotate")
+    lib.revoke(host)
+    text = host.once(code=None).stderr
+    assert str(host.floor) in text, text
+    assert before == sorted((path.name, path.lstat().st_mode, path.is_file() and path.read_bytes())
+                            for path in host.floor.parent.iterdir())
+    assert host.ring().current(time.time())
+
+
+def test_floor_that_cannot_be_written_is_said_and_the_revocation_still_goes_out(fleet):
+    store = fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    shutil.rmtree(host.floor.parent)
+    stolen = host.names()
+    lib.revoke(host)
+    text = host.once().stderr
+    assert str(host.floor) in text and "could not be written; revocations from now on may be forgotten" in text
+    assert not stolen & {key.name for key in store.ring(fleet.secret).keys}
+
+
+def test_floor_opens_after_days_off_and_after_a_new_first_secret(fleet):
+    fleet.secret = fleet.new_secret("ratchet.secret", "--ratchet")
+    store = fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    old, stolen = store.get(object_name(fleet.secret)), host.names()
+    lib.revoke(host)
+    host.once()
+    for day in (1, 2, 9):
+        assert str(host.floor) not in host.once(clock=day * DAY, code=None).stderr
+    epoch = host.ring().epoch
+    lib.reboot(host)
+    store.flush()
+    host.once(clock=15 * DAY)
+    assert host.ring().epoch == epoch and not stolen & host.names()
+    lib.run("--secret", host.fleet_secret, "secret", "roll")
+    host.once(clock=15 * DAY)
+    lib.run("--secret", host.fleet_secret, "secret", "retire")
+    lib.reboot(host)
+    store.flush()
+    assert str(host.floor) not in host.once(clock=15 * DAY).stderr
+    assert host.ring().epoch == epoch
+    store.put(object_name(fleet.secret), old)
+    host.once(clock=15 * DAY, code=None)
+    assert not stolen & host.names()
+
+
+def test_floor_of_another_fleet_secret_is_set_aside_by_name(fleet):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    host.floor.unlink(missing_ok=True)
+    lib.revoke(host)
+    host.once()
+    shutil.copy(fleet.new_secret("new.secret"), host.fleet_secret)
+    text = host.once().stderr
+    assert "sealed under another fleet secret; moved to" in text and str(host.floor) in text
+    assert host.ring().current(time.time()) and host.floor.exists()
+
+
+def test_floor_state_directory_of_systemd_is_the_default(fleet):
+    fleet.store()
+    host = fleet.host(**HOURLY)
+    state = host.root / "state"
+    state.mkdir(mode=0o750)
+    host.once(env={"STATE_DIRECTORY": str(state)})
+    assert (state / "default.floor").exists()
+    shown = json.loads(lib.run(*host.arguments("--status", "--json"),
+                               env={"STATE_DIRECTORY": str(state)}).stdout)
+    assert shown["floor"]["path"] == str(state / "default.floor") and shown["floor"]["readable"]
+    assert lib.run(*host.arguments("--floor", "none", "--status"), env={"STATE_DIRECTORY": str(state)}).stdout \
+        .count("no floor: ") == 1
+
+
+# ---- tickets ----
+
+def snapshot(store):
+    """What the store has now, as a maker of it: Redis from its own snapshot on disk, memcached as a liar would."""
+    if isinstance(store, Redis):
+        store.ask("SAVE")
+        shutil.copy(store.dir / "dump.rdb", store.dir / "kept.rdb")
+
+        def restore(_name):
+            store.kill()
+            shutil.copy(store.dir / "kept.rdb", store.dir / "dump.rdb")
+            store.start()
+        return restore
+    kept = {}
+
+    def put(name):
+        store.put(name, kept[name])
+    put.kept = kept
+    return put
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("has_floor", [True, False])
+def test_floor_ticket_of_a_revoked_key_after_reboot_and_rollback(fleet, kind, has_floor):
+    """Hosts and store come back together, the store as it was before the revocation.  Only with a floor does a
+    ticket from before stay dead."""
+    store = fleet.store(kind)
+    host = with_floor(fleet, web=True, interval="1h", lifetime="2h")
+    if not has_floor:
+        host.options = []
+    host.start()
+    tickets = [(version, host.get(tls=version).session) for version in VERSIONS]
+    assert all(host.get(tls=version, session=session).resumed for version, session in tickets)
+    name, stolen = object_name(fleet.secret), host.names()
+    restore = snapshot(store)
+    if isinstance(store, Memcached):
+        restore.kept[name] = store.get(name)
+    lib.revoke(host)
+    wait_for(lambda: not any(host.get(tls=version, session=session).resumed for version, session in tickets),
+             "the tickets to end", 10, 0.1)
+    wait_for(lambda: store.ring(fleet.secret).epoch == host.ring().epoch, "the revocation in the store", 10, 0.1)
+    assert not has_floor or floor_of(host).epoch == host.ring().epoch
+    host.stop_sync()
+    assert host.web.stop()
+    lib.reboot(host)
+    restore(name)
+    assert stolen & {key.name for key in store.ring(fleet.secret).keys}, "the store was not rolled back"
+    host.start()
+    resumed = [host.get(tls=version, session=session).resumed for version, session in tickets]
+    if has_floor:
+        assert not any(resumed) and "older than the last revocation" in host.log()
+        wait_for(lambda: not stolen & {key.name for key in store.ring(fleet.secret).keys}, "the store to be healed", 10)
+        assert host.get(tls="1.3").session.name not in stolen
+    else:
+        assert all(resumed) and "no --floor" in host.log(), "what the floor is for"
+
+
+# ---- stores and rings that lose a revocation ----
+
+@pytest.mark.parametrize("all_keys", [True, False])
+def test_floor_store_rolled_back_while_sync_runs_is_named_once(fleet, kind, all_keys):
+    """Also without a floor: sync knows what the store had.  One that never had the revocation is not accused."""
+    store, late = fleet.store(kind), fleet.store(kind)
+    name = object_name(fleet.secret)
+    host = fleet.host(fleet.proxy(store), (proxy := fleet.proxy(late)), every="1s", **HOURLY).start(web=False)
+    wait_for(lambda: store.get(name) and late.get(name) and host.ring_path.exists(), "both stores and the ring")
+    old, stolen = store.get(name), host.ring().current(time.time()).name
+    proxy.set("refuse")
+    lib.revoke(host, None if all_keys else stolen)
+    wait_for(lambda: stolen not in {key.name for key in store.ring(fleet.secret).keys}, "the revocation", 10)
+    proxy.set("pass")
+    wait_for(lambda: stolen not in {key.name for key in late.ring(fleet.secret).keys}, "the revocation there", 20)
+    assert "older than" not in host.log()
+    store.put(name, old)
+    wait_for(lambda: "good again" in host.log().partition("older than the last revocation")[2], host.log, 10)
+    lines = [line for line in host.log().splitlines() if "older than the last revocation" in line]
+    assert len(lines) == 1 and fleet.proxies[0].url in lines[0]
+    assert stolen not in host.names() | {key.name for key in store.ring(fleet.secret).keys}
+
+
+def test_floor_old_file_ring_is_named_and_replaced(fleet):
+    """A runtime directory on disk that came back from a backup, with its secret."""
+    store = fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    old, stolen = host.ring_path.read_bytes(), host.names()
+    lib.revoke(host)
+    host.once()
+    store.kill()
+    host.ring_path.write_bytes(old)
+    text = host.once(code=5).stderr
+    assert f"{host.ring_path}: is older than the last revocation, which {host.floor} has kept" in text, text
+    assert not stolen & host.names() and host.ring().current(time.time())
+    assert "older than" not in host.once(code=5).stderr
+
+
+# ---- the file ----
+
+@pytest.mark.parametrize("left", ["nothing", "half", "temporary"])
+def test_floor_half_written_is_refused_and_written_again(fleet, left):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    lib.revoke(host)
+    host.once()
+    epoch, good = host.ring().epoch, host.floor.read_bytes()
+    if left == "temporary":
+        host.floor.with_name(host.floor.name + ".tmp-12345").write_bytes(good[:40])
+    else:
+        host.floor.write_bytes(good[:len(good) // 2] if left == "half" else b"")
+    text = host.once().stderr
+    assert (f"{host.floor}: is refused" in text) == (left != "temporary"), text
+    assert left == "temporary" or "if keys were revoked lately, revoke them again" in text
+    assert floor_of(host).epoch == epoch
+    assert host.once().stderr == ""
+
+
+def test_floor_that_somebody_removed_is_written_again(fleet):
+    fleet.store()
+    host = with_floor(fleet).start(web=False)
+    wait_for(host.floor.exists, "the floor")
+    host.floor.unlink()
+    wait_for(host.floor.exists, "the floor again", 10)
+    assert "floor" not in host.log()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_floor_disk_full_is_named_and_the_revocation_goes_out(fleet, small_disk):
+    store = fleet.store()
+    host = with_floor(fleet)
+    host.floor.parent.rmdir()
+    small_disk(host.floor.parent)
+    host.start(web=False)
+    wait_for(host.floor.exists, "the floor")
+    wait_for(host.ring_path.exists, "the ring")
+    stolen, before = host.names(), host.floor.read_bytes()
+    with open(host.floor.parent / "filler", "wb", buffering=0) as filler, pytest.raises(OSError):
+        while True:
+            filler.write(bytes(1024))
+    lib.revoke(host)
+    said = f"{host.floor}: could not be written; revocations from now on may be forgotten at a reboot"
+    wait_for(lambda: said in host.log(), host.log, 10)
+    assert re.search(f"{host.floor}: .*[Nn]o space", host.log()), host.log()
+    assert not stolen & host.names()
+    wait_for(lambda: not stolen & {key.name for key in store.ring(fleet.secret).keys}, "the revocation", 10)
+    assert host.floor.read_bytes() == before
+    (host.floor.parent / "filler").unlink()
+    wait_for(lambda: f"{host.floor}: is written again" in host.log(), host.log, 10)
+    assert host.log().count(said) == 1 and floor_of(host).epoch == host.ring().epoch > 0
+
+
+def test_floor_refused_is_shown_and_read_again_at_a_reload(fleet):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    lib.revoke(host)
+    host.once()
+    epoch = host.ring().epoch
+    assert f"{host.floor}: floor: epoch {epoch}, 0 revoked keys, written " in shown(host)
+    assert (floor := status(host)["floor"])["epoch"] == epoch and floor["why"] is None and floor["written_at"]
+    host.floor.chmod(0o666)
+    assert f"{host.floor}: floor refused: " in shown(host, code=1)
+    floor = status(host, code=1)["floor"]
+    assert not floor["readable"] and floor["why"]
+    host.start(web=False)
+    wait_for(lambda: f"{host.floor}: is not used: a reboot may forget revocations; mend it, then reload sync"
+             in host.log(), host.log)
+    host.floor.chmod(0o640)
+    lib.revoke(host)
+    host.hup()
+    wait_for(lambda: f"{host.floor}: is written again" in host.log(), host.log)
+    wait_for(lambda: floor_of(host).epoch == host.ring().epoch > epoch, "the new epoch", 10)
+
+
+def test_floor_alone_is_no_ring(fleet):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    lib.revoke(host)
+    host.once()
+    host.ring_path.unlink()
+    fleet.stores[0].flush()
+    assert f"{host.ring_path}: no ring" in shown(host, code=1)
+
+
+def test_floor_ahead_of_the_clock_is_named_in_one_line(fleet):
+    """Somebody revoked all while this host's clock was ahead."""
+    fleet.store()
+    host = with_floor(fleet)
+    host.once(clock=3 * DAY)
+    lib.run("--ring", host.ring_path, "revoke", "--all", clock=3 * DAY)
+    host.once(clock=3 * DAY)
+    lines = [line for line in host.once(code=None).stderr.splitlines() if "its epoch is more than a day ahead" in line]
+    assert len(lines) == 1 and str(host.floor) in lines[0] and "remove this file, the ring and its secret" in lines[0]
+
+
+# ---- crashes ----
+
+@pytest.mark.timeout(90)
+def test_floor_crash_at_any_step_a_revocation_in_the_ring_is_in_the_floor(fleet, crash_library):
+    """A host that learns of a revocation is killed before its nth change of a file, then rebooted, and the store is
+    rolled back: if its ring had the revocation, no revoked key returns."""
+    store = fleet.store()
+    name, host = object_name(fleet.secret), with_floor(fleet)
+    other = fleet.host(**HOURLY)
+    host.once()
+    other.once()
+    old, stolen = store.get(name), host.names()
+    kept = {path: path.read_bytes() for path in (host.floor, host.ring_path, host.secret_path)}
+    lib.revoke(other)
+    other.once()
+    new, epoch = store.get(name), other.ring().epoch
+    reached, at, done = set(), 0, False
+    while not done:
+        at += 1
+        for path, data in kept.items():
+            path.write_bytes(data)
+        store.put(name, new)
+        done = host.once(code=None, env={"LD_PRELOAD": str(crash_library), "CRASH_AT": str(at)}).returncode == 0
+        in_ring, in_floor = host.ring().epoch == epoch, floor_of(host).epoch == epoch
+        assert in_floor or not in_ring, f"killed at step {at}: the ring has the revocation, the floor has not"
+        reached.add((in_floor, in_ring))
+        lib.reboot(host)
+        store.put(name, old)
+        text = host.once().stderr
+        assert "refused:" not in text and "moved to" not in text, f"killed at step {at}: {text}"
+        assert not in_floor or not stolen & host.names(), f"killed at step {at}"
+        assert all(path.name.startswith(host.floor.name) for path in host.floor.parent.iterdir())
+    for path in host.floor.parent.glob("*.tmp-*"):
+        os.utime(path, (0, time.time() - 120))
+    lib.revoke(host)
+    host.once()
+    assert list(host.floor.parent.iterdir()) == [host.floor], "what killed processes left"
+    assert reached == {(False, False), (True, False), (True, True)} and at > 8
