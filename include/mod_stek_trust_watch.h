@@ -6,6 +6,8 @@
 #ifndef MOD_STEK_TRUST_WATCH_H
 #define MOD_STEK_TRUST_WATCH_H
 
+#include <apr_tables.h>
+#include <sys/stat.h>
 #include "stek_file.h"
 
 #pragma GCC visibility push(hidden)
@@ -15,9 +17,13 @@ typedef struct mod_stek_trust_watch_t {
     stek_stamp_t stamp; /* zero: children cannot see it */
 } mod_stek_trust_watch_t;
 
-/* Nonzero if it has changed since: what OpenSSL decides by it need not be what the digest says.  Any
- * process, any thread; looks, and reads nothing. */
-int mod_stek_trust_watch_changed(const mod_stek_trust_watch_t *watch);
+/* Parent, while it configures: appends a copy of path to watched.  st: what children see there; NULL:
+ * nothing. */
+void mod_stek_trust_watch_add(apr_array_header_t *watched, const char *path, const struct stat *st);
+
+/* Nonzero if any of watched (may be NULL) has changed since: what OpenSSL decides by it need not be what
+ * the digest says.  Any process, any thread; looks, and reads nothing. */
+int mod_stek_trust_watch_changed(const apr_array_header_t *watched);
 
 #pragma GCC visibility pop
 #endif

@@ -30,5 +30,9 @@ extern const stek_claim_t stek_claim_secret; /* contains secrets, weak ones too,
 apr_status_t stek_claim_check(const stek_claim_t *claim, const char *path, uid_t owner,
                               const char **pfound, apr_pool_t *pool);
 
+/* The same for a file that is about to be replaced: APR_SUCCESS also if nothing is there. */
+apr_status_t stek_claim_may_replace(const stek_claim_t *claim, const char *path, uid_t owner,
+                                    apr_pool_t *pool);
+
 #pragma GCC visibility pop
 #endif

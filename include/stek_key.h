@@ -52,6 +52,9 @@ apr_time_t stek_key_end(const stek_key_t *key, apr_interval_time_t lifetime);
 int stek_key_can_encrypt(const stek_key_t *key, apr_time_t now);
 int stek_key_can_decrypt(const stek_key_t *key, apr_time_t now, apr_interval_time_t lifetime);
 
+/* Total order of two keys of one name, by epoch, then decrypt_until: 0 only if they are equal. */
+int stek_key_compare(const stek_key_t *a, const stek_key_t *b);
+
 /* The first four bytes of a name in hex; returns hex. */
 const char *stek_key_hex(const unsigned char name[STEK_NAME_LEN], char hex[STEK_HEX_LEN]);
 

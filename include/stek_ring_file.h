@@ -110,29 +110,5 @@ int stek_ring_file_is_own_trouble(apr_status_t rv);
 apr_status_t stek_ring_file_check(const stek_ring_file_t *file, const char **pdetail,
                                   apr_pool_t *pool);
 
-/* Moves a ring that was refused to PATH.refused-TIME, or PATH.refused-TIME-N if that exists.  The
- * caller holds the lock and has checked the directory.  *pdetail, in pool, is the new name, even if the
- * move fails.  STEK_EFOREIGN: the file is not ours and stays; *pdetail says what was found, as
- * stek_claim_check does. */
-apr_status_t stek_ring_file_set_aside(const stek_ring_file_t *file, apr_time_t now,
-                                      const char **pdetail, apr_pool_t *pool);
-
-/* The default path of the local secret: the ring's, with ".secret" in place of ".ring", or at the end;
- * in pool. */
-const char *stek_secret_path_beside(const char *ring_path, apr_pool_t *pool);
-
-/* Reads the secret file.  Codes of stek_file_read and stek_secrets_parse. */
-apr_status_t stek_secret_file_load(const char *path, uid_t owner, stek_secrets_t **psecrets,
-                                   const char **pculprit, apr_pool_t *pool);
-
-/* The same for a secret that seals file rings.  STEK_EFLEET: it is a fleet's. */
-apr_status_t stek_secret_file_load_local(const char *path, uid_t owner, stek_secrets_t **psecrets,
-                                         const char **pculprit, apr_pool_t *pool);
-
-/* Writes it, 0600, and keeps the comments of the file that it replaces.  flags as above.
- * STEK_EFOREIGN if the file there is not a secret file. */
-apr_status_t stek_secret_file_save(const char *path, const stek_secrets_t *secrets, int flags,
-                                   apr_pool_t *pool);
-
 #pragma GCC visibility pop
 #endif

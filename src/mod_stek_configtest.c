@@ -15,6 +15,7 @@
 #include "mod_stek_log.h"
 #include "stek_claim.h"
 #include "stek_ring_file.h"
+#include "stek_secret_file.h"
 #include "stek_time.h"
 
 APLOG_USE_MODULE(stek_rotate);

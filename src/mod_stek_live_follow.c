@@ -10,6 +10,7 @@
 #include "mod_stek_live_private.h"
 #include "stek_admit.h"
 #include "stek_error.h"
+#include "stek_ring_merge.h"
 
 /* After so many looks at a changed file that failed for want of this process's own means, its keys
  * may be revoked ones. */

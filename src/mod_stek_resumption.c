@@ -37,17 +37,10 @@ int mod_stek_resumption_names_user(const SSL_CIPHER *cipher)
     return cipher && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_srp;
 }
 
-/* Authorities and lists that OpenSSL looks up in handshakes are not those of the digest any
- * more. */
+/* Authorities and lists that OpenSSL looks up in handshakes are not those of the digest any more. */
 static int is_outdated(const mod_stek_vhost_t *vhost)
 {
-    int i, outdated = 0;
-
-    for (i = 0; vhost && vhost->watched && i < vhost->watched->nelts && !outdated; i++) {
-        outdated = mod_stek_trust_watch_changed(
-            &APR_ARRAY_IDX(vhost->watched, i, mod_stek_trust_watch_t));
-    }
-    return outdated;
+    return vhost && mod_stek_trust_watch_changed(vhost->watched);
 }
 
 static int is_unbindable(const mod_stek_vhost_t *vhost)

@@ -23,6 +23,7 @@
 #include "mod_stek_log.h"
 #include "mod_stek_reach.h"
 #include "stek_claim.h"
+#include "stek_secret_file.h"
 #include "stek_swap.h"
 
 APLOG_USE_MODULE(stek_rotate);

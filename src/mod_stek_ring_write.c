@@ -12,41 +12,11 @@
 
 #include "mod_stek_live_follow.h"
 #include "mod_stek_log.h"
+#include "mod_stek_ring_aside.h"
 #include "mod_stek_ring_log.h"
 #include "mod_stek_ring_paths.h"
 
 APLOG_USE_MODULE(stek_rotate);
-
-/* Moves a bad ring out of the way, so that a good one can be written.  What is no ring stays. */
-static apr_status_t set_aside(mod_stek_task_t *task, apr_status_t why)
-{
-    const mod_stek_ring_config_t *ring = task->ring;
-    const char *aside = NULL;
-    apr_status_t rv = stek_ring_file_set_aside(mod_stek_live_file(ring->live), task->now, &aside,
-                                               task->pool);
-
-    if (rv == STEK_EFOREIGN) {
-        task->culprit = apr_psprintf(task->pool, "%s %s", ring->path, aside);
-    }
-    else if (rv == APR_SUCCESS) {
-        ap_log_error(
-            APLOG_MARK, APLOG_WARNING, 0, task->server,
-            "STEK2004: ring '%s': httpd refused %s: %s; moved it to %s and will write a "
-            "new ring%s",
-            ring->name, ring->path, mod_stek_error_text(why, task->pool), aside,
-            why == STEK_ESECRET
-                ? "; check secret=; to get the previous keys back, name the previous secret in it, move the ring back, and reload"
-                : "");
-    }
-    else if (!APR_STATUS_IS_ENOENT(rv)) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, task->server,
-                     "STEK2005: ring '%s': httpd refused %s: %s; it cannot move it to %s; move it "
-                     "yourself, and check the directory's permissions",
-                     ring->name, ring->path, mod_stek_error_text(why, task->pool),
-                     aside ? aside : "another name");
-    }
-    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
-}
 
 /* Adds the keys that the schedule asks for and writes the ring.  Keys that cannot be written are
  * dropped: children would not learn of them, and the parent would not notice that they run out. */
@@ -118,7 +88,7 @@ static apr_status_t clear_path(mod_stek_task_t *task)
     apr_status_t rv = mod_stek_ring_paths_read(task);
 
     if (stek_ring_file_is_refused(rv)) {
-        return mod_stek_live_file(live)->path ? set_aside(task, rv) : APR_SUCCESS;
+        return mod_stek_live_file(live)->path ? mod_stek_ring_aside(task, rv) : APR_SUCCESS;
     }
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }

@@ -160,16 +160,11 @@ static int is_passing(apr_status_t rv)
 /* Notes what OpenSSL will look up in handshakes; 0 if children cannot see it. */
 static int add_watch(mod_stek_trust_t *trust, const char *path)
 {
-    mod_stek_trust_watch_t *added = apr_array_push(trust->watched);
     struct stat st;
     apr_status_t rv = mod_stek_reach_stat(path, &st);
 
     trust->failed |= is_passing(rv);
-    added->path = apr_pstrdup(trust->watched->pool, path);
-    memset(&added->stamp, 0, sizeof(added->stamp));
-    if (rv == APR_SUCCESS) {
-        stek_stamp_set(&added->stamp, &st);
-    }
+    mod_stek_trust_watch_add(trust->watched, path, rv == APR_SUCCESS ? &st : NULL);
     return rv == APR_SUCCESS;
 }
 

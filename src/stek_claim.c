@@ -222,3 +222,12 @@ apr_status_t stek_claim_check(const stek_claim_t *claim, const char *path, uid_t
     }
     return rv;
 }
+
+apr_status_t stek_claim_may_replace(const stek_claim_t *claim, const char *path, uid_t owner,
+                                    apr_pool_t *pool)
+{
+    const char *found;
+    apr_status_t rv = stek_claim_check(claim, path, owner, &found, pool);
+
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+}

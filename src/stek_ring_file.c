@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file ring on a path or in anonymous memory, and the secret file.  Core layer; any thread; parent
+ * The file ring on a path or in anonymous memory.  Core layer; any thread; parent
  * and stekctl read and write, children only read.  Anonymous memory is a memfd of mode 0600 that is
  * opened twice: children keep the read-only descriptor, and cannot reopen it for writing, because they
  * have another uid.
@@ -25,8 +25,6 @@
 #include "stek_mem.h"
 
 #define RING_MODE 0640
-#define SECRET_MODE 0600
-#define ASIDE_TRIES 100
 #define LOCK_LEN_MAX 24 /* a pid */
 
 /* How often a reader of anonymous memory tries again, because a writer may be at work. */
@@ -439,19 +437,6 @@ static apr_status_t memory_save(int fd, const unsigned char *bytes, apr_size_t l
     return rv == APR_SUCCESS ? memory_set_later(fd, &before) : rv;
 }
 
-/* Overwrites no file that is not ours; with STEK_FILE_EXCLUSIVE no file at all. */
-static apr_status_t check_claim(const stek_claim_t *claim, const char *path, uid_t owner, int flags,
-                                apr_pool_t *pool)
-{
-    const char *found;
-    apr_status_t rv = APR_SUCCESS;
-
-    if ((flags & STEK_FILE_EXCLUSIVE) == 0) {
-        rv = stek_claim_check(claim, path, owner, &found, pool);
-    }
-    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
-}
-
 /* The one rule for the group of a ring (stek_ring_file_save_under). */
 static gid_t group_of(const stek_ring_file_t *file, int *pdemanded, apr_pool_t *pool)
 {
@@ -472,7 +457,9 @@ static apr_status_t path_save(const stek_ring_file_t *file, const unsigned char 
                               apr_size_t len, int flags, apr_pool_t *pool)
 {
     stek_file_how_t how = {file->owner, (uid_t)-1, (gid_t)-1, RING_MODE, flags};
-    apr_status_t rv = check_claim(&stek_claim_ring, file->path, file->owner, flags, pool);
+    apr_status_t rv = (flags & STEK_FILE_EXCLUSIVE) != 0
+                          ? APR_SUCCESS
+                          : stek_claim_may_replace(&stek_claim_ring, file->path, file->owner, pool);
     int demanded;
 
     if (rv != APR_SUCCESS) {
@@ -511,36 +498,6 @@ apr_status_t stek_ring_file_check(const stek_ring_file_t *file, const char **pde
     }
     rv = stek_claim_check(&stek_claim_ring, file->path, file->owner, pdetail, pool);
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
-}
-
-/* An unused name beside path. */
-static const char *aside_name(const char *path, apr_time_t now, apr_pool_t *pool)
-{
-    int i;
-    const char *name = apr_psprintf(pool, "%s.refused-%" APR_TIME_T_FMT, path, apr_time_sec(now));
-    const char *aside = name;
-    struct stat st;
-
-    for (i = 2; i < ASIDE_TRIES && lstat(aside, &st) == 0; i++) {
-        aside = apr_psprintf(pool, "%s-%d", name, i);
-    }
-    return aside;
-}
-
-apr_status_t stek_ring_file_set_aside(const stek_ring_file_t *file, apr_time_t now,
-                                      const char **pdetail, apr_pool_t *pool)
-{
-    apr_status_t rv = stek_claim_check(&stek_claim_ring, file->path, file->owner, pdetail, pool);
-    struct stat st;
-
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    *pdetail = aside_name(file->path, now, pool);
-    if (lstat(*pdetail, &st) == 0) {
-        return APR_EEXIST;
-    }
-    return rename(file->path, *pdetail) == 0 ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
 }
 
 apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t *ring,
@@ -587,120 +544,4 @@ apr_status_t stek_ring_file_publish(const stek_ring_file_t *file, const stek_rin
 
     copy.path = NULL;
     return stek_ring_file_save(&copy, ring, secrets, 0, rng, NULL, NULL);
-}
-
-const char *stek_secret_path_beside(const char *ring_path, apr_pool_t *pool)
-{
-    apr_size_t len = strlen(ring_path);
-
-    if (len > 5 && strcmp(ring_path + len - 5, ".ring") == 0) {
-        len -= 5;
-    }
-    return apr_pstrcat(pool, apr_pstrmemdup(pool, ring_path, len), ".secret", NULL);
-}
-
-apr_status_t stek_secret_file_load(const char *path, uid_t owner, stek_secrets_t **psecrets,
-                                   const char **pculprit, apr_pool_t *pool)
-{
-    char *text = stek_mem_alloc(STEK_SECRET_FILE_MAX);
-    apr_size_t len = 0;
-    apr_status_t rv;
-
-    if (!text) {
-        return APR_ENOMEM;
-    }
-    rv = stek_file_read(path, STEK_FILE_SECRET, owner, text, STEK_SECRET_FILE_MAX, &len, NULL,
-                        pculprit, pool);
-    if (rv == APR_SUCCESS) {
-        rv = stek_secrets_parse(text, len, psecrets, NULL);
-    }
-    stek_mem_free(text);
-    return rv;
-}
-
-apr_status_t stek_secret_file_load_local(const char *path, uid_t owner, stek_secrets_t **psecrets,
-                                         const char **pculprit, apr_pool_t *pool)
-{
-    stek_secrets_t *secrets = NULL;
-    apr_status_t rv = stek_secret_file_load(path, owner, &secrets, pculprit, pool);
-
-    if (rv == APR_SUCCESS && secrets->has_fleet_id) {
-        stek_secrets_destroy(secrets);
-        return STEK_EFLEET;
-    }
-    if (rv == APR_SUCCESS) {
-        *psecrets = secrets;
-    }
-    return rv;
-}
-
-/* Copies the lines of old that are comments to text, as far as there is room; the length of all. */
-static apr_size_t copy_comments(const char *old, apr_size_t old_len, char *text, apr_size_t room)
-{
-    apr_size_t used = 0;
-
-    while (old_len > 0) {
-        const char *end = memchr(old, '\n', old_len);
-        apr_size_t len = end ? (apr_size_t)(end - old) : old_len, blanks = 0;
-
-        while (blanks < len && (old[blanks] == ' ' || old[blanks] == '\t')) {
-            blanks++;
-        }
-        if (blanks < len && old[blanks] == '#' && used + len + 1 <= room) {
-            memcpy(text + used, old, len);
-            text[used + len] = '\n';
-            used += len + 1;
-        }
-        old_len -= end ? len + 1 : len;
-        old += end ? len + 1 : len;
-    }
-    return used;
-}
-
-/* Puts the comments of the file that is to be replaced in front of text[*plen]. */
-static apr_status_t keep_comments(const char *path, uid_t owner, char *text, apr_size_t *plen,
-                                  apr_pool_t *pool)
-{
-    char *old = stek_mem_alloc(STEK_SECRET_FILE_MAX), *all = stek_mem_alloc(STEK_SECRET_FILE_MAX);
-    apr_size_t old_len = 0, used;
-    apr_status_t rv = old && all ? APR_SUCCESS : APR_ENOMEM;
-
-    /* A file that cannot be read has none to keep. */
-    if (rv == APR_SUCCESS
-        && stek_file_read(path, STEK_FILE_RING, owner, old, STEK_SECRET_FILE_MAX, &old_len, NULL,
-                          NULL, pool)
-               == APR_SUCCESS) {
-        used = copy_comments(old, old_len, all, STEK_SECRET_FILE_MAX - *plen);
-        memcpy(all + used, text, *plen);
-        memcpy(text, all, used + *plen);
-        *plen += used;
-    }
-    stek_mem_free(old);
-    stek_mem_free(all);
-    return rv;
-}
-
-apr_status_t stek_secret_file_save(const char *path, const stek_secrets_t *secrets, int flags,
-                                   apr_pool_t *pool)
-{
-    stek_file_how_t how = {geteuid(), (uid_t)-1, (gid_t)-1, SECRET_MODE, flags};
-    char *text = stek_mem_alloc(STEK_SECRET_FILE_MAX);
-    apr_size_t len = 0;
-    apr_status_t rv;
-
-    if (!text) {
-        return APR_ENOMEM;
-    }
-    rv = check_claim(&stek_claim_secret, path, how.owner, flags, pool);
-    if (rv == APR_SUCCESS) {
-        rv = stek_secrets_text(secrets, text, STEK_SECRET_FILE_MAX, &len);
-    }
-    if (rv == APR_SUCCESS && (flags & STEK_FILE_EXCLUSIVE) == 0) {
-        rv = keep_comments(path, how.owner, text, &len, pool);
-    }
-    if (rv == APR_SUCCESS) {
-        rv = stek_file_replace(path, text, len, &how, pool);
-    }
-    stek_mem_free(text);
-    return rv;
 }

@@ -15,6 +15,7 @@
 #include "stek_audit.h"
 #include "stek_error.h"
 #include "stek_mem.h"
+#include "stek_ring_merge.h"
 #include "stek_time.h"
 
 #define SPAN_MIN apr_time_from_sec(1)

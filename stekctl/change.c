@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "stek_ring_merge.h"
 #include "stek_schedule.h"
 
 void change_window(const stek_ring_t *ring, apr_time_t start, apr_time_t *pnot_before,

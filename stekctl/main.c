@@ -21,6 +21,7 @@
 #include "report.h"
 #include "ring/ring.h"
 #include "stek_ring_file.h"
+#include "stek_secret_file.h"
 #include "stek_version.h"
 
 static const ctl_command_t commands[] = {

@@ -12,6 +12,7 @@
 #include "stek_admit.h"
 #include "stek_claim.h"
 #include "stek_error.h"
+#include "stek_secret_file.h"
 
 apr_time_t ringio_now(void)
 {

@@ -26,6 +26,7 @@
 #include "export_keys.h"
 #include "stek_admit.h"
 #include "stek_error.h"
+#include "stek_ring_merge.h"
 
 #define RETRY_AFTER apr_time_from_sec(60)
 #define CHECK_AFTER apr_time_from_sec(5) /* HAProxy may have been reloaded */

@@ -17,6 +17,7 @@
 #include "stek_admit.h"
 #include "stek_error.h"
 #include "stek_mem.h"
+#include "stek_ring_merge.h"
 
 typedef struct item_t {
     const char *path;

@@ -13,7 +13,9 @@
 #include "ringio.h"
 #include "stek_admit.h"
 #include "stek_error.h"
+#include "stek_ring_aside.h"
 #include "stek_ring_file.h"
+#include "stek_ring_merge.h"
 
 static stek_ring_file_t file_of(const sync_host_t *host)
 {
@@ -73,7 +75,7 @@ static void refuse(sync_host_t *host, apr_status_t why, const char *culprit)
     const char *reason = why == STEK_ESECRET ? "sealed under another fleet secret"
                                              : stek_strerror(why, text, sizeof(text));
     apr_status_t rv = stek_ring_file_is_refused(why) && why != STEK_EPERM && !host->reader
-                          ? stek_ring_file_set_aside(&file, ringio_now(), &detail, host->pool)
+                          ? stek_ring_set_aside(&file, ringio_now(), &detail, host->pool)
                           : why;
 
     if (rv == APR_SUCCESS) {

@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <time.h>
 
-#include "clock.h"
+#include "monotonic.h"
 #include "notify.h"
 #include "report.h"
 #include "ringio.h"
@@ -88,11 +88,11 @@ static apr_interval_time_t delay(const loop_t *loop)
 /* Waits for the next cycle.  Returns the signal that came first, or 0. */
 static int wait_next(apr_interval_time_t span, const sigset_t *signals)
 {
-    apr_int64_t end = clock_ms() + apr_time_as_msec(span);
+    apr_int64_t end = monotonic_ms() + apr_time_as_msec(span);
     apr_interval_time_t watchdog = notify_watchdog() / 2;
 
     for (;;) {
-        apr_int64_t left = end - clock_ms();
+        apr_int64_t left = end - monotonic_ms();
         struct timespec limit;
         int got;
 

@@ -19,6 +19,7 @@
 #include "stek_schedule.h"
 #include "store_url.h"
 #include "sync_stores.h"
+#include "stek_secret_file.h"
 
 #define OTHER_MAX 65536
 

@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "monotonic.h"
 #include "stek_mem.h"
 #include "stek_seal.h"
 #include "store_driver.h"
@@ -83,7 +83,7 @@ static int send_target(store_t *store)
                    target->password ? target->password : "", 0, target->db, 0, target->object, 0,
                    target->timeout_ms);
     if (len > 0 && len < WIRE_TARGET_MAX) {
-        apr_int64_t limit = clock_ms() + SEND_LIMIT_MS;
+        apr_int64_t limit = monotonic_ms() + SEND_LIMIT_MS;
 
         call.len = (apr_uint32_t)len + 1;
         sent = wire_transfer(store->fd, 1, &call, sizeof(call), limit)
@@ -124,7 +124,7 @@ static int need_worker(store_t *store)
 
 static void begin(store_t *store, unsigned char op, const unsigned char *bytes, apr_size_t len)
 {
-    apr_int64_t limit = clock_ms() + SEND_LIMIT_MS;
+    apr_int64_t limit = monotonic_ms() + SEND_LIMIT_MS;
     wire_call_t call = {.op = op, .len = (apr_uint32_t)len};
 
     if (need_worker(store)
@@ -176,7 +176,7 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
         return give_up(store, "its worker process did not start, or has ended");
     }
     if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
-        return give_up(store, clock_ms() >= deadline_ms
+        return give_up(store, monotonic_ms() >= deadline_ms
                                   ? "no answer in time"
                                   : "unintelligible answer: the client library failed");
     }

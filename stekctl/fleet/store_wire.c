@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "clock.h"
+#include "monotonic.h"
 
 int wire_transfer(int fd, int out, void *data, apr_size_t len, apr_int64_t deadline_ms)
 {
@@ -16,7 +16,7 @@ int wire_transfer(int fd, int out, void *data, apr_size_t len, apr_int64_t deadl
     char *bytes = data;
 
     while (len > 0) {
-        apr_int64_t left = deadline_ms - clock_ms();
+        apr_int64_t left = deadline_ms - monotonic_ms();
         ssize_t n;
 
         n = out ? send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT)

@@ -10,6 +10,7 @@
 
 #include "stek_admit.h"
 #include "stek_error.h"
+#include "stek_ring_merge.h"
 
 /* Merges *pring (may be NULL) with ring into a new *pring. */
 static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_time_t now,

@@ -13,7 +13,7 @@
 #include "report.h"
 #include "ringio.h"
 #include "stek_swap.h"
-#include "sync_ring.h"
+#include "sync_ring_file.h"
 #include "sync_secrets.h"
 #include "sync_stores.h"
 
@@ -135,7 +135,7 @@ void sync_host_port(sync_host_t *host, sync_port_t *port)
     port->store_n = host->options->store_n;
     port->read = sync_stores_read;
     port->write = sync_stores_write;
-    port->load = sync_ring_load;
-    port->save = sync_ring_save;
+    port->load = sync_ring_file_load;
+    port->save = sync_ring_file_save;
     port->pause = port_pause;
 }

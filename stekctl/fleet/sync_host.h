@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a cycle works with on a real host, behind the port of sync.h: the file ring (sync_ring.h), its
+ * What a cycle works with on a real host, behind the port of sync.h: the file ring (sync_ring_file.h), its
  * secrets and the fleet's (sync_secrets.h), the stores (sync_stores.h).  One thread.
  */
 #ifndef STEKCTL_SYNC_HOST_H

@@ -6,12 +6,13 @@
 
 #include <stdlib.h>
 
-#include "clock.h"
+#include "monotonic.h"
 #include "floor.h"
 #include "ratchet.h"
 #include "report.h"
 #include "ringio.h"
 #include "stek_error.h"
+#include "stek_secret_file.h"
 
 /* So long a clock that has jumped is doubted, without another host that confirms it. */
 #define JUMP_LASTS_MS (60 * 60 * (apr_int64_t)1000)
@@ -110,9 +111,9 @@ static int may_move(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t 
         return 1;
     }
     if (host->jumped_at == 0) {
-        host->jumped_at = clock_ms();
+        host->jumped_at = monotonic_ms();
     }
-    return clock_ms() - host->jumped_at >= JUMP_LASTS_MS;
+    return monotonic_ms() - host->jumped_at >= JUMP_LASTS_MS;
 }
 
 /* Advances the secrets to yesterday, in the file too. */

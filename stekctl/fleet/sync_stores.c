@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "monotonic.h"
 #include "floor.h"
 #include "notify.h"
 #include "ratchet.h"
@@ -220,7 +220,7 @@ apr_interval_time_t sync_stores_call_max(const sync_options_t *options)
 
 static apr_int64_t deadline(const sync_host_t *host)
 {
-    return clock_ms() + apr_time_as_msec(sync_stores_call_max(host->options));
+    return monotonic_ms() + apr_time_as_msec(sync_stores_call_max(host->options));
 }
 
 /* What the other hosts seal, this one cannot open, and the other way round: they would replace each other's

@@ -14,6 +14,7 @@
 #include "ring.h"
 #include "ringio.h"
 #include "stek_schedule.h"
+#include "stek_secret_file.h"
 #include "stek_time.h"
 
 static ctl_exit_e parse_params(ctl_t *ctl, int argc, char **argv, stek_params_t *params)

@@ -15,6 +15,7 @@
 #include "stek_error.h"
 #include "stek_admit.h"
 #include "stek_mem.h"
+#include "stek_ring_merge.h"
 #include "stek_schedule.h"
 
 #define HEX_MIN 8 /* digits of a key's name */

@@ -14,6 +14,8 @@
 #include "ringio.h"
 #include "stek_claim.h"
 #include "stek_error.h"
+#include "stek_ring_merge.h"
+#include "stek_secret_file.h"
 
 static ctl_exit_e save(ctl_t *ctl, const stek_secrets_t *secrets, int flags)
 {

@@ -17,8 +17,9 @@
 
 #include <apr_general.h>
 
+#include "stek_ring_merge.h"
 #include "stek_seal.h"
-#include "fleet/clock.h"
+#include "fleet/monotonic.h"
 #include "fleet/store_driver.h"
 #include "fleet/sync.h"
 
@@ -160,7 +161,7 @@ static void run_host(host_t *host)
 
 static double wall_s(void)
 {
-    return (double)clock_ms() / 1000;
+    return (double)monotonic_ms() / 1000;
 }
 
 static double cpu_s(void)

@@ -26,7 +26,7 @@ typedef struct slot_t {
     tls_conn_t conn; /* first: an event's pointer is this one too */
     tls_ticket_t ticket;
     int warm; /* has its first ticket */
-    int64_t clock_ms;
+    int64_t monotonic_ms;
 } slot_t;
 
 typedef struct samples_t {
@@ -52,7 +52,7 @@ static void die(const char *what)
     exit(1);
 }
 
-static int64_t clock_ms(void)
+static int64_t monotonic_ms(void)
 {
     struct timespec ts;
 
@@ -76,7 +76,7 @@ static void begin(load_t *load, slot_t *slot)
         SSL_SESSION_free(slot->ticket.session);
         slot->ticket.session = NULL;
     }
-    slot->clock_ms = clock_ms();
+    slot->monotonic_ms = monotonic_ms();
     if (tls_conn_begin(&slot->conn, load->ctx, load->epoll_fd, &load->to, load->host, &slot->ticket)
         != TLS_GOES_ON) {
         die("cannot connect");
@@ -92,7 +92,7 @@ static void count(load_t *load, const slot_t *slot)
     load->resumed_n += slot->conn.resumed;
     add(&load->all, us);
     if (load->every_ms) {
-        add(slot->clock_ms % load->every_ms < load->window_ms ? &load->in : &load->out, us);
+        add(slot->monotonic_ms % load->every_ms < load->window_ms ? &load->in : &load->out, us);
     }
 }
 

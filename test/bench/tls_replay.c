@@ -52,7 +52,7 @@ static void die(const char *what)
     exit(1);
 }
 
-static int64_t clock_ms(void)
+static int64_t monotonic_ms(void)
 {
     struct timespec ts;
 
@@ -91,7 +91,7 @@ static void visit(replay_t *replay, const visit_t *visit)
     client->host = visit->host;
     client->tries_n = client->offered = client->expired = 0;
     client->age_ms = client->hint_ms = -1;
-    client->late_ms = clock_ms() - replay->start_ms - visit->at_ms;
+    client->late_ms = monotonic_ms() - replay->start_ms - visit->at_ms;
     replay->live_n++;
     if (client->ticket.session) {
         client->age_ms = (tls_now_ns() - client->ticket.issued_ns) / 1000000;
@@ -149,7 +149,7 @@ static void run(replay_t *replay)
     int more = next_visit(replay, &next), i, n;
 
     while (more || replay->live_n > 0) {
-        int64_t wait_ms = more ? next.at_ms + replay->start_ms - clock_ms() : 60000;
+        int64_t wait_ms = more ? next.at_ms + replay->start_ms - monotonic_ms() : 60000;
 
         if (wait_ms <= 0) {
             visit(replay, &next);

@@ -13,6 +13,7 @@
 #include "stek_iv.h"
 #include "stek_ring_file.h"
 #include "stek_schedule.h"
+#include "stek_secret_file.h"
 
 static apr_pool_t *work;
 static const char *ring_path, *secret_path;

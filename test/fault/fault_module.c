@@ -22,6 +22,8 @@
 #include "mod_stek_trust_watch.h"
 #include "mod_stek_vhost_notices.h"
 #include "stek_error.h"
+#include "stek_ring_merge.h"
+#include "stek_secret_file.h"
 
 apr_status_t apr_setup_signal_thread(void);
 

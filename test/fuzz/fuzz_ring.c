@@ -14,6 +14,7 @@
 #include "convert/format.h"
 #include "convert/export_keys.h"
 #include "stek_health.h"
+#include "stek_ring_merge.h"
 #include "stek_schedule.h"
 
 /* For what lies behind the seal. */

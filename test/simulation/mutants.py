@@ -20,27 +20,27 @@ SEED = os.environ.get("SEED", "1")
 # name: file, text, what stands in its place.
 MUTANTS = {
     "merge: tombstones of one side only": (
-        "src/stek_ring.c",
+        "src/stek_ring_merge.c",
         "if (key && key->epoch >= m->epoch && !has_tombstone(m->a, key->name, m->now)",
         "if (key && key->epoch >= m->epoch"),
     "merge: keys of an older epoch stay": (
-        "src/stek_ring.c",
+        "src/stek_ring_merge.c",
         "if (key && key->epoch >= m->epoch && ",
         "if (key && "),
     "merge: the smaller epoch": (
-        "src/stek_ring.c",
+        "src/stek_ring_merge.c",
         "m.epoch = a->epoch > m.b->epoch ? a->epoch : m.b->epoch;",
         "m.epoch = b && a->epoch > b->epoch ? b->epoch : a->epoch;"),
     "merge: tombstones are not passed on": (
-        "src/stek_ring.c",
+        "src/stek_ring_merge.c",
         "if (tombstone->until > m->now) {",
         "if (side < 0 && tombstone->until > m->now) {"),
     "merge: no room, no merge": (
-        "src/stek_ring.c",
+        "src/stek_ring_merge.c",
         "    if (tombstone_n > TOMBSTONES_MAX) {",
         "    if (tombstone_n > TOMBSTONES_MAX || key_n > room) {"),
     "merge: what there is no room for depends on the side": (
-        "src/stek_ring.c",
+        "src/stek_ring_merge.c",
         "        *place++ = (place_t){.name = key->name, .key = key, .until = key->decrypt_until};",
         "        *place++ = (place_t){.name = key->hmac_key + (m->a_at & 7), .key = key,"
         " .until = key->decrypt_until};"),
@@ -73,7 +73,7 @@ MUTANTS = {
         "*placks = !stek_ring_equal(tidy, wanted);",
         "*placks = tidy->key_n < wanted->key_n;"),
     "plan: a host's own late keys stay": (
-        "stekctl/fleet/sync_ring.c",
+        "stekctl/fleet/sync_ring_file.c",
         "    if (before) {",
         "    if (before && now < 0) {"),
     "plan: late keys in a store are worth a write": (
@@ -89,11 +89,11 @@ MUTANTS = {
         "if (stek_admit_epoch(view->ring->epoch, host->known_epoch, now) != APR_SUCCESS) {",
         "if (now < 0) {"),
     "floor: forgotten in the plan": (
-        "stekctl/fleet/sync_ring.c",
+        "stekctl/fleet/sync_ring_file.c",
         "    return rv == APR_SUCCESS ? floor_add(baton, pring, ringio_now()) : rv;",
         "    return rv;"),
     "floor: never written": (
-        "stekctl/fleet/sync_ring.c",
+        "stekctl/fleet/sync_ring_file.c",
         "        floor_keep(host, merged, now);\n",
         ""),
     "floor: without the epoch": (

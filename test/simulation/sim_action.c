@@ -12,6 +12,8 @@
 #include "fleet/sync_stores.h"
 #include "stek_error.h"
 #include "stek_ring_file.h"
+#include "stek_ring_merge.h"
+#include "stek_secret_file.h"
 
 sim_world_t *sim;
 sim_host_t *sim_host;

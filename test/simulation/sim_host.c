@@ -10,13 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fleet/clock.h"
+#include "fleet/monotonic.h"
 #include "fleet/sync_stores.h"
 #include "ring/ring.h"
 #include "ringio.h"
 #include "stek_admit.h"
 #include "stek_error.h"
 #include "stek_ring_file.h"
+#include "stek_ring_merge.h"
+#include "stek_secret_file.h"
 
 /* Cycles in a row that may end without a current key on a host that may make one. */
 #define KEYLESS_MAX 2
@@ -59,7 +61,7 @@ void __wrap_apr_sleep(apr_interval_time_t span)
     (void)span;
 }
 
-apr_int64_t clock_ms(void)
+apr_int64_t monotonic_ms(void)
 {
     return sim->now_ms;
 }

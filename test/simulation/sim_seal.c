@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stek_ring_merge.h"
 #include "stek_seal.h"
 
 #define SALT_AT 52

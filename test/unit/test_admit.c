@@ -6,6 +6,7 @@
 
 #include "stek_admit.h"
 #include "stek_mem.h"
+#include "stek_ring_merge.h"
 
 #define HOSTS_N 700
 

@@ -10,7 +10,9 @@
 #include "file_util.h"
 #include "stek_claim.h"
 #include "stek_error.h"
+#include "stek_ring_aside.h"
 #include "stek_ring_file.h"
+#include "stek_secret_file.h"
 
 static const char *found;
 
@@ -134,7 +136,7 @@ static apr_status_t aside(const char *name, const char **pdetail)
 
     stek_ring_file_init(&file, in_base(name), geteuid(), (gid_t)-1);
     *pdetail = NULL;
-    return stek_ring_file_set_aside(&file, SEC(1000), pdetail, pool);
+    return stek_ring_set_aside(&file, SEC(1000), pdetail, pool);
 }
 
 static void test_claim_set_aside_a_ring_gets_a_free_name(void **state)

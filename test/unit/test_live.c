@@ -23,6 +23,7 @@
 #include "mod_stek_live_private.h"
 #include "mod_stek_retained.h"
 #include "stek_mem.h"
+#include "stek_ring_merge.h"
 
 #define READERS_N 4
 #define SWAPS_N 2000

@@ -6,6 +6,7 @@
 #include "core_util.h"
 
 #include "stek_mem.h"
+#include "stek_ring_merge.h"
 #include "stek_schedule.h"
 #include "stek_seal.h"
 

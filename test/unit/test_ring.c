@@ -7,6 +7,7 @@
 
 #include "stek_mem.h"
 #include "stek_ring.h"
+#include "stek_ring_merge.h"
 #include "stek_time.h"
 
 #define CASES_N 100000

@@ -12,6 +12,7 @@
 
 #include "file_util.h"
 #include "stek_ring_file.h"
+#include "stek_secret_file.h"
 
 static stek_secrets_t *secrets;
 static const char *culprit;

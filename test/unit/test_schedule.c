@@ -8,6 +8,7 @@
 #include <apr_strings.h>
 
 #include "stek_ring.h"
+#include "stek_ring_merge.h"
 #include "stek_schedule.h"
 #include "stek_time.h"
 

@@ -8,6 +8,7 @@
 
 #include "stek_mem.h"
 #include "fleet/sync.h"
+#include "stek_ring_merge.h"
 
 #define HOSTS_MAX 5
 #define STORES_MAX 2

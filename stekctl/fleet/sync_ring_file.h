@@ -9,11 +9,11 @@
 
 #pragma GCC visibility push(hidden)
 
-apr_status_t sync_ring_load(void *baton, stek_ring_t **pring);
+apr_status_t sync_ring_file_load(void *baton, stek_ring_t **pring);
 
 /* Merges ring into the file under its lock; a bad ring there is moved aside first. */
-apr_status_t sync_ring_save(void *baton, const stek_ring_t *ring, apr_time_t now,
-                            apr_interval_time_t lifetime);
+apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_t now,
+                                 apr_interval_time_t lifetime);
 
 #pragma GCC visibility pop
 #endif

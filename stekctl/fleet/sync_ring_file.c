@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A host's file ring (sync_ring.h).  stekctl; one thread.
+ * A host's file ring (sync_ring_file.h).  stekctl; one thread.
  */
-#include "sync_ring.h"
+#include "sync_ring_file.h"
 
 #include <stdlib.h>
 
@@ -11,8 +11,10 @@
 #include "ringio.h"
 #include "stek_admit.h"
 #include "stek_error.h"
+#include "stek_ring_aside.h"
 #include "stek_ring_file.h"
 #include "sync_secrets.h"
+#include "stek_ring_merge.h"
 
 static stek_ring_file_t file_of(const sync_host_t *host)
 {
@@ -56,7 +58,7 @@ static apr_status_t load(sync_host_t *host, stek_ring_t **pring, apr_size_t *pse
     return rv;
 }
 
-apr_status_t sync_ring_load(void *baton, stek_ring_t **pring)
+apr_status_t sync_ring_file_load(void *baton, stek_ring_t **pring)
 {
     apr_size_t secret_i;
     apr_status_t rv = load(baton, pring, &secret_i);
@@ -78,7 +80,7 @@ static apr_status_t set_aside(sync_host_t *host, apr_status_t why, apr_time_t no
     const stek_ring_file_t file = file_of(host);
     const char *path = file.path, *detail = NULL;
     char text[160];
-    apr_status_t rv = stek_ring_file_set_aside(&file, now, &detail, host->pool);
+    apr_status_t rv = stek_ring_set_aside(&file, now, &detail, host->pool);
 
     if (rv == APR_SUCCESS) {
         report_line("%s: is refused: %s; moved to %s, a good one takes its place", path,
@@ -134,8 +136,8 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
     return rv;
 }
 
-apr_status_t sync_ring_save(void *baton, const stek_ring_t *ring, apr_time_t now,
-                            apr_interval_time_t lifetime)
+apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_t now,
+                                 apr_interval_time_t lifetime)
 {
     sync_host_t *host = baton;
     const char *path = host->ctl->ring_path;

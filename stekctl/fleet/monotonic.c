@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The clock (clock.h).
+ * The clock (monotonic.h).
  */
-#include "clock.h"
+#include "monotonic.h"
 
 #include <time.h>
 
-apr_int64_t clock_ms(void)
+apr_int64_t monotonic_ms(void)
 {
     struct timespec t;
 

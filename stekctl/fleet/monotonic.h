@@ -2,15 +2,15 @@
 /*
  * The monotonic clock, for timeouts and pauses.  stekctl; any thread.
  */
-#ifndef STEKCTL_FLEET_CLOCK_H
-#define STEKCTL_FLEET_CLOCK_H
+#ifndef STEKCTL_FLEET_MONOTONIC_H
+#define STEKCTL_FLEET_MONOTONIC_H
 
 #include <apr.h>
 
 #pragma GCC visibility push(hidden)
 
 /* Milliseconds since some point in the past. */
-apr_int64_t clock_ms(void);
+apr_int64_t monotonic_ms(void);
 
 #pragma GCC visibility pop
 #endif

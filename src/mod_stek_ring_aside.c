@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rings that were refused (mod_stek_ring_aside.h).  Glue; parent only, one thread.
+ */
+#include "mod_stek_ring_aside.h"
+
+#include "http_log.h"
+#include "apr_strings.h"
+
+#include "mod_stek_live_follow.h"
+#include "mod_stek_log.h"
+#include "stek_error.h"
+#include "stek_ring_aside.h"
+
+APLOG_USE_MODULE(stek_rotate);
+
+apr_status_t mod_stek_ring_aside(mod_stek_task_t *task, apr_status_t why)
+{
+    const mod_stek_ring_config_t *ring = task->ring;
+    const char *aside = NULL;
+    apr_status_t rv = stek_ring_set_aside(mod_stek_live_file(ring->live), task->now, &aside,
+                                          task->pool);
+
+    if (rv == STEK_EFOREIGN) {
+        task->culprit = apr_psprintf(task->pool, "%s %s", ring->path, aside);
+    }
+    else if (rv == APR_SUCCESS) {
+        ap_log_error(
+            APLOG_MARK, APLOG_WARNING, 0, task->server,
+            "STEK2004: ring '%s': httpd refused %s: %s; moved it to %s and will write a "
+            "new ring%s",
+            ring->name, ring->path, mod_stek_error_text(why, task->pool), aside,
+            why == STEK_ESECRET
+                ? "; check secret=; to get the previous keys back, name the previous secret in it, move the ring back, and reload"
+                : "");
+    }
+    else if (!APR_STATUS_IS_ENOENT(rv)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, task->server,
+                     "STEK2005: ring '%s': httpd refused %s: %s; it cannot move it to %s; move it "
+                     "yourself, and check the directory's permissions",
+                     ring->name, ring->path, mod_stek_error_text(why, task->pool),
+                     aside ? aside : "another name");
+    }
+    return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rings that were refused (stek_ring_aside.h).  Core; parent and stekctl, no state.
+ */
+#include "stek_ring_aside.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <apr_strings.h>
+
+#include "stek_claim.h"
+#include "stek_error.h"
+
+#define ASIDE_TRIES 100
+
+/* An unused name beside path. */
+static const char *aside_name(const char *path, apr_time_t now, apr_pool_t *pool)
+{
+    int i;
+    const char *name = apr_psprintf(pool, "%s.refused-%" APR_TIME_T_FMT, path, apr_time_sec(now));
+    const char *aside = name;
+    struct stat st;
+
+    for (i = 2; i < ASIDE_TRIES && lstat(aside, &st) == 0; i++) {
+        aside = apr_psprintf(pool, "%s-%d", name, i);
+    }
+    return aside;
+}
+
+apr_status_t stek_ring_set_aside(const stek_ring_file_t *file, apr_time_t now, const char **pdetail,
+                                 apr_pool_t *pool)
+{
+    apr_status_t rv = stek_claim_check(&stek_claim_ring, file->path, file->owner, pdetail, pool);
+    struct stat st;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    *pdetail = aside_name(file->path, now, pool);
+    if (lstat(*pdetail, &st) == 0) {
+        return APR_EEXIST;
+    }
+    return rename(file->path, *pdetail) == 0 ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
+}
