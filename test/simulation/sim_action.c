@@ -152,12 +152,24 @@ static void roll(sim_host_t *host)
     }
 }
 
-/* The older secrets go when every host has the new one. */
+/* Whether sync runs everywhere; then it has sealed its floor with the newest secret that it has. */
+static int all_run(void)
+{
+    int i, all = 1;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        all &= sim_host_start(&sim->hosts[i]);
+    }
+    return all;
+}
+
+/* The older secrets go when every host runs with the new one. */
 static void retire(sim_host_t *host)
 {
-    if (sim->rolling && is_in_step(host)) {
+    if (sim->rolling && is_in_step(host) && host->edition == sim->edition) {
         spread_secret();
-        if (host->edition == sim->edition && command(host, host->secret, "secret retire", 0) == 0) {
+        if (all_run() && host->edition == sim->edition
+            && command(host, host->secret, "secret retire", 0) == 0) {
             host->edition = ++sim->edition;
             reload(host);
             (void)spread_secret();

@@ -224,8 +224,7 @@ void sim_generate(uint64_t seed, sim_history_t *history)
 
         for (n = (int)sim_below(rate + 2); n > 0; n--) {
             i = (int)sim_below(FAULT_N);
-            /* Full rings agree only where lifetimes do. */
-            if (enabled[i] && (faults[i] != SIM_SETTINGS || history->ahead <= CROWD_AHEAD)) {
+            if (enabled[i]) {
                 add_fault(history, faults[i], pause);
                 pause = 0;
             }
