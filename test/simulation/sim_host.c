@@ -442,9 +442,9 @@ void sim_host_cycle(sim_host_t *host)
         for (i = 0; i < host->options.store_n; i++) {
             host->sync.stores[i].write_failed = 0;
         }
-        rv = sync_cycle(&host->port, &host->options.rules, now, stek_rng_system, views, &result);
+        rv = sync_cycle(&host->port, &host->options.rules, stek_rng_system, views, &result);
         if (!host->frozen) {
-            sync_stores_note(&host->sync, &result);
+            sync_stores_note(&host->sync, views, &result);
             sync_log_cycle(&host->sync, &host->log, rv, &result, now);
             tell_cycle(host, rv, &result);
             if (rv != APR_SUCCESS) {
