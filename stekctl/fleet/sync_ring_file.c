@@ -115,8 +115,10 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
         /* The cycle has counted them. */
         later_n = stek_admit_keys(before, rules->generate ? &rules->params : NULL, now);
     }
-    rv = stek_ring_merge(ring, before, now, lifetime, &merged);
+    /* By the stored lifetimes first, so that a shorter one makes no room for what the stores leave out. */
+    rv = stek_ring_merge(ring, before, now, 0, &merged);
     if (rv == APR_SUCCESS) {
+        stek_ring_drop_ended(merged, now, lifetime);
         floor_keep(host, merged, now);
         differs = !before || later_n > 0 || !stek_ring_equal(before, merged);
         if (host->reseal_file && secret_i > 0) {
