@@ -18,6 +18,9 @@
 #include "stek_ring_file.h"
 #include "stek_ring_merge.h"
 
+/* So many floors that were moved aside are looked at. */
+#define REFUSED_MAX 32
+
 static stek_ring_file_t file_at(const sync_host_t *host, const char *path)
 {
     stek_ring_file_t file;
@@ -267,8 +270,51 @@ static void look(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day
     stek_ring_destroy(ring);
 }
 
+/* The revocations of a floor that was moved aside, if it opens: its fleet secret may be back. */
+static void take_refused(sync_host_t *host, const char *path, const stek_secrets_t *fleet,
+                         apr_int32_t day)
+{
+    const stek_ring_file_t file = file_at(host, path);
+    const apr_time_t now = ringio_now();
+    const char *culprit = NULL;
+    stek_ring_t *ring = NULL;
+    apr_size_t secret_i = 0;
+
+    /* An epoch that the other hosts refuse stays away: emergency.md had the floor removed for it. */
+    if (load(host, &file, fleet, day, &ring, &secret_i, &culprit) == APR_SUCCESS
+        && stek_admit_epoch(ring->epoch, 0, now) == APR_SUCCESS && !covers(host->floor, ring, now)
+        && take_in(host, ring, now) == APR_SUCCESS) {
+        report_line("%s: holds revocations that the floor lacks; they are taken in again", path);
+        host->floor_differs = 1;
+    }
+    stek_ring_destroy(ring);
+}
+
+static void scan_refused(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
+{
+    const char *floor_path = host->options->floor_path;
+    const char *directory = stek_file_dir(floor_path, host->pool);
+    const char *slash = strrchr(floor_path, '/');
+    const char *prefix = apr_pstrcat(host->pool, slash ? slash + 1 : floor_path, ".refused-", NULL);
+    DIR *dir = opendir(directory);
+    struct dirent *entry;
+    int n = 0;
+
+    while (dir && n < REFUSED_MAX && (entry = readdir(dir)) != NULL) {
+        if (!strncmp(entry->d_name, prefix, strlen(prefix))) {
+            take_refused(host, apr_pstrcat(host->pool, directory, "/", entry->d_name, NULL), fleet,
+                         day);
+            n++;
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+}
+
 void floor_retry(sync_host_t *host)
 {
+    host->floor_scanned = 0;
     if (host->floor_off) {
         host->floor_rv = APR_SUCCESS;
     }
@@ -276,8 +322,13 @@ void floor_retry(sync_host_t *host)
 
 void floor_open(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
 {
-    if (host->options->floor_path) {
-        look(host, fleet, day);
+    if (!host->options->floor_path) {
+        return;
+    }
+    look(host, fleet, day);
+    if (!host->floor_scanned) {
+        scan_refused(host, fleet, day);
+        host->floor_scanned = 1;
     }
 }
 

@@ -14,10 +14,11 @@
 
 /* Reads the floor, if it is not as it was read or written last: before the ratchet moves fleet on to day,
  * because afterwards it could not be opened.  One that is refused is moved aside, and what is not ours
- * stays; both are reported. */
+ * stays; both are reported.  The first time, also reads the floors that were moved aside, and takes in what
+ * opens. */
 void floor_open(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day);
 
-/* At a reload: what is at its path and is not used is reported again. */
+/* At a reload: floors that were moved aside are tried again, and what is not used is reported again. */
 void floor_retry(sync_host_t *host);
 
 /* Seals it again, under what fleet's first secret comes to on day.  Reported once. */

@@ -66,6 +66,7 @@ typedef struct sync_host_t {
     stek_ring_t *floor;       /* NULL: none yet */
     stek_ring_t *first_floor; /* as it was read at start */
     stek_stamp_t floor_stamp; /* as it was read or written last */
+    int floor_scanned;        /* floors that were moved aside have been looked at */
     int floor_differs;        /* the file is not what floor is: write it */
     int floor_off;            /* what is at its path stays as it is */
     const char *floor_why;    /* the reason; NULL: it is in use */

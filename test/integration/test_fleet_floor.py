@@ -199,6 +199,49 @@ def test_floor_of_another_fleet_secret_is_set_aside_by_name(fleet):
     assert host.ring().current(time.time()) and host.floor.exists()
 
 
+@pytest.mark.parametrize("how", ["restart", "reload", "old secret kept"])
+def test_floor_set_aside_counts_again_when_its_fleet_secret_is_back(fleet, how):
+    """A new fleet secret, by mistake without the old one; then the old one again, alone or as second."""
+    store = fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    old, stolen, keep = store.get(object_name(fleet.secret)), host.names(), host.fleet_secret.read_text()
+    lib.revoke(host)
+    host.once()
+    epoch = host.ring().epoch
+    shutil.copy(fleet.new_secret("new.secret"), host.fleet_secret)
+    lib.reboot(host)
+    assert "sealed under another fleet secret; moved to" in host.once().stderr
+    assert host.ring().epoch < epoch
+    lib.reboot(host)
+    store.put(object_name(fleet.secret), old)
+    if how == "reload":
+        host.start(web=False)
+        wait_for(host.ring_path.exists, "the ring")
+    host.fleet_secret.write_text(keep if how != "old secret kept" else keep + "".join(
+        line for line in (fleet.dir / "new.secret").read_text().splitlines(True) if line.startswith("stek-secret-v1")))
+    if how == "reload":
+        host.hup()
+    else:
+        host.start(web=False)
+    wait_for(lambda: "holds revocations that the floor lacks; they are taken in again" in host.log(), host.log, 10)
+    wait_for(lambda: host.ring_path.exists() and host.ring().epoch == floor_of(host).epoch == epoch,
+             "the revocation", 10)
+    assert not stolen & host.names()
+    assert host.stop_sync() == 0
+    assert "taken in again" not in host.once().stderr
+
+
+def test_floor_set_aside_with_an_epoch_that_is_refused_stays_away(fleet):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    aside = host.floor.with_name(host.floor.name + ".refused-1")
+    aside.write_bytes(ringfile.Ring(epoch=int(time.time()) + 3 * DAY).seal(
+        sealing_secrets(fleet.secret, today())[0]))
+    assert host.once().stderr == "" and floor_of(host).epoch == 0
+
+
 def test_floor_state_directory_of_systemd_is_the_default(fleet):
     fleet.store()
     host = fleet.host(**HOURLY)
