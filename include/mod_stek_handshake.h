@@ -28,7 +28,8 @@ typedef struct mod_stek_handshake_t {
     unsigned late : 1;    /* the ticket's own time is over: OpenSSL will refuse it */
     unsigned done : 1;
     unsigned has_name : 1;
-    apr_uint32_t age_s; /* of the ticket that was accepted */
+    apr_uint32_t age_s;       /* of the ticket that was accepted */
+    apr_uint32_t offered_len; /* bytes of the tickets that came; 0: none */
     unsigned char
         name[4]; /* first bytes of the name of the key, of the ticket that came, else issued */
 } mod_stek_handshake_t;
@@ -56,11 +57,11 @@ int mod_stek_handshake_install(SSL_CTX *ctx);
 
 /* From the ticket callbacks: */
 
-/* a ticket came, under a key of that name; */
+/* a ticket came, under a key of that name, with which it begins; */
 void mod_stek_handshake_offered(SSL *ssl, stek_state_e state, const unsigned char *name);
 
 /* its MAC was wrong; */
-void mod_stek_handshake_damaged(SSL *ssl);
+void mod_stek_handshake_damaged(SSL *ssl, const unsigned char *ticket);
 
 /* it was opened; refused: 0, or MOD_STEK_REFUSED_*; */
 void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused, apr_time_t now);

@@ -49,6 +49,20 @@ const mod_stek_family_t mod_stek_counter_names[MOD_STEK_FAMILY_N] = {
      MOD_STEK_UNSEALED,
      1,
      {NULL}},
+    {"issued_bytes",
+     "stek_ticket_issued_bytes_total",
+     "Bytes of the session tickets issued.",
+     NULL,
+     MOD_STEK_ISSUED_BYTES,
+     1,
+     {NULL}},
+    {"offered_bytes",
+     "stek_ticket_offered_bytes_total",
+     "Bytes of the tickets that clients sent in their ClientHello.",
+     NULL,
+     MOD_STEK_OFFERED_BYTES,
+     1,
+     {NULL}},
 };
 
 const mod_stek_family_t mod_stek_load_families[MOD_STEK_LOAD_FAMILY_N] = {

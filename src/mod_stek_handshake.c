@@ -9,6 +9,7 @@
 
 #include "mod_stek_exdata.h"
 #include "mod_stek_live.h"
+#include "mod_stek_ticket_size.h"
 #include "stek_session.h"
 
 static mod_stek_handshake_t *record_of(const SSL *ssl)
@@ -52,6 +53,15 @@ const mod_stek_handshake_t *mod_stek_handshake_get(conn_rec *c)
     return ap_get_module_config((c->master ? c->master : c)->conn_config, &stek_rotate_module);
 }
 
+/* OpenSSL asks for each of several tickets, and again after a HelloRetryRequest: the first time it
+ * stands at the first of them. */
+static void note_size(mod_stek_handshake_t *record, SSL *ssl, const unsigned char *ticket)
+{
+    if (!record->offered_len) {
+        record->offered_len = (apr_uint32_t)mod_stek_ticket_size_offered(ssl, ticket);
+    }
+}
+
 static void note_name(mod_stek_handshake_t *record, const unsigned char *name)
 {
     memcpy(record->name, name, sizeof(record->name));
@@ -71,6 +81,7 @@ void mod_stek_handshake_offered(SSL *ssl, stek_state_e state, const unsigned cha
 
     if (record && !record->done) {
         record->outcome = outcomes[state];
+        note_size(record, ssl, name);
         note_name(record, name);
     }
 }
@@ -80,7 +91,7 @@ static int is_resumed(int outcome)
     return outcome >= MOD_STEK_RESUMED_CURRENT && outcome <= MOD_STEK_RESUMED_FUTURE;
 }
 
-void mod_stek_handshake_damaged(SSL *ssl)
+void mod_stek_handshake_damaged(SSL *ssl, const unsigned char *ticket)
 {
     mod_stek_handshake_t *record = record_of(ssl);
 
@@ -89,6 +100,7 @@ void mod_stek_handshake_damaged(SSL *ssl)
     if (record && !record->done
         && (is_resumed(record->outcome) || record->outcome == MOD_STEK_NOT_OFFERED)) {
         record->outcome = MOD_STEK_REFUSED_DAMAGED;
+        note_size(record, ssl, ticket);
     }
 }
 
@@ -109,6 +121,23 @@ void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused
     record->age_s = age_s < 0 ? 0 : age_s > APR_UINT32_MAX ? APR_UINT32_MAX : (apr_uint32_t)age_s;
 }
 
+/* Follows one ticket from its sealing to the message that carries it, and nothing else: OpenSSL
+ * would call it for each message and record of a connection. */
+static void on_message(int is_written, int version, int type, const void *bytes, size_t len,
+                       SSL *ssl, void *arg)
+{
+    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+
+    (void)arg;
+    if (is_written && type == SSL3_RT_HANDSHAKE) {
+        SSL_set_msg_callback(ssl, NULL);
+        if (vhost && vhost->ring && vhost->ring->live) {
+            mod_stek_count_n(mod_stek_live_tally(vhost->ring->live), MOD_STEK_ISSUED_BYTES,
+                             mod_stek_ticket_size_issued(version, bytes, len));
+        }
+    }
+}
+
 void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned char *name)
 {
     mod_stek_handshake_t *record = record_of(ssl);
@@ -117,6 +146,7 @@ void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned
     if (record) {
         mod_stek_count(tally, MOD_STEK_ISSUED);
         record->issued = 1;
+        SSL_set_msg_callback(ssl, on_message);
         if (!record->has_name) {
             note_name(record, name);
         }
@@ -153,6 +183,7 @@ static void count(const SSL *ssl, mod_stek_handshake_t *record, const mod_stek_v
         record->outcome = record->late ? MOD_STEK_REFUSED_EXPIRED : MOD_STEK_REFUSED_POLICY;
     }
     mod_stek_count(tally, record->outcome);
+    mod_stek_count_n(tally, MOD_STEK_OFFERED_BYTES, record->offered_len);
     if (is_resumed(record->outcome)) {
         mod_stek_count_age(tally, record->age_s);
     }

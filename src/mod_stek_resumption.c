@@ -74,19 +74,19 @@ static int appdata_of(SSL_SESSION *session, stek_appdata_t *appdata)
            && stek_appdata_unpack(bytes, len, appdata) == APR_SUCCESS;
 }
 
-/* The digest that counts in this connection: the vhost's, and that of the groups that OpenSSL takes
+/* The policy that counts in this connection: the vhost's, and that of the groups that OpenSSL takes
  * from the vhost with which the connection began.  0 if these are not known. */
 static int policy_of(const SSL *ssl, const mod_stek_vhost_t *vhost,
-                     unsigned char policy[STEK_DIGEST_LEN])
+                     unsigned char policy[STEK_POLICY_LEN])
 {
     const mod_stek_vhost_t *first = mod_stek_handshake_first(ssl);
     int i;
 
-    memcpy(policy, vhost->policy, STEK_DIGEST_LEN);
+    memcpy(policy, vhost->policy, STEK_POLICY_LEN);
     if (!vhost->asks_clients) {
         return 1;
     }
-    for (i = 0; first && i < STEK_DIGEST_LEN; i++) {
+    for (i = 0; first && i < STEK_POLICY_LEN; i++) {
         policy[i] ^= first->groups[i];
     }
     return first && first->has_groups;
@@ -141,7 +141,7 @@ static int certificate_ended(SSL_SESSION *session, apr_time_t now)
 int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
                                 apr_time_t now)
 {
-    unsigned char policy[STEK_DIGEST_LEN];
+    unsigned char policy[STEK_POLICY_LEN];
     stek_appdata_t appdata;
 
     if (!appdata_of(session, &appdata)
@@ -150,7 +150,7 @@ int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, S
         || (vhost->asks_twice && SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
         || (vhost->bound
             && (!policy_of(ssl, vhost, policy)
-                || CRYPTO_memcmp(appdata.policy, policy, sizeof(policy)) != 0))) {
+                || memcmp(appdata.policy, policy, sizeof(policy)) != 0))) {
         return MOD_STEK_REFUSED_POLICY;
     }
     return stek_appdata_over_age(&appdata, limits_of(vhost, session)->max_age, now)

@@ -283,6 +283,22 @@ static void put_loads(request_rec *r, const mod_stek_totals_t *totals, apr_time_
     ap_rprintf(r, "%s</td></tr>\n", any ? "" : "never");
 }
 
+/* Of so many bytes in so many tickets. */
+static const char *mean_text(apr_uint64_t bytes, apr_uint64_t tickets, apr_pool_t *pool)
+{
+    return tickets ? apr_psprintf(pool, "%.0f", (double)bytes / (double)tickets) : "-";
+}
+
+static void put_sizes(request_rec *r, const mod_stek_totals_t *totals)
+{
+    apr_uint64_t offered = mod_stek_counts_sum(totals->all, MOD_STEK_RESUMED_CURRENT,
+                                               MOD_STEK_NOT_OFFERED - MOD_STEK_RESUMED_CURRENT);
+
+    ap_rprintf(r, "<tr><td>mean size of tickets</td><td>%s bytes issued, %s offered</td></tr>\n",
+               mean_text(totals->all[MOD_STEK_ISSUED_BYTES], totals->all[MOD_STEK_ISSUED], r->pool),
+               mean_text(totals->all[MOD_STEK_OFFERED_BYTES], offered, r->pool));
+}
+
 static void put_facts(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_time_t now)
 {
     const mod_stek_view_t *view = &ring->view;
@@ -302,6 +318,7 @@ static void put_facts(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_
                view->epoch, view->generation, (int)view->tombstone_n);
     ap_rprintf(r, "<tr><td>source</td><td class=\"wide\">%s, written %s</td></tr>\n",
                html(ring->source, r), ago(view->written_at, now, r->pool));
+    put_sizes(r, &ring->totals);
     put_loads(r, &ring->totals, now);
     ap_rprintf(r, "<tr><td>httpd's parent</td><td>%s%s%s%s</td></tr>\n", "looked ",
                ago(ring->totals.parent_looked_at, now, r->pool), ring->parent_trouble ? "; " : "",

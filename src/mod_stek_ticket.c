@@ -288,7 +288,6 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
     int ours = vhost && vhost->ring, refused = 0;
 
-    (void)name;
     (void)name_len;
     (void)arg;
     if (status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW) {
@@ -304,7 +303,7 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
         }
     }
     else if (ours && status == SSL_TICKET_NO_DECRYPT) {
-        mod_stek_handshake_damaged(ssl);
+        mod_stek_handshake_damaged(ssl, name);
     }
     /* Plain IGNORE would leave a TLS 1.2 client without a ticket for good. */
     return SSL_TICKET_RETURN_IGNORE_RENEW;

@@ -187,6 +187,9 @@ CALL(int, SSL_SESSION_set1_ticket_appdata, (SSL_SESSION * session, const void *d
      (session, data, len), 0, QUEUED)
 CALL(int, SSL_SESSION_get0_ticket_appdata, (SSL_SESSION * session, void **data, size_t *len),
      (session, data, len), 0, QUEUED)
+CALL(int, SSL_client_hello_get0_ext,
+     (SSL * ssl, unsigned type, const unsigned char **out, size_t *len), (ssl, type, out, len), 0,
+     QUEUED)
 CALL(int, X509_cmp_time, (const ASN1_TIME *asn1, time_t *t), (asn1, t), 0, QUEUED)
 CALL(int, i2d_X509, (const X509 *cert, unsigned char **der), (cert, der), -1, QUEUED)
 CALL(int, i2d_X509_AUX, (const X509 *cert, unsigned char **der), (cert, der), -1, QUEUED)

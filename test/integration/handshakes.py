@@ -41,6 +41,7 @@ class Scripted:
         self.server.put_secret(os.urandom(32))
         self.server.put_ring(ringfile.Ring(list(self.keys.values())))
         self.issued, self.sessions = 0, {}
+        self.bytes = {"issued": 0, "offered": 0}
 
     def ask(self, path="/stek-status", method="GET"):
         """(status, headers, body)."""
@@ -66,6 +67,9 @@ class Scripted:
     def visit(self, host="a.test", **options):
         reply = self.server.get(host, **options)
         self.issued += len(reply.tickets)
+        self.bytes["issued"] += sum(len(session.ticket) for session in reply.tickets)
+        if options.get("session"):
+            self.bytes["offered"] += len(options["session"].ticket)
         return reply
 
     def prepare(self, version):
@@ -112,6 +116,10 @@ def parse(text):
 
 def sample(samples, name, ring="default", **labels):
     return samples[name, tuple(sorted({"ring": ring, **labels}.items()))]
+
+
+def ticket_bytes(samples, ring="default"):
+    return {what: sample(samples, f"stek_ticket_{what}_bytes_total", ring) for what in ("issued", "offered")}
 
 
 def ticket_counters(samples, ring="default"):
