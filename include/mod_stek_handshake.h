@@ -27,11 +27,9 @@ typedef struct mod_stek_handshake_t {
     unsigned keyless : 1; /* none could be, because there was no key */
     unsigned late : 1;    /* the ticket's own time is over: OpenSSL will refuse it */
     unsigned done : 1;
-    unsigned has_name : 1;
     apr_uint32_t age_s;       /* of the ticket that was accepted */
     apr_uint32_t offered_len; /* bytes of the tickets that came; 0: none */
-    unsigned char
-        name[4]; /* first bytes of the name of the key, of the ticket that came, else issued */
+    char key_hex[STEK_HEX_LEN]; /* of the key of the ticket that came, else issued; "": neither */
 } mod_stek_handshake_t;
 
 /* mod_ssl's pre_handshake hook: makes the record. */

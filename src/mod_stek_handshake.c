@@ -64,8 +64,7 @@ static void note_size(mod_stek_handshake_t *record, SSL *ssl, const unsigned cha
 
 static void note_name(mod_stek_handshake_t *record, const unsigned char *name)
 {
-    memcpy(record->name, name, sizeof(record->name));
-    record->has_name = 1;
+    stek_key_hex(name, record->key_hex);
 }
 
 void mod_stek_handshake_offered(SSL *ssl, stek_state_e state, const unsigned char *name)
@@ -147,7 +146,7 @@ void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned
         mod_stek_count(tally, MOD_STEK_ISSUED);
         record->issued = 1;
         SSL_set_msg_callback(ssl, on_message);
-        if (!record->has_name) {
+        if (!*record->key_hex) {
             note_name(record, name);
         }
     }

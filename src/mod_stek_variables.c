@@ -5,7 +5,6 @@
 #include "mod_stek_variables.h"
 
 #include "mod_stek_handshake.h"
-#include "stek_key.h"
 
 /* STEK_TICKET's word. */
 static const char *ticket_word(const mod_stek_handshake_t *record)
@@ -32,27 +31,66 @@ static const char *ticket_word(const mod_stek_handshake_t *record)
     }
 }
 
-static void set(request_rec *r, const char *name, const char *value)
+enum { TICKET, RING, KEY, NAME_N };
+
+static const char names[NAME_N][12] = {"STEK_TICKET", "STEK_RING", "STEK_KEY"};
+
+/* Which of our own strings that is; NAME_N: none. */
+static apr_size_t own_name(const char *key)
 {
-    apr_table_setn(r->notes, name, value);
-    apr_table_setn(r->subprocess_env, name, value);
+    apr_uintptr_t offset = (apr_uintptr_t)key - (apr_uintptr_t)names;
+
+    return offset < sizeof(names) ? (apr_size_t)offset / sizeof(names[0]) : NAME_N;
+}
+
+static int may_be_like_ours(const char *key)
+{
+    return (key[0] | 0x20) == 's' && (key[1] | 0x20) == 't' && (key[2] | 0x20) == 'e';
+}
+
+/* As apr_table_setn() of each value that is not NULL, which would look through the table for every
+ * one, in every request twice.  Who puts our names there but ourselves is left to it. */
+static void set_in(apr_table_t *table, const char *const values[NAME_N])
+{
+    const apr_array_header_t *entries = apr_table_elts(table);
+    int i, is_there[NAME_N + 1] = {0}, others = 0;
+
+    for (i = 0; i < entries->nelts; i++) {
+        apr_table_entry_t *entry = &APR_ARRAY_IDX(entries, i, apr_table_entry_t);
+        apr_size_t name = own_name(entry->key);
+
+        if (name < NAME_N && values[name]) {
+            entry->val = (char *)values[name];
+            is_there[name] = 1;
+        }
+        else if (may_be_like_ours(entry->key)) {
+            others = 1;
+        }
+    }
+    for (i = 0; i < NAME_N; i++) {
+        if (values[i] && others) {
+            apr_table_setn(table, names[i], values[i]);
+        }
+        else if (values[i] && !is_there[i]) {
+            apr_table_addn(table, names[i], values[i]);
+        }
+    }
 }
 
 static void set_all(request_rec *r)
 {
     const mod_stek_handshake_t *record = mod_stek_handshake_get(r->connection);
-    unsigned char name[STEK_NAME_LEN] = {0};
+    const char *values[NAME_N];
 
     /* An internal redirect is made before its tables. */
     if (!record || !record->ring || !r->notes || !r->subprocess_env) {
         return;
     }
-    set(r, "STEK_TICKET", ticket_word(record));
-    set(r, "STEK_RING", record->ring);
-    if (record->has_name) {
-        memcpy(name, record->name, sizeof(record->name));
-        set(r, "STEK_KEY", stek_key_hex(name, apr_palloc(r->pool, STEK_HEX_LEN)));
-    }
+    values[TICKET] = ticket_word(record);
+    values[RING] = record->ring;
+    values[KEY] = *record->key_hex ? record->key_hex : NULL;
+    set_in(r->notes, values);
+    set_in(r->subprocess_env, values);
 }
 
 int mod_stek_variables_create_request(request_rec *r)
