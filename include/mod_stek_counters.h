@@ -43,6 +43,9 @@
     }
 #define MOD_STEK_AGE_BOUND_N 12
 
+/* Reasons for which a ticket is refused. */
+#define MOD_STEK_REFUSED_N 6
+
 typedef enum mod_stek_counter_e {
     MOD_STEK_ISSUED,          /* tickets sealed */
     MOD_STEK_RESUMED_CURRENT, /* handshakes resumed with a ticket, by the key that sealed it */
@@ -53,9 +56,11 @@ typedef enum mod_stek_counter_e {
     MOD_STEK_REFUSED_DAMAGED,
     MOD_STEK_REFUSED_POLICY,
     MOD_STEK_REFUSED_AGE,
+    MOD_STEK_REFUSED_SECRECY,
     MOD_STEK_NOT_OFFERED, /* handshakes in which the client sent no ticket */
     MOD_STEK_KEYLESS,     /* handshakes without a ticket because there was no key */
     MOD_STEK_UNSEALED,    /* tickets without a vector, cipher or MAC */
+    MOD_STEK_ASKED,       /* handshakes in which the client asked for a number of tickets */
     MOD_STEK_LOADS,       /* successful loads of the ring's file */
 #define MOD_STEK_CAUSE(name, text) MOD_STEK_LOAD_FAILED_##name,
     MOD_STEK_CAUSES(MOD_STEK_CAUSE)
@@ -66,7 +71,7 @@ typedef enum mod_stek_counter_e {
 } mod_stek_counter_e;
 
 /* Of all that is behind a pointer in retained memory here; goes up when any of it changes. */
-#define MOD_STEK_COUNTERS_LAYOUT 2
+#define MOD_STEK_COUNTERS_LAYOUT 3
 
 /* One process's part. */
 typedef struct mod_stek_tally_t {
