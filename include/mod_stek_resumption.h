@@ -12,8 +12,8 @@
  *       up in may have changed since the digest was made.  Such sessions are never resumed.
  *   before it is taken       its policy, its age and the end of its certificate.
  *
- * With StekTickets tls1.3, moreover, only what has a key exchange of its own: nothing in TLS 1.2, and
- * in TLS 1.3 nothing of a client that may do without.
+ * With StekTickets tls1.3, moreover, only with a key exchange of the connection's own: nothing in
+ * TLS 1.2.
  *
  * And where a virtual host asks for a certificate and one of its sections has its own rules,
  * nothing is resumed in TLS 1.3: mod_ssl asks again for the section, which OpenSSL refuses in a

@@ -32,6 +32,10 @@ int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
     record->c = c;
     record->first = mod_stek_vhost_of(ssl);
     record->outcome = MOD_STEK_NOT_OFFERED;
+    if (record->first && record->first->no_kex_by_name) {
+        /* Another vhost's connection, perhaps; mod_ssl adds the options of the one that SNI names. */
+        SSL_clear_options(ssl, SSL_OP_ALLOW_NO_DHE_KEX);
+    }
     if (SSL_set_ex_data(ssl, mod_stek_exdata_handshake(), record)) {
         ap_set_module_config(c->conn_config, &stek_rotate_module, record);
     }

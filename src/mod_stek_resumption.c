@@ -14,9 +14,6 @@
 #include "mod_stek_trust_watch.h"
 #include "stek_appdata.h"
 
-/* Resumption without a key exchange, in psk_key_exchange_modes (RFC 8446, 4.2.9). */
-#define PSK_KE 0
-
 /* What mod_ssl would tell an application of the client.  Only it knows: a certificate that
  * optional_no_ca lets through may have left no error in OpenSSL. */
 static int is_verified(const SSL *ssl)
@@ -141,21 +138,13 @@ static int certificate_ended(SSL_SESSION *session, apr_time_t now)
     return peer && X509_cmp_time(X509_get0_notAfter(peer), &now_s) <= 0;
 }
 
-/* Nonzero if the connection, resumed, would be protected by what is in the session alone: its key
- * would open what was recorded of it. */
+/* Nonzero if the connection, resumed, could be protected by what is in the session alone: its key
+ * would open what was recorded of it.  In TLS 1.3, OpenSSL asks for a key exchange unless it was
+ * told otherwise; nobody does so for this connection (mod_stek_handshake_begin). */
 static int lacks_secrecy(const SSL *ssl)
 {
-    const unsigned char *modes;
-    size_t len;
-
-    if (SSL_version(ssl) < TLS1_3_VERSION) {
-        return 1;
-    }
-    /* Of the vhost with which the connection began, too.  Whether OpenSSL will do without a key
-     * exchange is not known yet, only whether the client would. */
-    return (SSL_get_options(ssl) & SSL_OP_ALLOW_NO_DHE_KEX)
-           && (!SSL_client_hello_get0_ext((SSL *)ssl, TLSEXT_TYPE_psk_kex_modes, &modes, &len)
-               || len < 1 || memchr(modes + 1, PSK_KE, len - 1));
+    return SSL_version(ssl) < TLS1_3_VERSION
+           || (SSL_get_options(ssl) & SSL_OP_ALLOW_NO_DHE_KEX) != 0;
 }
 
 int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,

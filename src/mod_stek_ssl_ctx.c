@@ -141,6 +141,19 @@ static neighbours_t *neighbours_at(apr_hash_t *by_address, const server_addr_rec
     return found;
 }
 
+/* OpenSSL takes options from the first vhost on an address, too. */
+static void note_secrecy(mod_stek_vhost_t *const *vhosts, int n)
+{
+    int i, any = 0;
+
+    for (i = 0; i < n; i++) {
+        any |= vhosts[i]->forward_secret;
+    }
+    for (i = 0; i < n; i++) {
+        vhosts[i]->no_kex_by_name = any;
+    }
+}
+
 /* The Host line may name another vhost than SNI did, and in TLS 1.3 httpd asks again only where the
  * connection was resumed. */
 void mod_stek_ssl_ctx_note_neighbours(apr_pool_t *ptemp)
@@ -150,6 +163,7 @@ void mod_stek_ssl_ctx_note_neighbours(apr_pool_t *ptemp)
     int i, n;
     mod_stek_vhost_t *const *vhosts = mod_stek_vhosts(&n);
 
+    note_secrecy(vhosts, n);
     for (i = 0; i < n; i++) {
         const mod_stek_policy_t *policy = mod_stek_server_get(vhosts[i]->server)->policy;
 

@@ -181,7 +181,7 @@ static const struct {
     {"refused, damaged", MOD_STEK_REFUSED_DAMAGED},
     {"refused, policy", MOD_STEK_REFUSED_POLICY},
     {"refused, session too old", MOD_STEK_REFUSED_AGE},
-    {"refused, no forward secrecy", MOD_STEK_REFUSED_SECRECY},
+    {"refused, secrecy", MOD_STEK_REFUSED_SECRECY},
 };
 
 static void put_bar(request_rec *r, apr_uint64_t part, apr_uint64_t whole)
@@ -353,12 +353,12 @@ static void put_vhost(request_rec *r, const mod_stek_vhost_t *vhost, apr_pool_t 
         return;
     }
     ap_rprintf(r,
-               "<td>%s</td><td>%s</td><td>%s</td><td>%s</td><td class=\"n\">%s</td>"
-               "<td class=\"n\">%s</td></tr>\n",
+               "<td>%s</td><td>%s</td><td>%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td>"
+               "<td>%s</td></tr>\n",
                stek_escape_html(vhost->ring->name, pool), mod_stek_vhost_tickets_text(vhost),
-               count_text(&vhost->count, pool), vhost->bound ? "policy" : "off",
-               stek_time_text(vhost->limits.lifetime, pool),
-               vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool) : "no limit");
+               vhost->bound ? "policy" : "off", stek_time_text(vhost->limits.lifetime, pool),
+               vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool) : "no limit",
+               count_text(&vhost->count, pool));
 }
 
 static void put_vhosts(request_rec *r, const mod_stek_snapshot_t *snapshot)
@@ -371,9 +371,9 @@ static void put_vhosts(request_rec *r, const mod_stek_snapshot_t *snapshot)
     }
     ap_rprintf(r,
                "<section><details%s><summary>%d virtual host%s</summary>\n<div class=\"scroll\">"
-               "<table><tr><th>name</th><th>ring</th><th>tickets</th>"
-               "<th>of TLS 1.3</th><th>binding</th>"
-               "<th class=\"n\">lifetime</th><th class=\"n\">max age</th></tr>\n",
+               "<table><tr><th>name</th><th>ring</th><th>tickets</th><th>binding</th>"
+               "<th class=\"n\">lifetime</th><th class=\"n\">max age</th>"
+               "<th>TLS 1.3 tickets</th></tr>\n",
                snapshot->vhost_n > VHOSTS_OPEN ? "" : " open", snapshot->vhost_n,
                snapshot->vhost_n == 1 ? "" : "s");
     for (i = 0; i < snapshot->vhost_n; i++) {

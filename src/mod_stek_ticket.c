@@ -336,6 +336,10 @@ static int on_not_resumable(SSL *ssl, int is_forward_secure)
     int none = vhost && is_not_resumable(ssl, vhost);
 
     (void)is_forward_secure;
+    if (none && SSL_version(ssl) < TLS1_3_VERSION) {
+        /* OpenSSL would tell the client an id that it keeps no session under. */
+        SSL_SESSION_set1_id(SSL_get_session(ssl), (const unsigned char *)"", 0);
+    }
     mod_stek_ticket_count_choose(ssl, none ? MOD_STEK_TICKETS_NONE : MOD_STEK_TICKETS_FULL);
     return none;
 }
