@@ -43,6 +43,9 @@
     }
 #define MOD_STEK_AGE_BOUND_N 12
 
+/* Reasons for which a ticket is refused. */
+#define MOD_STEK_REFUSED_N 6
+
 typedef enum mod_stek_counter_e {
     MOD_STEK_ISSUED,          /* tickets sealed */
     MOD_STEK_RESUMED_CURRENT, /* handshakes resumed with a ticket, by the key that sealed it */
@@ -53,9 +56,11 @@ typedef enum mod_stek_counter_e {
     MOD_STEK_REFUSED_DAMAGED,
     MOD_STEK_REFUSED_POLICY,
     MOD_STEK_REFUSED_AGE,
+    MOD_STEK_REFUSED_SECRECY,
     MOD_STEK_NOT_OFFERED,  /* handshakes in which the client sent no ticket */
     MOD_STEK_KEYLESS,      /* handshakes without a ticket because there was no key */
     MOD_STEK_UNSEALED,     /* tickets without a vector, cipher or MAC */
+    MOD_STEK_ASKED,        /* handshakes in which the client asked for a number of tickets */
     MOD_STEK_ISSUED_BYTES, /* of the tickets issued, and of those in ClientHellos */
     MOD_STEK_OFFERED_BYTES,
     MOD_STEK_LOADS, /* successful loads of the ring's file */

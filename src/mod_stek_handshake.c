@@ -17,6 +17,11 @@ static mod_stek_handshake_t *record_of(const SSL *ssl)
     return SSL_get_ex_data(ssl, mod_stek_exdata_handshake());
 }
 
+mod_stek_handshake_t *mod_stek_handshake_of(const SSL *ssl)
+{
+    return mod_stek_exdata_handshake() < 0 ? NULL : record_of(ssl);
+}
+
 int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
 {
     mod_stek_handshake_t *record;
@@ -28,6 +33,10 @@ int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
     record->c = c;
     record->first = mod_stek_vhost_of(ssl);
     record->outcome = MOD_STEK_NOT_OFFERED;
+    if (record->first && record->first->no_kex_by_name) {
+        /* Another vhost's connection, perhaps; mod_ssl adds the options of the one that SNI names. */
+        SSL_clear_options(ssl, SSL_OP_ALLOW_NO_DHE_KEX);
+    }
     if (SSL_set_ex_data(ssl, mod_stek_exdata_handshake(), record)) {
         ap_set_module_config(c->conn_config, &stek_rotate_module, record);
     }
@@ -36,14 +45,14 @@ int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
 
 conn_rec *mod_stek_handshake_conn(const SSL *ssl)
 {
-    const mod_stek_handshake_t *record = mod_stek_exdata_handshake() < 0 ? NULL : record_of(ssl);
+    const mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
 
     return record ? record->c : NULL;
 }
 
 const mod_stek_vhost_t *mod_stek_handshake_first(const SSL *ssl)
 {
-    const mod_stek_handshake_t *record = mod_stek_exdata_handshake() < 0 ? NULL : record_of(ssl);
+    const mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
 
     return record ? record->first : NULL;
 }
@@ -189,6 +198,22 @@ static void count(const SSL *ssl, mod_stek_handshake_t *record, const mod_stek_v
     if (record->keyless && !record->issued) {
         mod_stek_count(tally, MOD_STEK_KEYLESS);
     }
+    if (record->asked) {
+        mod_stek_count(tally, MOD_STEK_ASKED);
+    }
+}
+
+/* After a resumption OpenSSL sends one ticket, however many it was told to; others it has to be
+ * asked for singly.  Where it is about to send the first. */
+static void send_more(SSL *ssl, const mod_stek_handshake_t *record)
+{
+    int i;
+
+    if (record->ticket_n > 1 && SSL_session_reused(ssl)
+        && SSL_get_state(ssl) == TLS_ST_SW_SESSION_TICKET) {
+        for (i = 0; i < record->ticket_n && SSL_new_session_ticket(ssl); i++) {
+        }
+    }
 }
 
 static void on_done(const SSL *ssl)
@@ -198,6 +223,7 @@ static void on_done(const SSL *ssl)
 
     if (vhost && vhost->ring && vhost->ring->live && record && !record->done) {
         count(ssl, record, vhost);
+        send_more((SSL *)ssl, record);
     }
 }
 

@@ -138,12 +138,27 @@ static int certificate_ended(SSL_SESSION *session, apr_time_t now)
     return peer && X509_cmp_time(X509_get0_notAfter(peer), &now_s) <= 0;
 }
 
+/* Nonzero if the connection, resumed, could be protected by what is in the session alone: its key
+ * would open what was recorded of it.  In TLS 1.3, OpenSSL asks for a key exchange unless it was
+ * told otherwise; nobody does so for this connection (mod_stek_handshake_begin). */
+static int lacks_secrecy(const SSL *ssl)
+{
+    return SSL_version(ssl) < TLS1_3_VERSION
+           || (SSL_get_options(ssl) & SSL_OP_ALLOW_NO_DHE_KEX) != 0;
+}
+
 int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
                                 apr_time_t now)
 {
     unsigned char policy[STEK_POLICY_LEN];
     stek_appdata_t appdata;
 
+    if (vhost->forward_secret && lacks_secrecy(ssl)) {
+        return MOD_STEK_REFUSED_SECRECY;
+    }
+    if (!vhost->ring) {
+        return 0;
+    }
     if (!appdata_of(session, &appdata)
         || mod_stek_resumption_names_user(SSL_SESSION_get0_cipher(session))
         || (vhost->unbindable && SSL_SESSION_get0_peer(session))

@@ -181,6 +181,7 @@ static const struct {
     {"refused, damaged", MOD_STEK_REFUSED_DAMAGED},
     {"refused, policy", MOD_STEK_REFUSED_POLICY},
     {"refused, session too old", MOD_STEK_REFUSED_AGE},
+    {"refused, secrecy", MOD_STEK_REFUSED_SECRECY},
 };
 
 static void put_bar(request_rec *r, apr_uint64_t part, apr_uint64_t whole)
@@ -349,6 +350,14 @@ static void put_ring(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_t
 
 /* ---- virtual hosts ---- */
 
+/* "2, resumed 1, on request up to 4" */
+static const char *count_text(const mod_stek_ticket_count_t *count, apr_pool_t *pool)
+{
+    const char *text = apr_psprintf(pool, "%d, resumed %d", count->full, count->resumed);
+
+    return count->max ? apr_psprintf(pool, "%s, on request up to %d", text, count->max) : text;
+}
+
 static void put_vhost(request_rec *r, const mod_stek_vhost_t *vhost, apr_pool_t *pool)
 {
     const server_rec *s = vhost->server;
@@ -357,16 +366,16 @@ static void put_vhost(request_rec *r, const mod_stek_vhost_t *vhost, apr_pool_t 
                stek_escape_html(s->server_hostname ? s->server_hostname : "main server", pool),
                s->addrs ? s->addrs->host_port : s->port);
     if (!vhost->ring) {
-        ap_rputs("<td colspan=\"5\">left to mod_ssl</td></tr>\n", r);
+        ap_rputs("<td colspan=\"6\">left to mod_ssl</td></tr>\n", r);
         return;
     }
     ap_rprintf(r,
                "<td>%s</td><td>%s</td><td>%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td>"
-               "</tr>\n",
-               stek_escape_html(vhost->ring->name, pool),
-               mod_stek_vhost_tickets_off(vhost) ? "off" : "on", vhost->bound ? "policy" : "off",
-               stek_time_text(vhost->limits.lifetime, pool),
-               vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool) : "no limit");
+               "<td>%s</td></tr>\n",
+               stek_escape_html(vhost->ring->name, pool), mod_stek_vhost_tickets_text(vhost),
+               vhost->bound ? "policy" : "off", stek_time_text(vhost->limits.lifetime, pool),
+               vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool) : "no limit",
+               count_text(&vhost->count, pool));
 }
 
 static void put_vhosts(request_rec *r, const mod_stek_snapshot_t *snapshot)
@@ -380,7 +389,8 @@ static void put_vhosts(request_rec *r, const mod_stek_snapshot_t *snapshot)
     ap_rprintf(r,
                "<section><details%s><summary>%d virtual host%s</summary>\n<div class=\"scroll\">"
                "<table><tr><th>name</th><th>ring</th><th>tickets</th><th>binding</th>"
-               "<th class=\"n\">lifetime</th><th class=\"n\">max age</th></tr>\n",
+               "<th class=\"n\">lifetime</th><th class=\"n\">max age</th>"
+               "<th>TLS 1.3 tickets</th></tr>\n",
                snapshot->vhost_n > VHOSTS_OPEN ? "" : " open", snapshot->vhost_n,
                snapshot->vhost_n == 1 ? "" : "s");
     for (i = 0; i < snapshot->vhost_n; i++) {

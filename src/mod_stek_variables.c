@@ -26,6 +26,8 @@ static const char *ticket_word(const mod_stek_handshake_t *record)
         return "full-policy";
     case MOD_STEK_REFUSED_AGE:
         return "full-age";
+    case MOD_STEK_REFUSED_SECRECY:
+        return "full-secrecy";
     default:
         return record->issued ? "new" : "none";
     }

@@ -40,6 +40,7 @@ int mod_stek_one_process(void)
 static mod_stek_ring_config_t ring = {.name = "default", .params = STEK_PARAMS_DEFAULT};
 static mod_stek_vhost_t vhost = {.ring = &ring,
                                  .bound = 1,
+                                 .count = {2, 1, 2},
                                  .limits = {APR_USEC_PER_SEC * 3600, APR_USEC_PER_SEC * 7200},
                                  .cert_limits = {APR_USEC_PER_SEC * 300, APR_USEC_PER_SEC * 300}};
 

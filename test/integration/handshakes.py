@@ -18,7 +18,7 @@ COUNTED = {"new": ("stek_tickets_not_offered_total", ""), "none": ("stek_tickets
 COUNTED.update({f"resumed-{key}": ("stek_tickets_resumed_total", key)
                 for key in ("current", "old", "future")})
 COUNTED.update({f"full-{reason}": ("stek_tickets_refused_total", reason)
-                for reason in ("unknown", "expired", "damaged", "policy", "age")})
+                for reason in ("unknown", "expired", "damaged", "policy", "age", "secrecy")})
 STATUS = ["<Location /stek-status>", "SetHandler stek-status", "Require all granted", "</Location>"]
 MAX_AGE_S = 2
 
