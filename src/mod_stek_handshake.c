@@ -7,26 +7,24 @@
 #include "http_config.h"
 #include <string.h>
 
-#include "mod_stek_exdata.h"
 #include "mod_stek_live.h"
 #include "mod_stek_ticket_size.h"
 #include "stek_session.h"
 
-static mod_stek_handshake_t *record_of(const SSL *ssl)
-{
-    return SSL_get_ex_data(ssl, mod_stek_exdata_handshake());
-}
-
+/* mod_ssl keeps the connection as the SSL's application data, from before the handshake on.  Data of
+ * our own there would cost more than all else that is done here. */
 mod_stek_handshake_t *mod_stek_handshake_of(const SSL *ssl)
 {
-    return mod_stek_exdata_handshake() < 0 ? NULL : record_of(ssl);
+    conn_rec *c = SSL_get_app_data(ssl);
+
+    return c ? ap_get_module_config(c->conn_config, &stek_rotate_module) : NULL;
 }
 
 int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
 {
     mod_stek_handshake_t *record;
 
-    if (is_proxy || mod_stek_exdata_handshake() < 0) {
+    if (is_proxy) {
         return DECLINED;
     }
     record = apr_pcalloc(c->pool, sizeof(*record));
@@ -37,9 +35,7 @@ int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
         /* Another vhost's connection, perhaps; mod_ssl adds the options of the one that SNI names. */
         SSL_clear_options(ssl, SSL_OP_ALLOW_NO_DHE_KEX);
     }
-    if (SSL_set_ex_data(ssl, mod_stek_exdata_handshake(), record)) {
-        ap_set_module_config(c->conn_config, &stek_rotate_module, record);
-    }
+    ap_set_module_config(c->conn_config, &stek_rotate_module, record);
     return OK;
 }
 
@@ -85,7 +81,7 @@ void mod_stek_handshake_offered(SSL *ssl, stek_state_e state, const unsigned cha
         [STEK_STATE_OLD] = MOD_STEK_RESUMED_OLD,
         [STEK_STATE_FUTURE] = MOD_STEK_RESUMED_FUTURE,
     };
-    mod_stek_handshake_t *record = record_of(ssl);
+    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
 
     if (record && !record->done) {
         record->outcome = outcomes[state];
@@ -101,7 +97,7 @@ static int is_resumed(int outcome)
 
 void mod_stek_handshake_damaged(SSL *ssl, const unsigned char *ticket)
 {
-    mod_stek_handshake_t *record = record_of(ssl);
+    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
 
     /* OpenSSL says the same of a ticket whose key is not there, and of one too short to name
      * any. */
@@ -114,7 +110,7 @@ void mod_stek_handshake_damaged(SSL *ssl, const unsigned char *ticket)
 
 void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused, apr_time_t now)
 {
-    mod_stek_handshake_t *record = record_of(ssl);
+    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
     apr_int64_t age_s = apr_time_sec(now) - apr_time_sec(stek_session_time(session));
 
     if (!record || record->done) {
@@ -148,7 +144,7 @@ static void on_message(int is_written, int version, int type, const void *bytes,
 
 void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned char *name)
 {
-    mod_stek_handshake_t *record = record_of(ssl);
+    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
 
     /* The self-test's connection has no record. */
     if (record) {
@@ -164,7 +160,7 @@ void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned
 int mod_stek_handshake_unsealed(SSL *ssl, mod_stek_tally_t *tally)
 {
     /* The self-test's connection has no record. */
-    if (!record_of(ssl)) {
+    if (!mod_stek_handshake_of(ssl)) {
         return 0;
     }
     mod_stek_count(tally, MOD_STEK_UNSEALED);
@@ -173,7 +169,7 @@ int mod_stek_handshake_unsealed(SSL *ssl, mod_stek_tally_t *tally)
 
 void mod_stek_handshake_keyless(SSL *ssl)
 {
-    mod_stek_handshake_t *record = record_of(ssl);
+    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
 
     if (record && !(SSL_get_options(ssl) & SSL_OP_NO_TICKET)) {
         record->keyless = 1;
@@ -216,10 +212,11 @@ static void send_more(SSL *ssl, const mod_stek_handshake_t *record)
     }
 }
 
-static void on_done(const SSL *ssl)
+/* Not inline, so that on_info needs no registers of its own. */
+__attribute__((noinline)) static void on_done(const SSL *ssl)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
-    mod_stek_handshake_t *record = record_of(ssl);
+    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
 
     if (vhost && vhost->ring && vhost->ring->live && record && !record->done) {
         count(ssl, record, vhost);
@@ -234,11 +231,11 @@ static void (*mod_ssl_info)(const SSL *ssl, int where, int ret);
 /* Called some forty times in a handshake. */
 static void on_info(const SSL *ssl, int where, int ret)
 {
-    if (mod_ssl_info) {
-        mod_ssl_info(ssl, where, ret);
-    }
     if (where & SSL_CB_HANDSHAKE_DONE) {
         on_done(ssl);
+    }
+    if (mod_ssl_info) {
+        mod_ssl_info(ssl, where, ret);
     }
 }
 

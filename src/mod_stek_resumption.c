@@ -79,13 +79,14 @@ static int appdata_of(SSL_SESSION *session, stek_appdata_t *appdata)
 static int policy_of(const SSL *ssl, const mod_stek_vhost_t *vhost,
                      unsigned char policy[STEK_POLICY_LEN])
 {
-    const mod_stek_vhost_t *first = mod_stek_handshake_first(ssl);
+    const mod_stek_vhost_t *first;
     int i;
 
     memcpy(policy, vhost->policy, STEK_POLICY_LEN);
     if (!vhost->asks_clients) {
         return 1;
     }
+    first = mod_stek_handshake_first(ssl);
     for (i = 0; first && i < STEK_POLICY_LEN; i++) {
         policy[i] ^= first->groups[i];
     }

@@ -172,7 +172,6 @@ CALL(int, X509_CRL_up_ref, (X509_CRL * crl), (crl), 0, QUEUED)
 CALL(unsigned long, X509_NAME_hash_ex,
      (const X509_NAME *name, OSSL_LIB_CTX *libctx, const char *props, int *ok),
      (name, libctx, props, ok), 0, QUEUED)
-CALL(int, SSL_set_ex_data, (SSL * ssl, int index, void *data), (ssl, index, data), 0, QUEUED)
 CALL(int, SSL_CTX_set_ex_data, (SSL_CTX * ctx, int index, void *data), (ctx, index, data), 0,
      QUEUED)
 CALL(long, SSL_CTX_ctrl, (SSL_CTX * ctx, int command, long arg, void *ptr),
