@@ -376,8 +376,7 @@ void mod_stek_vhost_notices_warn(server_rec *main_server, apr_pool_t *ptemp)
     if (find_affected(is_forward_secret).n > 0) {
         lint_no_kex(ptemp);
     }
-    if (find_affected(mod_stek_vhost_tickets_off).n > 0
-        || find_affected(is_forward_secret).n > 0) {
+    if (find_affected(mod_stek_vhost_tickets_off).n > 0 || find_affected(is_forward_secret).n > 0) {
         lint_shared_connections(ptemp);
     }
 }
