@@ -44,7 +44,6 @@ typedef struct sync_store_t {
     apr_time_t written_at;   /* the same */
     int reseal;              /* seal it under the first secret once, because secrets were re-read */
     const char *logged;      /* state last logged */
-    unsigned char own_salt[STEK_SECRET_SALT_LEN]; /* of the object that this host wrote last */
 } sync_store_t;
 
 typedef struct sync_host_t {
@@ -77,6 +76,7 @@ typedef struct sync_host_t {
     apr_int64_t kept_ns;      /* modification time of the last whose revocations the floor has */
     apr_int64_t told_ns;      /* the same, as the state file has it */
     int reseal_file;          /* seal the file ring under the first local secret once */
+    apr_status_t fleet_rv;    /* of reading the fleet secret, as last reported */
     apr_status_t ratchet_rv;  /* of writing the fleet secret's file, as last reported */
     apr_status_t aside_rv;    /* of moving a bad ring aside, as last reported */
     apr_pool_t *pool;         /* of one cycle */
