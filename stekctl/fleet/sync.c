@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "stek_admit.h"
+#include "stek_audit.h"
 #include "stek_error.h"
 #include "stek_ring_merge.h"
 
@@ -118,6 +119,7 @@ apr_status_t sync_plan(const stek_ring_t *file_ring, const sync_view_t *views, i
     }
     if (rv == APR_SUCCESS && plan->shared) {
         plan->left_out_n = plan->shared->left_out_n + drop_later(plan->shared, rules, now);
+        plan->doubled_n = stek_audit_drop_shared(plan->shared);
     }
     if (rv == APR_SUCCESS) {
         rv = extend(rules, may_generate(plan->shared, views, store_n, rules, now), now, rng, plan);
@@ -251,6 +253,7 @@ static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, 
         *pagreed = take_agreed(&plan, *pagain, result->tries == SYNC_TRIES, now);
         result->made = plan.made;
         result->left_out_n = plan.left_out_n;
+        result->doubled_n = plan.doubled_n;
     }
     sync_plan_release(&plan);
     sync_views_release(views, port->store_n);

@@ -71,6 +71,7 @@ typedef struct sync_port_t {
 /* What to do about a file ring and views. */
 typedef struct sync_plan_t {
     apr_size_t left_out_n; /* keys that begin too late, or had no room */
+    apr_size_t doubled_n;  /* keys that were dropped: another has their bytes */
     stek_ring_t *shared;   /* everything else in file and stores; NULL: nothing anywhere */
     stek_ring_t *wanted;   /* that and the new keys; NULL: nothing */
     apr_size_t made;
@@ -83,6 +84,7 @@ typedef struct sync_result_t {
     int written_n, failed_n;        /* stores; failed: could be read, but not written */
     int overtaken[SYNC_STORES_MAX]; /* the store took no write: another host had always written */
     apr_size_t left_out_n;          /* keys that begin too late, or had no room */
+    apr_size_t doubled_n;           /* keys that were dropped: another has their bytes */
     int tries;
     apr_uint64_t generation;
     apr_time_t covered_until; /* by the file ring's keys now */

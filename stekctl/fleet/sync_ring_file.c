@@ -11,6 +11,7 @@
 #include "ringio.h"
 #include "state.h"
 #include "stek_admit.h"
+#include "stek_audit.h"
 #include "stek_error.h"
 #include "stek_ring_aside.h"
 #include "stek_ring_file.h"
@@ -133,6 +134,7 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
     }
     rv = stek_ring_merge(ring, before, now, lifetime, &merged);
     if (rv == APR_SUCCESS) {
+        (void)stek_audit_drop_shared(merged);
         floor_keep(host, merged, now);
         note_kept(host);
         differs = !before || later_n > 0 || !stek_ring_equal(before, merged);
