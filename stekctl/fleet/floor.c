@@ -6,8 +6,11 @@
 
 #include <apr_strings.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "ratchet.h"
 #include "report.h"
@@ -32,6 +35,40 @@ static stek_ring_file_t file_at(const sync_host_t *host, const char *path)
 static stek_ring_file_t file_of(const sync_host_t *host)
 {
     return file_at(host, host->options->floor_path);
+}
+
+/* Opens the file and locks it, without waiting.  -1: somebody else holds it, or it cannot be opened. */
+static int open_locked(const char *path, int how)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd >= 0 && flock(fd, how | LOCK_NB) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* Holds the file that was read or written last, so that others see that a sync works with it. */
+static void hold(sync_host_t *host)
+{
+    if (host->reader) {
+        return;
+    }
+    if (host->floor_fd > 0) {
+        close(host->floor_fd);
+    }
+    host->floor_fd = open_locked(host->options->floor_path, LOCK_SH);
+}
+
+int floor_is_held(const char *path)
+{
+    int fd = open_locked(path, LOCK_EX);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd < 0;
 }
 
 /* Nonzero if ring, which may be NULL, has every revocation of floor. */
@@ -193,6 +230,9 @@ static void save(sync_host_t *host, const stek_secret_t *secret)
 
     report_write(host, rv);
     host->floor_differs = rv != APR_SUCCESS;
+    if (rv == APR_SUCCESS) {
+        hold(host);
+    }
 }
 
 static int is_kept(const sync_host_t *host)
@@ -257,6 +297,7 @@ static void look(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day
         /* Of before it was read: what has replaced it since then is read in the next cycle. */
         host->floor_stamp = stamp;
         host->floor_differs |= secret_i > 0;
+        hold(host);
     }
     else if (APR_STATUS_IS_ENOENT(rv)) {
         host->floor_off = 0;
@@ -349,6 +390,11 @@ apr_status_t floor_add(const sync_host_t *host, stek_ring_t **pring, apr_time_t 
     return rv;
 }
 
+int floor_is_kept(const sync_host_t *host)
+{
+    return is_kept(host) && host->floor && !host->floor_differs;
+}
+
 void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
 {
     stek_ring_t *fresh = NULL, *merged = NULL;
@@ -431,6 +477,10 @@ void floor_close(sync_host_t *host)
     for (i = 0; i < SYNC_STORES_MAX; i++) {
         stek_ring_destroy(host->stores[i].level);
         host->stores[i].level = NULL;
+    }
+    if (host->floor_fd > 0) {
+        close(host->floor_fd);
+        host->floor_fd = 0;
     }
     stek_ring_destroy(host->floor);
     stek_ring_destroy(host->first_floor);

@@ -27,10 +27,16 @@ void floor_reseal(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t da
 /* Adds the floor to *pring, which may be NULL, if that lacks a revocation.  APR_ENOMEM. */
 apr_status_t floor_add(const sync_host_t *host, stek_ring_t **pring, apr_time_t now);
 
-/* Adds the ring's epoch and tombstones; call it before the file ring is written.  Writes the file if that
+/* Adds the ring's epoch and tombstones; call it when the file ring was read, and before it is written.  Writes the file if that
  * changes the floor, or if somebody has removed or changed it, which is reported.  A failure is reported
  * once, and the ring is written anyway. */
 void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now);
+
+/* Nonzero if what was kept last is in the file. */
+int floor_is_kept(const sync_host_t *host);
+
+/* Nonzero if a running sync works with the floor at path, or the file cannot be opened. */
+int floor_is_held(const char *path);
 
 /* Whether ring, just read from store, lacks a revocation that the store had, or that this host had on disk
  * when it started: sets rolled_back. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "stek_admit.h"
+#include "stek_audit.h"
 #include "stek_error.h"
 #include "stek_ring_merge.h"
 
@@ -135,6 +136,7 @@ apr_status_t sync_plan(const stek_ring_t *file_ring, sync_view_t *views, int sto
     }
     if (rv == APR_SUCCESS && plan->shared) {
         plan->left_out_n = plan->shared->left_out_n + drop_later(plan->shared, rules, now);
+        plan->doubled_n = stek_audit_drop_shared(plan->shared);
     }
     if (rv == APR_SUCCESS) {
         rv = extend(rules, may_generate(plan->shared, views, store_n, rules, now), now, rng, plan);
@@ -279,6 +281,7 @@ static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, 
         agreed = take_agreed(&plan, *pagain, last, now);
         result->made = plan.made;
         result->left_out_n = plan.left_out_n;
+        result->doubled_n = plan.doubled_n;
         rv = keep(port, agreed, now, lifetime_of(rules), result);
     }
     stek_ring_destroy(agreed);

@@ -86,6 +86,7 @@ void sync_host_reload(sync_host_t *host)
         host->reseal_file = 1;
     }
     floor_retry(host);
+    host->fleet_rv = APR_SUCCESS;
     if (sync_secrets_load_fleet(host, ratchet_day(ringio_now())) == APR_SUCCESS) {
         (void)sync_stores_open(host);
     }
@@ -96,6 +97,9 @@ void sync_host_begin(sync_host_t *host, apr_time_t now)
     apr_int32_t day = ratchet_day(now);
 
     apr_pool_clear(host->pool);
+    if (day != host->day) {
+        host->day_confirmed = host->once; /* that was another day */
+    }
     if (host->fleet->day > 0
         && (day != host->day || (day - 1 - host->fleet->day > 1 && host->day_confirmed)
             || host->jumped_at > 0)) {

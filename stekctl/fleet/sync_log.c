@@ -111,6 +111,13 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
                     result->left_out_n == 1 ? "" : "s");
     }
     log->left_out_n = result->left_out_n;
+    if (rv == APR_SUCCESS && result->doubled_n > log->doubled_n) {
+        report_line(
+            "%s: %d key%s refused: another key of the ring has the same bytes; only somebody "
+            "who has the fleet secret can do that, so treat it as stolen",
+            host->ctl->ring_path, (int)result->doubled_n, result->doubled_n == 1 ? "" : "s");
+    }
+    log->doubled_n = result->doubled_n;
     if (host->fleet_day != host->told_day && !host->day_confirmed) {
         if (host->fleet_day > 0) {
             report_line(

@@ -44,7 +44,6 @@ typedef struct sync_store_t {
     apr_time_t written_at;   /* the same */
     int reseal;              /* seal it under the first secret once, because secrets were re-read */
     const char *logged;      /* state last logged */
-    unsigned char own_salt[STEK_SECRET_SALT_LEN]; /* of the object that this host wrote last */
 } sync_store_t;
 
 typedef struct sync_host_t {
@@ -66,13 +65,18 @@ typedef struct sync_host_t {
     stek_ring_t *floor;       /* NULL: none yet */
     stek_ring_t *first_floor; /* as it was read at start */
     stek_stamp_t floor_stamp; /* as it was read or written last */
+    int floor_fd;             /* the file, locked; 0 or less: none */
     int floor_scanned;        /* floors that were moved aside have been looked at */
     int floor_differs;        /* the file is not what floor is: write it */
     int floor_off;            /* what is at its path stays as it is */
     const char *floor_why;    /* the reason; NULL: it is in use */
     int ring_is_older;        /* the file ring lacks a revocation of the floor, as last reported */
     apr_status_t floor_rv;    /* of writing it, as last reported */
+    stek_stamp_t ring_stamp;  /* of the file ring, as it was read or written last */
+    apr_int64_t kept_ns;      /* modification time of the last whose revocations the floor has */
+    apr_int64_t told_ns;      /* the same, as the state file has it */
     int reseal_file;          /* seal the file ring under the first local secret once */
+    apr_status_t fleet_rv;    /* of reading the fleet secret, as last reported */
     apr_status_t ratchet_rv;  /* of writing the fleet secret's file, as last reported */
     apr_status_t aside_rv;    /* of moving a bad ring aside, as last reported */
     apr_pool_t *pool;         /* of one cycle */

@@ -352,6 +352,59 @@ def test_floor_old_file_ring_is_named_and_replaced(fleet):
     assert "older than" not in host.once(code=5).stderr
 
 
+# ---- a reboot right after the command ----
+
+@pytest.mark.parametrize("all_keys", [True, False])
+@pytest.mark.parametrize("slow", [False, True])
+def test_floor_reboot_right_after_revoke_forgets_nothing(fleet, kind, all_keys, slow):
+    """When the command has ended, the floor has the revocation, however long a cycle is and however slow the
+    stores are; sync does not wait for its next cycle."""
+    store = fleet.store(kind)
+    proxy = fleet.proxy(store)
+    host = with_floor(fleet, every="20min", timeout="3s")
+    host.urls = [proxy.url]
+    host.start(web=False)
+    wait_for(lambda: host.ring_path.exists() and store.get(object_name(fleet.secret)), "ring and store")
+    old, stolen = store.get(object_name(fleet.secret)), host.ring().current(time.time()).name
+    if slow:
+        proxy.set("drop")
+    done = lib.run("--ring", host.ring_path, "revoke", "--all" if all_keys else stolen.hex())
+    assert f"{host.floor}: has the revocation, so it outlives a reboot" in done.stdout and not done.stderr
+    host.process.kill()
+    host.process.wait()
+    host.process = None
+    lib.reboot(host)
+    proxy.set("pass")
+    store.put(object_name(fleet.secret), old)
+    host.once()
+    assert stolen not in host.names() and host.ring().current(time.time())
+
+
+def test_floor_revocation_goes_to_the_stores_at_once(fleet, kind):
+    store = fleet.store(kind)
+    host = with_floor(fleet, every="20min").start(web=False)
+    wait_for(lambda: host.ring_path.exists() and store.get(object_name(fleet.secret)), "ring and store")
+    lib.revoke(host)
+    wait_for(lambda: store.ring(fleet.secret).epoch == host.ring().epoch > 0, "the revocation in the store", 5)
+
+
+def test_floor_revoke_without_a_running_sync_promises_nothing(fleet):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    began = time.monotonic()
+    done = lib.run("--ring", host.ring_path, "revoke", "--all")
+    assert f"{host.floor}: sync has not taken the revocation over yet, so a reboot of this host would forget it" \
+        in done.stderr and "outlives" not in done.stdout and time.monotonic() - began < 3
+    assert "floor" not in json.loads(lib.run("--json", "--ring", host.ring_path, "revoke", "--all").stdout)
+    host.once()
+    assert floor_of(host).epoch == host.ring().epoch
+    # Nothing is said where nothing is kept.
+    other = fleet.host(**HOURLY)
+    other.once()
+    assert lib.run("--ring", other.ring_path, "revoke", "--all").stderr == ""
+
+
 # ---- the file ----
 
 @pytest.mark.parametrize("left", ["nothing", "half", "temporary"])
