@@ -161,7 +161,8 @@ int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, S
         return 0;
     }
     if (!appdata_of(session, &appdata)
-        || mod_stek_resumption_names_user(SSL_SESSION_get0_cipher(session))
+        || (SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION
+            && mod_stek_resumption_names_user(SSL_SESSION_get0_cipher(session)))
         || (vhost->unbindable && SSL_SESSION_get0_peer(session))
         || (vhost->asks_twice && SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
         || (vhost->bound

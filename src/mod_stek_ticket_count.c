@@ -27,12 +27,10 @@ static void set_number(SSL *ssl, mod_stek_handshake_t *record, int number)
     }
 }
 
-void mod_stek_ticket_count_choose(SSL *ssl, int chosen)
+void mod_stek_ticket_count_choose(SSL *ssl, const mod_stek_vhost_t *vhost,
+                                  mod_stek_handshake_t *record, int chosen)
 {
-    const mod_stek_vhost_t *vhost = counting_vhost(ssl);
-    mod_stek_handshake_t *record = vhost ? mod_stek_handshake_of(ssl) : NULL;
-
-    if (!record || SSL_version(ssl) < TLS1_3_VERSION) {
+    if (!vhost || !vhost->ring || !record || SSL_version(ssl) < TLS1_3_VERSION) {
         return;
     }
     record->chosen = (unsigned char)chosen;

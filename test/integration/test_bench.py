@@ -9,7 +9,7 @@ import pytest
 
 from httpd import TOP
 
-PARTS = ["callback", "handshakes", "rotation", "day", "scale"]
+PARTS = ["callback", "connection", "handshakes", "rotation", "day", "scale"]
 
 
 @pytest.mark.xdist_group("bench")
