@@ -28,12 +28,12 @@ typedef struct mod_stek_handshake_t {
     unsigned late : 1;    /* the ticket's own time is over: OpenSSL will refuse it */
     unsigned done : 1;
     unsigned has_name : 1;
-    unsigned asked : 1;           /* the client asks for a number of tickets: */
-    unsigned char asked_full;     /* if this is a full handshake, */
-    unsigned char asked_resumed;  /* and if it is resumed */
-    unsigned char chosen;         /* MOD_STEK_TICKETS_*, mod_stek_ticket_count.h */
-    unsigned char ticket_n;       /* how many it gets in TLS 1.3 */
-    apr_uint32_t age_s; /* of the ticket that was accepted */
+    unsigned asked : 1;          /* the client asks for a number of tickets: */
+    unsigned char asked_full;    /* if this is a full handshake, */
+    unsigned char asked_resumed; /* and if it is resumed */
+    unsigned char chosen;        /* MOD_STEK_TICKETS_*, mod_stek_ticket_count.h */
+    unsigned char ticket_n;      /* how many it gets in TLS 1.3 */
+    apr_uint32_t age_s;          /* of the ticket that was accepted */
     unsigned char
         name[4]; /* first bytes of the name of the key, of the ticket that came, else issued */
 } mod_stek_handshake_t;
