@@ -24,7 +24,7 @@ typedef struct mod_stek_vhost_t {
     int no_kex_refused;           /* which OpenSSL was told to allow */
     int no_kex_by_name; /* some vhost refuses it: allowed where SNI names one that allows it */
     mod_stek_ticket_count_t count; /* of TLS 1.3 */
-    int bound;                    /* StekBinding policy */
+    int bound;                     /* StekBinding policy */
     int asks_twice;   /* server and sections ask for certificates: nothing resumes in TLS 1.3 */
     int unbindable;   /* what decides about certificates cannot be digested: none is resumed */
     int asks_clients; /* for a certificate; what follows counts only there: */

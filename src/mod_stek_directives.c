@@ -386,7 +386,8 @@ static void note_options(cmd_parms *cmd, const char *args)
         return;
     }
     options = ap_getword_conf(cmd->pool, &args);
-    for (option = apr_strtok(options, ", ", &last); option; option = apr_strtok(NULL, ", ", &last)) {
+    for (option = apr_strtok(options, ", ", &last); option;
+         option = apr_strtok(NULL, ", ", &last)) {
         if (strcasecmp(option + strspn(option, "+-"), "AllowNoDHEKEX") == 0) {
             server_config(cmd)->allows_no_kex = *option != '-';
         }

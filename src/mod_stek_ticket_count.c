@@ -71,6 +71,7 @@ static int on_request(SSL *ssl, unsigned type, unsigned context, const unsigned 
 
 /* EncryptedExtensions are being written: the client is told what it gets. */
 static int on_answer(SSL *ssl, unsigned type, unsigned context, const unsigned char **out,
+                     /* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
                      size_t *len, X509 *cert, size_t chain_at, int *alert, void *arg)
 {
     const mod_stek_vhost_t *vhost = counting_vhost(ssl);
