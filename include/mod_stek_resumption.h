@@ -29,8 +29,9 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Nonzero if the cipher suite proves the client's name (SRP). */
-int mod_stek_resumption_names_user(const SSL_CIPHER *cipher);
+/* In a full handshake: 0 if its session must never be resumed, because the vhost wants none that are, or
+ * because httpd would decide differently after a resumption. */
+int mod_stek_resumption_possible(const SSL *ssl, const mod_stek_vhost_t *vhost);
 
 /* Nonzero unless a resumption of the connection's session would say other things of its client
  * than a full handshake. */

@@ -32,7 +32,8 @@ static int is_asked_late(const SSL *ssl)
     return SSL_get_verify_mode(ssl) != SSL_CTX_get_verify_mode(SSL_get_SSL_CTX(ssl));
 }
 
-int mod_stek_resumption_names_user(const SSL_CIPHER *cipher)
+/* The cipher suite proves the client's name (SRP). */
+static int names_user(const SSL_CIPHER *cipher)
 {
     return cipher && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_srp;
 }
@@ -52,7 +53,7 @@ int mod_stek_resumption_lasts(const SSL *ssl)
 {
     const SSL_SESSION *session = SSL_get_session(ssl);
 
-    if (session && mod_stek_resumption_names_user(SSL_SESSION_get0_cipher(session))) {
+    if (session && names_user(SSL_SESSION_get0_cipher(session))) {
         return 0;
     }
     return !session || !SSL_SESSION_get0_peer((SSL_SESSION *)session)
@@ -157,12 +158,15 @@ int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, S
     if (vhost->forward_secret && lacks_secrecy(ssl)) {
         return MOD_STEK_REFUSED_SECRECY;
     }
+    if (vhost->no_tickets) {
+        return MOD_STEK_REFUSED_POLICY;
+    }
     if (!vhost->ring) {
         return 0;
     }
     if (!appdata_of(session, &appdata)
         || (SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION
-            && mod_stek_resumption_names_user(SSL_SESSION_get0_cipher(session)))
+            && names_user(SSL_SESSION_get0_cipher(session)))
         || (vhost->unbindable && SSL_SESSION_get0_peer(session))
         || (vhost->asks_twice && SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
         || (vhost->bound
@@ -174,4 +178,13 @@ int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, S
                    || certificate_ended(session, now)
                ? MOD_STEK_REFUSED_AGE
                : 0;
+}
+
+int mod_stek_resumption_possible(const SSL *ssl, const mod_stek_vhost_t *vhost)
+{
+    int is_tls13 = SSL_version(ssl) >= TLS1_3_VERSION;
+
+    return !vhost->no_tickets && !(vhost->forward_secret && !is_tls13)
+           && !(vhost->asks_twice && is_tls13)
+           && !(vhost->ring && names_user(SSL_get_pending_cipher(ssl)));
 }

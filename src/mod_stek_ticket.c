@@ -322,13 +322,10 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
     return SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
-/* Whether the session of a full handshake must not be resumed: the vhost wants none, httpd would
- * decide differently after a resumption, or there is no key and no ticket may be promised. */
+/* Whether the session of a full handshake must not be resumed.  Without a key, no ticket may be promised. */
 static int is_not_resumable(SSL *ssl, const mod_stek_vhost_t *vhost)
 {
-    if (vhost->no_tickets || (vhost->forward_secret && SSL_version(ssl) < TLS1_3_VERSION)
-        || (vhost->asks_twice && SSL_version(ssl) >= TLS1_3_VERSION)
-        || (vhost->ring && mod_stek_resumption_names_user(SSL_get_pending_cipher(ssl)))) {
+    if (!mod_stek_resumption_possible(ssl, vhost)) {
         return 1;
     }
     if (vhost->ring && vhost->ring->live

@@ -51,6 +51,11 @@ void stek_ring_destroy(stek_ring_t *ring)
     stek_mem_free(ring);
 }
 
+int stek_tombstone_holds(const stek_tombstone_t *tombstone, apr_time_t now)
+{
+    return tombstone->until > now - STEK_TOMBSTONE_MARGIN;
+}
+
 static apr_uint64_t name_head(const unsigned char name[STEK_NAME_LEN])
 {
     apr_uint64_t head = 0;
@@ -223,7 +228,7 @@ void stek_ring_drop_ended(stek_ring_t *ring, apr_time_t now, apr_interval_time_t
 
     drop_keys(ring, now, lifetime, APR_INT64_MAX);
     for (i = 0; i < ring->tombstone_n; i++) {
-        if (ring->tombstones[i].until > now) {
+        if (stek_tombstone_holds(&ring->tombstones[i], now)) {
             ring->tombstones[kept_n++] = ring->tombstones[i];
         }
     }

@@ -119,6 +119,12 @@ void sync_host_close(sync_host_t *host)
     floor_close(host);
 }
 
+static apr_time_t port_now(void *baton)
+{
+    (void)baton;
+    return ringio_now();
+}
+
 static void port_pause(void *baton, int try_n)
 {
     unsigned char random = 0;
@@ -133,6 +139,7 @@ void sync_host_port(sync_host_t *host, sync_port_t *port)
 {
     port->baton = host;
     port->store_n = host->options->store_n;
+    port->now = port_now;
     port->read = sync_stores_read;
     port->write = sync_stores_write;
     port->load = sync_ring_file_load;

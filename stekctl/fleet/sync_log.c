@@ -60,6 +60,19 @@ static void log_store(sync_store_t *store, apr_pool_t *pool)
     store->logged = state;
 }
 
+/* A cycle that takes longer than the tries of an honest one. */
+static void log_slow(const sync_host_t *host, sync_log_t *log, const sync_result_t *result)
+{
+    int slow = result->took > 2 * SYNC_TRIES_TIME;
+
+    if (slow && !log->slow) {
+        report_line("%s: a cycle took %s: a store answers slowly, or this host is busy; find out "
+                    "which, or lower timeout",
+                    host->ctl->ring_path, report_span(result->took, host->pool));
+    }
+    log->slow = slow;
+}
+
 void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
                     const sync_result_t *result, apr_time_t now)
 {
@@ -108,8 +121,9 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
         }
         host->told_day = host->fleet_day;
     }
+    log_slow(host, log, result);
     ahead = stek_admit_epoch(host->known_epoch, 0, now) != APR_SUCCESS;
-    if (ahead && !log->ahead && !host->floor_ahead) {
+    if (ahead && !log->ahead) {
         report_line(
             "%s: its epoch is more than a day ahead of this host's clock: all keys were revoked "
             "here while the clock was wrong, or the clock is wrong now; the other hosts refuse this "

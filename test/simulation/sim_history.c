@@ -63,11 +63,35 @@ static sim_action_t *add(sim_history_t *history, sim_kind_e kind, unsigned after
 
 static int64_t clock_error(void)
 {
-    static const int64_t errors[] = {0,     0,      0,         5,          -5,
-                                     40,    -40,    -3600,     7200,       86400 * 20,
-                                     86400, -86400, 315360000, 86400 * 40, -86400 * 3};
+    static const int64_t errors[] = {0,         0,          0,          5,          -5,    40,
+                                     -40,       -3600,      7200,       86400 * 20, 86400, -86400,
+                                     315360000, 86400 * 40, -86400 * 3, SIM_AHEAD_S};
+    int64_t error = errors[sim_below(sizeof(errors) / sizeof(errors[0]))];
 
-    return errors[sim_below(sizeof(errors) / sizeof(errors[0]))];
+    return error == SIM_AHEAD_S && !sim_with(SIM_WITH_AHEAD) ? 0 : error;
+}
+
+sim_forgery_e sim_forgery(unsigned what)
+{
+    return (what == SIM_FORGE_FLOOD && !sim_with(SIM_WITH_FLOOD))
+                   || (what == SIM_FORGE_FILL && !sim_with(SIM_WITH_FILL))
+               ? SIM_FORGE_KEY
+               : (sim_forgery_e)what;
+}
+
+/* Floods are rare, because they take long. */
+static sim_forgery_e choose_forgery(void)
+{
+    return sim_forgery(sim_below(6) ? sim_below(SIM_FORGE_FLOOD) : sim_below(SIM_FORGE_N));
+}
+
+static sim_lie_e choose_lie(void)
+{
+    unsigned lie = sim_below(SIM_LIE_N);
+
+    return (lie == SIM_LIE_SLOW || lie == SIM_LIE_LATE) && !sim_with(SIM_WITH_SLOW)
+               ? SIM_LIE_CONFLICT
+               : (sim_lie_e)lie;
 }
 
 static void add_fault(sim_history_t *history, sim_kind_e kind, unsigned after)
@@ -90,7 +114,7 @@ static void add_fault(sim_history_t *history, sim_kind_e kind, unsigned after)
         action->other = sim_below(2) ? 0 : -1;
         break;
     case SIM_LIE:
-        action->value = sim_below(SIM_LIE_N);
+        action->value = choose_lie();
         break;
     case SIM_SETTINGS:
         action->value = 1 + sim_below(3);
@@ -99,7 +123,7 @@ static void add_fault(sim_history_t *history, sim_kind_e kind, unsigned after)
         action->value = sim_below(2);
         break;
     case SIM_FORGE:
-        action->value = sim_below(SIM_FORGE_N);
+        action->value = choose_forgery();
         break;
     default:
         break;
@@ -200,8 +224,7 @@ void sim_generate(uint64_t seed, sim_history_t *history)
 
         for (n = (int)sim_below(rate + 2); n > 0; n--) {
             i = (int)sim_below(FAULT_N);
-            /* Full rings agree only where lifetimes do. */
-            if (enabled[i] && (faults[i] != SIM_SETTINGS || history->ahead <= CROWD_AHEAD)) {
+            if (enabled[i]) {
                 add_fault(history, faults[i], pause);
                 pause = 0;
             }
