@@ -6,7 +6,7 @@ set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
 bench=("${run[@]}" pkgconf libmemcached-dev libhiredis-dev memcached nginx-light haproxy valgrind
-    python3-cryptography)
+    python3-cryptography mmdebstrap iproute2 git)
 check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
     redis-server rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot

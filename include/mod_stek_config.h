@@ -47,12 +47,12 @@ typedef struct mod_stek_ring_config_t {
  * field takes the main server's value.
  */
 #define MOD_STEK_SERVER_FIELDS(X)                                                                  \
-    X(const char *, ring_name, NULL)                       /* StekUseRing */                       \
-    X(int, rotate, MOD_STEK_UNSET)                         /* StekRotate, as written */            \
-    X(int, tickets, MOD_STEK_UNSET)                        /* StekTickets: MOD_STEK_TICKETS_* */   \
-    X(const mod_stek_ticket_count_t *, ticket_count, NULL) /* StekTicketCount */                   \
-    X(int, allows_no_kex, MOD_STEK_UNSET) /* SSLOpenSSLConfCmd Options AllowNoDHEKEX */            \
-    X(int, binding, MOD_STEK_UNSET)       /* StekBinding: policy */                                \
+    X(const char *, ring_name, NULL)                        /* StekUseRing */                      \
+    X(int, rotate, MOD_STEK_UNSET)                          /* StekRotate, as written */           \
+    X(int, tickets, MOD_STEK_UNSET)                         /* StekTickets: MOD_STEK_TICKETS_* */  \
+    X(const mod_stek_ticket_count_t *, ticket_count, NULL)  /* StekTicketCount */                  \
+    X(int, allows_no_kex, MOD_STEK_UNSET)                   /* Options AllowNoDHEKEX */            \
+    X(int, binding, MOD_STEK_UNSET)                         /* StekBinding: policy */              \
     X(apr_interval_time_t, ticket_lifetime, MOD_STEK_UNSET) /* StekTicketLifetime */               \
     X(apr_interval_time_t, max_session_age, MOD_STEK_UNSET) /* StekMaxSessionAge; 0: off */        \
     X(const char *, ticket_key_file, NULL)                  /* SSLSessionTicketKeyFile */          \

@@ -19,7 +19,7 @@
 
 typedef struct mod_stek_handshake_t {
     conn_rec *c;
-    const mod_stek_vhost_t *first; /* whose SSL_CTX it began with; NULL: no vhost's */
+    const SSL_CTX *first; /* with which it began */
     const char
         *ring;   /* its name, in pconf; NULL: tickets are not ours, or the handshake is not done */
     int outcome; /* MOD_STEK_RESUMED_*, _REFUSED_* or _NOT_OFFERED */
@@ -69,8 +69,9 @@ void mod_stek_handshake_offered(SSL *ssl, stek_state_e state, const unsigned cha
 /* its MAC was wrong; */
 void mod_stek_handshake_damaged(SSL *ssl, const unsigned char *ticket);
 
-/* it was opened; refused: 0, or MOD_STEK_REFUSED_*; */
-void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused, apr_time_t now);
+/* it was opened; record may be NULL; refused: 0, or MOD_STEK_REFUSED_*; */
+void mod_stek_handshake_judged(mod_stek_handshake_t *record, const SSL_SESSION *session,
+                               int refused, apr_time_t now);
 
 /* a ticket was sealed; */
 void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned char *name);

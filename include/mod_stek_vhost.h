@@ -55,6 +55,8 @@ mod_stek_vhost_t *const *mod_stek_vhosts(int *n);
 /* The vhost that serves this connection, NULL if its SSL_CTX is none of a vhost's.  Any thread. */
 const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl);
 
+const mod_stek_vhost_t *mod_stek_vhost_of_ctx(const SSL_CTX *ctx);
+
 /* Nonzero if tickets are off for this vhost's own settings. */
 int mod_stek_vhost_tickets_off(const mod_stek_vhost_t *vhost);
 

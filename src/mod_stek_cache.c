@@ -35,7 +35,8 @@ static SSL_SESSION *on_get(SSL *ssl, const unsigned char *id, int id_len, int *c
         return NULL;
     }
     if (session) {
-        mod_stek_ticket_count_choose(ssl, MOD_STEK_TICKETS_RESUMED);
+        mod_stek_ticket_count_choose(ssl, vhost, mod_stek_handshake_of(ssl),
+                                     MOD_STEK_TICKETS_RESUMED);
     }
     return session;
 }

@@ -20,6 +20,16 @@ mod_stek_handshake_t *mod_stek_handshake_of(const SSL *ssl)
     return c ? ap_get_module_config(c->conn_config, &stek_rotate_module) : NULL;
 }
 
+/* Another vhost's connection, perhaps; mod_ssl adds the options of the one that SNI names. */
+static void forbid_no_kex(SSL *ssl)
+{
+    const mod_stek_vhost_t *first = mod_stek_vhost_of(ssl);
+
+    if (first && first->no_kex_by_name) {
+        SSL_clear_options(ssl, SSL_OP_ALLOW_NO_DHE_KEX);
+    }
+}
+
 int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
 {
     mod_stek_handshake_t *record;
@@ -29,11 +39,10 @@ int mod_stek_handshake_begin(conn_rec *c, SSL *ssl, int is_proxy)
     }
     record = apr_pcalloc(c->pool, sizeof(*record));
     record->c = c;
-    record->first = mod_stek_vhost_of(ssl);
+    record->first = SSL_get_SSL_CTX(ssl);
     record->outcome = MOD_STEK_NOT_OFFERED;
-    if (record->first && record->first->no_kex_by_name) {
-        /* Another vhost's connection, perhaps; mod_ssl adds the options of the one that SNI names. */
-        SSL_clear_options(ssl, SSL_OP_ALLOW_NO_DHE_KEX);
+    if (SSL_get_options(ssl) & SSL_OP_ALLOW_NO_DHE_KEX) {
+        forbid_no_kex(ssl);
     }
     ap_set_module_config(c->conn_config, &stek_rotate_module, record);
     return OK;
@@ -50,7 +59,7 @@ const mod_stek_vhost_t *mod_stek_handshake_first(const SSL *ssl)
 {
     const mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
 
-    return record ? record->first : NULL;
+    return record ? mod_stek_vhost_of_ctx(record->first) : NULL;
 }
 
 const mod_stek_handshake_t *mod_stek_handshake_get(conn_rec *c)
@@ -108,9 +117,9 @@ void mod_stek_handshake_damaged(SSL *ssl, const unsigned char *ticket)
     }
 }
 
-void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused, apr_time_t now)
+void mod_stek_handshake_judged(mod_stek_handshake_t *record, const SSL_SESSION *session,
+                               int refused, apr_time_t now)
 {
-    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
     apr_int64_t age_s = apr_time_sec(now) - apr_time_sec(stek_session_time(session));
 
     if (!record || record->done) {

@@ -164,7 +164,9 @@ int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, S
     if (!vhost->ring) {
         return 0;
     }
-    if (!appdata_of(session, &appdata) || names_user(SSL_SESSION_get0_cipher(session))
+    if (!appdata_of(session, &appdata)
+        || (SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION
+            && names_user(SSL_SESSION_get0_cipher(session)))
         || (vhost->unbindable && SSL_SESSION_get0_peer(session))
         || (vhost->asks_twice && SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
         || (vhost->bound

@@ -15,6 +15,7 @@
 #include <openssl/params.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -119,23 +120,30 @@ apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf)
 static int key_apply(const stek_key_t *key, const unsigned char *iv, EVP_CIPHER_CTX *cipher_ctx,
                      EVP_MAC_CTX *mac_ctx, int encrypt)
 {
-    char digest[] = "SHA256";
-    OSSL_PARAM params[3];
+    static char digest[] = "SHA256";
+    /* OpenSSL only reads them. */
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, sizeof(digest) - 1),
+        OSSL_PARAM_octet_string(OSSL_MAC_PARAM_KEY, (void *)key->hmac_key, sizeof(key->hmac_key)),
+        OSSL_PARAM_END,
+    };
     int ok;
 
-    /* OpenSSL only reads it. */
-    params[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)key->hmac_key,
-                                                  sizeof(key->hmac_key));
-    params[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
-    params[2] = OSSL_PARAM_construct_end();
-    ok = EVP_MAC_CTX_set_params(mac_ctx, params)
-         && EVP_CipherInit_ex(cipher_ctx, key->flags & STEK_KEY_AES128 ? aes_128_cbc : aes_256_cbc,
-                              NULL, key->aes_key, iv, encrypt);
+    ok = EVP_CipherInit_ex(cipher_ctx, key->flags & STEK_KEY_AES128 ? aes_128_cbc : aes_256_cbc,
+                           NULL, key->aes_key, iv, encrypt)
+         && EVP_MAC_CTX_set_params(mac_ctx, params);
     stek_mem_wipe_registers();
     if (!ok) {
         ERR_clear_error();
     }
     return ok;
+}
+
+/* What is secret of it. */
+static void key_wipe(stek_key_t *key)
+{
+    OPENSSL_cleanse((char *)key + offsetof(stek_key_t, hmac_key),
+                    offsetof(stek_key_t, flags) - offsetof(stek_key_t, hmac_key));
 }
 
 /* The process number alone is not enough: that of a process that has ended is reused. */
@@ -213,7 +221,7 @@ static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name
     }
     memcpy(name, key.name, sizeof(key.name));
     ok = iv_next(now, iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
-    OPENSSL_cleanse(&key, sizeof(key));
+    key_wipe(&key);
     if (ok) {
         mod_stek_handshake_issued(ssl, mod_stek_live_tally(live), name);
     }
@@ -236,7 +244,7 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
         return 0;
     }
     ok = key_apply(&key, iv, cipher_ctx, mac_ctx, 0);
-    OPENSSL_cleanse(&key, sizeof(key));
+    key_wipe(&key);
     if (!ok) {
         return 0;
     }
@@ -287,6 +295,7 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
                                       size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
     int ours = vhost && vhost->ring, refused = 0;
     apr_time_t now = apr_time_now();
 
@@ -295,12 +304,13 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
     if (status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW) {
         refused = vhost ? mod_stek_resumption_refused(ssl, vhost, session, now) : 0;
         if (ours) {
-            mod_stek_handshake_judged(ssl, session, refused, now);
+            mod_stek_handshake_judged(record, session, refused, now);
         }
         if (!refused) {
-            mod_stek_ticket_count_choose(ssl, status == SSL_TICKET_SUCCESS_RENEW
-                                                  ? MOD_STEK_TICKETS_RESUMED
-                                                  : MOD_STEK_TICKETS_NONE);
+            mod_stek_ticket_count_choose(ssl, vhost, record,
+                                         status == SSL_TICKET_SUCCESS_RENEW
+                                             ? MOD_STEK_TICKETS_RESUMED
+                                             : MOD_STEK_TICKETS_NONE);
             return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
                                                 : SSL_TICKET_RETURN_USE_RENEW;
         }
@@ -336,7 +346,8 @@ static int on_not_resumable(SSL *ssl, int is_forward_secure)
         /* OpenSSL would tell the client an id that it keeps no session under. */
         SSL_SESSION_set1_id(SSL_get_session(ssl), (const unsigned char *)"", 0);
     }
-    mod_stek_ticket_count_choose(ssl, none ? MOD_STEK_TICKETS_NONE : MOD_STEK_TICKETS_FULL);
+    mod_stek_ticket_count_choose(ssl, vhost, mod_stek_handshake_of(ssl),
+                                 none ? MOD_STEK_TICKETS_NONE : MOD_STEK_TICKETS_FULL);
     return none;
 }
 

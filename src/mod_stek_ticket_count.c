@@ -27,12 +27,10 @@ static void set_number(SSL *ssl, mod_stek_handshake_t *record, int number)
     }
 }
 
-void mod_stek_ticket_count_choose(SSL *ssl, int chosen)
+void mod_stek_ticket_count_choose(SSL *ssl, const mod_stek_vhost_t *vhost,
+                                  mod_stek_handshake_t *record, int chosen)
 {
-    const mod_stek_vhost_t *vhost = counting_vhost(ssl);
-    mod_stek_handshake_t *record = vhost ? mod_stek_handshake_of(ssl) : NULL;
-
-    if (!record || SSL_version(ssl) < TLS1_3_VERSION) {
+    if (!vhost || !vhost->ring || !record || SSL_version(ssl) < TLS1_3_VERSION) {
         return;
     }
     record->chosen = (unsigned char)chosen;
@@ -73,6 +71,7 @@ static int on_request(SSL *ssl, unsigned type, unsigned context, const unsigned 
 
 /* EncryptedExtensions are being written: the client is told what it gets. */
 static int on_answer(SSL *ssl, unsigned type, unsigned context, const unsigned char **out,
+                     /* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
                      size_t *len, X509 *cert, size_t chain_at, int *alert, void *arg)
 {
     const mod_stek_vhost_t *vhost = counting_vhost(ssl);

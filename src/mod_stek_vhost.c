@@ -38,9 +38,14 @@ int mod_stek_vhost_attach(mod_stek_vhost_t *vhost)
     return SSL_CTX_set_ex_data(vhost->ctx, exdata_index, vhost);
 }
 
+const mod_stek_vhost_t *mod_stek_vhost_of_ctx(const SSL_CTX *ctx)
+{
+    return SSL_CTX_get_ex_data(ctx, exdata_index);
+}
+
 const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl)
 {
-    return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), exdata_index);
+    return mod_stek_vhost_of_ctx(SSL_get_SSL_CTX(ssl));
 }
 
 int mod_stek_vhost_left_to_key_file(const mod_stek_vhost_t *vhost)

@@ -348,9 +348,9 @@ static void lint_no_kex(apr_pool_t *ptemp)
         first = vhost->server->is_virtual ? first_on_address(vhost) : vhost;
         if (vhost->no_kex_refused || (SSL_CTX_get_options(first->ctx) & SSL_OP_ALLOW_NO_DHE_KEX)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
-                         "STEK3015: %s resumes no session of a client that would do without a key "
-                         "exchange, because of 'StekTickets tls1.3'; remove AllowNoDHEKEX from "
-                         "SSLOpenSSLConfCmd of %s",
+                         "STEK3015: %s: 'StekTickets tls1.3' resumes no session without a key "
+                         "exchange, so 'SSLOpenSSLConfCmd Options AllowNoDHEKEX' of %s has no "
+                         "effect here; remove it",
                          mod_stek_server_text(vhost->server, ptemp),
                          vhost->no_kex_refused ? "this virtual host or the main server"
                                                : mod_stek_server_text(first->server, ptemp));

@@ -66,9 +66,14 @@ mod_stek_ring_config_t *const *mod_stek_rings(int *n)
 
 static int vhost_index = -1;
 
+const mod_stek_vhost_t *mod_stek_vhost_of_ctx(const SSL_CTX *ctx)
+{
+    return SSL_CTX_get_ex_data(ctx, vhost_index);
+}
+
 const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl)
 {
-    return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), vhost_index);
+    return mod_stek_vhost_of_ctx(SSL_get_SSL_CTX(ssl));
 }
 
 static void check(int ok, const char *what)

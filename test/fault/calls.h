@@ -182,6 +182,11 @@ CALL(int, SSL_CTX_set_session_ticket_cb,
      (SSL_CTX * ctx, SSL_CTX_generate_session_ticket_fn generate,
       SSL_CTX_decrypt_session_ticket_fn decrypt, void *arg),
      (ctx, generate, decrypt, arg), 0, QUEUED)
+CALL(int, SSL_CTX_add_custom_ext,
+     (SSL_CTX * ctx, unsigned type, unsigned context, SSL_custom_ext_add_cb_ex add,
+      SSL_custom_ext_free_cb_ex free_added, void *add_arg, SSL_custom_ext_parse_cb_ex parse,
+      void *parse_arg),
+     (ctx, type, context, add, free_added, add_arg, parse, parse_arg), 0, QUEUED)
 CALL(int, SSL_SESSION_set1_ticket_appdata, (SSL_SESSION * session, const void *data, size_t len),
      (session, data, len), 0, QUEUED)
 CALL(int, SSL_SESSION_get0_ticket_appdata, (SSL_SESSION * session, void **data, size_t *len),

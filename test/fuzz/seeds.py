@@ -119,6 +119,10 @@ def directives():
         b"StekTickets off\n</VirtualHost>\n<VirtualHost b\nStekRotate off\nStekTickets on\n"
         b"SSLSessionTicketKeyFile k\nSSLSessionTickets off\nSSLSessionCacheTimeout 600\n"
         b"</VirtualHost>\nStekMaxSessionAge 12h\nStekBinding policy\n")
+    put("directive", "counts", b"StekTickets tls1.3\nStekTicketCount 3 resumed=2 max=6\n<VirtualHost a\n"
+        b"StekTicketCount 0\nSSLOpenSSLConfCmd Options AllowNoDHEKEX,-SessionTicket\n</VirtualHost>\n"
+        b"<VirtualHost b\nStekTicketCount 16 max=0 resumed=16\nStekTickets on\n</VirtualHost>\n"
+        b"StekTicketCount 2 max=1\nStekTicketCount 17\nStekTicketCount 2 resumed=1 resumed=1\n")
     put("directive", "faults", b"StekRing default interval=2h lifetime=1h\nStekRing ..\n"
         b"StekRing x interval=0s\nStekRing x ahead=4097\nStekRing y file=\nStekRing z nonsense\n"
         b"StekRing z key=value\nStekUseRing nobody\nStekTicketLifetime 8d\nStekRotate maybe\n"

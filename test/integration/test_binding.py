@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ticket opens nothing that a full handshake would not: the attack matrix, and what binds it."""
 import hashlib
+import itertools
 import time
 from collections import namedtuple
 
@@ -43,11 +44,19 @@ def matrix_vhosts(certs, ports):
             [Place(name, port, cert) for name, port, _, cert in table])
 
 
-def prepare(httpd, certs, *server):
+# StekTickets and StekTicketCount, of one virtual host after the other.
+VALUES = {"no values": [[]],
+          "mixed values": [["StekTickets tls1.3", "StekTicketCount 3 resumed=2 max=4"], [],
+                           ["StekTickets on", "StekTicketCount 1"]]}
+
+
+def prepare(httpd, certs, *server, values=([],)):
     ports = [0] + [free_port() for _ in range(3)]
     made = httpd(server=list(server))
     ports[0] = made.port
     made.vhosts, places = matrix_vhosts(certs, ports)
+    for vhost, lines in zip(made.vhosts, itertools.cycle(values)):
+        vhost.lines = vhost.lines + lines
     made.expect(*REFUSALS)
     return made.start(), places
 
@@ -81,13 +90,16 @@ def matrix(server, places, certs, version):
 
 
 @pytest.mark.timeout(300)
-def test_matrix_ticket_opens_what_a_full_handshake_opens(httpd, certs, version):
-    server, places = prepare(httpd, certs)
+@pytest.mark.parametrize("values", VALUES)
+def test_matrix_ticket_opens_what_a_full_handshake_opens(httpd, certs, version, values):
+    server, places = prepare(httpd, certs, values=VALUES[values])
     seen = list(matrix(server, places, certs, version))
     assert len(seen) > 600
     assert [case for case in seen if case[1] != case[2]] == []
     # The matrix would say nothing if no ticket resumed, or if nothing were refused.
-    assert len([case for case in seen if case[3] and case[2] == 200]) >= len(places)
+    resuming = [place for place, lines in zip(places, itertools.cycle(VALUES[values]))
+                if version == "1.3" or "StekTickets tls1.3" not in lines]
+    assert len([case for case in seen if case[3] and case[2] == 200]) >= len(resuming)
     assert len([case for case in seen if case[1] != 200]) > len(seen) // 4
 
 

@@ -2,11 +2,13 @@
 """StekTicketCount: how many tickets a TLS 1.3 client gets, by virtual host; and clients that ask for a
 number (RFC 9149)."""
 import itertools
+import os
 import struct
 
 import pytest
 
 import tls
+from faults import Control
 from handshakes import Scripted
 from httpd import Vhost
 from test_tickets_off import cache_lines
@@ -216,13 +218,22 @@ def test_ticket_word_of_no_tickets_is_none(httpd):
     assert set((server.root / "log" / "word.log").read_text().split()) == {"none"}
 
 
-def test_notice_where_another_answers():
-    """OpenSSL refuses a second answer to one extension: no client of ours would be told twice."""
-    context = tls.SSL_CTX_new(tls.TLS_client_method())
-    try:
-        add, parse = tls._EXT_ADD(lambda *_: 1), tls._EXT_PARSE(lambda *_: 1)
-        ask = (context, 58, 0x0480, add, None, None, parse, None)
-        assert tls.SSL_CTX_add_custom_ext(*ask) == 1 and tls.SSL_CTX_add_custom_ext(*ask) == 0
-    finally:
-        tls.SSL_CTX_free(context)
-        tls._errors()
+def test_where_clients_cannot_ask_it_is_said_and_nothing_else_changes(httpd, library, tmp_path):
+    """Another module, or a later OpenSSL, has the extension: OpenSSL refuses ours."""
+    control = Control(library, tmp_path / "control")
+    server = httpd(server=line(3, 2), env={"STEK_FAULT_CONTROL": str(tmp_path / "control")})
+    server.env["LD_PRELOAD"] = " ".join(
+        filter(None, [os.environ.get("STEK_HTTPD_PRELOAD"), str(library)]))
+    name = "SSL_CTX_add_custom_ext"
+    control.arm(0, name, control.ways(name)[0])
+    server.start()
+    said = server.lines("STEK3016")
+    assert len(said) == 1 and ":notice]" in said[0] and "a.test" in said[0]
+    for body in (b"\1\1", b"\1"):
+        reply = server.get(request=body)
+        assert len(reply.tickets) == 3 and reply.expected is None
+    assert numbers(server) == (3, 2)
+    control.set(armed=0)
+    mark = server.mark()
+    server.graceful()
+    assert not server.lines("STEK3016", mark) and server.get(request=b"\1\1").expected == 1
