@@ -25,6 +25,7 @@
 #include "mod_stek_log.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_resumption.h"
+#include "mod_stek_ticket_count.h"
 #include "stek_error.h"
 #include "stek_iv.h"
 #include "stek_mem.h"
@@ -287,41 +288,34 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
     int ours = vhost && vhost->ring, refused = 0;
+    apr_time_t now = apr_time_now();
 
-    (void)name;
     (void)name_len;
     (void)arg;
     if (status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW) {
+        refused = vhost ? mod_stek_resumption_refused(ssl, vhost, session, now) : 0;
         if (ours) {
-            apr_time_t now = apr_time_now();
-
-            refused = mod_stek_resumption_refused(ssl, vhost, session, now);
             mod_stek_handshake_judged(ssl, session, refused, now);
         }
         if (!refused) {
+            mod_stek_ticket_count_choose(ssl, status == SSL_TICKET_SUCCESS_RENEW
+                                                  ? MOD_STEK_TICKETS_RESUMED
+                                                  : MOD_STEK_TICKETS_NONE);
             return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
                                                 : SSL_TICKET_RETURN_USE_RENEW;
         }
     }
     else if (ours && status == SSL_TICKET_NO_DECRYPT) {
-        mod_stek_handshake_damaged(ssl);
+        mod_stek_handshake_damaged(ssl, name);
     }
     /* Plain IGNORE would leave a TLS 1.2 client without a ticket for good. */
     return SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
-/* Whether the session of a full handshake must not be resumed: the vhost wants none, httpd would
- * decide differently after a resumption, or there is no key and no ticket may be promised. */
-static int on_not_resumable(SSL *ssl, int is_forward_secure)
+/* Whether the session of a full handshake must not be resumed.  Without a key, no ticket may be promised. */
+static int is_not_resumable(SSL *ssl, const mod_stek_vhost_t *vhost)
 {
-    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
-
-    (void)is_forward_secure;
-    if (!vhost) {
-        return 0;
-    }
-    if (vhost->no_tickets || (vhost->asks_twice && SSL_version(ssl) >= TLS1_3_VERSION)
-        || (vhost->ring && mod_stek_resumption_names_user(SSL_get_pending_cipher(ssl)))) {
+    if (!mod_stek_resumption_possible(ssl, vhost)) {
         return 1;
     }
     if (vhost->ring && vhost->ring->live
@@ -330,6 +324,20 @@ static int on_not_resumable(SSL *ssl, int is_forward_secure)
         return 1;
     }
     return 0;
+}
+
+static int on_not_resumable(SSL *ssl, int is_forward_secure)
+{
+    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+    int none = vhost && is_not_resumable(ssl, vhost);
+
+    (void)is_forward_secure;
+    if (none && SSL_version(ssl) < TLS1_3_VERSION) {
+        /* OpenSSL would tell the client an id that it keeps no session under. */
+        SSL_SESSION_set1_id(SSL_get_session(ssl), (const unsigned char *)"", 0);
+    }
+    mod_stek_ticket_count_choose(ssl, none ? MOD_STEK_TICKETS_NONE : MOD_STEK_TICKETS_FULL);
+    return none;
 }
 
 int mod_stek_ticket_install(SSL_CTX *ctx, int keys)

@@ -52,3 +52,8 @@ int mod_stek_vhost_tickets_off(const mod_stek_vhost_t *vhost)
 {
     return vhost->no_tickets || (SSL_CTX_get_options(vhost->ctx) & SSL_OP_NO_TICKET) != 0;
 }
+
+const char *mod_stek_vhost_tickets_text(const mod_stek_vhost_t *vhost)
+{
+    return mod_stek_vhost_tickets_off(vhost) ? "off" : vhost->forward_secret ? "tls1.3" : "on";
+}

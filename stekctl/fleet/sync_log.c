@@ -123,7 +123,7 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
     }
     log_slow(host, log, result);
     ahead = stek_admit_epoch(host->known_epoch, 0, now) != APR_SUCCESS;
-    if (ahead && !log->ahead && !host->floor_ahead) {
+    if (ahead && !log->ahead) {
         report_line(
             "%s: its epoch is more than a day ahead of this host's clock: all keys were revoked "
             "here while the clock was wrong, or the clock is wrong now; the other hosts refuse this "

@@ -6,6 +6,7 @@
 #ifndef STEKCTL_SYNC_MODEL_H
 #define STEKCTL_SYNC_MODEL_H
 
+#include "stek_file.h"
 #include "stek_seal.h"
 #include "stekctl.h"
 #include "store.h"
@@ -64,8 +65,9 @@ typedef struct sync_host_t {
     apr_uint64_t known_epoch; /* the greatest that was taken in */
     stek_ring_t *floor;       /* NULL: none yet */
     stek_ring_t *first_floor; /* as it was read at start */
-    int floor_read;           /* it was */
-    int floor_ahead;          /* its epoch is ahead of the clock, as last reported */
+    stek_stamp_t floor_stamp; /* as it was read or written last */
+    int floor_scanned;        /* floors that were moved aside have been looked at */
+    int floor_differs;        /* the file is not what floor is: write it */
     int floor_off;            /* what is at its path stays as it is */
     const char *floor_why;    /* the reason; NULL: it is in use */
     int ring_is_older;        /* the file ring lacks a revocation of the floor, as last reported */

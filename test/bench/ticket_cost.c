@@ -207,6 +207,7 @@ CALLBACK void callback_begin(bench_t *b)
         c.pool = b->connection_pool;
         c.conn_config = (ap_conf_vector_t *)config;
         mod_stek_handshake_begin(&c, b->server, 0);
+        SSL_set_app_data(b->server, &c);
     }
 }
 
