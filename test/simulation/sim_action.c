@@ -302,6 +302,7 @@ static void forge(sim_server_t *server, sim_forgery_e what)
     unsigned char *sealed = NULL;
     apr_size_t len;
 
+    sim->filled |= what == SIM_FORGE_FILL;
     if (!loot || ratchet_keys(loot, ratchet_day(now), &seals) != APR_SUCCESS) {
         return;
     }
@@ -769,8 +770,8 @@ static int is_one_edition(void)
     return one;
 }
 
-/* Not just when a slot begins: clocks still differ by up to two seconds.  So long who makes no keys may have
- * to wait for one, and full rings may hold different keys of the slot that is over. */
+/* Clocks still differ by up to two seconds.  So long who makes no keys may have to wait for a slot, and full
+ * rings may hold different keys of the slot that is over. */
 static void let_slot_begin(void)
 {
     int64_t into_slot_ms = sim->now_ms % (sim->history->interval_s * 1000);
@@ -789,7 +790,9 @@ void sim_finish(void)
 
     sim_seed(sim_mix(sim->history->seed, 1));
     sim->now_ms += 30000;
-    let_slot_begin();
+    if (sim->filled || sim->history->ahead > CROWD_AHEAD) {
+        let_slot_begin();
+    }
     sim_say("all faults end");
     liars = end_faults();
     all_cycle(1);
@@ -809,6 +812,7 @@ void sim_finish(void)
         replace_secrets();
     }
     /* Two more, because until now some could not read what others wrote. */
+    let_slot_begin();
     all_cycle(3);
     if (!sim->failed[0]) {
         sim_check_agreement();
