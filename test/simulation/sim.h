@@ -249,6 +249,7 @@ typedef struct sim_world_t {
     int stolen;  /* a key */
     int edition; /* of the fleet secret: the newest */
     int rolling; /* the newest is not everywhere yet, the one before is still good */
+    int filled;  /* a thief has filled a ring */
     int lossy;   /* keys may be lost: disks were, or clocks and settings differed */
     int ended;   /* of the stolen keys, none may be left from here on */
     char failed[32];

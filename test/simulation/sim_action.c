@@ -302,6 +302,7 @@ static void forge(sim_server_t *server, sim_forgery_e what)
     unsigned char *sealed = NULL;
     apr_size_t len;
 
+    sim->filled |= what == SIM_FORGE_FILL;
     if (!loot || ratchet_keys(loot, ratchet_day(now), &seals) != APR_SUCCESS) {
         return;
     }
@@ -769,12 +770,29 @@ static int is_one_edition(void)
     return one;
 }
 
+/* Clocks still differ by up to two seconds.  So long who makes no keys may have to wait for a slot, and full
+ * rings may hold different keys of the slot that is over. */
+static void let_slot_begin(void)
+{
+    int64_t into_slot_ms = sim->now_ms % (sim->history->interval_s * 1000);
+
+    if (into_slot_ms < 2000) {
+        sim->now_ms += 2000 - into_slot_ms;
+    }
+    else if (into_slot_ms > sim->history->interval_s * 1000 - 2000) {
+        sim->now_ms += sim->history->interval_s * 1000 - into_slot_ms + 2000;
+    }
+}
+
 void sim_finish(void)
 {
     int liars;
 
     sim_seed(sim_mix(sim->history->seed, 1));
     sim->now_ms += 30000;
+    if (sim->filled || sim->history->ahead > CROWD_AHEAD) {
+        let_slot_begin();
+    }
     sim_say("all faults end");
     liars = end_faults();
     all_cycle(1);
@@ -793,11 +811,9 @@ void sim_finish(void)
     if (!spread_secret()) {
         replace_secrets();
     }
-    /* Two more, because until now some could not read what others wrote.  Clocks differ: who makes no
-     * keys may have to wait for a slot to begin. */
-    all_cycle(1);
-    sim->now_ms += 2500;
-    all_cycle(2);
+    /* Two more, because until now some could not read what others wrote. */
+    let_slot_begin();
+    all_cycle(3);
     if (!sim->failed[0]) {
         sim_check_agreement();
         check_all_covered();

@@ -11,6 +11,7 @@
 
 /* Crowds are rare because they take long. */
 #define CROWD_ONE_IN 100
+#define BLACKOUT_ONE_IN 40
 
 const char *const sim_kind_names[SIM_KIND_N] = {
 #define SIM_NAME(name, text) text,
@@ -168,6 +169,42 @@ static void gather_crowd(sim_history_t *history)
     (void)add(history, SIM_HEAL, 60);
 }
 
+static void all_hosts(sim_history_t *history, sim_kind_e kind, unsigned after)
+{
+    int i;
+
+    for (i = 0; i < history->host_n; i++) {
+        add(history, kind, i == 0 ? after : 0)->host = i;
+    }
+}
+
+static void all_stores(sim_history_t *history, sim_kind_e kind)
+{
+    int i;
+
+    for (i = 0; i < history->store_n; i++) {
+        add(history, kind, 1)->store = i;
+    }
+}
+
+/* The power fails everywhere, for minutes or days, and the stores come back from snapshots that are older
+ * than the last revocation: only floors know of it. */
+static void black_out(sim_history_t *history)
+{
+    static const unsigned lasts[] = {600, 86400, 3 * 86400};
+
+    history->interval_s = 900;
+    history->lifetime_s = 604800;
+    history->ahead = 3;
+    history->ratchet = (int)sim_below(2);
+    all_hosts(history, SIM_CYCLE, 1);
+    all_stores(history, SIM_SNAPSHOT);
+    add(history, sim_below(2) ? SIM_REVOKE : SIM_REVOKE_ALL, 5)->host = 0;
+    all_hosts(history, SIM_CYCLE, 5);
+    all_stores(history, SIM_ROLLBACK);
+    all_hosts(history, SIM_REBOOT, lasts[sim_below(sizeof(lasts) / sizeof(lasts[0]))]);
+}
+
 /* How long until the next round: mostly a cycle, at times an outage's length. */
 static unsigned pause_of(const sim_history_t *history)
 {
@@ -209,6 +246,9 @@ void sim_generate(uint64_t seed, sim_history_t *history)
     choose_world(history);
     if (sim_below(CROWD_ONE_IN) == 0) {
         gather_crowd(history);
+    }
+    else if (sim_below(BLACKOUT_ONE_IN) == 0) {
+        black_out(history);
     }
     /* Some histories know few faults, some all. */
     density = 1 + sim_below(3);
