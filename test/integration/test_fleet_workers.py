@@ -56,19 +56,22 @@ class Flood:
 
 @pytest.mark.parametrize("scheme,head,why", [
     ("memcached", b"VALUE NAME 0 2147483648 1\r\n", "announces an object of 2147483648 bytes, which is too long"),
-    ("memcached", b"VALUE NAME 0 18446744073709551616 1\r\n", "unintelligible answer"),
+    ("memcached", b"VALUE NAME 0 18446744073709551616 1\r\n", "announces an object of "),
     ("memcached", b"VALUE NAME 0 -1 1\r\n", "unintelligible answer"),
-    ("memcached", b"VALUE NAME 0 67108864 1\r\n", "unintelligible answer"),
+    ("memcached", b"VALUE NAME 0 67108864 1\r\n", "announces an object of 67108864 bytes"),
+    ("memcached", b"VALUE NAME 0 4000000 1\r\n", "unintelligible answer"),
     ("memcached", b"VALUE NAME 0 " + b"9" * 3000, "unintelligible answer"),
     ("memcached", b"", "unintelligible answer"),
     ("redis", b"$2147483648\r\n", "announces an object of 2147483648 bytes, which is too long"),
     ("redis", b"$-2\r\n", "unintelligible answer"),
-    ("redis", b"$67108864\r\n", None),
+    ("redis", b"$67108864\r\n", "announces an object of 67108864 bytes"),
+    ("redis", b"$4000000\r\n", "unintelligible answer"),
+    ("redis", b"+OK\r\n*2000000000\r\n", "unintelligible answer"),
     ("redis", b"*2000000000\r\n", "unintelligible answer"),
     ("redis", b"*1\r\n" * 100000, "unintelligible answer"),
-    ("redis", b"+", "unintelligible answer"),
+    ("redis", b"+", "its answer is longer than 4 MiB, so it is no ring"),
     ("redis", b"%2147483647\r\n", "unintelligible answer"),
-], ids=range(13))
+], ids=range(16))
 def test_worker_flood_takes_no_memory(fleet, scheme, head, why):
     flood = Flood(scheme, head)
     host = fleet.host(flood.url, timeout="2s", **HOURLY)
@@ -84,13 +87,23 @@ def test_worker_flood_takes_no_memory(fleet, scheme, head, why):
 
 def test_worker_object_too_long_is_replaced(fleet):
     """What somebody has put there by mistake, up to what a server takes."""
-    for kind, size in ((Memcached, 600_000), (Memcached, 1_000_000), (Redis, 600_000), (Redis, 20_000_000)):
+    for kind, size in ((Memcached, 600_000), (Memcached, 1_000_000), (Redis, 600_000), (Redis, 3_000_000)):
         store = fleet.store(kind)
         host = fleet.host(store, **HOURLY)
         assert store.put(lib.object_name(fleet.secret), b"x" * size)
         assert "its content is refused" in host.once(code=5).stderr
         assert host.once().stderr == ""
         assert store.ring(fleet.secret).keys == host.ring().keys
+
+
+def test_worker_object_far_too_long_is_refused_by_name(fleet):
+    """Real servers that hold one: it is not read, and once it is deleted all is well."""
+    for store in (fleet.store(Memcached, "-I", "64m", "-m", "256"), fleet.store(Redis)):
+        host = fleet.host(store, **HOURLY)
+        assert store.put(lib.object_name(fleet.secret), b"x" * 20_000_000)
+        assert "it announces an object of 20000000 bytes, which is too long to be a ring; delete it" in host.once(code=5).stderr
+        store.flush()
+        assert host.once().stderr == "" and store.ring(fleet.secret).keys == host.ring().keys
 
 
 # ---- what they may do ----
@@ -134,7 +147,7 @@ def test_worker_is_confined_once_it_is_connected(fleet, kind):
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
     with open(f"/proc/{worker}/limits") as file:
         limits = file.read()
-    assert re.search(r"^Max open files +1 +1 ", limits, re.M), limits
+    assert re.search(r"^Max open files +4 +4 ", limits, re.M), limits
     room = int(re.search(r"^Max address space +(\d+) ", limits, re.M).group(1))
     assert room < 64 * 1024 * 1024
     assert fields(host.process.pid)["NoNewPrivs"].strip() == "1"
