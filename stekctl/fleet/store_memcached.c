@@ -189,6 +189,19 @@ static int is_closed(const conn_t *conn)
     return conn->fd >= 0 && getsockopt(conn->fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0;
 }
 
+/* What ended an answer.  MEMCACHED_END, or a failure. */
+static memcached_return_t end_of_answer(const conn_t *conn, memcached_return_t rc)
+{
+    memcached_return_t last = memcached_last_error(conn->mc);
+
+    if (rc != MEMCACHED_END && rc != MEMCACHED_NOTFOUND && rc != MEMCACHED_SUCCESS) {
+        return rc;
+    }
+    return last != MEMCACHED_SUCCESS ? last
+           : is_closed(conn)         ? MEMCACHED_PROTOCOL_ERROR
+                                     : MEMCACHED_END;
+}
+
 /* Reads the answer to gets.  MEMCACHED_SUCCESS, MEMCACHED_NOTFOUND or a failure. */
 static memcached_return_t fetch(conn_t *conn)
 {
@@ -204,11 +217,8 @@ static memcached_return_t fetch(conn_t *conn)
     }
     conn->has_result = 1;
     if (!memcached_fetch_result(conn->mc, &conn->result, &rc)) {
-        memcached_return_t last = memcached_last_error(conn->mc);
-
-        return rc != MEMCACHED_END && rc != MEMCACHED_NOTFOUND && rc != MEMCACHED_SUCCESS ? rc
-               : last != MEMCACHED_SUCCESS                                                ? last
-                                                           : MEMCACHED_NOTFOUND;
+        rc = end_of_answer(conn, rc);
+        return rc == MEMCACHED_END ? MEMCACHED_NOTFOUND : rc;
     }
     /* Read up to END, or the rest would be taken for the next answer. */
     more = memcached_fetch_result(conn->mc, NULL, &rc);
@@ -216,10 +226,8 @@ static memcached_return_t fetch(conn_t *conn)
         memcached_result_free(more);
         return MEMCACHED_PROTOCOL_ERROR;
     }
-    if (rc != MEMCACHED_END && rc != MEMCACHED_NOTFOUND && rc != MEMCACHED_SUCCESS) {
-        return rc;
-    }
-    return is_closed(conn) ? MEMCACHED_PROTOCOL_ERROR : MEMCACHED_SUCCESS;
+    rc = end_of_answer(conn, rc);
+    return rc == MEMCACHED_END ? MEMCACHED_SUCCESS : rc;
 }
 
 /* The server's words in the library's message "(0x55d0) SERVER ERROR, WORDS -> FILE:LINE". */

@@ -185,11 +185,11 @@ def replies():
     # Handle, server, mget and the socket; a look at the line; what the library makes of it; and of a write.
     ok = bytes([80])
     begin = b"\x00\x00\x00" + ok + b"\x00"
-    value = ok + b"\x00\x01\x04" + b"ring".ljust(256, b"\0") + ok + b"\x01\x00\x05" + ok
+    value = ok + b"\x00\x01\x04" + b"ring".ljust(256, b"\0") + ok + b"\x01" + ok + b"\x00\x05" + ok
     hit = b"VALUE stek:object 0 4 77\r\n"
     put("reply", "memcached", b"\x03" + begin + hit + value)
     put("reply", "memcached-twice", b"\x03" + begin + hit + value + ok + hit + value)
-    put("reply", "memcached-empty", b"\x03" + begin + b"END\r\n" + ok + b"\x01" + ok + ok)
+    put("reply", "memcached-empty", b"\x03" + begin + b"END\r\n" + ok + b"\x01" + ok + b"\x00" + ok)
     put("reply", "memcached-no", b"\x03" + begin + b"SERVER_ERROR out of memory\r\n")
     put("reply", "memcached-endless", b"\x03" + begin + b"VALUE stek:object 0 2147483648 1\r\nx")
     put("reply", "memcached-negative", b"\x03" + begin + b"VALUE stek:object 0 -1 1\r\nx")
