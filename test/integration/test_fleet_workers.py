@@ -75,7 +75,7 @@ class Flood:
 ], ids=range(17))
 def test_worker_flood_takes_no_memory(fleet, scheme, head, why):
     flood = Flood(scheme, head)
-    host = fleet.host(flood.url, timeout="2s", **HOURLY)
+    host = fleet.host(flood.url, timeout="10s", every="1min", **HOURLY)
     done = subprocess.run([sys.executable, "-c", PEAK, lib.STEKCTL, *map(str, host.arguments("--once"))],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 5, done.stderr
@@ -185,7 +185,8 @@ def call_numbers():
 @pytest.mark.timeout(60)
 def test_worker_that_was_taken_over_can_do_nothing(fleet):
     """A debugger makes the calls in its place."""
-    _, host, worker = started(fleet)
+    # A worker that is held and does not answer in time would be replaced meanwhile.
+    _, host, worker = started(fleet, every="2min", timeout="10s")
     names = {"secret": host.fleet_secret, "root": host.root, "sync": host.process.pid}
     numbers, commands = call_numbers(), ["set confirm off"]
     for name, *words in ATTACKS.values():
