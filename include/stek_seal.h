@@ -43,6 +43,7 @@
 #define STEK_RING_MAGIC_LEN 8
 #define STEK_RING_VERSION 1
 #define STEK_RING_HEADER_LEN 88
+#define STEK_RING_GENERATION_AT 28
 #define STEK_RING_SALT_AT                                                                          \
     52 /* in the header: STEK_SECRET_SALT_LEN bytes, of each sealing its own */
 #define STEK_RING_SALT_RANDOM_LEN 32
