@@ -22,11 +22,9 @@ typedef struct stek_claim_t {
     const void *baton;
 } stek_claim_t;
 
-/* Stands in a header in place of the generation: a fleet's floor (stekctl sync), sealed like a ring. */
-#define STEK_CLAIM_FLOOR APR_UINT64_C(0x53544b464c4f4f52)
-
-extern const stek_claim_t stek_claim_ring;   /* begins with the magic, and is no floor */
-extern const stek_claim_t stek_claim_floor;  /* begins with the magic, and has the mark */
+extern const stek_claim_t stek_claim_ring; /* begins with the magic, and is no floor */
+extern const stek_claim_t
+    stek_claim_floor; /* begins with the magic, and has the mark (STEK_RING_FLOOR) */
 extern const stek_claim_t stek_claim_sealed; /* either: the first floors had no mark */
 extern const stek_claim_t stek_claim_secret; /* contains secrets, weak ones too, or only comments */
 

@@ -10,7 +10,7 @@
  *         12    4  interval, s (1 .. 604800)
  *         16    4  lifetime, s (1 .. 604800)
  *         20    8  epoch
- *         28    8  generation
+ *         28    8  generation; STEK_RING_FLOOR: a floor, without keys
  *         36    8  written at, s
  *         44    8  secret id
  *         52   32  salt

@@ -39,7 +39,7 @@ int stek_claim_is_floor(const unsigned char *sealed, apr_size_t len)
     for (i = 0; len >= RING_HEAD_LEN && i < 8; i++) {
         generation = generation << 8 | sealed[STEK_RING_GENERATION_AT + i];
     }
-    return generation == STEK_CLAIM_FLOOR;
+    return generation == STEK_RING_FLOOR;
 }
 
 static int match_ring(const unsigned char *bytes, apr_size_t len, const void *baton)

@@ -150,9 +150,6 @@ static apr_status_t load(const sync_host_t *host, const stek_ring_file_t *file,
         *pring = NULL;
         rv = STEK_EMALFORMED;
     }
-    if (rv == APR_SUCCESS) {
-        (*pring)->generation = 0; /* the mark */
-    }
     free(sealed);
     return rv;
 }
@@ -245,7 +242,7 @@ static void save(sync_host_t *host, const stek_secret_t *secret)
     const stek_ring_file_t file = file_of(host);
     apr_status_t rv;
 
-    host->floor->generation = STEK_CLAIM_FLOOR;
+    host->floor->generation = STEK_RING_FLOOR;
     rv = stek_ring_file_save_under(&file, host->floor, secret,
                                    stek_file_fsync_flag(file.path, host->pool), stek_rng_system,
                                    &host->floor_stamp, host->pool);

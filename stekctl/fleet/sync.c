@@ -133,7 +133,7 @@ apr_status_t sync_plan(const stek_ring_t *file_ring, const sync_view_t *views, i
         write_n += plan->write[i];
     }
     if (rv == APR_SUCCESS && plan->wanted && (write_n > 0 || plan->made > 0)) {
-        plan->wanted->generation++;
+        plan->wanted->generation = stek_ring_next_generation(plan->wanted->generation);
         plan->wanted->written_at = now;
     }
     if (rv != APR_SUCCESS) {
