@@ -25,11 +25,14 @@
 /* Stands in a sealed header in place of the generation: a fleet's floor, which is no ring. */
 #define STEK_RING_FLOOR APR_UINT64_C(0x53544b464c4f4f52)
 
-/* Stands for a revoked key until the key would have ended by itself. */
+/* Stands for a revoked key until the key would have ended by itself, and for so much longer that a
+ * clock that was fast for a while does not bring the key back. */
 typedef struct stek_tombstone_t {
     unsigned char name[STEK_NAME_LEN];
     apr_time_t until; /* the key's decrypt_until */
 } stek_tombstone_t;
+
+#define STEK_TOMBSTONE_MARGIN apr_time_from_sec(24 * 60 * 60)
 
 typedef struct stek_ring_t {
     apr_uint64_t epoch;           /* keys of a lower epoch are dead */
@@ -58,6 +61,9 @@ void stek_ring_destroy(stek_ring_t *ring);
  * there, STEK_EMALFORMED if stek_key_check refuses it. */
 apr_status_t stek_ring_add_key(stek_ring_t *ring, const stek_key_t *key);
 apr_status_t stek_ring_add_tombstone(stek_ring_t *ring, const stek_tombstone_t *tombstone);
+
+/* Nonzero while until + STEK_TOMBSTONE_MARGIN > now. */
+int stek_tombstone_holds(const stek_tombstone_t *tombstone, apr_time_t now);
 
 /* Drops and wipes, in place and without memory, the keys with not_before > latest; returns how many.
  * The caller keeps other threads away. */

@@ -12,17 +12,16 @@
 
 /* The union of two rings at the time now: keys and tombstones of both, the greater epoch; generation,
  * interval and lifetime of the side whose (generation, interval, lifetime) is greater; the later
- * written_at.  Then drops, in this order: tombstones with until <= now, and those of a ring of a lower
+ * written_at.  Then drops, in this order: tombstones that hold no longer, and those of a ring of a lower
  * epoch (that epoch has ended what they name: no key has a greater epoch than its ring); keys that a
  * tombstone names; keys of a lower epoch; keys with stek_key_end(key, lifetime) <= now.
  * Two records of one name that have not ended: the one with the greater epoch, then the later
  * decrypt_until, then the greater in bytes.  b may be NULL (a alone, tidied).  Exact in size.
  *
  * If more is left than STEK_KEYS_MAX keys and tombstones, keys are left out, and left_out_n says how
- * many; tombstones stay.  Of the keys of each decrypt_until those with the smallest names stay, as
- * many of each as fit: those of the current slot first, then those to come, then the latest ones.  So
- * the key that every host picks as current always stays.  STEK_EFULL only for more than 20,000
- * tombstones. */
+ * many; tombstones stay.  Keys that can encrypt now stay first, then those that will, then the others:
+ * of those of each decrypt_until the ones with the smallest names, as many of each as fit.  So if any key
+ * can encrypt now, one that can stays.  STEK_EFULL only for more than 20,000 tombstones. */
 apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
                              apr_interval_time_t lifetime, stek_ring_t **pring);
 

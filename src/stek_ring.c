@@ -51,6 +51,11 @@ void stek_ring_destroy(stek_ring_t *ring)
     stek_mem_free(ring);
 }
 
+int stek_tombstone_holds(const stek_tombstone_t *tombstone, apr_time_t now)
+{
+    return tombstone->until > now - STEK_TOMBSTONE_MARGIN;
+}
+
 static apr_uint64_t name_head(const unsigned char name[STEK_NAME_LEN])
 {
     apr_uint64_t head = 0;
@@ -223,7 +228,7 @@ void stek_ring_drop_ended(stek_ring_t *ring, apr_time_t now, apr_interval_time_t
 
     drop_keys(ring, now, lifetime, APR_INT64_MAX);
     for (i = 0; i < ring->tombstone_n; i++) {
-        if (ring->tombstones[i].until > now) {
+        if (stek_tombstone_holds(&ring->tombstones[i], now)) {
             ring->tombstones[kept_n++] = ring->tombstones[i];
         }
     }
@@ -274,10 +279,21 @@ int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b)
 
 const stek_key_t *stek_ring_find(const stek_ring_t *ring, const unsigned char name[STEK_NAME_LEN])
 {
-    apr_size_t at = key_bound(ring, name);
+    apr_uint64_t head = name_head(name);
+    apr_size_t low = 0, n = ring->key_n;
 
-    if (at < ring->key_n && memcmp(ring->keys[at].name, name, STEK_NAME_LEN) == 0) {
-        return &ring->keys[at];
+    /* In every handshake: only heads are compared, until one is as great. */
+    while (n > 0) {
+        apr_size_t half = n / 2;
+        int is_less = ring->heads[low + half] < head;
+
+        low = is_less ? low + half + 1 : low;
+        n = is_less ? n - half - 1 : half;
+    }
+    for (; low < ring->key_n && ring->heads[low] == head; low++) {
+        if (memcmp(ring->keys[low].name, name, STEK_NAME_LEN) == 0) {
+            return &ring->keys[low];
+        }
     }
     return NULL;
 }
@@ -323,7 +339,9 @@ stek_state_e stek_ring_key_state(const stek_ring_t *ring, const stek_key_t *key,
     if (now < key->not_before) {
         return STEK_STATE_FUTURE;
     }
-    return key == stek_ring_current(ring, now) ? STEK_STATE_CURRENT : STEK_STATE_OLD;
+    return stek_key_can_encrypt(key, now) && key == stek_ring_current(ring, now)
+               ? STEK_STATE_CURRENT
+               : STEK_STATE_OLD;
 }
 
 const char *stek_state_text(stek_state_e state)

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The merge (stek_ring_merge.h).  It gives the same result in any order of its operands, because every record is judged in this
- * way: what has ended by now does not count; of those of one name, the greatest in an order that begins
- * with the epoch stays; then epoch and tombstones, which only grow, take theirs.  A ring of a lower
- * epoch contributes nothing: the greater epoch ends its keys, and with them what its tombstones name.
- * So 'revoke --all' also empties a ring that somebody has filled with tombstones, on every host.
+ * The merge (stek_ring_merge.h).  It gives the same result in any order of its operands, because every
+ * record is judged in this way: what has ended by now does not count; of those of one name, the greatest
+ * in an order that begins with the epoch stays; then epoch and tombstones, which only grow, take theirs.
+ * A ring of a lower epoch contributes nothing: the greater epoch ends its keys, and with them what its
+ * tombstones name.  So 'revoke --all' also empties a ring that somebody has filled with tombstones, on
+ * every host.
  *
- * Room.  If more is left than fits, keys and tombstones of one decrypt_until form a group, ordered by
- * name; a key's rank is its place in its group.  The groups' first keys stay, then their second ones,
- * and so on, in the places that tombstones leave.  A union only moves keys back in their groups, and
- * every tombstone takes one place, so a key that stays in the whole stays in each of its parts, and the
- * order of the operands still makes no difference.  (Except with more than STEK_KEYS_MAX - KEYS_MIN
- * tombstones, which only somebody who has the secret makes: then the first KEYS_MIN keys stay.)  Core;
- * no state, so any thread and any phase.
+ * Room.  If more is left than fits, keys that can encrypt now stay before those that will, and those
+ * before all others (the key's class).  Keys and tombstones of one decrypt_until form a group, ordered by
+ * name; a key's rank is the number of tombstones and of keys of its class or a better one before it in
+ * its group.  Within a class the groups' first keys stay, then their second ones, and so on, in the places
+ * that tombstones leave.  A union only moves keys back, and every tombstone takes one place, so a key that
+ * stays in the whole stays in each of its parts, and the order of the operands still makes no difference.
+ * (Except with more than STEK_KEYS_MAX - KEYS_MIN tombstones, which only somebody who has the secret
+ * makes: then the first KEYS_MIN keys stay.)  Whoever has the secret can fill a ring, but not with keys
+ * that leave no key to encrypt.  Core; no state, so any thread and any phase.
  */
 #include "stek_ring_merge.h"
 
@@ -61,7 +64,7 @@ static int has_tombstone(const stek_ring_t *ring, const unsigned char *name, apr
 {
     const stek_tombstone_t *tombstone = stek_ring_find_tombstone(ring, name);
 
-    return tombstone && tombstone->until > now;
+    return tombstone && stek_tombstone_holds(tombstone, now);
 }
 
 /* Which side's record comes next: < 0 that of a, > 0 that of b, 0 both, being of one name. */
@@ -120,7 +123,7 @@ static const stek_tombstone_t *merge_next_tombstone(merge_t *m)
         m->a_at += side <= 0;
         m->b_at += side >= 0;
         tombstone = side < 0 || (side == 0 && a->until >= b->until) ? a : b;
-        if (tombstone->until > m->now) {
+        if (stek_tombstone_holds(tombstone, m->now)) {
             return tombstone;
         }
     }
@@ -132,13 +135,16 @@ static void merge_rewind(merge_t *m)
     m->b_at = 0;
 }
 
+/* A key's chance to stay, at a time. */
+typedef enum class_e { ENCRYPTS, WILL_ENCRYPT, ONLY_DECRYPTS, CLASSES_N } class_e;
+
 /* Entries of a merge that does not fit, of which the first ones stay. */
 typedef struct place_t {
     const unsigned char *name;
     const stek_key_t *key; /* NULL: a tombstone */
     apr_time_t until;      /* the group: decrypt_until */
-    apr_size_t rank;       /* in the group */
-    int is_over;           /* the group's slot is over, for keys of the usual lifetime */
+    apr_size_t rank;
+    class_e class;
 } place_t;
 
 static int compare_in_group(const void *one, const void *other)
@@ -149,14 +155,16 @@ static int compare_in_group(const void *one, const void *other)
     return c ? c : memcmp(a->name, b->name, STEK_NAME_LEN);
 }
 
-/* The current slot first, then those to come, then the latest of those that are over. */
+/* Of those that only decrypt, the latest first. */
 static int compare_places(const void *one, const void *other)
 {
     const place_t *a = one, *b = other;
-    int c = a->rank < b->rank ? -1 : a->rank > b->rank;
+    int c = a->class < b->class ? -1 : a->class > b->class;
 
-    c = c ? c : a->is_over - b->is_over;
-    c = c ? c : a->is_over ? compare_time(b->until, a->until) : compare_time(a->until, b->until);
+    c = c ? c : a->rank < b->rank ? -1 : a->rank > b->rank;
+    c = c                           ? c
+        : a->class == ONLY_DECRYPTS ? compare_time(b->until, a->until)
+                                    : compare_time(a->until, b->until);
     return c ? c : memcmp(a->name, b->name, STEK_NAME_LEN);
 }
 
@@ -205,33 +213,53 @@ static apr_status_t fill_keys(merge_t *m, stek_ring_t *ring)
     return rv;
 }
 
-/* All entries of the merge, ranked.  What comes first must follow from decrypt_until alone: that is all
- * that a tombstone has. */
+static class_e class_of(const stek_key_t *key, apr_time_t now)
+{
+    return stek_key_can_encrypt(key, now)                                  ? ENCRYPTS
+           : key->not_before > now && key->encrypt_until > key->not_before ? WILL_ENCRYPT
+                                                                           : ONLY_DECRYPTS;
+}
+
+/* places, sorted by group and name, get their ranks. */
+static void rank_places(place_t *places, apr_size_t place_n)
+{
+    apr_size_t before_n[CLASSES_N] = {0}; /* in the group: what counts for a key of that class */
+    apr_size_t i;
+    int class;
+
+    for (i = 0; i < place_n; i++) {
+        place_t *place = &places[i];
+
+        if (i > 0 && place->until != places[i - 1].until) {
+            memset(before_n, 0, sizeof(before_n));
+        }
+        place->rank = before_n[place->class];
+        for (class = place->key ? (int)place->class : 0; class < CLASSES_N; class ++) {
+            before_n[class]++;
+        }
+    }
+}
+
+/* All entries of the merge, ranked. */
 static void list_places(merge_t *m, place_t *places, apr_size_t place_n)
 {
-    apr_interval_time_t usual = m->lifetime                       ? m->lifetime
-                                : m->a->lifetime > m->b->lifetime ? m->a->lifetime
-                                                                  : m->b->lifetime;
     const stek_key_t *key;
     const stek_tombstone_t *tombstone;
     place_t *place = places;
-    apr_size_t i;
 
     merge_rewind(m);
     while ((key = merge_next_key(m)) != NULL) {
-        *place++ = (place_t){.name = key->name, .key = key, .until = key->decrypt_until};
+        *place++ = (place_t){.name = key->name,
+                             .key = key,
+                             .until = key->decrypt_until,
+                             .class = class_of(key, m->now)};
     }
     merge_rewind(m);
     while ((tombstone = merge_next_tombstone(m)) != NULL) {
         *place++ = (place_t){.name = tombstone->name, .until = tombstone->until};
     }
     qsort(places, place_n, sizeof(*places), compare_in_group);
-    for (i = 0; i < place_n; i++) {
-        places[i].is_over = places[i].until - usual <= m->now;
-        if (i > 0 && places[i].until == places[i - 1].until) {
-            places[i].rank = places[i - 1].rank + 1;
-        }
-    }
+    rank_places(places, place_n);
 }
 
 /* Moves the keys that stay to the front, sorted by name. */

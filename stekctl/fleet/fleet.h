@@ -20,5 +20,8 @@ void fleet_report_kept(ctl_t *ctl);
 /* The stores that this program supports, for people: "memcached, Redis", or "none". */
 const char *fleet_store_names(void);
 
+/* What confines the processes that talk to them, for people: "seccomp, Landlock". */
+const char *fleet_confinement_names(void);
+
 #pragma GCC visibility pop
 #endif

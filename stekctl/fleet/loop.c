@@ -59,8 +59,8 @@ static ctl_exit_e run_cycle(loop_t *loop)
     for (i = 0; i < options->store_n; i++) {
         loop->host.stores[i].write_failed = 0;
     }
-    rv = sync_cycle(&loop->port, &options->rules, now, stek_rng_system, views, &result);
-    sync_stores_note(&loop->host, &result);
+    rv = sync_cycle(&loop->port, &options->rules, stek_rng_system, views, &result);
+    sync_stores_note(&loop->host, views, &result);
     sync_log_cycle(&loop->host, &loop->log, rv, &result, now);
     sync_state_write(&loop->host);
     for (i = 0; i < options->store_n; i++) {

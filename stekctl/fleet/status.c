@@ -224,6 +224,7 @@ ctl_exit_e sync_status_show(ctl_t *ctl, const sync_options_t *options)
     port.read(port.baton, now, views);
     if (status.rv == APR_SUCCESS) {
         status.rv = sync_plan(file_ring, views, n, &options->rules, now, stek_rng_system, &plan);
+        sync_stores_note_views(&host, views);
     }
     for (i = 0; i < n; i++) {
         host.stores[i].last_success = last[i];

@@ -13,13 +13,14 @@
 #include "stek_error.h"
 #include "stek_ring_merge.h"
 
-/* Merges *pring (may be NULL) with ring into a new *pring. */
-static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_time_t now,
-                            apr_interval_time_t lifetime)
+/* Merges *pring (may be NULL) with ring into a new *pring.  Keys live as long as their makers decided:
+ * what a store contains does not depend on a lifetime of its writer.  If it did, hosts with different
+ * settings would take turns in writing what the other leaves out. */
+static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_time_t now)
 {
     stek_ring_t *merged = NULL;
-    apr_status_t rv = *pring ? stek_ring_merge(*pring, ring, now, lifetime, &merged)
-                             : stek_ring_merge(ring, NULL, now, lifetime, &merged);
+    apr_status_t rv = *pring ? stek_ring_merge(*pring, ring, now, 0, &merged)
+                             : stek_ring_merge(ring, NULL, now, 0, &merged);
 
     if (rv == APR_SUCCESS) {
         stek_ring_destroy(*pring);
@@ -28,7 +29,7 @@ static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_ti
     return rv;
 }
 
-/* A host that does not generate does not decide how long keys live. */
+/* How long keys live in this host's file ring at most.  A host that does not generate does not decide. */
 static apr_interval_time_t lifetime_of(const sync_rules_t *rules)
 {
     return rules->generate ? rules->params.lifetime : 0;
@@ -46,7 +47,7 @@ static apr_status_t lacks(const stek_ring_t *theirs, const stek_ring_t *wanted,
                           const sync_rules_t *rules, apr_time_t now, int *placks)
 {
     stek_ring_t *tidy = NULL;
-    apr_status_t rv = take_in(&tidy, theirs, now, lifetime_of(rules));
+    apr_status_t rv = take_in(&tidy, theirs, now);
 
     if (rv == APR_SUCCESS) {
         (void)drop_later(tidy, rules, now);
@@ -74,7 +75,7 @@ static int may_generate(const stek_ring_t *shared, const sync_view_t *views, int
     return !shared || stek_schedule_covered_until(shared, now) - now < SYNC_ALONE_BELOW;
 }
 
-/* Makes wanted from shared. */
+/* Makes wanted from shared.  What ends here by this host's lifetime stays. */
 static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t now, stek_rng_t *rng,
                            sync_plan_t *plan)
 {
@@ -82,9 +83,8 @@ static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t n
     apr_status_t rv = APR_SUCCESS;
 
     if (!generate) {
-        return plan->shared
-                   ? stek_ring_merge(plan->shared, NULL, now, lifetime_of(rules), &plan->wanted)
-                   : APR_SUCCESS;
+        return plan->shared ? stek_ring_merge(plan->shared, NULL, now, 0, &plan->wanted)
+                            : APR_SUCCESS;
     }
     if (!plan->shared) {
         rv = stek_ring_create(0, 0, &none);
@@ -92,6 +92,9 @@ static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t n
     if (rv == APR_SUCCESS) {
         rv = stek_schedule_extend(plan->shared ? plan->shared : none, &rules->params, now, rng,
                                   &plan->wanted, &plan->made);
+    }
+    if (rv == APR_SUCCESS && plan->shared) {
+        rv = take_in(&plan->wanted, plan->shared, now);
     }
     if (rv == APR_SUCCESS) {
         plan->wanted->interval = rules->params.interval;
@@ -101,7 +104,23 @@ static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t n
     return rv;
 }
 
-apr_status_t sync_plan(const stek_ring_t *file_ring, const sync_view_t *views, int store_n,
+/* Takes in what a store has.  Only somebody who has the secret can fill a ring with tombstones: what does
+ * not fit with them counts as an object that is refused. */
+static apr_status_t take_in_view(stek_ring_t **pring, sync_view_t *view, apr_time_t now)
+{
+    apr_status_t rv = view->answer == SYNC_GOOD ? take_in(pring, view->ring, now) : APR_SUCCESS;
+
+    if (rv == STEK_EFULL) {
+        stek_ring_destroy(view->ring);
+        view->ring = NULL;
+        view->answer = SYNC_REFUSED;
+        view->why = rv;
+        rv = APR_SUCCESS;
+    }
+    return rv;
+}
+
+apr_status_t sync_plan(const stek_ring_t *file_ring, sync_view_t *views, int store_n,
                        const sync_rules_t *rules, apr_time_t now, stek_rng_t *rng,
                        sync_plan_t *plan)
 {
@@ -110,12 +129,10 @@ apr_status_t sync_plan(const stek_ring_t *file_ring, const sync_view_t *views, i
 
     memset(plan, 0, sizeof(*plan));
     if (file_ring) {
-        rv = take_in(&plan->shared, file_ring, now, lifetime_of(rules));
+        rv = take_in(&plan->shared, file_ring, now);
     }
     for (i = 0; rv == APR_SUCCESS && i < store_n; i++) {
-        if (views[i].answer == SYNC_GOOD) {
-            rv = take_in(&plan->shared, views[i].ring, now, lifetime_of(rules));
-        }
+        rv = take_in_view(&plan->shared, &views[i], now);
     }
     if (rv == APR_SUCCESS && plan->shared) {
         plan->left_out_n = plan->shared->left_out_n + drop_later(plan->shared, rules, now);
@@ -225,12 +242,23 @@ static stek_ring_t *take_agreed(sync_plan_t *plan, int lost, int last, apr_time_
     return kept;
 }
 
-/* One try.  *pagreed: what belongs in the file ring, or NULL.  *pagain: another host wrote first. */
-static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, apr_time_t now,
-                            stek_rng_t *rng, sync_view_t *views, sync_result_t *result,
-                            stek_ring_t **pagreed, int *pagain)
+/* Puts what a try came to into the file ring. */
+static apr_status_t keep(const sync_port_t *port, const stek_ring_t *agreed, apr_time_t now,
+                         apr_interval_time_t lifetime, sync_result_t *result)
 {
-    stek_ring_t *file_ring = NULL;
+    if (!agreed) {
+        return APR_SUCCESS;
+    }
+    result->generation = agreed->generation;
+    return port->save(port->baton, agreed, now, lifetime, &result->covered_until);
+}
+
+/* One try.  *pagain: another host wrote first. */
+static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, apr_time_t now,
+                            stek_rng_t *rng, int last, sync_view_t *views, sync_result_t *result,
+                            int *pagain)
+{
+    stek_ring_t *file_ring = NULL, *agreed = NULL;
     sync_plan_t plan = {0};
     apr_status_t rv;
     int i;
@@ -242,7 +270,7 @@ static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, 
         look_at(views, port->store_n, now, result);
         for (i = 0; i < port->store_n; i++) {
             /* The last try is for those that let others write. */
-            views[i].distrusted |= result->tries == SYNC_TRIES && result->overtaken[i];
+            views[i].distrusted |= last && result->overtaken[i];
         }
         rv = sync_plan(file_ring, views, port->store_n, rules, now, rng, &plan);
     }
@@ -250,39 +278,37 @@ static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, 
         rv = write_all(port, &plan, views, rules, now, result, pagain);
     }
     if (rv == APR_SUCCESS) {
-        *pagreed = take_agreed(&plan, *pagain, result->tries == SYNC_TRIES, now);
+        agreed = take_agreed(&plan, *pagain, last, now);
         result->made = plan.made;
         result->left_out_n = plan.left_out_n;
         result->doubled_n = plan.doubled_n;
+        rv = keep(port, agreed, now, lifetime_of(rules), result);
     }
+    stek_ring_destroy(agreed);
     sync_plan_release(&plan);
     sync_views_release(views, port->store_n);
     stek_ring_destroy(file_ring);
     return rv;
 }
 
-apr_status_t sync_cycle(const sync_port_t *port, const sync_rules_t *rules, apr_time_t now,
-                        stek_rng_t *rng, sync_view_t *views, sync_result_t *result)
+apr_status_t sync_cycle(const sync_port_t *port, const sync_rules_t *rules, stek_rng_t *rng,
+                        sync_view_t *views, sync_result_t *result)
 {
-    stek_ring_t *agreed = NULL;
+    const apr_time_t begun = port->now(port->baton);
     apr_status_t rv = APR_SUCCESS;
-    int again = 1;
+    int again = 1, last = 0;
 
     memset(result, 0, sizeof(*result));
-    while (rv == APR_SUCCESS && again && result->tries < SYNC_TRIES) {
+    while (rv == APR_SUCCESS && again && !last) {
+        apr_time_t now;
+
         if (result->tries > 0) {
             port->pause(port->baton, result->tries);
         }
-        stek_ring_destroy(agreed);
-        agreed = NULL;
-        result->tries++;
-        rv = attempt(port, rules, now, rng, views, result, &agreed, &again);
+        now = port->now(port->baton);
+        last = ++result->tries == SYNC_TRIES || now - begun >= SYNC_TRIES_TIME;
+        rv = attempt(port, rules, now, rng, last, views, result, &again);
     }
-    if (rv == APR_SUCCESS && agreed) {
-        result->generation = agreed->generation;
-        result->covered_until = stek_schedule_covered_until(agreed, now);
-        rv = port->save(port->baton, agreed, now, lifetime_of(rules));
-    }
-    stek_ring_destroy(agreed);
+    result->took = port->now(port->baton) - begun;
     return rv;
 }

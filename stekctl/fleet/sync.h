@@ -7,7 +7,7 @@
  *
  * The first store that answers decides which host makes a key: the first writer's key counts, and a
  * later writer drops its own key before any other host has seen it.  Otherwise stores are independent:
- * whatever one says, revocations reach the others and the file ring.  A store that in every try claims
+ * whatever one says, revocations reach the others and the file ring, which gets them after each try.  A store that in every try claims
  * that another host has written decides nothing until it takes a write.  One thread.
  */
 #ifndef STEKCTL_SYNC_H
@@ -20,6 +20,9 @@
 
 #define SYNC_STORES_MAX 8
 #define SYNC_TRIES 10 /* of a cycle, as long as other hosts write first */
+
+/* A try that begins so long after the first one is the last: a slow store must not hold up the file ring. */
+#define SYNC_TRIES_TIME apr_time_from_sec(10)
 
 /* If less time than this is covered, keys are made even if no store answers. */
 #define SYNC_ALONE_BELOW (STEK_PREPARE_MIN / 2)
@@ -55,15 +58,17 @@ typedef struct sync_rules_t {
 typedef struct sync_port_t {
     void *baton;
     int store_n;
+    apr_time_t (*now)(void *baton);
     /* Reads all stores.  views[store_n] are zeroed; the cycle takes ownership of their rings. */
     void (*read)(void *baton, apr_time_t now, sync_view_t *views);
     /* Writes ring if the store is still as last read. */
     sync_written_e (*write)(void *baton, int store, const stek_ring_t *ring, apr_time_t now);
     /* Reads the file ring; *pring is NULL if there is none.  A failure ends the cycle. */
     apr_status_t (*load)(void *baton, stek_ring_t **pring);
-    /* Merges ring into the file ring; epoch and tombstones are kept first where they outlive it. */
+    /* Merges ring into the file ring; epoch and tombstones are kept first where they outlive it.
+     * *pcovered_until: of what is in the file then (stek_schedule_covered_until). */
     apr_status_t (*save)(void *baton, const stek_ring_t *ring, apr_time_t now,
-                         apr_interval_time_t lifetime);
+                         apr_interval_time_t lifetime, apr_time_t *pcovered_until);
     /* Waits a little, longer with every try, because other hosts are writing. */
     void (*pause)(void *baton, int try_n);
 } sync_port_t;
@@ -86,14 +91,16 @@ typedef struct sync_result_t {
     apr_size_t left_out_n;          /* keys that begin too late, or had no room */
     apr_size_t doubled_n;           /* keys that were dropped: another has their bytes */
     int tries;
+    apr_interval_time_t took; /* by the host's clock */
     apr_uint64_t generation;
     apr_time_t covered_until; /* by the file ring's keys now */
     apr_interval_time_t skew; /* how far at least the latest writer's clock is ahead of ours */
 } sync_result_t;
 
-/* Makes the plan; reads and writes nothing.  file_ring may be NULL.  The caller releases the plan.
- * STEK_EFULL, STEK_ERNG, STEK_EWEAK, APR_ENOMEM. */
-apr_status_t sync_plan(const stek_ring_t *file_ring, const sync_view_t *views, int store_n,
+/* Makes the plan; reads and writes nothing.  file_ring may be NULL.  A view's ring that does not fit with the
+ * others is refused (STEK_EFULL).  The caller releases the plan.  STEK_EFULL, STEK_ERNG, STEK_EWEAK,
+ * APR_ENOMEM. */
+apr_status_t sync_plan(const stek_ring_t *file_ring, sync_view_t *views, int store_n,
                        const sync_rules_t *rules, apr_time_t now, stek_rng_t *rng,
                        sync_plan_t *plan);
 void sync_plan_release(sync_plan_t *plan);
@@ -101,8 +108,8 @@ void sync_views_release(sync_view_t *views, int store_n);
 
 /* A whole cycle.  views[port->store_n] is what was read last, with its rings released.  Codes of
  * sync_plan and of the port's load and save; a store that fails is not a failure. */
-apr_status_t sync_cycle(const sync_port_t *port, const sync_rules_t *rules, apr_time_t now,
-                        stek_rng_t *rng, sync_view_t *views, sync_result_t *result);
+apr_status_t sync_cycle(const sync_port_t *port, const sync_rules_t *rules, stek_rng_t *rng,
+                        sync_view_t *views, sync_result_t *result);
 
 #pragma GCC visibility pop
 #endif

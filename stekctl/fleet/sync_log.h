@@ -13,6 +13,7 @@ typedef struct sync_log_t {
     apr_status_t file_rv; /* of the last cycle */
     unsigned file_n;      /* cycles since */
     int keyless;
+    int slow;
     int ahead; /* the ring's epoch, of the clock */
     apr_size_t left_out_n, doubled_n;
     apr_interval_time_t skew;

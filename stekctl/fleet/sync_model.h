@@ -44,6 +44,10 @@ typedef struct sync_store_t {
     apr_time_t written_at;   /* the same */
     int reseal;              /* seal it under the first secret once, because secrets were re-read */
     const char *logged;      /* state last logged */
+    char logged_why[STORE_WHY_LEN]; /* and its reason */
+    unsigned logged_n;              /* reasons logged in that state */
+    apr_time_t logged_at;           /* the last one */
+    int logged_unconfined;          /* that its worker lacks something */
 } sync_store_t;
 
 typedef struct sync_host_t {
@@ -79,6 +83,7 @@ typedef struct sync_host_t {
     apr_status_t fleet_rv;    /* of reading the fleet secret, as last reported */
     apr_status_t ratchet_rv;  /* of writing the fleet secret's file, as last reported */
     apr_status_t aside_rv;    /* of moving a bad ring aside, as last reported */
+    apr_time_t swept_at;      /* when temporary files were looked for; 0: never */
     apr_pool_t *pool;         /* of one cycle */
 } sync_host_t;
 

@@ -113,7 +113,7 @@ static apr_status_t set_aside(sync_host_t *host, apr_status_t why, apr_time_t no
 }
 
 static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_time_t now,
-                                apr_interval_time_t lifetime)
+                                apr_interval_time_t lifetime, apr_time_t *pcovered_until)
 {
     const stek_ring_file_t file = file_of(host);
     const sync_rules_t *rules = &host->options->rules;
@@ -132,9 +132,11 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
         /* The cycle has counted them. */
         later_n = stek_admit_keys(before, rules->generate ? &rules->params : NULL, now);
     }
-    rv = stek_ring_merge(ring, before, now, lifetime, &merged);
+    /* By the stored lifetimes first, so that a shorter one makes no room for what the stores leave out. */
+    rv = stek_ring_merge(ring, before, now, 0, &merged);
     if (rv == APR_SUCCESS) {
         (void)stek_audit_drop_shared(merged);
+        stek_ring_drop_ended(merged, now, lifetime);
         floor_keep(host, merged, now);
         note_kept(host);
         differs = !before || later_n > 0 || !stek_ring_equal(before, merged);
@@ -152,6 +154,7 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
     }
     if (rv == APR_SUCCESS) {
         host->reseal_file = 0;
+        *pcovered_until = stek_schedule_covered_until(merged, now);
     }
     stek_ring_destroy(merged);
     stek_ring_destroy(before);
@@ -159,7 +162,7 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
 }
 
 apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_t now,
-                                 apr_interval_time_t lifetime)
+                                 apr_interval_time_t lifetime, apr_time_t *pcovered_until)
 {
     sync_host_t *host = baton;
     const char *path = host->ctl->ring_path;
@@ -170,7 +173,7 @@ apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_
         rv = stek_file_lock(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool);
     }
     if (rv == APR_SUCCESS) {
-        rv = save_locked(host, ring, now, lifetime);
+        rv = save_locked(host, ring, now, lifetime, pcovered_until);
         stek_file_unlock(&lock);
     }
     return rv;

@@ -2,8 +2,8 @@
 /*
  * A host's file ring, for the port, whose baton is the host.  One thread.
  */
-#ifndef STEKCTL_SYNC_RING_H
-#define STEKCTL_SYNC_RING_H
+#ifndef STEKCTL_SYNC_RING_FILE_H
+#define STEKCTL_SYNC_RING_FILE_H
 
 #include "sync_model.h"
 
@@ -13,7 +13,7 @@ apr_status_t sync_ring_file_load(void *baton, stek_ring_t **pring);
 
 /* Merges ring into the file under its lock; a bad ring there is moved aside first. */
 apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_t now,
-                                 apr_interval_time_t lifetime);
+                                 apr_interval_time_t lifetime, apr_time_t *pcovered_until);
 
 #pragma GCC visibility pop
 #endif

@@ -359,10 +359,29 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
                                      : SYNC_FAILED;
 }
 
-void sync_stores_note(sync_host_t *host, const sync_result_t *result)
+void sync_stores_note_views(sync_host_t *host, const sync_view_t *views)
 {
     int i;
 
+    for (i = 0; i < host->options->store_n; i++) {
+        sync_store_t *store = &host->stores[i];
+
+        if (views[i].why == STEK_EFULL && views[i].answer == SYNC_REFUSED) {
+            store->answer = SYNC_REFUSED;
+            apr_cpystrn(
+                store->why,
+                "with its revocations, the ring would be too large, so somebody who has the "
+                "fleet secret has made them up; roll that secret, then run 'stekctl revoke --all'",
+                sizeof(store->why));
+        }
+    }
+}
+
+void sync_stores_note(sync_host_t *host, const sync_view_t *views, const sync_result_t *result)
+{
+    int i;
+
+    sync_stores_note_views(host, views);
     for (i = 0; i < host->options->store_n; i++) {
         sync_store_t *store = &host->stores[i];
 

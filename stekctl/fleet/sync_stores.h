@@ -19,7 +19,10 @@ void sync_stores_close(sync_host_t *host);
 apr_interval_time_t sync_stores_call_max(const sync_options_t *options);
 
 /* After a cycle: what its result says of each store. */
-void sync_stores_note(sync_host_t *host, const sync_result_t *result);
+void sync_stores_note(sync_host_t *host, const sync_view_t *views, const sync_result_t *result);
+
+/* Notes the rings that sync_plan has refused. */
+void sync_stores_note_views(sync_host_t *host, const sync_view_t *views);
 
 /* Cycles in a row without a write, after which a store decides nothing. */
 #define SYNC_STORES_DISTRUST_N 3

@@ -123,7 +123,7 @@ static apr_status_t bench_load(void *baton, stek_ring_t **pring)
 }
 
 static apr_status_t bench_save(void *baton, const stek_ring_t *ring, apr_time_t now,
-                               apr_interval_time_t lifetime)
+                               apr_interval_time_t lifetime, apr_time_t *pcovered_until)
 {
     host_t *host = baton;
     stek_ring_t *merged = NULL;
@@ -132,8 +132,16 @@ static apr_status_t bench_save(void *baton, const stek_ring_t *ring, apr_time_t 
     if (rv == APR_SUCCESS) {
         stek_ring_destroy(host->file);
         host->file = merged;
+        *pcovered_until = stek_schedule_covered_until(merged, now);
     }
     return rv;
+}
+
+static apr_time_t bench_now(void *baton)
+{
+    const host_t *host = baton;
+
+    return host->fleet->now - host->fleet->now % APR_USEC_PER_SEC;
 }
 
 static void bench_pause(void *baton, int try_n)
@@ -144,14 +152,12 @@ static void bench_pause(void *baton, int try_n)
 
 static void run_host(host_t *host)
 {
-    sync_port_t port = {host, 1, bench_read, bench_write, bench_load, bench_save, bench_pause};
+    sync_port_t port = {host,        1,          bench_now,  bench_read,
+                        bench_write, bench_load, bench_save, bench_pause};
     sync_result_t result;
     sync_view_t view;
 
-    apr_time_t now = host->fleet->now - host->fleet->now % APR_USEC_PER_SEC;
-
-    if (sync_cycle(&port, &host->fleet->rules, now, stek_rng_system, &view, &result)
-        != APR_SUCCESS) {
+    if (sync_cycle(&port, &host->fleet->rules, stek_rng_system, &view, &result) != APR_SUCCESS) {
         die("a cycle failed");
     }
     host->fleet->cycles++;
@@ -261,6 +267,7 @@ static void prefill(fleet_t *fleet)
 
 static void open_fleet(fleet_t *fleet)
 {
+    char why[STORE_WHY_LEN] = "out of memory";
     int i;
 
     fleet->hosts = calloc((size_t)fleet->host_n, sizeof(*fleet->hosts));
@@ -277,6 +284,9 @@ static void open_fleet(fleet_t *fleet)
         host->target.object = (char *)"stek:bench";
         host->target.timeout_ms = 5000;
         host->conn = store_memcached.open(&host->target);
+        if (!host->conn || store_memcached.connect(host->conn, why) != STORE_DONE) {
+            die(why);
+        }
         run_host(host);
     }
 }

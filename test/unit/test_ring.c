@@ -276,11 +276,21 @@ static void test_ring_merge_tombstone_key_gone_until_it_ends(void **state)
     assert_int_equal(stek_ring_merge(without, with, T0, 0, &merged), APR_SUCCESS);
     assert_int_equal(merged->key_n, 0);
     assert_int_equal(merged->tombstone_n, 1);
-    assert_int_equal(stek_ring_merge(merged, without, T0 + 2 * HOUR - 1, 0, &again), APR_SUCCESS);
+    assert_int_equal(
+        stek_ring_merge(merged, without, T0 + 2 * HOUR + STEK_TOMBSTONE_MARGIN - 1, 0, &again),
+        APR_SUCCESS);
     assert_int_equal(again->key_n, 0);
     assert_int_equal(again->tombstone_n, 1);
     stek_ring_destroy(again);
-    assert_int_equal(stek_ring_merge(merged, without, T0 + 2 * HOUR, 0, &again), APR_SUCCESS);
+    /* A clock that was fast for a while, when it is right again. */
+    assert_int_equal(stek_ring_merge(merged, NULL, T0 + 21 * HOUR, 0, &again), APR_SUCCESS);
+    stek_ring_destroy(merged);
+    assert_int_equal(stek_ring_merge(again, without, T0 + HOUR, 0, &merged), APR_SUCCESS);
+    assert_int_equal(merged->key_n, 0);
+    stek_ring_destroy(again);
+    assert_int_equal(
+        stek_ring_merge(merged, without, T0 + 2 * HOUR + STEK_TOMBSTONE_MARGIN, 0, &again),
+        APR_SUCCESS);
     assert_int_equal(again->key_n, 0);
     assert_int_equal(again->tombstone_n, 0);
     stek_ring_destroy(again);
@@ -551,7 +561,8 @@ static void random_ring(rnd_t *rnd, stek_ring_t *ring)
             assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);
         }
         memcpy(tombstone.name, key.name, sizeof(key.name));
-        tombstone.until = T0 + SEC((int)rnd_below(rnd, 7) - 3);
+        tombstone.until = T0 + SEC((int)rnd_below(rnd, 7) - 3)
+                          - (rnd_below(rnd, 2) ? STEK_TOMBSTONE_MARGIN : 0);
         if (rnd_below(rnd, 4) == 0) {
             assert_int_equal(stek_ring_add_tombstone(ring, &tombstone), APR_SUCCESS);
         }
@@ -591,7 +602,8 @@ static int plain_key_lives(const stek_ring_t *a, const stek_ring_t *b, const ste
         for (i = 0; i < rings[r]->tombstone_n; i++) {
             const stek_tombstone_t *tombstone = &rings[r]->tombstones[i];
 
-            if (memcmp(tombstone->name, key->name, 16) == 0 && tombstone->until > now
+            if (memcmp(tombstone->name, key->name, 16) == 0
+                && tombstone->until + STEK_TOMBSTONE_MARGIN > now
                 && rings[r]->epoch >= rings[1 - r]->epoch) {
                 return 0;
             }
@@ -623,10 +635,10 @@ static apr_size_t plain_tombstone_n(const stek_ring_t *a, const stek_ring_t *b, 
 
             for (j = 0; r == 1 && a->epoch == b->epoch && j < a->tombstone_n; j++) {
                 again = again
-                        || (a->tombstones[j].until > now
+                        || (a->tombstones[j].until + STEK_TOMBSTONE_MARGIN > now
                             && memcmp(a->tombstones[j].name, b->tombstones[i].name, 16) == 0);
             }
-            n += rings[r]->tombstones[i].until > now && !again;
+            n += rings[r]->tombstones[i].until + STEK_TOMBSTONE_MARGIN > now && !again;
         }
     }
     return n;
@@ -786,7 +798,7 @@ static void crowded_key(unsigned name, uint64_t seed, stek_key_t *key)
     key->epoch = rnd_below(&fixed, 6) == 0;
     key->created = T0;
     key->not_before = T0 + SEC((int)rnd_below(&fixed, 5) - 2);
-    key->encrypt_until = key->not_before + SEC(1);
+    key->encrypt_until = key->not_before + SEC(rnd_below(&fixed, 3));
     key->decrypt_until = key->encrypt_until + SEC(1 + rnd_below(&fixed, 3));
 }
 
@@ -814,16 +826,15 @@ static void crowded_ring(rnd_t *rnd, uint64_t seed, stek_ring_t *ring)
     }
 }
 
-/* All entries of a merge that lacks none, as the header ranks them. */
+/* All entries of a merge that lacks none, as stek_ring_merge.c ranks them. */
 typedef struct crowd_t {
     apr_size_t n, ranks[2 * CROWD_N];
     const unsigned char *names[2 * CROWD_N];
     apr_time_t untils[2 * CROWD_N];
-    int over[2 * CROWD_N];
+    int classes[2 * CROWD_N]; /* -1: a tombstone */
 } crowd_t;
 
-static void list_crowd(const stek_ring_t *all, apr_time_t now, apr_interval_time_t lifetime,
-                       crowd_t *crowd)
+static void list_crowd(const stek_ring_t *all, apr_time_t now, crowd_t *crowd)
 {
     apr_size_t i, j;
 
@@ -834,12 +845,17 @@ static void list_crowd(const stek_ring_t *all, apr_time_t now, apr_interval_time
 
         crowd->names[i] = key ? key->name : tombstone->name;
         crowd->untils[i] = key ? key->decrypt_until : tombstone->until;
-        crowd->over[i] = crowd->untils[i] - (lifetime ? lifetime : all->lifetime) <= now;
+        crowd->classes[i] = !key                                    ? -1
+                            : key->not_before >= key->encrypt_until ? 2
+                            : key->encrypt_until <= now             ? 2
+                            : key->not_before > now                 ? 1
+                                                                    : 0;
     }
     for (i = 0; i < crowd->n; i++) {
         crowd->ranks[i] = 0;
         for (j = 0; j < crowd->n; j++) {
             crowd->ranks[i] += crowd->untils[j] == crowd->untils[i]
+                               && crowd->classes[j] <= crowd->classes[i]
                                && memcmp(crowd->names[j], crowd->names[i], 16) < 0;
         }
     }
@@ -852,13 +868,13 @@ static apr_size_t plain_place(const crowd_t *crowd, apr_size_t key_n, apr_size_t
     apr_size_t i, before_n = 0;
 
     for (i = 0; i < key_n; i++) {
-        int over = crowd->over[i];
-        int first = crowd->ranks[i] != crowd->ranks[mine] ? crowd->ranks[i] < crowd->ranks[mine]
-                    : over != crowd->over[mine]           ? over < crowd->over[mine]
+        int class = crowd->classes[i];
+        int first = class != crowd->classes[mine]           ? class < crowd->classes[mine]
+                    : crowd->ranks[i] != crowd->ranks[mine] ? crowd->ranks[i] < crowd->ranks[mine]
                     : untils[i] == untils[mine]
                         ? memcmp(crowd->names[i], crowd->names[mine], 16) < 0
-                    : over ? untils[i] > untils[mine]
-                           : untils[i] < untils[mine];
+                    : class == 2 ? untils[i] > untils[mine]
+                                 : untils[i] < untils[mine];
 
         before_n += (apr_size_t)first;
     }
@@ -874,7 +890,7 @@ static int keeps_the_first(const stek_ring_t *a, const stek_ring_t *b, const ste
     int right = 1;
 
     assert_int_equal(stek_ring_merge(a, b, now, lifetime, &all), APR_SUCCESS);
-    list_crowd(all, now, lifetime, &crowd);
+    list_crowd(all, now, &crowd);
     places = room > all->tombstone_n + 64 ? room - all->tombstone_n : 64;
     for (i = 0; i < all->key_n; i++) {
         int fits = plain_place(&crowd, all->key_n, i) < places;
@@ -953,6 +969,48 @@ static void test_ring_merge_without_room_laws_hold(void **state)
     }
 }
 
+/* Somebody who has the secret fills the ring: with keys that never encrypt, in the group of the current key
+ * and with smaller names; with keys of other windows, all of which come first in their groups; or with
+ * keys that will encrypt. */
+static void test_ring_merge_filled_by_a_thief_a_key_encrypts(void **state)
+{
+    stek_key_t good = good_key(0xff, T0 - SEC(60), HOUR, HOUR);
+    stek_ring_t *flood, *own, *merged;
+    int kind;
+    unsigned i;
+
+    (void)state;
+    good.name[0] = 0xff;
+    own = ring_of(&good, 1);
+    for (kind = 0; kind < 3; kind++) {
+        assert_int_equal(stek_ring_create(STEK_KEYS_MAX, 0, &flood), APR_SUCCESS);
+        for (i = 0; i < STEK_KEYS_MAX; i++) {
+            stek_key_t key = good;
+
+            key.name[0] = 0;
+            key.name[1] = (unsigned char)(i >> 8);
+            key.name[2] = (unsigned char)i;
+            key.encrypt_until = kind == 0 ? key.not_before : key.encrypt_until;
+            if (kind == 1) {
+                key.encrypt_until = T0 - SEC(1);
+                key.decrypt_until -= SEC(i % 3000);
+            }
+            if (kind == 2) {
+                key.not_before = T0 + SEC(1 + i);
+                key.encrypt_until = T0 + SEC(2 + i);
+                key.decrypt_until = good.decrypt_until + SEC(i);
+            }
+            assert_int_equal(stek_ring_add_key(flood, &key), APR_SUCCESS);
+        }
+        assert_int_equal(stek_ring_merge(flood, own, T0, 0, &merged), APR_SUCCESS);
+        assert_int_equal(merged->key_n, STEK_KEYS_MAX);
+        assert_ptr_equal(stek_ring_current(merged, T0), stek_ring_find(merged, good.name));
+        stek_ring_destroy(merged);
+        stek_ring_destroy(flood);
+    }
+    stek_ring_destroy(own);
+}
+
 /* In place it comes to what the merge comes to, and no byte of a dropped key stays. */
 static void test_ring_drop_ended_random_rings_as_the_merge(void **state)
 {
@@ -1007,6 +1065,7 @@ int main(void)
         cmocka_unit_test(test_ring_merge_greater_epoch_ends_tombstones),
         cmocka_unit_test(test_ring_equal_any_difference_seen),
         cmocka_unit_test(test_ring_merge_random_rings_laws_hold),
+        cmocka_unit_test(test_ring_merge_filled_by_a_thief_a_key_encrypts),
         cmocka_unit_test(test_ring_drop_ended_random_rings_as_the_merge),
     };
 

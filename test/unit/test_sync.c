@@ -142,7 +142,7 @@ static apr_status_t sim_load(void *baton, stek_ring_t **pring)
 }
 
 static apr_status_t sim_save(void *baton, const stek_ring_t *ring, apr_time_t now,
-                             apr_interval_time_t lifetime)
+                             apr_interval_time_t lifetime, apr_time_t *pcovered_until)
 {
     host_sim_t *host = baton;
     stek_ring_t *merged = NULL;
@@ -150,6 +150,7 @@ static apr_status_t sim_save(void *baton, const stek_ring_t *ring, apr_time_t no
     assert_int_equal(stek_ring_merge(ring, host->file, now, lifetime, &merged), APR_SUCCESS);
     stek_ring_destroy(host->file);
     host->file = merged;
+    *pcovered_until = stek_schedule_covered_until(merged, now);
     return APR_SUCCESS;
 }
 
@@ -164,16 +165,21 @@ static apr_time_t clock_of(const host_sim_t *host)
     return host->world->now + host->offset;
 }
 
+static apr_time_t sim_now(void *baton)
+{
+    return clock_of(baton);
+}
+
 static void run_host(world_t *world, host_sim_t *host, sync_result_t *result)
 {
-    sync_port_t port = {host, world->store_n, sim_read, sim_write, sim_load, sim_save, sim_pause};
+    sync_port_t port = {host,      world->store_n, sim_now,  sim_read,
+                        sim_write, sim_load,       sim_save, sim_pause};
     sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, host->generate};
     sync_view_t views[STORES_MAX];
 
     world->depth++;
     host->depth++;
-    assert_int_equal(sync_cycle(&port, &rules, clock_of(host), sim_rng, views, result),
-                     APR_SUCCESS);
+    assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, result), APR_SUCCESS);
     host->depth--;
     world->depth--;
 }
@@ -533,10 +539,10 @@ static void test_sync_always_overtaken_makes_keys_only_when_they_run_out(void **
     world.race = 0;
     world.hosts[0].offset = world.hosts[1].offset = 0;
     run_host(&world, &world.hosts[0], &result);
-    port = (sync_port_t){&world.hosts[1], world.store_n, sim_read, write_overtaken,
-                         sim_load,        sim_save,      sim_pause};
+    port = (sync_port_t){&world.hosts[1], world.store_n, sim_now,  sim_read,
+                         write_overtaken, sim_load,      sim_save, sim_pause};
     world.now = result.covered_until - SYNC_ALONE_BELOW;
-    assert_int_equal(sync_cycle(&port, &rules, world.now, sim_rng, views, &result), APR_SUCCESS);
+    assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, &result), APR_SUCCESS);
     assert_int_equal(result.tries, SYNC_TRIES);
     assert_int_equal(result.made, 0);
     assert_int_equal(world.hosts[1].file->key_n, world.hosts[0].file->key_n);
@@ -544,7 +550,7 @@ static void test_sync_always_overtaken_makes_keys_only_when_they_run_out(void **
         assert_true(result.overtaken[i]);
     }
     world.now += SEC(1);
-    assert_int_equal(sync_cycle(&port, &rules, world.now, sim_rng, views, &result), APR_SUCCESS);
+    assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, &result), APR_SUCCESS);
     assert_true(result.made > 0);
     assert_true(world.hosts[1].file->key_n > world.hosts[0].file->key_n);
     world_free(&world);
@@ -584,13 +590,12 @@ static void test_sync_store_that_lies_keeps_nothing_from_the_others(void **state
         for (n = 0; n < 3; n++) {
             for (i = 0; i < world.host_n; i++) {
                 host_sim_t *host = &world.hosts[i];
-                const sync_port_t port = {host,     2,        read_liar, write_liar,
-                                          sim_load, sim_save, sim_pause};
+                const sync_port_t port = {host,       2,        sim_now,  read_liar,
+                                          write_liar, sim_load, sim_save, sim_pause};
 
                 host->reaches[1] = 1;
                 host->offset = 0;
-                assert_int_equal(sync_cycle(&port, &rules, world.now, sim_rng, views, &result),
-                                 APR_SUCCESS);
+                assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, &result), APR_SUCCESS);
                 assert_true(result.overtaken[liar]);
                 assert_false(result.overtaken[!liar]);
                 assert_true(stek_ring_equal(host->file, world.stores[!liar].ring));
@@ -613,6 +618,95 @@ static void test_sync_store_that_lies_keeps_nothing_from_the_others(void **state
         }
         world_free(&world);
     }
+}
+
+/* Each answer takes so long, and each write is refused. */
+static void read_slowly(void *baton, apr_time_t now, sync_view_t *views)
+{
+    host_sim_t *host = baton;
+
+    sim_read(baton, now, views);
+    host->world->now += SEC(5);
+}
+
+static sync_written_e write_slowly(void *baton, int i, const stek_ring_t *ring, apr_time_t now)
+{
+    host_sim_t *host = baton;
+
+    (void)i;
+    (void)ring;
+    (void)now;
+    host->world->now += SEC(5);
+    return SYNC_CHANGED;
+}
+
+/* The only store answers just in time, and lies: a host that needs keys has them soon, and is judged by the
+ * time at which it has them. */
+static void test_sync_slow_liar_alone_keys_are_made_soon(void **state)
+{
+    sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, 1};
+    sync_view_t views[STORES_MAX];
+    sync_result_t result;
+    sync_port_t port;
+    world_t world;
+    apr_time_t begun;
+
+    (void)state;
+    world_init(&world, 1);
+    world.race = 0;
+    world.store_n = 1;
+    world.hosts[0].offset = 0;
+    world.hosts[0].reaches[0] = 1;
+    port = (sync_port_t){&world.hosts[0], 1,        sim_now,  read_slowly,
+                         write_slowly,    sim_load, sim_save, sim_pause};
+    begun = world.now;
+    assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, &result), APR_SUCCESS);
+    assert_int_equal(result.tries, 2);
+    assert_true(result.took == world.now - begun);
+    assert_true(result.took <= 2 * SYNC_TRIES_TIME);
+    assert_non_null(world.hosts[0].file);
+    assert_non_null(stek_ring_current(world.hosts[0].file, world.now));
+    assert_true(result.covered_until
+                == stek_schedule_covered_until(world.hosts[0].file, begun + SEC(10)));
+    world_free(&world);
+}
+
+/* A thief fills the store's ring with tombstones.  It does not fit with those of the host: the host goes on
+ * without that store's ring, and writes its own to it. */
+static void test_sync_store_full_of_tombstones_is_refused(void **state)
+{
+    sync_result_t result;
+    world_t world;
+    stek_ring_t *flood, *own;
+    unsigned i;
+
+    (void)state;
+    world_init(&world, 1);
+    world.race = 0;
+    world.store_n = 1;
+    world.hosts[0].offset = 0;
+    world.hosts[0].reaches[0] = 1;
+    assert_int_equal(stek_ring_create(0, 21000, &flood), APR_SUCCESS);
+    assert_int_equal(stek_ring_create(0, 1000, &own), APR_SUCCESS);
+    for (i = 0; i < 21000; i++) {
+        stek_tombstone_t tombstone = {.until = world.now + SEC(1000)};
+
+        tombstone.name[0] = (unsigned char)(i < 1000);
+        tombstone.name[1] = (unsigned char)(i >> 8);
+        tombstone.name[2] = (unsigned char)i;
+        assert_int_equal(stek_ring_add_tombstone(flood, &tombstone), APR_SUCCESS);
+        tombstone.name[0] = 2;
+        if (i < 1000) {
+            assert_int_equal(stek_ring_add_tombstone(own, &tombstone), APR_SUCCESS);
+        }
+    }
+    world.hosts[0].file = own;
+    world.stores[0].ring = flood;
+    run_host(&world, &world.hosts[0], &result);
+    assert_int_equal(world.hosts[0].file->tombstone_n, 1000);
+    assert_non_null(stek_ring_current(world.hosts[0].file, world.now));
+    assert_true(stek_ring_equal(world.hosts[0].file, world.stores[0].ring));
+    world_free(&world);
 }
 
 static void test_sync_keys_of_a_wrong_clock_are_left_out(void **state)
@@ -665,6 +759,8 @@ int main(void)
         cmocka_unit_test(test_sync_no_generate_only_passes_keys_on),
         cmocka_unit_test(test_sync_always_overtaken_makes_keys_only_when_they_run_out),
         cmocka_unit_test(test_sync_store_that_lies_keeps_nothing_from_the_others),
+        cmocka_unit_test(test_sync_slow_liar_alone_keys_are_made_soon),
+        cmocka_unit_test(test_sync_store_full_of_tombstones_is_refused),
         cmocka_unit_test(test_sync_keys_of_a_wrong_clock_are_left_out),
         cmocka_unit_test(test_sync_clock_of_another_host_ahead_is_seen),
     };
