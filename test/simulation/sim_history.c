@@ -83,7 +83,7 @@ sim_forgery_e sim_forgery(unsigned what)
 /* Floods are rare, because they take long. */
 static sim_forgery_e choose_forgery(void)
 {
-    return sim_forgery(sim_below(6) ? sim_below(SIM_FORGE_FLOOD) : sim_below(SIM_FORGE_N));
+    return sim_forgery(sim_below(12) ? sim_below(SIM_FORGE_FLOOD) : sim_below(SIM_FORGE_N));
 }
 
 static sim_lie_e choose_lie(void)

@@ -410,6 +410,7 @@ static void die(sim_host_t *host)
     }
     host->crash_power = 0;
     host->covered = 0;
+    host->dark_ms = 0;
 }
 
 static void tell_cycle(const sim_host_t *host, apr_status_t rv, const sync_result_t *result)

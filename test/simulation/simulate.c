@@ -7,7 +7,8 @@
  *     simulate --story FILE...
  *
  * Names, with commas between them: flood, fill, ahead, slow (sim_switch_e); all but those in ASLEEP
- * are on.  SIGTERM stops it after a history.  Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts them.
+ * are on.  Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts
+ * them.  SIGTERM ends it after a history, with 3 if all held until then.
  */
 #include "sim.h"
 
@@ -220,7 +221,7 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
             "%" PRId64 " histories of %" PRId64 " steps; what must hold was broken in %" PRId64
             "\n",
             n, sim_step_count, failed_n);
-    return failed_n > 0;
+    return failed_n > 0 ? 1 : stopped ? 3 : 0;
 }
 
 typedef struct asked_t {
