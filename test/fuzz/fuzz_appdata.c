@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     unsigned char again[STEK_APPDATA_LEN];
     apr_interval_time_t lifetime, max_age, life;
-    stek_appdata_t appdata;
+    stek_appdata_t appdata, same;
     apr_time_t now;
 
     if (size < 24) {
@@ -34,7 +34,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     stek_appdata_pack(&appdata, again);
-    HOLDS(size - 24 == sizeof(again) && memcmp(again, data + 24, sizeof(again)) == 0);
+    /* The older, longer form goes on in the newer one. */
+    HOLDS(size - 24 > sizeof(again)
+          || (size - 24 == sizeof(again) && memcmp(again, data + 24, sizeof(again)) == 0));
+    HOLDS(stek_appdata_unpack(again, sizeof(again), &same) == APR_SUCCESS
+          && memcmp(same.policy, appdata.policy, sizeof(same.policy)) == 0);
     life = stek_appdata_ticket_life(&appdata, lifetime, max_age, now);
     HOLDS(life >= apr_time_from_sec(1) && life <= lifetime && life % APR_USEC_PER_SEC == 0);
     if (stek_appdata_over_age(&appdata, max_age, now)) {
