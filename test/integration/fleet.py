@@ -16,6 +16,7 @@ from pathlib import Path
 import httpd as harness
 import ringfile
 from httpd import FAKETIME_LIBS, RUN_AS, TOP, Vhost, free_port, make_folder, wait_for
+from listener import Listener
 
 STEKCTL = Path(os.environ.get("STEK_STEKCTL", TOP / "stekctl" / "stekctl"))
 DAY = 86400
@@ -198,17 +199,15 @@ class Redis(Store):
         self.ask("CONFIG", "SET", "maxmemory", "0")
 
 
-class Proxy:
+class Proxy(Listener):
     """Stands in front of a store and passes on, or does not, by its mode: pass, refuse (hangs up), drop
     (takes everything, answers nothing), garbage, slow (delay_s on each answer)."""
 
     def __init__(self, store):
         self.store, self.mode, self.delay_s = store, "pass", 2.0
         self.recorded, self.open = [], []
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
+        super().__init__()
         self.url = f"{store.scheme}://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
 
     def set(self, mode):
         """From now on; connections that are open end, but for those that are to see silence."""
@@ -224,16 +223,8 @@ class Proxy:
                 pass
 
     def close(self):
-        self.listener.close()
+        super().close()
         self.hang_up()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, client):
         server = None

@@ -1,28 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A store that lies, in memcached's protocol: it has an object for nobody, or an old one, and whoever writes is told
 that somebody else was first."""
-import socket
-import threading
+from listener import Listener
 
 
-class Liar:
+class Liar(Listener):
     """answer: what every get returns, or None: nothing.  said: how often it refused a write."""
 
     def __init__(self, answer=None):
-        self.answer, self.said, self.listener = answer, 0, socket.create_server(("127.0.0.1", 0), backlog=64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.answer, self.said = answer, 0
+        super().__init__()
 
     @property
     def url(self):
-        return f"memcached://127.0.0.1:{self.listener.getsockname()[1]}"
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        return f"memcached://127.0.0.1:{self.port}"
 
     def _serve(self, sock):
         data = b""
@@ -53,6 +44,3 @@ class Liar:
 
     def _object(self, name):
         return self.answer and b"VALUE %s 0 %d 7\r\n%s\r\n" % (name, len(self.answer), self.answer) or b""
-
-    def close(self):
-        self.listener.close()

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from listener import Listener
+
 SUITES = ["SSLCipherSuite ECDHE-ECDSA-AES128-GCM-SHA256",
           "SSLCipherSuite TLSv1.3 TLS_AES_128_GCM_SHA256"]
 HANDSHAKE, APPLICATION, CHANGE_CIPHER = 22, 23, 20
@@ -21,29 +23,22 @@ CLIENT_HELLO, SERVER_HELLO, NEW_TICKET = 1, 2, 4
 SESSION_TICKET, PRE_SHARED_KEY, KEY_SHARE = 35, 41, 51
 
 
-class Relay:
+class Relay(Listener):
     """A listener that passes everything on to a port and keeps a copy."""
 
     def __init__(self, port, address="127.0.0.1"):
         self.target, self.captures = (address, port), []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self.target)
-            capture = Capture()
-            self.captures.append(capture)
-            capture.threads = [
-                threading.Thread(target=self._pass, args=way, daemon=True)
-                for way in ((client, server, capture.client), (server, client, capture.server))]
-            for thread in capture.threads:
-                thread.start()
+    def _take(self, sock):
+        server = socket.create_connection(self.target)
+        capture = Capture()
+        self.captures.append(capture)
+        capture.threads = [
+            threading.Thread(target=self._pass, args=way, daemon=True)
+            for way in ((sock, server, capture.client), (server, sock, capture.server))]
+        for thread in capture.threads:
+            thread.start()
 
     @staticmethod
     def _pass(source, sink, copy):
@@ -60,9 +55,6 @@ class Relay:
         for thread in self.captures[-1].threads:
             thread.join(20)
         return self.captures[-1]
-
-    def close(self):
-        self.listener.close()
 
 
 @dataclass

@@ -7,7 +7,6 @@ import re
 import shutil
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
@@ -15,26 +14,19 @@ import pytest
 import fleet as lib
 from fleet import Memcached, Redis
 from httpd import free_port, wait_for
+from listener import Listener
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 
 
-class Says:
+class Says(Listener):
     """A server that says something at once, or after the first bytes, or nothing; then it hangs up, or does not."""
 
     def __init__(self, scheme, said=b"", greets=False, hangs_up=False):
         self.scheme, self.said, self.greets, self.hangs_up = scheme, said, greets, hangs_up
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.url, self.kept = f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}", []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self.kept = []
+        super().__init__()
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
 
     def _serve(self, sock):
         self.kept.append(sock)
@@ -51,7 +43,8 @@ class Says:
             pass
 
     def close(self):
-        for sock in [self.listener, *self.kept]:
+        super().close()
+        for sock in self.kept:
             sock.close()
 
 

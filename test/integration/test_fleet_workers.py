@@ -10,7 +10,6 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -18,28 +17,20 @@ import pytest
 import fleet as lib
 from fleet import Memcached, Redis, agree
 from httpd import RUN_AS, free_port, wait_for
+from listener import Listener
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 PEAK = "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]); " \
        "print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(done.returncode)"
 
 
-class Flood:
+class Flood(Listener):
     """Answers every call with a head, and then with bytes until nobody reads them."""
 
     def __init__(self, scheme, head, rest=b"x" * 65536):
         self.head, self.rest, self.sent = head, rest, 0
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.url = f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        super().__init__()
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
 
     def _serve(self, sock):
         try:

@@ -170,16 +170,24 @@ static apr_time_t sim_now(void *baton)
     return clock_of(baton);
 }
 
-static void run_host(world_t *world, host_sim_t *host, sync_result_t *result)
+/* A cycle of the host, whose stores are read and written in that way. */
+static void run_with(host_sim_t *host, void (*reads)(void *, apr_time_t, sync_view_t *),
+                     sync_written_e (*writes)(void *, int, const stek_ring_t *, apr_time_t),
+                     sync_result_t *result)
 {
-    sync_port_t port = {host,      world->store_n, sim_now,  sim_read,
-                        sim_write, sim_load,       sim_save, sim_pause};
-    sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, host->generate};
+    const sync_port_t port = {
+        host, host->world->store_n, sim_now, reads, writes, sim_load, sim_save, sim_pause};
+    const sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, host->generate};
     sync_view_t views[STORES_MAX];
 
+    assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, result), APR_SUCCESS);
+}
+
+static void run_host(world_t *world, host_sim_t *host, sync_result_t *result)
+{
     world->depth++;
     host->depth++;
-    assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, result), APR_SUCCESS);
+    run_with(host, sim_read, sim_write, result);
     host->depth--;
     world->depth--;
 }
@@ -527,10 +535,7 @@ static sync_written_e write_overtaken(void *baton, int i, const stek_ring_t *rin
 /* As long as others' keys last, a host that is always overtaken makes none; then it does. */
 static void test_sync_always_overtaken_makes_keys_only_when_they_run_out(void **state)
 {
-    sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, 1};
-    sync_view_t views[STORES_MAX];
     sync_result_t result;
-    sync_port_t port;
     world_t world;
     int i;
 
@@ -539,10 +544,8 @@ static void test_sync_always_overtaken_makes_keys_only_when_they_run_out(void **
     world.race = 0;
     world.hosts[0].offset = world.hosts[1].offset = 0;
     run_host(&world, &world.hosts[0], &result);
-    port = (sync_port_t){&world.hosts[1], world.store_n, sim_now,  sim_read,
-                         write_overtaken, sim_load,      sim_save, sim_pause};
     world.now = result.covered_until - SYNC_ALONE_BELOW;
-    assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, &result), APR_SUCCESS);
+    run_with(&world.hosts[1], sim_read, write_overtaken, &result);
     assert_int_equal(result.tries, SYNC_TRIES);
     assert_int_equal(result.made, 0);
     assert_int_equal(world.hosts[1].file->key_n, world.hosts[0].file->key_n);
@@ -550,7 +553,7 @@ static void test_sync_always_overtaken_makes_keys_only_when_they_run_out(void **
         assert_true(result.overtaken[i]);
     }
     world.now += SEC(1);
-    assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, &result), APR_SUCCESS);
+    run_with(&world.hosts[1], sim_read, write_overtaken, &result);
     assert_true(result.made > 0);
     assert_true(world.hosts[1].file->key_n > world.hosts[0].file->key_n);
     world_free(&world);
@@ -574,8 +577,6 @@ static sync_written_e write_liar(void *baton, int i, const stek_ring_t *ring, ap
 /* One of two stores says: no object, and whenever it is written to, that somebody else was first. */
 static void test_sync_store_that_lies_keeps_nothing_from_the_others(void **state)
 {
-    sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, 1};
-    sync_view_t views[STORES_MAX];
     sync_result_t result;
     world_t world;
 
@@ -590,12 +591,10 @@ static void test_sync_store_that_lies_keeps_nothing_from_the_others(void **state
         for (n = 0; n < 3; n++) {
             for (i = 0; i < world.host_n; i++) {
                 host_sim_t *host = &world.hosts[i];
-                const sync_port_t port = {host,       2,        sim_now,  read_liar,
-                                          write_liar, sim_load, sim_save, sim_pause};
 
                 host->reaches[1] = 1;
                 host->offset = 0;
-                assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, &result), APR_SUCCESS);
+                run_with(host, read_liar, write_liar, &result);
                 assert_true(result.overtaken[liar]);
                 assert_false(result.overtaken[!liar]);
                 assert_true(stek_ring_equal(host->file, world.stores[!liar].ring));
@@ -640,27 +639,28 @@ static sync_written_e write_slowly(void *baton, int i, const stek_ring_t *ring, 
     return SYNC_CHANGED;
 }
 
+/* One host with a store. */
+static void world_of_one(world_t *world)
+{
+    world_init(world, 1);
+    world->race = 0;
+    world->store_n = 1;
+    world->hosts[0].offset = 0;
+    world->hosts[0].reaches[0] = 1;
+}
+
 /* The only store answers just in time, and lies: a host that needs keys has them soon, and is judged by the
  * time at which it has them. */
 static void test_sync_slow_liar_alone_keys_are_made_soon(void **state)
 {
-    sync_rules_t rules = {{INTERVAL, LIFETIME, 1}, 1};
-    sync_view_t views[STORES_MAX];
     sync_result_t result;
-    sync_port_t port;
     world_t world;
     apr_time_t begun;
 
     (void)state;
-    world_init(&world, 1);
-    world.race = 0;
-    world.store_n = 1;
-    world.hosts[0].offset = 0;
-    world.hosts[0].reaches[0] = 1;
-    port = (sync_port_t){&world.hosts[0], 1,        sim_now,  read_slowly,
-                         write_slowly,    sim_load, sim_save, sim_pause};
+    world_of_one(&world);
     begun = world.now;
-    assert_int_equal(sync_cycle(&port, &rules, sim_rng, views, &result), APR_SUCCESS);
+    run_with(&world.hosts[0], read_slowly, write_slowly, &result);
     assert_int_equal(result.tries, 2);
     assert_true(result.took == world.now - begun);
     assert_true(result.took <= 2 * SYNC_TRIES_TIME);
@@ -681,11 +681,7 @@ static void test_sync_store_full_of_tombstones_is_refused(void **state)
     unsigned i;
 
     (void)state;
-    world_init(&world, 1);
-    world.race = 0;
-    world.store_n = 1;
-    world.hosts[0].offset = 0;
-    world.hosts[0].reaches[0] = 1;
+    world_of_one(&world);
     assert_int_equal(stek_ring_create(0, 21000, &flood), APR_SUCCESS);
     assert_int_equal(stek_ring_create(0, 1000, &own), APR_SUCCESS);
     for (i = 0; i < 21000; i++) {
