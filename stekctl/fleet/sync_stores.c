@@ -370,8 +370,8 @@ void sync_stores_note_views(sync_host_t *host, const sync_view_t *views)
             store->answer = SYNC_REFUSED;
             apr_cpystrn(
                 store->why,
-                "with its revocations, the ring would be too large, so somebody who has the "
-                "fleet secret has made them up; roll that secret, then run 'stekctl revoke --all'",
+                "its ring holds more revocations than fit, so somebody who has the fleet secret made "
+                "them up; roll that secret, then run 'stekctl revoke --all'",
                 sizeof(store->why));
         }
     }
