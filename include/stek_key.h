@@ -52,6 +52,9 @@ apr_time_t stek_key_end(const stek_key_t *key, apr_interval_time_t lifetime);
 int stek_key_can_encrypt(const stek_key_t *key, apr_time_t now);
 int stek_key_can_decrypt(const stek_key_t *key, apr_time_t now, apr_interval_time_t lifetime);
 
+/* As comparison functions return it: negative, 0 or positive. */
+#define STEK_COMPARE(a, b) (((a) > (b)) - ((a) < (b)))
+
 /* Total order of two keys of one name, by epoch, then decrypt_until: 0 only if they are equal. */
 int stek_key_compare(const stek_key_t *a, const stek_key_t *b);
 

@@ -30,5 +30,10 @@ apr_status_t stek_ring_merge_within(const stek_ring_t *a, const stek_ring_t *b, 
                                     apr_interval_time_t lifetime, apr_size_t entry_max,
                                     stek_ring_t **pring);
 
+/* Merges other into *pring, which may be NULL and is destroyed, and puts the result in its place; on
+ * failure it stays.  other may be NULL if *pring is not. */
+apr_status_t stek_ring_merge_into(stek_ring_t **pring, const stek_ring_t *other, apr_time_t now,
+                                  apr_interval_time_t lifetime);
+
 #pragma GCC visibility pop
 #endif

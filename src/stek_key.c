@@ -98,25 +98,15 @@ const char *stek_key_hex(const unsigned char name[STEK_NAME_LEN], char hex[STEK_
     return hex;
 }
 
-static int compare_number(apr_uint64_t a, apr_uint64_t b)
-{
-    return a < b ? -1 : a > b;
-}
-
-static int compare_time(apr_time_t a, apr_time_t b)
-{
-    return a < b ? -1 : a > b;
-}
-
 int stek_key_compare(const stek_key_t *a, const stek_key_t *b)
 {
-    int c = compare_number(a->epoch, b->epoch);
+    int c = STEK_COMPARE(a->epoch, b->epoch);
 
-    c = c ? c : compare_time(a->decrypt_until, b->decrypt_until);
+    c = c ? c : STEK_COMPARE(a->decrypt_until, b->decrypt_until);
     c = c ? c : memcmp(a->hmac_key, b->hmac_key, sizeof(a->hmac_key));
     c = c ? c : memcmp(a->aes_key, b->aes_key, sizeof(a->aes_key));
-    c = c ? c : compare_number(a->flags, b->flags);
-    c = c ? c : compare_time(a->created, b->created);
-    c = c ? c : compare_time(a->not_before, b->not_before);
-    return c ? c : compare_time(a->encrypt_until, b->encrypt_until);
+    c = c ? c : STEK_COMPARE(a->flags, b->flags);
+    c = c ? c : STEK_COMPARE(a->created, b->created);
+    c = c ? c : STEK_COMPARE(a->not_before, b->not_before);
+    return c ? c : STEK_COMPARE(a->encrypt_until, b->encrypt_until);
 }

@@ -77,7 +77,7 @@ static apr_size_t key_bound(const stek_ring_t *ring, const unsigned char *name)
 
     while (low < high) {
         apr_size_t mid = low + (high - low) / 2;
-        int c = ring->heads[mid] < head ? -1 : ring->heads[mid] > head;
+        int c = STEK_COMPARE(ring->heads[mid], head);
 
         c = c ? c : memcmp(ring->keys[mid].name, name, STEK_NAME_LEN);
         if (c < 0) {

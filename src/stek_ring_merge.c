@@ -37,16 +37,6 @@ _Static_assert(STEK_KEYS_MAX *STEK_SEALED_KEY_LEN + STEK_SEALED_REST_LEN <= STEK
 _Static_assert(offsetof(stek_key_t, name) == 0 && offsetof(stek_tombstone_t, name) == 0,
                "merge compares records by their first bytes");
 
-static int compare_number(apr_uint64_t a, apr_uint64_t b)
-{
-    return a < b ? -1 : a > b;
-}
-
-static int compare_time(apr_time_t a, apr_time_t b)
-{
-    return a < b ? -1 : a > b;
-}
-
 /* A merge under way: walks both rings by name. */
 typedef struct merge_t {
     const stek_ring_t *a;
@@ -150,7 +140,7 @@ typedef struct place_t {
 static int compare_in_group(const void *one, const void *other)
 {
     const place_t *a = one, *b = other;
-    int c = compare_time(a->until, b->until);
+    int c = STEK_COMPARE(a->until, b->until);
 
     return c ? c : memcmp(a->name, b->name, STEK_NAME_LEN);
 }
@@ -159,12 +149,12 @@ static int compare_in_group(const void *one, const void *other)
 static int compare_places(const void *one, const void *other)
 {
     const place_t *a = one, *b = other;
-    int c = a->class < b->class ? -1 : a->class > b->class;
+    int c = STEK_COMPARE(a->class, b->class);
 
-    c = c ? c : a->rank < b->rank ? -1 : a->rank > b->rank;
+    c = c ? c : STEK_COMPARE(a->rank, b->rank);
     c = c                           ? c
-        : a->class == ONLY_DECRYPTS ? compare_time(b->until, a->until)
-                                    : compare_time(a->until, b->until);
+        : a->class == ONLY_DECRYPTS ? STEK_COMPARE(b->until, a->until)
+                                    : STEK_COMPARE(a->until, b->until);
     return c ? c : memcmp(a->name, b->name, STEK_NAME_LEN);
 }
 
@@ -305,10 +295,10 @@ static apr_size_t room_beside(apr_size_t tombstone_n, apr_size_t entry_max)
 /* The side that wrote last, as far as that can be told. */
 static const stek_ring_t *last_writer(const stek_ring_t *a, const stek_ring_t *b)
 {
-    int c = compare_number(a->generation, b->generation);
+    int c = STEK_COMPARE(a->generation, b->generation);
 
-    c = c ? c : compare_time(a->interval, b->interval);
-    c = c ? c : compare_time(a->lifetime, b->lifetime);
+    c = c ? c : STEK_COMPARE(a->interval, b->interval);
+    c = c ? c : STEK_COMPARE(a->lifetime, b->lifetime);
     return c >= 0 ? a : b;
 }
 
@@ -357,4 +347,18 @@ apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_tim
                              apr_interval_time_t lifetime, stek_ring_t **pring)
 {
     return stek_ring_merge_within(a, b, now, lifetime, STEK_KEYS_MAX, pring);
+}
+
+apr_status_t stek_ring_merge_into(stek_ring_t **pring, const stek_ring_t *other, apr_time_t now,
+                                  apr_interval_time_t lifetime)
+{
+    stek_ring_t *merged = NULL;
+    apr_status_t rv = *pring ? stek_ring_merge(*pring, other, now, lifetime, &merged)
+                             : stek_ring_merge(other, NULL, now, lifetime, &merged);
+
+    if (rv == APR_SUCCESS) {
+        stek_ring_destroy(*pring);
+        *pring = merged;
+    }
+    return rv;
 }

@@ -265,7 +265,6 @@ static void tell_once(ctl_t *ctl, export_t *export, apr_status_t rv, const char 
 static void look(ctl_t *ctl, export_t *export, apr_time_t now)
 {
     const char *culprit, *fault_path;
-    stek_ring_t *merged = NULL;
     stek_stamp_t stamp;
     apr_pool_t *pool;
     ctl_t here = *ctl;
@@ -287,11 +286,9 @@ static void look(ctl_t *ctl, export_t *export, apr_time_t now)
         rv = stek_admit_epoch(io.ring->epoch, export->live->epoch, now);
         if (rv == APR_SUCCESS) {
             ringio_leave_out(ctl, io.ring, now, &export->left_out_n);
-            rv = stek_ring_merge(export->live, io.ring, now, io.ring->lifetime, &merged);
+            rv = stek_ring_merge_into(&export->live, io.ring, now, io.ring->lifetime);
         }
         if (rv == APR_SUCCESS) {
-            stek_ring_destroy(export->live);
-            export->live = merged;
             export->stamp = io.stamp;
             export->last_rv = APR_SUCCESS;
         }
@@ -308,7 +305,6 @@ static void look(ctl_t *ctl, export_t *export, apr_time_t now)
 static void tidy(export_t *export, apr_time_t now)
 {
     apr_time_t lifetime = export->live->lifetime;
-    stek_ring_t *tidied = NULL;
     apr_size_t i;
 
     for (i = 0; i < export->live->key_n; i++) {
@@ -316,10 +312,8 @@ static void tidy(export_t *export, apr_time_t now)
             break;
         }
     }
-    if (i < export->live->key_n
-        && stek_ring_merge(export->live, NULL, now, lifetime, &tidied) == APR_SUCCESS) {
-        stek_ring_destroy(export->live);
-        export->live = tidied;
+    if (i < export->live->key_n) {
+        (void)stek_ring_merge_into(&export->live, NULL, now, lifetime);
     }
 }
 

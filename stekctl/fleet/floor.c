@@ -89,7 +89,7 @@ static int covers(const stek_ring_t *ring, const stek_ring_t *floor, apr_time_t 
         return ring && ring->epoch > floor->epoch;
     }
     for (i = 0; i < floor->tombstone_n; i++) {
-        if (floor->tombstones[i].until > now
+        if (stek_tombstone_holds(&floor->tombstones[i], now)
             && !stek_ring_find_tombstone(ring, floor->tombstones[i].name)) {
             return 0;
         }
@@ -100,15 +100,10 @@ static int covers(const stek_ring_t *ring, const stek_ring_t *floor, apr_time_t 
 /* Adds the revocations of other, a ring without keys.  APR_ENOMEM. */
 static apr_status_t take_in(sync_host_t *host, const stek_ring_t *other, apr_time_t now)
 {
-    stek_ring_t *merged = NULL;
-    apr_status_t rv = stek_ring_merge(other, host->floor, now, 0, &merged);
+    apr_status_t rv = stek_ring_merge_into(&host->floor, other, now, 0);
 
-    if (rv == APR_SUCCESS) {
-        stek_ring_destroy(host->floor);
-        host->floor = merged;
-        if (host->known_epoch < merged->epoch) {
-            host->known_epoch = merged->epoch;
-        }
+    if (rv == APR_SUCCESS && host->known_epoch < host->floor->epoch) {
+        host->known_epoch = host->floor->epoch;
     }
     return rv;
 }
@@ -394,19 +389,10 @@ void floor_open(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
 
 apr_status_t floor_add(const sync_host_t *host, stek_ring_t **pring, apr_time_t now)
 {
-    stek_ring_t *merged = NULL;
-    apr_status_t rv;
-
     if (!host->floor || (*pring && covers(*pring, host->floor, now))) {
         return APR_SUCCESS;
     }
-    rv = *pring ? stek_ring_merge(*pring, host->floor, now, 0, &merged)
-                : stek_ring_merge(host->floor, NULL, now, 0, &merged);
-    if (rv == APR_SUCCESS) {
-        stek_ring_destroy(*pring);
-        *pring = merged;
-    }
-    return rv;
+    return stek_ring_merge_into(pring, host->floor, now, 0);
 }
 
 int floor_is_kept(const sync_host_t *host)

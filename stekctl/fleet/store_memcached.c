@@ -149,14 +149,10 @@ static store_result_e mc_connect(void *data, char why[STORE_WHY_LEN])
                                                                          : STORE_SILENT;
 }
 
-static int begins(const char *text, const char *with)
-{
-    return strncmp(text, with, strlen(with)) == 0;
-}
-
 static int is_error(const char *line)
 {
-    return begins(line, "SERVER_ERROR") || begins(line, "CLIENT_ERROR") || !strcmp(line, "ERROR");
+    return store_words_begin(line, "SERVER_ERROR") || store_words_begin(line, "CLIENT_ERROR")
+           || !strcmp(line, "ERROR");
 }
 
 /* The first line of an answer to gets: END, or "VALUE NAME FLAGS LENGTH MARK".  STORE_DONE: the library may
@@ -239,9 +235,9 @@ static void take_words(const conn_t *conn, memcached_return_t rc, const char *ki
 
     at = message ? strstr(message, ") ") : NULL;
     at = at ? at + 2 : "";
-    if (begins(at, text)) {
+    if (store_words_begin(at, text)) {
         at += strlen(text);
-        at += begins(at, ", ") ? 2 : 0;
+        at += store_words_begin(at, ", ") ? 2 : 0;
     }
     end = strstr(at, " -> ");
     snprintf(said, size, "%s %.*s", kind, (int)(end ? (size_t)(end - at) : strlen(at)), at);

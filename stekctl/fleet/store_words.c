@@ -58,7 +58,7 @@ static const struct {
     {"CLIENT_ERROR", "a memcached server"},
 };
 
-static int begins(const char *text, const char *with)
+int store_words_begin(const char *text, const char *with)
 {
     return strncmp(text, with, strlen(with)) == 0;
 }
@@ -68,7 +68,7 @@ store_result_e store_words_error(const char *name, const char *said, char why[ST
     apr_size_t i;
 
     for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-        if (begins(said, errors[i].begins)) {
+        if (store_words_begin(said, errors[i].begins)) {
             snprintf(why, STORE_WHY_LEN, "%s (%s)", errors[i].means, said);
             return STORE_REFUSED;
         }
@@ -93,7 +93,7 @@ store_result_e store_words_strange(const char *name, const char *said, char why[
         return STORE_SILENT;
     }
     for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        if (begins(said, others[i].begins) && !strstr(others[i].what, name)) {
+        if (store_words_begin(said, others[i].begins) && !strstr(others[i].what, name)) {
             snprintf(why, STORE_WHY_LEN, "this is %s, not %s (%.*s)", others[i].what, name,
                      QUOTED_MAX, said);
             return STORE_SILENT;

@@ -18,7 +18,10 @@ typedef enum store_fault_e {
     STORE_FAULT_NONSENSE
 } store_fault_e;
 
-/* All return the call's result and set why.  name: the kind of store that was expected.  said: a line of
+/* Nonzero if text begins with that. */
+int store_words_begin(const char *text, const char *with);
+
+/* All others return the call's result and set why.  name: the kind of store that was expected.  said: a line of
  * the server's, NUL-terminated; it may be anything. */
 
 /* The server answered a call with an error. */

@@ -13,20 +13,12 @@
 #include "stek_error.h"
 #include "stek_ring_merge.h"
 
-/* Merges *pring (may be NULL) with ring into a new *pring.  Keys live as long as their makers decided:
- * what a store contains does not depend on a lifetime of its writer.  If it did, hosts with different
- * settings would take turns in writing what the other leaves out. */
+/* Keys live as long as their makers decided: what a store contains does not depend on a lifetime of its
+ * writer.  If it did, hosts with different settings would take turns in writing what the other leaves
+ * out. */
 static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_time_t now)
 {
-    stek_ring_t *merged = NULL;
-    apr_status_t rv = *pring ? stek_ring_merge(*pring, ring, now, 0, &merged)
-                             : stek_ring_merge(ring, NULL, now, 0, &merged);
-
-    if (rv == APR_SUCCESS) {
-        stek_ring_destroy(*pring);
-        *pring = merged;
-    }
-    return rv;
+    return stek_ring_merge_into(pring, ring, now, 0);
 }
 
 /* How long keys live in this host's file ring at most.  A host that does not generate does not decide. */
