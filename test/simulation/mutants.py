@@ -45,7 +45,7 @@ MUTANTS = {
         "(place_t){.name = key->hmac_key + (m->a_at & 7),\n                             .key = key,"),
     "merge: any key may take the place of one that encrypts": (
         "src/stek_ring_merge.c",
-        "    int c = a->class < b->class ? -1 : a->class > b->class;",
+        "    int c = STEK_COMPARE(a->class, b->class);",
         "    int c = 0;"),
     "tombstones: end with their keys": (
         "src/stek_ring.c",
