@@ -42,7 +42,7 @@ def test_check_good_settings_what_follows_from_them(fleet):
     config = configuration(fleet, "a", store=["memcached://127.0.0.1:9", "redis://127.0.0.1:9"], every="20s",
                            timeout="2s", interval="2h", lifetime="12h", ahead=2)
     done = checked(config)
-    assert "settings are good" in done.stdout and not done.stderr
+    assert "the settings are valid" in done.stdout and not done.stderr
     assert "a cycle every 20s, at most 18s long" in done.stdout
     assert "a key every 2h, prepared 4h ahead, lifetime 12h" in done.stdout
     shown = json.loads(checked(config, "--json").stdout)
