@@ -106,11 +106,10 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
                     (int)result->made, result->made == 1 ? "" : "s", result->generation);
     }
     if (rv == APR_SUCCESS && result->left_out_n > log->left_out_n) {
-        report_line("%s: %d key%s ignored, because the ring is full or %s too far in the future; "
-                    "check the clocks of all hosts",
-                    host->ctl->ring_path, (int)result->left_out_n,
-                    result->left_out_n == 1 ? "" : "s",
-                    result->left_out_n == 1 ? "it begins" : "they begin");
+        report_line(
+            "%s: %d key%s ignored, because the ring is full or they begin too far in the future; "
+            "check the clocks of all hosts",
+            host->ctl->ring_path, (int)result->left_out_n, result->left_out_n == 1 ? "" : "s");
     }
     log->left_out_n = result->left_out_n;
     if (host->fleet_day != host->told_day && !host->day_confirmed) {

@@ -52,9 +52,9 @@ def test_check_good_settings_what_follows_from_them(fleet):
 
 
 @pytest.mark.parametrize("lines, numbers", [
-    ({"every": "30min"}, ("every 30min", "interval 1h", "ahead 1", "1h ahead")),
-    ({"every": "1min", "interval": "1s", "lifetime": "1h"}, ("every 1min", "interval 1s", "2min ahead")),
-    ({"every": "10s", "timeout": "1min", "interval": "10min"}, ("timeout 1min", "10min ahead", "6min 10s")),
+    ({"every": "30min"}, ("every 30min", "interval 1h", "ahead 1", "the 1h for which")),
+    ({"every": "1min", "interval": "1s", "lifetime": "1h"}, ("every 1min", "interval 1s", "the 2min for which")),
+    ({"every": "10s", "timeout": "1min", "interval": "10min"}, ("timeout 1min", "the 10min for which", "6min 10s")),
 ])
 def test_check_cycle_longer_than_what_is_prepared_is_refused(fleet, lines, numbers):
     text = checked(configuration(fleet, "a", **lines), code=2).stderr
