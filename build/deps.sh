@@ -5,8 +5,8 @@
 set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
-bench=("${run[@]}" pkgconf libmemcached-dev libhiredis-dev memcached nginx-light haproxy valgrind
-    python3-cryptography)
+bench=("${run[@]}" pkgconf libmemcached-dev libhiredis-dev libseccomp-dev memcached nginx-light haproxy valgrind
+    python3-cryptography mmdebstrap iproute2 git)
 check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
     redis-server rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot
@@ -27,7 +27,7 @@ check)
     unpack=(libapache2-mpm-itk)
     ;;
 check-deb) wanted=("${run[@]}" debhelper dpkg-dev git iproute2 libcmocka-dev libhiredis-dev libmemcached-dev
-    mmdebstrap pkgconf python3-cryptography) ;;
+    libseccomp-dev mmdebstrap pkgconf python3-cryptography) ;;
 compilers) wanted=("${check[@]}" lld) ;;
 first-five | check-fresh) wanted=(mmdebstrap git python3) ;;
 *)

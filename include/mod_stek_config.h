@@ -18,6 +18,17 @@ extern module AP_MODULE_DECLARE_DATA stek_rotate_module __attribute__((visibilit
 
 #define MOD_STEK_UNSET (-1)
 
+/* StekTickets, as written. */
+enum { MOD_STEK_TICKETS_OFF, MOD_STEK_TICKETS_ON, MOD_STEK_TICKETS_TLS13 };
+
+/* How many tickets a client gets in TLS 1.3. */
+#define MOD_STEK_TICKETS_MAX 16
+typedef struct mod_stek_ticket_count_t {
+    int full;    /* after a full handshake, */
+    int resumed; /* and after a resumed one, if the client does not ask for a number; */
+    int max;     /* the most that it can ask for (RFC 9149); 0: asking changes nothing */
+} mod_stek_ticket_count_t;
+
 /* A ring as configured. */
 typedef struct mod_stek_ring_config_t {
     const char *name;
@@ -38,7 +49,9 @@ typedef struct mod_stek_ring_config_t {
 #define MOD_STEK_SERVER_FIELDS(X)                                                                  \
     X(const char *, ring_name, NULL)                        /* StekUseRing */                      \
     X(int, rotate, MOD_STEK_UNSET)                          /* StekRotate, as written */           \
-    X(int, tickets, MOD_STEK_UNSET)                         /* StekTickets, as written */          \
+    X(int, tickets, MOD_STEK_UNSET)                         /* StekTickets: MOD_STEK_TICKETS_* */  \
+    X(const mod_stek_ticket_count_t *, ticket_count, NULL)  /* StekTicketCount */                  \
+    X(int, allows_no_kex, MOD_STEK_UNSET)                   /* Options AllowNoDHEKEX */            \
     X(int, binding, MOD_STEK_UNSET)                         /* StekBinding: policy */              \
     X(apr_interval_time_t, ticket_lifetime, MOD_STEK_UNSET) /* StekTicketLifetime */               \
     X(apr_interval_time_t, max_session_age, MOD_STEK_UNSET) /* StekMaxSessionAge; 0: off */        \

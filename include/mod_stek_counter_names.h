@@ -19,7 +19,7 @@ typedef struct mod_stek_family_t {
     const char *values[8];
 } mod_stek_family_t;
 
-#define MOD_STEK_FAMILY_N 6
+#define MOD_STEK_FAMILY_N 9
 #define MOD_STEK_LOAD_FAMILY_N 2
 
 extern const mod_stek_family_t mod_stek_counter_names[MOD_STEK_FAMILY_N];

@@ -43,6 +43,9 @@
     }
 #define MOD_STEK_AGE_BOUND_N 12
 
+/* Reasons for which a ticket is refused. */
+#define MOD_STEK_REFUSED_N 6
+
 typedef enum mod_stek_counter_e {
     MOD_STEK_ISSUED,          /* tickets sealed */
     MOD_STEK_RESUMED_CURRENT, /* handshakes resumed with a ticket, by the key that sealed it */
@@ -53,10 +56,14 @@ typedef enum mod_stek_counter_e {
     MOD_STEK_REFUSED_DAMAGED,
     MOD_STEK_REFUSED_POLICY,
     MOD_STEK_REFUSED_AGE,
-    MOD_STEK_NOT_OFFERED, /* handshakes in which the client sent no ticket */
-    MOD_STEK_KEYLESS,     /* handshakes without a ticket because there was no key */
-    MOD_STEK_UNSEALED,    /* tickets without a vector, cipher or MAC */
-    MOD_STEK_LOADS,       /* successful loads of the ring's file */
+    MOD_STEK_REFUSED_SECRECY,
+    MOD_STEK_NOT_OFFERED,  /* handshakes in which the client sent no ticket */
+    MOD_STEK_KEYLESS,      /* handshakes without a ticket because there was no key */
+    MOD_STEK_UNSEALED,     /* tickets without a vector, cipher or MAC */
+    MOD_STEK_ASKED,        /* handshakes in which the client asked for a number of tickets */
+    MOD_STEK_ISSUED_BYTES, /* of the tickets issued, and of those in ClientHellos */
+    MOD_STEK_OFFERED_BYTES,
+    MOD_STEK_LOADS, /* successful loads of the ring's file */
 #define MOD_STEK_CAUSE(name, text) MOD_STEK_LOAD_FAILED_##name,
     MOD_STEK_CAUSES(MOD_STEK_CAUSE)
 #undef MOD_STEK_CAUSE
@@ -66,7 +73,7 @@ typedef enum mod_stek_counter_e {
 } mod_stek_counter_e;
 
 /* Of all that is behind a pointer in retained memory here; goes up when any of it changes. */
-#define MOD_STEK_COUNTERS_LAYOUT 2
+#define MOD_STEK_COUNTERS_LAYOUT 3
 
 /* One process's part. */
 typedef struct mod_stek_tally_t {
@@ -109,12 +116,18 @@ void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now);
 /* Sums up, in a child; zeros if counters is NULL. */
 void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_t *totals);
 
-/* Counts one.  Any thread; tally may be NULL. */
-static inline void mod_stek_count(mod_stek_tally_t *tally, int counter)
+/* Counts so many.  Any thread; tally may be NULL. */
+static inline void mod_stek_count_n(mod_stek_tally_t *tally, int counter, apr_uint64_t n)
 {
     if (tally) {
-        atomic_fetch_add_explicit(&tally->counts[counter], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&tally->counts[counter], n, memory_order_relaxed);
     }
+}
+
+/* Counts one. */
+static inline void mod_stek_count(mod_stek_tally_t *tally, int counter)
+{
+    mod_stek_count_n(tally, counter, 1);
 }
 
 /* Counts a ticket's age at resumption. */

@@ -19,7 +19,7 @@
 
 typedef struct mod_stek_handshake_t {
     conn_rec *c;
-    const mod_stek_vhost_t *first; /* whose SSL_CTX it began with; NULL: no vhost's */
+    const SSL_CTX *first; /* with which it began */
     const char
         *ring;   /* its name, in pconf; NULL: tickets are not ours, or the handshake is not done */
     int outcome; /* MOD_STEK_RESUMED_*, _REFUSED_* or _NOT_OFFERED */
@@ -27,10 +27,14 @@ typedef struct mod_stek_handshake_t {
     unsigned keyless : 1; /* none could be, because there was no key */
     unsigned late : 1;    /* the ticket's own time is over: OpenSSL will refuse it */
     unsigned done : 1;
-    unsigned has_name : 1;
-    apr_uint32_t age_s; /* of the ticket that was accepted */
-    unsigned char
-        name[4]; /* first bytes of the name of the key, of the ticket that came, else issued */
+    unsigned asked : 1;          /* the client asks for a number of tickets: */
+    unsigned char asked_full;    /* if this is a full handshake, */
+    unsigned char asked_resumed; /* and if it is resumed */
+    unsigned char chosen;        /* MOD_STEK_TICKETS_*, mod_stek_ticket_count.h */
+    unsigned char ticket_n;      /* how many it gets in TLS 1.3 */
+    apr_uint32_t age_s;          /* of the ticket that was accepted */
+    apr_uint32_t offered_len;    /* bytes of the tickets that came; 0: none */
+    char key_hex[STEK_HEX_LEN];  /* of the key of the ticket that came, else issued; "": neither */
 } mod_stek_handshake_t;
 
 /* mod_ssl's pre_handshake hook: makes the record. */
@@ -41,6 +45,9 @@ conn_rec *mod_stek_handshake_conn(const SSL *ssl);
 
 /* The vhost with whose SSL_CTX the connection began; NULL if it has no record. */
 const mod_stek_vhost_t *mod_stek_handshake_first(const SSL *ssl);
+
+/* The record of a handshake, for the callbacks; NULL if it has none. */
+mod_stek_handshake_t *mod_stek_handshake_of(const SSL *ssl);
 
 /* The record of a connection, NULL if it has none.  c: an HTTP/2 stream's own connection is
  * fine. */
@@ -56,14 +63,15 @@ int mod_stek_handshake_install(SSL_CTX *ctx);
 
 /* From the ticket callbacks: */
 
-/* a ticket came, under a key of that name; */
+/* a ticket came, under a key of that name, with which it begins; */
 void mod_stek_handshake_offered(SSL *ssl, stek_state_e state, const unsigned char *name);
 
 /* its MAC was wrong; */
-void mod_stek_handshake_damaged(SSL *ssl);
+void mod_stek_handshake_damaged(SSL *ssl, const unsigned char *ticket);
 
-/* it was opened; refused: 0, or MOD_STEK_REFUSED_*; */
-void mod_stek_handshake_judged(SSL *ssl, const SSL_SESSION *session, int refused, apr_time_t now);
+/* it was opened; record may be NULL; refused: 0, or MOD_STEK_REFUSED_*; */
+void mod_stek_handshake_judged(mod_stek_handshake_t *record, const SSL_SESSION *session,
+                               int refused, apr_time_t now);
 
 /* a ticket was sealed; */
 void mod_stek_handshake_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned char *name);

@@ -12,6 +12,9 @@
  *       up in may have changed since the digest was made.  Such sessions are never resumed.
  *   before it is taken       its policy, its age and the end of its certificate.
  *
+ * With StekTickets tls1.3, moreover, only with a key exchange of the connection's own: nothing in
+ * TLS 1.2.
+ *
  * And where a virtual host asks for a certificate and one of its sections has its own rules,
  * nothing is resumed in TLS 1.3: mod_ssl asks again for the section, which OpenSSL refuses in a
  * connection in which it has asked before, and so httpd the request; in a resumed one it has not.
@@ -26,8 +29,9 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Nonzero if the cipher suite proves the client's name (SRP). */
-int mod_stek_resumption_names_user(const SSL_CIPHER *cipher);
+/* In a full handshake: 0 if its session must never be resumed, because the vhost wants none that are, or
+ * because httpd would decide differently after a resumption. */
+int mod_stek_resumption_possible(const SSL *ssl, const mod_stek_vhost_t *vhost);
 
 /* Nonzero unless a resumption of the connection's session would say other things of its client
  * than a full handshake. */
@@ -42,7 +46,8 @@ int mod_stek_resumption_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now);
 apr_interval_time_t mod_stek_resumption_ticket_life(const mod_stek_vhost_t *vhost,
                                                     SSL_SESSION *session, apr_time_t now);
 
-/* 0 if the session is good for this vhost, now; else MOD_STEK_REFUSED_*. */
+/* 0 if the session is good for this vhost, now; else MOD_STEK_REFUSED_*.  Of a vhost whose tickets
+ * are not ours, only StekTickets counts. */
 int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
                                 apr_time_t now);
 

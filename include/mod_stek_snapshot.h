@@ -24,7 +24,8 @@ typedef struct mod_stek_ring_snapshot_t {
     mod_stek_totals_t totals;
     apr_time_t looked_at; /* when this process last found the file good; 0: never */
     int vhost_n;
-    int reason_n; /* 0: healthy */
+    int secret_vhost_n; /* of these, with StekTickets tls1.3 */
+    int reason_n;       /* 0: healthy */
     mod_stek_reason_t reasons[8];
     const char
         *parent_trouble; /* what keeps the parent from following or writing the file; or NULL */

@@ -13,11 +13,12 @@
 /* mod_ssl's init_server hook. */
 int mod_stek_ssl_ctx_install(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX *ctx);
 
-/* Last post_config: notes which groups each vhost accepts that is the first on the address of one
- * that asks for certificates. */
-/* post_config: what vhosts demand of clients whose connection began with another on the address. */
+/* Last post_config: what vhosts demand of clients whose connection began with another on the
+ * address, and that none resumes without a key exchange on its behalf. */
 void mod_stek_ssl_ctx_note_neighbours(apr_pool_t *ptemp);
 
+/* Last post_config: notes which groups each vhost accepts that is the first on the address of one
+ * that asks for certificates. */
 void mod_stek_ssl_ctx_note_groups(apr_pool_t *ptemp);
 
 #pragma GCC visibility pop

@@ -4,7 +4,7 @@
  * %{STEK_TICKET}n) and in the environment (%{STEK_TICKET}e, reqenv('STEK_TICKET'), CGI):
  *
  *     STEK_TICKET   new, resumed-current, resumed-old, resumed-future, full-unknown,
- *                   full-expired, full-damaged, full-policy, full-age, none
+ *                   full-expired, full-damaged, full-policy, full-age, full-secrecy, none
  *     STEK_KEY      first four bytes of the key's name, in hex: of the ticket that came, else of
  *                   the one that was issued; not set if there was neither
  *     STEK_RING     name of the ring

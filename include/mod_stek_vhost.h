@@ -20,7 +20,11 @@ typedef struct mod_stek_vhost_t {
     SSL_CTX *ctx;
     mod_stek_ring_config_t *ring; /* NULL: its tickets are not ours, it behaves as in stock httpd */
     int no_tickets;               /* StekTickets off: no session of it can be resumed */
-    int bound;                    /* StekBinding policy */
+    int forward_secret;           /* StekTickets tls1.3: none without a key exchange of its own */
+    int no_kex_refused;           /* which OpenSSL was told to allow */
+    int no_kex_by_name; /* some vhost refuses it: allowed where SNI names one that allows it */
+    mod_stek_ticket_count_t count; /* of TLS 1.3 */
+    int bound;                     /* StekBinding policy */
     int asks_twice;   /* server and sections ask for certificates: nothing resumes in TLS 1.3 */
     int unbindable;   /* what decides about certificates cannot be digested: none is resumed */
     int asks_clients; /* for a certificate; what follows counts only there: */
@@ -51,8 +55,13 @@ mod_stek_vhost_t *const *mod_stek_vhosts(int *n);
 /* The vhost that serves this connection, NULL if its SSL_CTX is none of a vhost's.  Any thread. */
 const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl);
 
+const mod_stek_vhost_t *mod_stek_vhost_of_ctx(const SSL_CTX *ctx);
+
 /* Nonzero if tickets are off for this vhost's own settings. */
 int mod_stek_vhost_tickets_off(const mod_stek_vhost_t *vhost);
+
+/* "on", "off" or "tls1.3": what holds for the vhost's own settings. */
+const char *mod_stek_vhost_tickets_text(const mod_stek_vhost_t *vhost);
 
 /* Nonzero if mod_ssl has put its own ticket callback on the vhost, and it stays there. */
 int mod_stek_vhost_left_to_key_file(const mod_stek_vhost_t *vhost);

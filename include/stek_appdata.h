@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a ticket carries of ours, as the session's ticket application data, sealed with the rest:
+ * What a ticket carries of ours, as the session's ticket application data, sealed with the rest.
+ * A client sends it back in every ClientHello, so it is short:
  *
- *     version = 1, 1 byte | last full handshake, s since 1970, 8 bytes | policy digest, 32 bytes
+ *     version = 2, 4 bits | last full handshake, s since 1970, 36 bits | policy, 128 bits
+ *
+ * The policy is the first half of the policy digest: what has to be hard is to find other demands
+ * with the digest of given ones (docs/threat-model.md).  Version 1 had 8 bits, 64 bits and the
+ * whole digest.  It is still read, until the last tickets that have it are over.
  *
  * Pure functions.
  */
@@ -14,18 +19,20 @@
 
 #pragma GCC visibility push(hidden)
 
-#define STEK_DIGEST_LEN 32
-#define STEK_APPDATA_LEN (1 + 8 + STEK_DIGEST_LEN)
+#define STEK_DIGEST_LEN 32 /* of a policy, whole */
+#define STEK_POLICY_LEN 16 /* of it, in a ticket */
+#define STEK_APPDATA_LEN (5 + STEK_POLICY_LEN)
 
 typedef struct stek_appdata_t {
     apr_time_t full_at; /* whole seconds */
-    unsigned char policy[STEK_DIGEST_LEN];
+    unsigned char policy[STEK_POLICY_LEN];
 } stek_appdata_t;
 
+/* Always in version 2.  A time that does not fit becomes the nearest that does: 1970 or 4147. */
 void stek_appdata_pack(const stek_appdata_t *appdata, unsigned char out[STEK_APPDATA_LEN]);
 
-/* STEK_EMALFORMED unless bytes[len] is exactly such data and its time fits an apr_time_t. bytes may
- * be NULL when len is 0. */
+/* STEK_EMALFORMED unless bytes[len] is exactly such data, of either version, and its time fits an
+ * apr_time_t.  bytes may be NULL when len is 0. */
 apr_status_t stek_appdata_unpack(const void *bytes, apr_size_t len, stek_appdata_t *appdata);
 
 /* Nonzero if the last full handshake is max_age or more ago, or max_age or more in the future:

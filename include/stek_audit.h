@@ -42,6 +42,11 @@ int stek_audit_known(apr_size_t i, unsigned char *half);
  * NULL) is that key; the ring owns it. */
 stek_weakness_e stek_audit_ring(const stek_ring_t *ring, const stek_key_t **pkey);
 
+/* For a ring whose keys have passed one by one, such as a merged one: drops and wipes, in place, every key
+ * that shares bytes with a key of a smaller name, so that all hosts drop the same.  Returns how many.  The
+ * caller keeps other threads away. */
+apr_size_t stek_audit_drop_shared(stek_ring_t *ring);
+
 /* A clause for messages: "is one byte repeated". */
 const char *stek_weakness_text(stek_weakness_e weakness);
 

@@ -5,6 +5,7 @@
 #include "mod_stek_cache.h"
 
 #include "mod_stek_resumption.h"
+#include "mod_stek_ticket_count.h"
 
 /* 0: OpenSSL keeps its reference. */
 static int on_new(SSL *ssl, SSL_SESSION *session)
@@ -26,13 +27,16 @@ static SSL_SESSION *on_get(SSL *ssl, const unsigned char *id, int id_len, int *c
     SSL_SESSION *session = vhost && vhost->cache_get ? vhost->cache_get(ssl, id, id_len, copy)
                                                      : NULL;
 
-    if (session && vhost->ring
-        && mod_stek_resumption_refused(ssl, vhost, session, apr_time_now())) {
+    if (session && mod_stek_resumption_refused(ssl, vhost, session, apr_time_now())) {
         /* Ours to give back, unless mod_ssl goes on holding it. */
         if (!*copy) {
             SSL_SESSION_free(session);
         }
         return NULL;
+    }
+    if (session) {
+        mod_stek_ticket_count_choose(ssl, vhost, mod_stek_handshake_of(ssl),
+                                     MOD_STEK_TICKETS_RESUMED);
     }
     return session;
 }

@@ -236,7 +236,7 @@ void mod_stek_count_age(mod_stek_tally_t *tally, apr_uint32_t age_s)
         i++;
     }
     mod_stek_count(tally, MOD_STEK_AGE + i);
-    atomic_fetch_add_explicit(&tally->counts[MOD_STEK_AGE_SUM_S], age_s, memory_order_relaxed);
+    mod_stek_count_n(tally, MOD_STEK_AGE_SUM_S, age_s);
 }
 
 static int cause_of(apr_status_t rv)

@@ -63,16 +63,17 @@ static const char *set_span(const char *value, apr_interval_time_t min, apr_inte
     return NULL;
 }
 
-static const char *set_ahead(const char *value, int *pahead, apr_pool_t *pool)
+static const char *set_number(const char *value, const char *of_what, int max, int *pnumber,
+                              apr_pool_t *pool)
 {
     apr_size_t digits_n = strspn(value, "0123456789");
-    apr_int64_t ahead = apr_atoi64(value);
+    apr_int64_t number = apr_atoi64(value);
 
-    if (digits_n == 0 || value[digits_n] != '\0' || ahead > STEK_KEYS_MAX) {
-        return apr_psprintf(pool, "'%s': must be a number of slots between 0 and %d", value,
-                            STEK_KEYS_MAX);
+    if (digits_n == 0 || value[digits_n] != '\0' || number > max) {
+        return apr_psprintf(pool, "'%s': must be a number of %s between 0 and %d", value, of_what,
+                            max);
     }
-    *pahead = (int)ahead;
+    *pnumber = (int)number;
     return NULL;
 }
 
@@ -120,7 +121,7 @@ static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const
         return set_span(value, apr_time_from_sec(1), STEK_TIME_MAX, &ring->params.lifetime, pool);
     }
     if (strcmp(key, "ahead") == 0) {
-        return set_ahead(value, &ring->params.ahead, pool);
+        return set_number(value, "slots", STEK_KEYS_MAX, &ring->params.ahead, pool);
     }
     if (strcmp(key, "generate") == 0) {
         return set_on_off(value, &ring->generate, pool);
@@ -255,19 +256,83 @@ static void emit_conf_cmd(cmd_parms *cmd, const char *args)
     here->next = node;
 }
 
+/* Its words, and what OpenSSL is told; in the order of MOD_STEK_TICKETS_*.  Each differs from the
+ * others, and so keeps a connection to a virtual host with another value from serving this one. */
+static const struct {
+    const char *word, *options;
+} tickets_values[] = {
+    {"off", "Options -SessionTicket"},
+    {"on", "Options SessionTicket"},
+    {"tls1.3", "Options SessionTicket,-AllowNoDHEKEX"},
+};
+
 static const char *cmd_tickets(cmd_parms *cmd, void *dir, const char *value)
 {
     mod_stek_server_t *config = server_config(cmd);
-    int previous = config->tickets;
-    const char *fault = set_on_off(value, &config->tickets, cmd->pool);
+    int i = 0, previous = config->tickets;
 
     (void)dir;
+    while (i <= MOD_STEK_TICKETS_TLS13 && strcasecmp(value, tickets_values[i].word) != 0) {
+        i++;
+    }
+    if (i > MOD_STEK_TICKETS_TLS13) {
+        return apr_psprintf(cmd->pool, "StekTickets: '%s': must be 'on', 'off' or 'tls1.3'", value);
+    }
+    config->tickets = i;
+    if (i != previous && mod_stek_have_ssl()) {
+        emit_conf_cmd(cmd, tickets_values[i].options);
+    }
+    return NULL;
+}
+
+/* Sets resumed=NUMBER or max=NUMBER; NULL, or the fault. */
+static const char *count_set(mod_stek_ticket_count_t *count, const char *arg, apr_pool_t *pool)
+{
+    int is_max = strncmp(arg, "max=", 4) == 0, *pnumber = is_max ? &count->max : &count->resumed;
+    const char *fault;
+
+    if (!is_max && strncmp(arg, "resumed=", 8) != 0) {
+        return apr_psprintf(pool, "'%s': must be resumed=NUMBER or max=NUMBER", arg);
+    }
+    if (*pnumber != MOD_STEK_UNSET) {
+        return apr_psprintf(pool, "%s is given twice", is_max ? "max" : "resumed");
+    }
+    fault = set_number(strchr(arg, '=') + 1, "tickets", MOD_STEK_TICKETS_MAX, pnumber, pool);
+    return fault ? apr_pstrcat(pool, is_max ? "max " : "resumed ", fault, NULL) : NULL;
+}
+
+static const char *cmd_ticket_count(cmd_parms *cmd, void *dir, int argc, char *const argv[])
+{
+    mod_stek_ticket_count_t *count = apr_pcalloc(cmd->pool, sizeof(*count));
+    const char *fault;
+    int i, most;
+
+    (void)dir;
+    if (argc < 1) {
+        return "StekTicketCount: missing number: must be NUMBER [resumed=NUMBER] [max=NUMBER]";
+    }
+    count->resumed = count->max = MOD_STEK_UNSET;
+    fault = set_number(argv[0], "tickets", MOD_STEK_TICKETS_MAX, &count->full, cmd->pool);
+    for (i = 1; i < argc && !fault; i++) {
+        fault = count_set(count, argv[i], cmd->pool);
+    }
     if (fault) {
-        return apr_pstrcat(cmd->pool, "StekTickets: ", fault, NULL);
+        return apr_pstrcat(cmd->pool, "StekTicketCount: ", fault, NULL);
     }
-    if (config->tickets != previous && mod_stek_have_ssl()) {
-        emit_conf_cmd(cmd, config->tickets ? "Options SessionTicket" : "Options -SessionTicket");
+    if (count->resumed == MOD_STEK_UNSET) {
+        count->resumed = count->full > 0;
     }
+    most = count->resumed > count->full ? count->resumed : count->full;
+    if (count->max == MOD_STEK_UNSET) {
+        count->max = most;
+    }
+    if (count->max != 0 && count->max < most) {
+        return apr_psprintf(cmd->pool,
+                            "StekTicketCount: max '%d': must be at least %d, which clients get "
+                            "that do not ask; or 0, to ignore what they ask for",
+                            count->max, most);
+    }
+    server_config(cmd)->ticket_count = count;
     return NULL;
 }
 
@@ -311,9 +376,30 @@ static const char *note_cache_timeout(cmd_parms *cmd, void *dir, const char *val
     return without_ssl(cmd);
 }
 
+/* Whether TLS 1.3 may resume without a key exchange; not what StekTickets itself says of it. */
+static void note_options(cmd_parms *cmd, const char *args)
+{
+    char *options, *option, *last;
+
+    if (strcmp(args, tickets_values[MOD_STEK_TICKETS_TLS13].options) == 0
+        || strcasecmp(ap_getword_conf(cmd->pool, &args), "Options") != 0) {
+        return;
+    }
+    options = ap_getword_conf(cmd->pool, &args);
+    for (option = apr_strtok(options, ", ", &last); option;
+         option = apr_strtok(NULL, ", ", &last)) {
+        if (strcasecmp(option + strspn(option, "+-"), "AllowNoDHEKEX") == 0) {
+            server_config(cmd)->allows_no_kex = *option != '-';
+        }
+    }
+}
+
 static const char *note_policy(cmd_parms *cmd, void *dir, const char *args)
 {
     (void)dir;
+    if (cmd->info == &mod_stek_client_directives[MOD_STEK_DIRECTIVE_SSLOpenSSLConfCmd]) {
+        note_options(cmd, args);
+    }
     mod_stek_policy_add(server_config(cmd)->policy, cmd, args);
     return without_ssl(cmd);
 }
@@ -332,7 +418,11 @@ const command_rec mod_stek_commands[] = {
                   "life of a ticket in s, min, h or d; default: the ring's lifetime, with client "
                   "certificates SSLSessionCacheTimeout"),
     AP_INIT_TAKE1("StekTickets", cmd_tickets, NULL, RSRC_CONF,
-                  "'off': no tickets and no resumable sessions; 'on': undoes an inherited off"),
+                  "'off': no tickets and no resumable sessions; 'tls1.3': none in TLS 1.2; 'on': "
+                  "undoes an inherited value"),
+    AP_INIT_TAKE_ARGV("StekTicketCount", cmd_ticket_count, NULL, RSRC_CONF,
+                      "tickets after a full handshake in TLS 1.3, 0 to 16, then any of resumed=N, "
+                      "after a resumed one, and max=N, for clients that ask; default: 2 resumed=1"),
     AP_INIT_TAKE1("StekBinding", cmd_binding, NULL, RSRC_CONF,
                   "'policy' (default): a ticket opens only where the same is demanded of clients; "
                   "or 'off'"),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Indexes of OpenSSL's extra data (mod_stek_exdata.h).  Glue.
+ * Index of OpenSSL's extra data (mod_stek_exdata.h).  Glue.
  */
 #include "mod_stek_exdata.h"
 
@@ -8,40 +8,27 @@
 
 #include "mod_stek_retained.h"
 
-#define LAYOUT 1
+#define LAYOUT 2
 
 typedef struct retained_t {
     int has_index;
     int ssl_ctx_index;
-    int ssl_index;
 } retained_t;
 
-static const retained_t *indexes(void)
+static const retained_t *index_kept(void)
 {
     retained_t *retained = mod_stek_retained("exdata", LAYOUT, sizeof(*retained), 0);
 
     if (!retained->has_index) {
         /* No callbacks: they would outlive the module's code. */
         retained->ssl_ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-        retained->ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
         /* If memory is short now, the next reload may succeed. */
-        retained->has_index = retained->ssl_ctx_index >= 0 && retained->ssl_index >= 0;
+        retained->has_index = retained->ssl_ctx_index >= 0;
     }
     return retained;
 }
 
 int mod_stek_exdata_vhost(void)
 {
-    return indexes()->ssl_ctx_index;
-}
-
-int mod_stek_exdata_handshake(void)
-{
-    static int index = -1;
-
-    /* Finding retained data needs a hash lookup, so do not do it in every handshake. */
-    if (index < 0) {
-        index = indexes()->ssl_index;
-    }
-    return index;
+    return index_kept()->ssl_ctx_index;
 }

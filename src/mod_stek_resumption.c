@@ -32,7 +32,8 @@ static int is_asked_late(const SSL *ssl)
     return SSL_get_verify_mode(ssl) != SSL_CTX_get_verify_mode(SSL_get_SSL_CTX(ssl));
 }
 
-int mod_stek_resumption_names_user(const SSL_CIPHER *cipher)
+/* The cipher suite proves the client's name (SRP). */
+static int names_user(const SSL_CIPHER *cipher)
 {
     return cipher && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_srp;
 }
@@ -52,7 +53,7 @@ int mod_stek_resumption_lasts(const SSL *ssl)
 {
     const SSL_SESSION *session = SSL_get_session(ssl);
 
-    if (session && mod_stek_resumption_names_user(SSL_SESSION_get0_cipher(session))) {
+    if (session && names_user(SSL_SESSION_get0_cipher(session))) {
         return 0;
     }
     return !session || !SSL_SESSION_get0_peer((SSL_SESSION *)session)
@@ -74,19 +75,20 @@ static int appdata_of(SSL_SESSION *session, stek_appdata_t *appdata)
            && stek_appdata_unpack(bytes, len, appdata) == APR_SUCCESS;
 }
 
-/* The digest that counts in this connection: the vhost's, and that of the groups that OpenSSL takes
+/* The policy that counts in this connection: the vhost's, and that of the groups that OpenSSL takes
  * from the vhost with which the connection began.  0 if these are not known. */
 static int policy_of(const SSL *ssl, const mod_stek_vhost_t *vhost,
-                     unsigned char policy[STEK_DIGEST_LEN])
+                     unsigned char policy[STEK_POLICY_LEN])
 {
-    const mod_stek_vhost_t *first = mod_stek_handshake_first(ssl);
+    const mod_stek_vhost_t *first;
     int i;
 
-    memcpy(policy, vhost->policy, STEK_DIGEST_LEN);
+    memcpy(policy, vhost->policy, STEK_POLICY_LEN);
     if (!vhost->asks_clients) {
         return 1;
     }
-    for (i = 0; first && i < STEK_DIGEST_LEN; i++) {
+    first = mod_stek_handshake_first(ssl);
+    for (i = 0; first && i < STEK_POLICY_LEN; i++) {
         policy[i] ^= first->groups[i];
     }
     return first && first->has_groups;
@@ -138,23 +140,51 @@ static int certificate_ended(SSL_SESSION *session, apr_time_t now)
     return peer && X509_cmp_time(X509_get0_notAfter(peer), &now_s) <= 0;
 }
 
+/* Nonzero if the connection, resumed, could be protected by what is in the session alone: its key
+ * would open what was recorded of it.  In TLS 1.3, OpenSSL asks for a key exchange unless it was
+ * told otherwise; nobody does so for this connection (mod_stek_handshake_begin). */
+static int lacks_secrecy(const SSL *ssl)
+{
+    return SSL_version(ssl) < TLS1_3_VERSION
+           || (SSL_get_options(ssl) & SSL_OP_ALLOW_NO_DHE_KEX) != 0;
+}
+
 int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
                                 apr_time_t now)
 {
-    unsigned char policy[STEK_DIGEST_LEN];
+    unsigned char policy[STEK_POLICY_LEN];
     stek_appdata_t appdata;
 
+    if (vhost->forward_secret && lacks_secrecy(ssl)) {
+        return MOD_STEK_REFUSED_SECRECY;
+    }
+    if (vhost->no_tickets) {
+        return MOD_STEK_REFUSED_POLICY;
+    }
+    if (!vhost->ring) {
+        return 0;
+    }
     if (!appdata_of(session, &appdata)
-        || mod_stek_resumption_names_user(SSL_SESSION_get0_cipher(session))
+        || (SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION
+            && names_user(SSL_SESSION_get0_cipher(session)))
         || (vhost->unbindable && SSL_SESSION_get0_peer(session))
         || (vhost->asks_twice && SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
         || (vhost->bound
             && (!policy_of(ssl, vhost, policy)
-                || CRYPTO_memcmp(appdata.policy, policy, sizeof(policy)) != 0))) {
+                || memcmp(appdata.policy, policy, sizeof(policy)) != 0))) {
         return MOD_STEK_REFUSED_POLICY;
     }
     return stek_appdata_over_age(&appdata, limits_of(vhost, session)->max_age, now)
                    || certificate_ended(session, now)
                ? MOD_STEK_REFUSED_AGE
                : 0;
+}
+
+int mod_stek_resumption_possible(const SSL *ssl, const mod_stek_vhost_t *vhost)
+{
+    int is_tls13 = SSL_version(ssl) >= TLS1_3_VERSION;
+
+    return !vhost->no_tickets && !(vhost->forward_secret && !is_tls13)
+           && !(vhost->asks_twice && is_tls13)
+           && !(vhost->ring && names_user(SSL_get_pending_cipher(ssl)));
 }

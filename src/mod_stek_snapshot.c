@@ -118,7 +118,10 @@ mod_stek_snapshot_t *mod_stek_snapshot_take(apr_time_t now, apr_pool_t *pool)
     for (i = 0; i < snapshot->vhost_n; i++) {
         snapshot->vhosts[i] = vhosts[snapshot->vhost_n - 1 - i];
         for (j = 0; j < snapshot->ring_n; j++) {
-            snapshot->rings[j].vhost_n += snapshot->rings[j].ring == snapshot->vhosts[i]->ring;
+            int serves = snapshot->rings[j].ring == snapshot->vhosts[i]->ring;
+
+            snapshot->rings[j].vhost_n += serves;
+            snapshot->rings[j].secret_vhost_n += serves && snapshot->vhosts[i]->forward_secret;
         }
     }
     return snapshot;

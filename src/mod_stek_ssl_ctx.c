@@ -14,6 +14,7 @@
 #include "mod_stek_log.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_ticket.h"
+#include "mod_stek_ticket_count.h"
 #include "mod_stek_trust_watch.h"
 #include "mod_stek_vhost.h"
 
@@ -27,13 +28,34 @@ static void note_groups(mod_stek_vhost_t *vhost)
     vhost->has_groups = mod_stek_hello_digest(vhost->ctx, vhost->groups, sigalgs) == APR_SUCCESS;
 }
 
+/* Without StekTicketCount, what OpenSSL was told, or its own. */
+static mod_stek_ticket_count_t count_of(const mod_stek_server_t *config, const SSL_CTX *ctx)
+{
+    int full = (int)SSL_CTX_get_num_tickets(ctx);
+    mod_stek_ticket_count_t count = {full, full > 0, full};
+
+    return config->ticket_count ? *config->ticket_count : count;
+}
+
+static void fill_tickets(mod_stek_vhost_t *vhost, const mod_stek_server_t *config)
+{
+    vhost->no_tickets = config->tickets == MOD_STEK_TICKETS_OFF;
+    vhost->forward_secret = config->tickets == MOD_STEK_TICKETS_TLS13;
+    vhost->count = count_of(config, vhost->ctx);
+    if (vhost->forward_secret) {
+        vhost->no_kex_refused = config->allows_no_kex == 1
+                                || (SSL_CTX_get_options(vhost->ctx) & SSL_OP_ALLOW_NO_DHE_KEX) != 0;
+        SSL_CTX_clear_options(vhost->ctx, SSL_OP_ALLOW_NO_DHE_KEX);
+    }
+}
+
 /* Fills in what the directives say about s; 0 if OpenSSL fails. */
 static int vhost_fill(mod_stek_vhost_t *vhost, server_rec *s, apr_pool_t *p)
 {
     const mod_stek_server_t *config = mod_stek_server_get(s);
     apr_array_header_t *watched;
 
-    vhost->no_tickets = config->tickets == 0;
+    fill_tickets(vhost, config);
     vhost->bound = config->binding != 0;
     /* An explicit `StekTickets on` undoes an inherited off, not what mod_ssl was told. */
     if (config->ssl_tickets == 0) {
@@ -80,6 +102,12 @@ int mod_stek_ssl_ctx_install(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX
                      "STEK3012: %s: another module watches its handshakes; they are not counted",
                      mod_stek_server_text(s, p));
     }
+    if (!mod_stek_ticket_count_install(ctx) && vhost->ring) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                     "STEK3016: %s: clients cannot ask for a number of tickets, because another "
+                     "module or OpenSSL itself answers them; max= of StekTicketCount has no effect",
+                     mod_stek_server_text(s, p));
+    }
     return OK;
 }
 
@@ -113,6 +141,19 @@ static neighbours_t *neighbours_at(apr_hash_t *by_address, const server_addr_rec
     return found;
 }
 
+/* OpenSSL takes options from the first vhost on an address, too. */
+static void note_secrecy(mod_stek_vhost_t *const *vhosts, int n)
+{
+    int i, any = 0;
+
+    for (i = 0; i < n; i++) {
+        any |= vhosts[i]->forward_secret;
+    }
+    for (i = 0; i < n; i++) {
+        vhosts[i]->no_kex_by_name = any;
+    }
+}
+
 /* The Host line may name another vhost than SNI did, and in TLS 1.3 httpd asks again only where the
  * connection was resumed. */
 void mod_stek_ssl_ctx_note_neighbours(apr_pool_t *ptemp)
@@ -122,6 +163,7 @@ void mod_stek_ssl_ctx_note_neighbours(apr_pool_t *ptemp)
     int i, n;
     mod_stek_vhost_t *const *vhosts = mod_stek_vhosts(&n);
 
+    note_secrecy(vhosts, n);
     for (i = 0; i < n; i++) {
         const mod_stek_policy_t *policy = mod_stek_server_get(vhosts[i]->server)->policy;
 

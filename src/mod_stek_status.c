@@ -90,7 +90,7 @@ static void section_short(request_rec *r, const mod_stek_ring_snapshot_t *ring)
     } lines[] = {
         {"TicketsIssued", MOD_STEK_ISSUED, 1},
         {"TicketsResumed", MOD_STEK_RESUMED_CURRENT, 3},
-        {"TicketsRefused", MOD_STEK_REFUSED_UNKNOWN, 5},
+        {"TicketsRefused", MOD_STEK_REFUSED_UNKNOWN, MOD_STEK_REFUSED_N},
         {"TicketsNotOffered", MOD_STEK_NOT_OFFERED, 1},
         {"HandshakesKeyless", MOD_STEK_KEYLESS, 1},
         {"TicketsUnsealed", MOD_STEK_UNSEALED, 1},
@@ -122,7 +122,7 @@ static void section_row(request_rec *r, const mod_stek_ring_snapshot_t *ring, ap
                "</td><td>%" APR_UINT64_T_FMT "</td><td>%" APR_UINT64_T_FMT
                "</td><td>%" APR_UINT64_T_FMT "</td></tr>\n",
                all[MOD_STEK_ISSUED], mod_stek_counts_sum(all, MOD_STEK_RESUMED_CURRENT, 3),
-               mod_stek_counts_sum(all, MOD_STEK_REFUSED_UNKNOWN, 5));
+               mod_stek_counts_sum(all, MOD_STEK_REFUSED_UNKNOWN, MOD_STEK_REFUSED_N));
 }
 
 int mod_stek_status_section(request_rec *r, int flags)

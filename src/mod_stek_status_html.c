@@ -181,6 +181,7 @@ static const struct {
     {"refused, damaged", MOD_STEK_REFUSED_DAMAGED},
     {"refused, policy", MOD_STEK_REFUSED_POLICY},
     {"refused, session too old", MOD_STEK_REFUSED_AGE},
+    {"refused, secrecy", MOD_STEK_REFUSED_SECRECY},
 };
 
 static void put_bar(request_rec *r, apr_uint64_t part, apr_uint64_t whole)
@@ -283,6 +284,22 @@ static void put_loads(request_rec *r, const mod_stek_totals_t *totals, apr_time_
     ap_rprintf(r, "%s</td></tr>\n", any ? "" : "never");
 }
 
+/* Of so many bytes in so many tickets. */
+static const char *mean_text(apr_uint64_t bytes, apr_uint64_t tickets, apr_pool_t *pool)
+{
+    return tickets ? apr_psprintf(pool, "%.0f", (double)bytes / (double)tickets) : "-";
+}
+
+static void put_sizes(request_rec *r, const mod_stek_totals_t *totals)
+{
+    apr_uint64_t offered = mod_stek_counts_sum(totals->all, MOD_STEK_RESUMED_CURRENT,
+                                               MOD_STEK_NOT_OFFERED - MOD_STEK_RESUMED_CURRENT);
+
+    ap_rprintf(r, "<tr><td>mean size of tickets</td><td>%s bytes issued, %s offered</td></tr>\n",
+               mean_text(totals->all[MOD_STEK_ISSUED_BYTES], totals->all[MOD_STEK_ISSUED], r->pool),
+               mean_text(totals->all[MOD_STEK_OFFERED_BYTES], offered, r->pool));
+}
+
 static void put_facts(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_time_t now)
 {
     const mod_stek_view_t *view = &ring->view;
@@ -302,6 +319,7 @@ static void put_facts(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_
                view->epoch, view->generation, (int)view->tombstone_n);
     ap_rprintf(r, "<tr><td>source</td><td class=\"wide\">%s, written %s</td></tr>\n",
                html(ring->source, r), ago(view->written_at, now, r->pool));
+    put_sizes(r, &ring->totals);
     put_loads(r, &ring->totals, now);
     ap_rprintf(r, "<tr><td>httpd's parent</td><td>%s%s%s%s</td></tr>\n", "looked ",
                ago(ring->totals.parent_looked_at, now, r->pool), ring->parent_trouble ? "; " : "",
@@ -332,6 +350,14 @@ static void put_ring(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_t
 
 /* ---- virtual hosts ---- */
 
+/* "2, resumed 1, on request up to 4" */
+static const char *count_text(const mod_stek_ticket_count_t *count, apr_pool_t *pool)
+{
+    const char *text = apr_psprintf(pool, "%d, resumed %d", count->full, count->resumed);
+
+    return count->max ? apr_psprintf(pool, "%s, on request up to %d", text, count->max) : text;
+}
+
 static void put_vhost(request_rec *r, const mod_stek_vhost_t *vhost, apr_pool_t *pool)
 {
     const server_rec *s = vhost->server;
@@ -340,16 +366,16 @@ static void put_vhost(request_rec *r, const mod_stek_vhost_t *vhost, apr_pool_t 
                stek_escape_html(s->server_hostname ? s->server_hostname : "main server", pool),
                s->addrs ? s->addrs->host_port : s->port);
     if (!vhost->ring) {
-        ap_rputs("<td colspan=\"5\">left to mod_ssl</td></tr>\n", r);
+        ap_rputs("<td colspan=\"6\">left to mod_ssl</td></tr>\n", r);
         return;
     }
     ap_rprintf(r,
                "<td>%s</td><td>%s</td><td>%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td>"
-               "</tr>\n",
-               stek_escape_html(vhost->ring->name, pool),
-               mod_stek_vhost_tickets_off(vhost) ? "off" : "on", vhost->bound ? "policy" : "off",
-               stek_time_text(vhost->limits.lifetime, pool),
-               vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool) : "no limit");
+               "<td>%s</td></tr>\n",
+               stek_escape_html(vhost->ring->name, pool), mod_stek_vhost_tickets_text(vhost),
+               vhost->bound ? "policy" : "off", stek_time_text(vhost->limits.lifetime, pool),
+               vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool) : "no limit",
+               count_text(&vhost->count, pool));
 }
 
 static void put_vhosts(request_rec *r, const mod_stek_snapshot_t *snapshot)
@@ -363,7 +389,8 @@ static void put_vhosts(request_rec *r, const mod_stek_snapshot_t *snapshot)
     ap_rprintf(r,
                "<section><details%s><summary>%d virtual host%s</summary>\n<div class=\"scroll\">"
                "<table><tr><th>name</th><th>ring</th><th>tickets</th><th>binding</th>"
-               "<th class=\"n\">lifetime</th><th class=\"n\">max age</th></tr>\n",
+               "<th class=\"n\">lifetime</th><th class=\"n\">max age</th>"
+               "<th>TLS 1.3 tickets</th></tr>\n",
                snapshot->vhost_n > VHOSTS_OPEN ? "" : " open", snapshot->vhost_n,
                snapshot->vhost_n == 1 ? "" : "s");
     for (i = 0; i < snapshot->vhost_n; i++) {

@@ -143,12 +143,15 @@ static void json_ring(request_rec *r, const mod_stek_ring_snapshot_t *ring)
 
 static void json_vhost(request_rec *r, const mod_stek_vhost_t *vhost)
 {
-    ap_rprintf(r, "{\"name\":%s,\"port\":%d,\"ring\":%s,\"tickets\":%s",
+    ap_rprintf(r, "{\"name\":%s,\"port\":%d,\"ring\":%s,\"tickets\":%s,\"mode\":\"%s\"",
                json_text(vhost->server->server_hostname, r->pool),
                vhost->server->addrs ? vhost->server->addrs->host_port : vhost->server->port,
                json_text(vhost->ring ? vhost->ring->name : NULL, r->pool),
-               mod_stek_vhost_tickets_off(vhost) ? "false" : "true");
+               mod_stek_vhost_tickets_off(vhost) ? "false" : "true",
+               mod_stek_vhost_tickets_text(vhost));
     if (vhost->ring) {
+        ap_rprintf(r, ",\"ticket_count\":{\"full\":%d,\"resumed\":%d,\"max\":%d}",
+                   vhost->count.full, vhost->count.resumed, vhost->count.max);
         ap_rprintf(r, ",\"binding\":\"%s\",\"lifetime\":%" APR_INT64_T_FMT ",\"max_age\":%s",
                    vhost->bound ? "policy" : "off", apr_time_sec(vhost->limits.lifetime),
                    json_time(vhost->limits.max_age, r->pool));

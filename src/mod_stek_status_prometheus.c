@@ -111,6 +111,7 @@ GAUGE(gauge_written, apr_time_sec(ring->view.written_at))
 GAUGE(gauge_loaded, apr_time_sec(ring->totals.loaded_at))
 GAUGE(gauge_looked, apr_time_sec(ring->looked_at))
 GAUGE(gauge_vhosts, ring->vhost_n)
+GAUGE(gauge_secret_vhosts, ring->secret_vhost_n)
 
 static const struct {
     const char *metric, *help;
@@ -133,6 +134,8 @@ static const struct {
     {"stek_ring_last_look_timestamp_seconds",
      "When the process that answers last found the ring's file good.", gauge_looked},
     {"stek_ring_virtual_hosts", "Virtual hosts that the ring serves.", gauge_vhosts},
+    {"stek_ring_tls13_virtual_hosts", "Those of them with StekTickets tls1.3.",
+     gauge_secret_vhosts},
 };
 
 void mod_stek_status_prometheus(request_rec *r, const mod_stek_snapshot_t *snapshot)

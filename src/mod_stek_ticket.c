@@ -15,6 +15,7 @@
 #include <openssl/params.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@
 #include "mod_stek_log.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_resumption.h"
+#include "mod_stek_ticket_count.h"
 #include "stek_error.h"
 #include "stek_iv.h"
 #include "stek_mem.h"
@@ -118,23 +120,30 @@ apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf)
 static int key_apply(const stek_key_t *key, const unsigned char *iv, EVP_CIPHER_CTX *cipher_ctx,
                      EVP_MAC_CTX *mac_ctx, int encrypt)
 {
-    char digest[] = "SHA256";
-    OSSL_PARAM params[3];
+    static char digest[] = "SHA256";
+    /* OpenSSL only reads them. */
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, sizeof(digest) - 1),
+        OSSL_PARAM_octet_string(OSSL_MAC_PARAM_KEY, (void *)key->hmac_key, sizeof(key->hmac_key)),
+        OSSL_PARAM_END,
+    };
     int ok;
 
-    /* OpenSSL only reads it. */
-    params[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)key->hmac_key,
-                                                  sizeof(key->hmac_key));
-    params[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0);
-    params[2] = OSSL_PARAM_construct_end();
-    ok = EVP_MAC_CTX_set_params(mac_ctx, params)
-         && EVP_CipherInit_ex(cipher_ctx, key->flags & STEK_KEY_AES128 ? aes_128_cbc : aes_256_cbc,
-                              NULL, key->aes_key, iv, encrypt);
+    ok = EVP_CipherInit_ex(cipher_ctx, key->flags & STEK_KEY_AES128 ? aes_128_cbc : aes_256_cbc,
+                           NULL, key->aes_key, iv, encrypt)
+         && EVP_MAC_CTX_set_params(mac_ctx, params);
     stek_mem_wipe_registers();
     if (!ok) {
         ERR_clear_error();
     }
     return ok;
+}
+
+/* What is secret of it. */
+static void key_wipe(stek_key_t *key)
+{
+    OPENSSL_cleanse((char *)key + offsetof(stek_key_t, hmac_key),
+                    offsetof(stek_key_t, flags) - offsetof(stek_key_t, hmac_key));
 }
 
 /* The process number alone is not enough: that of a process that has ended is reused. */
@@ -212,7 +221,7 @@ static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name
     }
     memcpy(name, key.name, sizeof(key.name));
     ok = iv_next(now, iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
-    OPENSSL_cleanse(&key, sizeof(key));
+    key_wipe(&key);
     if (ok) {
         mod_stek_handshake_issued(ssl, mod_stek_live_tally(live), name);
     }
@@ -235,7 +244,7 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
         return 0;
     }
     ok = key_apply(&key, iv, cipher_ctx, mac_ctx, 0);
-    OPENSSL_cleanse(&key, sizeof(key));
+    key_wipe(&key);
     if (!ok) {
         return 0;
     }
@@ -286,42 +295,37 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
                                       size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
     int ours = vhost && vhost->ring, refused = 0;
+    apr_time_t now = apr_time_now();
 
-    (void)name;
     (void)name_len;
     (void)arg;
     if (status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW) {
+        refused = vhost ? mod_stek_resumption_refused(ssl, vhost, session, now) : 0;
         if (ours) {
-            apr_time_t now = apr_time_now();
-
-            refused = mod_stek_resumption_refused(ssl, vhost, session, now);
-            mod_stek_handshake_judged(ssl, session, refused, now);
+            mod_stek_handshake_judged(record, session, refused, now);
         }
         if (!refused) {
+            mod_stek_ticket_count_choose(ssl, vhost, record,
+                                         status == SSL_TICKET_SUCCESS_RENEW
+                                             ? MOD_STEK_TICKETS_RESUMED
+                                             : MOD_STEK_TICKETS_NONE);
             return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
                                                 : SSL_TICKET_RETURN_USE_RENEW;
         }
     }
     else if (ours && status == SSL_TICKET_NO_DECRYPT) {
-        mod_stek_handshake_damaged(ssl);
+        mod_stek_handshake_damaged(ssl, name);
     }
     /* Plain IGNORE would leave a TLS 1.2 client without a ticket for good. */
     return SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
-/* Whether the session of a full handshake must not be resumed: the vhost wants none, httpd would
- * decide differently after a resumption, or there is no key and no ticket may be promised. */
-static int on_not_resumable(SSL *ssl, int is_forward_secure)
+/* Whether the session of a full handshake must not be resumed.  Without a key, no ticket may be promised. */
+static int is_not_resumable(SSL *ssl, const mod_stek_vhost_t *vhost)
 {
-    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
-
-    (void)is_forward_secure;
-    if (!vhost) {
-        return 0;
-    }
-    if (vhost->no_tickets || (vhost->asks_twice && SSL_version(ssl) >= TLS1_3_VERSION)
-        || (vhost->ring && mod_stek_resumption_names_user(SSL_get_pending_cipher(ssl)))) {
+    if (!mod_stek_resumption_possible(ssl, vhost)) {
         return 1;
     }
     if (vhost->ring && vhost->ring->live
@@ -330,6 +334,21 @@ static int on_not_resumable(SSL *ssl, int is_forward_secure)
         return 1;
     }
     return 0;
+}
+
+static int on_not_resumable(SSL *ssl, int is_forward_secure)
+{
+    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+    int none = vhost && is_not_resumable(ssl, vhost);
+
+    (void)is_forward_secure;
+    if (none && SSL_version(ssl) < TLS1_3_VERSION) {
+        /* OpenSSL would tell the client an id that it keeps no session under. */
+        SSL_SESSION_set1_id(SSL_get_session(ssl), (const unsigned char *)"", 0);
+    }
+    mod_stek_ticket_count_choose(ssl, vhost, mod_stek_handshake_of(ssl),
+                                 none ? MOD_STEK_TICKETS_NONE : MOD_STEK_TICKETS_FULL);
+    return none;
 }
 
 int mod_stek_ticket_install(SSL_CTX *ctx, int keys)

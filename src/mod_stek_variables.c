@@ -5,7 +5,6 @@
 #include "mod_stek_variables.h"
 
 #include "mod_stek_handshake.h"
-#include "stek_key.h"
 
 /* STEK_TICKET's word. */
 static const char *ticket_word(const mod_stek_handshake_t *record)
@@ -27,32 +26,52 @@ static const char *ticket_word(const mod_stek_handshake_t *record)
         return "full-policy";
     case MOD_STEK_REFUSED_AGE:
         return "full-age";
+    case MOD_STEK_REFUSED_SECRECY:
+        return "full-secrecy";
     default:
         return record->issued ? "new" : "none";
     }
 }
 
-static void set(request_rec *r, const char *name, const char *value)
+enum { TICKET, RING, KEY, NAME_N };
+
+static const char *const names[NAME_N] = {"STEK_TICKET", "STEK_RING", "STEK_KEY"};
+
+/* As apr_table_setn() of each value, up to the first NULL.  That would look for each name in the
+ * whole table, twice in every request; but most often ours stand there first, or nothing does. */
+static void set_in(apr_table_t *table, const char *const values[NAME_N])
 {
-    apr_table_setn(r->notes, name, value);
-    apr_table_setn(r->subprocess_env, name, value);
+    const apr_array_header_t *entries = apr_table_elts(table);
+    int i;
+
+    for (i = 0; i < NAME_N && values[i]; i++) {
+        if (i == entries->nelts) {
+            apr_table_addn(table, names[i], values[i]);
+        }
+        else if (i < entries->nelts
+                 && APR_ARRAY_IDX(entries, i, apr_table_entry_t).key == names[i]) {
+            APR_ARRAY_IDX(entries, i, apr_table_entry_t).val = (char *)values[i];
+        }
+        else {
+            apr_table_setn(table, names[i], values[i]);
+        }
+    }
 }
 
 static void set_all(request_rec *r)
 {
     const mod_stek_handshake_t *record = mod_stek_handshake_get(r->connection);
-    unsigned char name[STEK_NAME_LEN] = {0};
+    const char *values[NAME_N];
 
     /* An internal redirect is made before its tables. */
     if (!record || !record->ring || !r->notes || !r->subprocess_env) {
         return;
     }
-    set(r, "STEK_TICKET", ticket_word(record));
-    set(r, "STEK_RING", record->ring);
-    if (record->has_name) {
-        memcpy(name, record->name, sizeof(record->name));
-        set(r, "STEK_KEY", stek_key_hex(name, apr_palloc(r->pool, STEK_HEX_LEN)));
-    }
+    values[TICKET] = ticket_word(record);
+    values[RING] = record->ring;
+    values[KEY] = *record->key_hex ? record->key_hex : NULL;
+    set_in(r->notes, values);
+    set_in(r->subprocess_env, values);
 }
 
 int mod_stek_variables_create_request(request_rec *r)

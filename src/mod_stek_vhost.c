@@ -38,9 +38,14 @@ int mod_stek_vhost_attach(mod_stek_vhost_t *vhost)
     return SSL_CTX_set_ex_data(vhost->ctx, exdata_index, vhost);
 }
 
+const mod_stek_vhost_t *mod_stek_vhost_of_ctx(const SSL_CTX *ctx)
+{
+    return SSL_CTX_get_ex_data(ctx, exdata_index);
+}
+
 const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl)
 {
-    return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), exdata_index);
+    return mod_stek_vhost_of_ctx(SSL_get_SSL_CTX(ssl));
 }
 
 int mod_stek_vhost_left_to_key_file(const mod_stek_vhost_t *vhost)
@@ -51,4 +56,9 @@ int mod_stek_vhost_left_to_key_file(const mod_stek_vhost_t *vhost)
 int mod_stek_vhost_tickets_off(const mod_stek_vhost_t *vhost)
 {
     return vhost->no_tickets || (SSL_CTX_get_options(vhost->ctx) & SSL_OP_NO_TICKET) != 0;
+}
+
+const char *mod_stek_vhost_tickets_text(const mod_stek_vhost_t *vhost)
+{
+    return mod_stek_vhost_tickets_off(vhost) ? "off" : vhost->forward_secret ? "tls1.3" : "on";
 }

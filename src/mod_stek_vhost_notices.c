@@ -222,7 +222,7 @@ static void log_vhost(const mod_stek_vhost_t *vhost, apr_pool_t *pool)
     }
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, vhost->server,
                  "STEK3011: %s: ring '%s', tickets %s, binding %s, lifetime %s, session age %s",
-                 name, vhost->ring->name, mod_stek_vhost_tickets_off(vhost) ? "off" : "on",
+                 name, vhost->ring->name, mod_stek_vhost_tickets_text(vhost),
                  vhost->bound ? "policy" : "off", stek_time_text(vhost->limits.lifetime, pool),
                  vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool)
                                        : "not limited");
@@ -327,6 +327,34 @@ static void lint_unbindable(apr_pool_t *ptemp)
     }
 }
 
+static int is_forward_secret(const mod_stek_vhost_t *vhost)
+{
+    return vhost->forward_secret;
+}
+
+/* OpenSSL takes the option from the first vhost on an address as well. */
+static void lint_no_kex(apr_pool_t *ptemp)
+{
+    const mod_stek_vhost_t *vhost, *first;
+    int i;
+
+    for (i = 0; (vhost = vhost_at(i)); i++) {
+        if (!vhost->forward_secret) {
+            continue;
+        }
+        first = vhost->server->is_virtual ? first_on_address(vhost) : vhost;
+        if (vhost->no_kex_refused || (SSL_CTX_get_options(first->ctx) & SSL_OP_ALLOW_NO_DHE_KEX)) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
+                         "STEK3015: %s: 'StekTickets tls1.3' resumes no session without a key "
+                         "exchange, so 'SSLOpenSSLConfCmd Options AllowNoDHEKEX' of %s has no "
+                         "effect here; remove it",
+                         mod_stek_server_text(vhost->server, ptemp),
+                         vhost->no_kex_refused ? "this virtual host or the main server"
+                                               : mod_stek_server_text(first->server, ptemp));
+        }
+    }
+}
+
 void mod_stek_vhost_notices_warn(server_rec *main_server, apr_pool_t *ptemp)
 {
     lint_client_limits(ptemp);
@@ -341,6 +369,11 @@ void mod_stek_vhost_notices_warn(server_rec *main_server, apr_pool_t *ptemp)
     if (find_affected(mod_stek_vhost_tickets_off).n > 0) {
         lint_all_off(main_server);
         lint_tickets_off(ptemp);
+    }
+    if (find_affected(is_forward_secret).n > 0) {
+        lint_no_kex(ptemp);
+    }
+    if (find_affected(mod_stek_vhost_tickets_off).n > 0 || find_affected(is_forward_secret).n > 0) {
         lint_shared_connections(ptemp);
     }
 }

@@ -8,37 +8,58 @@
 
 #include "stek_error.h"
 
-#define VERSION 1
+#define VERSION 2
+#define LAST_S APR_INT64_C(0xfffffffff)
+
+#define OLD_VERSION 1
+#define OLD_LEN (1 + 8 + STEK_DIGEST_LEN)
 
 void stek_appdata_pack(const stek_appdata_t *appdata, unsigned char out[STEK_APPDATA_LEN])
 {
-    apr_uint64_t full_at_s = (apr_uint64_t)apr_time_sec(appdata->full_at);
+    apr_int64_t full_at_s = apr_time_sec(appdata->full_at);
+    apr_uint64_t head;
     int i;
 
-    out[0] = VERSION;
-    for (i = 0; i < 8; i++) {
-        out[1 + i] = (unsigned char)(full_at_s >> (56 - 8 * i));
+    full_at_s = full_at_s < 0 ? 0 : full_at_s > LAST_S ? LAST_S : full_at_s;
+    head = (apr_uint64_t)VERSION << 36 | (apr_uint64_t)full_at_s;
+    for (i = 0; i < 5; i++) {
+        out[i] = (unsigned char)(head >> (32 - 8 * i));
     }
-    memcpy(out + 9, appdata->policy, STEK_DIGEST_LEN);
+    memcpy(out + 5, appdata->policy, STEK_POLICY_LEN);
+}
+
+static apr_uint64_t number(const unsigned char *in, int len)
+{
+    apr_uint64_t value = 0;
+    int i;
+
+    for (i = 0; i < len; i++) {
+        value = value << 8 | in[i];
+    }
+    return value;
 }
 
 apr_status_t stek_appdata_unpack(const void *bytes, apr_size_t len, stek_appdata_t *appdata)
 {
-    const unsigned char *in = bytes;
-    apr_uint64_t full_at_s = 0;
-    int i;
+    const unsigned char *in = bytes, *policy;
+    apr_uint64_t full_at_s;
 
-    if (len != STEK_APPDATA_LEN || in[0] != VERSION) {
-        return STEK_EMALFORMED;
+    if (len == STEK_APPDATA_LEN && in[0] >> 4 == VERSION) {
+        full_at_s = number(in, 5) & (apr_uint64_t)LAST_S;
+        policy = in + 5;
     }
-    for (i = 0; i < 8; i++) {
-        full_at_s = full_at_s << 8 | in[1 + i];
+    else if (len == OLD_LEN && in[0] == OLD_VERSION) {
+        full_at_s = number(in + 1, 8);
+        policy = in + 9;
+    }
+    else {
+        return STEK_EMALFORMED;
     }
     if (full_at_s > (apr_uint64_t)APR_INT64_MAX / APR_USEC_PER_SEC) {
         return STEK_EMALFORMED;
     }
     appdata->full_at = apr_time_from_sec((apr_int64_t)full_at_s);
-    memcpy(appdata->policy, in + 9, STEK_DIGEST_LEN);
+    memcpy(appdata->policy, policy, STEK_POLICY_LEN);
     return APR_SUCCESS;
 }
 

@@ -251,25 +251,60 @@ static const unsigned char *ring_part(const stek_ring_t *ring, apr_size_t n)
 
 _Static_assert(2 * STEK_KEYS_MAX < 0xffff && (SLOTS_N & (SLOTS_N - 1)) == 0, "table of parts");
 
-/* A table of all parts, hashed by their first bytes. That works because the parts have passed as
- * random. */
+/* Parts of a ring, hashed by their first bytes. That works because the parts have passed as random. */
+typedef struct parts_t {
+    apr_uint16_t table[SLOTS_N]; /* part + 1; 0: free */
+} parts_t;
+
+/* The slot of that part, or the free one where it belongs. */
+static apr_uint16_t *find_part(parts_t *parts, const stek_ring_t *ring, apr_size_t part)
+{
+    const unsigned char *bytes = ring_part(ring, part);
+    apr_size_t slot = ((apr_size_t)bytes[0] | (apr_size_t)bytes[1] << 8) & (SLOTS_N - 1);
+
+    while (parts->table[slot] != 0
+           && memcmp(bytes, ring_part(ring, parts->table[slot] - 1u), STEK_AES_KEY_LEN) != 0) {
+        slot = (slot + 1) & (SLOTS_N - 1);
+    }
+    return &parts->table[slot];
+}
+
+/* Nonzero if another key has a part of key i; else takes in both. */
+static int is_shared(parts_t *parts, const stek_ring_t *ring, apr_size_t i)
+{
+    if (*find_part(parts, ring, 2 * i) != 0 || *find_part(parts, ring, 2 * i + 1) != 0) {
+        return 1;
+    }
+    *find_part(parts, ring, 2 * i) = (apr_uint16_t)(2 * i + 1);
+    *find_part(parts, ring, 2 * i + 1) = (apr_uint16_t)(2 * i + 2);
+    return 0;
+}
+
 static const stek_key_t *find_shared(const stek_ring_t *ring)
 {
-    apr_uint16_t table[SLOTS_N] = {0}; /* part + 1; 0: free */
-    apr_size_t part;
+    parts_t parts = {{0}};
+    apr_size_t i;
 
-    for (part = 0; part < 2 * ring->key_n; part++) {
-        const unsigned char *bytes = ring_part(ring, part);
-        apr_size_t slot = ((apr_size_t)bytes[0] | (apr_size_t)bytes[1] << 8) & (SLOTS_N - 1);
-
-        for (; table[slot] != 0; slot = (slot + 1) & (SLOTS_N - 1)) {
-            if (memcmp(bytes, ring_part(ring, table[slot] - 1u), STEK_AES_KEY_LEN) == 0) {
-                return &ring->keys[part / 2];
-            }
+    for (i = 0; i < ring->key_n; i++) {
+        if (is_shared(&parts, ring, i)) {
+            return &ring->keys[i];
         }
-        table[slot] = (apr_uint16_t)(part + 1);
     }
     return NULL;
+}
+
+apr_size_t stek_audit_drop_shared(stek_ring_t *ring)
+{
+    parts_t parts = {{0}};
+    apr_size_t i, shared_n = 0;
+
+    for (i = 0; i < ring->key_n; i++) {
+        if (is_shared(&parts, ring, i)) {
+            ring->keys[i].not_before = APR_INT64_MAX;
+            shared_n++;
+        }
+    }
+    return shared_n > 0 ? stek_ring_drop_later(ring, APR_INT64_MAX - 1) : 0;
 }
 
 stek_weakness_e stek_audit_ring(const stek_ring_t *ring, const stek_key_t **pkey)

@@ -89,12 +89,11 @@ int stek_key_can_decrypt(const stek_key_t *key, apr_time_t now, apr_interval_tim
 const char *stek_key_hex(const unsigned char name[STEK_NAME_LEN], char hex[STEK_HEX_LEN])
 {
     static const char digits[] = "0123456789abcdef";
-    int i;
 
-    for (i = 0; i < (STEK_HEX_LEN - 1) / 2; i++) {
-        hex[2 * i] = digits[name[i] >> 4];
-        hex[2 * i + 1] = digits[name[i] & 0xf];
-    }
+    hex[0] = digits[name[0] >> 4], hex[1] = digits[name[0] & 0xf];
+    hex[2] = digits[name[1] >> 4], hex[3] = digits[name[1] & 0xf];
+    hex[4] = digits[name[2] >> 4], hex[5] = digits[name[2] & 0xf];
+    hex[6] = digits[name[3] >> 4], hex[7] = digits[name[3] & 0xf];
     hex[STEK_HEX_LEN - 1] = '\0';
     return hex;
 }

@@ -273,10 +273,21 @@ int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b)
 
 const stek_key_t *stek_ring_find(const stek_ring_t *ring, const unsigned char name[STEK_NAME_LEN])
 {
-    apr_size_t at = key_bound(ring, name);
+    apr_uint64_t head = name_head(name);
+    apr_size_t low = 0, n = ring->key_n;
 
-    if (at < ring->key_n && memcmp(ring->keys[at].name, name, STEK_NAME_LEN) == 0) {
-        return &ring->keys[at];
+    /* In every handshake: only heads are compared, until one is as great. */
+    while (n > 0) {
+        apr_size_t half = n / 2;
+        int is_less = ring->heads[low + half] < head;
+
+        low = is_less ? low + half + 1 : low;
+        n = is_less ? n - half - 1 : half;
+    }
+    for (; low < ring->key_n && ring->heads[low] == head; low++) {
+        if (memcmp(ring->keys[low].name, name, STEK_NAME_LEN) == 0) {
+            return &ring->keys[low];
+        }
     }
     return NULL;
 }
@@ -322,7 +333,9 @@ stek_state_e stek_ring_key_state(const stek_ring_t *ring, const stek_key_t *key,
     if (now < key->not_before) {
         return STEK_STATE_FUTURE;
     }
-    return key == stek_ring_current(ring, now) ? STEK_STATE_CURRENT : STEK_STATE_OLD;
+    return stek_key_can_encrypt(key, now) && key == stek_ring_current(ring, now)
+               ? STEK_STATE_CURRENT
+               : STEK_STATE_OLD;
 }
 
 const char *stek_state_text(stek_state_e state)

@@ -273,9 +273,10 @@ apr_status_t stek_schedule_extend(const stek_ring_t *ring, const stek_params_t *
     if (rv == APR_SUCCESS && made > 0) {
         rv = stek_ring_merge(work, NULL, now, params->lifetime, &result);
         /* A new key that a tombstone names, or one with another's bytes: the generator repeats
-         * itself. */
+         * itself.  Tombstones may have left no room for older ones. */
         if (rv == APR_SUCCESS
-            && (result->key_n != work->key_n || stek_audit_ring(result, NULL) != STEK_WEAK_NONE)) {
+            && (result->key_n + result->left_out_n != work->key_n
+                || stek_audit_ring(result, NULL) != STEK_WEAK_NONE)) {
             rv = STEK_EWEAK;
         }
     }

@@ -225,7 +225,8 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
         }
         return 0;
     case OPTION_VERSION:
-        printf("stekctl " STEK_VERSION "\nstores: %s\n", fleet_store_names());
+        printf("stekctl " STEK_VERSION "\nstores: %s\nstore workers confined by: %s\n",
+               fleet_store_names(), fleet_confinement_names());
         return 1;
     case 'h':
         print_help();

@@ -5,8 +5,12 @@
 #include "floor.h"
 
 #include <apr_strings.h>
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "ratchet.h"
 #include "report.h"
@@ -17,12 +21,87 @@
 #include "stek_ring_file.h"
 #include "stek_ring_merge.h"
 
-static stek_ring_file_t file_of(const sync_host_t *host)
+/* So many floors that were moved aside are looked at. */
+#define REFUSED_MAX 32
+
+static stek_ring_file_t file_at(const sync_host_t *host, const char *path)
 {
     stek_ring_file_t file;
 
-    stek_ring_file_init(&file, host->options->floor_path, host->ctl->owner, (gid_t)-1);
+    stek_ring_file_init(&file, path, host->ctl->owner, (gid_t)-1);
     return file;
+}
+
+static stek_ring_file_t file_of(const sync_host_t *host)
+{
+    return file_at(host, host->options->floor_path);
+}
+
+/* Opens the file and locks it, without waiting.  -1: somebody else holds it, or it cannot be opened. */
+static int open_locked(const char *path, int how)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+    if (fd >= 0 && flock(fd, how | LOCK_NB) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* Holds the file that was read or written last, so that others see that a sync works with it. */
+static void hold(sync_host_t *host)
+{
+    if (host->reader) {
+        return;
+    }
+    if (host->floor_fd > 0) {
+        close(host->floor_fd);
+    }
+    host->floor_fd = open_locked(host->options->floor_path, LOCK_SH);
+}
+
+int floor_is_held(const char *path)
+{
+    int fd = open_locked(path, LOCK_EX);
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return fd < 0;
+}
+
+/* Nonzero if ring, which may be NULL, has every revocation of floor. */
+static int covers(const stek_ring_t *ring, const stek_ring_t *floor, apr_time_t now)
+{
+    apr_size_t i;
+
+    if (!ring || ring->epoch != floor->epoch) {
+        return ring && ring->epoch > floor->epoch;
+    }
+    for (i = 0; i < floor->tombstone_n; i++) {
+        if (floor->tombstones[i].until > now
+            && !stek_ring_find_tombstone(ring, floor->tombstones[i].name)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Adds the revocations of other, a ring without keys.  APR_ENOMEM. */
+static apr_status_t take_in(sync_host_t *host, const stek_ring_t *other, apr_time_t now)
+{
+    stek_ring_t *merged = NULL;
+    apr_status_t rv = stek_ring_merge(other, host->floor, now, 0, &merged);
+
+    if (rv == APR_SUCCESS) {
+        stek_ring_destroy(host->floor);
+        host->floor = merged;
+        if (host->known_epoch < merged->epoch) {
+            host->known_epoch = merged->epoch;
+        }
+    }
+    return rv;
 }
 
 static apr_status_t open_under(const stek_secrets_t *fleet, apr_int32_t day,
@@ -41,15 +120,15 @@ static apr_status_t open_under(const stek_secrets_t *fleet, apr_int32_t day,
 
 /* It was sealed on a day on which sync ran last: none that the fleet secret has left behind.  Perhaps one
  * to come, if this host's clock was ahead then. */
-static apr_status_t load(const sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day,
-                         stek_ring_t **pring, apr_size_t *psecret_i, const char **pculprit)
+static apr_status_t load(const sync_host_t *host, const stek_ring_file_t *file,
+                         const stek_secrets_t *fleet, apr_int32_t day, stek_ring_t **pring,
+                         apr_size_t *psecret_i, const char **pculprit)
 {
-    const stek_ring_file_t file = file_of(host);
     unsigned char *sealed = NULL;
     apr_size_t len = 0;
     apr_int32_t d = fleet->day > 0 ? fleet->day : day;
     const apr_int32_t last = fleet->day > 0 ? fleet->day + RATCHET_DAYS_MAX : day;
-    apr_status_t rv = stek_ring_file_read(&file, &sealed, &len, NULL, pculprit, host->pool);
+    apr_status_t rv = stek_ring_file_read(file, &sealed, &len, NULL, pculprit, host->pool);
 
     if (rv == APR_SUCCESS) {
         rv = STEK_ESECRET;
@@ -66,6 +145,22 @@ static apr_status_t load(const sync_host_t *host, const stek_secrets_t *fleet, a
     return rv;
 }
 
+/* It is looked at again in every cycle, and reported again only for another reason. */
+static void leave_alone(sync_host_t *host, apr_status_t rv, const char *detail, const char *why)
+{
+    if (!host->floor_off || rv != host->floor_rv) {
+        (void)report_status(host->ctl, host->options->floor_path, rv, detail);
+        if (!host->reader) {
+            report_line("%s: is not used: a reboot may forget revocations; mend it: sync looks at "
+                        "it again in every cycle",
+                        host->options->floor_path);
+        }
+        host->floor_why = apr_pstrdup(host->ctl->pool, why);
+    }
+    host->floor_rv = rv;
+    host->floor_off = 1;
+}
+
 /* Moves away what cannot be used, if it is ours. */
 static void refuse(sync_host_t *host, apr_status_t why, const char *culprit)
 {
@@ -79,19 +174,15 @@ static void refuse(sync_host_t *host, apr_status_t why, const char *culprit)
                           : why;
 
     if (rv == APR_SUCCESS) {
-        report_line("%s: is refused: %s; moved to %s; sync writes a new one from what the ring and "
-                    "the stores know; if keys were revoked lately, revoke them again",
-                    file.path, reason, detail);
+        host->floor_off = 0;
+        host->floor_why = NULL;
+        report_line("%s: is refused: %s; moved to %s; sync writes a new one from what %s%s",
+                    file.path, reason, detail,
+                    host->floor ? "it has in memory" : "the ring and the stores know",
+                    host->floor ? "" : "; if keys were revoked lately, revoke them again");
         return;
     }
-    (void)report_status(host->ctl, file.path, rv, rv == why ? culprit : detail);
-    if (!host->reader) {
-        report_line("%s: is not used: a reboot may forget revocations; mend it, then reload sync",
-                    file.path);
-    }
-    host->floor_rv = rv;
-    host->floor_off = 1;
-    host->floor_why = apr_pstrdup(host->ctl->pool, rv == why ? reason : detail);
+    leave_alone(host, rv, rv == why ? culprit : detail, rv == why ? reason : detail);
 }
 
 /* Epoch and tombstones of a ring, in a ring without keys. */
@@ -129,14 +220,19 @@ static void report_write(sync_host_t *host, apr_status_t rv)
     host->floor_rv = rv;
 }
 
-/* Writes floor under the secret. */
-static void save(sync_host_t *host, const stek_ring_t *floor, const stek_secret_t *secret)
+/* Writes the floor under the secret. */
+static void save(sync_host_t *host, const stek_secret_t *secret)
 {
     const stek_ring_file_t file = file_of(host);
+    apr_status_t rv = stek_ring_file_save_under(&file, host->floor, secret,
+                                                stek_file_fsync_flag(file.path, host->pool),
+                                                stek_rng_system, &host->floor_stamp, host->pool);
 
-    report_write(host, stek_ring_file_save_under(&file, floor, secret,
-                                                 stek_file_fsync_flag(file.path, host->pool),
-                                                 stek_rng_system, NULL, host->pool));
+    report_write(host, rv);
+    host->floor_differs = rv != APR_SUCCESS;
+    if (rv == APR_SUCCESS) {
+        hold(host);
+    }
 }
 
 static int is_kept(const sync_host_t *host)
@@ -152,83 +248,151 @@ void floor_reseal(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t da
         return;
     }
     if (ratchet_keys(fleet, day, &keys) == APR_SUCCESS) {
-        save(host, host->floor, &keys->secrets[0]);
+        save(host, &keys->secrets[0]);
     }
     stek_secrets_destroy(keys);
 }
 
+/* What was read is good.  While sync runs, it may be older than what sync has written. */
+static apr_status_t accept_floor(sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
+{
+    if (host->floor && !covers(ring, host->floor, now)) {
+        report_line(
+            "%s: lacks revocations that sync has written there: somebody replaced it, or it "
+            "came back from a backup; it is written again",
+            host->options->floor_path);
+        host->floor_differs = 1;
+    }
+    host->floor_differs |= host->floor_off;
+    host->floor_off = 0;
+    host->floor_why = NULL;
+    if (!host->first_floor) {
+        apr_status_t rv = stek_ring_merge(ring, NULL, now, 0, &host->first_floor);
+
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    return take_in(host, ring, now);
+}
+
+/* Reads the file unless it is as sync has read or written it last. */
+static void look(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
+{
+    const stek_ring_file_t file = file_of(host);
+    stek_ring_t *ring = NULL;
+    const char *culprit = NULL;
+    apr_size_t secret_i = 0;
+    stek_stamp_t stamp = {0};
+    apr_status_t rv = stek_file_stamp(file.path, &stamp);
+
+    if (rv == APR_SUCCESS && !host->floor_off && stek_stamp_equal(&stamp, &host->floor_stamp)) {
+        return;
+    }
+    rv = load(host, &file, fleet, day, &ring, &secret_i, &culprit);
+    if (rv == APR_SUCCESS) {
+        rv = accept_floor(host, ring, ringio_now());
+    }
+    if (rv == APR_SUCCESS) {
+        /* Of before it was read: what has replaced it since then is read in the next cycle. */
+        host->floor_stamp = stamp;
+        host->floor_differs |= secret_i > 0;
+        hold(host);
+    }
+    else if (APR_STATUS_IS_ENOENT(rv)) {
+        host->floor_off = 0;
+        host->floor_why = NULL;
+        host->floor_differs = 1;
+    }
+    else {
+        refuse(host, rv, culprit);
+        host->floor_differs = 1;
+    }
+    stek_ring_destroy(ring);
+}
+
+/* The revocations of a floor that was moved aside, if it opens: its fleet secret may be back. */
+static void take_refused(sync_host_t *host, const char *path, const stek_secrets_t *fleet,
+                         apr_int32_t day)
+{
+    const stek_ring_file_t file = file_at(host, path);
+    const apr_time_t now = ringio_now();
+    const char *culprit = NULL;
+    stek_ring_t *ring = NULL;
+    apr_size_t secret_i = 0;
+
+    /* An epoch that the other hosts refuse stays away: emergency.md had the floor removed for it. */
+    if (load(host, &file, fleet, day, &ring, &secret_i, &culprit) == APR_SUCCESS
+        && stek_admit_epoch(ring->epoch, 0, now) == APR_SUCCESS && !covers(host->floor, ring, now)
+        && take_in(host, ring, now) == APR_SUCCESS) {
+        report_line("%s: holds revocations that the floor lacks; they are taken in again", path);
+        host->floor_differs = 1;
+    }
+    stek_ring_destroy(ring);
+}
+
+static void scan_refused(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
+{
+    const char *floor_path = host->options->floor_path;
+    const char *directory = stek_file_dir(floor_path, host->pool);
+    const char *slash = strrchr(floor_path, '/');
+    const char *prefix = apr_pstrcat(host->pool, slash ? slash + 1 : floor_path, ".refused-", NULL);
+    DIR *dir = opendir(directory);
+    struct dirent *entry;
+    int n = 0;
+
+    while (dir && n < REFUSED_MAX && (entry = readdir(dir)) != NULL) {
+        if (!strncmp(entry->d_name, prefix, strlen(prefix))) {
+            take_refused(host, apr_pstrcat(host->pool, directory, "/", entry->d_name, NULL), fleet,
+                         day);
+            n++;
+        }
+    }
+    if (dir) {
+        closedir(dir);
+    }
+}
+
 void floor_retry(sync_host_t *host)
 {
+    host->floor_scanned = 0;
     if (host->floor_off) {
-        host->floor_off = 0;
-        host->floor_read = 0;
-        host->floor_why = NULL;
+        host->floor_rv = APR_SUCCESS;
     }
 }
 
 void floor_open(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
 {
-    const char *culprit = NULL;
-    apr_size_t secret_i = 0;
-    apr_status_t rv;
-
-    if (!host->options->floor_path || host->floor_read) {
+    if (!host->options->floor_path) {
         return;
     }
-    host->floor_read = 1;
-    rv = load(host, fleet, day, &host->floor, &secret_i, &culprit);
-    if (rv == APR_SUCCESS) {
-        if (host->known_epoch < host->floor->epoch) {
-            host->known_epoch = host->floor->epoch;
-        }
-        stek_ring_destroy(host->first_floor);
-        host->first_floor = NULL;
-        rv = stek_ring_merge(host->floor, NULL, ringio_now(), 0, &host->first_floor);
-    }
-    if (rv != APR_SUCCESS && !APR_STATUS_IS_ENOENT(rv)) {
-        refuse(host, rv, culprit);
-    }
-    if (secret_i > 0) {
-        floor_reseal(host, fleet, day);
+    look(host, fleet, day);
+    if (!host->floor_scanned) {
+        scan_refused(host, fleet, day);
+        host->floor_scanned = 1;
     }
 }
 
 apr_status_t floor_add(const sync_host_t *host, stek_ring_t **pring, apr_time_t now)
 {
     stek_ring_t *merged = NULL;
-    apr_status_t rv = APR_SUCCESS;
+    apr_status_t rv;
 
-    if (host->floor) {
-        rv = *pring ? stek_ring_merge(*pring, host->floor, now, 0, &merged)
-                    : stek_ring_merge(host->floor, NULL, now, 0, &merged);
+    if (!host->floor || (*pring && covers(*pring, host->floor, now))) {
+        return APR_SUCCESS;
     }
-    if (rv == APR_SUCCESS && merged) {
+    rv = *pring ? stek_ring_merge(*pring, host->floor, now, 0, &merged)
+                : stek_ring_merge(host->floor, NULL, now, 0, &merged);
+    if (rv == APR_SUCCESS) {
         stek_ring_destroy(*pring);
         *pring = merged;
     }
     return rv;
 }
 
-/* A revocation of all by this host, while its clock was ahead: the other hosts refuse that epoch. */
-static void report_ahead(sync_host_t *host, apr_uint64_t epoch, apr_time_t now)
+int floor_is_kept(const sync_host_t *host)
 {
-    int ahead = stek_admit_epoch(epoch, 0, now) != APR_SUCCESS;
-
-    if (ahead && !host->floor_ahead) {
-        report_line("%s: its epoch is more than a day ahead of this host's clock, so the other "
-                    "hosts refuse this host's ring; check the clock; if it is right, stop sync and "
-                    "httpd, remove this file, the ring and its secret, and start both again",
-                    host->options->floor_path);
-    }
-    host->floor_ahead = ahead;
-}
-
-/* Somebody may have removed the file. */
-static int is_gone(const sync_host_t *host)
-{
-    stek_stamp_t stamp;
-
-    return APR_STATUS_IS_ENOENT(stek_file_stamp(host->options->floor_path, &stamp));
+    return is_kept(host) && host->floor && !host->floor_differs;
 }
 
 void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
@@ -236,10 +400,10 @@ void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
     stek_ring_t *fresh = NULL, *merged = NULL;
     apr_status_t rv;
 
+    floor_open(host, host->fleet, host->day);
     if (!is_kept(host)) {
         return;
     }
-    report_ahead(host, ring->epoch, now);
     rv = copy_floor(ring, &fresh);
     if (rv == APR_SUCCESS) {
         rv = stek_ring_merge(fresh, host->floor, now, 0, &merged);
@@ -247,13 +411,12 @@ void floor_keep(sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
     if (rv != APR_SUCCESS) {
         report_write(host, rv);
     }
-    else if (!host->floor || host->floor_rv != APR_SUCCESS || !stek_ring_equal(merged, host->floor)
-             || is_gone(host)) {
+    else if (!host->floor || host->floor_differs || !stek_ring_equal(merged, host->floor)) {
         merged->written_at = now;
-        save(host, merged, &host->keys[1]->secrets[0]);
         stek_ring_destroy(host->floor);
         host->floor = merged;
         merged = NULL;
+        save(host, &host->keys[1]->secrets[0]);
     }
     stek_ring_destroy(merged);
     stek_ring_destroy(fresh);
@@ -314,6 +477,10 @@ void floor_close(sync_host_t *host)
     for (i = 0; i < SYNC_STORES_MAX; i++) {
         stek_ring_destroy(host->stores[i].level);
         host->stores[i].level = NULL;
+    }
+    if (host->floor_fd > 0) {
+        close(host->floor_fd);
+        host->floor_fd = 0;
     }
     stek_ring_destroy(host->floor);
     stek_ring_destroy(host->first_floor);

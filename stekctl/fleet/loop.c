@@ -15,6 +15,9 @@
 #include "sync_log.h"
 #include "sync_stores.h"
 
+/* Between two cycles, the file ring is looked at so often. */
+#define LOOK_MS 1000
+
 typedef struct loop_t {
     sync_host_t host;
     sync_port_t port;
@@ -85,31 +88,39 @@ static apr_interval_time_t delay(const loop_t *loop)
     return span - span / 5 * random / 255;
 }
 
-/* Waits for the next cycle.  Returns the signal that came first, or 0. */
-static int wait_next(apr_interval_time_t span, const sigset_t *signals)
+/* Somebody else has written the file ring since the last cycle: a revocation must not wait. */
+static int ring_has_changed(const loop_t *loop)
 {
-    apr_int64_t end = monotonic_ms() + apr_time_as_msec(span);
-    apr_interval_time_t watchdog = notify_watchdog() / 2;
+    stek_stamp_t stamp;
 
-    for (;;) {
-        apr_int64_t left = end - monotonic_ms();
-        struct timespec limit;
-        int got;
+    (void)stek_file_stamp(loop->host.ctl->ring_path, &stamp);
+    return !stek_stamp_equal(&stamp, &loop->host.ring_stamp);
+}
 
-        if (left <= 0) {
-            return 0;
-        }
-        if (watchdog > 0 && left > apr_time_as_msec(watchdog)) {
-            left = apr_time_as_msec(watchdog);
-        }
-        limit.tv_sec = (time_t)(left / 1000);
-        limit.tv_nsec = (long)(left % 1000 * 1000000);
-        got = sigtimedwait(signals, NULL, &limit);
+/* Waits for the next cycle.  Returns the signal that came first, or 0. */
+static int wait_next(const loop_t *loop, apr_interval_time_t span, const sigset_t *signals)
+{
+    apr_int64_t now = monotonic_ms(), end = now + apr_time_as_msec(span), fed = now;
+    apr_int64_t watchdog = apr_time_as_msec(notify_watchdog()) / 2;
+
+    while (now < end) {
+        apr_int64_t left = end - now < LOOK_MS ? end - now : LOOK_MS;
+        struct timespec limit = {(time_t)(left / 1000), (long)(left % 1000 * 1000000)};
+        int got = sigtimedwait(signals, NULL, &limit);
+
         if (got > 0) {
             return got;
         }
-        notify_send("WATCHDOG=1");
+        now = monotonic_ms();
+        if (watchdog > 0 && now - fed >= watchdog) {
+            notify_send("WATCHDOG=1");
+            fed = now;
+        }
+        if (ring_has_changed(loop)) {
+            break;
+        }
     }
+    return 0;
 }
 
 ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
@@ -140,7 +151,7 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
                 notify_send("READY=1");
             }
             code = run_cycle(&loop);
-            got = options->once ? SIGTERM : wait_next(delay(&loop), &signals);
+            got = options->once ? SIGTERM : wait_next(&loop, delay(&loop), &signals);
         } while (got == 0 || got == SIGHUP);
         if (!options->once) {
             notify_send("STOPPING=1");

@@ -18,6 +18,7 @@
 #include "stek_ring_file.h"
 #include "stek_schedule.h"
 #include "store_url.h"
+#include "sync_secrets.h"
 #include "sync_stores.h"
 #include "stek_secret_file.h"
 
@@ -345,20 +346,10 @@ static void show_text(const ctl_t *ctl, const sync_options_t *options)
 
 ctl_exit_e sync_settings_show(ctl_t *ctl, const sync_settings_t *settings)
 {
-    const char *path = settings->options.fleet_secret_path, *culprit = NULL;
-    stek_secrets_t *secrets = NULL;
-    apr_status_t rv = stek_secret_file_load(path, ctl->owner, &secrets, &culprit, ctl->pool);
-    int has_fleet_id = rv == APR_SUCCESS && secrets->has_fleet_id;
+    ctl_exit_e code = sync_secrets_check_fleet(ctl, settings->options.fleet_secret_path);
 
-    stek_secrets_destroy(secrets);
-    if (rv != APR_SUCCESS) {
-        return report_status(ctl, path, rv, culprit);
-    }
-    if (!has_fleet_id) {
-        report_line("%s: holds no secret with a fleet ID; make one with 'stekctl --secret PATH "
-                    "secret new --fleet'",
-                    path);
-        return CTL_REFUSED;
+    if (code != CTL_DONE) {
+        return code;
     }
     if (ctl->json) {
         show_json(ctl, &settings->options);

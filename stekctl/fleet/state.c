@@ -5,14 +5,23 @@
 #include "state.h"
 
 #include <apr_strings.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fleet.h"
+#include "floor.h"
 #include "options.h"
+#include "report.h"
 #include "stek_claim.h"
 #include "stek_file.h"
 
 #define STATE_MAX 8192
+#define FLOOR_SCHEME "floor://"
+
+/* A running sync sees a change of the ring within a second. */
+#define KEPT_PAUSE apr_time_from_msec(50)
+#define KEPT_TRIES 100
 
 static const char *state_path(const ctl_t *ctl, apr_pool_t *pool)
 {
@@ -40,7 +49,8 @@ static int is_state(const unsigned char *bytes, apr_size_t len, const void *bato
 
 static const stek_claim_t state_claim = {"a state of stekctl sync", STATE_MAX, 1, is_state, NULL};
 
-/* Lines "TIME URL CYCLES": the last success of each store, and for how many cycles it took no write. */
+/* Lines "TIME URL CYCLES": the last success of each store, and for how many cycles it took no write.  And
+ * "MTIME floor://PATH": the floor has the revocations of a file ring of that modification time, in ns. */
 void sync_state_write(const sync_host_t *host)
 {
     const stek_file_how_t how = {host->ctl->owner, (uid_t)-1, (gid_t)-1, 0640, 0};
@@ -53,25 +63,38 @@ void sync_state_write(const sync_host_t *host)
                             apr_time_sec(host->stores[i].last_success), host->stores[i].url,
                             host->stores[i].overtaken_n);
     }
+    if (host->kept_ns > 0 && !strchr(host->options->floor_path, '\n')) {
+        text = apr_psprintf(host->pool, "%s%" APR_INT64_T_FMT " " FLOOR_SCHEME "%s\n", text,
+                            host->kept_ns, host->options->floor_path);
+    }
     rv = stek_claim_check(&state_claim, path, host->ctl->owner, &found, host->pool);
     if (rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv)) {
         (void)stek_file_replace(path, text, strlen(text), &how, host->pool);
     }
 }
 
-void sync_state_read(sync_host_t *host)
+/* The file's text, in pool; NULL if it cannot be read. */
+static char *read_text(const ctl_t *ctl, apr_pool_t *pool)
 {
-    char *text = apr_palloc(host->pool, STATE_MAX + 1), *line, *last = NULL;
+    char *text = apr_palloc(pool, STATE_MAX + 1);
     apr_size_t len = 0;
-    int i;
 
-    if (stek_file_read(state_path(host->ctl, host->pool), STEK_FILE_RING, host->ctl->owner, text,
-                       STATE_MAX, &len, NULL, NULL, host->pool)
+    if (stek_file_read(state_path(ctl, pool), STEK_FILE_RING, ctl->owner, text, STATE_MAX, &len,
+                       NULL, NULL, pool)
         != APR_SUCCESS) {
-        return;
+        return NULL;
     }
     text[len] = '\0';
-    for (line = apr_strtok(text, "\n", &last); line; line = apr_strtok(NULL, "\n", &last)) {
+    return text;
+}
+
+void sync_state_read(sync_host_t *host)
+{
+    char *text = read_text(host->ctl, host->pool), *line, *last = NULL;
+    int i;
+
+    for (line = text ? apr_strtok(text, "\n", &last) : NULL; line;
+         line = apr_strtok(NULL, "\n", &last)) {
         char *url = strchr(line, ' '), *cycles = url ? strchr(url + 1, ' ') : NULL;
         int overtaken_n = cycles ? options_number(cycles + 1, 0, 1000000) : 0;
         apr_int64_t at_s = strtoll(line, NULL, 10);
@@ -87,5 +110,52 @@ void sync_state_read(sync_host_t *host)
                 host->stores[i].overtaken_n = overtaken_n > 0 ? (unsigned)overtaken_n : 0;
             }
         }
+    }
+}
+
+/* The floor that sync keeps for the ring, and the modification time of the ring whose revocations are in it;
+ * NULL: none. */
+static const char *floor_path(const ctl_t *ctl, apr_int64_t *pkept_ns, apr_pool_t *pool)
+{
+    char *text = read_text(ctl, pool), *line, *last = NULL;
+
+    for (line = text ? apr_strtok(text, "\n", &last) : NULL; line;
+         line = apr_strtok(NULL, "\n", &last)) {
+        char *url = strchr(line, ' ');
+
+        if (url && !strncmp(url + 1, FLOOR_SCHEME, strlen(FLOOR_SCHEME))) {
+            *pkept_ns = strtoll(line, NULL, 10);
+            return url + 1 + strlen(FLOOR_SCHEME);
+        }
+    }
+    return NULL;
+}
+
+void fleet_report_kept(ctl_t *ctl)
+{
+    stek_stamp_t stamp;
+    apr_int64_t kept_ns = 0;
+    const char *path = floor_path(ctl, &kept_ns, ctl->pool);
+    int i;
+
+    if (!path || stek_file_stamp(ctl->ring_path, &stamp) != APR_SUCCESS) {
+        return;
+    }
+    for (i = 0; i < KEPT_TRIES && kept_ns < stamp.mtime_ns && floor_is_held(path); i++) {
+        apr_sleep(KEPT_PAUSE);
+        path = floor_path(ctl, &kept_ns, ctl->pool);
+        if (!path) {
+            return;
+        }
+    }
+    if (kept_ns < stamp.mtime_ns) {
+        report_line(
+            "%s: sync has not taken the revocation over yet, so a reboot of this host would "
+            "forget it; start sync, or run 'stekctl sync --once' with its settings",
+            path);
+    }
+    else if (!ctl->json) {
+        printf("%s: has the revocation, so it outlives a reboot; sync writes it to the stores next\n",
+               report_path(path, ctl->pool));
     }
 }

@@ -5,6 +5,7 @@
  *     call:    op u8 | length u32 | bytes       'o' the target, 'r' nothing, 'w' what to write
  *     answer:  result u8 | why, STORE_WHY_LEN bytes | length u32 | bytes
  *
+ * The worker answers 'o' when it is connected and confined (why: without what).
  * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT", each ended by NUL.  The
  * worker's answers are trusted as little as the store.  One thread on either side.
  */

@@ -9,16 +9,18 @@
 #include <string.h>
 
 #include "stek_admit.h"
+#include "stek_audit.h"
 #include "stek_error.h"
 #include "stek_ring_merge.h"
 
-/* Merges *pring (may be NULL) with ring into a new *pring. */
-static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_time_t now,
-                            apr_interval_time_t lifetime)
+/* Merges *pring (may be NULL) with ring into a new *pring.  Keys live as long as their makers decided:
+ * what a store contains does not depend on a lifetime of its writer.  If it did, hosts with different
+ * settings would take turns in writing what the other leaves out. */
+static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_time_t now)
 {
     stek_ring_t *merged = NULL;
-    apr_status_t rv = *pring ? stek_ring_merge(*pring, ring, now, lifetime, &merged)
-                             : stek_ring_merge(ring, NULL, now, lifetime, &merged);
+    apr_status_t rv = *pring ? stek_ring_merge(*pring, ring, now, 0, &merged)
+                             : stek_ring_merge(ring, NULL, now, 0, &merged);
 
     if (rv == APR_SUCCESS) {
         stek_ring_destroy(*pring);
@@ -27,7 +29,7 @@ static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_ti
     return rv;
 }
 
-/* A host that does not generate does not decide how long keys live. */
+/* How long keys live in this host's file ring at most.  A host that does not generate does not decide. */
 static apr_interval_time_t lifetime_of(const sync_rules_t *rules)
 {
     return rules->generate ? rules->params.lifetime : 0;
@@ -45,7 +47,7 @@ static apr_status_t lacks(const stek_ring_t *theirs, const stek_ring_t *wanted,
                           const sync_rules_t *rules, apr_time_t now, int *placks)
 {
     stek_ring_t *tidy = NULL;
-    apr_status_t rv = take_in(&tidy, theirs, now, lifetime_of(rules));
+    apr_status_t rv = take_in(&tidy, theirs, now);
 
     if (rv == APR_SUCCESS) {
         (void)drop_later(tidy, rules, now);
@@ -73,7 +75,7 @@ static int may_generate(const stek_ring_t *shared, const sync_view_t *views, int
     return !shared || stek_schedule_covered_until(shared, now) - now < SYNC_ALONE_BELOW;
 }
 
-/* Makes wanted from shared. */
+/* Makes wanted from shared.  What ends here by this host's lifetime stays. */
 static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t now, stek_rng_t *rng,
                            sync_plan_t *plan)
 {
@@ -81,9 +83,8 @@ static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t n
     apr_status_t rv = APR_SUCCESS;
 
     if (!generate) {
-        return plan->shared
-                   ? stek_ring_merge(plan->shared, NULL, now, lifetime_of(rules), &plan->wanted)
-                   : APR_SUCCESS;
+        return plan->shared ? stek_ring_merge(plan->shared, NULL, now, 0, &plan->wanted)
+                            : APR_SUCCESS;
     }
     if (!plan->shared) {
         rv = stek_ring_create(0, 0, &none);
@@ -91,6 +92,9 @@ static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t n
     if (rv == APR_SUCCESS) {
         rv = stek_schedule_extend(plan->shared ? plan->shared : none, &rules->params, now, rng,
                                   &plan->wanted, &plan->made);
+    }
+    if (rv == APR_SUCCESS && plan->shared) {
+        rv = take_in(&plan->wanted, plan->shared, now);
     }
     if (rv == APR_SUCCESS) {
         plan->wanted->interval = rules->params.interval;
@@ -102,11 +106,9 @@ static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t n
 
 /* Takes in what a store has.  Only somebody who has the secret can fill a ring with tombstones: what does
  * not fit with them counts as an object that is refused. */
-static apr_status_t take_in_view(stek_ring_t **pring, sync_view_t *view, apr_time_t now,
-                                 apr_interval_time_t lifetime)
+static apr_status_t take_in_view(stek_ring_t **pring, sync_view_t *view, apr_time_t now)
 {
-    apr_status_t rv = view->answer == SYNC_GOOD ? take_in(pring, view->ring, now, lifetime)
-                                                : APR_SUCCESS;
+    apr_status_t rv = view->answer == SYNC_GOOD ? take_in(pring, view->ring, now) : APR_SUCCESS;
 
     if (rv == STEK_EFULL) {
         stek_ring_destroy(view->ring);
@@ -127,13 +129,14 @@ apr_status_t sync_plan(const stek_ring_t *file_ring, sync_view_t *views, int sto
 
     memset(plan, 0, sizeof(*plan));
     if (file_ring) {
-        rv = take_in(&plan->shared, file_ring, now, lifetime_of(rules));
+        rv = take_in(&plan->shared, file_ring, now);
     }
     for (i = 0; rv == APR_SUCCESS && i < store_n; i++) {
-        rv = take_in_view(&plan->shared, &views[i], now, lifetime_of(rules));
+        rv = take_in_view(&plan->shared, &views[i], now);
     }
     if (rv == APR_SUCCESS && plan->shared) {
         plan->left_out_n = plan->shared->left_out_n + drop_later(plan->shared, rules, now);
+        plan->doubled_n = stek_audit_drop_shared(plan->shared);
     }
     if (rv == APR_SUCCESS) {
         rv = extend(rules, may_generate(plan->shared, views, store_n, rules, now), now, rng, plan);
@@ -278,6 +281,7 @@ static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, 
         agreed = take_agreed(&plan, *pagain, last, now);
         result->made = plan.made;
         result->left_out_n = plan.left_out_n;
+        result->doubled_n = plan.doubled_n;
         rv = keep(port, agreed, now, lifetime_of(rules), result);
     }
     stek_ring_destroy(agreed);

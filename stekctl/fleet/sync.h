@@ -76,6 +76,7 @@ typedef struct sync_port_t {
 /* What to do about a file ring and views. */
 typedef struct sync_plan_t {
     apr_size_t left_out_n; /* keys that begin too late, or had no room */
+    apr_size_t doubled_n;  /* keys that were dropped: another has their bytes */
     stek_ring_t *shared;   /* everything else in file and stores; NULL: nothing anywhere */
     stek_ring_t *wanted;   /* that and the new keys; NULL: nothing */
     apr_size_t made;
@@ -88,6 +89,7 @@ typedef struct sync_result_t {
     int written_n, failed_n;        /* stores; failed: could be read, but not written */
     int overtaken[SYNC_STORES_MAX]; /* the store took no write: another host had always written */
     apr_size_t left_out_n;          /* keys that begin too late, or had no room */
+    apr_size_t doubled_n;           /* keys that were dropped: another has their bytes */
     int tries;
     apr_interval_time_t took; /* by the host's clock */
     apr_uint64_t generation;

@@ -15,7 +15,7 @@ typedef struct sync_log_t {
     int keyless;
     int slow;
     int ahead; /* the ring's epoch, of the clock */
-    apr_size_t left_out_n;
+    apr_size_t left_out_n, doubled_n;
     apr_interval_time_t skew;
 } sync_log_t;
 

@@ -6,6 +6,7 @@
 #ifndef STEKCTL_SYNC_MODEL_H
 #define STEKCTL_SYNC_MODEL_H
 
+#include "stek_file.h"
 #include "stek_seal.h"
 #include "stekctl.h"
 #include "store.h"
@@ -43,7 +44,10 @@ typedef struct sync_store_t {
     apr_time_t written_at;   /* the same */
     int reseal;              /* seal it under the first secret once, because secrets were re-read */
     const char *logged;      /* state last logged */
-    unsigned char own_salt[STEK_SECRET_SALT_LEN]; /* of the object that this host wrote last */
+    char logged_why[STORE_WHY_LEN];               /* and its reason */
+    unsigned logged_n;                            /* reasons logged in that state */
+    apr_time_t logged_at;                         /* the last one */
+    int logged_unconfined;                        /* that its worker lacks something */
 } sync_store_t;
 
 typedef struct sync_host_t {
@@ -64,15 +68,22 @@ typedef struct sync_host_t {
     apr_uint64_t known_epoch; /* the greatest that was taken in */
     stek_ring_t *floor;       /* NULL: none yet */
     stek_ring_t *first_floor; /* as it was read at start */
-    int floor_read;           /* it was */
-    int floor_ahead;          /* its epoch is ahead of the clock, as last reported */
+    stek_stamp_t floor_stamp; /* as it was read or written last */
+    int floor_fd;             /* the file, locked; 0 or less: none */
+    int floor_scanned;        /* floors that were moved aside have been looked at */
+    int floor_differs;        /* the file is not what floor is: write it */
     int floor_off;            /* what is at its path stays as it is */
     const char *floor_why;    /* the reason; NULL: it is in use */
     int ring_is_older;        /* the file ring lacks a revocation of the floor, as last reported */
     apr_status_t floor_rv;    /* of writing it, as last reported */
+    stek_stamp_t ring_stamp;  /* of the file ring, as it was read or written last */
+    apr_int64_t kept_ns;      /* modification time of the last whose revocations the floor has */
+    apr_int64_t told_ns;      /* the same, as the state file has it */
     int reseal_file;          /* seal the file ring under the first local secret once */
+    apr_status_t fleet_rv;    /* of reading the fleet secret, as last reported */
     apr_status_t ratchet_rv;  /* of writing the fleet secret's file, as last reported */
     apr_status_t aside_rv;    /* of moving a bad ring aside, as last reported */
+    apr_time_t swept_at;      /* when temporary files were looked for; 0: never */
     apr_pool_t *pool;         /* of one cycle */
 } sync_host_t;
 

@@ -9,7 +9,9 @@
 #include "floor.h"
 #include "report.h"
 #include "ringio.h"
+#include "state.h"
 #include "stek_admit.h"
+#include "stek_audit.h"
 #include "stek_error.h"
 #include "stek_ring_aside.h"
 #include "stek_ring_file.h"
@@ -36,8 +38,10 @@ static apr_status_t load(sync_host_t *host, stek_ring_t **pring, apr_size_t *pse
     const stek_ring_file_t file = file_of(host);
     unsigned char *sealed = NULL;
     apr_size_t len = 0;
-    apr_status_t rv = stek_ring_file_read(&file, &sealed, &len, NULL, NULL, host->pool);
+    apr_status_t rv;
 
+    (void)stek_file_stamp(file.path, &host->ring_stamp);
+    rv = stek_ring_file_read(&file, &sealed, &len, NULL, NULL, host->pool);
     if (rv == APR_SUCCESS) {
         rv = stek_ring_open(sealed, len, host->local, 1, pring, psecret_i);
     }
@@ -58,22 +62,35 @@ static apr_status_t load(sync_host_t *host, stek_ring_t **pring, apr_size_t *pse
     return rv;
 }
 
+static void note_kept(sync_host_t *host)
+{
+    if (floor_is_kept(host)) {
+        host->kept_ns = host->ring_stamp.mtime_ns;
+    }
+}
+
 apr_status_t sync_ring_file_load(void *baton, stek_ring_t **pring)
 {
+    sync_host_t *host = baton;
     apr_size_t secret_i;
-    apr_status_t rv = load(baton, pring, &secret_i);
+    apr_status_t rv = load(host, pring, &secret_i);
 
     if (rv == APR_SUCCESS) {
-        floor_check_ring(baton, *pring);
-        /* Revocations first, before a store can hold up the cycle. */
-        floor_keep(baton, *pring, ringio_now());
+        floor_check_ring(host, *pring);
+        /* A revocation by this host's administrator must not wait for the stores. */
+        floor_keep(host, *pring, ringio_now());
+        note_kept(host);
+        if (host->kept_ns != host->told_ns) {
+            sync_state_write(host);
+            host->told_ns = host->kept_ns;
+        }
     }
     /* A bad ring is replaced when the cycle saves; here it counts as none. */
     if (APR_STATUS_IS_ENOENT(rv) || is_refused(rv)) {
         *pring = NULL;
         rv = APR_SUCCESS;
     }
-    return rv == APR_SUCCESS ? floor_add(baton, pring, ringio_now()) : rv;
+    return rv == APR_SUCCESS ? floor_add(host, pring, ringio_now()) : rv;
 }
 
 /* Moves a bad ring out of the way.  What is not a ring stays, and is reported once. */
@@ -115,9 +132,13 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
         /* The cycle has counted them. */
         later_n = stek_admit_keys(before, rules->generate ? &rules->params : NULL, now);
     }
-    rv = stek_ring_merge(ring, before, now, lifetime, &merged);
+    /* By the stored lifetimes first, so that a shorter one makes no room for what the stores leave out. */
+    rv = stek_ring_merge(ring, before, now, 0, &merged);
     if (rv == APR_SUCCESS) {
+        (void)stek_audit_drop_shared(merged);
+        stek_ring_drop_ended(merged, now, lifetime);
         floor_keep(host, merged, now);
+        note_kept(host);
         differs = !before || later_n > 0 || !stek_ring_equal(before, merged);
         if (host->reseal_file && secret_i > 0) {
             secret_i = 0;
@@ -127,7 +148,8 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
         if (differs) {
             rv = stek_ring_file_save_under(&file, merged, &host->local->secrets[secret_i],
                                            stek_file_fsync_flag(file.path, host->pool),
-                                           stek_rng_system, NULL, host->pool);
+                                           stek_rng_system, &host->ring_stamp, host->pool);
+            note_kept(host);
         }
     }
     if (rv == APR_SUCCESS) {

@@ -4,7 +4,12 @@
  */
 #include "sync_secrets.h"
 
+#include <apr_strings.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "monotonic.h"
 #include "floor.h"
@@ -70,10 +75,8 @@ static apr_status_t derive_keys(sync_host_t *host, const stek_secrets_t *fleet, 
     return rv;
 }
 
-static void report_fleet(sync_host_t *host, apr_status_t rv, const char *culprit)
+static void report_fleet(ctl_t *ctl, const char *path, apr_status_t rv, const char *culprit)
 {
-    const char *path = host->options->fleet_secret_path;
-
     if (APR_STATUS_IS_ENOENT(rv)) {
         report_line(
             "%s: there is no fleet secret; make one once, 'stekctl --secret PATH secret new "
@@ -98,8 +101,32 @@ static void report_fleet(sync_host_t *host, apr_status_t rv, const char *culprit
                     path);
     }
     else {
-        (void)report_status(host->ctl, path, rv, culprit);
+        (void)report_status(ctl, path, rv, culprit);
     }
+}
+
+apr_status_t sync_secrets_seal_random(const sync_host_t *host,
+                                      unsigned char random[STEK_RING_SALT_RANDOM_LEN])
+{
+    char machine[64] = "", name[256] = "";
+    apr_size_t len = 0;
+    const char *text;
+
+    if (host->fleet->day == 0) {
+        return stek_rng_system(random, STEK_RING_SALT_RANDOM_LEN);
+    }
+    /* Containers often have none, but names of their own. */
+    (void)stek_file_read("/etc/machine-id", STEK_FILE_RING, host->ctl->owner, machine,
+                         sizeof(machine) - 1, &len, NULL, NULL, host->pool);
+    machine[len] = '\0';
+    (void)gethostname(name, sizeof(name) - 1);
+    text = apr_pstrcat(host->pool, "stek sync writer v1\n", machine, "\n", name, "\n",
+                       host->ctl->ring_path, NULL);
+    if (EVP_Digest(text, strlen(text), random, NULL, EVP_sha256(), NULL) != 1) {
+        ERR_clear_error();
+        return STEK_ECRYPTO;
+    }
+    return APR_SUCCESS;
 }
 
 /* Whether the ratchet may move on to day for good.  A jump of several days may be this host's clock: it
@@ -137,12 +164,40 @@ static apr_status_t ratchet(sync_host_t *host, stek_secrets_t *fleet, apr_int32_
     return rv;
 }
 
+/* One of a host has no fleet ID. */
+static apr_status_t load_file(ctl_t *ctl, const char *path, stek_secrets_t **pfleet,
+                              const char **pculprit, apr_pool_t *pool)
+{
+    apr_status_t rv = stek_secret_file_load(path, ctl->owner, pfleet, pculprit, pool);
+
+    if (rv == APR_SUCCESS && !(*pfleet)->has_fleet_id) {
+        stek_secrets_destroy(*pfleet);
+        *pfleet = NULL;
+        rv = STEK_EEMPTY;
+    }
+    return rv;
+}
+
+ctl_exit_e sync_secrets_check_fleet(ctl_t *ctl, const char *path)
+{
+    stek_secrets_t *fleet = NULL;
+    const char *culprit = NULL;
+    apr_status_t rv = load_file(ctl, path, &fleet, &culprit, ctl->pool);
+
+    stek_secrets_destroy(fleet);
+    if (rv == APR_SUCCESS) {
+        return CTL_DONE;
+    }
+    report_fleet(ctl, path, rv, culprit);
+    return APR_STATUS_IS_ENOENT(rv) ? CTL_IO : CTL_REFUSED;
+}
+
 apr_status_t sync_secrets_load_fleet(sync_host_t *host, apr_int32_t day)
 {
     const char *path = host->options->fleet_secret_path, *culprit = NULL;
     stek_secrets_t *fleet = NULL;
     stek_lock_t lock = {-1};
-    apr_status_t rv = stek_secret_file_load(path, host->ctl->owner, &fleet, &culprit, host->pool);
+    apr_status_t rv = load_file(host->ctl, path, &fleet, &culprit, host->pool);
 
     /* Read it again under the lock: what is replaced must be what was read.  Only a ratchet writes, so
      * only that takes the lock. */
@@ -150,10 +205,7 @@ apr_status_t sync_secrets_load_fleet(sync_host_t *host, apr_int32_t day)
         && stek_file_lock(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool) == APR_SUCCESS) {
         stek_secrets_destroy(fleet);
         fleet = NULL;
-        rv = stek_secret_file_load(path, host->ctl->owner, &fleet, &culprit, host->pool);
-    }
-    if (rv == APR_SUCCESS && !fleet->has_fleet_id) {
-        rv = STEK_EEMPTY;
+        rv = load_file(host->ctl, path, &fleet, &culprit, host->pool);
     }
     if (rv == APR_SUCCESS) {
         floor_open(host, fleet, day);
@@ -174,12 +226,16 @@ apr_status_t sync_secrets_load_fleet(sync_host_t *host, apr_int32_t day)
         stek_secrets_destroy(host->fleet);
         host->fleet = fleet;
         host->out_of_step = 0;
+        host->fleet_rv = APR_SUCCESS;
         return APR_SUCCESS;
     }
     if (rv == STEK_ESECRET) {
         host->out_of_step = 1;
     }
-    report_fleet(host, rv, culprit);
+    if (rv != host->fleet_rv) {
+        report_fleet(host->ctl, path, rv, culprit);
+        host->fleet_rv = rv;
+    }
     stek_secrets_destroy(fleet);
     return rv;
 }

@@ -19,6 +19,7 @@
 #include "stek_file.h"
 #include "stek_mem.h"
 #include "store_url.h"
+#include "sync_secrets.h"
 
 #define PASSWORD_MAX 1024
 
@@ -180,6 +181,24 @@ static apr_status_t open_earlier(sync_host_t *host, const unsigned char *bytes, 
     return rv;
 }
 
+/* Whether this host has sealed the object itself.  A store may have kept it, and say nothing of other
+ * hosts. */
+static int is_own(const sync_host_t *host, const unsigned char *bytes, apr_size_t len,
+                  const stek_ring_t *ring, const stek_secret_t *secret)
+{
+    unsigned char random[STEK_RING_SALT_RANDOM_LEN], *sealed = NULL;
+    apr_size_t sealed_len = 0;
+    int own;
+
+    if (sync_secrets_seal_random(host, random) != APR_SUCCESS
+        || stek_ring_seal(ring, secret, random, &sealed, &sealed_len) != APR_SUCCESS) {
+        return 1; /* the ratchet waits */
+    }
+    own = sealed_len == len && !memcmp(sealed, bytes, len);
+    free(sealed);
+    return own;
+}
+
 static void open_object(sync_host_t *host, sync_store_t *store, const unsigned char *bytes,
                         apr_size_t len, apr_time_t now, sync_view_t *view)
 {
@@ -188,9 +207,9 @@ static void open_object(sync_host_t *host, sync_store_t *store, const unsigned c
     apr_status_t rv = bytes ? open_today(host, bytes, len, &view->ring, &secret_i, &day)
                             : STEK_ETOOBIG;
 
-    if (rv == APR_SUCCESS
-        && memcmp(bytes + STEK_RING_SALT_AT, store->own_salt, STEK_SECRET_SALT_LEN) != 0) {
-        host->day_confirmed = 1;
+    if (rv == APR_SUCCESS && host->jumped_at > 0 && !host->day_confirmed) {
+        host->day_confirmed = !is_own(host, bytes, len, view->ring,
+                                      &host->keys[day]->secrets[secret_i]);
     }
     if (rv == STEK_ESECRET) {
         rv = open_earlier(host, bytes, len, &view->ring);
@@ -309,11 +328,10 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
 {
     sync_host_t *host = baton;
     sync_store_t *store = &host->stores[i];
-    unsigned char random[STEK_RING_SALT_RANDOM_LEN], sent_salt[STEK_SECRET_SALT_LEN],
-        *sealed = NULL;
+    unsigned char random[STEK_RING_SALT_RANDOM_LEN], *sealed = NULL;
     store_result_e result = STORE_SILENT;
     apr_size_t len = 0;
-    apr_status_t rv = stek_rng_system(random, sizeof(random));
+    apr_status_t rv = sync_secrets_seal_random(host, random);
 
     (void)now;
     notify_send("WATCHDOG=1");
@@ -324,7 +342,6 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
         (void)stek_strerror(rv, store->why, sizeof(store->why));
     }
     else {
-        memcpy(sent_salt, sealed + STEK_RING_SALT_AT, sizeof(sent_salt));
         store_begin_write(store->store, sealed, len);
         result = store_finish(store->store, deadline(host), NULL, NULL);
     }
@@ -334,7 +351,6 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
         apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
     }
     if (result == STORE_DONE) {
-        memcpy(store->own_salt, sent_salt, sizeof(sent_salt));
         store->reseal = 0;
         floor_note_written(store, ring);
     }

@@ -11,7 +11,7 @@
 #include "analysis.h"
 #include "report.h"
 #include "stek_time.h"
-#include "weak_keys.h"
+#include "search.h"
 #include "words.h"
 
 #define DISTINCT_MAX 3  /* tickets with different key names whose keys are searched for */
@@ -152,8 +152,8 @@ static void search_keys(probe_run_t *run, probe_test_e test)
     for (i = 0; i < n; i++) {
         probe_progress(run, (apr_size_t)i, (apr_size_t)n);
         if (test == PROBE_TEST_CIPHER_KEY
-                ? probe_analysis_cipher_key(chosen[i], &version->format, run->options->level, &hit)
-                : probe_analysis_mac_key(chosen[i], &version->format, run->options->level, &hit)) {
+                ? probe_search_cipher(chosen[i], &version->format, run->options->level, &hit)
+                : probe_search_mac(chosen[i], &version->format, run->options->level, &hit)) {
             tell_key(run, test, &hit);
             return;
         }

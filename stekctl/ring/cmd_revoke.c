@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "change.h"
+#include "fleet/fleet.h"
 #include "options.h"
 #include "report.h"
 #include "ring.h"
@@ -229,6 +230,7 @@ ctl_exit_e cmd_revoke(ctl_t *ctl, int argc, char **argv)
     code = ringio_change(ctl, revoke_ring, &revoke, 0, &ring);
     if (code == CTL_DONE) {
         change_print(ctl, ring, NULL, "revoked", ringio_now());
+        fleet_report_kept(ctl);
     }
     stek_mem_free(revoke.made);
     stek_ring_destroy(ring);

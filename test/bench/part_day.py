@@ -33,6 +33,32 @@ def make_plan(clients, hosts, hours, hour_s, seed):
     return sorted(plan)
 
 
+# Life of a ticket -> the longest chain of them: StekMaxSessionAge's default.
+LIFETIMES_H = {"10 min": (1 / 6, 24), "1 h": (1, 24), "18 h": (18, 24), "7 d": (168, 168)}
+
+
+def hit_rate(life_h, chain_h, clients, seed, days=9):
+    """The share of a last day's visits that resume, by clients who came before: every visit gives a fresh
+    ticket, of which none outlives the chain.  All hosts share keys, which never end before tickets."""
+    plan, visits, resumed, first, last = make_plan(clients, 1, 24 * days, 1, seed), 0, 0, {}, {}
+    for at, client, _host in plan:
+        at_h = at / 1000
+        hit = client in last and at_h - last[client] <= life_h and at_h - first[client] < chain_h
+        if at_h >= 24 * (days - 1):
+            visits, resumed = visits + 1, resumed + hit
+        first[client] = first[client] if hit else at_h
+        last[client] = at_h
+    return resumed / visits
+
+
+def _lifetimes(run, part):
+    clients, seed = run.pick(2000, 300, 50), int.from_bytes(os.urandom(4), "big")
+    rates = {name: hit_rate(*times, clients, seed) for name, times in LIFETIMES_H.items()}
+    part.table("The same clients in a model: visits that resume, of a day after eight others", ["life of a ticket",
+               "resumed"], [[name, f"{100 * rate:.1f} %"] for name, rate in rates.items()])
+    part.raw["lifetimes"] = rates
+
+
 class Fleet:
     """Hosts on 127.0.0.2 and up, one port, and how much CPU time they took."""
 
@@ -211,4 +237,5 @@ def measure(run):
             one.stop()
         shared.close()
     _tell(run, part, seen, cpu, hour_s)
+    _lifetimes(run, part)
     return part

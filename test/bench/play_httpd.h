@@ -40,6 +40,7 @@ int mod_stek_one_process(void)
 static mod_stek_ring_config_t ring = {.name = "default", .params = STEK_PARAMS_DEFAULT};
 static mod_stek_vhost_t vhost = {.ring = &ring,
                                  .bound = 1,
+                                 .count = {2, 1, 2},
                                  .limits = {APR_USEC_PER_SEC * 3600, APR_USEC_PER_SEC * 7200},
                                  .cert_limits = {APR_USEC_PER_SEC * 300, APR_USEC_PER_SEC * 300}};
 
@@ -65,9 +66,14 @@ mod_stek_ring_config_t *const *mod_stek_rings(int *n)
 
 static int vhost_index = -1;
 
+const mod_stek_vhost_t *mod_stek_vhost_of_ctx(const SSL_CTX *ctx)
+{
+    return SSL_CTX_get_ex_data(ctx, vhost_index);
+}
+
 const mod_stek_vhost_t *mod_stek_vhost_of(const SSL *ssl)
 {
-    return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), vhost_index);
+    return mod_stek_vhost_of_ctx(SSL_get_SSL_CTX(ssl));
 }
 
 static void check(int ok, const char *what)
@@ -151,9 +157,12 @@ static void play_connect(int counted, apr_pool_t *pool, SSL **pserver, SSL **pcl
         SSL_set_session(client, kept);
     }
     if (counted) {
-        conn_rec c = {.pool = pool, .conn_config = apr_pcalloc(pool, sizeof(void *))};
+        conn_rec *c = apr_pcalloc(pool, sizeof(*c));
 
-        mod_stek_handshake_begin(&c, server, 0);
+        c->pool = pool;
+        c->conn_config = apr_pcalloc(pool, sizeof(void *));
+        mod_stek_handshake_begin(c, server, 0);
+        SSL_set_app_data(server, c); /* mod_ssl does */
     }
     for (i = 0; i < 10 && !(SSL_is_init_finished(client) && SSL_is_init_finished(server)); i++) {
         SSL_do_handshake(client);

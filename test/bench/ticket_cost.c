@@ -8,7 +8,9 @@
  *     module    this module, with a ring of KEYS keys
  *
  * seal and open do what OpenSSL 3.0 does around the callbacks: contexts, AES and HMAC over a
- * session; the session's encoding, the same for all, is left out.  With `module` they hold all that
+ * session; the session's encoding, the same for all, is left out.  The length of a ticket decides
+ * how many blocks of 64 bytes HMAC hashes, so sessions with names of eight lengths, over a whole
+ * block, take turns.  With `module` they hold all that
  * the module does in a handshake: also its record, policy, age, counters.  `open` takes tickets of
  * all keys in turn.  Prints nanoseconds for each; callgrind counts what happens inside `measured`.
  * clocked: and the nanoseconds inside the callbacks (seal and open).
@@ -23,7 +25,8 @@
 #include <time.h>
 
 #define TICKETS_N 1024
-#define TEXT_MAX 256
+#define TEXT_MAX 320
+#define TEXTS_N 8 /* SNI names of these lengths: 6, 14, ..., 62 */
 #define TICKET_MAX (STEK_NAME_LEN + 16 + TEXT_MAX + 16 + 32)
 #define CLEAR_EVERY 64
 #define BATCH_N 50
@@ -41,9 +44,10 @@ typedef struct bench_t {
     int clocked; /* the time inside the callbacks is added up in callback_ns */
     double callback_ns, from_ns;
     SSL *server, *client;
+    conn_rec *c; /* of both */
     SSL_SESSION *session;
-    unsigned char text[TEXT_MAX]; /* the session, encoded */
-    int text_len;
+    unsigned char texts[TEXTS_N][TEXT_MAX]; /* the session, encoded, with each of the names */
+    int text_lens[TEXTS_N];
     ticket_t tickets[TICKETS_N];
     stek_key_t *keys; /* that sealed them: those of the ring, or the builtin or static one */
     int key_n;
@@ -200,13 +204,9 @@ CALLBACK int callback_decrypted(bench_t *b, const unsigned char *name, int resul
 /* A connection's record begins and ends, as the module's hooks have it. */
 CALLBACK void callback_begin(bench_t *b)
 {
-    static conn_rec c;
-    static void *config[1];
-
     if (b->is_module) {
-        c.pool = b->connection_pool;
-        c.conn_config = (ap_conf_vector_t *)config;
-        mod_stek_handshake_begin(&c, b->server, 0);
+        b->c->pool = b->connection_pool;
+        mod_stek_handshake_begin(b->c, b->server, 0);
     }
 }
 
@@ -217,7 +217,7 @@ CALLBACK void callback_done(bench_t *b)
     }
 }
 
-static void seal(bench_t *b, ticket_t *ticket)
+static void seal(bench_t *b, int i, ticket_t *ticket)
 {
     unsigned char *at = ticket->bytes, *text = at + STEK_NAME_LEN + 16;
     EVP_CIPHER_CTX *cipher_ctx = EVP_CIPHER_CTX_new();
@@ -233,7 +233,7 @@ static void seal(bench_t *b, ticket_t *ticket)
     clock_in(b);
     ok = callback_key(b, at, at + STEK_NAME_LEN, cipher_ctx, mac_ctx, 1) == 1;
     clock_out(b);
-    ok = ok && EVP_EncryptUpdate(cipher_ctx, text, &len, b->text, b->text_len)
+    ok = ok && EVP_EncryptUpdate(cipher_ctx, text, &len, b->texts[i], b->text_lens[i])
          && EVP_EncryptFinal_ex(cipher_ctx, text + len, &rest);
     check(ok, "sealing");
     len += rest + STEK_NAME_LEN + 16;
@@ -245,7 +245,7 @@ static void seal(bench_t *b, ticket_t *ticket)
     EVP_CIPHER_CTX_free(cipher_ctx);
 }
 
-static void open_ticket(bench_t *b, const ticket_t *ticket)
+static void open_ticket(bench_t *b, int i, const ticket_t *ticket)
 {
     unsigned char mac[32], text[TICKET_MAX], *at = (unsigned char *)ticket->bytes;
     EVP_MAC_CTX *mac_ctx = mac_ctx_new();
@@ -262,7 +262,8 @@ static void open_ticket(bench_t *b, const ticket_t *ticket)
               && EVP_MAC_final(mac_ctx, mac, &mac_len, 32)
               && CRYPTO_memcmp(mac, at + body_len, 32) == 0
               && EVP_DecryptUpdate(cipher_ctx, text, &len, at + head_len, body_len - head_len)
-              && EVP_DecryptFinal_ex(cipher_ctx, text + len, &rest) && len + rest == b->text_len,
+              && EVP_DecryptFinal_ex(cipher_ctx, text + len, &rest)
+              && len + rest == b->text_lens[i],
           "opening");
     EVP_MAC_CTX_free(mac_ctx);
     EVP_CIPHER_CTX_free(cipher_ctx);
@@ -280,10 +281,10 @@ static void operate(bench_t *b, int i)
     SSL *server, *client;
 
     if (b->op[0] == 's') {
-        seal(b, &ticket);
+        seal(b, i % TEXTS_N, &ticket);
     }
     else if (b->op[0] == 'o') {
-        open_ticket(b, &b->tickets[i % TICKETS_N]);
+        open_ticket(b, i % TEXTS_N, &b->tickets[i % TICKETS_N]);
     }
     else {
         play_connect(b->is_module, b->connection_pool, &server, &client);
@@ -348,7 +349,7 @@ static void make_one(bench_t *b, int is_static)
 }
 
 /* A ticket under any key, made without the callbacks. */
-static void forge(const bench_t *b, const stek_key_t *key, ticket_t *ticket)
+static void forge(const bench_t *b, int i, const stek_key_t *key, ticket_t *ticket)
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     unsigned char *at = ticket->bytes, *text = at + STEK_NAME_LEN + 16;
@@ -358,7 +359,7 @@ static void forge(const bench_t *b, const stek_key_t *key, ticket_t *ticket)
     check(ctx && RAND_bytes(at + STEK_NAME_LEN, 16) == 1
               && EVP_EncryptInit_ex(ctx, is_128 ? EVP_aes_128_cbc() : EVP_aes_256_cbc(), NULL,
                                     key->aes_key, at + STEK_NAME_LEN)
-              && EVP_EncryptUpdate(ctx, text, &len, b->text, b->text_len)
+              && EVP_EncryptUpdate(ctx, text, &len, b->texts[i], b->text_lens[i])
               && EVP_EncryptFinal_ex(ctx, text + len, &rest),
           "ticket");
     len += rest + STEK_NAME_LEN + 16;
@@ -369,10 +370,26 @@ static void forge(const bench_t *b, const stek_key_t *key, ticket_t *ticket)
     EVP_CIPHER_CTX_free(ctx);
 }
 
+/* As OpenSSL encodes a session for a ticket: without its id. */
+static void encode(bench_t *b, int i)
+{
+    char name[64] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    SSL_SESSION *session = SSL_SESSION_dup(b->session);
+    unsigned char *at = b->texts[i];
+    int len;
+
+    name[6 + 8 * i] = '\0';
+    check(session && SSL_SESSION_set1_id(session, (const unsigned char *)"", 0)
+              && SSL_SESSION_set1_hostname(session, name),
+          "session");
+    len = b->text_lens[i] = i2d_SSL_SESSION(session, NULL);
+    check(len > 0 && len <= TEXT_MAX && i2d_SSL_SESSION(session, &at) == len, "session");
+    SSL_SESSION_free(session);
+}
+
 static void prepare(bench_t *b, const char *who)
 {
     SSL *server, *client;
-    unsigned char *at = b->text;
     int i;
 
     play_contexts();
@@ -391,15 +408,16 @@ static void prepare(bench_t *b, const char *who)
     play_connect(b->is_module, b->pool, &server, &client); /* a full one */
     b->server = server;
     b->client = client;
+    b->c = SSL_get_app_data(server);
     b->session = SSL_get_session(server);
     if (gen_cb) {
         gen_cb(server, NULL);
     }
-    b->text_len = i2d_SSL_SESSION(b->session, NULL);
-    check(b->text_len > 0 && b->text_len <= TEXT_MAX, "session");
-    i2d_SSL_SESSION(b->session, &at);
+    for (i = 0; i < TEXTS_N; i++) {
+        encode(b, i);
+    }
     for (i = 0; i < TICKETS_N; i++) {
-        forge(b, &b->keys[(long)i * b->key_n / TICKETS_N], &b->tickets[i]);
+        forge(b, i % TEXTS_N, &b->keys[(long)i * b->key_n / TICKETS_N], &b->tickets[i]);
     }
 }
 
@@ -486,7 +504,7 @@ int main(int argc, char **argv)
     apr_pool_create(&b.connection_pool, b.pool);
     prepare(&b, argv[2]);
     run(&b, n < 200 ? 2 : n / 10); /* what is done once, and caches */
-    printf("{\"ns\": %.1f, \"text_len\": %d", time_all(&b, n), b.text_len);
+    printf("{\"ns\": %.1f, \"text_len\": %d", time_all(&b, n), b.text_lens[0]);
     if (clocked) {
         printf(", \"callback_ns\": %.1f", time_callbacks(&b, n));
     }

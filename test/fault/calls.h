@@ -172,7 +172,6 @@ CALL(int, X509_CRL_up_ref, (X509_CRL * crl), (crl), 0, QUEUED)
 CALL(unsigned long, X509_NAME_hash_ex,
      (const X509_NAME *name, OSSL_LIB_CTX *libctx, const char *props, int *ok),
      (name, libctx, props, ok), 0, QUEUED)
-CALL(int, SSL_set_ex_data, (SSL * ssl, int index, void *data), (ssl, index, data), 0, QUEUED)
 CALL(int, SSL_CTX_set_ex_data, (SSL_CTX * ctx, int index, void *data), (ctx, index, data), 0,
      QUEUED)
 CALL(long, SSL_CTX_ctrl, (SSL_CTX * ctx, int command, long arg, void *ptr),
@@ -183,10 +182,18 @@ CALL(int, SSL_CTX_set_session_ticket_cb,
      (SSL_CTX * ctx, SSL_CTX_generate_session_ticket_fn generate,
       SSL_CTX_decrypt_session_ticket_fn decrypt, void *arg),
      (ctx, generate, decrypt, arg), 0, QUEUED)
+CALL(int, SSL_CTX_add_custom_ext,
+     (SSL_CTX * ctx, unsigned type, unsigned context, SSL_custom_ext_add_cb_ex add,
+      SSL_custom_ext_free_cb_ex free_added, void *add_arg, SSL_custom_ext_parse_cb_ex parse,
+      void *parse_arg),
+     (ctx, type, context, add, free_added, add_arg, parse, parse_arg), 0, QUEUED)
 CALL(int, SSL_SESSION_set1_ticket_appdata, (SSL_SESSION * session, const void *data, size_t len),
      (session, data, len), 0, QUEUED)
 CALL(int, SSL_SESSION_get0_ticket_appdata, (SSL_SESSION * session, void **data, size_t *len),
      (session, data, len), 0, QUEUED)
+CALL(int, SSL_client_hello_get0_ext,
+     (SSL * ssl, unsigned type, const unsigned char **out, size_t *len), (ssl, type, out, len), 0,
+     QUEUED)
 CALL(int, X509_cmp_time, (const ASN1_TIME *asn1, time_t *t), (asn1, t), 0, QUEUED)
 CALL(int, i2d_X509, (const X509 *cert, unsigned char **der), (cert, der), -1, QUEUED)
 CALL(int, i2d_X509_AUX, (const X509 *cert, unsigned char **der), (cert, der), -1, QUEUED)

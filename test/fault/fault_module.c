@@ -197,6 +197,7 @@ static int connect_once(int version, int with_faults)
     fault->on = with_faults;
     (void)mod_stek_handshake_begin(&c, served, 0);
     fault->on = 0;
+    HOLDS(SSL_set_app_data(served, &c)); /* mod_ssl does */
     ERR_clear_error();
     shake(client, served, with_faults);
     resumed = SSL_session_reused(client);

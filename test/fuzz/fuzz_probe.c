@@ -10,7 +10,7 @@
 
 #include "probe/analysis.h"
 #include "probe/session.h"
-#include "probe/weak_keys.h"
+#include "probe/search.h"
 
 #define TICKETS_MAX 6
 
@@ -26,8 +26,8 @@ static void look_at(probe_ticket_t *tickets, size_t n, int searches)
     (void)probe_analysis_plain(tickets, n, &hit);
     (void)probe_analysis_nonce(tickets, n, &format, &hit);
     if (n > 0 && searches) {
-        (void)probe_analysis_cipher_key(&tickets[0], &format, PROBE_ONE_KEY, &hit);
-        (void)probe_analysis_mac_key(&tickets[0], &format, PROBE_ONE_KEY, &hit);
+        (void)probe_search_cipher(&tickets[0], &format, PROBE_ONE_KEY, &hit);
+        (void)probe_search_mac(&tickets[0], &format, PROBE_ONE_KEY, &hit);
     }
 }
 

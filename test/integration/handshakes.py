@@ -18,7 +18,7 @@ COUNTED = {"new": ("stek_tickets_not_offered_total", ""), "none": ("stek_tickets
 COUNTED.update({f"resumed-{key}": ("stek_tickets_resumed_total", key)
                 for key in ("current", "old", "future")})
 COUNTED.update({f"full-{reason}": ("stek_tickets_refused_total", reason)
-                for reason in ("unknown", "expired", "damaged", "policy", "age")})
+                for reason in ("unknown", "expired", "damaged", "policy", "age", "secrecy")})
 STATUS = ["<Location /stek-status>", "SetHandler stek-status", "Require all granted", "</Location>"]
 MAX_AGE_S = 2
 
@@ -41,6 +41,7 @@ class Scripted:
         self.server.put_secret(os.urandom(32))
         self.server.put_ring(ringfile.Ring(list(self.keys.values())))
         self.issued, self.sessions = 0, {}
+        self.bytes = {"issued": 0, "offered": 0}
 
     def ask(self, path="/stek-status", method="GET"):
         """(status, headers, body)."""
@@ -66,6 +67,9 @@ class Scripted:
     def visit(self, host="a.test", **options):
         reply = self.server.get(host, **options)
         self.issued += len(reply.tickets)
+        self.bytes["issued"] += sum(len(session.ticket) for session in reply.tickets)
+        if options.get("session"):
+            self.bytes["offered"] += len(options["session"].ticket)
         return reply
 
     def prepare(self, version):
@@ -112,6 +116,10 @@ def parse(text):
 
 def sample(samples, name, ring="default", **labels):
     return samples[name, tuple(sorted({"ring": ring, **labels}.items()))]
+
+
+def ticket_bytes(samples, ring="default"):
+    return {what: sample(samples, f"stek_ticket_{what}_bytes_total", ring) for what in ("issued", "offered")}
 
 
 def ticket_counters(samples, ring="default"):

@@ -9,7 +9,7 @@ import pytest
 
 from httpd import TOP
 
-PARTS = ["callback", "handshakes", "rotation", "day", "scale"]
+PARTS = ["callback", "connection", "size", "handshakes", "rotation", "day", "scale", "postquantum"]
 
 
 @pytest.mark.xdist_group("bench")

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ticket opens nothing that a full handshake would not: the attack matrix, and what binds it."""
+import hashlib
+import itertools
 import time
 from collections import namedtuple
 
 import pytest
 
 import pki
+import ringfile
 import tls
 from access import REFUSALS, REFUSED, attempt, outcome
-from httpd import Vhost, free_port
+from checks import resealed
+from httpd import Vhost, free_port, wait_for
 
 Place = namedtuple("Place", "name port cert")
 
@@ -40,11 +44,19 @@ def matrix_vhosts(certs, ports):
             [Place(name, port, cert) for name, port, _, cert in table])
 
 
-def prepare(httpd, certs, *server):
+# StekTickets and StekTicketCount, of one virtual host after the other.
+VALUES = {"no values": [[]],
+          "mixed values": [["StekTickets tls1.3", "StekTicketCount 3 resumed=2 max=4"], [],
+                           ["StekTickets on", "StekTicketCount 1"]]}
+
+
+def prepare(httpd, certs, *server, values=([],)):
     ports = [0] + [free_port() for _ in range(3)]
     made = httpd(server=list(server))
     ports[0] = made.port
     made.vhosts, places = matrix_vhosts(certs, ports)
+    for vhost, lines in zip(made.vhosts, itertools.cycle(values)):
+        vhost.lines = vhost.lines + lines
     made.expect(*REFUSALS)
     return made.start(), places
 
@@ -78,13 +90,16 @@ def matrix(server, places, certs, version):
 
 
 @pytest.mark.timeout(300)
-def test_matrix_ticket_opens_what_a_full_handshake_opens(httpd, certs, version):
-    server, places = prepare(httpd, certs)
+@pytest.mark.parametrize("values", VALUES)
+def test_matrix_ticket_opens_what_a_full_handshake_opens(httpd, certs, version, values):
+    server, places = prepare(httpd, certs, values=VALUES[values])
     seen = list(matrix(server, places, certs, version))
     assert len(seen) > 600
     assert [case for case in seen if case[1] != case[2]] == []
     # The matrix would say nothing if no ticket resumed, or if nothing were refused.
-    assert len([case for case in seen if case[3] and case[2] == 200]) >= len(places)
+    resuming = [place for place, lines in zip(places, itertools.cycle(VALUES[values]))
+                if version == "1.3" or "StekTickets tls1.3" not in lines]
+    assert len([case for case in seen if case[3] and case[2] == 200]) >= len(resuming)
     assert len([case for case in seen if case[1] != 200]) > len(seen) // 4
 
 
@@ -160,22 +175,45 @@ def test_binding_cert_of_another_authority_by_sections_of_the_same_path(httpd, c
 
 # A genuine ticket, sealed under the ring's key, whose application data is not what it should be.
 
-def version_byte(good):
-    return bytes([2]) + good[1:]
+def other_version(good):
+    return bytes([0x30 | good[0] & 15]) + good[1:]
+
+
+def full_at(appdata):
+    return int.from_bytes(appdata[:5], "big") & 0xfffffffff
+
+
+def policy_digest(name, port):
+    """Of a vhost that asks for no certificate, as mod_stek_policy_digest.h has it."""
+    parts = (("policy v1, server name", name), ("port", str(port)))
+    return hashlib.sha256("".join(f"{tag} {len(text)}\n{text}" for tag, text in parts).encode()).digest()
+
+
+def as_version_1(good, full_at_s=None, digest=None):
+    """The same in the 41 bytes of version 1: only half of the digest can be told from version 2."""
+    at = full_at(good) if full_at_s is None else full_at_s
+    return b"\1" + at.to_bytes(8, "big") + (digest or good[5:] + bytes(16))
 
 
 FORGED = {
     "missing": lambda good: b"",
-    "one byte": lambda good: b"\x01",
+    "one byte": lambda good: b"\x20",
     "a byte short": lambda good: good[:-1],
     "a byte long": lambda good: good + b"\0",
-    "another version": version_byte,
+    "another version": other_version,
     "foreign": lambda good: b"GET / HTTP/1.1 -- of some other software".ljust(len(good), b"x"),
-    "another policy": lambda good: good[:9] + bytes(32),
+    "another policy": lambda good: good[:5] + bytes(16),
     "one bit of the policy": lambda good: good[:-1] + bytes([good[-1] ^ 1]),
-    "in 1970": lambda good: good[:1] + bytes(8) + good[9:],
-    "far in the future": lambda good: good[:1] + b"\0\0\0\1\0\0\0\0" + good[9:],
-    "beyond all time": lambda good: good[:1] + b"\xff" * 8 + good[9:],
+    "in 1970": lambda good: b"\x20" + bytes(4) + good[5:],
+    "far in the future": lambda good: b"\x21" + bytes(4) + good[5:],
+    "at the end of all time": lambda good: b"\x2f" + b"\xff" * 4 + good[5:],
+    "in 1970, version 1": lambda good: as_version_1(good, 0),
+    "far in the future, version 1": lambda good: as_version_1(good, 1 << 32),
+    "beyond all time, version 1": lambda good: as_version_1(good, (1 << 64) - 1),
+    "another policy, version 1": lambda good: as_version_1(good)[:9] + bytes(32),
+    "another version 1": lambda good: b"\0" + as_version_1(good)[1:],
+    "version 1, a byte short": lambda good: as_version_1(good)[:-1],
+    "version 1 in the length of 2": lambda good: as_version_1(good)[:21],
     "oversized": lambda good: good + bytes(20000),
     "nested": lambda good: good * 7,
 }
@@ -193,9 +231,9 @@ def test_appdata_of_a_ticket_is_as_documented(httpd, version):
     session = server.get(tls=version).session
     key = server.ring().find(session.name)
     appdata = tls.Session.decoded(key.opens(session.ticket)).appdata
-    assert len(appdata) == 41 and appdata[0] == 1
-    assert before <= int.from_bytes(appdata[1:9], "big") <= time.time()
-    assert len(set(appdata[9:])) > 8
+    assert len(appdata) == 21 and appdata[0] >> 4 == 2
+    assert before <= full_at(appdata) <= time.time()
+    assert appdata[5:] == policy_digest("a.test", server.port)[:16]
     again = server.get(tls=version, session=forge(server, session, lambda good: good))
     assert again.resumed, "a ticket that was opened and sealed again is as good"
 
@@ -209,6 +247,65 @@ def test_appdata_malformed_gives_full_handshake(httpd, version):
         assert reply.tickets, f"{what}: no fresh ticket"
         assert server.get(tls=version, session=reply.session).resumed, what
     assert server.get(tls=version, session=session).resumed
+
+
+def old_ticket(server, session, age_s=0):
+    """As it was sealed before version 2, to the byte: with the whole digest."""
+    digest = policy_digest("a.test", server.port)
+    return forge(server, session, lambda good: as_version_1(good, full_at(good) - age_s, digest))
+
+
+def opened(server, session):
+    return tls.Session.decoded(server.ring().find(session.name).opens(session.ticket)).appdata
+
+
+def test_ticket_of_version_1_resumes_and_goes_on_as_version_2(httpd, mpm, version):
+    server = httpd(mpm=mpm, server=["StekRing default poll=1s"]).start()
+    before = int(time.time())
+    session = old_ticket(server, server.get(tls=version).session, age_s=3600)
+    assert len(opened(server, session)) == 41
+    for _ in range(3):  # TLS 1.2 goes on with the same ticket
+        reply = server.get(tls=version, session=session)
+        assert reply.resumed and reply.status == 200
+    renewed = appdata_of_the_next(server, session, version)
+    assert len(renewed) == 21 and renewed[5:] == policy_digest("a.test", server.port)[:16]
+    assert before - 3600 <= full_at(renewed) <= time.time() - 3600
+
+
+def appdata_of_the_next(server, session, version):
+    """The application data of the ticket that follows; in TLS 1.2 one under an old key is renewed."""
+    if version == "1.2":
+        key, ring = server.ring().find(session.name), server.ring()
+        old = ringfile.make_key(key.not_before - 3600)
+        server.put_ring(ringfile.Ring(ring.keys + [old], epoch=ring.epoch, generation=ring.generation + 1))
+        session = resealed(session, key, old)
+        wait_for(lambda: server.get(tls=version, session=session).resumed, "the old key", 20)
+    reply = server.get(tls=version, session=session)
+    assert reply.resumed and reply.tickets
+    return opened(server, reply.session)
+
+
+def test_ticket_of_version_1_ends_with_its_age(httpd, version):
+    server = httpd(server=["StekMaxSessionAge 10min"]).start()
+    session = server.get(tls=version).session
+    assert server.get(tls=version, session=old_ticket(server, session, 580)).resumed
+    for age_s in (600, 3600, -700):
+        reply = server.get(tls=version, session=old_ticket(server, session, age_s))
+        assert reply.status == 200 and not reply.resumed and reply.tickets
+
+
+def test_ticket_of_version_1_is_bound_to_its_vhost_and_to_client_rules(httpd, certs, version):
+    there = free_port()
+    server = httpd(vhosts=[Vhost("a.test"), Vhost("a.test", demanding(certs), there)]).start()
+    way = dict(port=there, tls=version, cert=certs / "client")
+    strict = server.get("a.test", **way).session
+    old = forge(server, strict, as_version_1)
+    assert server.get("a.test", session=old, **way).resumed
+    crossed = server.get("a.test", tls=version, session=old)
+    assert crossed.status == 200 and not crossed.resumed
+    plain = old_ticket(server, server.get("a.test", tls=version).session)
+    assert server.get("a.test", tls=version, session=plain).resumed
+    assert not server.get("a.test", session=plain, **way).resumed
 
 
 NONSENSE = {"empty": b"", "byte": b"x", "short": b"\x30\x03\x02\x01\x01", "zeros": bytes(64),

@@ -58,6 +58,13 @@ def test_chain_across_rotation_ends_at_its_age(httpd, version):
     assert len(set(names)) >= AGE // 2, "there was no rotation on the way"
 
 
+def test_chain_of_many_tickets_ends_at_its_age(httpd):
+    """Whichever of the tickets a client takes, of a vhost that resumes in TLS 1.3 only."""
+    server = httpd(server=FAST + ["StekTickets tls1.3", "StekTicketCount 3 resumed=2"]).start()
+    get = getter(server, "1.3")
+    follow([get, lambda **more: get(request=b"\3\3", **more)])
+
+
 def test_chain_across_graceful_reloads_ends_at_its_age(httpd, version):
     server = httpd(server=FAST).start()
     names = follow([getter(server, version)], {1: lambda: server.graceful(drain=False),

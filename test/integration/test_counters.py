@@ -12,7 +12,7 @@ import pytest
 import ringfile
 import tls
 from checks import VERSIONS, resealed
-from handshakes import COUNTED, KINDS, Scripted, sample, ticket_counters
+from handshakes import COUNTED, KINDS, Scripted, sample, ticket_bytes, ticket_counters
 from httpd import TOP, Vhost, kill, wait_for
 
 BENCH = TOP / "out" / "bench" / "handshake_cost"
@@ -50,6 +50,9 @@ def test_counters_exact_across_reloads_with_four_children(httpd, mpm):
         wanted = expected(done)
         wanted["stek_tickets_issued_total", ""] = scripted.issued
         assert gained(before, ticket_counters(scripted.metrics())) == wanted
+        # Those of the first handshakes, by which the server is known to be up, are not ours.
+        told = ticket_bytes(scripted.metrics())
+        assert told == scripted.bytes
     assert done["resumed-old"] == 18
 
 
@@ -108,6 +111,7 @@ def test_counters_hello_retry_request_counted_once(httpd):
     assert gained(before, ticket_counters(scripted.metrics())) == {
         ("stek_tickets_resumed_total", "current"): 1, ("stek_ticket_age_seconds_count", ""): 1,
         ("stek_tickets_refused_total", "unknown"): 1, ("stek_tickets_issued_total", ""): 3}
+    assert ticket_bytes(scripted.metrics())["offered"] == 2 * len(first.session.ticket)
 
 
 def test_counters_without_key_keyless(httpd):
@@ -239,3 +243,16 @@ def test_counters_cost_below_noise(tmp_path):
     cost = sum(on) / 2 - sum(off) / 2
     print(f"instructions per handshake: on {on}, off {off}, cost {cost:.0f}, noise {noise:.0f}")
     assert abs(cost) < max(noise, min(off) / 1000)
+
+
+def test_counters_bytes_of_whatever_stands_for_a_ticket(httpd, version):
+    """Too short to name a key, longer than any, and none at all."""
+    scripted = Scripted(httpd)
+    scripted.server.start()
+    session = scripted.visit(tls=version).session
+    for ticket in (b"x", os.urandom(15), os.urandom(32), os.urandom(4000), session.ticket[:-1]):
+        reply = scripted.visit(tls=version, session=session.with_ticket(ticket))
+        assert reply.status == 200 and not reply.resumed
+        assert ticket_bytes(scripted.metrics()) == scripted.bytes
+    assert not scripted.visit("off.test", tls=version).tickets
+    assert ticket_bytes(scripted.metrics()) == scripted.bytes

@@ -53,6 +53,23 @@ BAD = [
     ("StekUseRing", ["StekUseRing"]),
     ("StekRotate perhaps", ["StekRotate", "'perhaps'", "'on' or 'off'"]),
     ("StekRotate", ["StekRotate"]),
+    ("StekTickets maybe", ["StekTickets", "'maybe'", "'on', 'off' or 'tls1.3'"]),
+    ("StekTickets tls1.2", ["StekTickets", "'tls1.2'", "'on', 'off' or 'tls1.3'"]),
+    ("StekTickets", ["StekTickets"]),
+    ("StekTicketCount", ["StekTicketCount", "NUMBER [resumed=NUMBER] [max=NUMBER]"]),
+    ("StekTicketCount 17", ["StekTicketCount", "'17'", "tickets between 0 and 16"]),
+    ("StekTicketCount -1", ["StekTicketCount", "'-1'", "tickets between 0 and 16"]),
+    ("StekTicketCount two", ["StekTicketCount", "'two'", "tickets between 0 and 16"]),
+    ("StekTicketCount resumed=1", ["StekTicketCount", "'resumed=1'", "tickets between 0 and 16"]),
+    ("StekTicketCount 2 1", ["StekTicketCount", "'1'", "resumed=NUMBER or max=NUMBER"]),
+    ("StekTicketCount 2 most=3", ["StekTicketCount", "'most=3'", "resumed=NUMBER or max=NUMBER"]),
+    ("StekTicketCount 2 resumed=17", ["StekTicketCount", "resumed '17'", "between 0 and 16"]),
+    ("StekTicketCount 2 resumed=", ["StekTicketCount", "resumed ''", "between 0 and 16"]),
+    ("StekTicketCount 2 max=99999999999999999999", ["StekTicketCount", "max '9999", "between 0 and 16"]),
+    ("StekTicketCount 2 max=3 resumed=1 max=3", ["StekTicketCount", "max is given twice"]),
+    ("StekTicketCount 2 resumed=1 resumed=1", ["StekTicketCount", "resumed is given twice"]),
+    ("StekTicketCount 2 max=1", ["StekTicketCount", "max '1'", "at least 2", "or 0"]),
+    ("StekTicketCount 0 resumed=3 max=2", ["StekTicketCount", "max '2'", "at least 3", "or 0"]),
     ("StekTicketLifetime 0s", ["StekTicketLifetime", "'0s'", "between 1s and 7d"]),
     ("StekTicketLifetime 8d", ["StekTicketLifetime", "'8d'", "between 1s and 7d"]),
     ("StekTicketLifetime soon", ["StekTicketLifetime", "'soon'", "unit"]),
@@ -88,7 +105,8 @@ GOOD = ["StekRing default interval=1s lifetime=1s", "StekRing default interval=7
         "StekRing default interval=2h\nStekRing default lifetime=4h",
         "StekRing A-b_c.9 interval=1min lifetime=1h\nStekUseRing A-b_c.9",
         "StekRing a file=memory\nStekRing b file=memory", "StekUseRing late\nStekRing late",
-        "StekRotate Off", "StekRotate ON", "StekTicketLifetime 18h", "StekTicketLifetime 1s"]
+        "StekRotate Off", "StekRotate ON", "StekTickets Tls1.3", "StekTicketCount 0",
+        "StekTicketCount 16 resumed=16 max=16", "StekTicketCount 3 max=0 resumed=2", "StekTicketLifetime 18h", "StekTicketLifetime 1s"]
 
 
 @pytest.mark.parametrize("line", GOOD, ids=[line.replace("\n", ";") for line in GOOD])

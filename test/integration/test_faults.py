@@ -19,7 +19,7 @@ SAMPLES = {
              "EVP_MAC_fetch", "EVP_EncryptUpdate", "stat"],
     CHILDREN: ["openat", "read", "fstatat", "malloc", "mmap", "EVP_KDF_derive", "EVP_DecryptUpdate",
                "EVP_MAC_CTX_set_params", "EVP_CipherInit_ex", "SSL_SESSION_set1_ticket_appdata",
-               "SSL_SESSION_get0_ticket_appdata", "SSL_set_ex_data"],
+               "SSL_SESSION_get0_ticket_appdata", "SSL_client_hello_get0_ext"],
 }
 # Pools: in httpd they end the process when there is no memory, so that nobody tells of it.
 SILENT = {"apr_pool_create_ex"}

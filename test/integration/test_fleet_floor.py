@@ -199,6 +199,49 @@ def test_floor_of_another_fleet_secret_is_set_aside_by_name(fleet):
     assert host.ring().current(time.time()) and host.floor.exists()
 
 
+@pytest.mark.parametrize("how", ["restart", "reload", "old secret kept"])
+def test_floor_set_aside_counts_again_when_its_fleet_secret_is_back(fleet, how):
+    """A new fleet secret, by mistake without the old one; then the old one again, alone or as second."""
+    store = fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    old, stolen, keep = store.get(object_name(fleet.secret)), host.names(), host.fleet_secret.read_text()
+    lib.revoke(host)
+    host.once()
+    epoch = host.ring().epoch
+    shutil.copy(fleet.new_secret("new.secret"), host.fleet_secret)
+    lib.reboot(host)
+    assert "sealed under another fleet secret; moved to" in host.once().stderr
+    assert host.ring().epoch < epoch
+    lib.reboot(host)
+    store.put(object_name(fleet.secret), old)
+    if how == "reload":
+        host.start(web=False)
+        wait_for(host.ring_path.exists, "the ring")
+    host.fleet_secret.write_text(keep if how != "old secret kept" else keep + "".join(
+        line for line in (fleet.dir / "new.secret").read_text().splitlines(True) if line.startswith("stek-secret-v1")))
+    if how == "reload":
+        host.hup()
+    else:
+        host.start(web=False)
+    wait_for(lambda: "holds revocations that the floor lacks; they are taken in again" in host.log(), host.log, 10)
+    wait_for(lambda: host.ring_path.exists() and host.ring().epoch == floor_of(host).epoch == epoch,
+             "the revocation", 10)
+    assert not stolen & host.names()
+    assert host.stop_sync() == 0
+    assert "taken in again" not in host.once().stderr
+
+
+def test_floor_set_aside_with_an_epoch_that_is_refused_stays_away(fleet):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    aside = host.floor.with_name(host.floor.name + ".refused-1")
+    aside.write_bytes(ringfile.Ring(epoch=int(time.time()) + 3 * DAY).seal(
+        sealing_secrets(fleet.secret, today())[0]))
+    assert host.once().stderr == "" and floor_of(host).epoch == 0
+
+
 def test_floor_state_directory_of_systemd_is_the_default(fleet):
     fleet.store()
     host = fleet.host(**HOURLY)
@@ -309,6 +352,59 @@ def test_floor_old_file_ring_is_named_and_replaced(fleet):
     assert "older than" not in host.once(code=5).stderr
 
 
+# ---- a reboot right after the command ----
+
+@pytest.mark.parametrize("all_keys", [True, False])
+@pytest.mark.parametrize("slow", [False, True])
+def test_floor_reboot_right_after_revoke_forgets_nothing(fleet, kind, all_keys, slow):
+    """When the command has ended, the floor has the revocation, however long a cycle is and however slow the
+    stores are; sync does not wait for its next cycle."""
+    store = fleet.store(kind)
+    proxy = fleet.proxy(store)
+    host = with_floor(fleet, every="20min", timeout="3s")
+    host.urls = [proxy.url]
+    host.start(web=False)
+    wait_for(lambda: host.ring_path.exists() and store.get(object_name(fleet.secret)), "ring and store")
+    old, stolen = store.get(object_name(fleet.secret)), host.ring().current(time.time()).name
+    if slow:
+        proxy.set("drop")
+    done = lib.run("--ring", host.ring_path, "revoke", "--all" if all_keys else stolen.hex())
+    assert f"{host.floor}: has the revocation, so it outlives a reboot" in done.stdout and not done.stderr
+    host.process.kill()
+    host.process.wait()
+    host.process = None
+    lib.reboot(host)
+    proxy.set("pass")
+    store.put(object_name(fleet.secret), old)
+    host.once()
+    assert stolen not in host.names() and host.ring().current(time.time())
+
+
+def test_floor_revocation_goes_to_the_stores_at_once(fleet, kind):
+    store = fleet.store(kind)
+    host = with_floor(fleet, every="20min").start(web=False)
+    wait_for(lambda: host.ring_path.exists() and store.get(object_name(fleet.secret)), "ring and store")
+    lib.revoke(host)
+    wait_for(lambda: store.ring(fleet.secret).epoch == host.ring().epoch > 0, "the revocation in the store", 5)
+
+
+def test_floor_revoke_without_a_running_sync_promises_nothing(fleet):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    began = time.monotonic()
+    done = lib.run("--ring", host.ring_path, "revoke", "--all")
+    assert f"{host.floor}: sync has not taken the revocation over yet, so a reboot of this host would forget it" \
+        in done.stderr and "outlives" not in done.stdout and time.monotonic() - began < 3
+    assert "floor" not in json.loads(lib.run("--json", "--ring", host.ring_path, "revoke", "--all").stdout)
+    host.once()
+    assert floor_of(host).epoch == host.ring().epoch
+    # Nothing is said where nothing is kept.
+    other = fleet.host(**HOURLY)
+    other.once()
+    assert lib.run("--ring", other.ring_path, "revoke", "--all").stderr == ""
+
+
 # ---- the file ----
 
 @pytest.mark.parametrize("left", ["nothing", "half", "temporary"])
@@ -339,6 +435,49 @@ def test_floor_that_somebody_removed_is_written_again(fleet):
     assert "floor" not in host.log()
 
 
+@pytest.mark.parametrize("what", ["older", "damaged", "another fleet's", "foreign", "open"])
+def test_floor_changed_while_sync_runs_is_named_and_mended(fleet, what):
+    """What sync has in memory is on disk again within a cycle, or as soon as an administrator has mended it; so a
+    reboot and a rollback bring nothing back."""
+    store = fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    old, stolen, older = store.get(object_name(fleet.secret)), host.names(), host.floor.read_bytes()
+    host.start(web=False)
+    lib.revoke(host)
+    wait_for(lambda: floor_of(host).epoch == host.ring().epoch > 0, "the revocation in the floor", 10)
+    good = host.floor.read_bytes()
+    before = host.log()
+    if what == "older":
+        host.floor.write_bytes(older)
+    elif what == "damaged":
+        host.floor.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+    elif what == "another fleet's":
+        host.floor.write_bytes(ringfile.Ring().seal(os.urandom(32)))
+    elif what == "foreign":
+        host.floor.write_bytes(b"#!/bin/sh\n")
+    else:
+        host.floor.chmod(0o666)
+    said = {"older": f"{host.floor}: lacks revocations that sync has written there",
+            "damaged": "sync writes a new one from what it has in memory",
+            "another fleet's": "sealed under another fleet secret; moved to"}.get(what, f"{host.floor}: is not used")
+    wait_for(lambda: said in host.log(), host.log, 10)
+    if what == "foreign":
+        assert host.floor.read_bytes() == b"#!/bin/sh\n"
+        host.floor.unlink()
+    elif what == "open":
+        host.floor.chmod(0o640)
+    wait_for(lambda: what not in ("foreign", "open") or f"{host.floor}: is written again" in host.log(), host.log, 10)
+    wait_for(lambda: floor_of(host).epoch == host.ring().epoch, "the floor again", 10)
+    time.sleep(2.2)  # two cycles
+    assert host.log()[len(before):].count(said) == 1, host.log()
+    host.stop_sync()
+    lib.reboot(host)
+    store.put(object_name(fleet.secret), old)
+    host.once()
+    assert not stolen & host.names()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_floor_disk_full_is_named_and_the_revocation_goes_out(fleet, small_disk):
     store = fleet.store()
@@ -364,7 +503,7 @@ def test_floor_disk_full_is_named_and_the_revocation_goes_out(fleet, small_disk)
     assert host.log().count(said) == 1 and floor_of(host).epoch == host.ring().epoch > 0
 
 
-def test_floor_refused_is_shown_and_read_again_at_a_reload(fleet):
+def test_floor_refused_is_shown_and_read_again_when_it_is_mended(fleet):
     fleet.store()
     host = with_floor(fleet)
     host.once()
@@ -378,11 +517,14 @@ def test_floor_refused_is_shown_and_read_again_at_a_reload(fleet):
     floor = status(host, code=1)["floor"]
     assert not floor["readable"] and floor["why"]
     host.start(web=False)
-    wait_for(lambda: f"{host.floor}: is not used: a reboot may forget revocations; mend it, then reload sync"
-             in host.log(), host.log)
+    wait_for(lambda: f"{host.floor}: is not used: a reboot may forget revocations; mend it: sync looks at it again "
+             "in every cycle" in host.log(), host.log)
+    time.sleep(2.5)  # cycles that must not repeat the line
+    assert host.log().count("is not used") == 1
+    host.hup()
+    wait_for(lambda: host.log().count("is not used") == 2, "it again, after a reload", 10)
     host.floor.chmod(0o640)
     lib.revoke(host)
-    host.hup()
     wait_for(lambda: f"{host.floor}: is written again" in host.log(), host.log)
     wait_for(lambda: floor_of(host).epoch == host.ring().epoch > epoch, "the new epoch", 10)
 
@@ -406,7 +548,8 @@ def test_floor_ahead_of_the_clock_is_named_in_one_line(fleet):
     lib.run("--ring", host.ring_path, "revoke", "--all", clock=3 * DAY)
     host.once(clock=3 * DAY)
     lines = [line for line in host.once(code=None).stderr.splitlines() if "epoch is more than a day ahead" in line]
-    assert len(lines) == 1 and str(host.floor) in lines[0] and "remove this file, the ring and its secret" in lines[0]
+    assert len(lines) == 1 and str(host.ring_path) in lines[0]
+    assert "remove ring, secret and floor" in lines[0]
 
 
 # ---- crashes ----

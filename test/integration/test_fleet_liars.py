@@ -4,6 +4,7 @@ ring or from the other stores."""
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -97,7 +98,8 @@ def poison(fleet, store, **fields):
     store.put(object_name(fleet.secret), ring.seal(sealing_secrets(fleet.secret, today())[0]))
 
 
-@pytest.mark.parametrize("epoch", [2 ** 64 - 1, 2 ** 63, int(time.time()) + 2 * DAY])
+@pytest.mark.parametrize("epoch", [2 ** 64 - 1, 2 ** 63, int(time.time()) + 2 * DAY],
+                         ids=["highest", "half", "two-days-ahead"])  # the same names in every process of a run
 def test_epoch_that_no_clock_can_have_come_to_is_refused(fleet, kind, epoch):
     store = fleet.store(kind)
     host = fleet.host(**HOURLY)
@@ -140,6 +142,38 @@ def test_epoch_of_the_later_of_two_revocations_ends_what_the_first_made(fleet):
         host.once()
     assert a.ring().keys == b.ring().keys and not stolen & a.names()
     assert not stolen & {key.name for key in store.ring(fleet.secret).keys}
+
+
+@pytest.mark.parametrize("greater", [True, False])
+@pytest.mark.parametrize("part", ["both", "aes", "crosswise"])
+def test_key_that_shares_the_bytes_of_another_is_refused_alike_by_all(fleet, greater, part):
+    """A thief of the fleet secret puts a key into the store under another name than the hosts have it: each object
+    is good by itself."""
+    store, other = fleet.store(), fleet.store(Redis)
+    a, b = fleet.host(**HOURLY), fleet.host(**HOURLY)
+    first = ringfile.make_key()
+    name = bytes([128 + 127 * greater] if greater else [0]) * 4 + os.urandom(12)
+    first = replace(first, name=b"\x77" * 4 + first.name[4:])
+    second = ringfile.make_key(name=name, **{"both": {"hmac": first.hmac, "aes": first.aes}, "aes": {"aes": first.aes},
+                                             "crosswise": {"hmac": first.aes}}[part])
+    seal = sealing_secrets(fleet.secret, today())[0]
+    a.once()
+    b.once()
+    honest = a.names()
+    store.put(object_name(fleet.secret), ringfile.Ring([*a.ring().keys, first]).seal(seal))
+    a.once()
+    b.once()
+    other.put(object_name(fleet.secret), ringfile.Ring([second]).seal(seal))
+    text = a.once(code=None).stderr
+    assert f"{a.ring_path}: 1 key refused: another key of the ring has the same bytes" in text, text
+    assert "moved to" not in text
+    b.once(code=None)
+    for host in (a, b):
+        assert host.once().stderr == "", "not healed"
+        assert honest <= host.names() and host.names() - honest == {min(first.name, second.name)}
+        lib.run("--ring", host.ring_path, "show")
+    for kept in (store, other):
+        assert {key.name for key in kept.ring(fleet.secret).keys} == a.names()
 
 
 @pytest.mark.timeout(60)

@@ -169,6 +169,82 @@ def test_ratchet_hosts_a_day_apart_agree(fleet):
     assert ahead.once(clock=DAY).stderr == ""
 
 
+class Clock:
+    """That of one running host, which jumps."""
+
+    def __init__(self, host):
+        library = next(path for path in harness.FAKETIME_LIBS if os.path.exists(path))
+        self.path = host.root / "clock"
+        self.set(0)
+        self.env = {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(self.path), "FAKETIME_NO_CACHE": "1",
+                    "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+
+    def set(self, offset_s):
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text(f"{int(offset_s):+d}s\n")
+        fresh.replace(self.path)
+
+
+@pytest.mark.parametrize("what", ["nothing", "restart", "replay", "others of today", "another host"])
+def test_ratchet_jump_is_confirmed_by_another_host_of_that_day_only(fleet, what):
+    """A clock five days ahead: what the host itself has sealed since then confirms nothing, however the store brings
+    it back, and nor does what others sealed before."""
+    fleet.secret = fleet.new_secret("ratchet.secret", "--ratchet")
+    store, name = fleet.store(), object_name(fleet.secret)
+    host, other = fleet.host(**HOURLY), fleet.host(**HOURLY)
+    today = int(time.time()) // DAY
+    clock = Clock(host)
+    host.start(web=False, env=clock.env)
+    wait_for(lambda: store.get(name), "the object")
+    other.once()
+    if what == "others of today":
+        lib.run("--ring", other.ring_path, "rotate")
+        other.once()
+        wait_for(lambda: other.names() == host.names(), "the other's key", 10)
+        time.sleep(1.5)  # the object was read in a cycle before the jump
+        clock.set(5 * DAY)
+        wait_for(lambda: "days before this host's" in host.log(), host.log, 10)
+    else:
+        store.flush()
+        clock.set(5 * DAY)
+        wait_for(lambda: store.ring(fleet.secret, today + 5), "an object of the wrong day", 10)
+    kept = store.get(name)
+    if what == "restart":
+        host.stop_sync()
+        host.start(web=False, env=clock.env)
+    elif what == "replay":
+        lib.run("--ring", host.ring_path, "rotate", clock=5 * DAY)
+        wait_for(lambda: store.get(name) != kept, "another object", 10)
+        store.put(name, kept)
+    elif what == "another host":
+        other.once(clock=5 * DAY)
+        lib.run("--ring", other.ring_path, "rotate", clock=5 * DAY)
+        other.once(clock=5 * DAY)
+        wait_for(lambda: fleet_fields(host.fleet_secret)[2] == today + 4, "the ratchet", 10)
+        return
+    time.sleep(3.5)  # cycles
+    assert fleet_fields(host.fleet_secret)[2] == today - 1, "the store has moved the ratchet on"
+    clock.set(0)
+    other.once(code=None)
+    wait_for(lambda: other.names() == host.names() and host.ring().current(time.time()), "both to agree", 10)
+
+
+def test_ratchet_clock_too_far_ahead_is_said_once(fleet):
+    fleet.secret = fleet.new_secret("ratchet.secret", "--ratchet")
+    store = fleet.store()
+    host = fleet.host(**HOURLY)
+    clock = Clock(host)
+    host.start(web=False, env=clock.env)
+    wait_for(lambda: store.get(object_name(fleet.secret)) and host.ring_path.exists(), "the object")
+    for times in (1, 2):
+        clock.set(40 * DAY)
+        wait_for(lambda: host.log().count("its day is more than 30 days in the past") == times, host.log, 10)
+        time.sleep(2.5)  # cycles
+        assert host.log().count("its day is more than 30 days in the past") == times
+        clock.set(0)
+        time.sleep(2.5)
+
+
 # ---- limits ----
 
 def test_sync_ring_at_the_limits_fits(fleet, kind):
@@ -559,15 +635,25 @@ def test_sync_no_store_answers_still_makes_a_ring(fleet):
 
 
 @pytest.mark.timeout(120)
-def test_sync_built_without_a_store_names_the_package(fleet):
+def test_sync_built_without_a_library_says_so(fleet):
+    """It names the package of a store that was left out; and does without libseccomp."""
     out = fleet.dir / "out"
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    subprocess.run(["make", "-s", f"OUT={out}", "CFLAGS=-O0", "WITH_MEMCACHED=no", "WITH_HIREDIS=no",
-                    "stekctl"], cwd=TOP, check=True, capture_output=True, env=env)
+
+    def build(*without):
+        subprocess.run(["make", "-s", "-j2", f"OUT={out}", "CFLAGS=-O0", *[f"WITH_{name}=no" for name in without],
+                        "stekctl"], cwd=TOP, check=True, capture_output=True, env=env)
+        return subprocess.run([out / "stekctl", "--version"], capture_output=True, text=True, check=True).stdout
+
+    build("MEMCACHED", "HIREDIS")
     for url, package in (("memcached://h", "libmemcached-dev"), ("redis://h", "libhiredis-dev")):
         done = subprocess.run([out / "stekctl", "--ring", fleet.dir / "x.ring", "sync", "--store", url,
                                "--fleet-secret", fleet.secret, "--once"], capture_output=True, text=True)
         assert done.returncode == 2 and package in done.stderr
+    assert "store workers confined by: Landlock (built without libseccomp)" in build("SECCOMP")
+    host = fleet.host(fleet.store(), web=False, interval="1h", lifetime="18h")
+    subprocess.run([out / "stekctl", *map(str, host.arguments("--once"))], check=True)
+    assert host.ring().current(time.time())
 
 
 def test_sync_object_name_and_derivation_are_those_of_the_manual():

@@ -135,8 +135,8 @@ def test_status_forms_agree(httpd):
         assert len(ring["keys"]) == sample(metrics, "stek_ring_keys", name)
         assert ring["next_rotation"] == sample(metrics, "stek_ring_next_rotation_timestamp_seconds", name)
         assert f"tickets issued {counters['issued']} " in page
-    assert data["rings"][0]["counters"]["refused"] == dict.fromkeys(
-        ["unknown", "expired", "damaged", "policy", "age"], 1)
+    assert data["rings"][0]["counters"]["refused"] == {
+        **dict.fromkeys(["unknown", "expired", "damaged", "policy", "age"], 1), "secrecy": 0}
 
 
 def test_status_prometheus_format(httpd):

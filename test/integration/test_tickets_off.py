@@ -7,6 +7,7 @@ import pytest
 
 import httpd as harness
 from checks import VERSIONS
+from fleet import Memcached
 from httpd import Vhost
 
 OFF, ON = ["StekTickets off"], ["StekTickets on"]
@@ -65,6 +66,30 @@ def test_off_accepts_no_ticket_of_before(httpd, version):
     server.graceful()
     reply = server.get("a.test", tls=version, session=session)
     assert reply.status == 200 and not reply.resumed and not reply.tickets
+
+
+@pytest.fixture
+def memcached():
+    server = Memcached().start()
+    yield server
+    server.remove()
+
+
+@pytest.mark.parametrize("lines", [OFF, ["StekRotate off"] + OFF], ids=["rotate", "no rotate"])
+def test_off_accepts_no_cached_session_of_before(httpd, memcached, lines):
+    """A cache of its own process outlives the reload."""
+    server = httpd(modules=["socache_memcache"], vhosts=[Vhost("on.test"), Vhost("a.test")])
+    server.server.append(f"SSLSessionCache memcache:127.0.0.1:{memcached.port}")
+    server.start()
+    sessions = {host: server.get(host, tls="1.2", tickets=False).sessions[0]
+                for host in ("a.test", "on.test")}
+    for host, session in sessions.items():
+        assert server.get(host, tls="1.2", tickets=False, session=session).resumed
+    server.vhosts[1].lines = lines
+    server.graceful()
+    for host, session in sessions.items():
+        reply = server.get(host, tls="1.2", tickets=False, session=session)
+        assert reply.status == 200 and reply.resumed is (host == "on.test")
 
 
 @pytest.mark.parametrize("cache", CACHES)

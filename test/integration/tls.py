@@ -15,6 +15,11 @@ _ssl = ctypes.CDLL(ctypes.util.find_library("ssl") or "libssl.so.3")
 _crypto = ctypes.CDLL(ctypes.util.find_library("crypto") or "libcrypto.so.3")
 _P, _C, _L = ctypes.c_void_p, ctypes.c_int, ctypes.c_long
 _NEW_SESSION = ctypes.CFUNCTYPE(_C, _P, _P)
+_EXT_ADD = ctypes.CFUNCTYPE(_C, _P, ctypes.c_uint, ctypes.c_uint, ctypes.POINTER(_P),
+                            ctypes.POINTER(ctypes.c_size_t), _P, ctypes.c_size_t,
+                            ctypes.POINTER(_C), _P)
+_EXT_PARSE = ctypes.CFUNCTYPE(_C, _P, ctypes.c_uint, ctypes.c_uint, _P, ctypes.c_size_t, _P,
+                              ctypes.c_size_t, ctypes.POINTER(_C), _P)
 
 
 def _declare(library, name, result, *arguments):
@@ -29,6 +34,8 @@ SSL_CTX_free = _declare(_ssl, "SSL_CTX_free", None, _P)
 SSL_CTX_ctrl = _declare(_ssl, "SSL_CTX_ctrl", _L, _P, _C, _L, _P)
 SSL_CTX_set_options = _declare(_ssl, "SSL_CTX_set_options", ctypes.c_uint64, _P, ctypes.c_uint64)
 SSL_CTX_sess_set_new_cb = _declare(_ssl, "SSL_CTX_sess_set_new_cb", None, _P, _NEW_SESSION)
+SSL_CTX_add_custom_ext = _declare(_ssl, "SSL_CTX_add_custom_ext", _C, _P, ctypes.c_uint,
+                                  ctypes.c_uint, _EXT_ADD, _P, _P, _EXT_PARSE, _P)
 SSL_CTX_use_PrivateKey_file = _declare(_ssl, "SSL_CTX_use_PrivateKey_file", _C, _P,
                                        ctypes.c_char_p, _C)
 SSL_CTX_use_certificate_chain_file = _declare(_ssl, "SSL_CTX_use_certificate_chain_file", _C, _P,
@@ -76,7 +83,8 @@ ERR_error_string_n = _declare(_crypto, "ERR_error_string_n", None, ctypes.c_ulon
 _CTRL_MIN, _CTRL_MAX, _CTRL_CACHE, _CTRL_SNI, _CTRL_GROUPS = 123, 124, 44, 55, 92
 _CTRL_STATUS_TYPE, _CTRL_STATUS_REPLY, _STATUS_OCSP = 65, 70, 1
 _CACHE_CLIENT_EXTERNAL = 0x0001 | 0x0300  # client, no internal store or lookup
-_OP_NO_TICKET, _OP_IGNORE_EOF = 1 << 14, 1 << 7
+_OP_NO_TICKET, _OP_IGNORE_EOF, _OP_ALLOW_NO_DHE_KEX = 1 << 14, 1 << 7, 1 << 10
+_TICKET_REQUEST, _EXT_CLIENT_HELLO, _EXT_ENCRYPTED = 58, 0x0080, 0x0400
 _FILETYPE_PEM, _WANT_READ, _ZERO_RETURN = 1, 2, 6
 
 
@@ -199,6 +207,7 @@ class Reply:
     used: Session = None
     alpn: str = ""  # the protocol that the server chose
     stapled: bytes = b""  # the OCSP response that it sent
+    expected: int = None  # how many tickets it announced (RFC 9149); None: it said nothing
 
     @property
     def session(self):
@@ -216,7 +225,9 @@ class Connection:
 
     def __init__(self, port, host, *, tls="1.3", session=None, sni=True, tickets=True, cert=None,
                  timeout=20, young=True, groups=None, pha=False, alpn=(), status=False,
-                 address="127.0.0.1", sock=None, level=None, srp=None):
+                 address="127.0.0.1", sock=None, level=None, srp=None, no_kex=False, request=None):
+        """no_kex: would do without a key exchange.  request: the body of ticket_request, or one
+        for each ClientHello."""
         self.reply, self.ssl, self.sock = Reply(used=session), None, sock
         self.context = SSL_CTX_new(TLS_client_method())
         self._callback = _NEW_SESSION(self._keep)
@@ -239,6 +250,10 @@ class Connection:
             SSL_CTX_ctrl(self.context, _CTRL_GROUPS, 0, ctypes.cast(groups.encode(), _P))
         if pha:
             SSL_CTX_set_post_handshake_auth(self.context, 1)
+        if no_kex:
+            SSL_CTX_set_options(self.context, _OP_ALLOW_NO_DHE_KEX)
+        if request is not None:
+            self._ask(request)
         self._alpn, self._status = alpn, status
         try:
             self._connect((address, port), host, session, sni, timeout, young)
@@ -277,6 +292,25 @@ class Connection:
             now = Session(SSL_get1_session(self.ssl))
             if self.reply.resumed and now.ticket and now.ticket != session.ticket:
                 self.reply.tickets.append(now)
+
+    def _ask(self, request):
+        bodies = [request] if isinstance(request, bytes) else list(request)
+
+        def add(_ssl, _type, _context, out, length, _x, _at, _alert, _arg):
+            body = bodies.pop(0) if len(bodies) > 1 else bodies[0]
+            self._body = ctypes.create_string_buffer(body, len(body) or 1)
+            out[0], length[0] = ctypes.cast(self._body, _P).value, len(body)
+            return 1
+
+        def parse(_ssl, _type, _context, data, length, _x, _at, _alert, _arg):
+            told = ctypes.string_at(data, length)
+            self.reply.expected = told[0] if length == 1 else told
+            return 1
+
+        self._asking = _EXT_ADD(add), _EXT_PARSE(parse)
+        assert SSL_CTX_add_custom_ext(self.context, _TICKET_REQUEST,
+                                      _EXT_CLIENT_HELLO | _EXT_ENCRYPTED, self._asking[0], None,
+                                      None, self._asking[1], None)
 
     def _read_extensions(self):
         at, length = _P(), ctypes.c_uint()

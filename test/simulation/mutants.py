@@ -21,8 +21,8 @@ SEED = os.environ.get("SEED", "1")
 MUTANTS = {
     "merge: tombstones of one side only": (
         "src/stek_ring_merge.c",
-        "if (key && key->epoch >= m->epoch && !has_tombstone(m->a, key->name, m->now)",
-        "if (key && key->epoch >= m->epoch"),
+        "\n            && !has_tombstone(m->b_tombstones, key->name, m->now)) {",
+        ") {"),
     "merge: keys of an older epoch stay": (
         "src/stek_ring_merge.c",
         "if (key && key->epoch >= m->epoch && ",
@@ -33,17 +33,24 @@ MUTANTS = {
         "m.epoch = b && a->epoch > b->epoch ? b->epoch : a->epoch;"),
     "merge: tombstones are not passed on": (
         "src/stek_ring_merge.c",
-        "if (tombstone->until > m->now) {",
-        "if (side < 0 && tombstone->until > m->now) {"),
+        "if (stek_tombstone_holds(tombstone, m->now)) {",
+        "if (side < 0 && stek_tombstone_holds(tombstone, m->now)) {"),
     "merge: no room, no merge": (
         "src/stek_ring_merge.c",
         "    if (tombstone_n > TOMBSTONES_MAX) {",
         "    if (tombstone_n > TOMBSTONES_MAX || key_n > room) {"),
     "merge: what there is no room for depends on the side": (
         "src/stek_ring_merge.c",
-        "        *place++ = (place_t){.name = key->name, .key = key, .until = key->decrypt_until};",
-        "        *place++ = (place_t){.name = key->hmac_key + (m->a_at & 7), .key = key,"
-        " .until = key->decrypt_until};"),
+        "(place_t){.name = key->name,\n                             .key = key,",
+        "(place_t){.name = key->hmac_key + (m->a_at & 7),\n                             .key = key,"),
+    "merge: any key may take the place of one that encrypts": (
+        "src/stek_ring_merge.c",
+        "    int c = a->class < b->class ? -1 : a->class > b->class;",
+        "    int c = 0;"),
+    "tombstones: end with their keys": (
+        "src/stek_ring.c",
+        "tombstone->until > now - STEK_TOMBSTONE_MARGIN;",
+        "tombstone->until > now;"),
     "schedule: a gap is no gap": (
         "src/stek_schedule.c",
         "        if (key->not_before > until) {",
@@ -58,8 +65,16 @@ MUTANTS = {
         "    return epoch <= known || epoch > 0 || now > 0                             ? APR_SUCCESS"),
     "admit: keys at any time": (
         "src/stek_admit.c",
-        "    return stek_ring_drop_later(ring, now + ahead + STEK_ADMIT_KEY_MARGIN);",
-        "    return stek_ring_drop_later(ring, APR_INT64_MAX - (ahead + now) % 2);"),
+        "    return stek_ring_drop_later(ring, latest_start(ring, params, now));",
+        "    return stek_ring_drop_later(ring, latest_start(ring, params, now) / 2 + APR_INT64_MAX / 2);"),
+    "plan: what a host's own lifetime ends is not written": (
+        "stekctl/fleet/sync.c",
+        "        rv = take_in(&plan->wanted, plan->shared, now);\n",
+        ""),
+    "cycle: the time is that of its first try": (
+        "stekctl/fleet/sync.c",
+        "        now = port->now(port->baton);",
+        "        now = begun;"),
     "plan: keys are made only if a store answers": (
         "stekctl/fleet/sync.c",
         "    return !shared || stek_schedule_covered_until(shared, now) - now < SYNC_ALONE_BELOW;",

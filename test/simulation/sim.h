@@ -23,7 +23,8 @@
 #define SIM_ACTIONS_MAX 4096
 #define SIM_SNAPSHOTS_MAX 24
 #define SIM_TEXT_LEN 400
-#define CROWD_AHEAD 100 /* who looks further ahead is in a crowd that fills its ring */
+#define SIM_AHEAD_S 72000 /* a clock that makes every key of the usual lifetime end */
+#define CROWD_AHEAD 100   /* who looks further ahead is in a crowd that fills its ring */
 
 /* ---- random bytes (sim_random.c) ---- */
 
@@ -31,6 +32,18 @@ void sim_seed(uint64_t seed);
 uint64_t sim_random(void);
 unsigned sim_below(unsigned n);
 uint64_t sim_mix(uint64_t a, uint64_t b);
+
+/* ---- what can be switched off (simulate.c) ---- */
+
+typedef enum sim_switch_e {
+    SIM_WITH_FLOOD, /* thieves who send tombstones */
+    SIM_WITH_FILL,  /* thieves who send keys that never encrypt */
+    SIM_WITH_AHEAD, /* clocks 20 hours ahead; no clock that far ahead makes a host forget a revoked key */
+    SIM_WITH_SLOW, /* stores that take their time */
+    SIM_WITH_N
+} sim_switch_e;
+
+int sim_with(sim_switch_e what);
 
 /* ---- histories (sim_history.c) ---- */
 
@@ -97,6 +110,8 @@ typedef enum sim_lie_e {
     SIM_LIE_SWAP,     /* answers another fleet's object */
     SIM_LIE_GARBAGE,  /* answers bytes, or a part of the object */
     SIM_LIE_HUGE,     /* says that there is more than fits */
+    SIM_LIE_SLOW,     /* as with a conflict, and every answer comes at the last moment */
+    SIM_LIE_LATE,     /* honest, but every answer comes at the last moment */
     SIM_LIE_N
 } sim_lie_e;
 
@@ -106,6 +121,8 @@ typedef enum sim_forgery_e {
     SIM_FORGE_EPOCH,  /* the last epoch, and such a key */
     SIM_FORGE_FUTURE, /* keys for slots in ten years */
     SIM_FORGE_AHEAD,  /* an epoch that is some hours ahead */
+    SIM_FORGE_FLOOD,  /* as many tombstones as a sealed ring holds, for ten years */
+    SIM_FORGE_FILL,   /* thousands of keys that never encrypt, with small names */
     SIM_FORGE_N
 } sim_forgery_e;
 
@@ -119,6 +136,9 @@ typedef struct sim_history_t {
     int action_n;
     sim_action_t actions[SIM_ACTIONS_MAX];
 } sim_history_t;
+
+/* A forgery that is not switched off. */
+sim_forgery_e sim_forgery(unsigned what);
 
 /* The history of a seed. */
 void sim_generate(uint64_t seed, sim_history_t *history);
@@ -203,10 +223,11 @@ typedef struct sim_host_t {
     uint64_t kept;       /* that a cycle has kept for good */
     uint64_t live_known; /* its httpd */
     int keyless_n;       /* cycles in a row that ended without a current key */
-    int stuck;           /* its log told of an epoch that no clock can have come to */
-    int behind;          /* its log told what command helps */
-    int covered;         /* the last cycle ended with a current key, at covered_ms */
-    int64_t covered_ms;  /* of its clock */
+    int64_t dark_ms;    /* how long its cycles have been waiting for stores without a current key */
+    int stuck;          /* its log told of an epoch that no clock can have come to */
+    int behind;         /* its log told what command helps */
+    int covered;        /* the last cycle ended with a current key, at covered_ms */
+    int64_t covered_ms; /* of its clock */
     int64_t covered_error_ms;
     apr_time_t clock_max; /* the latest that its clock has shown */
     int busy;             /* a cycle is under way */
@@ -228,6 +249,7 @@ typedef struct sim_world_t {
     int stolen;  /* a key */
     int edition; /* of the fleet secret: the newest */
     int rolling; /* the newest is not everywhere yet, the one before is still good */
+    int filled;  /* a thief has filled a ring */
     int lossy;   /* keys may be lost: disks were, or clocks and settings differed */
     int ended;   /* of the stolen keys, none may be left from here on */
     char failed[32];
@@ -265,6 +287,7 @@ int sim_host_command(sim_host_t *host, const char *secret, const char *line, uin
 int sim_host_is_ahead(const sim_host_t *host);
 void sim_host_forget_floor(const sim_host_t *host);
 int sim_host_generates(const sim_host_t *host);
+void sim_host_wait(sim_host_t *host, int64_t until_ms);
 void sim_host_settings(sim_host_t *host, int64_t interval_s, int64_t lifetime_s, int ahead);
 
 /* ---- stores (sim_store.c) ---- */

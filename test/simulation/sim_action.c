@@ -20,6 +20,9 @@ sim_host_t *sim_host;
 const char *sim_only;
 int64_t sim_step_count;
 
+#define FILL_N STEK_KEYS_MAX
+#define FLOOD_N 21000
+
 static stek_secrets_t *loot; /* the thief's copy of the fleet secret */
 
 /* ---- operators ---- */
@@ -149,12 +152,24 @@ static void roll(sim_host_t *host)
     }
 }
 
-/* The older secrets go when every host has the new one. */
+/* Whether sync runs everywhere; then it has sealed its floor with the newest secret that it has. */
+static int all_run(void)
+{
+    int i, all = 1;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        all &= sim_host_start(&sim->hosts[i]);
+    }
+    return all;
+}
+
+/* The older secrets go when every host runs with the new one. */
 static void retire(sim_host_t *host)
 {
-    if (sim->rolling && is_in_step(host)) {
+    if (sim->rolling && is_in_step(host) && host->edition == sim->edition) {
         spread_secret();
-        if (host->edition == sim->edition && command(host, host->secret, "secret retire", 0) == 0) {
+        if (all_run() && host->edition == sim->edition
+            && command(host, host->secret, "secret retire", 0) == 0) {
             host->edition = ++sim->edition;
             reload(host);
             (void)spread_secret();
@@ -201,12 +216,54 @@ static void forge_keys(stek_ring_t *ring, sim_forgery_e what, apr_time_t now)
     }
 }
 
+/* As many tombstones as there is room for beside a few keys. */
+static void forge_tombstones(stek_ring_t *ring, apr_time_t now)
+{
+    stek_tombstone_t tombstone = {.until = now + apr_time_from_sec(10 * 365 * 86400)};
+    apr_size_t i;
+
+    for (i = 0; i < ring->tombstone_max; i++) {
+        (void)stek_rng_system(tombstone.name, sizeof(tombstone.name));
+        /* In order, so that none is moved. */
+        tombstone.name[0] = (unsigned char)(i >> 8);
+        tombstone.name[1] = (unsigned char)i;
+        (void)stek_ring_add_tombstone(ring, &tombstone);
+    }
+}
+
+/* Keys with empty slots that end together with those of this slot and the next ones, or at times of
+ * their own. */
+static void forge_fill(stek_ring_t *ring, apr_time_t now)
+{
+    apr_interval_time_t interval = apr_time_from_sec(sim->history->interval_s);
+    apr_time_t slot_end = now - now % interval + interval;
+    int spread = sim_below(2) == 0;
+    stek_key_t key;
+    apr_size_t i;
+
+    for (i = 0; i < ring->key_max; i++) {
+        apr_int64_t n = (apr_int64_t)i;
+        apr_time_t at = slot_end + (spread ? apr_time_from_sec(n) : n % 3 * interval);
+
+        if (stek_key_make(at, at, ring->lifetime, ring->epoch, now, stek_rng_system, &key)
+            == APR_SUCCESS) {
+            key.name[0] = 0;
+            key.name[1] = (unsigned char)(i >> 8);
+            key.name[2] = (unsigned char)i;
+            sim_truth_see(&key)->forged = 1;
+            (void)stek_ring_add_key(ring, &key);
+        }
+    }
+}
+
 static stek_ring_t *forged_ring(const stek_ring_t *base, sim_forgery_e what, apr_time_t now)
 {
     stek_ring_t *ring = NULL, *merged = NULL;
     apr_uint64_t epoch = base ? base->epoch : 0;
 
-    if (stek_ring_create(8, 0, &ring) != APR_SUCCESS) {
+    if (stek_ring_create(what == SIM_FORGE_FILL ? FILL_N : 8, what == SIM_FORGE_FLOOD ? FLOOD_N : 0,
+                         &ring)
+        != APR_SUCCESS) {
         return NULL;
     }
     ring->epoch = what == SIM_FORGE_EPOCH   ? APR_UINT64_MAX
@@ -217,8 +274,18 @@ static stek_ring_t *forged_ring(const stek_ring_t *base, sim_forgery_e what, apr
     ring->lifetime = apr_time_from_sec(sim->history->lifetime_s);
     ring->generation = base ? base->generation + 1 : 1;
     ring->written_at = now;
-    forge_keys(ring, what, now);
-    if (base && stek_ring_merge(ring, base, now, 0, &merged) == APR_SUCCESS) {
+    if (what == SIM_FORGE_FLOOD) {
+        forge_tombstones(ring, now);
+    }
+    else if (what == SIM_FORGE_FILL) {
+        forge_fill(ring, now);
+    }
+    else {
+        forge_keys(ring, what, now);
+    }
+    /* Two floods do not fit one ring. */
+    if (base && what != SIM_FORGE_FLOOD && what != SIM_FORGE_FILL
+        && stek_ring_merge(ring, base, now, 0, &merged) == APR_SUCCESS) {
         merged->written_at = now;
         stek_ring_destroy(ring);
         ring = merged;
@@ -235,6 +302,7 @@ static void forge(sim_server_t *server, sim_forgery_e what)
     unsigned char *sealed = NULL;
     apr_size_t len;
 
+    sim->filled |= what == SIM_FORGE_FILL;
     if (!loot || ratchet_keys(loot, ratchet_day(now), &seals) != APR_SUCCESS) {
         return;
     }
@@ -548,6 +616,10 @@ static int end_faults(void)
 
         server->lags = 0;
         server->late.used = 0;
+        /* Hosts come one after the other here, so what takes long takes too long. */
+        server->lie = server->lie == SIM_LIE_SLOW   ? SIM_LIE_CONFLICT
+                      : server->lie == SIM_LIE_LATE ? SIM_HONEST
+                                                    : server->lie;
         honest += server->lie == SIM_HONEST;
         liars += server->lie != SIM_HONEST;
     }
@@ -632,7 +704,7 @@ static void replace_secrets(void)
             sim_host_stop(host);
             (void)stek_secret_file_save(host->secret, fresh, 0, pool);
             forge(&sim->servers[i % sim->history->store_n],
-                  (sim_forgery_e)((sim->history->seed + (uint64_t)i) % SIM_FORGE_N));
+                  sim_forgery((unsigned)((sim->history->seed + (uint64_t)i) % SIM_FORGE_N)));
             sim_host_cycle(host);
             sim_host_poll(host);
         }
@@ -698,12 +770,29 @@ static int is_one_edition(void)
     return one;
 }
 
+/* Clocks still differ by up to two seconds.  So long who makes no keys may have to wait for a slot, and full
+ * rings may hold different keys of the slot that is over. */
+static void let_slot_begin(void)
+{
+    int64_t into_slot_ms = sim->now_ms % (sim->history->interval_s * 1000);
+
+    if (into_slot_ms < 2000) {
+        sim->now_ms += 2000 - into_slot_ms;
+    }
+    else if (into_slot_ms > sim->history->interval_s * 1000 - 2000) {
+        sim->now_ms += sim->history->interval_s * 1000 - into_slot_ms + 2000;
+    }
+}
+
 void sim_finish(void)
 {
     int liars;
 
     sim_seed(sim_mix(sim->history->seed, 1));
     sim->now_ms += 30000;
+    if (sim->filled || sim->history->ahead > CROWD_AHEAD) {
+        let_slot_begin();
+    }
     sim_say("all faults end");
     liars = end_faults();
     all_cycle(1);
@@ -722,7 +811,8 @@ void sim_finish(void)
     if (!spread_secret()) {
         replace_secrets();
     }
-    /* One more, because until now some could not read what others wrote. */
+    /* Two more, because until now some could not read what others wrote. */
+    let_slot_begin();
     all_cycle(3);
     if (!sim->failed[0]) {
         sim_check_agreement();

@@ -11,6 +11,7 @@
 
 /* Crowds are rare because they take long. */
 #define CROWD_ONE_IN 100
+#define BLACKOUT_ONE_IN 40
 
 const char *const sim_kind_names[SIM_KIND_N] = {
 #define SIM_NAME(name, text) text,
@@ -63,11 +64,35 @@ static sim_action_t *add(sim_history_t *history, sim_kind_e kind, unsigned after
 
 static int64_t clock_error(void)
 {
-    static const int64_t errors[] = {0,     0,      0,         5,          -5,
-                                     40,    -40,    -3600,     7200,       86400 * 20,
-                                     86400, -86400, 315360000, 86400 * 40, -86400 * 3};
+    static const int64_t errors[] = {0,         0,          0,          5,          -5,    40,
+                                     -40,       -3600,      7200,       86400 * 20, 86400, -86400,
+                                     315360000, 86400 * 40, -86400 * 3, SIM_AHEAD_S};
+    int64_t error = errors[sim_below(sizeof(errors) / sizeof(errors[0]))];
 
-    return errors[sim_below(sizeof(errors) / sizeof(errors[0]))];
+    return error == SIM_AHEAD_S && !sim_with(SIM_WITH_AHEAD) ? 0 : error;
+}
+
+sim_forgery_e sim_forgery(unsigned what)
+{
+    return (what == SIM_FORGE_FLOOD && !sim_with(SIM_WITH_FLOOD))
+                   || (what == SIM_FORGE_FILL && !sim_with(SIM_WITH_FILL))
+               ? SIM_FORGE_KEY
+               : (sim_forgery_e)what;
+}
+
+/* Floods are rare, because they take long. */
+static sim_forgery_e choose_forgery(void)
+{
+    return sim_forgery(sim_below(6) ? sim_below(SIM_FORGE_FLOOD) : sim_below(SIM_FORGE_N));
+}
+
+static sim_lie_e choose_lie(void)
+{
+    unsigned lie = sim_below(SIM_LIE_N);
+
+    return (lie == SIM_LIE_SLOW || lie == SIM_LIE_LATE) && !sim_with(SIM_WITH_SLOW)
+               ? SIM_LIE_CONFLICT
+               : (sim_lie_e)lie;
 }
 
 static void add_fault(sim_history_t *history, sim_kind_e kind, unsigned after)
@@ -90,7 +115,7 @@ static void add_fault(sim_history_t *history, sim_kind_e kind, unsigned after)
         action->other = sim_below(2) ? 0 : -1;
         break;
     case SIM_LIE:
-        action->value = sim_below(SIM_LIE_N);
+        action->value = choose_lie();
         break;
     case SIM_SETTINGS:
         action->value = 1 + sim_below(3);
@@ -99,7 +124,7 @@ static void add_fault(sim_history_t *history, sim_kind_e kind, unsigned after)
         action->value = sim_below(2);
         break;
     case SIM_FORGE:
-        action->value = sim_below(SIM_FORGE_N);
+        action->value = choose_forgery();
         break;
     default:
         break;
@@ -144,6 +169,42 @@ static void gather_crowd(sim_history_t *history)
     (void)add(history, SIM_HEAL, 60);
 }
 
+static void all_hosts(sim_history_t *history, sim_kind_e kind, unsigned after)
+{
+    int i;
+
+    for (i = 0; i < history->host_n; i++) {
+        add(history, kind, i == 0 ? after : 0)->host = i;
+    }
+}
+
+static void all_stores(sim_history_t *history, sim_kind_e kind)
+{
+    int i;
+
+    for (i = 0; i < history->store_n; i++) {
+        add(history, kind, 1)->store = i;
+    }
+}
+
+/* The power fails everywhere, for minutes or days, and the stores come back from snapshots that are older
+ * than the last revocation: only floors know of it. */
+static void black_out(sim_history_t *history)
+{
+    static const unsigned lasts[] = {600, 86400, 3 * 86400};
+
+    history->interval_s = 900;
+    history->lifetime_s = 604800;
+    history->ahead = 3;
+    history->ratchet = (int)sim_below(2);
+    all_hosts(history, SIM_CYCLE, 1);
+    all_stores(history, SIM_SNAPSHOT);
+    add(history, sim_below(2) ? SIM_REVOKE : SIM_REVOKE_ALL, 5)->host = 0;
+    all_hosts(history, SIM_CYCLE, 5);
+    all_stores(history, SIM_ROLLBACK);
+    all_hosts(history, SIM_REBOOT, lasts[sim_below(sizeof(lasts) / sizeof(lasts[0]))]);
+}
+
 /* How long until the next round: mostly a cycle, at times an outage's length. */
 static unsigned pause_of(const sim_history_t *history)
 {
@@ -186,6 +247,9 @@ void sim_generate(uint64_t seed, sim_history_t *history)
     if (sim_below(CROWD_ONE_IN) == 0) {
         gather_crowd(history);
     }
+    else if (sim_below(BLACKOUT_ONE_IN) == 0) {
+        black_out(history);
+    }
     /* Some histories know few faults, some all. */
     density = 1 + sim_below(3);
     for (i = 0; i < FAULT_N; i++) {
@@ -200,8 +264,7 @@ void sim_generate(uint64_t seed, sim_history_t *history)
 
         for (n = (int)sim_below(rate + 2); n > 0; n--) {
             i = (int)sim_below(FAULT_N);
-            /* Full rings agree only where lifetimes do. */
-            if (enabled[i] && (faults[i] != SIM_SETTINGS || history->ahead <= CROWD_AHEAD)) {
+            if (enabled[i]) {
                 add_fault(history, faults[i], pause);
                 pause = 0;
             }

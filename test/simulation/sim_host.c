@@ -23,6 +23,9 @@
 /* Cycles in a row that may end without a current key on a host that may make one. */
 #define KEYLESS_MAX 2
 
+/* So long a host may wait for stores, over all its cycles, while it has no current key. */
+#define DARK_MAX_MS 60000
+
 /* A host that runs cycles this often never lacks a key between them. */
 #define COVERED_MS 45000
 
@@ -48,6 +51,7 @@ apr_time_t sim_clock(const sim_host_t *host)
 apr_time_t __wrap_apr_time_now(void);
 void __wrap_apr_sleep(apr_interval_time_t span);
 int __wrap_stek_swap_reaches(const char *path, apr_pool_t *pool);
+void __wrap_stek_file_sweep(const char *path, uid_t owner, apr_pool_t *pool);
 void *__wrap_stek_mem_alloc(apr_size_t len);
 void __wrap_stek_mem_free(void *block);
 
@@ -71,6 +75,14 @@ int __wrap_stek_swap_reaches(const char *path, apr_pool_t *pool)
     (void)path;
     (void)pool;
     return 0;
+}
+
+/* It goes by the file system's clock, for which no history lasts a minute. */
+void __wrap_stek_file_sweep(const char *path, uid_t owner, apr_pool_t *pool)
+{
+    (void)path;
+    (void)owner;
+    (void)pool;
 }
 
 /* Millions of rings: without a mapping for each. */
@@ -235,6 +247,7 @@ void sim_host_power_off(sim_host_t *host)
     stek_ring_destroy(host->file);
     host->file = NULL;
     host->covered = 0;
+    host->dark_ms = 0;
     host->known = sim->history->floor ? host->kept : 0;
 }
 
@@ -339,6 +352,22 @@ static int has_current(const sim_host_t *host)
     return host->file && stek_ring_current(host->file, sim_clock(host)) != NULL;
 }
 
+/* The host whose cycle it is waits; the others stand still, as far as keys are concerned. */
+void sim_host_wait(sim_host_t *host, int64_t until_ms)
+{
+    int64_t passed_ms = until_ms - sim->now_ms;
+
+    if (passed_ms <= 0) {
+        return;
+    }
+    sim->now_ms = until_ms;
+    host->dark_ms = has_current(host) ? 0 : host->dark_ms + passed_ms;
+    if (host->dark_ms > DARK_MAX_MS && sim_host_generates(host) && !host->behind && !host->stuck) {
+        sim_fail("keyless", "host %d has been waiting for stores for %d s without a current key",
+                 sim_number(host), (int)(host->dark_ms / 1000));
+    }
+}
+
 /* Before a cycle: since the last one there always was a key. */
 static void check_between(const sim_host_t *host)
 {
@@ -362,6 +391,7 @@ static void check_covered(sim_host_t *host)
         return;
     }
     host->keyless_n = host->covered ? 0 : host->keyless_n + 1;
+    host->dark_ms = host->covered ? 0 : host->dark_ms;
     if (host->keyless_n > KEYLESS_MAX && !host->behind && !host->stuck) {
         sim_fail("keyless", "host %d has had no current key at the end of %d cycles in a row",
                  sim_number(host), host->keyless_n);

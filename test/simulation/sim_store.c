@@ -115,6 +115,12 @@ void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t le
     store->writes = 1;
 }
 
+const char *store_unconfined(const store_t *store)
+{
+    (void)store;
+    return NULL;
+}
+
 const char *store_why(const store_t *store)
 {
     return store->why;
@@ -129,6 +135,7 @@ static void lie_to(store_t *store, const sim_server_t *server)
 
     switch (server->lie) {
     case SIM_LIE_CONFLICT:
+    case SIM_LIE_SLOW:
         sim_object_free(&store->answer);
         break;
     case SIM_LIE_REPLAY:
@@ -194,7 +201,8 @@ static store_result_e write_object(store_t *store, sim_server_t *server)
     if (server->lie == SIM_LIE_DROP) {
         return STORE_DONE;
     }
-    if (server->lie == SIM_LIE_CONFLICT || server->object.version != store->seen) {
+    if (server->lie == SIM_LIE_CONFLICT || server->lie == SIM_LIE_SLOW
+        || server->object.version != store->seen) {
         store->why = "another host wrote first";
         return STORE_CHANGED;
     }
@@ -223,7 +231,6 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
     sim_server_t *server = &sim->servers[store->server];
     sim_host_t *host = store->host;
 
-    (void)deadline_ms;
     store->why = "no connection";
     if (store->writes) {
         let_race(host);
@@ -235,6 +242,9 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
         return STORE_SILENT;
     }
     store->why = "";
+    if (server->lie == SIM_LIE_SLOW || server->lie == SIM_LIE_LATE) {
+        sim_host_wait(host, deadline_ms - 100);
+    }
     if (!store->writes) {
         return read_object(store, server, pbytes, plen);
     }

@@ -52,6 +52,8 @@ static const char *const lies[SIM_LIE_N] = {
     [SIM_LIE_SWAP] = "lies: it answers another fleet's object",
     [SIM_LIE_GARBAGE] = "lies: it answers garbage, or a part",
     [SIM_LIE_HUGE] = "lies: it has two gigabytes",
+    [SIM_LIE_SLOW] = "lies slowly: there is nothing, and another host always wrote first",
+    [SIM_LIE_LATE] = "answers at the last moment",
 };
 
 static const char *const forgeries[SIM_FORGE_N] = {
@@ -59,6 +61,8 @@ static const char *const forgeries[SIM_FORGE_N] = {
     [SIM_FORGE_EPOCH] = "the last epoch that there is",
     [SIM_FORGE_FUTURE] = "keys for slots in ten years",
     [SIM_FORGE_AHEAD] = "an epoch that is 20 hours ahead",
+    [SIM_FORGE_FLOOD] = "21,000 tombstones for ten years",
+    [SIM_FORGE_FILL] = "a ring full of keys that never encrypt",
 };
 
 static const char *text_of(const sim_action_t *action)

@@ -191,12 +191,17 @@ int sim_truth_event(sim_host_t *host, const unsigned char *name)
 
 static int has_tombstone(const stek_ring_t *ring, const unsigned char *name)
 {
-    apr_size_t i;
+    apr_size_t low = 0, high = ring->tombstone_n;
 
-    for (i = 0; i < ring->tombstone_n; i++) {
-        if (!memcmp(ring->tombstones[i].name, name, STEK_NAME_LEN)) {
+    while (low < high) {
+        apr_size_t mid = low + (high - low) / 2;
+        int c = memcmp(ring->tombstones[mid].name, name, STEK_NAME_LEN);
+
+        if (c == 0) {
             return 1;
         }
+        low = c < 0 ? mid + 1 : low;
+        high = c < 0 ? high : mid;
     }
     return 0;
 }
@@ -230,12 +235,21 @@ static const char *hex_of(const unsigned char *name)
     return stek_key_hex(name, hex);
 }
 
+/* Whether the host may have forgotten that this key was revoked, because its clock has been far ahead.
+ * Without that switch: because it has been ahead. */
+static int may_forget(const sim_host_t *host, const sim_key_t *key)
+{
+    apr_time_t margin = sim_with(SIM_WITH_AHEAD) ? apr_time_from_sec(SIM_AHEAD_S + 60) : 0;
+
+    return host->clock_max - margin >= key->decrypt_until;
+}
+
 /* The number of a known revocation that ended this key; -1: none. */
 static int ended_by(const sim_host_t *host, const sim_key_t *key, uint64_t known)
 {
     int i;
 
-    if (key->revoked && (known >> (key->revoked - 1) & 1) && host->clock_max < key->decrypt_until) {
+    if (key->revoked && (known >> (key->revoked - 1) & 1) && !may_forget(host, key)) {
         return key->revoked - 1;
     }
     for (i = 0; i < sim->event_n; i++) {
@@ -291,7 +305,10 @@ void sim_check_ring(sim_host_t *host, const stek_ring_t *ring, uint64_t known, c
         sim_fail("window", "key %s encrypts outside its slot on host %d", hex_of(current->name),
                  sim_number(host));
     }
-    if (ring->key_n > STEK_KEYS_MAX || ring->tombstone_n > STEK_KEYS_MAX) {
+    if (ring->key_n > STEK_KEYS_MAX
+        || ring->key_n * STEK_SEALED_KEY_LEN + ring->tombstone_n * STEK_SEALED_TOMBSTONE_LEN
+                   + STEK_SEALED_REST_LEN
+               > STEK_RING_BYTES_MAX) {
         sim_fail("size", "the %s of host %d holds %d keys and %d tombstones", where,
                  sim_number(host), (int)ring->key_n, (int)ring->tombstone_n);
     }

@@ -3,10 +3,11 @@
  * Runs histories:
  *
  *     simulate [--seed N] [--steps N] [--histories N] [--only KINDS] [--save DIR] [--keep-going]
- *              [--no-shrink]
+ *              [--no-shrink] [--with NAMES] [--without NAMES]
  *     simulate --story FILE...
  *
- * Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts them.
+ * Names, with commas between them: flood, fill, ahead, slow (sim_switch_e); all but those in ASLEEP
+ * are on.  SIGTERM stops it after a history.  Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts them.
  */
 #include "sim.h"
 
@@ -14,6 +15,7 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,7 +24,12 @@
 
 #define KINDS_MAX 16
 
+/* What the product does not stand up to yet: names, with commas between them. */
+#define ASLEEP ""
+
 char sim_dir[64];
+static const char *const switch_names[SIM_WITH_N] = {"flood", "fill", "ahead", "slow"};
+static int switched_off[SIM_WITH_N];
 
 typedef struct counted_t {
     char kind[32];
@@ -31,6 +38,7 @@ typedef struct counted_t {
 } counted_t;
 
 static FILE *out;
+static volatile sig_atomic_t stopped; /* by SIGTERM: after this history */
 static const char *save_dir;
 static int no_shrink;
 static sim_history_t history;
@@ -106,6 +114,38 @@ static void tell_failure(const char *kind, int shrinks)
     }
 }
 
+int sim_with(sim_switch_e what)
+{
+    return !switched_off[what];
+}
+
+/* Nonzero: one of the names is not known. */
+static int set_switches(const char *names, int off)
+{
+    while (*names) {
+        size_t len = strcspn(names, ",");
+        int i;
+
+        for (i = 0;
+             i < SIM_WITH_N
+             && (strlen(switch_names[i]) != len || strncmp(names, switch_names[i], len) != 0);
+             i++) {
+        }
+        if (i == SIM_WITH_N) {
+            return 1;
+        }
+        switched_off[i] = off;
+        names += len + (names[len] == ',');
+    }
+    return 0;
+}
+
+static void stop(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
 static counted_t *count(const char *kind, uint64_t history_n)
 {
     int i;
@@ -154,7 +194,7 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
     int i;
 
     fprintf(out, "SEED=%" PRIu64 "\n", seed);
-    for (; sim_step_count < steps && n < histories; n++) {
+    for (; !stopped && sim_step_count < steps && n < histories; n++) {
         sim_generate(sim_mix(seed, (uint64_t)n) >> 1, &history);
         if (sim_run(&history, NULL, failed, why)) {
             counted_t *kind = count(failed, (uint64_t)n + 1);
@@ -199,6 +239,8 @@ static int parse(int argc, char **argv, asked_t *asked)
                                             {"save", required_argument, NULL, 'd'},
                                             {"keep-going", no_argument, NULL, 'k'},
                                             {"no-shrink", no_argument, NULL, 'q'},
+                                            {"with", required_argument, NULL, 'w'},
+                                            {"without", required_argument, NULL, 'W'},
                                             {"story", no_argument, NULL, 't'},
                                             {NULL, 0, NULL, 0}};
     int option;
@@ -226,6 +268,12 @@ static int parse(int argc, char **argv, asked_t *asked)
         case 'q':
             no_shrink = 1;
             break;
+        case 'w':
+        case 'W':
+            if (set_switches(optarg, option == 'W')) {
+                return 1;
+            }
+            break;
         case 't':
             asked->stories = 1;
             break;
@@ -241,7 +289,7 @@ int main(int argc, char **argv)
     asked_t asked = {(uint64_t)time(NULL) * 1000003u + (uint64_t)getpid(), 100000, INT64_MAX, 0, 0};
     int code;
 
-    if (parse(argc, argv, &asked)) {
+    if (set_switches(ASLEEP, 1) || parse(argc, argv, &asked)) {
         return 2;
     }
     argc -= optind;
@@ -255,6 +303,8 @@ int main(int argc, char **argv)
         perror("simulate");
         return 2;
     }
+    setvbuf(out, NULL, _IOLBF, 0);
+    (void)signal(SIGTERM, stop);
     make_dir();
     code = asked.stories
                ? run_stories(argc, argv, argc == 1)

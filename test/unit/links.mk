@@ -6,7 +6,7 @@ UNIT_GLUE_test_live := $(addprefix src/mod_stek_,live.c live_follow.c live_view.
 UNIT_GLUE_test_sync := stekctl/fleet/sync.c
 # Histories make and drop millions of rings: without a mapping for each.
 UNIT_LDFLAGS_test_sync := -Wl,--wrap=stek_mem_alloc -Wl,--wrap=stek_mem_free
-UNIT_GLUE_test_probe_analysis := $(addprefix stekctl/probe/,analysis.c cipher_key.c mac_key.c secret.c weak_keys.c)
+UNIT_GLUE_test_probe_analysis := $(addprefix stekctl/probe/,analysis.c search_cipher.c search_mac.c secret.c candidate_keys.c)
 UNIT_GLUE_test_probe_stats := stekctl/probe/stats.c
 UNIT_GLUE_test_probe_padding := stekctl/probe/padding.c stekctl/probe/stats.c
 UNIT_LDFLAGS_test_probe_padding := -Wl,--wrap=RAND_bytes

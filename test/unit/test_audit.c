@@ -5,6 +5,7 @@
 #include "core_util.h"
 
 #include "stek_audit.h"
+#include "stek_ring_merge.h"
 #include "stek_schedule.h"
 
 #define FIXTURES_MAX 64
@@ -485,6 +486,55 @@ static void test_audit_text_each_weakness_own_clause(void **state)
     assert_string_equal(stek_weakness_text(STEK_WEAK_CONSTANT), "is one byte repeated");
 }
 
+/* Rings whose keys share bytes, beside a naive rule. */
+static void test_audit_drop_shared_as_naive(void **state)
+{
+    stek_ring_t *ring, *whole;
+    unsigned round, i, k;
+
+    (void)state;
+    for (round = 0; round < 300; round++) {
+        int dropped[24] = {0};
+        apr_size_t dropped_n = 0, kept_n = 0;
+
+        assert_int_equal(stek_ring_create(24, 0, &ring), APR_SUCCESS);
+        for (i = 0; i < 24; i++) {
+            stek_key_t key = good_key(1000 * round + i, T0 + i % 7 * HOUR, HOUR, HOUR);
+
+            assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);
+        }
+        for (i = 0; i < round % 12; i++) {
+            stek_key_t *from = &ring->keys[(round * 7 + i * 5) % 24],
+                       *to = &ring->keys[(round + i * 11) % 24];
+
+            memcpy(i % 2 ? to->aes_key : to->hmac_key, i % 3 ? from->hmac_key : from->aes_key, 32);
+        }
+        for (i = 0; i < 24; i++) {
+            for (k = 0; k < i; k++) {
+                const stek_key_t *a = &ring->keys[i], *b = &ring->keys[k];
+
+                dropped[i] |= !dropped[k]
+                              && (!memcmp(a->hmac_key, b->hmac_key, 32)
+                                  || !memcmp(a->aes_key, b->aes_key, 32)
+                                  || !memcmp(a->hmac_key, b->aes_key, 32)
+                                  || !memcmp(a->aes_key, b->hmac_key, 32));
+            }
+            dropped_n += dropped[i] != 0;
+        }
+        assert_int_equal(stek_ring_merge(ring, NULL, T0, 0, &whole), APR_SUCCESS);
+        assert_int_equal(stek_audit_drop_shared(whole), dropped_n);
+        for (i = 0; i < 24; i++) {
+            assert_true((stek_ring_find(whole, ring->keys[i].name) != NULL) == !dropped[i]);
+            kept_n += !dropped[i];
+        }
+        assert_int_equal(whole->key_n, kept_n);
+        assert_int_equal(stek_audit_drop_shared(whole), 0);
+        assert_true(stek_ring_current(whole, T0) != NULL || kept_n < 24);
+        stek_ring_destroy(whole);
+        stek_ring_destroy(ring);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_audit_key_equal_parts_refused),
         cmocka_unit_test(test_audit_ring_findings_named),
         cmocka_unit_test(test_audit_ring_full_pass),
+        cmocka_unit_test(test_audit_drop_shared_as_naive),
         cmocka_unit_test(test_audit_text_each_weakness_own_clause),
     };
 

@@ -9,7 +9,8 @@
 #include <openssl/hmac.h>
 
 #include "probe/analysis.h"
-#include "probe/weak_keys.h"
+#include "probe/candidate_keys.h"
+#include "probe/search.h"
 
 #define TICKETS_N 10
 #define TEXT_LEN 112
@@ -259,13 +260,13 @@ static void assert_cipher_found(const recipe_t *recipe, const char *algorithm, a
     probe_format_t format = format_of(recipe);
     probe_hit_t hit;
 
-    if (!probe_analysis_cipher_key(&tickets[0], &format, PROBE_QUICK, &hit)) {
+    if (!probe_search_cipher(&tickets[0], &format, PROBE_QUICK, &hit)) {
         fail_msg("%s: not found", algorithm);
     }
     assert_string_equal(hit.algorithm, algorithm);
     assert_int_equal(hit.key_len, key_len);
     assert_memory_equal(hit.key, recipe->cipher_key, key_len);
-    assert_false(probe_analysis_mac_key(&tickets[0], &format, PROBE_QUICK, &hit));
+    assert_false(probe_search_mac(&tickets[0], &format, PROBE_QUICK, &hit));
 }
 
 static void test_analysis_zero_key_each_cipher_found(void **state)
@@ -350,11 +351,11 @@ static void test_analysis_zero_mac_key_each_digest_found(void **state)
             recipe.digest = digests[i].digest;
             recipe.mac_len = cuts[j];
             format = format_of(&recipe);
-            assert_true(probe_analysis_mac_key(&tickets[0], &format, PROBE_NORMAL, &hit));
+            assert_true(probe_search_mac(&tickets[0], &format, PROBE_NORMAL, &hit));
             assert_string_equal(hit.algorithm, digests[i].name);
             assert_int_equal(hit.mac_len, cuts[j] ? cuts[j] : digests[i].len);
             assert_int_equal(hit.mac_full_len, digests[i].len);
-            assert_false(probe_analysis_cipher_key(&tickets[0], &format, PROBE_QUICK, &hit));
+            assert_false(probe_search_cipher(&tickets[0], &format, PROBE_QUICK, &hit));
         }
     }
 }
@@ -362,7 +363,7 @@ static void test_analysis_zero_mac_key_each_digest_found(void **state)
 static void test_analysis_weak_keys_cover_audit_list(void **state)
 {
     apr_size_t n, i, deep_n;
-    unsigned char *keys = probe_analysis_weak_keys(32, PROBE_QUICK, &n), zero[32] = {0};
+    unsigned char *keys = probe_candidate_keys(32, PROBE_QUICK, &n), zero[32] = {0};
 
     (void)state;
     assert_non_null(keys);
@@ -375,7 +376,7 @@ static void test_analysis_weak_keys_cover_audit_list(void **state)
     }
     assert_true(i < n); /* both halves of the AES-256 key of SP 800-38A */
     free(keys);
-    keys = probe_analysis_weak_keys(32, PROBE_DEEP, &deep_n);
+    keys = probe_candidate_keys(32, PROBE_DEEP, &deep_n);
     assert_non_null(keys);
     assert_true(deep_n > n + 1000);
     free(keys);
@@ -470,8 +471,8 @@ static void assert_clean(probe_level_e level)
     probe_analysis_format(tickets, TICKETS_N, &format);
     assert_false(probe_analysis_plain(tickets, TICKETS_N, &hit));
     assert_false(probe_analysis_nonce(tickets, TICKETS_N, &format, &hit));
-    assert_false(probe_analysis_cipher_key(&tickets[0], &format, level, &hit));
-    assert_false(probe_analysis_mac_key(&tickets[0], &format, level, &hit));
+    assert_false(probe_search_cipher(&tickets[0], &format, level, &hit));
+    assert_false(probe_search_mac(&tickets[0], &format, level, &hit));
 }
 
 static void test_analysis_good_tickets_clean(void **state)
@@ -518,8 +519,8 @@ static void test_analysis_any_length_safe(void **state)
         probe_analysis_format(one, 1, &format);
         assert_false(probe_analysis_plain(one, 2, &hit));
         (void)probe_analysis_nonce(one, 2, &format, &hit);
-        assert_false(probe_analysis_cipher_key(&one[0], &format, PROBE_QUICK, &hit));
-        assert_false(probe_analysis_mac_key(&one[0], &format, PROBE_QUICK, &hit));
+        assert_false(probe_search_cipher(&one[0], &format, PROBE_QUICK, &hit));
+        assert_false(probe_search_mac(&one[0], &format, PROBE_QUICK, &hit));
     }
     probe_analysis_format(one, 0, &format);
     assert_int_equal(format.layout, PROBE_LAYOUT_UNKNOWN);

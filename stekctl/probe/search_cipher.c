@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The search for a weak cipher key (weak_keys.h).  Decryption ignores integrity: a key is right if
+ * The search for a weak cipher key (search.h).  Decryption ignores integrity: a key is right if
  * its output contains the secret.
  *
  * CBC needs an IV only for the first block: decrypting each of the 16 alignments as a whole covers
@@ -10,7 +10,8 @@
  *
  *   GCM  IV 12 | 00000002        CCM  02 | nonce 12 | 000001        CTR  IV 16
  */
-#include "weak_keys.h"
+#include "candidate_keys.h"
+#include "search.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -108,7 +109,7 @@ static int search_cbc(search_t *search, apr_size_t key_len, const char *name)
 {
     EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
     apr_size_t n = 0, i;
-    unsigned char *keys = probe_analysis_weak_keys(key_len, search->level, &n);
+    unsigned char *keys = probe_candidate_keys(key_len, search->level, &n);
     int found = 0;
 
     if (!cipher || !keys
@@ -239,7 +240,7 @@ static int search_stream(search_t *search, const stream_t *stream)
                                                            : EVP_aes_256_ctr();
     EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
     apr_size_t n = 0, i;
-    unsigned char *keys = probe_analysis_weak_keys(stream->key_len, search->level, &n);
+    unsigned char *keys = probe_candidate_keys(stream->key_len, search->level, &n);
     int found = 0;
 
     if (!cipher || !keys || EVP_DecryptInit_ex(cipher, type, NULL, NULL, NULL) != 1) {
@@ -260,8 +261,8 @@ cleanup:
     return found;
 }
 
-int probe_analysis_cipher_key(const probe_ticket_t *ticket, const probe_format_t *format,
-                              probe_level_e level, probe_hit_t *hit)
+int probe_search_cipher(const probe_ticket_t *ticket, const probe_format_t *format,
+                        probe_level_e level, probe_hit_t *hit)
 {
     search_t search = {.ticket = ticket, .format = format, .level = level, .hit = hit};
     apr_size_t i;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys to try (weak_keys.h): keys found in the wild, and keys that people type.
+ * The keys to try (candidate_keys.h): keys found in the wild, and keys that people type.
  */
-#include "weak_keys.h"
+#include "candidate_keys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +127,7 @@ static int add_words(keys_t *keys)
     return add_count(keys, 0x00, 0x11) && add_count(keys, 0x11, 0x11);
 }
 
-unsigned char *probe_analysis_weak_keys(apr_size_t key_len, probe_level_e level, apr_size_t *pn)
+unsigned char *probe_candidate_keys(apr_size_t key_len, probe_level_e level, apr_size_t *pn)
 {
     static const unsigned char zero, one = '1';
     keys_t keys = {NULL, key_len, 0, 0};

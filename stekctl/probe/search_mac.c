@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The search for a weak key of the MAC (weak_keys.h).
+ * The search for a weak key of the MAC (search.h).
  */
-#include "weak_keys.h"
+#include "candidate_keys.h"
+#include "search.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -93,7 +94,7 @@ static int search_mac(search_t *search, const digest_t *digest, EVP_MAC *fetched
     OSSL_PARAM params[2] = {OSSL_PARAM_END, OSSL_PARAM_END};
     EVP_MAC_CTX *mac = EVP_MAC_CTX_new(fetched);
     apr_size_t n = 0, i;
-    unsigned char *keys = probe_analysis_weak_keys(key_len, search->level, &n);
+    unsigned char *keys = probe_candidate_keys(key_len, search->level, &n);
     int found = 0;
 
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest->name, 0);
@@ -107,8 +108,8 @@ static int search_mac(search_t *search, const digest_t *digest, EVP_MAC *fetched
     return found;
 }
 
-int probe_analysis_mac_key(const probe_ticket_t *ticket, const probe_format_t *format,
-                           probe_level_e level, probe_hit_t *hit)
+int probe_search_mac(const probe_ticket_t *ticket, const probe_format_t *format,
+                     probe_level_e level, probe_hit_t *hit)
 {
     static const apr_size_t key_lens[] = {32, 16, 48, 64, 20};
     search_t search = {.ticket = ticket, .format = format, .level = level, .hit = hit};
