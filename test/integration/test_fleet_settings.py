@@ -116,7 +116,7 @@ def test_check_one_ring_for_two_fleets_is_refused(fleet):
 def test_check_secret_that_is_no_fleet_secret_is_refused(fleet):
     config = configuration(fleet, "a")
     (fleet.dir / "a.fleet").unlink()
-    assert "does not exist" in checked(config, code=4).stderr
+    assert "there is no fleet secret" in checked(config, code=4).stderr
     lib.run("--secret", fleet.dir / "a.fleet", "secret", "new")
     assert "secret new --fleet" in checked(config, code=3).stderr
 
