@@ -22,8 +22,14 @@ typedef struct stek_claim_t {
     const void *baton;
 } stek_claim_t;
 
-extern const stek_claim_t stek_claim_ring;   /* begins with the magic; the rest does not matter */
+extern const stek_claim_t stek_claim_ring; /* begins with the magic, and is no floor */
+extern const stek_claim_t
+    stek_claim_floor; /* begins with the magic, and has the mark (STEK_RING_FLOOR) */
+extern const stek_claim_t stek_claim_sealed; /* either: the first floors had no mark */
 extern const stek_claim_t stek_claim_secret; /* contains secrets, weak ones too, or only comments */
+
+/* Nonzero if the header of these sealed bytes is marked as a floor's. */
+int stek_claim_is_floor(const unsigned char *sealed, apr_size_t len);
 
 /* APR_SUCCESS: ours. APR_ENOENT: nothing is there. STEK_EFOREIGN: *pfound, in pool, says what was
  * found, such as "is a directory". Any other code: it could not be examined. */

@@ -22,6 +22,9 @@
 /* Memory that a ring takes for each key. */
 #define STEK_RING_KEY_LEN (sizeof(stek_key_t) + sizeof(apr_uint64_t) + sizeof(apr_uint16_t))
 
+/* Stands in a sealed header in place of the generation: a fleet's floor, which is no ring. */
+#define STEK_RING_FLOOR APR_UINT64_C(0x53544b464c4f4f52)
+
 /* Stands for a revoked key until the key would have ended by itself, and for so much longer that a
  * clock that was fast for a while does not bring the key back. */
 typedef struct stek_tombstone_t {
@@ -72,6 +75,10 @@ void stek_ring_drop_ended(stek_ring_t *ring, apr_time_t now, apr_interval_time_t
 
 /* The same with every key; epoch and tombstones stay. */
 void stek_ring_drop_keys(stek_ring_t *ring);
+
+/* The generation of what is written after one of that generation: the next number, never
+ * STEK_RING_FLOOR, and the last one again and again. */
+apr_uint64_t stek_ring_next_generation(apr_uint64_t generation);
 
 /* Nonzero if both hold the same keys, tombstones and epoch. */
 int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b);

@@ -5,6 +5,7 @@
 #ifndef STEK_RING_ASIDE_H
 #define STEK_RING_ASIDE_H
 
+#include "stek_claim.h"
 #include "stek_ring_file.h"
 
 #pragma GCC visibility push(hidden)
@@ -15,6 +16,10 @@
  * stek_claim_check does. */
 apr_status_t stek_ring_set_aside(const stek_ring_file_t *file, apr_time_t now, const char **pdetail,
                                  apr_pool_t *pool);
+
+/* The same with what claim knows as ours. */
+apr_status_t stek_ring_set_aside_as(const stek_claim_t *claim, const stek_ring_file_t *file,
+                                    apr_time_t now, const char **pdetail, apr_pool_t *pool);
 
 #pragma GCC visibility pop
 #endif

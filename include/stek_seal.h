@@ -10,7 +10,7 @@
  *         12    4  interval, s (1 .. 604800)
  *         16    4  lifetime, s (1 .. 604800)
  *         20    8  epoch
- *         28    8  generation
+ *         28    8  generation; STEK_RING_FLOOR: a floor, without keys
  *         36    8  written at, s
  *         44    8  secret id
  *         52   32  salt
@@ -43,6 +43,7 @@
 #define STEK_RING_MAGIC_LEN 8
 #define STEK_RING_VERSION 1
 #define STEK_RING_HEADER_LEN 88
+#define STEK_RING_GENERATION_AT 28
 #define STEK_RING_SALT_AT                                                                          \
     52 /* in the header: STEK_SECRET_SALT_LEN bytes, of each sealing its own */
 #define STEK_RING_SALT_RANDOM_LEN 32

@@ -26,7 +26,7 @@ static apr_status_t extend_and_save(const mod_stek_task_t *task, int flags)
     const stek_ring_t *from = mod_stek_live_ring(ring->live);
     stek_ring_t *next;
     apr_size_t made_n, key_n;
-    apr_uint64_t generation = from->generation + 1;
+    apr_uint64_t generation = stek_ring_next_generation(from->generation);
     apr_status_t rv = stek_schedule_extend(from, &ring->params, task->now, stek_rng_system, &next,
                                            &made_n);
 

@@ -23,10 +23,33 @@
 #define PEM_LABEL_MAX 40
 #define TRIES 16
 
-static int match_ring(const unsigned char *bytes, apr_size_t len, const void *baton)
+#define RING_HEAD_LEN (STEK_RING_GENERATION_AT + 8) /* of a header: up to the mark of a floor */
+
+static int match_sealed(const unsigned char *bytes, apr_size_t len, const void *baton)
 {
     (void)baton;
     return len >= STEK_RING_MAGIC_LEN && memcmp(bytes, STEK_RING_MAGIC, STEK_RING_MAGIC_LEN) == 0;
+}
+
+int stek_claim_is_floor(const unsigned char *sealed, apr_size_t len)
+{
+    apr_uint64_t generation = 0;
+    int i;
+
+    for (i = 0; len >= RING_HEAD_LEN && i < 8; i++) {
+        generation = generation << 8 | sealed[STEK_RING_GENERATION_AT + i];
+    }
+    return generation == STEK_RING_FLOOR;
+}
+
+static int match_ring(const unsigned char *bytes, apr_size_t len, const void *baton)
+{
+    return match_sealed(bytes, len, baton) && !stek_claim_is_floor(bytes, len);
+}
+
+static int match_floor(const unsigned char *bytes, apr_size_t len, const void *baton)
+{
+    return match_sealed(bytes, len, baton) && stek_claim_is_floor(bytes, len);
 }
 
 static int has_secret_line(const char *text, apr_size_t len)
@@ -62,7 +85,9 @@ static int match_secret(const unsigned char *bytes, apr_size_t len, const void *
            || has_secret_line((const char *)bytes, len);
 }
 
-const stek_claim_t stek_claim_ring = {"a ring", STEK_RING_MAGIC_LEN, 0, match_ring, NULL};
+const stek_claim_t stek_claim_ring = {"a ring", RING_HEAD_LEN, 0, match_ring, NULL};
+const stek_claim_t stek_claim_floor = {"a floor", RING_HEAD_LEN, 0, match_floor, NULL};
+const stek_claim_t stek_claim_sealed = {"a floor", RING_HEAD_LEN, 0, match_sealed, NULL};
 const stek_claim_t stek_claim_secret = {"a secret file", STEK_SECRET_FILE_MAX, 1, match_secret,
                                         NULL};
 
@@ -108,6 +133,11 @@ static const char *foreign_by_content(const stek_claim_t *claim, const unsigned 
         }
         return apr_psprintf(pool, "is a PEM file (%s), not %s",
                             apr_pstrmemdup(pool, (const char *)bytes + begin_len, label_len),
+                            claim->what);
+    }
+    if (match_sealed(bytes, len, NULL)) {
+        return apr_psprintf(pool, "is a %s, not %s",
+                            stek_claim_is_floor(bytes, len) ? "fleet's floor" : "ring",
                             claim->what);
     }
     return apr_psprintf(pool, "is a file of %" APR_INT64_T_FMT " bytes, not %s", size, claim->what);

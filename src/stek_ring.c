@@ -249,6 +249,12 @@ void stek_ring_drop_keys(stek_ring_t *ring)
     OPENSSL_cleanse(ring->keys, ring->key_max * sizeof(*ring->keys));
 }
 
+apr_uint64_t stek_ring_next_generation(apr_uint64_t generation)
+{
+    generation += generation < APR_UINT64_MAX;
+    return generation == STEK_RING_FLOOR ? generation + 1 : generation;
+}
+
 int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b)
 {
     apr_size_t i;

@@ -10,7 +10,6 @@
 
 #include <apr_strings.h>
 
-#include "stek_claim.h"
 #include "stek_error.h"
 
 #define ASIDE_TRIES 100
@@ -32,7 +31,13 @@ static const char *aside_name(const char *path, apr_time_t now, apr_pool_t *pool
 apr_status_t stek_ring_set_aside(const stek_ring_file_t *file, apr_time_t now, const char **pdetail,
                                  apr_pool_t *pool)
 {
-    apr_status_t rv = stek_claim_check(&stek_claim_ring, file->path, file->owner, pdetail, pool);
+    return stek_ring_set_aside_as(&stek_claim_ring, file, now, pdetail, pool);
+}
+
+apr_status_t stek_ring_set_aside_as(const stek_claim_t *claim, const stek_ring_file_t *file,
+                                    apr_time_t now, const char **pdetail, apr_pool_t *pool)
+{
+    apr_status_t rv = stek_claim_check(claim, file->path, file->owner, pdetail, pool);
     struct stat st;
 
     if (rv != APR_SUCCESS) {

@@ -456,10 +456,12 @@ static gid_t group_of(const stek_ring_file_t *file, int *pdemanded, apr_pool_t *
 static apr_status_t path_save(const stek_ring_file_t *file, const unsigned char *bytes,
                               apr_size_t len, int flags, apr_pool_t *pool)
 {
+    const stek_claim_t *claim = stek_claim_is_floor(bytes, len) ? &stek_claim_sealed
+                                                                : &stek_claim_ring;
     stek_file_how_t how = {file->owner, (uid_t)-1, (gid_t)-1, RING_MODE, flags};
     apr_status_t rv = (flags & STEK_FILE_EXCLUSIVE) != 0
                           ? APR_SUCCESS
-                          : stek_claim_may_replace(&stek_claim_ring, file->path, file->owner, pool);
+                          : stek_claim_may_replace(claim, file->path, file->owner, pool);
     int demanded;
 
     if (rv != APR_SUCCESS) {

@@ -462,6 +462,11 @@ static apr_status_t decode(const unsigned char *sealed, work_t *work, apr_size_t
     if (rv == APR_SUCCESS) {
         rv = decode_tombstones(&at, tombstone_n, ring);
     }
+    /* In memory, nothing has the mark of a floor: it would get into a ring. */
+    if (rv == APR_SUCCESS && ring->generation == STEK_RING_FLOOR) {
+        ring->generation = 0;
+        rv = key_n == 0 ? APR_SUCCESS : STEK_EMALFORMED;
+    }
     if (rv != APR_SUCCESS) {
         stek_ring_destroy(ring);
         return rv;

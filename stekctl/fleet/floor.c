@@ -16,10 +16,13 @@
 #include "report.h"
 #include "ringio.h"
 #include "stek_admit.h"
+#include "stek_claim.h"
 #include "stek_error.h"
 #include "stek_ring_aside.h"
 #include "stek_ring_file.h"
 #include "stek_ring_merge.h"
+
+#define IN_USE "another sync, which is running, uses it; give each its own --floor"
 
 /* So many floors that were moved aside are looked at. */
 #define REFUSED_MAX 32
@@ -49,15 +52,21 @@ static int open_locked(const char *path, int how)
     return fd;
 }
 
+static void let_go(sync_host_t *host)
+{
+    if (host->floor_fd > 0) {
+        close(host->floor_fd);
+    }
+    host->floor_fd = 0;
+}
+
 /* Holds the file that was read or written last, so that others see that a sync works with it. */
 static void hold(sync_host_t *host)
 {
     if (host->reader) {
         return;
     }
-    if (host->floor_fd > 0) {
-        close(host->floor_fd);
-    }
+    let_go(host);
     host->floor_fd = open_locked(host->options->floor_path, LOCK_SH);
 }
 
@@ -169,9 +178,16 @@ static void refuse(sync_host_t *host, apr_status_t why, const char *culprit)
     char text[160];
     const char *reason = why == STEK_ESECRET ? "sealed under another fleet secret"
                                              : stek_strerror(why, text, sizeof(text));
-    apr_status_t rv = stek_ring_file_is_refused(why) && why != STEK_EPERM && !host->reader
-                          ? stek_ring_set_aside(&file, ringio_now(), &detail, host->pool)
-                          : why;
+    apr_status_t rv;
+
+    let_go(host);
+    if (why == STEK_ESECRET && !host->reader && floor_is_held(file.path)) {
+        leave_alone(host, STEK_EFOREIGN, IN_USE, IN_USE);
+        return;
+    }
+    rv = stek_ring_file_is_refused(why) && why != STEK_EPERM && !host->reader
+             ? stek_ring_set_aside_as(&stek_claim_floor, &file, ringio_now(), &detail, host->pool)
+             : why;
 
     if (rv == APR_SUCCESS) {
         host->floor_off = 0;
@@ -224,10 +240,13 @@ static void report_write(sync_host_t *host, apr_status_t rv)
 static void save(sync_host_t *host, const stek_secret_t *secret)
 {
     const stek_ring_file_t file = file_of(host);
-    apr_status_t rv = stek_ring_file_save_under(&file, host->floor, secret,
-                                                stek_file_fsync_flag(file.path, host->pool),
-                                                stek_rng_system, &host->floor_stamp, host->pool);
+    apr_status_t rv;
 
+    host->floor->generation = STEK_RING_FLOOR;
+    rv = stek_ring_file_save_under(&file, host->floor, secret,
+                                   stek_file_fsync_flag(file.path, host->pool), stek_rng_system,
+                                   &host->floor_stamp, host->pool);
+    host->floor->generation = 0;
     report_write(host, rv);
     host->floor_differs = rv != APR_SUCCESS;
     if (rv == APR_SUCCESS) {
@@ -478,10 +497,7 @@ void floor_close(sync_host_t *host)
         stek_ring_destroy(host->stores[i].level);
         host->stores[i].level = NULL;
     }
-    if (host->floor_fd > 0) {
-        close(host->floor_fd);
-        host->floor_fd = 0;
-    }
+    let_go(host);
     stek_ring_destroy(host->floor);
     stek_ring_destroy(host->first_floor);
     host->floor = NULL;

@@ -110,12 +110,14 @@ static const char *value_in(const char *text, const char *name, apr_pool_t *pool
     return value;
 }
 
+/* By name, or as files that exist. */
 static int same_file(const char *a, const char *b)
 {
     struct stat st_a, st_b;
 
-    return stat(a, &st_a) == 0 && stat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev
-           && st_a.st_ino == st_b.st_ino;
+    return !strcmp(a, b)
+           || (stat(a, &st_a) == 0 && stat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev
+               && st_a.st_ino == st_b.st_ino);
 }
 
 /* Whether both files belong to one fleet, as far as this user can read them. */
@@ -145,6 +147,25 @@ static const char *secret_of(const char *path, const char *text, apr_pool_t *poo
                                ".secret", NULL);
 }
 
+/* No file of the configuration at path, with that text, is this one's floor. */
+static ctl_exit_e check_other_floor(ctl_t *ctl, const sync_settings_t *settings, const char *path,
+                                    const char *text)
+{
+    static const char *const names[] = {"floor", "ring", "secret", "fleet-secret", "password"};
+    const char *floor_path = settings->options.floor_path;
+    apr_size_t i;
+
+    for (i = 0; floor_path && i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *named = value_in(text, names[i], ctl->pool);
+
+        if (named && same_file(named, floor_path)) {
+            return report_usage(ctl, "the floor %s of %s is also the '%s' of %s: give each its own",
+                                floor_path, settings->config_path, names[i], path);
+        }
+    }
+    return CTL_DONE;
+}
+
 /* A fleet secret is one ring's: with two, hosts would put the keys of both into each. */
 static ctl_exit_e check_other(ctl_t *ctl, const sync_settings_t *settings, const char *path)
 {
@@ -168,11 +189,11 @@ static ctl_exit_e check_other(ctl_t *ctl, const sync_settings_t *settings, const
                             secret);
     }
     ring = value_in(text, "ring", ctl->pool);
-    if (ring && settings->ring_path && !strcmp(ring, settings->ring_path)) {
+    if (ring && settings->ring_path && same_file(ring, settings->ring_path)) {
         return report_usage(ctl, "%s and %s have the same ring %s: give each its own",
                             settings->config_path, path, ring);
     }
-    return CTL_DONE;
+    return check_other_floor(ctl, settings, path, text);
 }
 
 /* The other configurations in the same directory. */
@@ -232,6 +253,28 @@ static const char *default_floor(const ctl_t *ctl, const sync_settings_t *settin
                        ".floor", NULL);
 }
 
+/* Sync writes its floor, so that must not be another of its files. */
+static ctl_exit_e check_floor(ctl_t *ctl, const sync_settings_t *settings)
+{
+    const sync_options_t *options = &settings->options;
+    const struct {
+        const char *option, *path;
+    } others[] = {{"--ring", ctl->ring_path},
+                  {"--secret", ctl->secret_path},
+                  {"--fleet-secret", options->fleet_secret_path},
+                  {"--password", options->password_path},
+                  {"--config", settings->config_path}};
+    apr_size_t i;
+
+    for (i = 0; options->floor_path && i < sizeof(others) / sizeof(others[0]); i++) {
+        if (others[i].path && same_file(options->floor_path, others[i].path)) {
+            return report_usage(ctl, "--floor and %s are the same file: give the floor its own",
+                                others[i].option);
+        }
+    }
+    return CTL_DONE;
+}
+
 /* The paths, each from the command line, the configuration file or the environment. */
 static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
 {
@@ -257,18 +300,11 @@ static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
     if (options->floor_path && !strcmp(options->floor_path, "none")) {
         options->floor_path = NULL;
     }
-    if (options->floor_path
-        && (!strcmp(options->floor_path, ctl->ring_path)
-            || !strcmp(options->floor_path, options->fleet_secret_path))) {
-        return report_usage(ctl, "--floor and %s are the same file: give the floor its own",
-                            !strcmp(options->floor_path, ctl->ring_path) ? "--ring"
-                                                                         : "--fleet-secret");
-    }
-    if (ctl->secret_path && !strcmp(ctl->secret_path, options->fleet_secret_path)) {
+    if (ctl->secret_path && same_file(ctl->secret_path, options->fleet_secret_path)) {
         return report_usage(ctl, "--secret and --fleet-secret are the same file: the host's ring "
                                  "needs a secret of its own");
     }
-    return CTL_DONE;
+    return check_floor(ctl, settings);
 }
 
 ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)

@@ -155,7 +155,8 @@ void fleet_report_kept(ctl_t *ctl)
             path);
     }
     else if (!ctl->json) {
-        printf("%s: has the revocation, so it outlives a reboot; sync writes it to the stores next\n",
-               report_path(path, ctl->pool));
+        printf(
+            "%s: has the revocation, so it outlives a reboot; sync writes it to the stores next\n",
+            report_path(path, ctl->pool));
     }
 }

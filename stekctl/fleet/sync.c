@@ -150,7 +150,7 @@ apr_status_t sync_plan(const stek_ring_t *file_ring, sync_view_t *views, int sto
         write_n += plan->write[i];
     }
     if (rv == APR_SUCCESS && plan->wanted && (write_n > 0 || plan->made > 0)) {
-        plan->wanted->generation++;
+        plan->wanted->generation = stek_ring_next_generation(plan->wanted->generation);
         plan->wanted->written_at = now;
     }
     if (rv != APR_SUCCESS) {

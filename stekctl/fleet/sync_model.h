@@ -44,10 +44,10 @@ typedef struct sync_store_t {
     apr_time_t written_at;   /* the same */
     int reseal;              /* seal it under the first secret once, because secrets were re-read */
     const char *logged;      /* state last logged */
-    char logged_why[STORE_WHY_LEN];               /* and its reason */
-    unsigned logged_n;                            /* reasons logged in that state */
-    apr_time_t logged_at;                         /* the last one */
-    int logged_unconfined;                        /* that its worker lacks something */
+    char logged_why[STORE_WHY_LEN]; /* and its reason */
+    unsigned logged_n;              /* reasons logged in that state */
+    apr_time_t logged_at;           /* the last one */
+    int logged_unconfined;          /* that its worker lacks something */
 } sync_store_t;
 
 typedef struct sync_host_t {

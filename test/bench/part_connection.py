@@ -5,12 +5,13 @@ A connection costs what 160 of them cost more than 40, divided by 120: httpd's s
 Counts hardly differ from run to run, where times on a shared machine do."""
 import os
 import shutil
+import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpd
-from httpd import Vhost
+from httpd import Vhost, wait_for
 from report import Part
 from servers import BenchHttpd
 
@@ -48,6 +49,12 @@ def _requests(server, version, mode, n):
             sessions[name] = reply.session
 
 
+def _let_rest(pid):
+    """A prefork that is told to end while it closes a connection may crash, in mod_ssl."""
+    wait_for(lambda: all(httpd.state(pid) == "S" and not time.sleep(0.02) for _ in range(10)),
+             "httpd to have nothing to do", 20)
+
+
 def _count(made, cell, n):
     """{(object, function): instructions} of a server that answered so many connections."""
     server, out = made
@@ -56,8 +63,12 @@ def _count(made, cell, n):
         if os.geteuid() == 0:
             shutil.chown(out, httpd.RUN_AS)  # made by root, written at the end by httpd's user
         _requests(server, *cell, n)
+        _let_rest(server.pid)
         server.stop()
-        return _self_costs(out)
+        costs = _self_costs(out)
+        if not costs:
+            raise RuntimeError(f"TLS {cell[0]}, {cell[1]}: httpd ended without a count: {server.tail()}")
+        return costs
     finally:
         server.end()
 

@@ -321,11 +321,11 @@ class Host:
     def now(self):
         return time.time() + self.clock_s
 
-    def once(self, code=0, **options):
+    def once(self, code=0, args=(), **options):
         if not self.web and "clock" not in options and self.clock_s:
             options["clock"] = self.clock_s
         env = options.pop("env", {})
-        return run(*self.arguments("--once"), code=code, env=dict(self.env, **env), **options)
+        return run(*self.arguments("--once", *args), code=code, env=dict(self.env, **env), **options)
 
     def start(self, web=True, env=None):
         with open(self.log_path, "ab") as log:

@@ -51,6 +51,9 @@ stop() {
 }
 start() {
     umask 077
+    # Of this sandbox alone: another's floor belongs to another user stek.
+    mkdir -p "/var/lib/stek-$name"
+    mountpoint -q "/var/lib/stek-$name" || mount -t tmpfs tmpfs "/var/lib/stek-$name"
     install -d -o stek -g www-data -m 750 "/run/stek-$name" "/var/lib/stek-$name"
     install -d -m 755 /run/credentials
     install -d -o stek -m 500 "$credentials"

@@ -17,6 +17,7 @@ from checks import VERSIONS
 from fleet import DAY, Memcached, Redis, object_name, sealing_secrets
 from httpd import wait_for
 
+FLOOR = 0x53544b464c4f4f52  # the mark, in place of a generation
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 
 
@@ -256,6 +257,98 @@ def test_floor_state_directory_of_systemd_is_the_default(fleet):
         .count("no floor: ") == 1
 
 
+@pytest.mark.parametrize("what", ["ring", "secret", "fleet secret", "password", "hard link", "symbolic link"])
+def test_floor_path_of_another_file_of_the_host_is_refused(fleet, what):
+    fleet.store()
+    host = fleet.host(**HOURLY)
+    host.once()
+    password = host.root / "password"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    of = {"ring": host.ring_path, "secret": host.secret_path, "fleet secret": host.fleet_secret,
+          "password": password}.get(what, host.ring_path)
+    floor = host.root / "other" / ".." / of.relative_to(host.root)
+    (host.root / "other").mkdir()
+    if "link" in what:
+        floor = host.root / "link"
+        floor.symlink_to(of) if what == "symbolic link" else floor.hardlink_to(of)
+    before = of.read_bytes()
+    text = host.once(code=2, args=["--floor", floor, *(["--password", password] if what == "password" else [])]).stderr
+    assert "are the same file: give the floor its own" in text and of.read_bytes() == before
+
+
+def test_floor_path_of_somebodys_ring_leaves_that_alone(fleet):
+    """Sealed under another secret, so nothing but the mark in its header tells a floor from a ring."""
+    fleet.store()
+    other = fleet.host(**HOURLY)
+    other.once()
+    before = other.ring_path.read_bytes()
+    host = fleet.host(options=["--floor", other.ring_path], **HOURLY)
+    for text in (host.once(code=None).stderr, host.once(code=None).stderr):
+        assert f"{other.ring_path}: is not used: a reboot may forget revocations" in text
+        assert "is a ring, not a floor" in text
+    assert other.ring_path.read_bytes() == before and host.ring().current(time.time())
+    assert not list(other.ring_path.parent.glob("*.refused-*"))
+
+
+def test_floor_is_not_taken_for_a_ring(fleet):
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    before = host.floor.read_bytes()
+    taken = fleet.host(**HOURLY)
+    taken.ring_path = host.floor
+    text = taken.once(code=None).stderr
+    assert "is a fleet's floor, not a ring" in text and host.floor.read_bytes() == before
+    assert list(host.floor.parent.iterdir()) == [host.floor]
+
+
+def test_floor_without_the_mark_is_read_and_marked(fleet):
+    """As the first floors were."""
+    store = fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    old, stolen = store.get(object_name(fleet.secret)), host.names()
+    epoch = int(time.time())
+    host.floor.write_bytes(ringfile.Ring(epoch=epoch, generation=0).seal(sealing_secrets(fleet.secret, today())[0]))
+    lib.reboot(host)
+    store.put(object_name(fleet.secret), old)
+    assert str(host.floor) not in host.once().stderr
+    assert not stolen & host.names() and host.ring().epoch == epoch and host.ring().generation < 1000
+    lib.revoke(host)
+    host.once()
+    assert floor_of(host).generation == FLOOR and floor_of(host).epoch > epoch
+
+
+def test_floor_of_another_service_that_runs_is_left_to_it(fleet):
+    """Two services, one --floor: the second does without, says why, and takes it as soon as the first has gone."""
+    store = fleet.store()
+    first = with_floor(fleet)
+    second = fleet.host(secret=fleet.new_secret("second.secret"), options=["--floor", first.floor], **HOURLY)
+    first.start(web=False)
+    wait_for(first.floor.exists, "the floor")
+    wait_for(lambda: store.get(object_name(fleet.secret)), "the object")
+    old, stolen = store.get(object_name(fleet.secret)), first.names()
+    second.start(web=False)
+    wait_for(lambda: f"{first.floor}: is not used: a reboot may" in second.log(), second.log, 10)
+    assert "another sync, which is running, uses it" in second.log()
+    wait_for(second.ring_path.exists, "the second ring")
+    lib.revoke(second)
+    lib.revoke(first)
+    wait_for(lambda: floor_of(first).epoch == first.ring().epoch > 0, "the revocation in the floor", 10)
+    assert "floor" not in first.log() and second.log().count("is not used") == 1
+    first.stop_sync()
+    wait_for(lambda: f"{first.floor}: is written again" in second.log(), second.log, 10)
+    second.floor = first.floor
+    assert floor_of(second).epoch == second.ring().epoch > 0
+    # And the first has its own back.
+    second.stop_sync()
+    lib.reboot(first)
+    store.put(object_name(fleet.secret), old)
+    assert "taken in again" in first.once(code=None).stderr
+    assert not stolen & first.names()
+
+
 # ---- tickets ----
 
 def snapshot(store):
@@ -453,7 +546,7 @@ def test_floor_changed_while_sync_runs_is_named_and_mended(fleet, what):
     elif what == "damaged":
         host.floor.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     elif what == "another fleet's":
-        host.floor.write_bytes(ringfile.Ring().seal(os.urandom(32)))
+        host.floor.write_bytes(ringfile.Ring(generation=FLOOR).seal(os.urandom(32)))
     elif what == "foreign":
         host.floor.write_bytes(b"#!/bin/sh\n")
     else:

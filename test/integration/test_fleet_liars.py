@@ -144,6 +144,29 @@ def test_epoch_of_the_later_of_two_revocations_ends_what_the_first_made(fleet):
     assert not stolen & {key.name for key in store.ring(fleet.secret).keys}
 
 
+FLOOR = 0x53544b464c4f4f52  # a floor's mark, in place of the generation
+
+
+@pytest.mark.parametrize("generation", [2 ** 64 - 2, 2 ** 64 - 1, FLOOR - 1, FLOOR])
+def test_generation_of_a_thief_ends_no_count_and_makes_no_floor_of_a_ring(fleet, kind, generation):
+    store = fleet.store(kind)
+    host, other = fleet.host(**HOURLY), fleet.host(**HOURLY)
+    host.once()
+    before, seen = host.names(), []
+    seal = sealing_secrets(fleet.secret, today())[0]
+    store.put(object_name(fleet.secret), ringfile.Ring(
+        [*host.ring().keys, ringfile.make_key()], generation=generation).seal(seal))
+    for _ in range(3):
+        host.once(code=None)
+        seen.append(host.ring().generation)
+        lib.run("--ring", host.ring_path, "rotate")
+        seen.append(host.ring().generation)
+    assert seen == sorted(seen) and FLOOR not in seen and seen[-1] > 3
+    host.once()
+    other.once()
+    assert other.names() == host.names() > before and host.once().stderr == ""
+
+
 @pytest.mark.parametrize("greater", [True, False])
 @pytest.mark.parametrize("part", ["both", "aes", "crosswise"])
 def test_key_that_shares_the_bytes_of_another_is_refused_alike_by_all(fleet, greater, part):

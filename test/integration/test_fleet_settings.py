@@ -113,10 +113,21 @@ def test_check_one_ring_for_two_fleets_is_refused(fleet):
     assert str(one) in text and "same ring" in text
 
 
+@pytest.mark.parametrize("what", ["floor", "ring", "secret", "fleet_secret"])
+def test_check_floor_that_another_configuration_names_is_refused(fleet, what):
+    shared = fleet.dir / "shared"
+    shared.write_text("")
+    shared.chmod(0o600)
+    (fleet.dir / "link").symlink_to(shared)
+    one = configuration(fleet, "one", **{what: fleet.dir / "link"})
+    text = checked(configuration(fleet, "two", floor=shared), code=2).stderr
+    assert f"the floor {shared} of" in text and f"the '{what.replace('_', '-')}' of {one}: give each its own" in text
+
+
 def test_check_secret_that_is_no_fleet_secret_is_refused(fleet):
     config = configuration(fleet, "a")
     (fleet.dir / "a.fleet").unlink()
-    assert "there is no fleet secret" in checked(config, code=4).stderr
+    assert "there is no fleet secret; make one once" in checked(config, code=4).stderr
     lib.run("--secret", fleet.dir / "a.fleet", "secret", "new")
     assert "secret new --fleet" in checked(config, code=3).stderr
 

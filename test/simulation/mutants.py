@@ -105,12 +105,12 @@ MUTANTS = {
         "if (now < 0) {"),
     "floor: forgotten in the plan": (
         "stekctl/fleet/sync_ring_file.c",
-        "    return rv == APR_SUCCESS ? floor_add(baton, pring, ringio_now()) : rv;",
+        "    return rv == APR_SUCCESS ? floor_add(host, pring, ringio_now()) : rv;",
         "    return rv;"),
     "floor: never written": (
-        "stekctl/fleet/sync_ring_file.c",
-        "        floor_keep(host, merged, now);\n",
-        ""),
+        "stekctl/fleet/floor.c",
+        "    floor_open(host, host->fleet, host->day);\n    if (!is_kept(host)) {",
+        "    floor_open(host, host->fleet, host->day);\n    if (now > 0) {"),
     "floor: without the epoch": (
         "stekctl/fleet/floor.c",
         "    floor->epoch = ring->epoch;\n",

@@ -128,6 +128,31 @@ static void test_claim_beside_a_writer_stays_ours(void **state)
     assert_int_equal(i, 5000);
 }
 
+static void test_claim_floor_is_no_ring_nor_the_reverse(void **state)
+{
+    static const char ring[] = "STEKRINGvvffiiiilllleeeeeeee gggggg and so on";
+    static const char floor[] = "STEKRINGvvffiiiilllleeeeeeeeSTKFLOOR and so on";
+    const char *detail = NULL;
+    stek_ring_file_t file;
+
+    (void)state;
+    put("ring", ring);
+    put("floor", floor);
+    assert_int_equal(claim(&stek_claim_ring, "ring"), APR_SUCCESS);
+    assert_int_equal(claim(&stek_claim_floor, "floor"), APR_SUCCESS);
+    assert_foreign(&stek_claim_ring, "floor", "is a fleet's floor, not a ring");
+    assert_foreign(&stek_claim_floor, "ring", "is a ring, not a floor");
+    assert_int_equal(claim(&stek_claim_sealed, "ring"), APR_SUCCESS);
+    assert_int_equal(claim(&stek_claim_sealed, "floor"), APR_SUCCESS);
+    assert_true(stek_claim_is_floor((const unsigned char *)floor, 36));
+    assert_false(stek_claim_is_floor((const unsigned char *)floor, 35));
+    stek_ring_file_init(&file, in_base("floor"), geteuid(), (gid_t)-1);
+    assert_int_equal(stek_ring_set_aside(&file, SEC(1000), &detail, pool), STEK_EFOREIGN);
+    assert_int_equal(stek_ring_set_aside_as(&stek_claim_floor, &file, SEC(1000), &detail, pool),
+                     APR_SUCCESS);
+    assert_int_equal(access(detail, F_OK), 0);
+}
+
 /* ---- set aside */
 
 static apr_status_t aside(const char *name, const char **pdetail)
@@ -205,6 +230,7 @@ int main(void)
         TEST(test_claim_ring_by_its_magic),
         TEST(test_claim_secret_by_its_lines),
         TEST(test_claim_beside_a_writer_stays_ours),
+        TEST(test_claim_floor_is_no_ring_nor_the_reverse),
         TEST(test_claim_set_aside_a_ring_gets_a_free_name),
         TEST(test_claim_set_aside_what_is_no_ring_stays),
         TEST(test_claim_save_over_another_file_is_refused),
