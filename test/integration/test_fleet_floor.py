@@ -70,7 +70,7 @@ def test_floor_store_rolled_back_and_host_rebooted_revoked_keys_stay_dead(fleet,
     lib.reboot(host)
     store.put(object_name(fleet.secret), old)
     done = host.once()
-    assert "its ring is older than the last revocation: it was rolled back, lags or lies" in done.stderr, done.stderr
+    assert "its ring is older than the last revocation: it was rolled back or serves old data" in done.stderr, done.stderr
     assert stolen not in host.names() and host.ring().current(time.time())
     assert stolen not in {key.name for key in store.ring(fleet.secret).keys}, "not healed"
     assert host.once().stderr == ""
@@ -423,7 +423,7 @@ def test_floor_store_rolled_back_while_sync_runs_is_named_once(fleet, kind, all_
     wait_for(lambda: stolen not in {key.name for key in late.ring(fleet.secret).keys}, "the revocation there", 20)
     assert "older than" not in host.log()
     store.put(name, old)
-    wait_for(lambda: "good again" in host.log().partition("older than the last revocation")[2], host.log, 10)
+    wait_for(lambda: "recovered after" in host.log().partition("older than the last revocation")[2], host.log, 10)
     lines = [line for line in host.log().splitlines() if "older than the last revocation" in line]
     assert len(lines) == 1 and fleet.proxies[0].url in lines[0]
     assert stolen not in host.names() | {key.name for key in store.ring(fleet.secret).keys}
@@ -640,9 +640,9 @@ def test_floor_ahead_of_the_clock_is_named_in_one_line(fleet):
     host.once(clock=3 * DAY)
     lib.run("--ring", host.ring_path, "revoke", "--all", clock=3 * DAY)
     host.once(clock=3 * DAY)
-    lines = [line for line in host.once(code=None).stderr.splitlines() if "its epoch is more than a day ahead" in line]
+    lines = [line for line in host.once(code=None).stderr.splitlines() if "epoch is more than a day ahead" in line]
     assert len(lines) == 1 and str(host.ring_path) in lines[0]
-    assert "remove the ring, its secret and the floor" in lines[0]
+    assert "remove ring, secret and floor" in lines[0]
 
 
 # ---- crashes ----
