@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -318,12 +319,12 @@ static int is_tmp_name(const char *name, const char *base)
     return strlen(end) == TMP_HEX_LEN && strspn(end, "0123456789abcdef") == TMP_HEX_LEN;
 }
 
-/* Whether a file with such a name was left by a killed writer. */
+/* Whether a file with such a name was left by a killed writer: perhaps while the clock was ahead. */
 static int is_left_behind(const writer_t *writer, const struct stat *st)
 {
     return S_ISREG(st->st_mode) && st->st_nlink == 1
            && stek_path_is_trusted(st->st_uid, writer->how->owner)
-           && writer->st.st_mtim.tv_sec - st->st_mtim.tv_sec > TMP_AGE_MAX_S;
+           && labs((long)(writer->st.st_mtim.tv_sec - st->st_mtim.tv_sec)) > TMP_AGE_MAX_S;
 }
 
 /* Removes what killed writers left. If that fails, the write still succeeds. */

@@ -772,7 +772,8 @@ int main(void)
         cmocka_unit_test(test_live_refresh_drops_a_key_at_its_end_without_a_file),
         cmocka_unit_test(test_live_refresh_clock_that_comes_back_reads_the_same_file_again),
         cmocka_unit_test(test_live_refresh_clock_that_comes_back_over_a_fork),
-        cmocka_unit_test(test_live_refresh_clock_that_comes_back_to_a_bad_file_reads_the_next_good_one),
+        cmocka_unit_test(
+            test_live_refresh_clock_that_comes_back_to_a_bad_file_reads_the_next_good_one),
         cmocka_unit_test(test_live_refresh_clock_that_comes_back_drops_what_it_made_for_then),
         cmocka_unit_test(test_live_refresh_tells_when_the_last_writer_wrote),
         cmocka_unit_test(test_live_refresh_under_a_wandering_clock_has_what_the_file_has),
