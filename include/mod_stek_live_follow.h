@@ -16,9 +16,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Checks the file, merges it in if it changed since the last check, if that failed, or if reload is
- * set, and drops the keys that have ended at now.  APR_SUCCESS, or why the file was refused; the
- * live keyring is good either way. *pculprit as stek_ring_file_load. */
+/* Checks the file, and drops the keys that have ended at now.  Merges the file in if it changed since
+ * the last check, if that failed, if the clock has been set back since then (what seemed to have ended
+ * may be good), or if reload is set.  APR_SUCCESS, or why the file was refused; the live keyring is good
+ * either way. *pculprit as stek_ring_file_load. */
 apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
                                    const char **pculprit, apr_pool_t *pool);
 
@@ -35,6 +36,11 @@ int mod_stek_live_is_blind(const mod_stek_live_t *live);
  * stek_ring_file_save and mod_stek_live_swap. */
 apr_status_t mod_stek_live_save(mod_stek_live_t *live, stek_ring_t *next, int flags,
                                 apr_pool_t *pool);
+
+/* The same without the lock.  What another writer has put there since the caller's last look is merged
+ * in: then the live keyring is dirty again, and belongs in the file once more. */
+apr_status_t mod_stek_live_save_unlocked(mod_stek_live_t *live, stek_ring_t *next, int flags,
+                                         apr_time_t now, apr_pool_t *pool);
 
 /* Nonzero if the file lacks what the live keyring has, or keeps what it ended. */
 int mod_stek_live_is_dirty(const mod_stek_live_t *live);

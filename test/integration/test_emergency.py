@@ -220,6 +220,8 @@ def test_emergency_of_a_fleet_ends_all_that_a_thief_of_its_secret_did(fleet, kin
     thief.write(ringfile.Ring([ringfile.make_key(now // 3600 * 3600 + 3650 * DAY) for _ in range(2000)]))
     wait_for(lambda: any("ignored" in host.log() for host in hosts), hosts[0].log)
     # A ring that is full of keys and of revoked keys that never end; and the greatest epoch that passes.
+    for host in hosts:
+        host.web.expect("STEK2036")  # if its parent looks just then
     thief.write(ringfile.Ring([ringfile.make_key() for _ in range(3000)],
                               [(os.urandom(16), 253402300799) for _ in range(5000)]))
     wait_for(lambda: all(len(host.ring().tombstones) == 5000 for host in hosts), "the rings to be full", 20)
@@ -315,7 +317,9 @@ def test_emergency_of_one_host_of_a_fleet(fleet, all_gone):
         ring.keys = [replace(ringfile.make_key(epoch=POISON), name=name) for name in strange]
         bad.web.put_ring(ring)
         assert REFUSED == lib.run("--ring", bad.ring_path, "revoke", "--all", code=None).returncode
+        said = bad.log()
         bad.start(web=False)
+        wait_for(lambda: bad.log() != said, "sync to have started")  # from then on it ends well
     operator.do(blocks("Someone else has used the secret")[2 if all_gone else 0], bad)
     wait_for(lambda: agree(hosts), lambda: bad.log() + hosts[0].log(), 20)
     assert not strange & bad.names() and bad.get().name in hosts[0].names()
