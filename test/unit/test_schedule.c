@@ -7,6 +7,7 @@
 #include <apr_general.h>
 #include <apr_strings.h>
 
+#include "stek_key_make.h"
 #include "stek_ring.h"
 #include "stek_ring_merge.h"
 #include "stek_schedule.h"
