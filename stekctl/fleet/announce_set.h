@@ -42,7 +42,7 @@ const announce_t *announce_find(const announce_set_t *set, const char *name);
 apr_status_t announce_digest(const stek_ring_t *ring, apr_time_t now,
                              unsigned char digest[ANNOUNCE_DIGEST_LEN]);
 
-/* How far at least the others' clocks are ahead of the host's, by what they have said and its now: as two
+/* For a set in any order: how far at least the others' clocks are ahead of the host's, by what they have said and its now: as two
  * of them agree, or the only other says.  0: not at all, as far as can be seen. */
 apr_interval_time_t announce_behind(const announce_set_t *set, const char *name, apr_time_t now);
 

@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "announce.h"
 #include "json.h"
 #include "notify.h"
 #include "report.h"
@@ -233,14 +235,53 @@ static const char *default_floor(const ctl_t *ctl, const sync_settings_t *settin
                        ".floor", NULL);
 }
 
+/* What systemd gives the unit; for a command that somebody else runs, the same of the unit of the
+ * configuration's name, or the file that the unit takes it from.  NULL: nowhere. */
+static const char *default_fleet_secret(const ctl_t *ctl, const sync_settings_t *settings)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
+    const char *config = settings->config_path, *path;
+    const char *name = config ? strrchr(config, '/') : NULL;
+    apr_size_t len = name ? strlen(name + 1) : 0;
+
+    if (directory && *directory) {
+        return apr_pstrcat(ctl->pool, directory, "/fleet-secret", NULL);
+    }
+    if (len <= strlen(".conf") || strcmp(name + 1 + len - strlen(".conf"), ".conf") != 0) {
+        return NULL;
+    }
+    path = apr_psprintf(ctl->pool, "/run/credentials/stek-sync@%.*s.service/fleet-secret",
+                        (int)(len - strlen(".conf")), name + 1);
+    if (access(path, R_OK) != 0) {
+        path = apr_psprintf(ctl->pool, "%.*s.secret", (int)(strlen(config) - strlen(".conf")),
+                            config);
+    }
+    return access(path, R_OK) == 0 ? path : NULL;
+}
+
+/* This host's name, with '-' for what a name cannot have. */
+static const char *default_name(const ctl_t *ctl)
+{
+    char *name = apr_pcalloc(ctl->pool, ANNOUNCE_NAME_MAX + 1), *at;
+
+    if (gethostname(name, ANNOUNCE_NAME_MAX) != 0 || !*name) {
+        return "unnamed";
+    }
+    for (at = name; *at; at++) {
+        char one[] = {*at, '\0'};
+
+        *at = announce_is_name(one) ? *at : '-';
+    }
+    return name;
+}
+
 /* The paths, each from the command line, the configuration file or the environment. */
 static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
 {
-    const char *directory = getenv("CREDENTIALS_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
     sync_options_t *options = &settings->options;
 
-    if (!options->fleet_secret_path && directory && *directory) {
-        options->fleet_secret_path = apr_pstrcat(ctl->pool, directory, "/fleet-secret", NULL);
+    if (!options->fleet_secret_path) {
+        options->fleet_secret_path = default_fleet_secret(ctl, settings);
     }
     if (!options->fleet_secret_path) {
         return report_usage(ctl, "missing fleet secret: use --fleet-secret PATH");
@@ -272,6 +313,23 @@ static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
     return CTL_DONE;
 }
 
+ctl_exit_e sync_settings_complete(ctl_t *ctl, sync_settings_t *settings)
+{
+    sync_options_t *options = &settings->options;
+
+    if (options->store_n == 0) {
+        return report_usage(
+            ctl, "missing store: use --store URL, or a configuration file that names one");
+    }
+    if (settings->silent) {
+        options->announce = NULL;
+    }
+    else if (!options->announce) {
+        options->announce = default_name(ctl);
+    }
+    return complete_paths(ctl, settings);
+}
+
 ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)
 {
     sync_options_t *options = &settings->options;
@@ -281,11 +339,7 @@ ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)
     if (wrong) {
         return report_usage(ctl, "%s", wrong);
     }
-    if (options->store_n == 0) {
-        return report_usage(
-            ctl, "missing store: use --store URL, or a configuration file that names one");
-    }
-    code = complete_paths(ctl, settings);
+    code = sync_settings_complete(ctl, settings);
     if (code == CTL_DONE) {
         code = check_stores(ctl, options);
     }

@@ -199,6 +199,30 @@ const char *store_why(const store_t *store)
     return store->why;
 }
 
+int store_select(store_t *store, const char *object)
+{
+    apr_int64_t limit = monotonic_ms() + SEND_LIMIT_MS;
+    wire_call_t call = {.op = WIRE_SELECT, .len = (apr_uint32_t)strlen(object) + 1};
+    char *copy = strdup(object);
+
+    if (!copy) {
+        return 0;
+    }
+    free(store->target.object);
+    store->target.object = copy;
+    if (store->pid > 0
+        && !(wire_transfer(store->fd, 1, &call, sizeof(call), limit)
+             && wire_transfer(store->fd, 1, copy, call.len, limit))) {
+        end_worker(store);
+    }
+    return 1;
+}
+
+void store_rest(store_t *store)
+{
+    end_worker(store);
+}
+
 void store_close(store_t *store)
 {
     if (store) {

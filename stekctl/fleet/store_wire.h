@@ -2,7 +2,8 @@
 /*
  * The protocol on the socket pair between sync and a store's worker, in the machine's byte order:
  *
- *     call:    op u8 | length u32 | bytes       'o' the target, 'r' nothing, 'w' what to write
+ *     call:    op u8 | length u32 | bytes       'o' the target, 'r' nothing, 'w' what to write,
+ *                                               's' another object's name, which gets no answer
  *     answer:  result u8 | why, STORE_WHY_LEN bytes | length u32 | bytes
  *
  * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT", each ended by NUL.  The
@@ -20,6 +21,8 @@
 #define WIRE_OPEN 'o'
 #define WIRE_READ 'r'
 #define WIRE_WRITE 'w'
+#define WIRE_SELECT 's'
+#define WIRE_OBJECT_MAX 256       /* bytes of an object's name, its NUL included */
 #define WIRE_TOO_LONG 0xffffffffu /* length of an answer whose bytes are not sent */
 #define WIRE_TARGET_MAX 4096
 #define WIRE_FD 3 /* the worker's end */

@@ -58,7 +58,20 @@ static const store_driver_t *unpack_target(char *text, apr_size_t len, store_tar
     return store_kinds_find(fields[0], strlen(fields[0]), &why);
 }
 
-static int work(const store_driver_t *driver, void *conn, unsigned char *in)
+/* The driver looks at target->object in every call. */
+static int select_object(store_target_t *target, const unsigned char *name, apr_size_t len)
+{
+    static char object[WIRE_OBJECT_MAX];
+
+    if (len == 0 || len > sizeof(object) || name[len - 1]) {
+        return 0;
+    }
+    memcpy(object, name, len);
+    target->object = object;
+    return 1;
+}
+
+static int work(const store_driver_t *driver, void *conn, store_target_t *target, unsigned char *in)
 {
     const unsigned char *bytes = NULL;
     wire_answer_t answer = {0};
@@ -67,6 +80,9 @@ static int work(const store_driver_t *driver, void *conn, unsigned char *in)
 
     if (!receive(&call, sizeof(call)) || call.len > STEK_RING_BYTES_MAX || !receive(in, call.len)) {
         return 0;
+    }
+    if (call.op == WIRE_SELECT) {
+        return select_object(target, in, call.len);
     }
     answer.result = (unsigned char)(call.op == WIRE_READ
                                         ? driver->read(conn, &bytes, &len, answer.why)
@@ -92,7 +108,7 @@ int store_worker(void)
     if (driver) {
         conn = driver->open(&target);
     }
-    while (conn && work(driver, conn, in)) {
+    while (conn && work(driver, conn, &target, in)) {
     }
     if (conn) {
         driver->close(conn);
