@@ -43,6 +43,20 @@ static announce_set_t room_for(apr_size_t n, apr_pool_t *pool)
     return set;
 }
 
+/* Without those that are to be forgotten: first of all, or one of them could displace a living one. */
+static announce_set_t living(const announce_set_t *set, apr_time_t now, apr_pool_t *pool)
+{
+    announce_set_t kept = room_for(set->n, pool);
+    apr_size_t i;
+
+    for (i = 0; i < set->n; i++) {
+        if (set->hosts[i].clock + ANNOUNCE_FORGET > now) {
+            kept.hosts[kept.n++] = set->hosts[i];
+        }
+    }
+    return kept;
+}
+
 /* The union, of each host the announcement that counts. */
 static announce_set_t unite(const announce_set_t *a, const announce_set_t *b, apr_time_t now,
                             apr_pool_t *pool)
@@ -67,7 +81,7 @@ static announce_set_t unite(const announce_set_t *a, const announce_set_t *b, ap
     return all;
 }
 
-/* How many of the set count more than host; of two that were stamped alike, the smaller name. */
+/* How many of the set count more than host. */
 static apr_size_t before_n(const announce_set_t *set, const announce_t *host, apr_time_t now)
 {
     apr_size_t i, n = 0;
@@ -84,15 +98,10 @@ static apr_size_t before_n(const announce_set_t *set, const announce_t *host, ap
 announce_set_t announce_merge(const announce_set_t *a, const announce_set_t *b, apr_time_t now,
                               apr_size_t max, apr_pool_t *pool)
 {
-    announce_set_t all = unite(a, b, now, pool), kept = room_for(all.n, pool);
-    apr_size_t i, living_n = 0;
+    announce_set_t living_a = living(a, now, pool), living_b = living(b, now, pool);
+    announce_set_t all = unite(&living_a, &living_b, now, pool), kept = room_for(all.n, pool);
+    apr_size_t i;
 
-    for (i = 0; i < all.n; i++) {
-        if (all.hosts[i].clock + ANNOUNCE_FORGET > now) {
-            all.hosts[living_n++] = all.hosts[i];
-        }
-    }
-    all.n = living_n;
     for (i = 0; i < all.n; i++) {
         if (all.n <= max || before_n(&all, &all.hosts[i], now) < max) {
             kept.hosts[kept.n++] = all.hosts[i];

@@ -21,7 +21,7 @@
  * ahead of now come last.  A total order: 0 only if they are the same. */
 int announce_compare(const announce_t *a, const announce_t *b, apr_time_t now);
 
-/* The union, of each host the announcement that counts; then drops those that are to be forgotten, and
+/* The union, without those that are to be forgotten, of each host the announcement that counts; then drops
  * the earliest where there are more than max.  Commutative, associative, idempotent.  In pool. */
 announce_set_t announce_merge(const announce_set_t *a, const announce_set_t *b, apr_time_t now,
                               apr_size_t max, apr_pool_t *pool);
