@@ -121,6 +121,7 @@ static int has_changed(const announce_t *self, const announce_t *told)
 {
     return memcmp(self->digest, told->digest, sizeof(self->digest)) != 0
            || self->epoch != told->epoch || self->flags != told->flags
+           || (self->behind > 0) != (told->behind > 0)
            || self->httpd_epoch != told->httpd_epoch
            || self->httpd_generation != told->httpd_generation;
 }
@@ -334,4 +335,6 @@ void announcer_close(announcer_t *announcer)
         announcer->is_open = 0;
     }
     memset(announcer->store_refuses, 0, sizeof(announcer->store_refuses));
+    memset(announcer->told, 0, sizeof(announcer->told));
+    memset(announcer->again_ms, 0, sizeof(announcer->again_ms));
 }

@@ -47,7 +47,8 @@ typedef struct announcer_t {
 void announcer_cycle(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
                      const sync_result_t *result, apr_time_t now);
 
-/* Closes its stores; the next cycle opens them again, with what was re-read. */
+/* Closes its stores; the next cycle opens them again, and announces the host to them, with the secrets of
+ * then. */
 void announcer_close(announcer_t *announcer);
 
 #pragma GCC visibility pop

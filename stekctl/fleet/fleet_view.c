@@ -57,6 +57,7 @@ static void look_at(const announce_t *said, apr_time_t now, fleet_host_t *host)
 
 static void count_ring(fleet_view_t *view, const announce_t *host)
 {
+    apr_time_t since = host->since + host->behind;
     apr_size_t i = 0;
 
     while (i < view->ring_n
@@ -64,13 +65,13 @@ static void count_ring(fleet_view_t *view, const announce_t *host)
         i++;
     }
     if (i == view->ring_n) {
-        fleet_ring_t ring = {host->digest, host->epoch, 0, host->since};
+        fleet_ring_t ring = {host->digest, host->epoch, 0, since};
 
         view->rings[view->ring_n++] = ring;
     }
     view->rings[i].host_n++;
-    if (host->since < view->rings[i].since) {
-        view->rings[i].since = host->since;
+    if (since < view->rings[i].since) {
+        view->rings[i].since = since;
     }
 }
 

@@ -366,6 +366,8 @@ def test_sync_worker_has_no_secret(fleet):
     fleet.store()
     host = fleet.host(**HOURLY).start()
     wait_for(host.ring_path.exists, "the ring")
+    # The one that announces the host, by the same program, is there only for a moment.
+    wait_for(lambda: len(harness.descendants(host.process.pid)) == 1, "one worker")
     worker, = harness.descendants(host.process.pid)
     secrets = fleet_fields(fleet.secret)[0] + sealing_secrets(fleet.secret, 0)
     secrets += ringfile.read_secrets(host.secret_path)
