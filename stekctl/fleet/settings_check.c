@@ -235,26 +235,25 @@ static const char *default_floor(const ctl_t *ctl, const sync_settings_t *settin
                        ".floor", NULL);
 }
 
-/* What systemd gives the unit; for a command that somebody else runs, the same of the unit of the
- * configuration's name, or the file that the unit takes it from.  NULL: nowhere. */
+/* What systemd gives the unit; for a command that somebody else runs, the file that the unit of the
+ * configuration's name takes it from, or that unit's copy.  NULL: nowhere. */
 static const char *default_fleet_secret(const ctl_t *ctl, const sync_settings_t *settings)
 {
     const char *directory = getenv("CREDENTIALS_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
     const char *config = settings->config_path, *path;
     const char *name = config ? strrchr(config, '/') : NULL;
-    apr_size_t len = name ? strlen(name + 1) : 0;
+    apr_size_t len = name ? strlen(name + 1) : 0, end = strlen(".conf");
 
     if (directory && *directory) {
         return apr_pstrcat(ctl->pool, directory, "/fleet-secret", NULL);
     }
-    if (len <= strlen(".conf") || strcmp(name + 1 + len - strlen(".conf"), ".conf") != 0) {
+    if (len <= end || strcmp(name + 1 + len - end, ".conf") != 0) {
         return NULL;
     }
-    path = apr_psprintf(ctl->pool, "/run/credentials/stek-sync@%.*s.service/fleet-secret",
-                        (int)(len - strlen(".conf")), name + 1);
+    path = apr_psprintf(ctl->pool, "%.*s.secret", (int)(strlen(config) - end), config);
     if (access(path, R_OK) != 0) {
-        path = apr_psprintf(ctl->pool, "%.*s.secret", (int)(strlen(config) - strlen(".conf")),
-                            config);
+        path = apr_psprintf(ctl->pool, "/run/credentials/stek-sync@%.*s.service/fleet-secret",
+                            (int)(len - end), name + 1);
     }
     return access(path, R_OK) == 0 ? path : NULL;
 }
