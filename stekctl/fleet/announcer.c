@@ -121,8 +121,7 @@ static int has_changed(const announce_t *self, const announce_t *told)
 {
     return memcmp(self->digest, told->digest, sizeof(self->digest)) != 0
            || self->epoch != told->epoch || self->flags != told->flags
-           || (self->behind > 0) != (told->behind > 0)
-           || self->httpd_epoch != told->httpd_epoch
+           || (self->behind > 0) != (told->behind > 0) || self->httpd_epoch != told->httpd_epoch
            || self->httpd_generation != told->httpd_generation;
 }
 
