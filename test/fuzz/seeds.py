@@ -168,6 +168,36 @@ def fleets():
     put("fleet", "state-far", b"\x01" + b"9223372036854775807 memcached://a\n-1 redis://b\n")
 
 
+def part_of(name):
+    number = 2166136261
+    for byte in name.encode():
+        number = (number ^ byte) * 16777619 & 0xffffffff
+    return (number ^ number >> 16) % 64
+
+
+def announced(name, digest=b"digest..", flags=1, epoch=3, clock=T0, behind=0, version="0.1.0"):
+    words = b"".join(bytes([len(text)]) + text.encode() for text in (name, version))
+    return words + noise(name, 8) + struct.pack(">8sHQQQQQIIIQQ", digest, flags, epoch, 7, clock, T0 - HOUR, clock,
+                                                behind, 10, 60, epoch, 7)
+
+
+def announcements():
+    part = part_of("web0")
+    names = [f"web{n}" for n in range(2000) if part_of(f"web{n}") == part][:5]
+    hosts = {
+        "none": [],
+        "one": [announced("web0")],
+        "fleet": [announced(name) for name in names],
+        "trouble": [announced(names[0], b"another."), announced(names[1], clock=T0 - 600), announced(names[2], behind=170),
+                    announced(names[3], version="0.0.9"), announced(names[4], clock=T0 + 180, flags=3)],
+        "ages": [announced(names[0], clock=T0 - 8 * 24 * HOUR), announced(names[1], clock=T0 + 400 * 24 * HOUR)],
+    }
+    for label, rows in hosts.items():
+        rows.sort(key=lambda row: row[1:1 + row[0]])
+        put("announce", label, bytes([part]) + struct.pack(">H", len(rows)) + b"".join(rows))
+    put("announce", "magic", bytes([part]) + b"STEKHOST" + struct.pack(">HH", 1, part) + bytes(80))
+
+
 def replies():
     why = b"because".ljust(128, b"\0")
     for size in (64, 96, 128, 160, 256):  # whatever STORE_WHY_LEN is, one of them fits
@@ -189,5 +219,5 @@ def replies():
 
 
 if __name__ == "__main__":
-    for make in (rings, secrets, formats, directives, texts, appdata, fleets, replies):
+    for make in (rings, secrets, formats, directives, texts, appdata, fleets, announcements, replies):
         make()
