@@ -116,6 +116,8 @@ static const ctl_command_t commands[] = {
      "  --timeout TIME        limit for every call to a store (3s)\n"
      "  --announce NAME       the name by which 'stekctl fleet' shows this host (its host name);\n"
      "                        off: does not announce it\n"
+     "  --httpd URL           httpd's status page, as http://127.0.0.1/stek-status: announces what\n"
+     "                        httpd has loaded; #RING at its end if the ring is not 'default'\n"
      "  --metrics PATH        keeps Prometheus text there, for node_exporter's textfile\n"
      "                        collector\n"
      "  --once                runs one cycle, for cron; exits with 5 if the ring is good but a\n"

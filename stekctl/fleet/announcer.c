@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fleet_view.h"
+#include "httpd_status.h"
 #include "monotonic.h"
 #include "notify.h"
 #include "report.h"
@@ -28,6 +29,8 @@
 /* One look of somebody for each host of the fleet in that time. */
 #define LOOK_SHARE_MS 30000
 #define LOOK_MIN_MS 60000
+/* The status page is on this machine. */
+#define HTTPD_LIMIT apr_time_from_sec(1)
 
 /* ---- what this host is ---- */
 
@@ -85,6 +88,26 @@ static void read_ring(announcer_t *announcer, sync_host_t *host, apr_time_t now)
     }
 }
 
+static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
+{
+    const char *url = host->options->httpd_url, *why;
+    announce_t *self = &announcer->self;
+    httpd_status_t status = {0, 0};
+
+    if (!url) {
+        return;
+    }
+    why = httpd_status_read(url, HTTPD_LIMIT, &status, host->pool);
+    if (why && !announcer->httpd_told) {
+        report_line("%s: does not say what httpd has loaded: %s; 'stekctl fleet' does not show it",
+                    url, why);
+    }
+    announcer->httpd_told = why != NULL;
+    self->flags |= why ? 0 : ANNOUNCE_HTTPD;
+    self->httpd_epoch = status.epoch;
+    self->httpd_generation = status.generation;
+}
+
 static void describe(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
                      const sync_result_t *result, apr_time_t now)
 {
@@ -97,6 +120,7 @@ static void describe(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
         (void)stek_rng_system(self->process, sizeof(self->process));
     }
     self->flags = options->rules.generate ? ANNOUNCE_GENERATES : 0;
+    ask_httpd(announcer, host);
     self->every = options->once ? ONCE_PERIOD : options->every;
     self->clock = now;
     if (sync_stores_agree(host, rv, result)) {

@@ -33,6 +33,7 @@ typedef struct announcer_t {
     int store_refuses[SYNC_STORES_MAX]; /* as last reported */
     stek_stamp_t stamp;                 /* of the file ring that self describes */
     apr_time_t next_end;                /* when something in that ring ends; 0: never */
+    int httpd_told;                     /* its status page cannot be read: reported */
     int twin_told;                      /* another host has this name: reported */
     apr_pool_t *look_pool;              /* NULL: no look is under way */
     apr_array_header_t *seen;           /* announce_t: by it, so far */

@@ -43,6 +43,9 @@ static const char *ring_words(const fleet_host_t *host, unsigned trouble, apr_po
         return apr_psprintf(pool, "has another ring than the fleet, for %s",
                             report_span(host->apart, pool));
     }
+    if (host->httpd_lags) {
+        return "its httpd has not loaded its ring";
+    }
     if (host->host->agreed == 0) {
         return "has not agreed with all of its stores yet";
     }

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define CLOCK_MARGIN apr_time_from_sec(5)
-#define PERIODS_MAX 3 /* of silence */
+#define PERIODS_MAX 3                    /* of silence */
+#define HTTPD_POLL apr_time_from_sec(10) /* and what is left of a reload */
 
 const char *fleet_trouble_name(fleet_trouble_e trouble)
 {
@@ -85,6 +86,14 @@ static int by_weight(const void *a, const void *b)
                                     : memcmp(x->digest, y->digest, ANNOUNCE_DIGEST_LEN);
 }
 
+/* httpd polls its ring; then its host says that it has it. */
+static int httpd_lags(const announce_t *said, apr_time_t now)
+{
+    return said->flags & ANNOUNCE_HTTPD
+           && (said->httpd_epoch != said->epoch || said->httpd_generation < said->generation)
+           && now - said->since - said->behind > grace_of(said) + HTTPD_POLL;
+}
+
 static void judge_ring(const fleet_ring_t *ring, apr_time_t now, fleet_host_t *host)
 {
     const announce_t *said = host->host;
@@ -99,6 +108,10 @@ static void judge_ring(const fleet_ring_t *ring, apr_time_t now, fleet_host_t *h
     }
     else if (said->agreed == 0 || said->clock - said->agreed > 2 * grace) {
         host->apart = said->agreed ? said->clock - said->agreed : 0;
+        host->troubles |= 1u << FLEET_LAGS;
+    }
+    else if (httpd_lags(said, now)) {
+        host->httpd_lags = 1;
         host->troubles |= 1u << FLEET_LAGS;
     }
 }

@@ -14,10 +14,10 @@
 /* The worst first. */
 typedef enum fleet_trouble_e {
     FLEET_DISAGREES, /* has another ring than the fleet, although it has spoken since */
-    FLEET_LAGS,      /* has not yet, or has not agreed with its stores lately */
-    FLEET_CLOCK,     /* its clock is off */
-    FLEET_VERSION,   /* runs another version than most */
-    FLEET_GONE,      /* has been silent for three of its periods */
+    FLEET_LAGS, /* has not yet, has not agreed with its stores lately, or its httpd has an older ring */
+    FLEET_CLOCK,   /* its clock is off */
+    FLEET_VERSION, /* runs another version than most */
+    FLEET_GONE,    /* has been silent for three of its periods */
     FLEET_TROUBLES_N
 } fleet_trouble_e;
 
@@ -26,6 +26,7 @@ typedef struct fleet_host_t {
     unsigned troubles;         /* bits: 1 << fleet_trouble_e */
     apr_interval_time_t age;   /* since it last spoke, as far as its clock tells */
     apr_interval_time_t ahead; /* how far at least its clock is ahead of now */
+    int httpd_lags;            /* FLEET_LAGS: its httpd has not loaded its ring */
     apr_interval_time_t apart; /* FLEET_DISAGREES, FLEET_LAGS: for how long */
 } fleet_host_t;
 

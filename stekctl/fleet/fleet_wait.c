@@ -135,17 +135,23 @@ static void note_ring(ctl_t *ctl, waiting_t *waiting, apr_time_t now)
     }
 }
 
+/* Where sync asks httpd, that has to have it, too. */
+static int httpd_has_it(const announce_t *host)
+{
+    return !(host->flags & ANNOUNCE_HTTPD)
+           || (host->httpd_epoch == host->epoch && host->httpd_generation >= host->generation);
+}
+
 static int has_followed(const waiting_t *waiting, const announce_t *host)
 {
     apr_size_t i;
 
     if (waiting->epoch > 0) {
-        return host->epoch >= waiting->epoch
-               && (!(host->flags & ANNOUNCE_HTTPD) || host->httpd_epoch >= waiting->epoch);
+        return host->epoch >= waiting->epoch && httpd_has_it(host);
     }
     for (i = 0; i < waiting->digest_n; i++) {
         if (!memcmp(waiting->digests[i], host->digest, ANNOUNCE_DIGEST_LEN)) {
-            return 1;
+            return httpd_has_it(host);
         }
     }
     return 0;
@@ -186,7 +192,8 @@ static void name_host(const fleet_host_t *host, apr_pool_t *pool)
                     host->host->name, report_span(host->age, pool), host->host->name);
     }
     else {
-        report_line("%s: has not followed; it last spoke %s ago", host->host->name,
+        report_line("%s: has not followed%s; it last spoke %s ago", host->host->name,
+                    httpd_has_it(host->host) ? "" : ": its httpd has not loaded the ring",
                     report_span(host->age, pool));
     }
 }

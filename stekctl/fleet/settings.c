@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "announce.h"
+#include "httpd_status.h"
 #include "options.h"
 #include "report.h"
 #include "stek_file.h"
@@ -42,6 +43,7 @@ static const struct {
     {"secret", WITH_VALUE | IN_FILE},
     {"announce", WITH_VALUE | IN_FILE},
     {"metrics", WITH_VALUE | IN_FILE},
+    {"httpd", WITH_VALUE | IN_FILE},
     {"no-generate", 0},
     {"once", 0},
     {"status", 0},
@@ -100,6 +102,13 @@ static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, c
                    ? CTL_DONE
                    : report_usage(ctl, "invalid value '%s' for 'generate': must be on or off",
                                   value);
+    }
+    if (!strcmp(name, "httpd")) {
+        const char *wrong = httpd_status_check(value);
+
+        options->httpd_url = value;
+        return wrong ? report_usage(ctl, "invalid URL '%s' for 'httpd': %s", value, wrong)
+                     : CTL_DONE;
     }
     if (!strcmp(name, "announce")) {
         settings->silent = !strcmp(value, "off");

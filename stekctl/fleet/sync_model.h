@@ -21,6 +21,7 @@ typedef struct sync_options_t {
     const char *floor_path;    /* NULL: none */
     const char *announce;      /* the host's name for the others; NULL: does not announce itself */
     const char *metrics_path;  /* NULL: none */
+    const char *httpd_url;     /* httpd's status page; NULL: not asked */
     sync_rules_t rules;
     apr_interval_time_t every;
     apr_interval_time_t timeout;

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -16,7 +17,7 @@ import fleet as lib
 from announcements import Announcement
 from exposition import faults
 from fleet import Memcached, Redis, agree, clock_env
-from httpd import free_port, wait_for
+from httpd import Vhost, free_port, wait_for
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 KINDS = pytest.mark.parametrize("kind", [Memcached, Redis], ids=["memcached", "redis"])
@@ -316,6 +317,8 @@ def test_fleet_bad_words_change_nothing(fleet):
                         (["fleet", "--every", "1s"], "unknown option"),
                         (["fleet", "--config", config(fleet), "forget"], "missing host"),
                         (["fleet", "--config", config(fleet), "forget", "a b"], "invalid host 'a b'"),
+                        (["sync", "--store", store.url, "--httpd", "https://a/"], "invalid URL 'https://a/' for 'httpd'"),
+                        (["sync", "--store", store.url, "--httpd", "http://a.test/x"], "must be a number, or localhost"),
                         (["sync", "--store", store.url, "--announce", "a/b"], "invalid name 'a/b' for 'announce'")):
         done = lib.run("--ring", host.ring_path, *words, code=None)
         assert done.returncode in (2, 4) and said in done.stderr, (words, done.stderr)
@@ -330,3 +333,58 @@ def test_fleet_no_store_answers_is_not_no_host(fleet):
     url = f"memcached://127.0.0.1:{free_port()}"
     done = lib.run("fleet", "--store", url, "--fleet-secret", fleet.secret, "--timeout", "1s", code=5)
     assert f"{url}: no answer: " in done.stdout
+
+
+@pytest.mark.timeout(120)
+def test_fleet_httpd_that_has_not_loaded_the_ring_is_waited_for_and_named(fleet):
+    fleet.store()
+    port = free_port()
+    host = fleet.host(interval="1h", lifetime="18h", options=["--httpd", f"http://localhost:{port}/stek-status"])
+    host.web.server = [line.replace("poll=1s", "poll=1min") for line in host.web.server]
+    host.web.vhosts.append(Vhost("status.test", port=port, tls=False,
+                                 lines=['<Location "/stek-status">', "SetHandler stek-status", "</Location>"]))
+    host.start()
+
+    def shown():
+        only, = look(fleet)["hosts"]
+        return only
+    wait_for(lambda: shown()["httpd_generation"] == shown()["generation"], lambda: f"{shown()}{host.log()}", 30, 0.3)
+    assert "does not say what httpd has loaded" in host.log()  # httpd had not been started
+    done = lib.run("--ring", host.ring_path, "revoke", "--all", "--wait=4s", "--fleet", config(fleet), code=6)
+    assert f"{host.name}: has not followed: its httpd has not loaded the ring" in done.stderr
+    epoch = host.ring().epoch
+    assert shown()["epoch"] == epoch and shown()["httpd_epoch"] < epoch
+    host.web.graceful()
+    wait_for(lambda: shown()["httpd_epoch"] == epoch and shown()["httpd_generation"] == shown()["generation"],
+             lambda: f"{shown()}", 30, 0.3)
+    assert shown()["state"] == "good"
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 404 Not Found\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\nno rings\n", bytes(300000),
+                                    b'HTTP/1.1 200 OK\r\n\r\n\nstek_ring_epoch{ring="default"} -1\n', None,
+                                    b'HTTP/1.1 200 OK\r\n\r\n\nstek_ring_epoch{ring="default"} 99999999999999999999\n'
+                                    b'stek_ring_generation{ring="default"} 1\n'],
+                         ids=["nothing", "404", "no-ring", "endless", "negative", "silence", "too-great"])
+@pytest.mark.timeout(60)
+def test_fleet_status_page_that_says_nothing_is_told_once_and_stops_nothing(fleet, answer):
+    store = fleet.store()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                sock, _ = listener.accept()
+                sock.recv(65536)
+                if answer is None:
+                    time.sleep(5)
+                sock.sendall(answer or b"")
+                sock.close()
+            except OSError:
+                return
+    threading.Thread(target=serve, daemon=True).start()
+    host = fleet.host(**HOURLY, options=["--httpd", f"http://127.0.0.1:{listener.getsockname()[1]}/stek-status"])
+    done = host.once()
+    listener.close()
+    assert done.stderr.count("does not say what httpd has loaded") == 1
+    said = announcements.read(store, fleet.secret)[host.name]
+    assert said.flags == 1 and said.httpd_generation == 0 and host.ring().keys

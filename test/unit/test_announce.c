@@ -456,6 +456,26 @@ static void test_announce_view_not_in_step_with_its_stores_lags(void **state)
     assert_int_equal(troubles_of(hosts, "web2"), 1u << FLEET_LAGS);
 }
 
+static void test_announce_view_httpd_with_an_older_ring_lags(void **state)
+{
+    announce_t hosts[HOSTS_N];
+
+    (void)state;
+    make_hosts(hosts);
+    hosts[2].flags |= ANNOUNCE_HTTPD;
+    hosts[2].generation = hosts[2].httpd_generation = 7;
+    assert_int_equal(troubles_of(hosts, "web2"), 0);
+    hosts[2].httpd_generation = 6;
+    assert_int_equal(troubles_of(hosts, "web2"), 1u << FLEET_LAGS);
+    hosts[2].since = T0 - SEC(35); /* it may still be polling */
+    assert_int_equal(troubles_of(hosts, "web2"), 0);
+    hosts[2].since = T0 - SEC(36);
+    assert_int_equal(troubles_of(hosts, "web2"), 1u << FLEET_LAGS);
+    hosts[2].httpd_generation = 7;
+    hosts[2].httpd_epoch = 1; /* another's ring */
+    assert_int_equal(troubles_of(hosts, "web2"), 1u << FLEET_LAGS);
+}
+
 static void test_announce_behind_needs_two_others_that_agree(void **state)
 {
     announce_t hosts[HOSTS_N];
@@ -493,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_announce_view_those_that_follow_a_revocation_lag_first),
         cmocka_unit_test(test_announce_view_split_in_halves_both_shown),
         cmocka_unit_test(test_announce_view_not_in_step_with_its_stores_lags),
+        cmocka_unit_test(test_announce_view_httpd_with_an_older_ring_lags),
         cmocka_unit_test(test_announce_behind_needs_two_others_that_agree),
     };
     int failed;
