@@ -167,15 +167,20 @@ static int choose_stores(announcer_t *announcer, const sync_host_t *host)
     return chosen_n;
 }
 
-/* Another process says that it is this host, and has done so since this one did. */
+/* Another process says that it is this host, and has done so since this one did.  Once may be a sync --once
+ * beside this one. */
 static void check_twin(announcer_t *announcer, int i)
 {
     const announce_t *self = &announcer->self;
     const announce_t *found = announce_find(&announcer->stores[i].set, self->name);
 
-    if (found && announcer->told[i].clock != 0 && !announcer->twin_told
-        && memcmp(found->process, self->process, sizeof(self->process)) != 0) {
-        announcer->twin_told = 1;
+    if (!found || announcer->told[i].clock == 0) {
+        return;
+    }
+    if (!memcmp(found->process, self->process, sizeof(self->process))) {
+        announcer->twin_n = 0;
+    }
+    else if (++announcer->twin_n == 2) {
         report_line("another host announces itself as '%s', too, so that only one of them is seen; "
                     "give each its own name ('announce NAME')",
                     self->name);

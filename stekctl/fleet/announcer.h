@@ -34,7 +34,7 @@ typedef struct announcer_t {
     stek_stamp_t stamp;                 /* of the file ring that self describes */
     apr_time_t next_end;                /* when something in that ring ends; 0: never */
     int httpd_told;                     /* its status page cannot be read: reported */
-    int twin_told;                      /* another host has this name: reported */
+    int twin_n;                         /* in a row, another process was found under this name */
     apr_pool_t *look_pool;              /* NULL: no look is under way */
     apr_array_header_t *seen;           /* announce_t: by it, so far */
     int look_part;                      /* the next */

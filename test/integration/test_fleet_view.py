@@ -4,6 +4,7 @@ stekctl sync; with hosts that are cut off, stopped, of another version or with a
 name, and stores that hide or replay."""
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import fleet as lib
 from announcements import Announcement
 from exposition import faults
 from fleet import Memcached, Redis, agree, clock_env
-from httpd import Vhost, free_port, wait_for
+from httpd import TOP, Vhost, free_port, wait_for
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 KINDS = pytest.mark.parametrize("kind", [Memcached, Redis], ids=["memcached", "redis"])
@@ -196,6 +197,9 @@ def test_fleet_metrics_say_it_too(fleet, tmp_path):
         return value("stek_fleet_hosts_in_trouble", trouble="disagrees")
     text = (tmp_path / "0.prom").read_text()
     assert not faults(text)
+    described = (TOP / "docs" / "fleet-operation.md").read_text()
+    for metric in re.findall(r"^# TYPE (\S+)", text, re.M):
+        assert f"`{metric}`" in described, metric
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
     assert checked.returncode == 0 and not checked.stdout + checked.stderr, checked.stdout + checked.stderr
     # A host that has another ring, and says so now.
@@ -277,9 +281,25 @@ def test_fleet_two_hosts_of_one_name_are_told(fleet):
     wait_for(lambda: states(fleet) == {"same": "good"}, "the first", 20)
     two.start(web=False)
     wait_for(lambda: two.ring_path.exists(), "the second", 20)
-    lib.run("--ring", one.ring_path, "rotate")
-    wait_for(lambda: "another host announces itself as 'same', too" in one.log() + two.log(),
-             lambda: one.log() + two.log(), 40)
+
+    def said():
+        lib.run("--ring", one.ring_path, "rotate")  # so that both speak
+        return "another host announces itself as 'same', too" in one.log() + two.log()
+    wait_for(said, lambda: one.log() + two.log(), 50, 1.2)
+
+
+@pytest.mark.timeout(60)
+def test_fleet_one_cycle_beside_a_running_sync_is_not_another_host(fleet):
+    store = fleet.store()
+    host = fleet.host(**HOURLY).start(web=False)
+    wait_for(lambda: states(fleet) == {host.name: "good"}, "the first", 20)
+    process = announcements.read(store, fleet.secret)[host.name].process
+    host.once()
+    assert announcements.read(store, fleet.secret)[host.name].process != process
+    lib.run("--ring", host.ring_path, "rotate")
+    wait_for(lambda: announcements.read(store, fleet.secret)[host.name].process == process, "the next word", 20)
+    lib.run("--ring", host.ring_path, "rotate", "--wait=20s", "--fleet", config(fleet))
+    assert "announces itself as" not in host.log()
 
 
 @pytest.mark.timeout(60)
