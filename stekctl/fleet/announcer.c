@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "fleet_view.h"
-#include "httpd_status.h"
+#include "loaded_ring.h"
 #include "monotonic.h"
 #include "notify.h"
 #include "report.h"
@@ -92,12 +92,12 @@ static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
 {
     const char *url = host->options->httpd_url, *why;
     announce_t *self = &announcer->self;
-    httpd_status_t status = {0, 0};
+    loaded_ring_t status = {0, 0};
 
     if (!url) {
         return;
     }
-    why = httpd_status_read(url, HTTPD_LIMIT, &status, host->pool);
+    why = loaded_ring_read(url, HTTPD_LIMIT, &status, host->pool);
     if (why && !announcer->httpd_told) {
         report_line("%s: does not say what httpd has loaded: %s; 'stekctl fleet' does not show it",
                     url, why);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "announce.h"
-#include "httpd_status.h"
+#include "loaded_ring.h"
 #include "options.h"
 #include "report.h"
 #include "stek_file.h"
@@ -104,7 +104,7 @@ static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, c
                                   value);
     }
     if (!strcmp(name, "httpd")) {
-        const char *wrong = httpd_status_check(value);
+        const char *wrong = loaded_ring_check(value);
 
         options->httpd_url = value;
         return wrong ? report_usage(ctl, "invalid URL '%s' for 'httpd': %s", value, wrong)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asks httpd (httpd_status.h): one request of HTTP/1.0, whose answer ends with the connection.  stekctl;
+ * Asks httpd (loaded_ring.h): one request of HTTP/1.0, whose answer ends with the connection.  stekctl;
  * one thread.
  */
-#include "httpd_status.h"
+#include "loaded_ring.h"
 
 #include <apr_strings.h>
 #include <errno.h>
@@ -69,7 +69,7 @@ static struct addrinfo *resolve(const place_t *place)
     return getaddrinfo(place->host, place->port, &hints, &found) == 0 ? found : NULL;
 }
 
-const char *httpd_status_check(const char *url)
+const char *loaded_ring_check(const char *url)
 {
     apr_pool_t *pool = NULL;
     struct addrinfo *found;
@@ -159,9 +159,9 @@ static int find_number(const char *text, const char *metric, const char *ring,
     return errno == 0 && *end == '\n';
 }
 
-int httpd_status_find(const char *text, const char *ring, httpd_status_t *status, apr_pool_t *pool)
+int loaded_ring_find(const char *text, const char *ring, loaded_ring_t *status, apr_pool_t *pool)
 {
-    httpd_status_t found = {0, 0};
+    loaded_ring_t found = {0, 0};
 
     if (!find_number(text, "stek_ring_epoch", ring, &found.epoch, pool)
         || !find_number(text, "stek_ring_generation", ring, &found.generation, pool)) {
@@ -171,8 +171,8 @@ int httpd_status_find(const char *text, const char *ring, httpd_status_t *status
     return 1;
 }
 
-const char *httpd_status_read(const char *url, apr_interval_time_t limit, httpd_status_t *status,
-                              apr_pool_t *pool)
+const char *loaded_ring_read(const char *url, apr_interval_time_t limit, loaded_ring_t *status,
+                             apr_pool_t *pool)
 {
     apr_int64_t deadline = monotonic_ms() + apr_time_as_msec(limit);
     const char *why;
@@ -202,7 +202,7 @@ const char *httpd_status_read(const char *url, apr_interval_time_t limit, httpd_
     if (strncmp(page, "HTTP/1.", 7) != 0 || strncmp(page + 8, " 200 ", 5) != 0) {
         return "it does not answer with 200";
     }
-    return httpd_status_find(page, place.ring, status, pool)
+    return loaded_ring_find(page, place.ring, status, pool)
                ? NULL
                : apr_psprintf(pool, "it has no ring '%s'", place.ring);
 }

@@ -4,28 +4,28 @@
  * HTTP, from an address of this machine.  The child that answers speaks for all, since each loads the ring
  * within the poll.  What it says is shown, and decides nothing.  One thread.
  */
-#ifndef STEKCTL_HTTPD_STATUS_H
-#define STEKCTL_HTTPD_STATUS_H
+#ifndef STEKCTL_LOADED_RING_H
+#define STEKCTL_LOADED_RING_H
 
 #include <apr_pools.h>
 #include <apr_time.h>
 
 #pragma GCC visibility push(hidden)
 
-typedef struct httpd_status_t {
+typedef struct loaded_ring_t {
     apr_uint64_t epoch, generation;
-} httpd_status_t;
+} loaded_ring_t;
 
 /* NULL, or what is wrong with the URL, "http://ADDRESS[:PORT]/PATH[#RING]", where ADDRESS is a number or
  * localhost, and RING the ring's name in httpd's configuration, or else default.  Constant. */
-const char *httpd_status_check(const char *url);
+const char *loaded_ring_check(const char *url);
 
 /* Asks the page of such a URL, for at most limit.  NULL, or why nothing is known; in pool. */
-const char *httpd_status_read(const char *url, apr_interval_time_t limit, httpd_status_t *status,
-                              apr_pool_t *pool);
+const char *loaded_ring_read(const char *url, apr_interval_time_t limit, loaded_ring_t *status,
+                             apr_pool_t *pool);
 
 /* Finds the ring in the page's text.  0: it is not there. */
-int httpd_status_find(const char *text, const char *ring, httpd_status_t *status, apr_pool_t *pool);
+int loaded_ring_find(const char *text, const char *ring, loaded_ring_t *status, apr_pool_t *pool);
 
 #pragma GCC visibility pop
 #endif
