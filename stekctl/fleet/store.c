@@ -199,20 +199,35 @@ const char *store_why(const store_t *store)
     return store->why;
 }
 
+/* What stands in front of an object's name in some kinds of stores ends with a slash; names have none. */
+static char *beside(const char *object, const char *name)
+{
+    const char *slash = strrchr(object, '/');
+    apr_size_t len = slash ? (apr_size_t)(slash + 1 - object) : 0;
+    char *whole = malloc(len + strlen(name) + 1);
+
+    if (whole) {
+        memcpy(whole, object, len);
+        memcpy(whole + len, name, strlen(name) + 1);
+    }
+    return whole;
+}
+
 int store_select(store_t *store, const char *object)
 {
     apr_int64_t limit = monotonic_ms() + SEND_LIMIT_MS;
-    wire_call_t call = {.op = WIRE_SELECT, .len = (apr_uint32_t)strlen(object) + 1};
-    char *copy = strdup(object);
+    char *whole = beside(store->target.object, object);
+    wire_call_t call = {.op = WIRE_SELECT};
 
-    if (!copy) {
+    if (!whole) {
         return 0;
     }
     free(store->target.object);
-    store->target.object = copy;
+    store->target.object = whole;
+    call.len = (apr_uint32_t)strlen(whole) + 1;
     if (store->pid > 0
         && !(wire_transfer(store->fd, 1, &call, sizeof(call), limit)
-             && wire_transfer(store->fd, 1, copy, call.len, limit))) {
+             && wire_transfer(store->fd, 1, whole, call.len, limit))) {
         end_worker(store);
     }
     return 1;

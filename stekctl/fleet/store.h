@@ -39,7 +39,8 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
 /* Why the last call was refused or got no answer; printable, owned by the store. */
 const char *store_why(const store_t *store);
 
-/* From now on, calls are for the object of that name, which is copied.  0: out of memory. */
+/* From now on, calls are for the object of that name, beside the one that it was opened for: what a URL puts
+ * in front of names stays.  0: out of memory. */
 int store_select(store_t *store, const char *object);
 
 /* Ends the worker and its connection; the next call starts another. */

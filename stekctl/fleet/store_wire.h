@@ -22,7 +22,7 @@
 #define WIRE_READ 'r'
 #define WIRE_WRITE 'w'
 #define WIRE_SELECT 's'
-#define WIRE_OBJECT_MAX 256       /* bytes of an object's name, its NUL included */
+#define WIRE_OBJECT_MAX 1024      /* bytes of an object's name, its NUL included */
 #define WIRE_TOO_LONG 0xffffffffu /* length of an answer whose bytes are not sent */
 #define WIRE_TARGET_MAX 4096
 #define WIRE_FD 3 /* the worker's end */
