@@ -13,8 +13,8 @@
 
 ctl_exit_e cmd_sync(ctl_t *ctl, int argc, char **argv);
 
-/* The stores that this program supports, for people: "memcached, Redis", or "none". */
-const char *fleet_store_names(void);
+/* The stores that this program supports, for people: "memcached, Redis", or "none"; in pool. */
+const char *fleet_store_names(apr_pool_t *pool);
 
 /* What confines the processes that talk to them, for people: "seccomp, Landlock". */
 const char *fleet_confinement_names(void);

@@ -30,6 +30,9 @@ static const struct {
     {"store", WITH_VALUE | IN_FILE},
     {"fleet-secret", WITH_VALUE | IN_FILE},
     {"password", WITH_VALUE | IN_FILE},
+    {"store-ca", WITH_VALUE | IN_FILE},
+    {"store-cert", WITH_VALUE | IN_FILE},
+    {"store-key", WITH_VALUE | IN_FILE},
     {"floor", WITH_VALUE | IN_FILE},
     {"every", WITH_VALUE | IN_FILE},
     {"timeout", WITH_VALUE | IN_FILE},
@@ -103,6 +106,9 @@ static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, c
     }
     *(!strcmp(name, "fleet-secret") ? &options->fleet_secret_path
       : !strcmp(name, "password")   ? &options->password_path
+      : !strcmp(name, "store-ca")   ? &options->ca_path
+      : !strcmp(name, "store-cert") ? &options->cert_path
+      : !strcmp(name, "store-key")  ? &options->key_path
       : !strcmp(name, "floor")      ? &options->floor_path
       : !strcmp(name, "ring")       ? &settings->ring_path
                                     : &settings->secret_path) = value;

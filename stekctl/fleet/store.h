@@ -18,11 +18,16 @@
 
 typedef struct store_t store_t;
 
-/* Prepares the store of a URL, "memcached://host[:port]" or "redis://[user@]host[:port][/db]", but
- * sends nothing yet.  Returns NULL, or what is wrong with the URL, in pool.  Copies password (may
- * be NULL). */
-const char *store_open(const char *url, const char *object, const char *password, int timeout_ms,
-                       apr_pool_t *pool, store_t **pstore);
+/* What stores want to see of this host.  NULL: none. */
+typedef struct store_login_t {
+    const char *password;
+    const char *ca, *cert, *key; /* paths of PEM, for TLS */
+} store_login_t;
+
+/* Prepares the store of a URL (store_url.h), but sends nothing yet.  Returns NULL, or what is wrong with the
+ * URL, in pool.  Copies login. */
+const char *store_open(const char *url, const char *object, const store_login_t *login,
+                       int timeout_ms, apr_pool_t *pool, store_t **pstore);
 
 /* Frees the store and ends its worker.  Ignores NULL. */
 void store_close(store_t *store);

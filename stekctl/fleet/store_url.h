@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * URLs of stores: "memcached://host[:port]" and "redis://[user@]host[:port][/db]".  One thread.
+ * URLs of stores: "memcached://host[:port]", "redis://[user@]host[:port][/db]" and
+ * "etcd[s]://[user@]host[:port][,host[:port]...]/prefix".  One thread.
  */
 #ifndef STEKCTL_STORE_URL_H
 #define STEKCTL_STORE_URL_H
@@ -11,10 +12,14 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Sets *pdriver and the target's host, port, user and db; texts belong to the pool.  Returns NULL,
+/* Sets *pdriver and the target's host, port, user, db and prefix; texts belong to the pool.  Returns NULL,
  * or what is wrong with the URL, in pool. */
 const char *store_url_parse(const char *url, const store_driver_t **pdriver, store_target_t *target,
                             apr_pool_t *pool);
+
+/* Takes the first host[:port] off a list, which it changes, and sets *phost.  Returns its port (default_port
+ * if it has none), or 0 if it is malformed.  *plist is NULL after the last one. */
+int store_url_member(char **plist, int default_port, char **phost);
 
 /* The URL for a message: what may be a password in it is masked.  In pool, or url itself. */
 const char *store_url_shown(const char *url, apr_pool_t *pool);

@@ -42,10 +42,10 @@ static int receive(void *data, apr_size_t len)
 static const store_driver_t *unpack_target(char *text, apr_size_t len, store_target_t *target)
 {
     const char *why;
-    char *fields[8], *at = text;
+    char *fields[WIRE_TARGET_FIELDS], *at = text;
     int i;
 
-    for (i = 0; i < 8; i++) {
+    for (i = 0; i < WIRE_TARGET_FIELDS; i++) {
         char *end = memchr(at, '\0', len - (apr_size_t)(at - text));
 
         if (!end) {
@@ -61,6 +61,9 @@ static const store_driver_t *unpack_target(char *text, apr_size_t len, store_tar
     target->db = options_number(fields[5], 0, 65535);
     target->object = fields[6];
     target->timeout_ms = options_number(fields[7], 0, 1000000);
+    target->ca = *fields[8] ? fields[8] : NULL;
+    target->cert = *fields[9] ? fields[9] : NULL;
+    target->key = *fields[10] ? fields[10] : NULL;
     return store_kinds_find(fields[0], strlen(fields[0]), &why);
 }
 
