@@ -182,7 +182,10 @@ static store_result_e post(conn_t *conn, int i, const request_t *request, apr_in
     etcd_http_post(conn->http, i, request->path, *conn->token ? conn->token : NULL, request->body,
                    limit_ms, &reply, why);
     if (reply.status == 0) {
-        conn->lost = conn->lost || (reply.closed && conn->answered);
+        if (reply.closed && conn->answered) {
+            snprintf(why, STORE_WHY_LEN, "connection lost");
+            conn->lost = 1;
+        }
         return STORE_SILENT;
     }
     if (reply.status == 200) {

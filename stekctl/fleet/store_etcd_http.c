@@ -273,47 +273,60 @@ static const struct {
     {"alert unknown ca", "it does not know the authority of the client certificate"},
 };
 
-/* Nonzero if the connection was closed. */
-static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
+/* NULL: what they say is not known. */
+static const char *tls_reason(const etcd_http_t *http)
 {
     apr_size_t i;
 
     if (strstr(http->error, "alert bad certificate")
         || strstr(http->error, "alert certificate required")) {
-        snprintf(why, STORE_WHY_LEN, "%s",
-                 http->cert.data ? "it does not accept the client certificate: has it expired, or is it "
-                                   "from another authority?"
-                                 : "it requires a client certificate: use --store-cert and --store-key");
-        return 0;
+        return http->cert.data ? "it does not accept the client certificate: has it expired, or is "
+                                 "it from another authority?"
+                               : "it requires a client certificate: use --store-cert and "
+                                 "--store-key";
     }
     for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
         if (strstr(http->error, reasons[i].words)) {
-            snprintf(why, STORE_WHY_LEN, "%s", reasons[i].why);
-            return 0;
+            return reasons[i].why;
         }
     }
-    switch (code) {
-    case CURLE_OPERATION_TIMEDOUT:
-        snprintf(why, STORE_WHY_LEN, "connected, but no answer in time: has the cluster a quorum?");
-        return 0;
-    case CURLE_WRITE_ERROR:
-        snprintf(why, STORE_WHY_LEN, "its answer is larger than %d MiB, which is too long to be a ring",
-                 SKIP_MIB);
-        return 0;
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_SEND_ERROR:
-        snprintf(why, STORE_WHY_LEN, "connection lost");
-        return 1;
-    case CURLE_GOT_NOTHING:
-    case CURLE_RECV_ERROR:
-        snprintf(why, STORE_WHY_LEN, "it closed the connection without an answer%s",
-                 http->tls ? "" : ": it may expect TLS (etcds://), or be no etcd");
-        return 1;
-    default:
-        snprintf(why, STORE_WHY_LEN, "%s", *http->error ? http->error : curl_easy_strerror(code));
-        why[strcspn(why, "\r\n")] = '\0';
+    return NULL;
+}
+
+/* Whether the member has hung up; libcurl has no code of its own for that in a handshake. */
+static int is_closed(const etcd_http_t *http, CURLcode code)
+{
+    return code == CURLE_COULDNT_CONNECT || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR
+           || code == CURLE_GOT_NOTHING
+           || (code == CURLE_SSL_CONNECT_ERROR && strstr(http->error, "SYSCALL"));
+}
+
+/* Nonzero if the member has hung up. */
+static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
+{
+    const char *known = tls_reason(http);
+
+    if (known) {
+        snprintf(why, STORE_WHY_LEN, "%s", known);
         return 0;
     }
+    if (is_closed(http, code)) {
+        snprintf(why, STORE_WHY_LEN, "it closed the connection: it may %s, or be no etcd",
+                 http->tls ? "speak no TLS (etcd://)" : "expect TLS (etcds://)");
+        return 1;
+    }
+    if (code == CURLE_OPERATION_TIMEDOUT) {
+        snprintf(why, STORE_WHY_LEN, "connected, but no answer in time: has the cluster a quorum?");
+    }
+    else if (code == CURLE_WRITE_ERROR) {
+        snprintf(why, STORE_WHY_LEN, "its answer is larger than %d MiB, too long to be a ring",
+                 SKIP_MIB);
+    }
+    else {
+        snprintf(why, STORE_WHY_LEN, "%s", *http->error ? http->error : curl_easy_strerror(code));
+        why[strcspn(why, "\r\n")] = '\0';
+    }
+    return 0;
 }
 
 /* ---- one call ---- */
