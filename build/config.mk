@@ -50,7 +50,8 @@ STEKCTL_LIBS += $(shell pkg-config --libs hiredis)
 endif
 ifeq ($(WITH_ETCD),yes)
 STEKCTL_DEFS += -DSTEK_WITH_ETCD $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libcurl jansson))
-STEKCTL_LIBS += $(shell pkg-config --libs libcurl jansson)
+# libcurl itself is loaded by the processes that need it.
+STEKCTL_LIBS += $(shell pkg-config --libs jansson) -ldl
 endif
 # What confines the processes that talk to them: WITH_SECCOMP=no leaves it out.
 WITH_SECCOMP   ?= $(shell pkg-config --exists libseccomp 2>/dev/null && echo yes)

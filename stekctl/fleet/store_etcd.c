@@ -133,7 +133,7 @@ static int join(conn_t *conn, int i, int limit_ms, char *why)
     if (fd >= 0 && !etcd_http_join(conn->http, i, member->host, member->port, fd)) {
         close(fd);
         fd = -1;
-        snprintf(why, STORE_WHY_LEN, "out of memory");
+        snprintf(why, STORE_WHY_LEN, "libcurl cannot be used: out of memory, or built without OpenSSL");
     }
     return fd >= 0;
 }

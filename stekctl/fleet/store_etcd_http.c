@@ -8,17 +8,14 @@
 
 #ifdef STEK_WITH_ETCD
 
-#include <curl/curl.h>
-#include <errno.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "stek_seal.h"
+#include "store_etcd_curl.h"
 #include "store_etcd_json.h"
 
 #define FILE_MAX (1024 * 1024)
@@ -27,6 +24,8 @@
 
 /* Longer than any reply with a ring. */
 #define BODY_MAX (STEK_RING_BYTES_MAX / 3 * 4 + 8192)
+
+static const etcd_curl_t *lib;
 
 typedef struct link_t {
     CURL *curl; /* NULL: has not joined */
@@ -72,7 +71,7 @@ static int load(const char *path, struct curl_blob *blob, char *why)
 /* Where the system keeps the authorities that it trusts. */
 static const char *system_authorities(void)
 {
-    const curl_version_info_data *info = curl_version_info(CURLVERSION_NOW);
+    const curl_version_info_data *info = lib->version_info(CURLVERSION_NOW);
 
     return info->age >= CURLVERSION_SEVENTH && info->cainfo ? info->cainfo
                                                             : "/etc/ssl/certs/ca-certificates.crt";
@@ -84,14 +83,16 @@ etcd_http_t *etcd_http_open(const store_target_t *target, int tls, char why[STOR
     int ok;
 
     snprintf(why, STORE_WHY_LEN, "out of memory");
-    if (!http) {
+    lib = http ? etcd_curl_load(why) : NULL;
+    if (!lib) {
+        free(http);
         return NULL;
     }
     http->tls = tls;
     http->body = malloc(BODY_MAX);
-    ok = http->body && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
-         && (http->multi = curl_multi_init()) != NULL
-         && curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, 2L * ETCD_MEMBERS_MAX) == CURLM_OK;
+    ok = http->body && lib->global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
+         && (http->multi = lib->multi_init()) != NULL
+         && lib->multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, 2L * ETCD_MEMBERS_MAX) == CURLM_OK;
     if (ok && tls) {
         ok = load(target->ca ? target->ca : system_authorities(), &http->ca, why)
              && (!target->cert || load(target->cert, &http->cert, why))
@@ -113,14 +114,14 @@ void etcd_http_close(etcd_http_t *http)
     }
     for (i = 0; i < ETCD_MEMBERS_MAX; i++) {
         if (http->links[i].curl) {
-            curl_easy_cleanup(http->links[i].curl);
-            curl_slist_free_all(http->links[i].address);
+            lib->easy_cleanup(http->links[i].curl);
+            lib->slist_free_all(http->links[i].address);
             if (http->links[i].fd >= 0) {
                 close(http->links[i].fd);
             }
         }
     }
-    curl_multi_cleanup(http->multi);
+    lib->multi_cleanup(http->multi);
     if (http->key.data) {
         OPENSSL_cleanse(http->key.data, http->key.len);
     }
@@ -172,25 +173,6 @@ static curl_socket_t give_socket(void *data, curlsocktype purpose, struct curl_s
     return fd;
 }
 
-#if LIBCURL_VERSION_NUM >= 0x075800 && LIBCURL_VERSION_NUM < 0x080000
-/* libcurl 7.88 connects its sockets even if they are connected (its issue 10626).  Its calls end here, because
- * the program comes before the C library, and such a socket is connected. */
-#pragma GCC visibility push(default)
-int connect(int fd, const struct sockaddr *address, socklen_t len)
-{
-    struct sockaddr_storage peer;
-    socklen_t peer_len = sizeof(peer);
-    int rc = (int)syscall(SYS_connect, fd, address, len), error = errno;
-
-    if (rc != 0 && getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0) {
-        return 0;
-    }
-    errno = error;
-    return rc;
-}
-#pragma GCC visibility pop
-#endif
-
 static int say_connected(void *data, curl_socket_t fd, curlsocktype purpose)
 {
     (void)data;
@@ -201,11 +183,11 @@ static int say_connected(void *data, curl_socket_t fd, curlsocktype purpose)
 
 static int set_up_tls(const etcd_http_t *http, CURL *curl)
 {
-    return !curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2)
-           && !curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &http->ca)
-           && !curl_easy_setopt(curl, CURLOPT_CAPATH, NULL)
-           && (!http->cert.data || !curl_easy_setopt(curl, CURLOPT_SSLCERT_BLOB, &http->cert))
-           && (!http->key.data || !curl_easy_setopt(curl, CURLOPT_SSLKEY_BLOB, &http->key));
+    return !lib->easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2)
+           && !lib->easy_setopt(curl, CURLOPT_CAINFO_BLOB, &http->ca)
+           && !lib->easy_setopt(curl, CURLOPT_CAPATH, NULL)
+           && (!http->cert.data || !lib->easy_setopt(curl, CURLOPT_SSLCERT_BLOB, &http->cert))
+           && (!http->key.data || !lib->easy_setopt(curl, CURLOPT_SSLKEY_BLOB, &http->key));
 }
 
 /* The settings that stay.  0: out of memory, or a libcurl without what it needs. */
@@ -213,19 +195,19 @@ static int set_up(etcd_http_t *http, link_t *link)
 {
     CURL *curl = link->curl;
 
-    return !curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, http->error)
-           && !curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body)
-           && !curl_easy_setopt(curl, CURLOPT_WRITEDATA, http)
-           && !curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, count_header)
-           && !curl_easy_setopt(curl, CURLOPT_HEADERDATA, http)
-           && !curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, give_socket)
-           && !curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, link)
-           && !curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, say_connected)
-           && !curl_easy_setopt(curl, CURLOPT_RESOLVE, link->address)
-           && !curl_easy_setopt(curl, CURLOPT_DNS_CACHE_TIMEOUT, -1L)
-           && !curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L)
-           && !curl_easy_setopt(curl, CURLOPT_PROXY, "")
-           && !curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1)
+    return !lib->easy_setopt(curl, CURLOPT_ERRORBUFFER, http->error)
+           && !lib->easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body)
+           && !lib->easy_setopt(curl, CURLOPT_WRITEDATA, http)
+           && !lib->easy_setopt(curl, CURLOPT_HEADERFUNCTION, count_header)
+           && !lib->easy_setopt(curl, CURLOPT_HEADERDATA, http)
+           && !lib->easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, give_socket)
+           && !lib->easy_setopt(curl, CURLOPT_OPENSOCKETDATA, link)
+           && !lib->easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, say_connected)
+           && !lib->easy_setopt(curl, CURLOPT_RESOLVE, link->address)
+           && !lib->easy_setopt(curl, CURLOPT_DNS_CACHE_TIMEOUT, -1L)
+           && !lib->easy_setopt(curl, CURLOPT_NOSIGNAL, 1L)
+           && !lib->easy_setopt(curl, CURLOPT_PROXY, "")
+           && !lib->easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1)
            && (!http->tls || set_up_tls(http, curl));
 }
 
@@ -237,16 +219,16 @@ int etcd_http_join(etcd_http_t *http, int i, const char *host, int port, int fd)
 
     /* An address, so that libcurl looks none up; the socket is connected, whatever it says. */
     snprintf(line, sizeof(line), "%s:%d:127.0.0.1", host, port);
-    link->address = curl_slist_append(NULL, line);
+    link->address = lib->slist_append(NULL, line);
     len = snprintf(link->url, sizeof(link->url), "%s://%s%s%s:%d", http->tls ? "https" : "http",
                    is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "", port);
     link->base_len = (apr_size_t)len;
     link->curl = link->address && len > 0 && (apr_size_t)len < sizeof(link->url) - 64
-                     ? curl_easy_init()
+                     ? lib->easy_init()
                      : NULL;
     if (!link->curl || !set_up(http, link)) {
-        curl_easy_cleanup(link->curl);
-        curl_slist_free_all(link->address);
+        lib->easy_cleanup(link->curl);
+        lib->slist_free_all(link->address);
         link->curl = NULL;
     }
     link->fd = link->curl ? fd : -1;
@@ -323,7 +305,7 @@ static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
                  SKIP_MIB);
     }
     else {
-        snprintf(why, STORE_WHY_LEN, "%s", *http->error ? http->error : curl_easy_strerror(code));
+        snprintf(why, STORE_WHY_LEN, "%s", *http->error ? http->error : lib->easy_strerror(code));
         why[strcspn(why, "\r\n")] = '\0';
     }
     return 0;
@@ -335,17 +317,17 @@ static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
 static struct curl_slist *headers(const char *token)
 {
     char line[sizeof("Authorization: ") + ETCD_TOKEN_MAX];
-    struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
+    struct curl_slist *list = lib->slist_append(NULL, "Content-Type: application/json");
     /* Without "Expect", libcurl would wait for a "100 Continue" before each ring. */
-    struct curl_slist *longer = list ? curl_slist_append(list, "Expect:") : NULL;
+    struct curl_slist *longer = list ? lib->slist_append(list, "Expect:") : NULL;
 
     if (longer && token) {
         snprintf(line, sizeof(line), "Authorization: %s", token);
-        longer = curl_slist_append(list, line);
+        longer = lib->slist_append(list, line);
         OPENSSL_cleanse(line, sizeof(line));
     }
     if (!longer) {
-        curl_slist_free_all(list);
+        lib->slist_free_all(list);
     }
     return longer;
 }
@@ -357,16 +339,16 @@ static CURLcode perform(etcd_http_t *http, CURL *curl)
     int running = 1, n;
     CURLMsg *message;
 
-    if (curl_multi_add_handle(http->multi, curl) != CURLM_OK) {
+    if (lib->multi_add_handle(http->multi, curl) != CURLM_OK) {
         return code;
     }
-    while (curl_multi_perform(http->multi, &running) == CURLM_OK && running
-           && curl_multi_poll(http->multi, NULL, 0, 1000, NULL) == CURLM_OK) {
+    while (lib->multi_perform(http->multi, &running) == CURLM_OK && running
+           && lib->multi_poll(http->multi, NULL, 0, 1000, NULL) == CURLM_OK) {
     }
-    while ((message = curl_multi_info_read(http->multi, &n)) != NULL) {
+    while ((message = lib->multi_info_read(http->multi, &n)) != NULL) {
         code = message->msg == CURLMSG_DONE ? message->data.result : code;
     }
-    (void)curl_multi_remove_handle(http->multi, curl);
+    (void)lib->multi_remove_handle(http->multi, curl);
     return code;
 }
 
@@ -382,16 +364,16 @@ void etcd_http_post(etcd_http_t *http, int i, const char *path, const char *toke
     http->too_long = 0;
     *http->error = '\0';
     snprintf(link->url + link->base_len, sizeof(link->url) - link->base_len, "%s", path);
-    if (list && !curl_easy_setopt(link->curl, CURLOPT_URL, link->url)
-        && !curl_easy_setopt(link->curl, CURLOPT_HTTPHEADER, list)
-        && !curl_easy_setopt(link->curl, CURLOPT_POSTFIELDS, body)
-        && !curl_easy_setopt(link->curl, CURLOPT_POSTFIELDSIZE, (long)strlen(body))
-        && !curl_easy_setopt(link->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms)) {
+    if (list && !lib->easy_setopt(link->curl, CURLOPT_URL, link->url)
+        && !lib->easy_setopt(link->curl, CURLOPT_HTTPHEADER, list)
+        && !lib->easy_setopt(link->curl, CURLOPT_POSTFIELDS, body)
+        && !lib->easy_setopt(link->curl, CURLOPT_POSTFIELDSIZE, (long)strlen(body))
+        && !lib->easy_setopt(link->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms)) {
         code = perform(http, link->curl);
     }
     memset(reply, 0, sizeof(*reply));
     if (code == CURLE_OK) {
-        (void)curl_easy_getinfo(link->curl, CURLINFO_RESPONSE_CODE, &status);
+        (void)lib->easy_getinfo(link->curl, CURLINFO_RESPONSE_CODE, &status);
         reply->status = (int)status;
         reply->body = http->body;
         reply->len = http->len;
@@ -401,8 +383,8 @@ void etcd_http_post(etcd_http_t *http, int i, const char *path, const char *toke
         reply->closed = give_reason(http, code, why);
     }
     /* What is freed must not stay in the handle. */
-    (void)curl_easy_setopt(link->curl, CURLOPT_HTTPHEADER, NULL);
-    curl_slist_free_all(list);
+    (void)lib->easy_setopt(link->curl, CURLOPT_HTTPHEADER, NULL);
+    lib->slist_free_all(list);
 }
 
 #endif
