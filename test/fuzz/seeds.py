@@ -188,6 +188,39 @@ def replies():
         put("reply", f"url-{n}", b"\x05" + url.encode())
 
 
+def etcds():
+    """Key and object are those of fuzz_etcd.c: /p/k."""
+    head = '{"header":{"cluster_id":"3","member_id":"4","revision":"7","raft_term":"2"}'
+    key, value = '"L3Avaw=="', base64.b64encode(b"STEKRING" * 9).decode()
+    found = f'"create_revision":"2","mod_revision":"7","version":"5","value":"{value}"'
+
+    def answers(choice, *replies):
+        return bytes([choice]) + b"".join(bytes([kind]) + struct.pack(">H", len(text)) + text.encode()
+                                          for kind, text in replies)
+
+    def error(message):
+        return f'{{"error":"{message}","message":"{message}","code":7}}'
+
+    ring = 1, f'{head},"kvs":[{{"key":{key},{found}}}],"count":"1"}}'
+    absent, done, lost = (1, head + "}"), (1, head + ',"succeeded":true,"responses":[]}'), (64, "")
+    login = 1, head + ',"token":"rVnPxGepAsgEzHgT.20"}'
+    too_long = 0x11, f'{head},"kvs":['
+    put("etcd", "life", answers(0, absent, done, ring, absent, ring, done))
+    put("etcd", "user", answers(96, login, ring, (5, error("etcdserver: invalid auth token"))))
+    put("etcd", "members", answers(2, lost, ring, (11, error("etcdserver: no leader")), done, lost, lost, lost))
+    put("etcd", "too-long", answers(1, too_long, ring, done))
+    put("etcd", "full", answers(0, ring, (9, error("etcdserver: mvcc: database space exceeded"))))
+    put("etcd", "denied", answers(96, login, (6, error("etcdserver: permission denied"))))
+    for name, text in {"empty": "", "other-key": ring[1].replace(key, '"eA=="'), "base64": ring[1].replace(value, "A==="),
+                       "negative": ring[1].replace('"7"', '"-7"'), "number": ring[1].replace('"7"', "7"),
+                       "huge": ring[1].replace('"7"', '"9223372036854775808"'), "deep": "[" * 3000,
+                       "twice": ring[1].replace('"count"', '"kvs":[],"count"'), "no-value": ring[1].split(',"value"')[0]
+                       + "}]}", "nul": ring[1].replace(value, "\\u0000")}.items():
+        put("etcd", f"bad-{name}", answers(1, (1, text), (1, text)))
+    put("etcd", "bad-token", answers(96, (1, head + ',"token":"a\\r\\nX-Y: z"}'), absent))
+    put("etcd", "bad-message", answers(0, (10, '{"message":"\\u001b[0m\\u0080"}')))
+
+
 if __name__ == "__main__":
-    for make in (rings, secrets, formats, directives, texts, appdata, fleets, replies):
+    for make in (rings, secrets, formats, directives, texts, appdata, fleets, replies, etcds):
         make()
