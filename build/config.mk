@@ -60,6 +60,12 @@ STEKCTL_DEFS += -DSTEK_WITH_SECCOMP $(shell pkg-config --cflags libseccomp)
 STEKCTL_LIBS += $(shell pkg-config --libs libseccomp)
 endif
 
+# What is left out, for whoever builds.
+LEFT_OUT := $(if $(filter yes,$(WITH_MEMCACHED)),,"memcached (needs libmemcached)") \
+            $(if $(filter yes,$(WITH_HIREDIS)),,"Redis (needs hiredis)") \
+            $(if $(filter yes,$(WITH_ETCD)),,"etcd (needs libcurl 7.77 or later and jansson)") \
+            $(if $(filter yes,$(WITH_SECCOMP)),,"confinement of stores' processes (needs libseccomp)")
+
 # ---- what a build was made with ------------------------------------------------------------------
 
 # A build follows its options: each file in $(OUT)/config holds some of them, is written only when they have

@@ -16,7 +16,7 @@ for word; do
 done
 exec {real} "$@"
 """
-STORES = {"libmemcached": "memcached", "hiredis": "Redis"}
+STORES = {"libmemcached": "memcached", "hiredis": "Redis", "jansson": "etcd"}
 
 
 class Checkout:
@@ -38,8 +38,8 @@ class Checkout:
         """What was made, as make says it: sources that were compiled and files that were linked."""
         env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "DEB_"))}
         env.update(PATH=self.path_variable, WITHOUT=" ".join(without))
-        said = run("make", "--no-print-directory", "-j2", *words, cwd=self.path, env=env)
-        return set(re.findall(r"^  (?:CC|AR|LINK) +(\S+)$", said, re.M))
+        self.said = run("make", "--no-print-directory", "-j2", *words, cwd=self.path, env=env)
+        return set(re.findall(r"^  (?:CC|AR|LINK) +(\S+)$", self.said, re.M))
 
     def stores(self):
         said = run(self.path / "stekctl/stekctl", "--version")
@@ -58,10 +58,17 @@ def test_build_follows_the_libraries_that_come_and_go(checkout):
     assert checkout.stores() == set()
     compiled = {name for name in everything if name.endswith(".c")}
     assert len(compiled) > 30
-    for missing in ((), ["hiredis"], ["libmemcached"], STORES, ()):
+    for missing in ((), ["hiredis"], ["libmemcached"], ["jansson"], STORES, ()):
         made = checkout.make("stekctl", "CFLAGS=-O0", without=missing)
         assert checkout.stores() == {STORES[name] for name in STORES if name not in missing}
         assert "stekctl/stekctl" in made
+        left_out = re.findall(r"^  NOTE left out of stekctl: (\w+) ", checkout.said, re.M)
+        assert sorted(left_out) == sorted(STORES[name] for name in missing)
+        for name in missing:
+            scheme = STORES[name].lower()
+            refused = subprocess.run([checkout.path / "stekctl/stekctl", "sync", "--store", f"{scheme}://a/1",
+                                      "--fleet-secret", "/x", "--once"], capture_output=True, text=True)
+            assert refused.returncode == 2
         again = {name for name in made if name.endswith(".c")}
         assert again and all(re.fullmatch(r"stekctl/(\w+/)*store\w*\.c", name) for name in again)
         assert checkout.make("stekctl", "CFLAGS=-O0", without=missing) == set()
