@@ -39,6 +39,8 @@
 /* Nothing above the worker's end of the pipe, but poll() of a few descriptors still works. */
 #define DESCRIPTORS_MAX 4
 
+#define UNKNOWN_MEMORY ((rlim_t)256 * 1024 * 1024)
+
 void confine_self(void)
 {
     const struct rlimit none = {0, 0};
@@ -50,35 +52,43 @@ void confine_self(void)
 
 #ifndef SANITIZED
 
-/* No capability, even if it runs as root. */
+/* No capability, even if it runs as root.  Where there is none, nobody need allow capset. */
 static int drop_capabilities(void)
 {
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct none[2];
+    struct __user_cap_data_struct none[2], mine[2];
 
     memset(none, 0, sizeof(none));
-    return syscall(SYS_capset, &head, none) == 0;
+    return (syscall(SYS_capget, &head, mine) == 0 && memcmp(mine, none, sizeof(none)) == 0)
+           || syscall(SYS_capset, &head, none) == 0;
 }
 
-/* Bounds the address space to what there is and a little more.  Without /proc nobody knows what there is. */
-static int limit_memory(void)
+/* The address space in use; without /proc, more than any worker has. */
+static rlim_t memory_in_use(void)
 {
     FILE *file = fopen("/proc/self/statm", "re");
-    struct rlimit memory;
+    unsigned long pages = 0;
     char text[64];
-    int ok = 1;
 
     if (file) {
-        if (fgets(text, sizeof(text), file) && getrlimit(RLIMIT_AS, &memory) == 0) {
-            rlim_t limit = (rlim_t)strtoul(text, NULL, 10) * (rlim_t)sysconf(_SC_PAGESIZE)
-                           + (rlim_t)CONFINE_MEMORY_MIB * 1024 * 1024;
-
-            memory.rlim_cur = memory.rlim_max = limit < memory.rlim_max ? limit : memory.rlim_max;
-            ok = setrlimit(RLIMIT_AS, &memory) == 0;
+        if (fgets(text, sizeof(text), file)) {
+            pages = strtoul(text, NULL, 10);
         }
         fclose(file);
     }
-    return ok;
+    return pages > 0 ? (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) : UNKNOWN_MEMORY;
+}
+
+static int limit_memory(void)
+{
+    rlim_t limit = memory_in_use() + (rlim_t)CONFINE_MEMORY_MIB * 1024 * 1024;
+    struct rlimit memory;
+
+    if (getrlimit(RLIMIT_AS, &memory) != 0) {
+        return 0;
+    }
+    memory.rlim_cur = memory.rlim_max = limit < memory.rlim_max ? limit : memory.rlim_max;
+    return setrlimit(RLIMIT_AS, &memory) == 0;
 }
 
 /* No new ones, because these numbers are taken. */
@@ -178,11 +188,12 @@ static int restrict_calls(void)
 const char *confine_worker(void)
 {
     int limited = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
-                  && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && drop_capabilities()
-                  && limit_memory();
-    int files = restrict_files(); /* needs a descriptor */
-    int calls;
+                  && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+    int files, calls;
 
+    limited = drop_capabilities() && limited;
+    limited = limit_memory() && limited; /* reads a file */
+    files = restrict_files();            /* needs a descriptor */
     limited = limit_descriptors() && limited;
     calls = restrict_calls();
 #ifdef STEK_WITH_SECCOMP

@@ -12,6 +12,10 @@
 
 #pragma GCC visibility push(hidden)
 
+/* What is longer is not read: a ring has half a MiB at most, and somebody's mistake seldom more. */
+#define STORE_READ_MAX_MIB 4
+#define STORE_READ_MAX (STORE_READ_MAX_MIB * 1024 * 1024)
+
 /* Where the object is. */
 typedef struct store_target_t {
     char *host;     /* etcd: host[:port],... */

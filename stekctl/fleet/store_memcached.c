@@ -5,7 +5,8 @@
  * store's worker.
  *
  * libmemcached connects when it sends, so the first gets is sent to connect, and its answer is read when it
- * is asked for.  It says "not found" of answers that it does not understand; so what came is looked at first.
+ * is asked for.  The library allocates what a server announces, "-1" included, crashes on some answers and says
+ * "not found" of others; so it only gets to see those that begin as they should.
  */
 #include "store_driver.h"
 
@@ -22,15 +23,11 @@
 #include <unistd.h>
 
 #include "monotonic.h"
-#include "confine.h"
 #include "stek_seal.h"
 #include "store_connect.h"
 #include "store_words.h"
 
 #define NAME "memcached"
-
-/* An answer of this size still fits into what a worker may use. */
-#define LIMIT_MIB (CONFINE_MEMORY_MIB / 2)
 
 typedef struct conn_t {
     const store_target_t *target;
@@ -157,8 +154,56 @@ static int begins(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
+static int is_error(const char *line)
+{
+    return begins(line, "SERVER_ERROR") || begins(line, "CLIENT_ERROR") || !strcmp(line, "ERROR");
+}
+
+/* The first line of an answer to gets: END, or "VALUE NAME FLAGS LENGTH MARK".  STORE_DONE: the library may
+ * read it. */
+static store_result_e check_line(const store_peek_t *peek, char *why)
+{
+    char length[22] = "";
+
+    if (is_error(peek->said)) {
+        return store_words_error(NAME, peek->said, why);
+    }
+    if (!strcmp(peek->said, "END")) {
+        return STORE_DONE;
+    }
+    if (peek->len == STORE_PEEK_MAX
+        || sscanf(peek->said, "VALUE %*s %*[0-9] %21[0-9] %*[0-9]", length) != 1) {
+        return store_words_strange(NAME, peek->said, why);
+    }
+    return strtoull(length, NULL, 10) > STORE_READ_MAX
+               ? store_words_announced(strtoull(length, NULL, 10), why)
+               : STORE_DONE;
+}
+
+/* The library closes its socket after nonsense, even where it returns the same as after END. */
+static int is_closed(const conn_t *conn)
+{
+    socklen_t len = sizeof(int);
+    int type;
+
+    return conn->fd >= 0 && getsockopt(conn->fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0;
+}
+
+/* What ended an answer.  MEMCACHED_END, or a failure. */
+static memcached_return_t end_of_answer(const conn_t *conn, memcached_return_t rc)
+{
+    memcached_return_t last = memcached_last_error(conn->mc);
+
+    if (rc != MEMCACHED_END && rc != MEMCACHED_NOTFOUND && rc != MEMCACHED_SUCCESS) {
+        return rc;
+    }
+    return last != MEMCACHED_SUCCESS ? last
+           : is_closed(conn)         ? MEMCACHED_PROTOCOL_ERROR
+                                     : MEMCACHED_END;
+}
+
 /* Reads the answer to gets.  MEMCACHED_SUCCESS, MEMCACHED_NOTFOUND or a failure. */
-static memcached_return_t fetch(conn_t *conn, const store_peek_t *peek)
+static memcached_return_t fetch(conn_t *conn)
 {
     memcached_return_t rc = MEMCACHED_SUCCESS;
     memcached_result_st *more;
@@ -172,14 +217,8 @@ static memcached_return_t fetch(conn_t *conn, const store_peek_t *peek)
     }
     conn->has_result = 1;
     if (!memcached_fetch_result(conn->mc, &conn->result, &rc)) {
-        if (rc != MEMCACHED_END && rc != MEMCACHED_NOTFOUND && rc != MEMCACHED_SUCCESS) {
-            return rc;
-        }
-        if (peek->how == STORE_PEEK_BLIND || !strcmp(peek->said, "END")) {
-            return MEMCACHED_NOTFOUND;
-        }
-        rc = memcached_last_error(conn->mc);
-        return rc == MEMCACHED_SUCCESS || rc == MEMCACHED_NOTFOUND ? MEMCACHED_PROTOCOL_ERROR : rc;
+        rc = end_of_answer(conn, rc);
+        return rc == MEMCACHED_END ? MEMCACHED_NOTFOUND : rc;
     }
     /* Read up to END, or the rest would be taken for the next answer. */
     more = memcached_fetch_result(conn->mc, NULL, &rc);
@@ -187,9 +226,8 @@ static memcached_return_t fetch(conn_t *conn, const store_peek_t *peek)
         memcached_result_free(more);
         return MEMCACHED_PROTOCOL_ERROR;
     }
-    return rc == MEMCACHED_END || rc == MEMCACHED_NOTFOUND || rc == MEMCACHED_SUCCESS
-               ? MEMCACHED_SUCCESS
-               : rc;
+    rc = end_of_answer(conn, rc);
+    return rc == MEMCACHED_END ? MEMCACHED_SUCCESS : rc;
 }
 
 /* The server's words in the library's message "(0x55d0) SERVER ERROR, WORDS -> FILE:LINE". */
@@ -236,23 +274,15 @@ static void tell_line(const conn_t *conn, memcached_return_t rc, char said[STORE
     }
 }
 
-static int is_error(const char *line)
-{
-    return begins(line, "SERVER_ERROR") || begins(line, "CLIENT_ERROR") || !strcmp(line, "ERROR");
-}
-
-/* The library's code for a call that failed, after a look at the answer. */
+/* The library's code for a call that failed. */
 static store_result_e failed(const conn_t *conn, memcached_return_t rc, const store_peek_t *peek,
                              char *why)
 {
     store_fault_e fault = STORE_FAULT_NONSENSE;
 
-    if (peek->how == STORE_PEEK_SAID && is_error(peek->said)) {
-        return store_words_error(NAME, peek->said, why);
-    }
     switch (rc) {
     case MEMCACHED_MEMORY_ALLOCATION_FAILURE:
-        return store_words_too_large(LIMIT_MIB, why);
+        return store_words_too_long(why);
     case MEMCACHED_TIMEOUT:
         fault = STORE_FAULT_LATE;
         break;
@@ -277,17 +307,23 @@ static store_result_e mc_read(void *data, const unsigned char **pbytes, apr_size
     conn->has_read = 0;
     if (rc == MEMCACHED_SUCCESS) {
         store_peek(conn->fd, monotonic_ms() + conn->target->timeout_ms, &peek);
+        if (peek.how == STORE_PEEK_SAID) {
+            store_result_e result = check_line(&peek, why);
+
+            if (result != STORE_DONE) {
+                return result;
+            }
+            conn->answered = 1;
+        }
         rc = peek.how == STORE_PEEK_LATE     ? MEMCACHED_TIMEOUT
              : peek.how == STORE_PEEK_CLOSED ? MEMCACHED_CONNECTION_FAILURE
-                                             : fetch(conn, &peek);
+                                             : fetch(conn);
     }
     if (rc == MEMCACHED_SUCCESS
         && strcmp(memcached_result_key_value(&conn->result), conn->target->object) != 0) {
         rc = MEMCACHED_PROTOCOL_ERROR;
     }
     if (rc != MEMCACHED_SUCCESS && rc != MEMCACHED_NOTFOUND) {
-        /* A VALUE that goes wrong is memcached's all the same. */
-        conn->answered |= begins(peek.said, "VALUE ");
         return failed(conn, rc, &peek, why);
     }
     conn->has_read = conn->answered = 1;
@@ -308,7 +344,8 @@ static store_result_e mc_write(void *data, const unsigned char *bytes, apr_size_
 {
     conn_t *conn = data;
     const char *object = conn->target->object;
-    store_peek_t said = {STORE_PEEK_BLIND, 0, ""};
+    const store_peek_t blind = {STORE_PEEK_BLIND, 0, ""};
+    char line[STORE_PEEK_MAX + 1];
     memcached_return_t rc;
 
     if (!conn->has_read) {
@@ -332,9 +369,9 @@ static store_result_e mc_write(void *data, const unsigned char *bytes, apr_size_
         }
         return store_words_strange(NAME, "NOT_STORED", why);
     default:
-        tell_line(conn, rc, said.said);
-        said.how = is_error(said.said) ? STORE_PEEK_SAID : STORE_PEEK_BLIND;
-        return failed(conn, rc, &said, why);
+        tell_line(conn, rc, line);
+        return is_error(line) ? store_words_error(NAME, line, why)
+                              : failed(conn, rc, &blind, why);
     }
 }
 

@@ -4,8 +4,8 @@
  * because that is what Redis can compute.  The digest only distinguishes states; nothing depends on
  * its strength.  Runs in the store's worker.
  *
- * hiredis keeps an answer until it is complete, however long that is; so its answers are read here piece by
- * piece, and given up when they are longer than any that is expected.
+ * hiredis keeps an answer until it is complete, however long that is, and allocates the arrays that a server
+ * announces; so it only gets to see answers that begin as they should, piece by piece, up to a limit.
  */
 #include "store_driver.h"
 
@@ -30,8 +30,6 @@
 #define NAME "Redis"
 #define SHA1_LEN 20
 
-/* An answer that is longer is not read to its end.  It may be in memory twice. */
-#define LIMIT_MIB 4
 
 static const char script[] = "if redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then\n"
                              "  return 0\n"
@@ -72,17 +70,6 @@ static void redis_close(void *data)
     free(conn);
 }
 
-/* As many elements as any of Redis's answers here has: none.  Older versions have no such limit; there the
- * worker's memory is one. */
-static void limit_reader(redisReader *reader)
-{
-#if HIREDIS_MAJOR > 1 || (HIREDIS_MAJOR == 1 && (HIREDIS_MINOR > 0 || HIREDIS_PATCH > 0))
-    reader->maxelements = 1;
-#else
-    (void)reader;
-#endif
-}
-
 static store_result_e redis_connect(void *data, char why[STORE_WHY_LEN])
 {
     conn_t *conn = data;
@@ -103,7 +90,6 @@ static store_result_e redis_connect(void *data, char why[STORE_WHY_LEN])
                  conn->redis ? conn->redis->errstr : "out of memory");
         return STORE_SILENT;
     }
-    limit_reader(conn->redis->reader);
     return STORE_DONE;
 }
 
@@ -117,7 +103,7 @@ static store_result_e failed(conn_t *conn, const store_peek_t *peek, char *why)
         return store_words_error(NAME, peek->said + 1, why);
     }
     if (redis->err == REDIS_ERR_OOM) {
-        return store_words_too_large(LIMIT_MIB, why);
+        return store_words_too_long(why);
     }
     if (peek->how == STORE_PEEK_LATE
         || (redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK))) {
@@ -128,6 +114,19 @@ static store_result_e failed(conn_t *conn, const store_peek_t *peek, char *why)
         fault = STORE_FAULT_CLOSED;
     }
     return store_words_failed(NAME, peek, fault, conn->answered, why);
+}
+
+/* The first line of an answer: of the types that the commands here have.  STORE_DONE: the library may read
+ * it. */
+static store_result_e check_line(const store_peek_t *peek, char *why)
+{
+    unsigned long long len;
+
+    if (!*peek->said || !strchr("+-:$", *peek->said)) {
+        return store_words_strange(NAME, peek->said, why);
+    }
+    len = *peek->said == '$' && peek->said[1] != '-' ? strtoull(peek->said + 1, NULL, 10) : 0;
+    return len > STORE_READ_MAX ? store_words_announced(len, why) : STORE_DONE;
 }
 
 /* Receives a reply, which begins with what was peeked at. */
@@ -144,8 +143,8 @@ static store_result_e receive(conn_t *conn, const store_peek_t *peek, apr_int64_
         if (reply) {
             break;
         }
-        if (redis->reader->len > (size_t)LIMIT_MIB * 1024 * 1024) {
-            return store_words_too_large(LIMIT_MIB, why);
+        if (redis->reader->len > STORE_READ_MAX) {
+            return store_words_too_long(why);
         }
         if (monotonic_ms() >= deadline_ms) {
             return store_words_failed(NAME, peek, STORE_FAULT_LATE, conn->answered, why);
@@ -174,16 +173,22 @@ static store_result_e command(conn_t *conn, int n, const char **words, const siz
     }
     /* What a server says before it hangs up tells what is wrong. */
     store_peek(redis->fd, deadline_ms, &peek);
-    result = peek.how == STORE_PEEK_SAID || peek.how == STORE_PEEK_BLIND
-                 ? receive(conn, &peek, deadline_ms, &reply, why)
-                 : failed(conn, &peek, why);
+    result = peek.how == STORE_PEEK_SAID    ? check_line(&peek, why)
+             : peek.how == STORE_PEEK_BLIND ? STORE_DONE
+                                            : failed(conn, &peek, why);
+    if (result == STORE_DONE) {
+        result = receive(conn, &peek, deadline_ms, &reply, why);
+    }
     if (result != STORE_DONE) {
         return result;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
         result = store_words_error(NAME, reply->str, why);
     }
-    else if (reply->type != type && !(type == REDIS_REPLY_STRING && reply->type == REDIS_REPLY_NIL)) {
+    else if ((reply->type != type
+              && !(type == REDIS_REPLY_STRING && reply->type == REDIS_REPLY_NIL))
+             || redis->reader->len > redis->reader->pos) {
+        /* The wrong type, or more than what was asked for. */
         result = store_words_strange(NAME, peek.said, why);
     }
     if (result != STORE_DONE) {

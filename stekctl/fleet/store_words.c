@@ -104,11 +104,18 @@ store_result_e store_words_strange(const char *name, const char *said, char why[
     return STORE_SILENT;
 }
 
-store_result_e store_words_too_large(int limit_mib, char why[STORE_WHY_LEN])
+store_result_e store_words_too_long(char why[STORE_WHY_LEN])
+{
+    snprintf(why, STORE_WHY_LEN, "its answer is longer than %d MiB, so it is no ring",
+             STORE_READ_MAX_MIB);
+    return STORE_SILENT;
+}
+
+store_result_e store_words_announced(unsigned long long len, char why[STORE_WHY_LEN])
 {
     snprintf(why, STORE_WHY_LEN,
-             "its answer is larger than %d MiB, which is too long to be a ring; delete the object",
-             limit_mib);
+             "it announces an object of %llu bytes, which is too long to be a ring; delete it",
+             len);
     return STORE_SILENT;
 }
 

@@ -6,8 +6,8 @@
 #ifndef STEKCTL_STORE_WORDS_H
 #define STEKCTL_STORE_WORDS_H
 
+#include "store_driver.h"
 #include "store_peek.h"
-#include "store_result.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -27,8 +27,10 @@ store_result_e store_words_error(const char *name, const char *said, char why[ST
 /* It answered with something that is no answer to it. */
 store_result_e store_words_strange(const char *name, const char *said, char why[STORE_WHY_LEN]);
 
-/* Its answer was not read to the end because it is longer than limit_mib MiB. */
-store_result_e store_words_too_large(int limit_mib, char why[STORE_WHY_LEN]);
+/* Its answer is longer than STORE_READ_MAX, so that it was not read to the end; or it announces an object of
+ * so many bytes. */
+store_result_e store_words_too_long(char why[STORE_WHY_LEN]);
+store_result_e store_words_announced(unsigned long long len, char why[STORE_WHY_LEN]);
 
 /* A call ended without an answer.  answered: the server has answered before on this connection. */
 store_result_e store_words_failed(const char *name, const store_peek_t *peek, store_fault_e fault,
