@@ -439,8 +439,10 @@ def test_etcd_servers_that_are_none_are_named(fleet):
     ("etcd://@a/stek", "must be memcached://"), ("etcd://" + ",".join("a" * 17) + "/stek", "must be memcached://"),
     ("etcd+srv://a/stek", "must be memcached://")])
 def test_etcd_url_that_is_malformed_is_refused(fleet, url, words):
-    said = fleet.host(url, **HOURLY).once(code=2).stderr
+    host = fleet.host(url, **HOURLY)
+    said = host.once(code=2).stderr
     assert words in said and "u:p@" not in said
+    assert lib.run(*host.arguments("--check"), code=2).stderr == said
 
 
 def test_etcd_urls_that_are_good(fleet):
