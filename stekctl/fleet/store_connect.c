@@ -150,8 +150,9 @@ static int try_socket(void *baton, const struct sockaddr *address, socklen_t len
         return errno;
     }
     if (connect(fd, address, len) != 0) {
-        error = errno == EINPROGRESS || errno == EINTR ? finish_connect(fd, monotonic_ms() + limit_ms)
-                                                       : errno;
+        error = errno == EINPROGRESS || errno == EINTR
+                    ? finish_connect(fd, monotonic_ms() + limit_ms)
+                    : errno;
     }
     if (error != 0) {
         close(fd);

@@ -370,8 +370,7 @@ static store_result_e mc_write(void *data, const unsigned char *bytes, apr_size_
         return store_words_strange(NAME, "NOT_STORED", why);
     default:
         tell_line(conn, rc, line);
-        return is_error(line) ? store_words_error(NAME, line, why)
-                              : failed(conn, rc, &blind, why);
+        return is_error(line) ? store_words_error(NAME, line, why) : failed(conn, rc, &blind, why);
     }
 }
 

@@ -23,7 +23,8 @@ typedef enum store_peek_e {
 typedef struct store_peek_t {
     store_peek_e how;
     apr_size_t len;
-    char said[STORE_PEEK_MAX + 1]; /* its first line, or as much as there is; NUL-terminated, without NULs */
+    char said[STORE_PEEK_MAX
+              + 1]; /* its first line, or as much as there is; NUL-terminated, without NULs */
 } store_peek_t;
 
 /* Waits until a line has arrived, STORE_PEEK_MAX bytes, or all that ever will; until the monotonic time

@@ -30,7 +30,6 @@
 #define NAME "Redis"
 #define SHA1_LEN 20
 
-
 static const char script[] = "if redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then\n"
                              "  return 0\n"
                              "end\n"
