@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stores: one object in memcached or Redis, read as a whole and written by compare-and-swap.
+ * Stores: one object in memcached, Redis or etcd, read as a whole and written by compare-and-swap.
  * Stores are not trusted, so every store has its own worker process that talks to it: this program,
  * executed again, with no secret except the Redis password, and confined as soon as it is connected
  * (confine.h).  A worker has one connection: after a failure, and now and then anyway, the next call

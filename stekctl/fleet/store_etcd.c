@@ -21,7 +21,7 @@
 #include "store_etcd_http.h"
 #include "store_etcd_json.h"
 #include "store_etcd_words.h"
-#include "store_url.h"
+#include "store_member.h"
 
 #define NAME "etcd"
 
@@ -85,7 +85,7 @@ static void *open_conn(const store_target_t *target, int tls)
     while (list && conn->member_n < ETCD_MEMBERS_MAX) {
         member_t *member = &conn->members[conn->member_n];
 
-        port = store_url_member(&list, target->port, &member->host);
+        port = store_member_next(&list, target->port, &member->host);
         member->port = port;
         conn->member_n += port > 0;
     }

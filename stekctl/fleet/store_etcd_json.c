@@ -225,7 +225,14 @@ void etcd_json_read_error(const char *body, apr_size_t len, char message[ETCD_ME
     if (!text) {
         text = json_string_value(json_object_get(reply, "error"));
     }
-    snprintf(message, ETCD_MESSAGE_MAX, "%s", text ? text : "");
+    if (reply) {
+        snprintf(message, ETCD_MESSAGE_MAX, "%s", text ? text : "");
+    }
+    else {
+        snprintf(message, ETCD_MESSAGE_MAX, "%.*s", (int)(len < ETCD_MESSAGE_MAX ? len : ETCD_MESSAGE_MAX),
+                 body);
+        message[strcspn(message, "\r\n")] = '\0';
+    }
     for (at = message; *at; at++) {
         *at = *at < 0x20 || *at > 0x7e ? '?' : *at;
     }

@@ -41,7 +41,7 @@ int etcd_json_read_range(const char *body, apr_size_t len, const char *key, unsi
 int etcd_json_read_txn(const char *body, apr_size_t len, int *psucceeded);
 int etcd_json_read_login(const char *body, apr_size_t len, char token[ETCD_TOKEN_MAX]);
 
-/* The message of an error, printable; empty if body has none. */
+/* The message of an error, printable: the one that its JSON has, or else the body's first line. */
 void etcd_json_read_error(const char *body, apr_size_t len, char message[ETCD_MESSAGE_MAX]);
 
 #pragma GCC visibility pop

@@ -21,6 +21,8 @@ static const struct {
     {"authentication is not enabled", STORE_REFUSED,
      "it has no users, but the URL names one: run 'etcdctl auth enable', or leave out USER@"},
     {"authentication failed", STORE_REFUSED, "wrong user or password"},
+    {"CommonName of client", STORE_REFUSED,
+     "with users, its JSON gateway takes no client certificates with a common name (CN)"},
     {"invalid auth token", STORE_LOST, "the login has ended"},
     {"revision of auth store is old", STORE_LOST, "the login has ended"},
     {"database space exceeded", STORE_REFUSED,

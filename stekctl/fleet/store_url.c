@@ -9,31 +9,13 @@
 
 #include "options.h"
 #include "store_kinds.h"
+#include "store_member.h"
 
 #define SYNTAX                                                                                     \
     "must be memcached://HOST[:PORT], redis://[USER@]HOST[:PORT][/DB] or "                         \
     "etcd[s]://[USER@]HOST[:PORT][,HOST[:PORT]...]/PREFIX"
 #define NO_PASSWORD "do not put a password in the URL; put it in the file given by --password"
 #define MEMBERS_MAX 16
-
-/* Splits host[:port]; an IPv6 address is in brackets.  The port, or 0: malformed. */
-static int split_port(char *text, int default_port, char **phost)
-{
-    char *port = NULL;
-
-    if (*text == '[' && strchr(text, ']')) {
-        text++;
-        port = strchr(text, ']');
-        *port++ = '\0';
-        port = *port == ':' ? port + 1 : NULL;
-    }
-    else if (strchr(text, ':')) {
-        port = strchr(text, ':');
-        *port++ = '\0';
-    }
-    *phost = text;
-    return !*text ? 0 : !port ? default_port : options_number(port, 1, 65535);
-}
 
 /* Splits rest, which belongs to the pool: [user@]host[:port][/db]. */
 static const char *parse_rest(char *rest, const store_driver_t *driver, store_target_t *target)
@@ -59,20 +41,8 @@ static const char *parse_rest(char *rest, const store_driver_t *driver, store_ta
                        : "a memcached URL has no user";
         }
     }
-    target->port = split_port(rest, driver->port, &target->host);
+    target->port = store_member_split(rest, driver->port, &target->host);
     return target->port > 0 ? NULL : SYNTAX;
-}
-
-int store_url_member(char **plist, int default_port, char **phost)
-{
-    char *member = *plist, *comma = strchr(member, ',');
-
-    *plist = NULL;
-    if (comma) {
-        *comma = '\0';
-        *plist = comma + 1;
-    }
-    return split_port(member, default_port, phost);
 }
 
 /* Whether every member of the list has a host and a port. */
@@ -82,7 +52,7 @@ static int is_list(char *list, int default_port)
     int n = 0;
 
     while (list) {
-        if (store_url_member(&list, default_port, &host) <= 0 || ++n > MEMBERS_MAX) {
+        if (store_member_next(&list, default_port, &host) <= 0 || ++n > MEMBERS_MAX) {
             return 0;
         }
     }

@@ -17,10 +17,6 @@
 const char *store_url_parse(const char *url, const store_driver_t **pdriver, store_target_t *target,
                             apr_pool_t *pool);
 
-/* Takes the first host[:port] off a list, which it changes, and sets *phost.  Returns its port (default_port
- * if it has none), or 0 if it is malformed.  *plist is NULL after the last one. */
-int store_url_member(char **plist, int default_port, char **phost);
-
 /* The URL for a message: what may be a password in it is masked.  In pool, or url itself. */
 const char *store_url_shown(const char *url, apr_pool_t *pool);
 

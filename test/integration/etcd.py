@@ -9,6 +9,7 @@ import signal
 import ssl
 import subprocess
 
+import pki
 from fleet import Store
 from httpd import free_port, make_folder, wait_for
 
@@ -184,3 +185,22 @@ class Etcd(Store):
             self.ask("auth/user/grant", user=user, role=user)
         self.ask("auth/enable")
         self.root = self.login("root", "root")
+
+
+def tls_files(folder):
+    """A CA, and certificates of servers and hosts."""
+    ca = pki.Identity(folder, "ca", ca=True)
+    made = {"ca": ca, "server": pki.Identity(folder, "server", ca, subject="", server=["127.0.0.1", "localhost"]),
+            "elsewhere": pki.Identity(folder, "elsewhere", ca, server=["etcd.example.net"]),
+            "expired": pki.Identity(folder, "expired", ca, seconds=-60, server=["127.0.0.1"]),
+            "host": pki.Identity(folder, "host", ca, subject=""), "named": pki.Identity(folder, "named", ca), "old": pki.Identity(folder, "old", ca, seconds=-60),
+            "stranger": pki.Identity(folder, "stranger", pki.Identity(folder, "other-ca", ca=True))}
+    for identity in made.values():
+        identity.path.with_suffix(".key").chmod(0o600)
+    return made
+
+
+def serving(identity, *, clients=None):
+    """etcd's options for TLS; clients: the CA of certificates that they must have."""
+    options = {"cert-file": identity.path, "key-file": identity.path.with_suffix(".key")}
+    return {**options, **({"client-cert-auth": "true", "trusted-ca-file": clients.path} if clients else {})}

@@ -18,7 +18,7 @@ def _when(offset_s):
 
 
 def _name(text):
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
 
 
 class Identity:
@@ -30,7 +30,7 @@ class Identity:
         self.folder, self.name, self.issuer = Path(folder), name, issuer
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         signer = issuer or self
-        self.subject = _name(subject or name)
+        self.subject = _name(name if subject is None else subject)
         builder = (x509.CertificateBuilder().subject_name(self.subject)
                    .issuer_name(signer.subject).public_key(self.key.public_key())
                    .serial_number(x509.random_serial_number())

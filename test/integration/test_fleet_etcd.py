@@ -14,7 +14,7 @@ import pytest
 import fleet as lib
 import pki
 import ringfile
-from etcd import PREFIX, Etcd, b64
+from etcd import PREFIX, Etcd, b64, serving, tls_files
 from fleet import DAY, Memcached, object_name, sealing_secrets
 from httpd import free_port, wait_for
 
@@ -231,27 +231,8 @@ def test_etcd_login_that_ends_is_renewed(fleet, etcd):
     assert "login" not in host.log() and "password" not in host.log()
 
 
-def tls_files(folder):
-    """A CA, and certificates of servers and hosts."""
-    ca = pki.Identity(folder, "ca", ca=True)
-    names = {"server": ca}
-    made = {"ca": ca, "server": pki.Identity(folder, "server", names["server"], server=["127.0.0.1", "localhost"]),
-            "elsewhere": pki.Identity(folder, "elsewhere", ca, server=["etcd.example.net"]),
-            "expired": pki.Identity(folder, "expired", ca, seconds=-60, server=["127.0.0.1"]),
-            "host": pki.Identity(folder, "host", ca), "old": pki.Identity(folder, "old", ca, seconds=-60),
-            "stranger": pki.Identity(folder, "stranger", pki.Identity(folder, "other-ca", ca=True))}
-    for identity in made.values():
-        identity.path.with_suffix(".key").chmod(0o600)
-    return made
-
-
 def of(identity):
     return ["--store-cert", identity.path, "--store-key", identity.path.with_suffix(".key")]
-
-
-def serving(identity, *, clients=None):
-    options = {"cert-file": identity.path, "key-file": identity.path.with_suffix(".key")}
-    return {**options, **({"client-cert-auth": "true", "trusted-ca-file": clients.path} if clients else {})}
 
 
 @pytest.mark.timeout(90)
@@ -278,8 +259,16 @@ def test_etcd_tls_with_client_certificates(fleet, etcd, folder):
     assert "do not belong together" in reason(host, *mixed)
     assert "authority that is not trusted; name its CA by --store-ca" in reason(host, *of(files["host"]))
     assert "may expect TLS (etcds://)" in reason(host, "--timeout", "2s", url=store.url.replace("etcds", "etcd"))
+    # With users, the gateway does not let a certificate's common name in.
+    host.urls, host.options = [store.url], trust + of(files["named"])
+    host.once()
+    store.users(both="READWRITE")
+    secret = password(host, "right")
+    url = store.url_of(*store.members, user="both@")
+    assert "takes no client certificates with a common name (CN)" in reason(host, *trust, *of(files["named"]), *secret, url=url)
+    host.options = trust + of(files["host"]) + secret
+    host.once()
     files["host"].path.unlink()
-    host.urls, host.options = [store.url], trust + of(files["host"])
     assert "host.crt" in host.once(code=4).stderr
 
 
@@ -341,7 +330,8 @@ def test_etcd_that_has_no_space_is_read_and_says_so(fleet, etcd):
 @pytest.mark.timeout(60)
 def test_etcd_with_somebody_elses_data_at_the_key(fleet, etcd):
     store = etcd("--max-request-bytes", str(16 << 20))
-    host, other = fleet.host(store, **HOURLY), fleet.host(store, secret=fleet.new_secret("other.secret"), **HOURLY)
+    host = fleet.host(store, timeout="5s", **HOURLY)
+    other = fleet.host(store, secret=fleet.new_secret("other.secret"), **HOURLY)
     host.once()
     other.once()
     name, ring = object_name(fleet.secret), store.get(object_name(fleet.secret))
