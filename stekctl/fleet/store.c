@@ -95,10 +95,10 @@ static int send_target(store_t *store)
         return 0;
     }
     len = snprintf(text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s",
-                   store->driver->scheme, 0, target->host, 0, target->port, 0, or_empty(target->user),
-                   0, or_empty(target->password), 0, target->db, 0, target->object, 0,
-                   target->timeout_ms, 0, or_empty(target->ca), 0, or_empty(target->cert), 0,
-                   or_empty(target->key));
+                   store->driver->scheme, 0, target->host, 0, target->port, 0,
+                   or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0,
+                   target->object, 0, target->timeout_ms, 0, or_empty(target->ca), 0,
+                   or_empty(target->cert), 0, or_empty(target->key));
     if (len > 0 && len < WIRE_TARGET_MAX) {
         apr_int64_t limit = monotonic_ms() + SEND_LIMIT_MS;
 
@@ -316,9 +316,8 @@ static int copy_target(store_t *store, const store_target_t *target, const char 
         memcpy(store->target.password, login->password, strlen(login->password) + 1);
     }
     return store->in && copy_text(&store->target.host, target->host)
-           && copy_text(&store->target.user, target->user)
-           && copy_text(&store->target.object, name) && copy_text(&store->target.ca, login->ca)
-           && copy_text(&store->target.cert, login->cert)
+           && copy_text(&store->target.user, target->user) && copy_text(&store->target.object, name)
+           && copy_text(&store->target.ca, login->ca) && copy_text(&store->target.cert, login->cert)
            && copy_text(&store->target.key, login->key);
 }
 

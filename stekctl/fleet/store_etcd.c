@@ -26,7 +26,7 @@
 #define NAME "etcd"
 
 /* Sync waits for three time-outs: connecting has taken one. */
-#define CALL_MS(timeout_ms) (2 * (timeout_ms) - 200)
+#define CALL_MS(timeout_ms) (2 * (timeout_ms)-200)
 
 typedef struct member_t {
     char *host;
@@ -41,9 +41,9 @@ typedef struct conn_t {
     char *names;       /* what the members' hosts point into */
     member_t members[ETCD_MEMBERS_MAX];
     int member_n;
-    int at;       /* the member that is asked first */
-    int answered; /* one has */
-    int lost;     /* one that had answered has closed the connection */
+    int at;                     /* the member that is asked first */
+    int answered;               /* one has */
+    int lost;                   /* one that had answered has closed the connection */
     char token[ETCD_TOKEN_MAX]; /* empty: not logged in */
     int has_read, too_long, succeeded;
     etcd_value_t seen; /* the last read */
@@ -133,7 +133,8 @@ static int join(conn_t *conn, int i, int limit_ms, char *why)
     if (fd >= 0 && !etcd_http_join(conn->http, i, member->host, member->port, fd)) {
         close(fd);
         fd = -1;
-        snprintf(why, STORE_WHY_LEN, "libcurl cannot be used: out of memory, or built without OpenSSL");
+        snprintf(why, STORE_WHY_LEN,
+                 "libcurl cannot be used: out of memory, or built without OpenSSL");
     }
     return fd >= 0;
 }
@@ -339,10 +340,10 @@ static store_result_e etcd_write(void *data, const unsigned char *bytes, apr_siz
     return result != STORE_DONE ? result : conn->succeeded ? STORE_DONE : STORE_CHANGED;
 }
 
-const store_driver_t store_etcd = {"etcd",       NAME,      2379,       0,          etcd_open,
-                                   etcd_connect, etcd_read, etcd_write, etcd_close, 1, 0};
+const store_driver_t store_etcd = {"etcd",    NAME,       2379,       0, etcd_open, etcd_connect,
+                                   etcd_read, etcd_write, etcd_close, 1, 0};
 
-const store_driver_t store_etcds = {"etcds",      NAME,      2379,       0,          etcds_open,
-                                    etcd_connect, etcd_read, etcd_write, etcd_close, 1, 1};
+const store_driver_t store_etcds = {"etcds",   NAME,       2379,       0, etcds_open, etcd_connect,
+                                    etcd_read, etcd_write, etcd_close, 1, 1};
 
 #endif

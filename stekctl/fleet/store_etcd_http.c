@@ -152,6 +152,7 @@ static size_t take_body(char *bytes, size_t size, size_t n, void *data)
 }
 
 /* Trailers are headers, too. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type */
 static size_t count_header(char *bytes, size_t size, size_t n, void *data)
 {
     etcd_http_t *http = data;
@@ -237,7 +238,8 @@ int etcd_http_join(etcd_http_t *http, int i, const char *host, int port, int fd)
 
 /* ---- reasons ---- */
 
-#define STRANGER "its certificate is from an authority that is not trusted; name its CA by --store-ca"
+#define STRANGER                                                                                   \
+    "its certificate is from an authority that is not trusted; name its CA by --store-ca"
 
 /* What libcurl and OpenSSL say, in words that tell what to do. */
 static const struct {

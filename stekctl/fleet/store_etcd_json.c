@@ -26,40 +26,46 @@ void etcd_json_start(void)
 
 /* ---- requests ---- */
 
-/* Appends base64 to text; returns where it ends. */
-static char *encode(char *text, const void *bytes, apr_size_t len)
+/* In memory of malloc; NULL: out of memory. */
+static char *encode(const void *bytes, apr_size_t len)
 {
-    return text + EVP_EncodeBlock((unsigned char *)text, bytes, (int)len);
+    char *text = malloc(BASE64_LEN(len) + 1);
+
+    if (text) {
+        (void)EVP_EncodeBlock((unsigned char *)text, bytes, (int)len);
+    }
+    return text;
 }
 
 char *etcd_json_range(const char *key, int keys_only)
 {
-    char *text = malloc(64 + BASE64_LEN(strlen(key))), *at = text;
+    char *name = encode(key, strlen(key)), *text = NULL;
 
-    if (text) {
-        at = stpcpy(at, "{\"key\":\"");
-        at = encode(at, key, strlen(key));
-        strcpy(at, keys_only ? "\",\"keys_only\":true}" : "\"}");
+    if (name
+        && asprintf(&text, "{\"key\":\"%s\"%s}", name, keys_only ? ",\"keys_only\":true" : "")
+               < 0) {
+        text = NULL;
     }
+    free(name);
     return text;
 }
 
 char *etcd_json_txn(const char *key, apr_int64_t mod_revision, const unsigned char *bytes,
                     apr_size_t len)
 {
-    char *text = malloc(256 + 2 * BASE64_LEN(strlen(key)) + BASE64_LEN(len)), *at = text;
+    char *name = encode(key, strlen(key)), *value = encode(bytes, len), *text = NULL;
 
-    if (!text) {
-        return NULL;
+    if (name && value
+        && asprintf(&text,
+                    "{\"compare\":[{\"target\":\"MOD\",\"result\":\"EQUAL\",\"key\":\"%s\","
+                    "\"mod_revision\":\"%" APR_INT64_T_FMT "\"}],"
+                    "\"success\":[{\"request_put\":{\"key\":\"%s\",\"value\":\"%s\"}}]}",
+                    name, mod_revision, name, value)
+               < 0) {
+        text = NULL;
     }
-    at = stpcpy(at, "{\"compare\":[{\"target\":\"MOD\",\"result\":\"EQUAL\",\"key\":\"");
-    at = encode(at, key, strlen(key));
-    at += sprintf(at, "\",\"mod_revision\":\"%" APR_INT64_T_FMT "\"}],", mod_revision);
-    at = stpcpy(at, "\"success\":[{\"request_put\":{\"key\":\"");
-    at = encode(at, key, strlen(key));
-    at = stpcpy(at, "\",\"value\":\"");
-    at = encode(at, bytes, len);
-    strcpy(at, "\"}}]}");
+    free(name);
+    free(value);
     return text;
 }
 
@@ -153,13 +159,9 @@ static int read_value(const json_t *string, unsigned char *bytes, etcd_value_t *
 static int is_key(const json_t *string, const char *key)
 {
     const char *text = json_string_value(string);
-    char *want = malloc(1 + BASE64_LEN(strlen(key)));
-    int same;
+    char *want = encode(key, strlen(key));
+    int same = want && text && !strcmp(text, want);
 
-    if (want) {
-        encode(want, key, strlen(key));
-    }
-    same = want && text && !strcmp(text, want);
     free(want);
     return same;
 }
@@ -229,8 +231,8 @@ void etcd_json_read_error(const char *body, apr_size_t len, char message[ETCD_ME
         snprintf(message, ETCD_MESSAGE_MAX, "%s", text ? text : "");
     }
     else {
-        snprintf(message, ETCD_MESSAGE_MAX, "%.*s", (int)(len < ETCD_MESSAGE_MAX ? len : ETCD_MESSAGE_MAX),
-                 body);
+        snprintf(message, ETCD_MESSAGE_MAX, "%.*s",
+                 (int)(len < ETCD_MESSAGE_MAX ? len : ETCD_MESSAGE_MAX), body);
         message[strcspn(message, "\r\n")] = '\0';
     }
     for (at = message; *at; at++) {

@@ -35,7 +35,8 @@ const store_driver_t *store_kinds_find(const char *scheme, apr_size_t len, const
 #ifdef STEK_WITH_ETCD
         return is("etcd", scheme, len) ? &store_etcd : &store_etcds;
 #else
-        *pwhy = "this stekctl has no etcd support; install libcurl4-openssl-dev and libjansson-dev and rebuild it";
+        *pwhy = "this stekctl has no etcd support; install libcurl4-openssl-dev and "
+                "libjansson-dev and rebuild it";
 #endif
     }
     return NULL;

@@ -36,9 +36,7 @@ static const char *parse_rest(char *rest, const store_driver_t *driver, store_ta
         target->user = rest;
         rest = at + 1;
         if (!driver->has_db || strchr(target->user, ':')) {
-            return driver->has_db
-                       ? NO_PASSWORD
-                       : "a memcached URL has no user";
+            return driver->has_db ? NO_PASSWORD : "a memcached URL has no user";
         }
     }
     target->port = store_member_split(rest, driver->port, &target->host);
@@ -101,8 +99,9 @@ const char *store_url_parse(const char *url, const store_driver_t **pdriver, sto
     if (!*pdriver) {
         return why ? why : SYNTAX;
     }
-    return (*pdriver)->has_prefix ? parse_cluster(apr_pstrdup(pool, end + 3), *pdriver, target, pool)
-                                  : parse_rest(apr_pstrdup(pool, end + 3), *pdriver, target);
+    return (*pdriver)->has_prefix
+               ? parse_cluster(apr_pstrdup(pool, end + 3), *pdriver, target, pool)
+               : parse_rest(apr_pstrdup(pool, end + 3), *pdriver, target);
 }
 
 const char *store_url_shown(const char *url, apr_pool_t *pool)

@@ -17,9 +17,9 @@ typedef struct sync_options_t {
     const char *urls[SYNC_STORES_MAX]; /* sorted: every host asks the same store first */
     int store_n;
     const char *fleet_secret_path;
-    const char *password_path; /* NULL: none */
+    const char *password_path;                  /* NULL: none */
     const char *ca_path, *cert_path, *key_path; /* for TLS with stores; NULL: none */
-    const char *floor_path;    /* NULL: none */
+    const char *floor_path;                     /* NULL: none */
     sync_rules_t rules;
     apr_interval_time_t every;
     apr_interval_time_t timeout;

@@ -119,7 +119,7 @@ if grep -q ^etcdctl "$1"; then
 fi
 for port in $ports; do
     n=0
-    until (: </dev/tcp/127.0.0.1/$port) 2>/dev/null; do
+    until (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
         n=$((n + 1))
         [ $n -lt 200 ] || { cat /var/log/*/error.log >&2; exit 1; }
         sleep 0.1
