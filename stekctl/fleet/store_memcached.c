@@ -97,12 +97,12 @@ static memcached_st *make_handle(const store_target_t *target, const char *host,
 /* The descriptor that the next socket gets: the library does not tell which its own is. */
 static int next_descriptor(void)
 {
-    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), number = fd;
 
     if (fd >= 0) {
         close(fd);
     }
-    return fd;
+    return number;
 }
 
 static int is_connected(int fd)

@@ -156,7 +156,7 @@ static store_result_e receive(conn_t *conn, const store_peek_t *peek, apr_int64_
     return STORE_DONE;
 }
 
-/* Sends a command and receives the reply, of that type.  Otherwise the result of the call. */
+/* Sends a command and receives the reply, of that type; none, unless the result is STORE_DONE. */
 static store_result_e command(conn_t *conn, int n, const char **words, const size_t *lens, int type,
                               redisReply **preply, char *why)
 {
@@ -178,7 +178,7 @@ static store_result_e command(conn_t *conn, int n, const char **words, const siz
     if (result == STORE_DONE) {
         result = receive(conn, &peek, deadline_ms, &reply, why);
     }
-    if (result != STORE_DONE) {
+    if (!reply) {
         return result;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
@@ -272,7 +272,7 @@ static store_result_e redis_read(void *data, const unsigned char **pbytes, apr_s
     if (result == STORE_DONE) {
         result = command(conn, 2, words, NULL, REDIS_REPLY_STRING, &reply, why);
     }
-    if (result != STORE_DONE) {
+    if (!reply) {
         return result;
     }
     if (conn->reply) {
@@ -310,7 +310,7 @@ static store_result_e redis_write(void *data, const unsigned char *bytes, apr_si
         return STORE_SILENT;
     }
     result = command(conn, 6, words, lens, REDIS_REPLY_INTEGER, &reply, why);
-    if (result != STORE_DONE) {
+    if (!reply) {
         return result;
     }
     done = reply->integer;
