@@ -277,12 +277,13 @@ static const char *tls_reason(const etcd_http_t *http)
     return NULL;
 }
 
-/* Whether the member has hung up; libcurl has no code of its own for that in a handshake. */
+/* Whether the member has hung up: libcurl has no code of its own for that in a handshake, but if it was
+ * OpenSSL that failed, its text says "error:". */
 static int is_closed(const etcd_http_t *http, CURLcode code)
 {
     return code == CURLE_COULDNT_CONNECT || code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR
            || code == CURLE_GOT_NOTHING
-           || (code == CURLE_SSL_CONNECT_ERROR && strstr(http->error, "SYSCALL"));
+           || (code == CURLE_SSL_CONNECT_ERROR && !strstr(http->error, "error:"));
 }
 
 /* Nonzero if the member has hung up. */
