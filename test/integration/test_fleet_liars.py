@@ -97,7 +97,8 @@ def poison(fleet, store, **fields):
     store.put(object_name(fleet.secret), ring.seal(sealing_secrets(fleet.secret, today())[0]))
 
 
-@pytest.mark.parametrize("epoch", [2 ** 64 - 1, 2 ** 63, int(time.time()) + 2 * DAY])
+@pytest.mark.parametrize("epoch", [2 ** 64 - 1, 2 ** 63, int(time.time()) + 2 * DAY],
+                         ids=["highest", "half", "two-days-ahead"])  # the same names in every process of a run
 def test_epoch_that_no_clock_can_have_come_to_is_refused(fleet, kind, epoch):
     store = fleet.store(kind)
     host = fleet.host(**HOURLY)
