@@ -37,7 +37,7 @@ MOD_SRC     := $(wildcard mod_stek_rotate.c src/*.c)
 CORE_SRC    := $(wildcard src/stek_*.c)
 GLUE_SRC    := $(wildcard mod_stek_rotate.c src/mod_stek_*.c)
 STEKCTL_SRC := $(wildcard stekctl/*.c stekctl/*/*.c)
-# Only these know of stekctl's stores; no header does.
+# Only these know of the libraries that stekctl may lack; no header does.
 STORE_SRC   := $(shell grep -lE 'STEK_WITH_|hiredis|libmemcached' $(STEKCTL_SRC) test/bench/*.c test/fuzz/*.c)
 
 MOD_LO    := $(MOD_SRC:%.c=$(OUT)/mod/%.lo)
@@ -118,6 +118,7 @@ $(OUT)/libstek.a: $(CORE_O) $(call config,link)
 $(STEKCTL): $(STEKCTL_O) $(OUT)/libstek.a $(call config,link stekctl) | $(call config,options)
 	@mkdir -p $(@D)
 	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(STEKCTL_LDFLAGS) -o $@ $(OBJECTS) $(STEKCTL_LIBS) $(LIBS)
+	$(if $(strip $(LEFT_OUT)),@printf '  NOTE left out of stekctl: %s\n' $(LEFT_OUT))
 
 clean:
 	rm -rf out bench/out .libs src/.libs stekctl/stekctl mod_stek_rotate.la .pytest_cache mod_stek_rotate-*.tar.gz

@@ -71,6 +71,9 @@ typedef struct stek_file_how_t {
     int flags;
 } stek_file_how_t;
 
+/* Removes what killed writers left beside path more than a minute ago, as stek_file_replace does. */
+void stek_file_sweep(const char *path, uid_t owner, apr_pool_t *pool);
+
 /* Puts bytes[len] at path in one step: a temporary file beside it (PATH.tmp- and 16 random
  * hexadecimal digits, O_EXCL), then rename; readers see the old or the new, never less.  On failure
  * the old file is as it was and no temporary file is left (but where only the directory could not

@@ -470,6 +470,26 @@ apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t l
     return rv;
 }
 
+void stek_file_sweep(const char *path, uid_t owner, apr_pool_t *pool)
+{
+    const stek_file_how_t how = {owner, (uid_t)-1, (gid_t)-1, 0600, 0};
+    writer_t writer = {0};
+    apr_pool_t *subpool;
+
+    if (apr_pool_create(&subpool, pool) != APR_SUCCESS) {
+        return;
+    }
+    /* A new file tells the time by the file system's clock. */
+    if (writer_open(&writer, path, &how, subpool) == APR_SUCCESS) {
+        writer_sweep(&writer);
+    }
+    if (writer.fd >= 0) {
+        unlink(writer.tmp);
+        close(writer.fd);
+    }
+    apr_pool_destroy(subpool);
+}
+
 int stek_file_in_memory(const char *path, apr_pool_t *pool)
 {
 #ifdef __linux__

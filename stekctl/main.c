@@ -100,12 +100,16 @@ static const ctl_command_t commands[] = {
      "  roll             puts a new secret first; --reseal: seals the ring with it at once\n"
      "  retire           removes all secrets but the first, once the ring is sealed with it\n"},
     {"sync", cmd_sync, "NAME | --config FILE | --store URL... --fleet-secret PATH [OPTION]...",
-     "Keeps the ring in step with a fleet's other hosts, through memcached or Redis.\n"
+     "Keeps the ring in step with a fleet's other hosts, through memcached, Redis or etcd.\n"
      "NAME means /etc/stek/NAME.conf, whose lines are 'option value'.\n\n"
-     "  --store URL           memcached://HOST[:PORT] or redis://[USER@]HOST[:PORT][/DB];\n"
-     "                        repeat it for several: all are read and written\n"
+     "  --store URL           memcached://HOST[:PORT], redis://[USER@]HOST[:PORT][/DB] or\n"
+     "                        etcd[s]://[USER@]HOST[:PORT][,HOST...]/PREFIX; repeat it for\n"
+     "                        several: all are read and written\n"
      "  --fleet-secret PATH   seals what is sent to stores; use the same file on every host\n"
-     "  --password PATH       the file whose first line is the Redis password\n"
+     "  --password PATH       the file whose first line is the password for Redis or etcd\n"
+     "  --store-ca PATH       whom to trust for etcds:// (default: the system's authorities)\n"
+     "  --store-cert PATH, --store-key PATH\n"
+     "                        this host's certificate for etcds://, and its key\n"
      "  --floor PATH          keeps epoch and revoked keys on disk, so that a reboot does not\n"
      "                        forget them (under systemd: in StateDirectory=); none: does not\n"
      "  --no-generate         makes no keys, only passes them on ('generate off')\n"
@@ -246,7 +250,8 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
         }
         return 0;
     case OPTION_VERSION:
-        printf("stekctl " STEK_VERSION "\nstores: %s\n", fleet_store_names());
+        printf("stekctl " STEK_VERSION "\nstores: %s\nstore workers confined by: %s\n",
+               fleet_store_names(ctl->pool), fleet_confinement_names());
         return 1;
     case 'h':
         print_help();

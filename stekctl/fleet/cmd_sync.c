@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "confine.h"
 #include "fleet.h"
 #include "loop.h"
 #include "settings_check.h"
@@ -20,6 +21,7 @@ ctl_exit_e cmd_sync(ctl_t *ctl, int argc, char **argv)
     if (argc == 2 && !strcmp(argv[1], "--worker")) {
         return store_worker() == 0 ? CTL_DONE : CTL_IO;
     }
+    confine_self();
     sync_settings_init(&settings);
     code = sync_settings_parse(ctl, argc, argv, &settings);
     if (code == CTL_DONE) {

@@ -42,8 +42,11 @@ ctl_exit_e fleet_wait_check(ctl_t *ctl, fleet_wait_t *wait);
 ctl_exit_e fleet_wait_run(ctl_t *ctl, const fleet_wait_t *wait, const stek_ring_t *ring,
                           apr_uint64_t epoch);
 
-/* The stores that this program supports, for people: "memcached, Redis", or "none". */
-const char *fleet_store_names(void);
+/* The stores that this program supports, for people: "memcached, Redis", or "none"; in pool. */
+const char *fleet_store_names(apr_pool_t *pool);
+
+/* What confines the processes that talk to them, for people: "seccomp, Landlock". */
+const char *fleet_confinement_names(void);
 
 #pragma GCC visibility pop
 #endif

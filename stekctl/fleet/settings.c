@@ -32,6 +32,9 @@ static const struct {
     {"store", WITH_VALUE | IN_FILE | FOR_FLEET},
     {"fleet-secret", WITH_VALUE | IN_FILE | FOR_FLEET},
     {"password", WITH_VALUE | IN_FILE | FOR_FLEET},
+    {"store-ca", WITH_VALUE | IN_FILE | FOR_FLEET},
+    {"store-cert", WITH_VALUE | IN_FILE | FOR_FLEET},
+    {"store-key", WITH_VALUE | IN_FILE | FOR_FLEET},
     {"floor", WITH_VALUE | IN_FILE},
     {"every", WITH_VALUE | IN_FILE},
     {"timeout", WITH_VALUE | IN_FILE | FOR_FLEET},
@@ -125,6 +128,9 @@ static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, c
     }
     *(!strcmp(name, "fleet-secret") ? &options->fleet_secret_path
       : !strcmp(name, "password")   ? &options->password_path
+      : !strcmp(name, "store-ca")   ? &options->ca_path
+      : !strcmp(name, "store-cert") ? &options->cert_path
+      : !strcmp(name, "store-key")  ? &options->key_path
       : !strcmp(name, "floor")      ? &options->floor_path
       : !strcmp(name, "metrics")    ? &options->metrics_path
       : !strcmp(name, "ring")       ? &settings->ring_path

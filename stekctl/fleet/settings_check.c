@@ -74,10 +74,34 @@ static int same_store(const char *a, const char *b, apr_pool_t *pool)
 
     if (store_url_parse(a, &driver_a, &target_a, pool)
         || store_url_parse(b, &driver_b, &target_b, pool)) {
-        return 0; /* reported when it is opened */
+        return 0;
     }
     return driver_a == driver_b && target_a.port == target_b.port && target_a.db == target_b.db
-           && !strcasecmp(target_a.host, target_b.host);
+           && !strcasecmp(target_a.host, target_b.host)
+           && (!target_a.prefix || !strcmp(target_a.prefix, target_b.prefix));
+}
+
+/* Certificates are of use only if there is TLS. */
+static ctl_exit_e check_tls(ctl_t *ctl, const sync_options_t *options)
+{
+    int i, used = 0;
+
+    if (options->key_path && !options->cert_path) {
+        return report_usage(ctl, "--store-key requires --store-cert");
+    }
+    for (i = 0; i < options->store_n; i++) {
+        const store_driver_t *driver = NULL;
+        store_target_t target = {0};
+
+        used = used
+               || (!store_url_parse(options->urls[i], &driver, &target, ctl->pool)
+                   && driver->has_tls);
+    }
+    if (used || (!options->ca_path && !options->cert_path)) {
+        return CTL_DONE;
+    }
+    return report_usage(ctl, "%s is given, but no store uses TLS: use etcds:// for it",
+                        options->ca_path ? "--store-ca" : "--store-cert");
 }
 
 static ctl_exit_e check_stores(ctl_t *ctl, const sync_options_t *options)
@@ -85,6 +109,14 @@ static ctl_exit_e check_stores(ctl_t *ctl, const sync_options_t *options)
     int i, j;
 
     for (i = 0; i < options->store_n; i++) {
+        const store_driver_t *driver = NULL;
+        store_target_t target = {0};
+        const char *wrong = store_url_parse(options->urls[i], &driver, &target, ctl->pool);
+
+        if (wrong) {
+            return report_usage(ctl, "store '%s': %s", store_url_shown(options->urls[i], ctl->pool),
+                                wrong);
+        }
         for (j = 0; j < i; j++) {
             if (same_store(options->urls[i], options->urls[j], ctl->pool)) {
                 return report_usage(ctl,
@@ -341,6 +373,9 @@ ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)
     code = sync_settings_complete(ctl, settings);
     if (code == CTL_DONE) {
         code = check_stores(ctl, options);
+    }
+    if (code == CTL_DONE) {
+        code = check_tls(ctl, options);
     }
     if (code == CTL_DONE) {
         code = check_cycle(ctl, options);

@@ -4,6 +4,7 @@
  */
 #include "store.h"
 
+#include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -26,13 +27,23 @@
 /* If a call cannot be sent within this time, the worker is stuck. */
 #define SEND_LIMIT_MS 2000
 
+/* How long a worker keeps its connection.  The next looks the name up again, so that all hosts find the
+ * server that the name stands for now, even while the old one still answers. */
+#define WORKER_READS_MAX 12
+#define WORKER_AGE_MAX_MS (5 * 60 * 1000)
+
 struct store_t {
     const store_driver_t *driver;
     store_target_t target;
-    pid_t pid;         /* of the worker; 0: none */
-    int fd;            /* to it */
-    unsigned char *in; /* the object that was read; room for the largest ring */
+    pid_t pid;           /* of the worker; 0: none */
+    int fd;              /* to it */
+    int connected;       /* it has said that it is, and what it lacks */
+    int reads_n;         /* since it was started */
+    apr_int64_t born_ms; /* when it was started */
+    int reading;         /* the call that was begun is a read */
+    unsigned char *in;   /* the object that was read; room for the largest ring */
     char why[STORE_WHY_LEN];
+    char unconfined[STORE_WHY_LEN]; /* "" or what its worker lacks */
 };
 
 /* In the forked child: becomes the worker.  Uses only calls that are safe between fork and exec. */
@@ -66,6 +77,11 @@ static void end_worker(store_t *store)
     store->pid = 0;
 }
 
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
 /* Sends the target in the form that unpack_target reads; in locked memory because of the password.
  * */
 static int send_target(store_t *store)
@@ -78,10 +94,11 @@ static int send_target(store_t *store)
     if (!text) {
         return 0;
     }
-    len = snprintf(text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d", store->driver->scheme,
-                   0, target->host, 0, target->port, 0, target->user ? target->user : "", 0,
-                   target->password ? target->password : "", 0, target->db, 0, target->object, 0,
-                   target->timeout_ms);
+    len = snprintf(text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s",
+                   store->driver->scheme, 0, target->host, 0, target->port, 0,
+                   or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0,
+                   target->object, 0, target->timeout_ms, 0, or_empty(target->ca), 0,
+                   or_empty(target->cert), 0, or_empty(target->key));
     if (len > 0 && len < WIRE_TARGET_MAX) {
         apr_int64_t limit = monotonic_ms() + SEND_LIMIT_MS;
 
@@ -115,6 +132,9 @@ static int need_worker(store_t *store)
         return 0;
     }
     store->fd = fds[0];
+    store->connected = 0;
+    store->reads_n = 0;
+    store->born_ms = monotonic_ms();
     if (!send_target(store)) {
         end_worker(store);
         return 0;
@@ -136,11 +156,17 @@ static void begin(store_t *store, unsigned char op, const unsigned char *bytes, 
 
 void store_begin_read(store_t *store)
 {
+    if (store->reads_n >= WORKER_READS_MAX || monotonic_ms() - store->born_ms > WORKER_AGE_MAX_MS) {
+        end_worker(store);
+    }
     begin(store, WIRE_READ, NULL, 0);
+    store->reading = 1;
+    store->reads_n++;
 }
 
 void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t len)
 {
+    store->reading = 0;
     /* A new worker has read nothing, so it could not compare before it swaps. */
     if (store->pid > 0) {
         begin(store, WIRE_WRITE, bytes, len);
@@ -148,12 +174,15 @@ void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t le
 }
 
 /* Copies the reason, made safe to print, because the store or a broken worker may have written it.
- * */
+ * A failure without a reason gets one. */
 static void take_why(store_t *store, wire_answer_t *answer)
 {
     char *at;
 
     answer->why[STORE_WHY_LEN - 1] = '\0';
+    if (!answer->why[0] && answer->result >= STORE_REFUSED) {
+        snprintf(answer->why, STORE_WHY_LEN, "its worker process gave no reason");
+    }
     for (at = answer->why; *at; at++) {
         *at = *at < 0x20 || *at > 0x7e ? '?' : *at;
     }
@@ -167,31 +196,79 @@ static store_result_e give_up(store_t *store, const char *why)
     return STORE_SILENT;
 }
 
+/* No answer from the worker: it is late, or has ended. */
+static store_result_e gone(store_t *store, apr_int64_t deadline_ms)
+{
+    int late = monotonic_ms() >= deadline_ms;
+
+    if (!store->connected) {
+        return give_up(store, late ? "no connection in time: looking up its name takes too long"
+                                   : "its worker process failed before it was connected");
+    }
+    return give_up(store, late ? "connected, but no answer in time"
+                               : "its worker process failed at what the store answered");
+}
+
+/* Receives an answer. */
+static store_result_e take_answer(store_t *store, apr_int64_t deadline_ms,
+                                  const unsigned char **pbytes, apr_size_t *plen)
+{
+    wire_answer_t answer;
+
+    if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
+        return gone(store, deadline_ms);
+    }
+    if (answer.result > STORE_LOST
+        || (answer.len > STEK_RING_BYTES_MAX && answer.len != WIRE_TOO_LONG)
+        || (answer.len != WIRE_TOO_LONG
+            && !wire_transfer(store->fd, 0, store->in, answer.len, deadline_ms))) {
+        return give_up(store, "unintelligible answer from its worker process");
+    }
+    take_why(store, &answer);
+    if (answer.result >= STORE_REFUSED) {
+        /* The next call finds a new connection, perhaps to another server. */
+        end_worker(store);
+    }
+    *pbytes = answer.len == WIRE_TOO_LONG ? NULL : store->in;
+    *plen = answer.len;
+    return (store_result_e)answer.result;
+}
+
 store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsigned char **pbytes,
                             apr_size_t *plen)
 {
-    wire_answer_t answer;
+    store_result_e result = STORE_DONE;
+    const unsigned char *bytes = NULL;
+    apr_size_t len = 0;
 
     if (store->pid <= 0) {
         return give_up(store, "its worker process did not start, or has ended");
     }
-    if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
-        return give_up(store, monotonic_ms() >= deadline_ms
-                                  ? "no answer in time"
-                                  : "unintelligible answer: the client library failed");
+    if (!store->connected) {
+        result = take_answer(store, deadline_ms, &bytes, &len);
+        store->connected = result == STORE_DONE;
+        if (store->connected) {
+            memcpy(store->unconfined, store->why, sizeof(store->unconfined));
+        }
     }
-    if (answer.result > STORE_SILENT
-        || (answer.len > STEK_RING_BYTES_MAX && answer.len != WIRE_TOO_LONG)
-        || (answer.len != WIRE_TOO_LONG
-            && !wire_transfer(store->fd, 0, store->in, answer.len, deadline_ms))) {
-        return give_up(store, "unintelligible answer");
+    if (result == STORE_DONE) {
+        result = take_answer(store, deadline_ms, &bytes, &len);
     }
-    take_why(store, &answer);
-    if (pbytes) {
-        *pbytes = answer.len == WIRE_TOO_LONG ? NULL : store->in;
-        *plen = answer.len;
+    if (result == STORE_LOST && store->reading && store->reads_n > 1) {
+        /* The connection may be from before the store restarted: try a new one, once. */
+        store_begin_read(store);
+        return store_finish(store, deadline_ms, pbytes, plen);
     }
-    return (store_result_e)answer.result;
+    if (pbytes && (result == STORE_DONE || result == STORE_ABSENT)) {
+        *pbytes = bytes;
+        *plen = len;
+    }
+    return result == STORE_LOST ? STORE_SILENT : result;
+}
+
+const char *store_unconfined(const store_t *store)
+{
+    return *store->unconfined ? store->unconfined : NULL;
 }
 
 const char *store_why(const store_t *store)
@@ -246,6 +323,9 @@ void store_close(store_t *store)
         free(store->target.host);
         free(store->target.user);
         free(store->target.object);
+        free(store->target.ca);
+        free(store->target.cert);
+        free(store->target.key);
         stek_mem_free(store->target.password);
         free(store);
     }
@@ -257,35 +337,44 @@ static int copy_text(char **pcopy, const char *text)
     return !text || *pcopy;
 }
 
-const char *store_open(const char *url, const char *object, const char *password, int timeout_ms,
-                       apr_pool_t *pool, store_t **pstore)
+/* Copies what the worker gets to know. */
+static int copy_target(store_t *store, const store_target_t *target, const char *object,
+                       const store_login_t *login, apr_pool_t *pool)
+{
+    const char *name = target->prefix ? apr_pstrcat(pool, "/", target->prefix, "/", object, NULL)
+                                      : object;
+
+    store->target.port = target->port;
+    store->target.db = target->db;
+    store->in = malloc(STEK_RING_BYTES_MAX);
+    if (login->password) {
+        store->target.password = stek_mem_alloc(strlen(login->password) + 1);
+        if (!store->target.password) {
+            return 0;
+        }
+        memcpy(store->target.password, login->password, strlen(login->password) + 1);
+    }
+    return store->in && copy_text(&store->target.host, target->host)
+           && copy_text(&store->target.user, target->user) && copy_text(&store->target.object, name)
+           && copy_text(&store->target.ca, login->ca) && copy_text(&store->target.cert, login->cert)
+           && copy_text(&store->target.key, login->key);
+}
+
+const char *store_open(const char *url, const char *object, const store_login_t *login,
+                       int timeout_ms, apr_pool_t *pool, store_t **pstore)
 {
     store_t *store = calloc(1, sizeof(*store));
     store_target_t target = {0};
     const char *wrong;
-    int ok;
 
     if (!store) {
         return "out of memory";
     }
     wrong = store_url_parse(url, &store->driver, &target, pool);
-    if (!wrong) {
-        store->target.port = target.port;
-        store->target.db = target.db;
-        store->target.timeout_ms = timeout_ms;
-        store->in = malloc(STEK_RING_BYTES_MAX);
-        ok = copy_text(&store->target.host, target.host)
-             && copy_text(&store->target.user, target.user)
-             && copy_text(&store->target.object, object) && store->in;
-        if (ok && password) {
-            store->target.password = stek_mem_alloc(strlen(password) + 1);
-            ok = store->target.password != NULL;
-        }
-        if (ok && password) {
-            memcpy(store->target.password, password, strlen(password) + 1);
-        }
-        wrong = ok ? NULL : "out of memory";
+    if (!wrong && !copy_target(store, &target, object, login, pool)) {
+        wrong = "out of memory";
     }
+    store->target.timeout_ms = timeout_ms;
     if (wrong) {
         store_close(store);
         return wrong;

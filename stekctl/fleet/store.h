@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stores: one object in memcached or Redis, read as a whole and written by compare-and-swap.
- * Stores are not trusted, and client libraries do not expect a hostile server (libmemcached crashes
- * on some answers), so every store has its own worker process that talks to it: this program,
- * executed again, with no secret except the Redis password.  Callers wait for its answer until a
- * deadline.  A worker that fails or is too late is killed, and the next call starts another.  One
- * thread.
+ * Stores: one object in memcached, Redis or etcd, read as a whole and written by compare-and-swap.
+ * Stores are not trusted, so every store has its own worker process that talks to it: this program,
+ * executed again, with no secret except the Redis password, and confined as soon as it is connected
+ * (confine.h).  A worker has one connection: after a failure, and now and then anyway, the next call
+ * starts another, which looks the store's name up again.  Callers wait for its answer until a deadline;
+ * a worker that is too late is killed.  One thread.
  */
 #ifndef STEKCTL_STORE_H
 #define STEKCTL_STORE_H
@@ -18,11 +18,16 @@
 
 typedef struct store_t store_t;
 
-/* Prepares the store of a URL, "memcached://host[:port]" or "redis://[user@]host[:port][/db]", but
- * sends nothing yet.  Returns NULL, or what is wrong with the URL, in pool.  Copies password (may
- * be NULL). */
-const char *store_open(const char *url, const char *object, const char *password, int timeout_ms,
-                       apr_pool_t *pool, store_t **pstore);
+/* What stores want to see of this host.  NULL: none. */
+typedef struct store_login_t {
+    const char *password;
+    const char *ca, *cert, *key; /* paths of PEM, for TLS */
+} store_login_t;
+
+/* Prepares the store of a URL (store_url.h), but sends nothing yet.  Returns NULL, or what is wrong with the
+ * URL, in pool.  Copies login. */
+const char *store_open(const char *url, const char *object, const store_login_t *login,
+                       int timeout_ms, apr_pool_t *pool, store_t **pstore);
 
 /* Frees the store and ends its worker.  Ignores NULL. */
 void store_close(store_t *store);
@@ -35,6 +40,9 @@ void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t le
  * belongs to the store until the next call; NULL with *plen > 0: too long to be a ring. */
 store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsigned char **pbytes,
                             apr_size_t *plen);
+
+/* What this system did not let confine the store's worker; NULL: nothing.  Owned by the store. */
+const char *store_unconfined(const store_t *store);
 
 /* Why the last call was refused or got no answer; printable, owned by the store. */
 const char *store_why(const store_t *store);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A kind of store, as its worker uses it: where the object is, and how to read and write it.  One
- * thread, the worker's.
+ * A kind of store, as its worker uses it: where the object is, and how to read and write it.  A worker has
+ * one connection; it is confined as soon as this stands, and ends with it.  One thread, the worker's.
  */
 #ifndef STEKCTL_STORE_DRIVER_H
 #define STEKCTL_STORE_DRIVER_H
@@ -12,36 +12,52 @@
 
 #pragma GCC visibility push(hidden)
 
+/* What is longer is not read: a ring has half a MiB at most, and somebody's mistake seldom more. */
+#define STORE_READ_MAX_MIB 4
+#define STORE_READ_MAX (STORE_READ_MAX_MIB * 1024 * 1024)
+
 /* Where the object is. */
 typedef struct store_target_t {
-    char *host;
-    int port;
-    char *user;     /* Redis: from its access control list; NULL: none */
-    char *password; /* Redis: NULL: none */
+    char *host;     /* etcd: host[:port],... */
+    int port;       /* etcd: of hosts that have none in the list */
+    char *user;     /* Redis: from its access control list; etcd; NULL: none */
+    char *password; /* Redis, etcd: NULL: none */
     int db;         /* Redis */
     char *object;   /* its key in the store */
-    int timeout_ms; /* for every call */
+    int timeout_ms; /* for connecting, and for every call */
+    char *prefix;   /* etcd, in URLs only: of the object; without slashes around it */
+    char *ca;       /* TLS: a file of PEM; NULL: the system's */
+    char *cert;     /* the same: of this host; NULL: none */
+    char *key;      /* the same; NULL: in the certificate's file */
 } store_target_t;
 
-/* The worker makes these calls.  It connects when needed, and closes the connection after any
- * failure. why gets the reason for a refusal, or for having no answer. */
+/* The worker makes these calls in this order: open, connect, read, any number of reads and writes, close.
+ * After STORE_REFUSED, STORE_SILENT or STORE_LOST it calls close only; why then has the reason. */
 typedef struct store_driver_t {
     const char *scheme;
+    const char *name; /* for people */
     int port;
     int has_db; /* its URLs may contain a user and a database */
     void *(*open)(const store_target_t *target);
-    /* *pbytes[*plen] belongs to the connection until the next call; NULL with *plen > 0: too long
-     * to be a ring. */
+    /* Connects, but parses nothing that the server sends.  The worker can do much less afterwards: whatever
+     * needs a name, a file, a new descriptor or a thread is done here.  STORE_DONE or STORE_SILENT. */
+    store_result_e (*connect)(void *conn, char why[STORE_WHY_LEN]);
+    /* Logs in, if it has not yet.  *pbytes[*plen] belongs to the connection until the next call; NULL with
+     * *plen > 0: too long to be a ring. */
     store_result_e (*read)(void *conn, const unsigned char **pbytes, apr_size_t *plen,
                            char why[STORE_WHY_LEN]);
     /* Replaces the object if it is still as last read. */
     store_result_e (*write)(void *conn, const unsigned char *bytes, apr_size_t len,
                             char why[STORE_WHY_LEN]);
     void (*close)(void *conn);
+    int has_prefix; /* its URLs have a list of hosts, and end with the prefix of the object */
+    int has_tls;    /* it speaks TLS */
 } store_driver_t;
 
 extern const store_driver_t store_memcached;
 extern const store_driver_t store_redis;
+extern const store_driver_t store_etcd;
+extern const store_driver_t store_etcds;
 
 #pragma GCC visibility pop
 #endif

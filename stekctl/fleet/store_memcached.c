@@ -3,54 +3,44 @@
  * memcached, with libmemcached: gets, then cas, or add if there was no object.  One server per
  * handle, because a list of servers would spread objects over them, not mirror them.  Runs in the
  * store's worker.
+ *
+ * libmemcached connects when it sends, so the first gets is sent to connect, and its answer is read when it
+ * is asked for.  The library allocates what a server announces, "-1" included, crashes on some answers and says
+ * "not found" of others; so it only gets to see those that begin as they should.
  */
 #include "store_driver.h"
 
 #ifdef STEK_WITH_MEMCACHED
 
+#include <errno.h>
+#include <fcntl.h>
 #include <libmemcached/memcached.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "monotonic.h"
 #include "stek_seal.h"
+#include "store_connect.h"
+#include "store_words.h"
+
+#define NAME "memcached"
 
 typedef struct conn_t {
     const store_target_t *target;
     memcached_st *mc;           /* NULL: not connected */
+    int fd;                     /* the library's socket; -1: unknown */
+    int asked;                  /* gets was sent, and its answer not yet read */
+    int answered;               /* the server has understood a call */
     memcached_result_st result; /* of the last read */
     int has_result;
+    int has_read; /* absent and cas are valid */
     int absent;
     uint64_t cas;
 } conn_t;
-
-static void drop(conn_t *conn)
-{
-    if (conn->has_result) {
-        memcached_result_free(&conn->result);
-        conn->has_result = 0;
-    }
-    memcached_free(conn->mc);
-    conn->mc = NULL;
-}
-
-static int connect_to(conn_t *conn)
-{
-    uint64_t ms = (uint64_t)conn->target->timeout_ms;
-
-    conn->mc = memcached_create(NULL);
-    if (!conn->mc) {
-        return 0;
-    }
-    (void)memcached_behavior_set(conn->mc, MEMCACHED_BEHAVIOR_SUPPORT_CAS, 1);
-    (void)memcached_behavior_set(conn->mc, MEMCACHED_BEHAVIOR_TCP_NODELAY, 1);
-    (void)memcached_behavior_set(conn->mc, MEMCACHED_BEHAVIOR_CONNECT_TIMEOUT, ms);
-    (void)memcached_behavior_set(conn->mc, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, ms);
-    (void)memcached_behavior_set(conn->mc, MEMCACHED_BEHAVIOR_SND_TIMEOUT, ms * 1000);
-    (void)memcached_behavior_set(conn->mc, MEMCACHED_BEHAVIOR_RCV_TIMEOUT, ms * 1000);
-    return memcached_server_add(conn->mc, conn->target->host, (in_port_t)conn->target->port)
-           == MEMCACHED_SUCCESS;
-}
 
 static void *mc_open(const store_target_t *target)
 {
@@ -58,6 +48,7 @@ static void *mc_open(const store_target_t *target)
 
     if (conn) {
         conn->target = target;
+        conn->fd = -1;
     }
     return conn;
 }
@@ -66,42 +57,157 @@ static void mc_close(void *data)
 {
     conn_t *conn = data;
 
-    drop(conn);
+    if (conn->has_result) {
+        memcached_result_free(&conn->result);
+    }
+    memcached_free(conn->mc);
     free(conn);
 }
 
-static store_result_e failed(conn_t *conn, memcached_return_t rc, char *why)
-{
-    store_result_e result = STORE_SILENT;
-
-    switch (rc) {
-    case MEMCACHED_SERVER_ERROR:
-    case MEMCACHED_SERVER_MEMORY_ALLOCATION_FAILURE:
-    case MEMCACHED_CLIENT_ERROR:
-    case MEMCACHED_ERROR:
-    case MEMCACHED_E2BIG:
-    case MEMCACHED_NOTSTORED:
-        result = STORE_REFUSED;
-        break;
-    default:
-        break;
-    }
-    snprintf(why, STORE_WHY_LEN, "%s", memcached_strerror(conn->mc, rc));
-    drop(conn);
-    return result;
-}
-
-/* Sends one gets.  MEMCACHED_SUCCESS, MEMCACHED_NOTFOUND or a failure. */
-static memcached_return_t gets(conn_t *conn)
+/* Sends one gets, and connects for it. */
+static memcached_return_t send_gets(conn_t *conn)
 {
     const char *keys[1] = {conn->target->object};
     size_t lens[1] = {strlen(conn->target->object)};
-    memcached_return_t rc = memcached_mget(conn->mc, keys, lens, 1);
-    memcached_result_st *more;
 
-    if (rc != MEMCACHED_SUCCESS) {
+    return memcached_mget(conn->mc, keys, lens, 1);
+}
+
+static memcached_st *make_handle(const store_target_t *target, const char *host, int limit_ms)
+{
+    memcached_st *mc = memcached_create(NULL);
+    uint64_t ms = (uint64_t)target->timeout_ms;
+
+    if (!mc) {
+        return NULL;
+    }
+    (void)memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_SUPPORT_CAS, 1);
+    (void)memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_TCP_NODELAY, 1);
+    (void)memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_CONNECT_TIMEOUT, (uint64_t)limit_ms);
+    (void)memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, ms);
+    (void)memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_SND_TIMEOUT, ms * 1000);
+    (void)memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_RCV_TIMEOUT, ms * 1000);
+    if (memcached_server_add(mc, host, (in_port_t)target->port) != MEMCACHED_SUCCESS) {
+        memcached_free(mc);
+        return NULL;
+    }
+    return mc;
+}
+
+/* The descriptor that the next socket gets: the library does not tell which its own is. */
+static int next_descriptor(void)
+{
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), number = fd;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return number;
+}
+
+static int is_connected(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+
+    return fd >= 0 && getpeername(fd, (struct sockaddr *)&address, &len) == 0;
+}
+
+/* The address as a number: looking it up again could give another. */
+static int try_address(void *baton, const struct sockaddr *address, socklen_t len, int limit_ms)
+{
+    conn_t *conn = baton;
+    char host[NI_MAXHOST];
+    memcached_return_t rc;
+    int fd, error;
+
+    if (getnameinfo(address, len, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0) {
+        return EINVAL;
+    }
+    conn->mc = make_handle(conn->target, host, limit_ms);
+    if (!conn->mc) {
+        return ENOMEM;
+    }
+    fd = next_descriptor();
+    rc = send_gets(conn);
+    if (rc == MEMCACHED_SUCCESS) {
+        conn->fd = is_connected(fd) ? fd : -1;
+        conn->asked = 1;
+        return 0;
+    }
+    error = memcached_last_error_errno(conn->mc);
+    memcached_free(conn->mc);
+    conn->mc = NULL;
+    return rc == MEMCACHED_TIMEOUT ? ETIMEDOUT : error != 0 ? error : ECONNABORTED;
+}
+
+static store_result_e mc_connect(void *data, char why[STORE_WHY_LEN])
+{
+    conn_t *conn = data;
+
+    return store_connect_each(conn->target, try_address, conn, why) == 0 ? STORE_DONE
+                                                                         : STORE_SILENT;
+}
+
+static int begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static int is_error(const char *line)
+{
+    return begins(line, "SERVER_ERROR") || begins(line, "CLIENT_ERROR") || !strcmp(line, "ERROR");
+}
+
+/* The first line of an answer to gets: END, or "VALUE NAME FLAGS LENGTH MARK".  STORE_DONE: the library may
+ * read it. */
+static store_result_e check_line(const store_peek_t *peek, char *why)
+{
+    char length[22] = "";
+
+    if (is_error(peek->said)) {
+        return store_words_error(NAME, peek->said, why);
+    }
+    if (!strcmp(peek->said, "END")) {
+        return STORE_DONE;
+    }
+    if (peek->len == STORE_PEEK_MAX
+        || sscanf(peek->said, "VALUE %*s %*[0-9] %21[0-9] %*[0-9]", length) != 1) {
+        return store_words_strange(NAME, peek->said, why);
+    }
+    return strtoull(length, NULL, 10) > STORE_READ_MAX
+               ? store_words_announced(strtoull(length, NULL, 10), why)
+               : STORE_DONE;
+}
+
+/* The library closes its socket after nonsense, even where it returns the same as after END. */
+static int is_closed(const conn_t *conn)
+{
+    socklen_t len = sizeof(int);
+    int type;
+
+    return conn->fd >= 0 && getsockopt(conn->fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0;
+}
+
+/* What ended an answer.  MEMCACHED_END, or a failure. */
+static memcached_return_t end_of_answer(const conn_t *conn, memcached_return_t rc)
+{
+    memcached_return_t last = memcached_last_error(conn->mc);
+
+    if (rc != MEMCACHED_END && rc != MEMCACHED_NOTFOUND && rc != MEMCACHED_SUCCESS) {
         return rc;
     }
+    return last != MEMCACHED_SUCCESS ? last
+           : is_closed(conn)         ? MEMCACHED_PROTOCOL_ERROR
+                                     : MEMCACHED_END;
+}
+
+/* Reads the answer to gets.  MEMCACHED_SUCCESS, MEMCACHED_NOTFOUND or a failure. */
+static memcached_return_t fetch(conn_t *conn)
+{
+    memcached_return_t rc = MEMCACHED_SUCCESS;
+    memcached_result_st *more;
+
     if (conn->has_result) {
         memcached_result_free(&conn->result);
         conn->has_result = 0;
@@ -111,9 +217,8 @@ static memcached_return_t gets(conn_t *conn)
     }
     conn->has_result = 1;
     if (!memcached_fetch_result(conn->mc, &conn->result, &rc)) {
-        return rc == MEMCACHED_END || rc == MEMCACHED_NOTFOUND ? MEMCACHED_NOTFOUND
-               : rc == MEMCACHED_SUCCESS                       ? MEMCACHED_PROTOCOL_ERROR
-                                                               : rc;
+        rc = end_of_answer(conn, rc);
+        return rc == MEMCACHED_END ? MEMCACHED_NOTFOUND : rc;
     }
     /* Read up to END, or the rest would be taken for the next answer. */
     more = memcached_fetch_result(conn->mc, NULL, &rc);
@@ -121,39 +226,110 @@ static memcached_return_t gets(conn_t *conn)
         memcached_result_free(more);
         return MEMCACHED_PROTOCOL_ERROR;
     }
-    return rc == MEMCACHED_END || rc == MEMCACHED_NOTFOUND || rc == MEMCACHED_SUCCESS
-               ? MEMCACHED_SUCCESS
-               : rc;
+    rc = end_of_answer(conn, rc);
+    return rc == MEMCACHED_END ? MEMCACHED_SUCCESS : rc;
+}
+
+/* The server's words in the library's message "(0x55d0) SERVER ERROR, WORDS -> FILE:LINE". */
+static void take_words(const conn_t *conn, memcached_return_t rc, const char *kind, char *said,
+                       size_t size)
+{
+    const char *message = memcached_last_error_message(conn->mc), *at, *end;
+    const char *text = memcached_strerror(conn->mc, rc);
+
+    at = message ? strstr(message, ") ") : NULL;
+    at = at ? at + 2 : "";
+    if (begins(at, text)) {
+        at += strlen(text);
+        at += begins(at, ", ") ? 2 : 0;
+    }
+    end = strstr(at, " -> ");
+    snprintf(said, size, "%s %.*s", kind, (int)(end ? (size_t)(end - at) : strlen(at)), at);
+}
+
+/* The line that the server answered a write with, as far as the library has kept it. */
+static void tell_line(const conn_t *conn, memcached_return_t rc, char said[STORE_PEEK_MAX + 1])
+{
+    const size_t size = STORE_PEEK_MAX + 1;
+
+    switch (rc) {
+    case MEMCACHED_E2BIG:
+        snprintf(said, size, "SERVER_ERROR object too large for cache");
+        break;
+    case MEMCACHED_SERVER_MEMORY_ALLOCATION_FAILURE:
+        snprintf(said, size, "SERVER_ERROR out of memory storing object");
+        break;
+    case MEMCACHED_SERVER_ERROR:
+        take_words(conn, rc, "SERVER_ERROR", said, size);
+        break;
+    case MEMCACHED_CLIENT_ERROR:
+        take_words(conn, rc, "CLIENT_ERROR", said, size);
+        break;
+    case MEMCACHED_ERROR:
+        snprintf(said, size, "ERROR");
+        break;
+    default:
+        snprintf(said, size, "%s", memcached_strerror(conn->mc, rc));
+        break;
+    }
+}
+
+/* The library's code for a call that failed. */
+static store_result_e failed(const conn_t *conn, memcached_return_t rc, const store_peek_t *peek,
+                             char *why)
+{
+    store_fault_e fault = STORE_FAULT_NONSENSE;
+
+    switch (rc) {
+    case MEMCACHED_MEMORY_ALLOCATION_FAILURE:
+        return store_words_too_long(why);
+    case MEMCACHED_TIMEOUT:
+        fault = STORE_FAULT_LATE;
+        break;
+    case MEMCACHED_CONNECTION_FAILURE:
+    case MEMCACHED_ERRNO:
+        fault = STORE_FAULT_CLOSED;
+        break;
+    default:
+        break;
+    }
+    return store_words_failed(NAME, peek, fault, conn->answered, why);
 }
 
 static store_result_e mc_read(void *data, const unsigned char **pbytes, apr_size_t *plen,
                               char why[STORE_WHY_LEN])
 {
     conn_t *conn = data;
-    int reused = conn->mc != NULL;
-    memcached_return_t rc;
+    store_peek_t peek = {STORE_PEEK_BLIND, 0, ""};
+    memcached_return_t rc = conn->asked ? MEMCACHED_SUCCESS : send_gets(conn);
 
-    if (!reused && !connect_to(conn)) {
-        return failed(conn, MEMCACHED_MEMORY_ALLOCATION_FAILURE, why);
-    }
-    rc = gets(conn);
-    if (rc != MEMCACHED_SUCCESS && rc != MEMCACHED_NOTFOUND && rc != MEMCACHED_TIMEOUT && reused) {
-        /* The connection may be from before the store restarted: try a new one. */
-        drop(conn);
-        if (!connect_to(conn)) {
-            return failed(conn, MEMCACHED_MEMORY_ALLOCATION_FAILURE, why);
+    conn->asked = 0;
+    conn->has_read = 0;
+    if (rc == MEMCACHED_SUCCESS) {
+        store_peek(conn->fd, monotonic_ms() + conn->target->timeout_ms, &peek);
+        if (peek.how == STORE_PEEK_SAID) {
+            store_result_e result = check_line(&peek, why);
+
+            if (result != STORE_DONE) {
+                return result;
+            }
+            conn->answered = 1;
         }
-        rc = gets(conn);
+        rc = peek.how == STORE_PEEK_LATE     ? MEMCACHED_TIMEOUT
+             : peek.how == STORE_PEEK_CLOSED ? MEMCACHED_CONNECTION_FAILURE
+                                             : fetch(conn);
     }
+    if (rc == MEMCACHED_SUCCESS
+        && strcmp(memcached_result_key_value(&conn->result), conn->target->object) != 0) {
+        rc = MEMCACHED_PROTOCOL_ERROR;
+    }
+    if (rc != MEMCACHED_SUCCESS && rc != MEMCACHED_NOTFOUND) {
+        return failed(conn, rc, &peek, why);
+    }
+    conn->has_read = conn->answered = 1;
     conn->absent = rc == MEMCACHED_NOTFOUND;
     if (conn->absent) {
         return STORE_ABSENT;
-    }
-    if (rc != MEMCACHED_SUCCESS) {
-        return failed(conn, rc, why);
-    }
-    if (strcmp(memcached_result_key_value(&conn->result), conn->target->object) != 0) {
-        return failed(conn, MEMCACHED_PROTOCOL_ERROR, why);
     }
     conn->cas = memcached_result_cas(&conn->result);
     *plen = memcached_result_length(&conn->result);
@@ -168,10 +344,12 @@ static store_result_e mc_write(void *data, const unsigned char *bytes, apr_size_
 {
     conn_t *conn = data;
     const char *object = conn->target->object;
+    const store_peek_t blind = {STORE_PEEK_BLIND, 0, ""};
+    char line[STORE_PEEK_MAX + 1];
     memcached_return_t rc;
 
-    if (!conn->mc) {
-        snprintf(why, STORE_WHY_LEN, "connection lost");
+    if (!conn->has_read) {
+        snprintf(why, STORE_WHY_LEN, "nothing was read before this write");
         return STORE_SILENT;
     }
     rc = conn->absent
@@ -186,13 +364,17 @@ static store_result_e mc_write(void *data, const unsigned char *bytes, apr_size_
     case MEMCACHED_NOTFOUND:
         return STORE_CHANGED;
     case MEMCACHED_NOTSTORED:
-        return conn->absent ? STORE_CHANGED : failed(conn, rc, why);
+        if (conn->absent) {
+            return STORE_CHANGED;
+        }
+        return store_words_strange(NAME, "NOT_STORED", why);
     default:
-        return failed(conn, rc, why);
+        tell_line(conn, rc, line);
+        return is_error(line) ? store_words_error(NAME, line, why) : failed(conn, rc, &blind, why);
     }
 }
 
-const store_driver_t store_memcached = {"memcached", 11211,    0,       mc_open,
-                                        mc_read,     mc_write, mc_close};
+const store_driver_t store_memcached = {"memcached", NAME,     11211,    0, mc_open, mc_connect,
+                                        mc_read,     mc_write, mc_close, 0, 0};
 
 #endif

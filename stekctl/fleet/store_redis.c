@@ -3,20 +3,31 @@
  * Redis, with hiredis: GET, then one script that compares and sets.  It compares the value's SHA-1,
  * because that is what Redis can compute.  The digest only distinguishes states; nothing depends on
  * its strength.  Runs in the store's worker.
+ *
+ * hiredis keeps an answer until it is complete, however long that is, and allocates the arrays that a server
+ * announces; so it only gets to see answers that begin as they should, piece by piece, up to a limit.
  */
 #include "store_driver.h"
 
 #ifdef STEK_WITH_HIREDIS
 
+#include <errno.h>
+#include <fcntl.h>
 #include <hiredis.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "monotonic.h"
 #include "stek_seal.h"
+#include "store_connect.h"
+#include "store_words.h"
 
+#define NAME "Redis"
 #define SHA1_LEN 20
 
 static const char script[] = "if redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then\n"
@@ -29,20 +40,11 @@ typedef struct conn_t {
     const store_target_t *target;
     redisContext *redis; /* NULL: not connected */
     redisReply *reply;   /* of the last read */
+    int logged_in;
+    int answered; /* Redis has answered a call */
+    int has_read; /* seen is valid */
     char seen[2 * SHA1_LEN + 1];
 } conn_t;
-
-static void drop(conn_t *conn)
-{
-    if (conn->reply) {
-        freeReplyObject(conn->reply);
-    }
-    if (conn->redis) {
-        redisFree(conn->redis);
-    }
-    conn->reply = NULL;
-    conn->redis = NULL;
-}
 
 static void *redis_open(const store_target_t *target)
 {
@@ -56,62 +58,167 @@ static void *redis_open(const store_target_t *target)
 
 static void redis_close(void *data)
 {
-    drop(data);
-    free(data);
+    conn_t *conn = data;
+
+    if (conn->reply) {
+        freeReplyObject(conn->reply);
+    }
+    if (conn->redis) {
+        redisFree(conn->redis);
+    }
+    free(conn);
 }
 
-/* After the connection failed (reply NULL), or Redis answered with an error. */
-static store_result_e failed(conn_t *conn, redisReply *reply, char *why)
+static store_result_e redis_connect(void *data, char why[STORE_WHY_LEN])
 {
-    store_result_e result = reply && reply->type == REDIS_REPLY_ERROR ? STORE_REFUSED
-                                                                      : STORE_SILENT;
+    conn_t *conn = data;
+    int ms = conn->target->timeout_ms, fd = store_connect(conn->target, why);
+    struct timeval limit = {ms / 1000, ms % 1000 * 1000};
 
-    if (result == STORE_REFUSED) {
-        snprintf(why, STORE_WHY_LEN, "%.*s", (int)reply->len, reply->str);
+    if (fd < 0) {
+        return STORE_SILENT;
     }
-    else if (reply) {
-        snprintf(why, STORE_WHY_LEN, "unintelligible answer");
+    if (fcntl(fd, F_SETFL, 0) == 0) {
+        conn->redis = redisConnectFd(fd);
     }
-    else {
-        snprintf(why, STORE_WHY_LEN, "%s",
-                 !conn->redis                       ? "out of memory"
-                 : conn->redis->err == REDIS_ERR_IO ? "no connection, or no answer in time"
-                                                    : conn->redis->errstr);
+    if (!conn->redis) {
+        close(fd);
     }
-    if (reply) {
-        freeReplyObject(reply);
+    if (!conn->redis || conn->redis->err || redisSetTimeout(conn->redis, limit) != REDIS_OK) {
+        snprintf(why, STORE_WHY_LEN, "hiredis: %s",
+                 conn->redis ? conn->redis->errstr : "out of memory");
+        return STORE_SILENT;
     }
-    drop(conn);
-    return result;
-}
-
-static redisReply *command(conn_t *conn, int argc, const char **argv, const size_t *lens)
-{
-    return redisCommandArgv(conn->redis, argc, argv, lens);
-}
-
-/* Sends a command that Redis answers with OK. */
-static store_result_e expect_ok(conn_t *conn, int argc, const char **argv, char *why)
-{
-    redisReply *reply = command(conn, argc, argv, NULL);
-
-    if (!reply || reply->type != REDIS_REPLY_STATUS) {
-        return failed(conn, reply, why);
-    }
-    freeReplyObject(reply);
     return STORE_DONE;
 }
 
-static store_result_e connect_to(conn_t *conn, char *why)
+/* No reply came, or none that anybody could understand. */
+static store_result_e failed(conn_t *conn, const store_peek_t *peek, char *why)
+{
+    const redisContext *redis = conn->redis;
+    store_fault_e fault = STORE_FAULT_NONSENSE;
+
+    if (peek->how == STORE_PEEK_SAID && peek->said[0] == '-') {
+        return store_words_error(NAME, peek->said + 1, why);
+    }
+    if (redis->err == REDIS_ERR_OOM) {
+        return store_words_too_long(why);
+    }
+    if (peek->how == STORE_PEEK_LATE
+        || (redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK))) {
+        fault = STORE_FAULT_LATE;
+    }
+    else if (redis->err == REDIS_ERR_EOF || redis->err == REDIS_ERR_IO
+             || peek->how == STORE_PEEK_CLOSED) {
+        fault = STORE_FAULT_CLOSED;
+    }
+    return store_words_failed(NAME, peek, fault, conn->answered, why);
+}
+
+/* The first line of an answer: of the types that the commands here have.  STORE_DONE: the library may read
+ * it. */
+static store_result_e check_line(const store_peek_t *peek, char *why)
+{
+    unsigned long long len;
+
+    if (!*peek->said || !strchr("+-:$", *peek->said)) {
+        return store_words_strange(NAME, peek->said, why);
+    }
+    len = *peek->said == '$' && peek->said[1] != '-' ? strtoull(peek->said + 1, NULL, 10) : 0;
+    return len > STORE_READ_MAX ? store_words_announced(len, why) : STORE_DONE;
+}
+
+/* Receives a reply, which begins with what was peeked at. */
+static store_result_e receive(conn_t *conn, const store_peek_t *peek, apr_int64_t deadline_ms,
+                              redisReply **preply, char *why)
+{
+    redisContext *redis = conn->redis;
+    void *reply = NULL;
+
+    while (!reply) {
+        if (redisGetReplyFromReader(redis, &reply) != REDIS_OK) {
+            return failed(conn, peek, why);
+        }
+        if (reply) {
+            break;
+        }
+        if (redis->reader->len > STORE_READ_MAX) {
+            return store_words_too_long(why);
+        }
+        if (monotonic_ms() >= deadline_ms) {
+            return store_words_failed(NAME, peek, STORE_FAULT_LATE, conn->answered, why);
+        }
+        if (redisBufferRead(redis) != REDIS_OK) {
+            return failed(conn, peek, why);
+        }
+    }
+    *preply = reply;
+    return STORE_DONE;
+}
+
+/* Sends a command and receives the reply, of that type; none, unless the result is STORE_DONE. */
+static store_result_e command(conn_t *conn, int n, const char **words, const size_t *lens, int type,
+                              redisReply **preply, char *why)
+{
+    apr_int64_t deadline_ms = monotonic_ms() + conn->target->timeout_ms;
+    redisContext *redis = conn->redis;
+    int sent = 0, ok = redisAppendCommandArgv(redis, n, words, lens) == REDIS_OK;
+    redisReply *reply = NULL;
+    store_result_e result;
+    store_peek_t peek;
+
+    while (ok && !sent && monotonic_ms() < deadline_ms) {
+        ok = redisBufferWrite(redis, &sent) == REDIS_OK;
+    }
+    /* What a server says before it hangs up tells what is wrong. */
+    store_peek(redis->fd, deadline_ms, &peek);
+    result = peek.how == STORE_PEEK_SAID    ? check_line(&peek, why)
+             : peek.how == STORE_PEEK_BLIND ? STORE_DONE
+                                            : failed(conn, &peek, why);
+    if (result == STORE_DONE) {
+        result = receive(conn, &peek, deadline_ms, &reply, why);
+    }
+    if (!reply) {
+        return result;
+    }
+    if (reply->type == REDIS_REPLY_ERROR) {
+        result = store_words_error(NAME, reply->str, why);
+    }
+    else if ((reply->type != type
+              && !(type == REDIS_REPLY_STRING && reply->type == REDIS_REPLY_NIL))
+             || redis->reader->len > redis->reader->pos) {
+        /* The wrong type, or more than what was asked for. */
+        result = store_words_strange(NAME, peek.said, why);
+    }
+    if (result != STORE_DONE) {
+        freeReplyObject(reply);
+        return result;
+    }
+    conn->answered = 1;
+    *preply = reply;
+    return STORE_DONE;
+}
+
+/* Sends a command that Redis answers with OK. */
+static store_result_e expect_ok(conn_t *conn, int n, const char **words, char *why)
+{
+    redisReply *reply = NULL;
+    store_result_e result = command(conn, n, words, NULL, REDIS_REPLY_STATUS, &reply, why);
+
+    if (reply) {
+        freeReplyObject(reply);
+    }
+    return result;
+}
+
+static store_result_e log_in(conn_t *conn, char *why)
 {
     const store_target_t *target = conn->target;
-    struct timeval limit = {target->timeout_ms / 1000, target->timeout_ms % 1000 * 1000};
     store_result_e result = STORE_DONE;
     char db[16];
 
-    conn->redis = redisConnectWithTimeout(target->host, target->port, limit);
-    if (!conn->redis || conn->redis->err != 0 || redisSetTimeout(conn->redis, limit) != REDIS_OK) {
-        return failed(conn, NULL, why);
+    if (conn->logged_in) {
+        return STORE_DONE;
     }
     if (target->password && target->user) {
         const char *words[] = {"AUTH", target->user, target->password};
@@ -129,6 +236,11 @@ static store_result_e connect_to(conn_t *conn, char *why)
         snprintf(db, sizeof(db), "%d", target->db);
         result = expect_ok(conn, 2, words, why);
     }
+    if (target->password) {
+        /* One connection, so it has done its work. */
+        OPENSSL_cleanse(target->password, strlen(target->password));
+    }
+    conn->logged_in = result == STORE_DONE;
     return result;
 }
 
@@ -148,32 +260,20 @@ static int note_seen(conn_t *conn, const char *bytes, size_t len)
     return 1;
 }
 
-static redisReply *get(conn_t *conn)
-{
-    const char *words[] = {"GET", conn->target->object};
-
-    return command(conn, 2, words, NULL);
-}
-
 static store_result_e redis_read(void *data, const unsigned char **pbytes, apr_size_t *plen,
                                  char why[STORE_WHY_LEN])
 {
     conn_t *conn = data;
-    int reused = conn->redis != NULL;
-    store_result_e result = reused ? STORE_DONE : connect_to(conn, why);
-    redisReply *reply = result == STORE_DONE ? get(conn) : NULL;
+    const char *words[] = {"GET", conn->target->object};
+    store_result_e result = log_in(conn, why);
+    redisReply *reply = NULL;
 
-    if (result == STORE_DONE && !reply && reused) {
-        /* The connection may be from before the store restarted: try a new one. */
-        drop(conn);
-        result = connect_to(conn, why);
-        reply = result == STORE_DONE ? get(conn) : NULL;
+    conn->has_read = 0;
+    if (result == STORE_DONE) {
+        result = command(conn, 2, words, NULL, REDIS_REPLY_STRING, &reply, why);
     }
-    if (result != STORE_DONE) {
+    if (!reply) {
         return result;
-    }
-    if (!reply || (reply->type != REDIS_REPLY_STRING && reply->type != REDIS_REPLY_NIL)) {
-        return failed(conn, reply, why);
     }
     if (conn->reply) {
         freeReplyObject(conn->reply);
@@ -184,6 +284,7 @@ static store_result_e redis_read(void *data, const unsigned char **pbytes, apr_s
         snprintf(why, STORE_WHY_LEN, "this machine's OpenSSL does not support SHA-1");
         return STORE_SILENT;
     }
+    conn->has_read = 1;
     if (reply->type == REDIS_REPLY_NIL) {
         return STORE_ABSENT;
     }
@@ -200,23 +301,24 @@ static store_result_e redis_write(void *data, const unsigned char *bytes, apr_si
         "EVAL", script, "1", conn->target->object, conn->seen, (const char *)bytes};
     size_t lens[] = {4,  sizeof(script) - 1, 1, strlen(conn->target->object), strlen(conn->seen),
                      len};
-    redisReply *reply;
+    redisReply *reply = NULL;
+    store_result_e result;
     long long done;
 
-    if (!conn->redis) {
-        snprintf(why, STORE_WHY_LEN, "connection lost");
+    if (!conn->has_read) {
+        snprintf(why, STORE_WHY_LEN, "nothing was read before this write");
         return STORE_SILENT;
     }
-    reply = command(conn, 6, words, lens);
-    if (!reply || reply->type != REDIS_REPLY_INTEGER) {
-        return failed(conn, reply, why);
+    result = command(conn, 6, words, lens, REDIS_REPLY_INTEGER, &reply, why);
+    if (!reply) {
+        return result;
     }
     done = reply->integer;
     freeReplyObject(reply);
     return done == 1 ? STORE_DONE : STORE_CHANGED;
 }
 
-const store_driver_t store_redis = {"redis",    6379,        1,          redis_open,
-                                    redis_read, redis_write, redis_close};
+const store_driver_t store_redis = {
+    "redis", NAME, 6379, 1, redis_open, redis_connect, redis_read, redis_write, redis_close, 0, 0};
 
 #endif

@@ -7,14 +7,15 @@
 
 #pragma GCC visibility push(hidden)
 
-#define STORE_WHY_LEN 160
+#define STORE_WHY_LEN 256
 
 typedef enum store_result_e {
     STORE_DONE,    /* read or written */
     STORE_ABSENT,  /* read: no object exists */
     STORE_CHANGED, /* write: another host has written since the object was read */
     STORE_REFUSED, /* the server refused it */
-    STORE_SILENT   /* no connection, no answer in time, or an unintelligible one */
+    STORE_SILENT,  /* no connection, no answer in time, or an unintelligible one */
+    STORE_LOST     /* a worker's: the server closed a connection on which it had answered before */
 } store_result_e;
 
 #pragma GCC visibility pop

@@ -6,7 +6,8 @@
  *                                               's' another object's name, which gets no answer
  *     answer:  result u8 | why, STORE_WHY_LEN bytes | length u32 | bytes
  *
- * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT", each ended by NUL.  The
+ * The worker answers 'o' when it is connected and confined (why: without what).
+ * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT CA CERT KEY", each ended by NUL.  The
  * worker's answers are trusted as little as the store.  One thread on either side.
  */
 #ifndef STEKCTL_STORE_WIRE_H
@@ -24,7 +25,8 @@
 #define WIRE_SELECT 's'
 #define WIRE_OBJECT_MAX 1024      /* bytes of an object's name, its NUL included */
 #define WIRE_TOO_LONG 0xffffffffu /* length of an answer whose bytes are not sent */
-#define WIRE_TARGET_MAX 4096
+#define WIRE_TARGET_MAX 16384
+#define WIRE_TARGET_FIELDS 11
 #define WIRE_FD 3 /* the worker's end */
 
 typedef struct wire_call_t {

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The worker (store_worker.h).  Its calls may block, because it has nothing else to do.
+ * The worker (store_worker.h): one connection, then it ends.  Its calls may block, because it has nothing
+ * else to do.
  */
 #include "store_worker.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "options.h"
 #include "stek_seal.h"
 #include "store_kinds.h"
@@ -36,10 +42,10 @@ static int receive(void *data, apr_size_t len)
 static const store_driver_t *unpack_target(char *text, apr_size_t len, store_target_t *target)
 {
     const char *why;
-    char *fields[8], *at = text;
+    char *fields[WIRE_TARGET_FIELDS], *at = text;
     int i;
 
-    for (i = 0; i < 8; i++) {
+    for (i = 0; i < WIRE_TARGET_FIELDS; i++) {
         char *end = memchr(at, '\0', len - (apr_size_t)(at - text));
 
         if (!end) {
@@ -55,6 +61,9 @@ static const store_driver_t *unpack_target(char *text, apr_size_t len, store_tar
     target->db = options_number(fields[5], 0, 65535);
     target->object = fields[6];
     target->timeout_ms = options_number(fields[7], 0, 1000000);
+    target->ca = *fields[8] ? fields[8] : NULL;
+    target->cert = *fields[9] ? fields[9] : NULL;
+    target->key = *fields[10] ? fields[10] : NULL;
     return store_kinds_find(fields[0], strlen(fields[0]), &why);
 }
 
@@ -69,6 +78,13 @@ static int select_object(store_target_t *target, const unsigned char *name, apr_
     memcpy(object, name, len);
     target->object = object;
     return 1;
+}
+
+static int send_answer(wire_answer_t *answer, const unsigned char *bytes)
+{
+    return wire_transfer(WIRE_FD, 1, answer, sizeof(*answer), INT64_MAX)
+           && wire_transfer(WIRE_FD, 1, (void *)(apr_uintptr_t)bytes, bytes ? answer->len : 0,
+                            INT64_MAX);
 }
 
 static int work(const store_driver_t *driver, void *conn, store_target_t *target, unsigned char *in)
@@ -88,8 +104,30 @@ static int work(const store_driver_t *driver, void *conn, store_target_t *target
                                         ? driver->read(conn, &bytes, &len, answer.why)
                                         : driver->write(conn, in, call.len, answer.why));
     answer.len = !bytes && len > 0 ? WIRE_TOO_LONG : (apr_uint32_t)len;
-    return wire_transfer(WIRE_FD, 1, &answer, sizeof(answer), INT64_MAX)
-           && wire_transfer(WIRE_FD, 1, (void *)(apr_uintptr_t)bytes, bytes ? len : 0, INT64_MAX);
+    return send_answer(&answer, bytes) && answer.result < STORE_REFUSED;
+}
+
+/* Connects, and is confined from then on.  Nonzero: ready for calls. */
+static int make_ready(const store_driver_t *driver, void *conn)
+{
+    wire_answer_t answer = {0};
+
+    answer.result = (unsigned char)driver->connect(conn, answer.why);
+    if (answer.result == STORE_DONE) {
+        const char *missing = confine_worker();
+
+        snprintf(answer.why, sizeof(answer.why), "%s", missing ? missing : "");
+    }
+    return send_answer(&answer, NULL) && answer.result == STORE_DONE;
+}
+
+/* OpenSSL reads its configuration at its first digest, which later is too late. */
+static void warm_up(void)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+
+    (void)EVP_Digest("", 0, digest, NULL, EVP_sha1(), NULL);
+    ERR_clear_error();
 }
 
 int store_worker(void)
@@ -100,7 +138,10 @@ int store_worker(void)
     char text[WIRE_TARGET_MAX];
     void *conn = NULL;
     wire_call_t call;
+    int ready = 0;
 
+    confine_self();
+    warm_up();
     if (in && receive(&call, sizeof(call)) && call.op == WIRE_OPEN && call.len <= sizeof(text)
         && receive(text, call.len)) {
         driver = unpack_target(text, call.len, &target);
@@ -108,8 +149,12 @@ int store_worker(void)
     if (driver) {
         conn = driver->open(&target);
     }
-    while (conn && work(driver, conn, &target, in)) {
+    if (conn) {
+        ready = make_ready(driver, conn);
     }
+    while (ready && work(driver, conn, &target, in)) {
+    }
+    OPENSSL_cleanse(text, sizeof(text));
     if (conn) {
         driver->close(conn);
     }

@@ -17,6 +17,9 @@
 #include "sync_secrets.h"
 #include "sync_stores.h"
 
+/* More than the minute for which a temporary file may be in use. */
+#define SWEEP_EVERY apr_time_from_sec(120)
+
 static ctl_exit_e make_directory(ctl_t *ctl)
 {
     const char *dir = stek_file_dir(ctl->ring_path, ctl->pool);
@@ -91,11 +94,31 @@ void sync_host_reload(sync_host_t *host)
     }
 }
 
+/* Removes what killed processes left beside the files that sync writes seldom. */
+static void sweep(sync_host_t *host, apr_time_t now)
+{
+    const char *const paths[] = {host->ctl->ring_path, host->ctl->secret_path,
+                                 host->options->fleet_secret_path, host->options->floor_path};
+    apr_interval_time_t ago = now - host->swept_at;
+    apr_size_t i;
+
+    if (host->swept_at != 0 && ago >= 0 && ago < SWEEP_EVERY) {
+        return;
+    }
+    for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        if (paths[i]) {
+            stek_file_sweep(paths[i], host->ctl->owner, host->pool);
+        }
+    }
+    host->swept_at = now;
+}
+
 void sync_host_begin(sync_host_t *host, apr_time_t now)
 {
     apr_int32_t day = ratchet_day(now);
 
     apr_pool_clear(host->pool);
+    sweep(host, now);
     if (host->fleet->day > 0
         && (day != host->day || (day - 1 - host->fleet->day > 1 && host->day_confirmed)
             || host->jumped_at > 0)) {

@@ -11,6 +11,10 @@
 #include "stek_admit.h"
 #include "sync_stores.h"
 
+/* So many reasons are logged at once while a store stays in one state, and then one every minute. */
+#define REASONS_MAX 5
+#define REASONS_PAUSE apr_time_from_sec(60)
+
 static const char *store_state(const sync_store_t *store)
 {
     switch (store->answer) {
@@ -41,13 +45,36 @@ static const char *consequence(const sync_store_t *store, apr_pool_t *pool)
                        NULL);
 }
 
-static void log_store(sync_store_t *store, apr_pool_t *pool)
+/* Nonzero if there is a new reason for the same state.  A store that has a new one every time does not
+ * fill the log. */
+static int is_news(const sync_store_t *store, apr_time_t now)
 {
-    const char *state = store_state(store);
+    apr_interval_time_t quiet = now - store->logged_at;
+
+    return strcmp(store->why, store->logged_why) != 0
+           && (store->logged_n < REASONS_MAX || quiet >= REASONS_PAUSE || quiet < 0);
+}
+
+static void log_store(sync_store_t *store, apr_time_t now, apr_pool_t *pool)
+{
+    const char *state = store_state(store), *unconfined = store_unconfined(store->store);
+
+    if (unconfined && !store->logged_unconfined) {
+        report_line("%s: the process that talks to it runs without %s, which this system does not "
+                    "allow; allow it, or trust the store",
+                    store->url, unconfined);
+    }
+    store->logged_unconfined = unconfined != NULL;
 
     if (state == store->logged || (state && store->logged && !strcmp(state, store->logged))) {
         store->failed_n += state != NULL;
-        return;
+        if (!state || !is_news(store, now)) {
+            return;
+        }
+    }
+    else {
+        store->logged_n = 0;
+        store->failed_n = state ? (store->logged ? store->failed_n : 0) + 1 : store->failed_n;
     }
     if (!state) {
         report_line("%s: good again, after %u failed cycle%s", store->url, store->failed_n,
@@ -56,8 +83,11 @@ static void log_store(sync_store_t *store, apr_pool_t *pool)
     else {
         report_line("%s: %s: %s", store->url, state, consequence(store, pool));
     }
-    store->failed_n = state ? store->failed_n * (store->logged != NULL) + 1 : 0;
+    store->failed_n = state ? store->failed_n : 0;
     store->logged = state;
+    store->logged_n++;
+    store->logged_at = now;
+    apr_cpystrn(store->logged_why, store->why, sizeof(store->logged_why));
 }
 
 void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
@@ -66,7 +96,7 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
     int i, ahead, keyless = rv == APR_SUCCESS && result->covered_until <= now;
 
     for (i = 0; i < host->options->store_n; i++) {
-        log_store(&host->stores[i], host->pool);
+        log_store(&host->stores[i], now, host->pool);
     }
     if (rv != log->file_rv) {
         if (rv != APR_SUCCESS) {

@@ -17,11 +17,12 @@ typedef struct sync_options_t {
     const char *urls[SYNC_STORES_MAX]; /* sorted: every host asks the same store first */
     int store_n;
     const char *fleet_secret_path;
-    const char *password_path; /* NULL: none */
-    const char *floor_path;    /* NULL: none */
-    const char *announce;      /* the host's name for the others; NULL: does not announce itself */
-    const char *metrics_path;  /* NULL: none */
-    const char *httpd_url;     /* httpd's status page; NULL: not asked */
+    const char *password_path;                  /* NULL: none */
+    const char *ca_path, *cert_path, *key_path; /* for TLS with stores; NULL: none */
+    const char *floor_path;                     /* NULL: none */
+    const char *announce;     /* the host's name for the others; NULL: does not announce itself */
+    const char *metrics_path; /* NULL: none */
+    const char *httpd_url;    /* httpd's status page; NULL: not asked */
     sync_rules_t rules;
     apr_interval_time_t every;
     apr_interval_time_t timeout;
@@ -49,6 +50,10 @@ typedef struct sync_store_t {
     apr_time_t written_at;   /* the same */
     int reseal;              /* seal it under the first secret once, because secrets were re-read */
     const char *logged;      /* state last logged */
+    char logged_why[STORE_WHY_LEN];               /* and its reason */
+    unsigned logged_n;                            /* reasons logged in that state */
+    apr_time_t logged_at;                         /* the last one */
+    int logged_unconfined;                        /* that its worker lacks something */
     unsigned char own_salt[STEK_SECRET_SALT_LEN]; /* of the object that this host wrote last */
 } sync_store_t;
 
@@ -79,6 +84,7 @@ typedef struct sync_host_t {
     int reseal_file;          /* seal the file ring under the first local secret once */
     apr_status_t ratchet_rv;  /* of writing the fleet secret's file, as last reported */
     apr_status_t aside_rv;    /* of moving a bad ring aside, as last reported */
+    apr_time_t swept_at;      /* when temporary files were looked for; 0: never */
     apr_pool_t *pool;         /* of one cycle */
 } sync_host_t;
 

@@ -21,6 +21,7 @@
 #include "store_url.h"
 
 #define PASSWORD_MAX 1024
+#define PEM_MAX 65536
 
 /* Connecting, logging in and the call itself may each take the time-out: this many in all. */
 #define CALLS_MAX 3
@@ -55,6 +56,52 @@ static ctl_exit_e load_password(sync_host_t *host, char **ppassword)
     return CTL_DONE;
 }
 
+/* Whether the stores' workers will be able to read it, and nobody can change it, or read a key. */
+static ctl_exit_e check_pem(sync_host_t *host, const char *path, stek_file_kind_e kind)
+{
+    const char *culprit = NULL;
+    apr_size_t len = 0;
+    apr_status_t rv = APR_ENOMEM;
+    char *text;
+
+    if (!path) {
+        return CTL_DONE;
+    }
+    text = stek_mem_alloc(PEM_MAX);
+    if (text) {
+        rv = stek_file_read(path, kind, host->ctl->owner, text, PEM_MAX, &len, NULL, &culprit,
+                            host->pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = len > 0 ? APR_SUCCESS : STEK_EEMPTY;
+    }
+    stek_mem_free(text);
+    return rv == APR_SUCCESS ? CTL_DONE : report_status(host->ctl, path, rv, culprit);
+}
+
+/* *ppassword is in locked memory, also after a failure. */
+static ctl_exit_e load_login(sync_host_t *host, char **ppassword, store_login_t *login)
+{
+    const sync_options_t *options = host->options;
+    ctl_exit_e code = load_password(host, ppassword);
+
+    if (code == CTL_DONE) {
+        code = check_pem(host, options->ca_path, STEK_FILE_RING);
+    }
+    if (code == CTL_DONE) {
+        code = check_pem(host, options->cert_path,
+                         options->key_path ? STEK_FILE_RING : STEK_FILE_SECRET);
+    }
+    if (code == CTL_DONE) {
+        code = check_pem(host, options->key_path, STEK_FILE_SECRET);
+    }
+    login->password = *ppassword;
+    login->ca = options->ca_path;
+    login->cert = options->cert_path;
+    login->key = options->key_path;
+    return code;
+}
+
 /* The key under which stores know this fleet's object. */
 static const char *object_name(const stek_secrets_t *fleet, apr_pool_t *pool)
 {
@@ -72,12 +119,13 @@ ctl_exit_e sync_stores_open_beside(sync_host_t *host, const char *const *urls, i
                                    const char *object, store_t **opened)
 {
     const sync_options_t *options = host->options;
+    store_login_t login = {0};
     char *password = NULL;
-    ctl_exit_e code = load_password(host, &password);
+    ctl_exit_e code = load_login(host, &password, &login);
     int i, opened_n = 0;
 
     for (i = 0; code == CTL_DONE && i < n; i++) {
-        const char *wrong = store_open(urls[i], object, password,
+        const char *wrong = store_open(urls[i], object, &login,
                                        (int)apr_time_as_msec(options->timeout), host->ctl->pool,
                                        &opened[i]);
 

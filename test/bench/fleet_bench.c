@@ -261,6 +261,7 @@ static void prefill(fleet_t *fleet)
 
 static void open_fleet(fleet_t *fleet)
 {
+    char why[STORE_WHY_LEN] = "out of memory";
     int i;
 
     fleet->hosts = calloc((size_t)fleet->host_n, sizeof(*fleet->hosts));
@@ -277,6 +278,9 @@ static void open_fleet(fleet_t *fleet)
         host->target.object = (char *)"stek:bench";
         host->target.timeout_ms = 5000;
         host->conn = store_memcached.open(&host->target);
+        if (!host->conn || store_memcached.connect(host->conn, why) != STORE_DONE) {
+            die(why);
+        }
         run_host(host);
     }
 }

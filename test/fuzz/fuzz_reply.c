@@ -7,7 +7,7 @@
  *     2  Redis, through its client's parser   5  nobody: the URL of a store
  *
  * Sockets and client libraries' connections are played here; a call beyond the end of the input
- * finds the other side gone.
+ * finds the other side gone.  Before a client library reads an answer to a driver, the driver looks at it.
  */
 #include "fuzz.h"
 
@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <hiredis.h>
 #include <libmemcached/memcached.h>
+#include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
@@ -55,9 +56,15 @@ static unsigned take_byte(void)
 
 static ssize_t fake_recv(int fd, void *out, size_t len, int flags)
 {
+    const uint8_t *from = input;
+    size_t left = input_len, n = take(out, len);
+
     (void)fd;
-    (void)flags;
-    return (ssize_t)take(out, len);
+    if (flags & MSG_PEEK) {
+        input = from;
+        input_len = left;
+    }
+    return (ssize_t)n;
 }
 
 static ssize_t fake_send(int fd, const void *bytes, size_t len, int flags)
@@ -79,11 +86,14 @@ static ssize_t fake_read(int fd, void *out, size_t len)
     return (ssize_t)take(out, len);
 }
 
+/* Only a look asks whether the other side is gone: as soon as the input has been sent, it is. */
 static int fake_poll(struct pollfd *fds, nfds_t n, int wait_ms)
 {
-    (void)fds;
-    (void)n;
     (void)wait_ms;
+    if (n == 1 && (fds->events & POLLRDHUP)) {
+        fds->revents = POLLIN | POLLRDHUP;
+        return 1;
+    }
     return 0;
 }
 
@@ -99,6 +109,11 @@ static pid_t fake_waitpid(pid_t pid, int *status, int options)
     (void)status;
     (void)options;
     return pid;
+}
+
+static int real_close(int fd)
+{
+    return close(fd);
 }
 
 static int fake_close(int fd)
@@ -147,25 +162,54 @@ static int fake_setsockopt(int fd, int level, int name, const void *value, sockl
 /* For what lies behind their sockets. */
 #include "../../stekctl/convert/haproxy_socket.c"
 #include "../../stekctl/fleet/store.c"
+#include "../../stekctl/fleet/store_peek.c"
 #include "../../stekctl/fleet/store_wire.c"
 #include "../../stekctl/fleet/store_worker.c"
+#include "fleet/store_connect.h"
 
-/* ---- Redis: its reader is given the input, and asked for one reply after the other ---- */
+/* ---- both: the way to them ---- */
 
-static redisReader *reader;
+int __wrap_store_connect(const store_target_t *target, char why[STORE_WHY_LEN]);
+int __wrap_store_connect_each(const store_target_t *target, store_connect_try_t attempt,
+                              void *baton, char why[STORE_WHY_LEN]);
 
-redisContext *__wrap_redisConnectWithTimeout(const char *host, int port,
-                                             const struct timeval limit);
+/* A descriptor that is open, and nothing else. */
+int __wrap_store_connect(const store_target_t *target, char why[STORE_WHY_LEN])
+{
+    (void)target;
+    snprintf(why, STORE_WHY_LEN, "refused");
+    return take_byte() % 16 == 15 ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
+}
+
+int __wrap_store_connect_each(const store_target_t *target, store_connect_try_t attempt,
+                              void *baton, char why[STORE_WHY_LEN])
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+
+    (void)target;
+    snprintf(why, STORE_WHY_LEN, "refused");
+    return attempt(baton, (const struct sockaddr *)&address, sizeof(address), 1000) == 0 ? 0 : -1;
+}
+
+/* ---- Redis: its reader gets one line of the input after the other ---- */
+
+redisContext *__wrap_redisConnectFd(int fd);
 int __wrap_redisSetTimeout(redisContext *redis, const struct timeval limit);
 void __wrap_redisFree(redisContext *redis);
-void *__wrap_redisCommandArgv(redisContext *redis, int argc, const char **argv, const size_t *lens);
+int __wrap_redisAppendCommandArgv(redisContext *redis, int argc, const char **argv,
+                                  const size_t *lens);
+int __wrap_redisBufferWrite(redisContext *redis, int *done);
+int __wrap_redisBufferRead(redisContext *redis);
 
-redisContext *__wrap_redisConnectWithTimeout(const char *host, int port, const struct timeval limit)
+redisContext *__wrap_redisConnectFd(int fd)
 {
-    (void)host;
-    (void)port;
-    (void)limit;
-    return calloc(1, sizeof(redisContext));
+    redisContext *redis = calloc(1, sizeof(redisContext));
+
+    HOLDS(redis);
+    redis->fd = fd;
+    redis->reader = redisReaderCreate();
+    HOLDS(redis->reader);
+    return redis;
 }
 
 int __wrap_redisSetTimeout(redisContext *redis, const struct timeval limit)
@@ -177,25 +221,44 @@ int __wrap_redisSetTimeout(redisContext *redis, const struct timeval limit)
 
 void __wrap_redisFree(redisContext *redis)
 {
+    HOLDS(real_close(redis->fd) == 0);
+    redisReaderFree(redis->reader);
     free(redis);
 }
 
-void *__wrap_redisCommandArgv(redisContext *redis, int argc, const char **argv, const size_t *lens)
+int __wrap_redisAppendCommandArgv(redisContext *redis, int argc, const char **argv,
+                                  const size_t *lens)
 {
-    void *reply = NULL;
-
-    (void)argc;
-    (void)argv;
-    (void)lens;
-    if (redisReaderGetReply(reader, &reply) != REDIS_OK || !reply) {
-        redis->err = reader->err ? reader->err : REDIS_ERR_EOF;
-        memcpy(redis->errstr, reader->errstr, sizeof(redis->errstr));
-        return NULL;
-    }
-    return reply;
+    (void)redis;
+    HOLDS(argc > 0 && *argv[0] && (!lens || lens[0] == strlen(argv[0])));
+    return REDIS_OK;
 }
 
-/* ---- memcached: codes and results are the input ---- */
+int __wrap_redisBufferWrite(redisContext *redis, int *done)
+{
+    *done = 1;
+    return redis->err ? REDIS_ERR : REDIS_OK;
+}
+
+int __wrap_redisBufferRead(redisContext *redis)
+{
+    const uint8_t *end = input_len > 0 ? memchr(input, '\n', input_len) : NULL;
+    size_t len = end ? (size_t)(end + 1 - input) : input_len;
+
+    if (redis->err || len == 0) {
+        redis->err = redis->err ? redis->err : REDIS_ERR_EOF;
+        return REDIS_ERR;
+    }
+    if (redisReaderFeed(redis->reader, (const char *)input, len) != REDIS_OK) {
+        redis->err = redis->reader->err;
+        return REDIS_ERR;
+    }
+    input += len;
+    input_len -= len;
+    return REDIS_OK;
+}
+
+/* ---- memcached: a first line to look at, codes and results are the input ---- */
 
 static struct {
     char key[64];
@@ -220,6 +283,11 @@ size_t __wrap_memcached_result_length(const memcached_result_st *result);
 const char *__wrap_memcached_result_value(const memcached_result_st *result);
 uint64_t __wrap_memcached_result_cas(const memcached_result_st *result);
 const char *__wrap_memcached_strerror(const memcached_st *mc, memcached_return_t rc);
+memcached_return_t __wrap_memcached_last_error(const memcached_st *mc);
+int __wrap_memcached_last_error_errno(const memcached_st *mc);
+const char *__wrap_memcached_last_error_message(const memcached_st *mc);
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 memcached_return_t __wrap_memcached_add(memcached_st *mc, const char *key, size_t key_len,
                                         const char *value, size_t len, time_t expiration,
                                         uint32_t flags);
@@ -290,9 +358,15 @@ void __wrap_memcached_result_free(memcached_result_st *result)
 memcached_result_st *__wrap_memcached_fetch_result(memcached_st *mc, memcached_result_st *result,
                                                    memcached_return_t *rc)
 {
+    const uint8_t *end = input_len > 0 ? memchr(input, '\n', input_len) : NULL;
     static memcached_result_st more;
 
     (void)mc;
+    if (result && end) {
+        /* The line that the driver has looked at. */
+        input_len -= (size_t)(end + 1 - input);
+        input = end + 1;
+    }
     *rc = take_code();
     if (take_byte() % 2) {
         return NULL;
@@ -344,6 +418,50 @@ const char *__wrap_memcached_strerror(const memcached_st *mc, memcached_return_t
            "goes on for more than what there is room for, whatever STORE_WHY_LEN may be some day";
 }
 
+memcached_return_t __wrap_memcached_last_error(const memcached_st *mc)
+{
+    (void)mc;
+    return take_code();
+}
+
+int __wrap_memcached_last_error_errno(const memcached_st *mc)
+{
+    (void)mc;
+    return (int)take_byte();
+}
+
+const char *__wrap_memcached_last_error_message(const memcached_st *mc)
+{
+    static char message[200];
+
+    (void)mc;
+    if (take_byte() % 2) {
+        return NULL;
+    }
+    memset(message, 0, sizeof(message));
+    take(message, take_byte() % sizeof(message));
+    return message;
+}
+
+/* Without it, nobody can look. */
+int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *len)
+{
+    (void)fd;
+    (void)address;
+    (void)len;
+    return take_byte() % 4 == 3 ? -1 : 0;
+}
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    (void)fd;
+    (void)level;
+    (void)name;
+    (void)value;
+    (void)len;
+    return take_byte() % 16 == 15 ? -1 : 0;
+}
+
 memcached_return_t __wrap_memcached_add(memcached_st *mc, const char *key, size_t key_len,
                                         const char *value, size_t len, time_t expiration,
                                         uint32_t flags)
@@ -383,7 +501,7 @@ static void check_text(const char *text, size_t size)
 static void worker_answers(void)
 {
     static unsigned char in[STEK_RING_BYTES_MAX];
-    store_t store = {.pid = 1, .fd = 99, .in = in};
+    store_t store = {.pid = 1, .fd = 99, .in = in, .connected = (int)(take_byte() % 2)};
     const unsigned char *bytes = NULL;
     apr_size_t len = 0;
     store_result_e result = store_finish(&store, 0, &bytes, &len);
@@ -395,48 +513,42 @@ static void worker_answers(void)
         HOLDS(*at >= 0x20 && *at <= 0x7e);
     }
     HOLDS(!bytes || (bytes == in && len <= STEK_RING_BYTES_MAX));
-    HOLDS(store.pid == 0 ? ended == 1 : ended == 0);
+    HOLDS(result >= STORE_REFUSED ? store.pid == 0 && ended == 1 && *store.why : ended == 0);
 }
 
-/* A driver's whole life: two reads, and a write behind each. */
+/* A connection's whole life: two reads, and a write behind each. */
 static void drive(const store_driver_t *driver)
 {
-    static char host[] = "localhost", user[] = "user", password[] = "password",
-                object[] = "stek:object";
+    char host[] = "localhost", user[] = "user", password[] = "password", object[] = "stek:object";
     unsigned choice = take_byte();
-    store_target_t target = {
-        host,   1,   choice & 1 ? user : NULL, choice & 2 ? password : NULL, choice & 4 ? 3 : 0,
-        object, 1000};
+    store_target_t target = {.host = host,
+                             .port = 1,
+                             .user = choice & 1 ? user : NULL,
+                             .password = choice & 2 ? password : NULL,
+                             .db = choice & 4 ? 3 : 0,
+                             .object = object,
+                             .timeout_ms = 1000};
     void *conn = driver->open(&target);
+    char why[STORE_WHY_LEN] = "";
+    store_result_e result;
     int i;
 
     HOLDS(conn);
-    for (i = 0; i < 2; i++) {
-        char why[STORE_WHY_LEN] = "";
+    result = driver->connect(conn, why);
+    for (i = 0; i < 2 && result < STORE_REFUSED; i++) {
         const unsigned char *bytes = NULL;
         apr_size_t len = 0;
-        store_result_e result = driver->read(conn, &bytes, &len, why);
 
-        check_text(why, sizeof(why));
-        HOLDS(result <= STORE_SILENT);
+        result = driver->read(conn, &bytes, &len, why);
         HOLDS(result == STORE_DONE || !bytes);
         HOLDS(!bytes || len <= STEK_RING_BYTES_MAX);
-        HOLDS(driver->write(conn, (const unsigned char *)"ring", 4, why) <= STORE_SILENT);
-        check_text(why, sizeof(why));
+        if (result < STORE_REFUSED) {
+            result = driver->write(conn, (const unsigned char *)"ring", 4, why);
+        }
     }
+    check_text(why, sizeof(why));
+    HOLDS(result <= STORE_LOST && (result < STORE_REFUSED || *why));
     driver->close(conn);
-}
-
-static void redis_answers(void)
-{
-    const uint8_t *rest;
-
-    reader = redisReaderCreate();
-    HOLDS(reader);
-    rest = input_len > 0 ? input + 1 : input;
-    redisReaderFeed(reader, (const char *)rest, input_len > 0 ? input_len - 1 : 0);
-    drive(&store_redis);
-    redisReaderFree(reader);
 }
 
 static void haproxy_answers(apr_pool_t *pool)
@@ -477,7 +589,8 @@ static void administrator_names(apr_pool_t *pool)
 {
     const char *url = apr_pstrmemdup(pool, (const char *)input, input_len);
     store_t *store = NULL;
-    const char *wrong = store_open(url, "stek:object", "password", 1000, pool, &store);
+    const store_login_t login = {"password", "/ca", "/cert", "/key"};
+    const char *wrong = store_open(url, "stek:object", &login, 1000, pool, &store);
 
     HOLDS(!wrong == (store != NULL));
     if (store) {
@@ -505,7 +618,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sync_asks();
         break;
     case 2:
-        redis_answers();
+        drive(&store_redis);
         break;
     case 3:
         drive(&store_memcached);

@@ -200,17 +200,31 @@ def announcements():
 
 def replies():
     why = b"because".ljust(128, b"\0")
-    for size in (64, 96, 128, 160, 256):  # whatever STORE_WHY_LEN is, one of them fits
-        put("reply", f"worker-{size}", b"\x00" + b"\x00" + why.ljust(size, b"\0")[:size]
+    for size in (64, 96, 128, 160, 256, 320):  # whatever STORE_WHY_LEN is, one of them fits
+        put("reply", f"worker-{size}", b"\x00\x01" + b"\x00" + why.ljust(size, b"\0")[:size]
             + struct.pack("=I", 8) + b"STEKRING")
     put("reply", "target", b"\x01redis\0host\x006379\0user\0pass\x003\0stek:x\x001000\0")
-    put("reply", "redis", b"\x02\x07+OK\r\n+OK\r\n$8\r\nSTEKRING\r\n:1\r\n$-1\r\n:0\r\n")
-    put("reply", "redis-no", b"\x02\x00-ERR no\r\n$3\r\nabc\r\n*1\r\n:1\r\n")
-    put("reply", "redis-deep", b"\x02\x00" + b"*1\r\n" * 9 + b":1\r\n")
+    # The byte after the choices: connected.
+    put("reply", "redis", b"\x02\x07\x00+OK\r\n+OK\r\n$8\r\nSTEKRING\r\n:1\r\n$-1\r\n:0\r\n")
+    put("reply", "redis-no", b"\x02\x00\x00$3\r\nabc\r\n-NOPERM no\r\n")
+    put("reply", "redis-array", b"\x02\x00\x00*1\r\n:1\r\n")
+    put("reply", "redis-deep", b"\x02\x00\x00$-1\r\n" + b"*1\r\n" * 9 + b":1\r\n")
+    put("reply", "redis-more", b"\x02\x00\x00+OK\r\n*2147483647\r\n")
+    put("reply", "redis-long", b"\x02\x00\x00$600000\r\n" + b"x" * 200)
+    put("reply", "redis-endless", b"\x02\x00\x00$2147483648\r\nx")
+    # Handle, server, mget and the socket; a look at the line; what the library makes of it; and of a write.
     ok = bytes([80])
-    hit = b"\x00" + ok + b"\x00" + ok + b"\x00\x01\x04" + b"ring".ljust(256, b"\0") + ok + b"\x01\x05"
-    put("reply", "memcached", b"\x03\x00\x00" + hit + ok + ok)
-    put("reply", "memcached-twice", b"\x03\x00\x00" + hit * 2)
+    begin = b"\x00\x00\x00" + ok + b"\x00"
+    value = ok + b"\x00\x01\x04" + b"ring".ljust(256, b"\0") + ok + b"\x01" + ok + b"\x00\x05" + ok
+    hit = b"VALUE stek:object 0 4 77\r\n"
+    put("reply", "memcached", b"\x03" + begin + hit + value)
+    put("reply", "memcached-twice", b"\x03" + begin + hit + value + ok + hit + value)
+    put("reply", "memcached-empty", b"\x03" + begin + b"END\r\n" + ok + b"\x01" + ok + b"\x00" + ok)
+    put("reply", "memcached-no", b"\x03" + begin + b"SERVER_ERROR out of memory\r\n")
+    put("reply", "memcached-endless", b"\x03" + begin + b"VALUE stek:object 0 2147483648 1\r\nx")
+    put("reply", "memcached-negative", b"\x03" + begin + b"VALUE stek:object 0 -1 1\r\nx")
+    put("reply", "memcached-blind", b"\x03\x00\x00\x00" + ok + b"\x03" + hit + value)
+    put("reply", "http", b"\x03" + begin + b"HTTP/1.1 400 Bad Request\r\n\r\n")
     put("reply", "haproxy", b"\x04TLS ticket key updated!\n\n")
     put("reply", "haproxy-no", b"\x04Unknown command\r\n")
     for n, url in enumerate(["memcached://h", "memcached://h:1", "redis://u@h:1/2", "redis://[::1]:5",
@@ -218,6 +232,39 @@ def replies():
         put("reply", f"url-{n}", b"\x05" + url.encode())
 
 
+def etcds():
+    """Key and object are those of fuzz_etcd.c: /p/k."""
+    head = '{"header":{"cluster_id":"3","member_id":"4","revision":"7","raft_term":"2"}'
+    key, value = '"L3Avaw=="', base64.b64encode(b"STEKRING" * 9).decode()
+    found = f'"create_revision":"2","mod_revision":"7","version":"5","value":"{value}"'
+
+    def answers(choice, *replies):
+        return bytes([choice]) + b"".join(bytes([kind]) + struct.pack(">H", len(text)) + text.encode()
+                                          for kind, text in replies)
+
+    def error(message):
+        return f'{{"error":"{message}","message":"{message}","code":7}}'
+
+    ring = 1, f'{head},"kvs":[{{"key":{key},{found}}}],"count":"1"}}'
+    absent, done, lost = (1, head + "}"), (1, head + ',"succeeded":true,"responses":[]}'), (64, "")
+    login = 1, head + ',"token":"rVnPxGepAsgEzHgT.20"}'
+    too_long = 0x11, f'{head},"kvs":['
+    put("etcd", "life", answers(0, absent, done, ring, absent, ring, done))
+    put("etcd", "user", answers(96, login, ring, (5, error("etcdserver: invalid auth token"))))
+    put("etcd", "members", answers(2, lost, ring, (11, error("etcdserver: no leader")), done, lost, lost, lost))
+    put("etcd", "too-long", answers(1, too_long, ring, done))
+    put("etcd", "full", answers(0, ring, (9, error("etcdserver: mvcc: database space exceeded"))))
+    put("etcd", "denied", answers(96, login, (6, error("etcdserver: permission denied"))))
+    for name, text in {"empty": "", "other-key": ring[1].replace(key, '"eA=="'), "base64": ring[1].replace(value, "A==="),
+                       "negative": ring[1].replace('"7"', '"-7"'), "number": ring[1].replace('"7"', "7"),
+                       "huge": ring[1].replace('"7"', '"9223372036854775808"'), "deep": "[" * 3000,
+                       "twice": ring[1].replace('"count"', '"kvs":[],"count"'), "no-value": ring[1].split(',"value"')[0]
+                       + "}]}", "nul": ring[1].replace(value, "\\u0000")}.items():
+        put("etcd", f"bad-{name}", answers(1, (1, text), (1, text)))
+    put("etcd", "bad-token", answers(96, (1, head + ',"token":"a\\r\\nX-Y: z"}'), absent))
+    put("etcd", "bad-message", answers(0, (10, '{"message":"\\u001b[0m\\u0080"}')))
+
+
 if __name__ == "__main__":
-    for make in (rings, secrets, formats, directives, texts, appdata, fleets, announcements, replies):
+    for make in (rings, secrets, formats, directives, texts, appdata, fleets, announcements, replies, etcds):
         make()

@@ -398,7 +398,8 @@ def test_stekctl_help_for_each_command_and_version(stekctl):
         r'STEK_VERSION "(.*)"',
         (Path(__file__).resolve().parents[2] / "include/stek_version.h").read_text(),
     ).group(1)
-    assert stekctl.run("--version").stdout == f"stekctl {version}\nstores: memcached, Redis\n"
+    assert stekctl.run("--version").stdout == (
+        f"stekctl {version}\nstores: memcached, Redis\nstore workers confined by: seccomp, Landlock\n")
 
 
 class Terminal:

@@ -76,13 +76,13 @@ int sim_server_is_honest(const sim_server_t *server)
     return server->lie == SIM_HONEST && !server->lags;
 }
 
-const char *store_open(const char *url, const char *object, const char *password, int timeout_ms,
-                       apr_pool_t *pool, store_t **pstore)
+const char *store_open(const char *url, const char *object, const store_login_t *login,
+                       int timeout_ms, apr_pool_t *pool, store_t **pstore)
 {
     store_t *store = calloc(1, sizeof(*store));
 
     (void)object;
-    (void)password;
+    (void)login;
     (void)timeout_ms;
     (void)pool;
     store->server = url[strlen(url) - 1] - '0';
@@ -113,6 +113,12 @@ void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t le
     memcpy(store->bytes, bytes, len);
     store->len = len;
     store->writes = 1;
+}
+
+const char *store_unconfined(const store_t *store)
+{
+    (void)store;
+    return NULL;
 }
 
 /* Simulated hosts do not announce themselves: their stores have the ring's object only. */

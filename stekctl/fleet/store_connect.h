@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way to a store: its name is looked up, and its addresses are tried, the same first on every host.
+ * One thread, the worker's.
+ */
+#ifndef STEKCTL_STORE_CONNECT_H
+#define STEKCTL_STORE_CONNECT_H
+
+#include <sys/socket.h>
+
+#include "store_driver.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Tries one address for at most limit_ms.  0, or an errno. */
+typedef int (*store_connect_try_t)(void *baton, const struct sockaddr *address, socklen_t len,
+                                   int limit_ms);
+
+/* Tries the target's addresses one by one until one lets it in: 0, or -1 and why.  Takes at most the
+ * target's time-out once it has looked up the name. */
+int store_connect_each(const store_target_t *target, store_connect_try_t try, void *baton,
+                       char why[STORE_WHY_LEN]);
+
+/* The same with sockets: a connected one, which does not block, or -1 and why. */
+int store_connect(const store_target_t *target, char why[STORE_WHY_LEN]);
+
+#pragma GCC visibility pop
+#endif
