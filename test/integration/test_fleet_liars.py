@@ -98,7 +98,7 @@ def poison(fleet, store, **fields):
 
 
 @pytest.mark.parametrize("epoch", [2 ** 64 - 1, 2 ** 63, int(time.time()) + 2 * DAY],
-                         ids=["last", "half", "in-two-days"])
+                         ids=["highest", "half", "two-days-ahead"])  # the same names in every process of a run
 def test_epoch_that_no_clock_can_have_come_to_is_refused(fleet, kind, epoch):
     store = fleet.store(kind)
     host = fleet.host(**HOURLY)
