@@ -115,25 +115,6 @@ void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t le
     store->writes = 1;
 }
 
-const char *store_unconfined(const store_t *store)
-{
-    (void)store;
-    return NULL;
-}
-
-/* Simulated hosts do not announce themselves: their stores have the ring's object only. */
-int store_select(store_t *store, const char *object)
-{
-    (void)store;
-    (void)object;
-    return 0;
-}
-
-void store_rest(store_t *store)
-{
-    (void)store;
-}
-
 const char *store_why(const store_t *store)
 {
     return store->why;
@@ -262,4 +243,17 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
         return STORE_REFUSED;
     }
     return write_object(store, server);
+}
+
+/* Simulated hosts do not announce themselves: their stores have the ring's object only. */
+int store_select(store_t *store, const char *object)
+{
+    (void)store;
+    (void)object;
+    return 0;
+}
+
+void store_rest(store_t *store)
+{
+    (void)store;
 }
