@@ -115,6 +115,12 @@ void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t le
     store->writes = 1;
 }
 
+const char *store_unconfined(const store_t *store)
+{
+    (void)store;
+    return NULL;
+}
+
 const char *store_why(const store_t *store)
 {
     return store->why;
