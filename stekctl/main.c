@@ -24,6 +24,13 @@
 #include "stek_secret_file.h"
 #include "stek_version.h"
 
+#define HELP_WAIT                                                                                       \
+    "  --wait[=TIME]          returns when all hosts of the fleet have followed; after TIME (1min)\n"   \
+    "                         names those that have not, and exits with 6\n"                            \
+    "  --fleet NAME           the fleet of /etc/stek/NAME.conf, or of that path (by default, the one\n" \
+    "                         whose ring this is)\n"                                                    \
+    "  --fleet-secret PATH    its secret\n"
+
 static const ctl_command_t commands[] = {
     {"new", cmd_new, "[--interval TIME] [--lifetime TIME] [--ahead N]",
      "Creates a ring with its first keys, and the secret file if there is none.\n"
@@ -36,15 +43,16 @@ static const ctl_command_t commands[] = {
      "Shows a ring's keys, which of them encrypts, and what is wrong with the ring.\n"
      "Exits with 1 if anything is wrong.\n\n"
      "  --watch  redraws every second; press q or Ctrl-C to quit\n"},
-    {"rotate", cmd_rotate, "[--in TIME]",
+    {"rotate", cmd_rotate, "[--in TIME] [--wait[=TIME] [--fleet NAME]]",
      "Adds a new key that encrypts from now, or from TIME ahead, until the end of its slot.\n"
      "The previous key becomes an old key: it decrypts until its window ends.\n\n"
-     "  --in TIME  a number followed by s, min, h or d\n"},
-    {"revoke", cmd_revoke, "NAME... | --all",
+     "  --in TIME              a number followed by s, min, h or d\n" HELP_WAIT},
+    {"revoke", cmd_revoke, "NAME... | --all [--wait[=TIME] [--fleet NAME]]",
      "Ends keys at once and for good: clients with their tickets go through a full\n"
      "handshake.  NAME is the key's name in hex, 8 digits or more.  A new key replaces a\n"
      "revoked current key.\n\n"
-     "  --all  ends all keys, even those that this file does not contain, and makes new ones\n"},
+     "  --all                  ends all keys, even those that this file does not contain, and\n"
+     "                         makes new ones\n" HELP_WAIT},
     {"audit", cmd_audit, "[--format FORMAT] FILE...",
      "Audits every key in rings and other programs' key files.\n"
      "Exits with 1 if a key is weak.\n\n"
@@ -92,12 +100,16 @@ static const ctl_command_t commands[] = {
      "  roll             puts a new secret first; --reseal: seals the ring with it at once\n"
      "  retire           removes all secrets but the first, once the ring is sealed with it\n"},
     {"sync", cmd_sync, "NAME | --config FILE | --store URL... --fleet-secret PATH [OPTION]...",
-     "Keeps the ring in step with a fleet's other hosts, through memcached or Redis.\n"
+     "Keeps the ring in step with a fleet's other hosts, through memcached, Redis or etcd.\n"
      "NAME means /etc/stek/NAME.conf, whose lines are 'option value'.\n\n"
-     "  --store URL           memcached://HOST[:PORT] or redis://[USER@]HOST[:PORT][/DB];\n"
-     "                        repeat it for several: all are read and written\n"
+     "  --store URL           memcached://HOST[:PORT], redis://[USER@]HOST[:PORT][/DB] or\n"
+     "                        etcd[s]://[USER@]HOST[:PORT][,HOST...]/PREFIX; repeat it for\n"
+     "                        several: all are read and written\n"
      "  --fleet-secret PATH   seals what is sent to stores; use the same file on every host\n"
-     "  --password PATH       the file whose first line is the Redis password\n"
+     "  --password PATH       the file whose first line is the password for Redis or etcd\n"
+     "  --store-ca PATH       whom to trust for etcds:// (default: the system's authorities)\n"
+     "  --store-cert PATH, --store-key PATH\n"
+     "                        this host's certificate for etcds://, and its key\n"
      "  --floor PATH          keeps epoch and revoked keys on disk, so that a reboot does not\n"
      "                        forget them (under systemd: in StateDirectory=); none: does not\n"
      "  --no-generate         makes no keys, only passes them on ('generate off')\n"
@@ -106,11 +118,27 @@ static const ctl_command_t commands[] = {
      "                        every host\n"
      "  --every TIME          length of a cycle (10s)\n"
      "  --timeout TIME        limit for every call to a store (3s)\n"
+     "  --announce NAME       the name by which 'stekctl fleet' shows this host (its host name);\n"
+     "                        off: does not announce it\n"
+     "  --httpd URL           httpd's status page, as http://127.0.0.1/stek-status: announces what\n"
+     "                        httpd has loaded; #RING at its end if the ring is not 'default'\n"
+     "  --metrics PATH        keeps Prometheus text there, for node_exporter's textfile\n"
+     "                        collector\n"
      "  --once                runs one cycle, for cron; exits with 5 if the ring is good but a\n"
      "                        store could not be used\n"
      "  --check               checks the settings and says what follows from them\n"
      "  --status              shows the state of stores and ring; changes nothing\n\n"
      "SIGHUP re-reads the secrets; SIGTERM stops it.\n"},
+    {"fleet", cmd_fleet,
+     "[NAME | --config FILE | --store URL... --fleet-secret PATH] [forget HOST...]",
+     "Shows all hosts of a fleet as they announce themselves in its stores, those in trouble\n"
+     "first.  Exits with 1 if any is.  Without NAME: the fleet of this machine's only\n"
+     "configuration.  Needs no ring; changes nothing.\n\n"
+     "  --store URL, --fleet-secret PATH, --password PATH, --timeout TIME\n"
+     "                        as for sync\n"
+     "  --json                prints the same for machines\n"
+     "  forget HOST...        removes the announcements of hosts that are out of service; without\n"
+     "                        it, they are forgotten after 7 days\n"},
 };
 
 #define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))
@@ -135,15 +163,16 @@ static void print_help(void)
     for (i = 0; i < COMMANDS_N; i++) {
         printf("  %-7s %s\n", commands[i].name, commands[i].arguments);
     }
-    puts("\n"
-         "  --ring PATH      the file ring (default: $STEK_RING, or else that of this machine's\n"
-         "                   httpd)\n"
-         "  --secret PATH    the file with the secret that seals it (default: $STEK_SECRET, or\n"
-         "                   else the ring's path with .secret in place of .ring)\n"
-         "  --instance NAME  Debian's apache2@NAME\n"
-         "  --json           one JSON value on standard output\n\n"
-         "Exit codes: 0 done, 1 a finding, 2 usage error, 3 input refused, 4 input or output\n"
-         "failed.  See 'stekctl COMMAND --help' and stekctl(8).");
+    puts(
+        "\n"
+        "  --ring PATH      the file ring (default: $STEK_RING, or else that of this machine's\n"
+        "                   httpd)\n"
+        "  --secret PATH    the file with the secret that seals it (default: $STEK_SECRET, or\n"
+        "                   else the ring's path with .secret in place of .ring)\n"
+        "  --instance NAME  Debian's apache2@NAME\n"
+        "  --json           one JSON value on standard output\n\n"
+        "Exit codes: 0 done, 1 a finding, 2 usage error, 3 input refused, 4 input or output\n"
+        "failed, 5 a store failed, 6 hosts have not followed.  See 'stekctl COMMAND --help' and stekctl(8).");
 }
 
 /* DefaultRuntimeDir of this machine's httpd: Debian's, or another system's if only that exists. */
@@ -222,7 +251,7 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
         return 0;
     case OPTION_VERSION:
         printf("stekctl " STEK_VERSION "\nstores: %s\nstore workers confined by: %s\n",
-               fleet_store_names(), fleet_confinement_names());
+               fleet_store_names(ctl->pool), fleet_confinement_names());
         return 1;
     case 'h':
         print_help();

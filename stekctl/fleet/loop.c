@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <time.h>
 
+#include "announcer.h"
+#include "metrics.h"
 #include "monotonic.h"
 #include "notify.h"
 #include "report.h"
@@ -22,6 +24,8 @@ typedef struct loop_t {
     sync_host_t host;
     sync_port_t port;
     sync_log_t log;
+    announcer_t announcer;
+    metrics_t metrics;
     int silent_n; /* cycles in a row in which a store did not answer */
     int ready;
 } loop_t;
@@ -70,6 +74,8 @@ static ctl_exit_e run_cycle(loop_t *loop)
     notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answered%s",
                 loop->ready++ ? "" : "READY=1\n", result.generation, result.answered_n,
                 options->store_n, rv == APR_SUCCESS ? "" : ", file ring failed");
+    announcer_cycle(&loop->announcer, &loop->host, rv, &result, now);
+    metrics_cycle(&loop->metrics, &loop->host, &loop->announcer, rv, &result, now);
     return judge(loop, rv);
 }
 
@@ -148,6 +154,7 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
             if (got == SIGHUP) {
                 notify_send("RELOADING=1");
                 sync_host_reload(&loop.host);
+                announcer_close(&loop.announcer);
                 notify_send("READY=1");
             }
             code = run_cycle(&loop);
@@ -158,6 +165,7 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
             code = CTL_DONE;
         }
     }
+    announcer_close(&loop.announcer);
     sync_host_close(&loop.host);
     return code;
 }
