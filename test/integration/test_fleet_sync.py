@@ -17,6 +17,7 @@ import pytest
 import fleet as lib
 import httpd as harness
 import ringfile
+from etcd import Etcd
 from fleet import DAY, Memcached, Redis, fleet_fields, object_name, sealing_secrets
 from httpd import TOP, free_port, wait_for
 
@@ -247,6 +248,7 @@ def test_ratchet_clock_too_far_ahead_is_said_once(fleet):
 
 # ---- limits ----
 
+@pytest.mark.parametrize("kind", [Memcached, Redis, Etcd], ids=["memcached", "redis", "etcd"])
 def test_sync_ring_at_the_limits_fits(fleet, kind):
     store = fleet.store(kind)
     options = {"web": False, "interval": "148s", "lifetime": "7d", "timeout": "5s"}
