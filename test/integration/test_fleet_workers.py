@@ -88,7 +88,7 @@ def test_worker_object_too_long_is_replaced(fleet):
         store = fleet.store(kind)
         host = fleet.host(store, **HOURLY)
         assert store.put(lib.object_name(fleet.secret), b"x" * size)
-        assert "its content is refused" in host.once(code=5).stderr
+        assert "its object is unusable" in host.once(code=5).stderr
         assert host.once().stderr == ""
         assert store.ring(fleet.secret).keys == host.ring().keys
 
@@ -347,7 +347,7 @@ def test_store_that_restarts_costs_no_cycle(fleet):
     store.kill()
     store.start()
     wait_for(lambda: set(workers(host.process)) - {worker}, "another worker", 20)
-    assert "no answer" not in host.log() or "connection refused" in host.log()
+    assert ": silent: " not in host.log() or "connection refused" in host.log()
     wait_for(lambda: keys_in(store, fleet) == host.ring().keys, "the store to be refilled")
 
 
