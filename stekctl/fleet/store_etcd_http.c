@@ -239,7 +239,7 @@ int etcd_http_join(etcd_http_t *http, int i, const char *host, int port, int fd)
 /* ---- reasons ---- */
 
 #define STRANGER                                                                                   \
-    "its certificate is from an authority that is not trusted; name its CA by --store-ca"
+    "its certificate is from an authority that is not trusted; name its CA with --store-ca"
 
 /* What libcurl and OpenSSL say, in words that tell what to do. */
 static const struct {
@@ -251,10 +251,10 @@ static const struct {
     {"issuer certificate", STRANGER},
     {"self-signed certificate", STRANGER},
     {"self signed certificate", STRANGER},
-    {"wrong version number", "it does not speak TLS: use etcd:// in place of etcds://"},
+    {"wrong version number", "it does not speak TLS: use etcd:// instead of etcds://"},
     {"set private key", "the client certificate and the key of --store-key do not belong together"},
     {"alert certificate expired", "the client certificate has expired"},
-    {"alert unknown ca", "it does not know the authority of the client certificate"},
+    {"alert unknown ca", "it does not trust the authority of the client certificate"},
 };
 
 /* NULL: what they say is not known. */
@@ -296,16 +296,16 @@ static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
         return 0;
     }
     if (is_closed(http, code)) {
-        snprintf(why, STORE_WHY_LEN, "it closed the connection: it may %s, or be no etcd",
-                 http->tls ? "speak no TLS (etcd://)" : "expect TLS (etcds://)");
+        snprintf(why, STORE_WHY_LEN, "it closed the connection: it may %s, or may not be etcd",
+                 http->tls ? "not speak TLS (use etcd://)" : "expect TLS (use etcds://)");
         return 1;
     }
     if (code == CURLE_OPERATION_TIMEDOUT) {
         snprintf(why, STORE_WHY_LEN, "connected, but no answer in time: has the cluster a quorum?");
     }
     else if (code == CURLE_WRITE_ERROR) {
-        snprintf(why, STORE_WHY_LEN, "its answer is larger than %d MiB, too long to be a ring",
-                 SKIP_MIB);
+        snprintf(why, STORE_WHY_LEN,
+                 "its answer is larger than %d MiB, which is too long to be a ring", SKIP_MIB);
     }
     else if (code == CURLE_OUT_OF_MEMORY) {
         /* A header without an end, for one. */

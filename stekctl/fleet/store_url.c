@@ -64,7 +64,7 @@ static const char *parse_cluster(char *rest, const store_driver_t *driver, store
     char *slash = strchr(rest, '/'), *at, *end;
 
     if (!slash) {
-        return "missing prefix of its keys, as in etcd://HOST/stek";
+        return "missing key prefix, as in etcd://HOST/stek";
     }
     *slash = '\0';
     target->prefix = slash + 1;
@@ -74,7 +74,7 @@ static const char *parse_cluster(char *rest, const store_driver_t *driver, store
     for (at = target->prefix; *at > 0x20 && *at < 0x7f; at++) {
     }
     if (!*target->prefix || *at) {
-        return "the prefix of its keys must be printable ASCII, as in etcd://HOST/stek";
+        return "the key prefix must be printable ASCII, as in etcd://HOST/stek";
     }
     at = strrchr(rest, '@');
     if (at) {

@@ -116,7 +116,7 @@ def test_fleet_hosts_in_trouble_come_first_and_are_named(fleet):
     # The cut one does not follow a revocation, and that is said with its name.
     proxy.set("refuse")
     done = lib.run("--ring", hosts[0].ring_path, "revoke", "--all", "--wait=6s", "--fleet", config(fleet), code=6)
-    assert f"{cut.name}: has not followed; it last spoke" in done.stderr
+    assert f"{cut.name}: has not followed; last heard from" in done.stderr
     assert "long-gone: has not followed, and has been silent for" in done.stderr
     assert "old: has not followed" in done.stderr and "3 of 8 hosts have not followed within 6s" in done.stderr
     assert states(fleet)[cut.name] == "lags"
@@ -284,7 +284,7 @@ def test_fleet_two_hosts_of_one_name_are_told(fleet):
 
     def said():
         lib.run("--ring", one.ring_path, "rotate")  # so that both speak
-        return "another host announces itself as 'same', too" in one.log() + two.log()
+        return "another host also announces itself as 'same'" in one.log() + two.log()
     wait_for(said, lambda: one.log() + two.log(), 50, 1.2)
 
 
@@ -329,9 +329,9 @@ def test_fleet_bad_words_change_nothing(fleet):
     host = fleet.host(**HOURLY)
     host.once()
     ring = host.ring_path.read_bytes()
-    for words, said in ((["revoke", "--all", "--wait=1s"], "which fleet?"),
+    for words, said in ((["revoke", "--all", "--wait=1s"], "name one with --fleet NAME"),
                         (["revoke", "--all", "--wait=0", "--fleet", config(fleet)], "invalid value"),
-                        (["revoke", "--all", "--fleet", "www"], "only of use with --wait"),
+                        (["revoke", "--all", "--fleet", "www"], "require --wait"),
                         (["rotate", "--wait", "--fleet", "no-such"], "/etc/stek/no-such.conf"),
                         (["rotate", "--wait", "--fleet", config(fleet), "--fleet-secret", "/no"], "/no: there is no"),
                         (["fleet", "--every", "1s"], "unknown option"),
@@ -352,7 +352,7 @@ def test_fleet_bad_words_change_nothing(fleet):
 def test_fleet_no_store_answers_is_not_no_host(fleet):
     url = f"memcached://127.0.0.1:{free_port()}"
     done = lib.run("fleet", "--store", url, "--fleet-secret", fleet.secret, "--timeout", "1s", code=5)
-    assert f"{url}: no answer: " in done.stdout
+    assert f"{url}: silent: " in done.stdout
 
 
 @pytest.mark.timeout(120)
