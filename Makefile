@@ -118,6 +118,7 @@ $(OUT)/libstek.a: $(CORE_O) $(call config,link)
 $(STEKCTL): $(STEKCTL_O) $(OUT)/libstek.a $(call config,link stekctl) | $(call config,options)
 	@mkdir -p $(@D)
 	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(STEKCTL_LDFLAGS) -o $@ $(OBJECTS) $(STEKCTL_LIBS) $(LIBS)
+	$(if $(strip $(LEFT_OUT)),@printf '  NOTE left out of stekctl: %s\n' $(LEFT_OUT))
 
 clean:
 	rm -rf out bench/out .libs src/.libs stekctl/stekctl mod_stek_rotate.la .pytest_cache mod_stek_rotate-*.tar.gz

@@ -25,7 +25,7 @@ need-apxs = $(if $(HAVE_APXS),,$(error no apxs: run build/deps.sh run))
 
 # "make install" alone installs what was built: with the options of that build, where none are given.
 OPTIONS   := APXS CC AR CPPFLAGS CFLAGS LDFLAGS APXS_LINK STEKCTL_LDFLAGS SAN \
-             WITH_MEMCACHED WITH_HIREDIS WITH_SECCOMP
+             WITH_MEMCACHED WITH_HIREDIS WITH_ETCD WITH_SECCOMP
 ifeq ($(MAKECMDGOALS),install)
 $(eval $(file <$(OUT)/config/options))
 endif
@@ -35,9 +35,11 @@ CC := $(or $(APXS_CC),cc)
 endif
 CFLAGS  ?= -g -O2 -fstack-protector-strong -Wformat -Werror=format-security
 
-# stekctl's stores, each optional: WITH_MEMCACHED=no or WITH_HIREDIS=no leaves one out.
+# stekctl's stores, each optional: WITH_MEMCACHED=no, WITH_HIREDIS=no or WITH_ETCD=no leaves one out.
 WITH_MEMCACHED ?= $(shell pkg-config --exists libmemcached 2>/dev/null && echo yes)
 WITH_HIREDIS   ?= $(shell pkg-config --exists hiredis 2>/dev/null && echo yes)
+# libcurl takes certificates from memory since 7.77.
+WITH_ETCD      ?= $(shell pkg-config --exists 'libcurl >= 7.77' jansson 2>/dev/null && echo yes)
 ifeq ($(WITH_MEMCACHED),yes)
 STEKCTL_DEFS += -DSTEK_WITH_MEMCACHED $(shell pkg-config --cflags libmemcached)
 STEKCTL_LIBS += $(shell pkg-config --libs libmemcached)
@@ -46,12 +48,23 @@ ifeq ($(WITH_HIREDIS),yes)
 STEKCTL_DEFS += -DSTEK_WITH_HIREDIS $(patsubst -I%,-isystem %,$(shell pkg-config --cflags hiredis))
 STEKCTL_LIBS += $(shell pkg-config --libs hiredis)
 endif
+ifeq ($(WITH_ETCD),yes)
+STEKCTL_DEFS += -DSTEK_WITH_ETCD $(patsubst -I%,-isystem %,$(shell pkg-config --cflags libcurl jansson))
+# libcurl itself is loaded by the processes that need it.
+STEKCTL_LIBS += $(shell pkg-config --libs jansson) -ldl
+endif
 # What confines the processes that talk to them: WITH_SECCOMP=no leaves it out.
 WITH_SECCOMP   ?= $(shell pkg-config --exists libseccomp 2>/dev/null && echo yes)
 ifeq ($(WITH_SECCOMP),yes)
 STEKCTL_DEFS += -DSTEK_WITH_SECCOMP $(shell pkg-config --cflags libseccomp)
 STEKCTL_LIBS += $(shell pkg-config --libs libseccomp)
 endif
+
+# What is left out, for whoever builds.
+LEFT_OUT := $(if $(filter yes,$(WITH_MEMCACHED)),,"memcached (needs libmemcached)") \
+            $(if $(filter yes,$(WITH_HIREDIS)),,"Redis (needs hiredis)") \
+            $(if $(filter yes,$(WITH_ETCD)),,"etcd (needs libcurl 7.77 or later and jansson)") \
+            $(if $(filter yes,$(WITH_SECCOMP)),,"confinement of stores' processes (needs libseccomp)")
 
 # ---- what a build was made with ------------------------------------------------------------------
 
@@ -60,7 +73,7 @@ endif
 VERSIONS       = $(shell $(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) $(ALL_INC) -E -P build/versions.h 2>&1 | tail -n 1)
 CONFIG_compile = $(VERSIONS) $(CC) $(CPPFLAGS) $(CFLAGS) $(filter-out -Werror,$(WARN)) $(DEFS) $(SAN) $(ALL_INC)
 CONFIG_module  = $(LIBTOOL) $(APXS_CFLAGS)
-CONFIG_stores  = $(STEKCTL_DEFS) $(if $(STEKCTL_DEFS),$(shell pkg-config --modversion libmemcached hiredis libseccomp 2>&1))
+CONFIG_stores  = $(STEKCTL_DEFS) $(if $(STEKCTL_DEFS),$(shell pkg-config --modversion libmemcached hiredis libcurl jansson libseccomp 2>&1))
 CONFIG_test    = $(TEST_CFLAGS)
 CONFIG_link    = $(AR) $(LDFLAGS) $(APXS_LINK) $(LIBS)
 CONFIG_stekctl = $(STEKCTL_LDFLAGS) $(STEKCTL_LIBS)

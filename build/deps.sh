@@ -5,11 +5,12 @@
 set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
-bench=("${run[@]}" pkgconf libmemcached-dev libhiredis-dev libseccomp-dev memcached nginx-light haproxy valgrind
-    python3-cryptography mmdebstrap iproute2 git)
+bench=("${run[@]}" pkgconf libcurl4-openssl-dev libhiredis-dev libjansson-dev libmemcached-dev
+    libseccomp-dev memcached nginx-light haproxy valgrind python3-cryptography mmdebstrap iproute2 git)
 check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
-    redis-server rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot
+    redis-server etcd-server etcd-client
+    rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot
     lighttpd lighttpd-mod-openssl dnsdist trafficserver
     chromium fonts-dejavu-core python3-prometheus-client
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2
@@ -26,8 +27,8 @@ check)
     wanted=("${check[@]}")
     unpack=(libapache2-mpm-itk)
     ;;
-check-deb) wanted=("${run[@]}" debhelper dpkg-dev git iproute2 libcmocka-dev libhiredis-dev libmemcached-dev
-    libseccomp-dev mmdebstrap pkgconf python3-cryptography) ;;
+check-deb) wanted=("${run[@]}" debhelper dpkg-dev git iproute2 libcmocka-dev libcurl4-openssl-dev
+    libhiredis-dev libjansson-dev libmemcached-dev libseccomp-dev mmdebstrap pkgconf python3-cryptography) ;;
 compilers) wanted=("${check[@]}" lld) ;;
 first-five | check-fresh) wanted=(mmdebstrap git python3) ;;
 *)

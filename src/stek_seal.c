@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Seals rings and opens them: the codec of ring version 1 and its cryptography, HKDF and HMAC with
- * SHA-256 and AES-256-GCM, all of which a FIPS provider has.  Core layer; no state, any thread, any
- * phase.  Plaintext and derived keys exist only in one work block of stek_mem memory, wiped on the
+ * Seals rings and opens them: the codec of ring version 1; the cryptography is stek_box.h's.  Core
+ * layer; no state, any thread, any phase.  Plaintext and derived keys exist only in one work block of stek_mem memory, wiped on the
  * way out.  Nothing of the plaintext is looked at before its tag has been checked.
  */
 #include "stek_seal.h"
@@ -10,20 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
-
 #include "stek_audit.h"
+#include "stek_box.h"
 #include "stek_error.h"
 #include "stek_mem.h"
 #include "stek_time.h"
 
 #define SALT_LEN STEK_SECRET_SALT_LEN
-#define TAG_LEN 16
-#define SEAL_KEY_LEN 32
-#define NONCE_LEN 12
+#define TAG_LEN STEK_BOX_TAG_LEN
 
 #define VERSION_AT 8
 #define FLAGS_AT 10
@@ -45,17 +38,12 @@ _Static_assert(STEK_SEALED_REST_LEN == STEK_RING_HEADER_LEN + COUNTS_LEN + TAG_L
 
 /* What exists while a ring is sealed or opened; plain is as long as the plaintext. */
 typedef struct work_t {
-    unsigned char seal_key[SEAL_KEY_LEN + NONCE_LEN];
-    unsigned char salt_key[SALT_LEN];
+    stek_box_work_t box;
     stek_key_t key;
     unsigned char plain[];
 } work_t;
 
-static apr_status_t crypto_failed(void)
-{
-    ERR_clear_error();
-    return STEK_ECRYPTO;
-}
+static const stek_box_t ring_box = {"stek ring v1 salt", "stek ring v1 seal", SALT_AT};
 
 static void put_number(unsigned char **pat, apr_uint64_t value, int len)
 {
@@ -118,79 +106,6 @@ static apr_time_t get_time(const unsigned char **pat)
     apr_uint64_t s = get_number(pat, 8);
 
     return s <= STEK_SEAL_TIME_MAX_S ? apr_time_from_sec((apr_time_t)s) : -1;
-}
-
-/* HMAC-SHA256(key, random | header | plain). */
-static apr_status_t make_salt(const unsigned char key[SALT_LEN],
-                              const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
-                              const unsigned char header[STEK_RING_HEADER_LEN],
-                              const unsigned char *plain, apr_size_t plain_len,
-                              unsigned char salt[SALT_LEN])
-{
-    OSSL_PARAM params[2];
-    EVP_MAC *mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
-    EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
-    size_t salt_len = 0;
-    int ok;
-
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0);
-    params[1] = OSSL_PARAM_construct_end();
-    ok = ctx && EVP_MAC_init(ctx, key, SALT_LEN, params) > 0
-         && EVP_MAC_update(ctx, random, STEK_RING_SALT_RANDOM_LEN) > 0
-         && EVP_MAC_update(ctx, header, STEK_RING_HEADER_LEN) > 0
-         && EVP_MAC_update(ctx, plain, plain_len) > 0
-         && EVP_MAC_final(ctx, salt, &salt_len, SALT_LEN) > 0 && salt_len == SALT_LEN;
-    EVP_MAC_CTX_free(ctx);
-    EVP_MAC_free(mac);
-    return ok ? APR_SUCCESS : crypto_failed();
-}
-
-/* AES-256-GCM of plain under work->seal_key with the header as AAD; body is ciphertext and tag. */
-static apr_status_t encrypt_body(const work_t *work, apr_size_t plain_len,
-                                 const unsigned char header[STEK_RING_HEADER_LEN],
-                                 unsigned char *body)
-{
-    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    const unsigned char *nonce = work->seal_key + SEAL_KEY_LEN;
-    int out_len = 0, final_len = 0, ok;
-
-    ok = cipher && ctx && EVP_EncryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0
-         && EVP_EncryptUpdate(ctx, NULL, &out_len, header, STEK_RING_HEADER_LEN) > 0
-         && EVP_EncryptUpdate(ctx, body, &out_len, work->plain, (int)plain_len) > 0
-         && EVP_EncryptFinal_ex(ctx, body + out_len, &final_len) > 0
-         && (apr_size_t)out_len + (apr_size_t)final_len == plain_len
-         && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, body + plain_len) > 0;
-    EVP_CIPHER_CTX_free(ctx);
-    EVP_CIPHER_free(cipher);
-    return ok ? APR_SUCCESS : crypto_failed();
-}
-
-static apr_status_t decrypt_body(work_t *work, apr_size_t plain_len,
-                                 const unsigned char header[STEK_RING_HEADER_LEN],
-                                 const unsigned char *body)
-{
-    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    const unsigned char *nonce = work->seal_key + SEAL_KEY_LEN;
-    int out_len = 0, final_len = 0, ok, good = 0;
-
-    ok = cipher && ctx && EVP_DecryptInit_ex2(ctx, cipher, work->seal_key, nonce, NULL) > 0
-         && EVP_DecryptUpdate(ctx, NULL, &out_len, header, STEK_RING_HEADER_LEN) > 0
-         && EVP_DecryptUpdate(ctx, work->plain, &out_len, body, (int)plain_len) > 0
-         && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, (void *)(body + plain_len))
-                > 0;
-    if (ok) {
-        good = EVP_DecryptFinal_ex(ctx, work->plain + out_len, &final_len) > 0
-               && (apr_size_t)out_len + (apr_size_t)final_len == plain_len;
-    }
-    EVP_CIPHER_CTX_free(ctx);
-    EVP_CIPHER_free(cipher);
-    if (!ok) {
-        return crypto_failed();
-    }
-    ERR_clear_error();
-    return good ? APR_SUCCESS : STEK_ESEAL;
 }
 
 /* Whether what is sealed could be opened again. */
@@ -264,30 +179,6 @@ static void encode_plain(const stek_ring_t *ring, unsigned char *plain)
     }
 }
 
-static apr_status_t seal(const stek_ring_t *ring, const stek_secret_t *secret,
-                         const unsigned char random[STEK_RING_SALT_RANDOM_LEN], work_t *work,
-                         apr_size_t plain_len, unsigned char *sealed)
-{
-    unsigned char salt[SALT_LEN];
-    apr_status_t rv;
-
-    encode_header(ring, secret, plain_len, sealed);
-    encode_plain(ring, work->plain);
-    rv = stek_secret_hkdf(secret->bytes, NULL, "stek ring v1 salt", work->salt_key, SALT_LEN);
-    if (rv == APR_SUCCESS) {
-        rv = make_salt(work->salt_key, random, sealed, work->plain, plain_len, salt);
-    }
-    if (rv == APR_SUCCESS) {
-        memcpy(sealed + SALT_AT, salt, SALT_LEN);
-        rv = stek_secret_hkdf(secret->bytes, salt, "stek ring v1 seal", work->seal_key,
-                              sizeof(work->seal_key));
-    }
-    if (rv == APR_SUCCESS) {
-        rv = encrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN);
-    }
-    return rv;
-}
-
 apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret,
                             const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
                             unsigned char **psealed, apr_size_t *plen)
@@ -310,7 +201,10 @@ apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret
         rv = APR_ENOMEM;
         goto cleanup;
     }
-    rv = seal(ring, secret, random, work, plain_len, sealed);
+    encode_header(ring, secret, plain_len, sealed);
+    encode_plain(ring, work->plain);
+    rv = stek_box_seal(&ring_box, secret, random, sealed, STEK_RING_HEADER_LEN, work->plain,
+                       plain_len, &work->box, sealed + STEK_RING_HEADER_LEN);
     if (rv == APR_SUCCESS) {
         *psealed = sealed;
         *plen = len;
@@ -489,11 +383,8 @@ static apr_status_t unseal(const unsigned char *sealed, const stek_header_t *hea
         if (memcmp(secret->id, header->secret_id, STEK_SECRET_ID_LEN) != 0) {
             continue;
         }
-        rv = stek_secret_hkdf(secret->bytes, sealed + SALT_AT, "stek ring v1 seal", work->seal_key,
-                              sizeof(work->seal_key));
-        if (rv == APR_SUCCESS) {
-            rv = decrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN);
-        }
+        rv = stek_box_open(&ring_box, secret, sealed, STEK_RING_HEADER_LEN,
+                           sealed + STEK_RING_HEADER_LEN, plain_len, &work->box, work->plain);
         if (rv != STEK_ESEAL) {
             *psecret_i = i;
             break;

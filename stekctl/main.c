@@ -24,6 +24,13 @@
 #include "stek_secret_file.h"
 #include "stek_version.h"
 
+#define HELP_WAIT                                                                                  \
+    "  --wait[=TIME]          waits until all hosts of the fleet have followed; after TIME\n"      \
+    "                         (1min), names those that have not, and exits with 6\n"               \
+    "  --fleet NAME           the fleet of /etc/stek/NAME.conf, or of the file at that path\n"     \
+    "                         (default: the fleet whose ring this is)\n"                           \
+    "  --fleet-secret PATH    its secret\n"
+
 static const ctl_command_t commands[] = {
     {"new", cmd_new, "[--interval TIME] [--lifetime TIME] [--ahead N]",
      "Creates a ring with its first keys, and the secret file if there is none.\n"
@@ -36,15 +43,17 @@ static const ctl_command_t commands[] = {
      "Shows a ring's keys, which of them encrypts, and what is wrong with the ring.\n"
      "Exits with 1 if anything is wrong.\n\n"
      "  --watch  redraws every second; press q or Ctrl-C to quit\n"},
-    {"rotate", cmd_rotate, "[--in TIME]",
+    {"rotate", cmd_rotate, "[--in TIME] [--wait[=TIME] [--fleet NAME]]",
      "Adds a key that encrypts from now (or after TIME) to the end of its slot.\n"
      "The previous key only decrypts from then on, until its lifetime is over.\n\n"
-     "  --in TIME  starts after TIME instead of now; a number followed by s, min, h or d\n"},
-    {"revoke", cmd_revoke, "NAME... | --all",
+     "  --in TIME              starts after TIME instead of now; a number followed by s, min,\n"
+     "                         h or d\n" HELP_WAIT},
+    {"revoke", cmd_revoke, "NAME... | --all [--wait[=TIME] [--fleet NAME]]",
      "Revokes keys at once and permanently: tickets sealed with them no longer work, and\n"
      "clients go through a full handshake.  NAME is the key's name in hex, or at least its\n"
      "first 8 digits.  A new key replaces a revoked current key.\n\n"
-     "  --all  ends all keys, even ones that only other hosts have, and makes new ones\n"},
+     "  --all                  ends all keys, even ones that only other hosts have, and makes\n"
+     "                         new ones\n" HELP_WAIT},
     {"audit", cmd_audit, "[--format FORMAT] FILE...",
      "Audits every key in rings and other programs' key files.\n"
      "Exits with 1 if a key is weak.\n\n"
@@ -94,12 +103,16 @@ static const ctl_command_t commands[] = {
      "                   with it at once\n"
      "  retire           removes all secrets but the first, once the ring is sealed with it\n"},
     {"sync", cmd_sync, "NAME | --config FILE | --store URL... --fleet-secret PATH [OPTION]...",
-     "Keeps the ring in step with a fleet's other hosts, through memcached or Redis.\n"
+     "Keeps the ring in step with a fleet's other hosts, through memcached, Redis or etcd.\n"
      "NAME means /etc/stek/NAME.conf, whose lines are 'option value'.\n\n"
-     "  --store URL           memcached://HOST[:PORT] or redis://[USER@]HOST[:PORT][/DB];\n"
-     "                        repeat it for several: all are read and written\n"
+     "  --store URL           memcached://HOST[:PORT], redis://[USER@]HOST[:PORT][/DB] or\n"
+     "                        etcd[s]://[USER@]HOST[:PORT][,HOST...]/PREFIX; repeat it for\n"
+     "                        several: all are read and written\n"
      "  --fleet-secret PATH   seals what is sent to stores; use the same file on every host\n"
-     "  --password PATH       the file whose first line is the Redis password\n"
+     "  --password PATH       the file whose first line is the password for Redis or etcd\n"
+     "  --store-ca PATH       the CAs to trust for etcds:// (default: the system's)\n"
+     "  --store-cert PATH, --store-key PATH\n"
+     "                        this host's certificate for etcds://, and its key\n"
      "  --floor PATH          keeps a record of revocations on disk, so that they survive a\n"
      "                        reboot; 'none' turns this off (default under systemd: in\n"
      "                        StateDirectory=)\n"
@@ -109,11 +122,28 @@ static const ctl_command_t commands[] = {
      "                        every host\n"
      "  --every TIME          how often to run a cycle (10s)\n"
      "  --timeout TIME        limit for every call to a store (3s)\n"
+     "  --announce NAME       this host's name in 'stekctl fleet' (default: its host name); 'off'\n"
+     "                        does not announce it\n"
+     "  --httpd URL           httpd's status page, such as http://127.0.0.1/stek-status, to\n"
+     "                        announce what httpd has loaded; add #RING if the ring is not\n"
+     "                        'default'\n"
+     "  --metrics PATH        writes Prometheus text there, for node_exporter's textfile\n"
+     "                        collector\n"
      "  --once                runs one cycle, for cron; exits with 5 if the ring is good but a\n"
      "                        store could not be used\n"
      "  --check               checks the settings and prints the resulting times\n"
      "  --status              shows the state of stores and ring; changes nothing\n\n"
      "SIGHUP re-reads the secrets; SIGTERM stops it.\n"},
+    {"fleet", cmd_fleet,
+     "[NAME | --config FILE | --store URL... --fleet-secret PATH] [forget HOST...]",
+     "Shows all hosts of a fleet as they announce themselves in its stores, those in trouble\n"
+     "first.  Exits with 1 if there are any.  Without NAME: the fleet of this machine's only\n"
+     "configuration.  Needs no ring, and changes nothing.\n\n"
+     "  --store URL, --fleet-secret PATH, --password PATH, --timeout TIME\n"
+     "                        as for sync\n"
+     "  --json                prints the same for machines\n"
+     "  forget HOST...        removes hosts that are out of service, which otherwise are\n"
+     "                        forgotten after 7 days\n"},
 };
 
 #define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))
@@ -146,8 +176,8 @@ static void print_help(void)
          "  --instance NAME  use the ring of Debian's apache2@NAME\n"
          "  --json           one JSON value on standard output\n\n"
          "Exit codes: 0 done, 1 a finding, 2 usage error, 3 a file was refused, 4 a file could\n"
-         "not be read or written, 5 a store failed (sync --once).  See 'stekctl COMMAND --help'\n"
-         "and stekctl(8).");
+         "not be read or written, 5 a store failed, 6 some hosts have not followed.  See\n"
+         "'stekctl COMMAND --help' and stekctl(8).");
 }
 
 /* DefaultRuntimeDir of this machine's httpd: Debian's, or another system's if only that exists. */
@@ -226,7 +256,7 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
         return 0;
     case OPTION_VERSION:
         printf("stekctl " STEK_VERSION "\nstores: %s\nstore workers confined by: %s\n",
-               fleet_store_names(), fleet_confinement_names());
+               fleet_store_names(ctl->pool), fleet_confinement_names());
         return 1;
     case 'h':
         print_help();

@@ -7,12 +7,15 @@
 #include <signal.h>
 #include <time.h>
 
+#include "announcer.h"
+#include "metrics.h"
 #include "monotonic.h"
 #include "notify.h"
 #include "report.h"
 #include "ringio.h"
 #include "state.h"
 #include "sync_log.h"
+#include "sync_ring_file.h"
 #include "sync_stores.h"
 
 /* Between two cycles, the file ring is looked at so often. */
@@ -22,6 +25,8 @@ typedef struct loop_t {
     sync_host_t host;
     sync_port_t port;
     sync_log_t log;
+    announcer_t announcer;
+    metrics_t metrics;
     int silent_n; /* cycles in a row in which a store did not answer */
     int ready;
 } loop_t;
@@ -70,6 +75,8 @@ static ctl_exit_e run_cycle(loop_t *loop)
     notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answered%s",
                 loop->ready++ ? "" : "READY=1\n", result.generation, result.answered_n,
                 options->store_n, rv == APR_SUCCESS ? "" : ", file ring failed");
+    announcer_cycle(&loop->announcer, &loop->host, rv, &result, now);
+    metrics_cycle(&loop->metrics, &loop->host, &loop->announcer, rv, &result, now);
     return judge(loop, rv);
 }
 
@@ -86,15 +93,6 @@ static apr_interval_time_t delay(const loop_t *loop)
     }
     (void)stek_rng_system(&random, 1);
     return span - span / 5 * random / 255;
-}
-
-/* Somebody else has written the file ring since the last cycle: a revocation must not wait. */
-static int ring_has_changed(const loop_t *loop)
-{
-    stek_stamp_t stamp;
-
-    (void)stek_file_stamp(loop->host.ctl->ring_path, &stamp);
-    return !stek_stamp_equal(&stamp, &loop->host.ring_stamp);
 }
 
 /* Waits for the next cycle.  Returns the signal that came first, or 0. */
@@ -116,7 +114,7 @@ static int wait_next(const loop_t *loop, apr_interval_time_t span, const sigset_
             notify_send("WATCHDOG=1");
             fed = now;
         }
-        if (ring_has_changed(loop)) {
+        if (sync_ring_file_changed(&loop->host)) {
             break;
         }
     }
@@ -148,6 +146,7 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
             if (got == SIGHUP) {
                 notify_send("RELOADING=1");
                 sync_host_reload(&loop.host);
+                announcer_close(&loop.announcer);
                 notify_send("READY=1");
             }
             code = run_cycle(&loop);
@@ -158,6 +157,7 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
             code = CTL_DONE;
         }
     }
+    announcer_close(&loop.announcer);
     sync_host_close(&loop.host);
     return code;
 }

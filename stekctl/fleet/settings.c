@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "announce.h"
+#include "loaded_ring.h"
 #include "options.h"
 #include "report.h"
 #include "stek_file.h"
@@ -21,30 +23,36 @@
 
 /* The options of the command line and of the configuration file.  An option without a value is only
  * for the command line. */
-enum { WITH_VALUE = 1, IN_FILE = 2 };
+enum { WITH_VALUE = 1, IN_FILE = 2, FOR_FLEET = 4 /* also of the command fleet */ };
 
 static const struct {
     const char *name;
     int kind;
 } rows[] = {
-    {"store", WITH_VALUE | IN_FILE},
-    {"fleet-secret", WITH_VALUE | IN_FILE},
-    {"password", WITH_VALUE | IN_FILE},
+    {"store", WITH_VALUE | IN_FILE | FOR_FLEET},
+    {"fleet-secret", WITH_VALUE | IN_FILE | FOR_FLEET},
+    {"password", WITH_VALUE | IN_FILE | FOR_FLEET},
+    {"store-ca", WITH_VALUE | IN_FILE | FOR_FLEET},
+    {"store-cert", WITH_VALUE | IN_FILE | FOR_FLEET},
+    {"store-key", WITH_VALUE | IN_FILE | FOR_FLEET},
     {"floor", WITH_VALUE | IN_FILE},
     {"every", WITH_VALUE | IN_FILE},
-    {"timeout", WITH_VALUE | IN_FILE},
+    {"timeout", WITH_VALUE | IN_FILE | FOR_FLEET},
     {"interval", WITH_VALUE | IN_FILE},
     {"lifetime", WITH_VALUE | IN_FILE},
     {"ahead", WITH_VALUE | IN_FILE},
     {"generate", WITH_VALUE | IN_FILE},
     {"ring", WITH_VALUE | IN_FILE},
     {"secret", WITH_VALUE | IN_FILE},
+    {"announce", WITH_VALUE | IN_FILE},
+    {"metrics", WITH_VALUE | IN_FILE},
+    {"httpd", WITH_VALUE | IN_FILE},
     {"no-generate", 0},
     {"once", 0},
     {"status", 0},
     {"check", 0},
-    {"json", 0},
-    {"config", WITH_VALUE},
+    {"json", FOR_FLEET},
+    {"config", WITH_VALUE | FOR_FLEET},
 };
 
 #define ROWS_N ((int)(sizeof(rows) / sizeof(rows[0])))
@@ -98,12 +106,33 @@ static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, c
                    : report_usage(ctl, "invalid value '%s' for 'generate': must be on or off",
                                   value);
     }
+    if (!strcmp(name, "httpd")) {
+        const char *wrong = loaded_ring_check(value);
+
+        options->httpd_url = value;
+        return wrong ? report_usage(ctl, "invalid URL '%s' for 'httpd': %s", value, wrong)
+                     : CTL_DONE;
+    }
+    if (!strcmp(name, "announce")) {
+        settings->silent = !strcmp(value, "off");
+        options->announce = value;
+        return announce_is_name(value)
+                   ? CTL_DONE
+                   : report_usage(ctl,
+                                  "invalid name '%s' for 'announce': must be up to %d letters, "
+                                  "digits, '.', '-' and '_', or off",
+                                  value, ANNOUNCE_NAME_MAX);
+    }
     if (!*value) {
         return report_usage(ctl, "%s: the path must not be empty", name);
     }
     *(!strcmp(name, "fleet-secret") ? &options->fleet_secret_path
       : !strcmp(name, "password")   ? &options->password_path
+      : !strcmp(name, "store-ca")   ? &options->ca_path
+      : !strcmp(name, "store-cert") ? &options->cert_path
+      : !strcmp(name, "store-key")  ? &options->key_path
       : !strcmp(name, "floor")      ? &options->floor_path
+      : !strcmp(name, "metrics")    ? &options->metrics_path
       : !strcmp(name, "ring")       ? &settings->ring_path
                                     : &settings->secret_path) = value;
     return CTL_DONE;
@@ -202,17 +231,19 @@ static ctl_exit_e parse_line(ctl_t *ctl, sync_settings_t *settings, int argc, ch
                              int first)
 {
     struct option options[ROWS_N + 2];
-    int i, option, stores = 0;
+    int i, n = 0, option, stores = 0;
     ctl_exit_e code = CTL_DONE;
 
     memset(options, 0, sizeof(options));
     for (i = 0; i < ROWS_N; i++) {
-        options[i].name = rows[i].name;
-        options[i].has_arg = rows[i].kind & WITH_VALUE ? required_argument : no_argument;
-        options[i].val = 1000 + i;
+        if (!settings->viewer || rows[i].kind & FOR_FLEET) {
+            options[n].name = rows[i].name;
+            options[n].has_arg = rows[i].kind & WITH_VALUE ? required_argument : no_argument;
+            options[n++].val = 1000 + i;
+        }
     }
-    options[ROWS_N].name = "help";
-    options[ROWS_N].val = 'h';
+    options[n].name = "help";
+    options[n].val = 'h';
     optind = 0;
     while (code == CTL_DONE && (option = ctl_option(ctl, argc, argv, options)) != -1) {
         if (option == '?') {

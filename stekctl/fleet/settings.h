@@ -16,6 +16,8 @@ typedef struct sync_settings_t {
     const char *config_path;             /* NULL: no file */
     const char *ring_path, *secret_path; /* from the configuration file */
     int status, check;
+    int viewer; /* of the command fleet: takes only the options that it needs */
+    int silent; /* announces no host */
 } sync_settings_t;
 
 /* Sets the defaults. */

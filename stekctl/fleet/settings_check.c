@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "announce.h"
 #include "json.h"
 #include "notify.h"
 #include "report.h"
@@ -71,10 +73,34 @@ static int same_store(const char *a, const char *b, apr_pool_t *pool)
 
     if (store_url_parse(a, &driver_a, &target_a, pool)
         || store_url_parse(b, &driver_b, &target_b, pool)) {
-        return 0; /* reported when it is opened */
+        return 0;
     }
     return driver_a == driver_b && target_a.port == target_b.port && target_a.db == target_b.db
-           && !strcasecmp(target_a.host, target_b.host);
+           && !strcasecmp(target_a.host, target_b.host)
+           && (!target_a.prefix || !strcmp(target_a.prefix, target_b.prefix));
+}
+
+/* Certificates are of use only if there is TLS. */
+static ctl_exit_e check_tls(ctl_t *ctl, const sync_options_t *options)
+{
+    int i, used = 0;
+
+    if (options->key_path && !options->cert_path) {
+        return report_usage(ctl, "--store-key requires --store-cert");
+    }
+    for (i = 0; i < options->store_n; i++) {
+        const store_driver_t *driver = NULL;
+        store_target_t target = {0};
+
+        used = used
+               || (!store_url_parse(options->urls[i], &driver, &target, ctl->pool)
+                   && driver->has_tls);
+    }
+    if (used || (!options->ca_path && !options->cert_path)) {
+        return CTL_DONE;
+    }
+    return report_usage(ctl, "%s is given, but no store uses TLS: use etcds://",
+                        options->ca_path ? "--store-ca" : "--store-cert");
 }
 
 static ctl_exit_e check_stores(ctl_t *ctl, const sync_options_t *options)
@@ -82,6 +108,14 @@ static ctl_exit_e check_stores(ctl_t *ctl, const sync_options_t *options)
     int i, j;
 
     for (i = 0; i < options->store_n; i++) {
+        const store_driver_t *driver = NULL;
+        store_target_t target = {0};
+        const char *wrong = store_url_parse(options->urls[i], &driver, &target, ctl->pool);
+
+        if (wrong) {
+            return report_usage(ctl, "store '%s': %s", store_url_shown(options->urls[i], ctl->pool),
+                                wrong);
+        }
         for (j = 0; j < i; j++) {
             if (same_store(options->urls[i], options->urls[j], ctl->pool)) {
                 return report_usage(ctl,
@@ -151,7 +185,9 @@ static const char *secret_of(const char *path, const char *text, apr_pool_t *poo
 static ctl_exit_e check_other_floor(ctl_t *ctl, const sync_settings_t *settings, const char *path,
                                     const char *text)
 {
-    static const char *const names[] = {"floor", "ring", "secret", "fleet-secret", "password"};
+    static const char *const names[] = {"floor",        "ring",      "secret",
+                                        "fleet-secret", "password",  "store-ca",
+                                        "store-cert",   "store-key", "metrics"};
     const char *floor_path = settings->options.floor_path;
     apr_size_t i;
 
@@ -263,6 +299,10 @@ static ctl_exit_e check_floor(ctl_t *ctl, const sync_settings_t *settings)
                   {"--secret", ctl->secret_path},
                   {"--fleet-secret", options->fleet_secret_path},
                   {"--password", options->password_path},
+                  {"--store-ca", options->ca_path},
+                  {"--store-cert", options->cert_path},
+                  {"--store-key", options->key_path},
+                  {"--metrics", options->metrics_path},
                   {"--config", settings->config_path}};
     apr_size_t i;
 
@@ -275,14 +315,52 @@ static ctl_exit_e check_floor(ctl_t *ctl, const sync_settings_t *settings)
     return CTL_DONE;
 }
 
+/* What systemd gives the unit; for a command that somebody else runs, the file that the unit of the
+ * configuration's name takes it from, or that unit's copy.  NULL: nowhere. */
+static const char *default_fleet_secret(const ctl_t *ctl, const sync_settings_t *settings)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
+    const char *config = settings->config_path, *path;
+    const char *name = config ? strrchr(config, '/') : NULL;
+    apr_size_t len = name ? strlen(name + 1) : 0, end = strlen(".conf");
+
+    if (directory && *directory) {
+        return apr_pstrcat(ctl->pool, directory, "/fleet-secret", NULL);
+    }
+    if (len <= end || strcmp(name + 1 + len - end, ".conf") != 0) {
+        return NULL;
+    }
+    path = apr_psprintf(ctl->pool, "%.*s.secret", (int)(strlen(config) - end), config);
+    if (access(path, R_OK) != 0) {
+        path = apr_psprintf(ctl->pool, "/run/credentials/stek-sync@%.*s.service/fleet-secret",
+                            (int)(len - end), name + 1);
+    }
+    return access(path, R_OK) == 0 ? path : NULL;
+}
+
+/* This host's name, with '-' for what a name cannot have. */
+static const char *default_name(const ctl_t *ctl)
+{
+    char *name = apr_pcalloc(ctl->pool, ANNOUNCE_NAME_MAX + 1), *at;
+
+    if (gethostname(name, ANNOUNCE_NAME_MAX) != 0 || !*name) {
+        return "unnamed";
+    }
+    for (at = name; *at; at++) {
+        char one[] = {*at, '\0'};
+
+        *at = announce_is_name(one) ? *at : '-';
+    }
+    return name;
+}
+
 /* The paths, each from the command line, the configuration file or the environment. */
 static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
 {
-    const char *directory = getenv("CREDENTIALS_DIRECTORY"); /* NOLINT(concurrency-mt-unsafe) */
     sync_options_t *options = &settings->options;
 
-    if (!options->fleet_secret_path && directory && *directory) {
-        options->fleet_secret_path = apr_pstrcat(ctl->pool, directory, "/fleet-secret", NULL);
+    if (!options->fleet_secret_path) {
+        options->fleet_secret_path = default_fleet_secret(ctl, settings);
     }
     if (!options->fleet_secret_path) {
         return report_usage(ctl, "missing fleet secret: use --fleet-secret PATH");
@@ -307,6 +385,23 @@ static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
     return check_floor(ctl, settings);
 }
 
+ctl_exit_e sync_settings_complete(ctl_t *ctl, sync_settings_t *settings)
+{
+    sync_options_t *options = &settings->options;
+
+    if (options->store_n == 0) {
+        return report_usage(
+            ctl, "missing store: use --store URL, or a configuration file that names one");
+    }
+    if (settings->silent) {
+        options->announce = NULL;
+    }
+    else if (!options->announce) {
+        options->announce = default_name(ctl);
+    }
+    return complete_paths(ctl, settings);
+}
+
 ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)
 {
     sync_options_t *options = &settings->options;
@@ -316,13 +411,12 @@ ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings)
     if (wrong) {
         return report_usage(ctl, "%s", wrong);
     }
-    if (options->store_n == 0) {
-        return report_usage(
-            ctl, "missing store: use --store URL, or a configuration file that names one");
-    }
-    code = complete_paths(ctl, settings);
+    code = sync_settings_complete(ctl, settings);
     if (code == CTL_DONE) {
         code = check_stores(ctl, options);
+    }
+    if (code == CTL_DONE) {
+        code = check_tls(ctl, options);
     }
     if (code == CTL_DONE) {
         code = check_cycle(ctl, options);

@@ -13,6 +13,9 @@
 /* Completes the paths in ctl and settings, and reports what does not fit, with the numbers. */
 ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings);
 
+/* Only completes them: for commands that read what a fleet's stores hold. */
+ctl_exit_e sync_settings_complete(ctl_t *ctl, sync_settings_t *settings);
+
 /* --check: opens the secrets as well, and prints what follows from the settings.  Writes nothing
  * and connects to no store. */
 ctl_exit_e sync_settings_show(ctl_t *ctl, const sync_settings_t *settings);

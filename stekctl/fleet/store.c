@@ -4,8 +4,10 @@
  */
 #include "store.h"
 
+#include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,8 @@
 /* If a call cannot be sent within this time, the worker is stuck. */
 #define SEND_LIMIT_MS 2000
 
+#define URGENT_MS 100
+
 /* How long a worker keeps its connection.  The next looks the name up again, so that all hosts find the
  * server that the name stands for now, even while the old one still answers. */
 #define WORKER_READS_MAX 12
@@ -42,7 +46,9 @@ struct store_t {
     int reading;         /* the call that was begun is a read */
     unsigned char *in;   /* the object that was read; room for the largest ring */
     char why[STORE_WHY_LEN];
-    char unconfined[STORE_WHY_LEN]; /* "" or what its worker lacks */
+    char unconfined[STORE_WHY_LEN];   /* "" or what its worker lacks */
+    int (*urgent)(const void *baton); /* NULL: nothing is */
+    const void *urgent_baton;
 };
 
 /* In the forked child: becomes the worker.  Uses only calls that are safe between fork and exec. */
@@ -76,6 +82,11 @@ static void end_worker(store_t *store)
     store->pid = 0;
 }
 
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
 /* Sends the target in the form that unpack_target reads; in locked memory because of the password.
  * */
 static int send_target(store_t *store)
@@ -88,10 +99,11 @@ static int send_target(store_t *store)
     if (!text) {
         return 0;
     }
-    len = snprintf(text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d", store->driver->scheme,
-                   0, target->host, 0, target->port, 0, target->user ? target->user : "", 0,
-                   target->password ? target->password : "", 0, target->db, 0, target->object, 0,
-                   target->timeout_ms);
+    len = snprintf(text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s",
+                   store->driver->scheme, 0, target->host, 0, target->port, 0,
+                   or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0,
+                   target->object, 0, target->timeout_ms, 0, or_empty(target->ca), 0,
+                   or_empty(target->cert), 0, or_empty(target->key));
     if (len > 0 && len < WIRE_TARGET_MAX) {
         apr_int64_t limit = monotonic_ms() + SEND_LIMIT_MS;
 
@@ -202,12 +214,29 @@ static store_result_e gone(store_t *store, apr_int64_t deadline_ms)
                                : "its worker process failed at what the store answered");
 }
 
+/* Waits until there is something to read.  Returns the deadline, which is now if something else has become
+ * urgent. */
+static apr_int64_t await_answer(const store_t *store, apr_int64_t deadline_ms)
+{
+    struct pollfd pfd = {.fd = store->fd, .events = POLLIN};
+    apr_int64_t now = monotonic_ms();
+
+    while (store->urgent && now < deadline_ms && poll(&pfd, 1, URGENT_MS) <= 0) {
+        now = monotonic_ms();
+        if (store->urgent(store->urgent_baton)) {
+            return now;
+        }
+    }
+    return deadline_ms;
+}
+
 /* Receives an answer. */
 static store_result_e take_answer(store_t *store, apr_int64_t deadline_ms,
                                   const unsigned char **pbytes, apr_size_t *plen)
 {
     wire_answer_t answer;
 
+    deadline_ms = await_answer(store, deadline_ms);
     if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
         return gone(store, deadline_ms);
     }
@@ -259,6 +288,12 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
     return result == STORE_LOST ? STORE_SILENT : result;
 }
 
+void store_set_urgent(store_t *store, int (*urgent)(const void *baton), const void *baton)
+{
+    store->urgent = urgent;
+    store->urgent_baton = baton;
+}
+
 const char *store_unconfined(const store_t *store)
 {
     return *store->unconfined ? store->unconfined : NULL;
@@ -269,6 +304,45 @@ const char *store_why(const store_t *store)
     return store->why;
 }
 
+/* What stands in front of an object's name in some kinds of stores ends with a slash; names have none. */
+static char *beside(const char *object, const char *name)
+{
+    const char *slash = strrchr(object, '/');
+    apr_size_t len = slash ? (apr_size_t)(slash + 1 - object) : 0;
+    char *whole = malloc(len + strlen(name) + 1);
+
+    if (whole) {
+        memcpy(whole, object, len);
+        memcpy(whole + len, name, strlen(name) + 1);
+    }
+    return whole;
+}
+
+int store_select(store_t *store, const char *object)
+{
+    apr_int64_t limit = monotonic_ms() + SEND_LIMIT_MS;
+    char *whole = beside(store->target.object, object);
+    wire_call_t call = {.op = WIRE_SELECT};
+
+    if (!whole) {
+        return 0;
+    }
+    free(store->target.object);
+    store->target.object = whole;
+    call.len = (apr_uint32_t)strlen(whole) + 1;
+    if (store->pid > 0
+        && !(wire_transfer(store->fd, 1, &call, sizeof(call), limit)
+             && wire_transfer(store->fd, 1, whole, call.len, limit))) {
+        end_worker(store);
+    }
+    return 1;
+}
+
+void store_rest(store_t *store)
+{
+    end_worker(store);
+}
+
 void store_close(store_t *store)
 {
     if (store) {
@@ -277,6 +351,9 @@ void store_close(store_t *store)
         free(store->target.host);
         free(store->target.user);
         free(store->target.object);
+        free(store->target.ca);
+        free(store->target.cert);
+        free(store->target.key);
         stek_mem_free(store->target.password);
         free(store);
     }
@@ -288,35 +365,44 @@ static int copy_text(char **pcopy, const char *text)
     return !text || *pcopy;
 }
 
-const char *store_open(const char *url, const char *object, const char *password, int timeout_ms,
-                       apr_pool_t *pool, store_t **pstore)
+/* Copies what the worker gets to know. */
+static int copy_target(store_t *store, const store_target_t *target, const char *object,
+                       const store_login_t *login, apr_pool_t *pool)
+{
+    const char *name = target->prefix ? apr_pstrcat(pool, "/", target->prefix, "/", object, NULL)
+                                      : object;
+
+    store->target.port = target->port;
+    store->target.db = target->db;
+    store->in = malloc(STEK_RING_BYTES_MAX);
+    if (login->password) {
+        store->target.password = stek_mem_alloc(strlen(login->password) + 1);
+        if (!store->target.password) {
+            return 0;
+        }
+        memcpy(store->target.password, login->password, strlen(login->password) + 1);
+    }
+    return store->in && copy_text(&store->target.host, target->host)
+           && copy_text(&store->target.user, target->user) && copy_text(&store->target.object, name)
+           && copy_text(&store->target.ca, login->ca) && copy_text(&store->target.cert, login->cert)
+           && copy_text(&store->target.key, login->key);
+}
+
+const char *store_open(const char *url, const char *object, const store_login_t *login,
+                       int timeout_ms, apr_pool_t *pool, store_t **pstore)
 {
     store_t *store = calloc(1, sizeof(*store));
     store_target_t target = {0};
     const char *wrong;
-    int ok;
 
     if (!store) {
         return "out of memory";
     }
     wrong = store_url_parse(url, &store->driver, &target, pool);
-    if (!wrong) {
-        store->target.port = target.port;
-        store->target.db = target.db;
-        store->target.timeout_ms = timeout_ms;
-        store->in = malloc(STEK_RING_BYTES_MAX);
-        ok = copy_text(&store->target.host, target.host)
-             && copy_text(&store->target.user, target.user)
-             && copy_text(&store->target.object, object) && store->in;
-        if (ok && password) {
-            store->target.password = stek_mem_alloc(strlen(password) + 1);
-            ok = store->target.password != NULL;
-        }
-        if (ok && password) {
-            memcpy(store->target.password, password, strlen(password) + 1);
-        }
-        wrong = ok ? NULL : "out of memory";
+    if (!wrong && !copy_target(store, &target, object, login, pool)) {
+        wrong = "out of memory";
     }
+    store->target.timeout_ms = timeout_ms;
     if (wrong) {
         store_close(store);
         return wrong;

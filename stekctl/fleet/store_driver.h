@@ -18,13 +18,17 @@
 
 /* Where the object is. */
 typedef struct store_target_t {
-    char *host;
-    int port;
-    char *user;     /* Redis: from its access control list; NULL: none */
-    char *password; /* Redis: NULL: none */
+    char *host;     /* etcd: host[:port],... */
+    int port;       /* etcd: of hosts that have none in the list */
+    char *user;     /* Redis: from its access control list; etcd; NULL: none */
+    char *password; /* Redis, etcd: NULL: none */
     int db;         /* Redis */
     char *object;   /* its key in the store */
     int timeout_ms; /* for connecting, and for every call */
+    char *prefix;   /* etcd, in URLs only: of the object; without slashes around it */
+    char *ca;       /* TLS: a file of PEM; NULL: the system's */
+    char *cert;     /* the same: of this host; NULL: none */
+    char *key;      /* the same; NULL: in the certificate's file */
 } store_target_t;
 
 /* The worker makes these calls in this order: open, connect, read, any number of reads and writes, close.
@@ -46,10 +50,14 @@ typedef struct store_driver_t {
     store_result_e (*write)(void *conn, const unsigned char *bytes, apr_size_t len,
                             char why[STORE_WHY_LEN]);
     void (*close)(void *conn);
+    int has_prefix; /* its URLs have a list of hosts, and end with the prefix of the object */
+    int has_tls;    /* it speaks TLS */
 } store_driver_t;
 
 extern const store_driver_t store_memcached;
 extern const store_driver_t store_redis;
+extern const store_driver_t store_etcd;
+extern const store_driver_t store_etcds;
 
 #pragma GCC visibility pop
 #endif

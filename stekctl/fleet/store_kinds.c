@@ -4,6 +4,7 @@
  */
 #include "store_kinds.h"
 
+#include <apr_strings.h>
 #include <string.h>
 
 #include "fleet.h"
@@ -30,18 +31,36 @@ const store_driver_t *store_kinds_find(const char *scheme, apr_size_t len, const
         *pwhy = "this stekctl has no Redis support; install libhiredis-dev and rebuild it";
 #endif
     }
+    if (is("etcd", scheme, len) || is("etcds", scheme, len)) {
+#ifdef STEK_WITH_ETCD
+        return is("etcd", scheme, len) ? &store_etcd : &store_etcds;
+#else
+        *pwhy = "this stekctl has no etcd support; install libcurl4-openssl-dev and "
+                "libjansson-dev and rebuild it";
+#endif
+    }
     return NULL;
 }
 
-const char *fleet_store_names(void)
-{
-#if defined(STEK_WITH_MEMCACHED) && defined(STEK_WITH_HIREDIS)
-    return "memcached, Redis";
-#elif defined(STEK_WITH_MEMCACHED)
-    return "memcached";
-#elif defined(STEK_WITH_HIREDIS)
-    return "Redis";
-#else
-    return "none";
+static const char *const names[] = {
+#ifdef STEK_WITH_MEMCACHED
+    "memcached",
 #endif
+#ifdef STEK_WITH_HIREDIS
+    "Redis",
+#endif
+#ifdef STEK_WITH_ETCD
+    "etcd",
+#endif
+    NULL};
+
+const char *fleet_store_names(apr_pool_t *pool)
+{
+    const char *list = names[0] ? names[0] : "none";
+    int i;
+
+    for (i = 1; names[0] && names[i]; i++) {
+        list = apr_pstrcat(pool, list, ", ", names[i], NULL);
+    }
+    return list;
 }

@@ -318,7 +318,7 @@ static store_result_e redis_write(void *data, const unsigned char *bytes, apr_si
     return done == 1 ? STORE_DONE : STORE_CHANGED;
 }
 
-const store_driver_t store_redis = {"redis",       NAME,       6379,        1,          redis_open,
-                                    redis_connect, redis_read, redis_write, redis_close};
+const store_driver_t store_redis = {
+    "redis", NAME, 6379, 1, redis_open, redis_connect, redis_read, redis_write, redis_close, 0, 0};
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * URLs of stores: "memcached://host[:port]" and "redis://[user@]host[:port][/db]".  One thread.
+ * URLs of stores: "memcached://host[:port]", "redis://[user@]host[:port][/db]" and
+ * "etcd[s]://[user@]host[:port][,host[:port]...]/prefix".  One thread.
  */
 #ifndef STEKCTL_STORE_URL_H
 #define STEKCTL_STORE_URL_H
@@ -11,7 +12,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Sets *pdriver and the target's host, port, user and db; texts belong to the pool.  Returns NULL,
+/* Sets *pdriver and the target's host, port, user, db and prefix; texts belong to the pool.  Returns NULL,
  * or what is wrong with the URL, in pool. */
 const char *store_url_parse(const char *url, const store_driver_t **pdriver, store_target_t *target,
                             apr_pool_t *pool);

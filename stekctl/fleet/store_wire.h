@@ -2,11 +2,12 @@
 /*
  * The protocol on the socket pair between sync and a store's worker, in the machine's byte order:
  *
- *     call:    op u8 | length u32 | bytes       'o' the target, 'r' nothing, 'w' what to write
+ *     call:    op u8 | length u32 | bytes       'o' the target, 'r' nothing, 'w' what to write,
+ *                                               's' another object's name, which gets no answer
  *     answer:  result u8 | why, STORE_WHY_LEN bytes | length u32 | bytes
  *
  * The worker answers 'o' when it is connected and confined (why: without what).
- * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT", each ended by NUL.  The
+ * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT CA CERT KEY", each ended by NUL.  The
  * worker's answers are trusted as little as the store.  One thread on either side.
  */
 #ifndef STEKCTL_STORE_WIRE_H
@@ -21,8 +22,11 @@
 #define WIRE_OPEN 'o'
 #define WIRE_READ 'r'
 #define WIRE_WRITE 'w'
+#define WIRE_SELECT 's'
+#define WIRE_OBJECT_MAX 1024      /* bytes of an object's name, its NUL included */
 #define WIRE_TOO_LONG 0xffffffffu /* length of an answer whose bytes are not sent */
-#define WIRE_TARGET_MAX 4096
+#define WIRE_TARGET_MAX 16384
+#define WIRE_TARGET_FIELDS 11
 #define WIRE_FD 3 /* the worker's end */
 
 typedef struct wire_call_t {

@@ -42,10 +42,10 @@ static int receive(void *data, apr_size_t len)
 static const store_driver_t *unpack_target(char *text, apr_size_t len, store_target_t *target)
 {
     const char *why;
-    char *fields[8], *at = text;
+    char *fields[WIRE_TARGET_FIELDS], *at = text;
     int i;
 
-    for (i = 0; i < 8; i++) {
+    for (i = 0; i < WIRE_TARGET_FIELDS; i++) {
         char *end = memchr(at, '\0', len - (apr_size_t)(at - text));
 
         if (!end) {
@@ -61,7 +61,23 @@ static const store_driver_t *unpack_target(char *text, apr_size_t len, store_tar
     target->db = options_number(fields[5], 0, 65535);
     target->object = fields[6];
     target->timeout_ms = options_number(fields[7], 0, 1000000);
+    target->ca = *fields[8] ? fields[8] : NULL;
+    target->cert = *fields[9] ? fields[9] : NULL;
+    target->key = *fields[10] ? fields[10] : NULL;
     return store_kinds_find(fields[0], strlen(fields[0]), &why);
+}
+
+/* The driver looks at target->object in every call. */
+static int select_object(store_target_t *target, const unsigned char *name, apr_size_t len)
+{
+    static char object[WIRE_OBJECT_MAX];
+
+    if (len == 0 || len > sizeof(object) || name[len - 1]) {
+        return 0;
+    }
+    memcpy(object, name, len);
+    target->object = object;
+    return 1;
 }
 
 static int send_answer(wire_answer_t *answer, const unsigned char *bytes)
@@ -71,7 +87,7 @@ static int send_answer(wire_answer_t *answer, const unsigned char *bytes)
                             INT64_MAX);
 }
 
-static int work(const store_driver_t *driver, void *conn, unsigned char *in)
+static int work(const store_driver_t *driver, void *conn, store_target_t *target, unsigned char *in)
 {
     const unsigned char *bytes = NULL;
     wire_answer_t answer = {0};
@@ -80,6 +96,9 @@ static int work(const store_driver_t *driver, void *conn, unsigned char *in)
 
     if (!receive(&call, sizeof(call)) || call.len > STEK_RING_BYTES_MAX || !receive(in, call.len)) {
         return 0;
+    }
+    if (call.op == WIRE_SELECT) {
+        return select_object(target, in, call.len);
     }
     answer.result = (unsigned char)(call.op == WIRE_READ
                                         ? driver->read(conn, &bytes, &len, answer.why)
@@ -133,7 +152,7 @@ int store_worker(void)
     if (conn) {
         ready = make_ready(driver, conn);
     }
-    while (ready && work(driver, conn, in)) {
+    while (ready && work(driver, conn, &target, in)) {
     }
     OPENSSL_cleanse(text, sizeof(text));
     if (conn) {

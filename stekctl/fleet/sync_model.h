@@ -18,8 +18,12 @@ typedef struct sync_options_t {
     const char *urls[SYNC_STORES_MAX]; /* sorted: every host asks the same store first */
     int store_n;
     const char *fleet_secret_path;
-    const char *password_path; /* NULL: none */
-    const char *floor_path;    /* NULL: none */
+    const char *password_path;                  /* NULL: none */
+    const char *ca_path, *cert_path, *key_path; /* for TLS with stores; NULL: none */
+    const char *floor_path;                     /* NULL: none */
+    const char *announce;     /* the host's name for the others; NULL: does not announce itself */
+    const char *metrics_path; /* NULL: none */
+    const char *httpd_url;    /* httpd's status page; NULL: not asked */
     sync_rules_t rules;
     apr_interval_time_t every;
     apr_interval_time_t timeout;
@@ -30,8 +34,11 @@ typedef struct sync_options_t {
 typedef struct sync_store_t {
     const char *url;
     store_t *store;
-    sync_answer_e answer; /* to the last read */
-    int write_failed;     /* the last write */
+    sync_answer_e answer;    /* to the last read */
+    int write_failed;        /* the last write */
+    apr_uint64_t answers[4]; /* how often it gave which sync_answer_e, since the start */
+    apr_uint64_t conflict_n; /* writes that another host was faster than */
+    apr_uint64_t failure_n;  /* writes that failed */
     unsigned overtaken_n; /* cycles in a row in which it took no write: another was always first */
     int is_ahead;         /* what was read last has an epoch and a time far ahead of the clock */
     unsigned ahead_n;     /* the same: cycles in a row */

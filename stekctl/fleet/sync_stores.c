@@ -22,6 +22,7 @@
 #include "sync_secrets.h"
 
 #define PASSWORD_MAX 1024
+#define PEM_MAX 65536
 
 /* Connecting, logging in and the call itself may each take the time-out: this many in all. */
 #define CALLS_MAX 3
@@ -56,6 +57,52 @@ static ctl_exit_e load_password(sync_host_t *host, char **ppassword)
     return CTL_DONE;
 }
 
+/* Whether the stores' workers will be able to read it, and nobody can change it, or read a key. */
+static ctl_exit_e check_pem(sync_host_t *host, const char *path, stek_file_kind_e kind)
+{
+    const char *culprit = NULL;
+    apr_size_t len = 0;
+    apr_status_t rv = APR_ENOMEM;
+    char *text;
+
+    if (!path) {
+        return CTL_DONE;
+    }
+    text = stek_mem_alloc(PEM_MAX);
+    if (text) {
+        rv = stek_file_read(path, kind, host->ctl->owner, text, PEM_MAX, &len, NULL, &culprit,
+                            host->pool);
+    }
+    if (rv == APR_SUCCESS) {
+        rv = len > 0 ? APR_SUCCESS : STEK_EEMPTY;
+    }
+    stek_mem_free(text);
+    return rv == APR_SUCCESS ? CTL_DONE : report_status(host->ctl, path, rv, culprit);
+}
+
+/* *ppassword is in locked memory, also after a failure. */
+static ctl_exit_e load_login(sync_host_t *host, char **ppassword, store_login_t *login)
+{
+    const sync_options_t *options = host->options;
+    ctl_exit_e code = load_password(host, ppassword);
+
+    if (code == CTL_DONE) {
+        code = check_pem(host, options->ca_path, STEK_FILE_RING);
+    }
+    if (code == CTL_DONE) {
+        code = check_pem(host, options->cert_path,
+                         options->key_path ? STEK_FILE_RING : STEK_FILE_SECRET);
+    }
+    if (code == CTL_DONE) {
+        code = check_pem(host, options->key_path, STEK_FILE_SECRET);
+    }
+    login->password = *ppassword;
+    login->ca = options->ca_path;
+    login->cert = options->cert_path;
+    login->key = options->key_path;
+    return code;
+}
+
 /* The key under which stores know this fleet's object. */
 static const char *object_name(const stek_secrets_t *fleet, apr_pool_t *pool)
 {
@@ -69,35 +116,47 @@ static const char *object_name(const stek_secrets_t *fleet, apr_pool_t *pool)
     return name;
 }
 
+ctl_exit_e sync_stores_open_beside(sync_host_t *host, const char *const *urls, int n,
+                                   const char *object, store_t **opened)
+{
+    const sync_options_t *options = host->options;
+    store_login_t login = {0};
+    char *password = NULL;
+    ctl_exit_e code = load_login(host, &password, &login);
+    int i, opened_n = 0;
+
+    for (i = 0; code == CTL_DONE && i < n; i++) {
+        const char *wrong = store_open(urls[i], object, &login,
+                                       (int)apr_time_as_msec(options->timeout), host->ctl->pool,
+                                       &opened[i]);
+
+        if (wrong) {
+            code = report_usage(host->ctl, "store '%s': %s", store_url_shown(urls[i], host->pool),
+                                wrong);
+        }
+        opened_n += !wrong;
+    }
+    while (code != CTL_DONE && opened_n > 0) {
+        store_close(opened[--opened_n]);
+    }
+    stek_mem_free(password);
+    return code;
+}
+
 ctl_exit_e sync_stores_open(sync_host_t *host)
 {
     const sync_options_t *options = host->options;
-    const char *object = object_name(host->fleet, host->ctl->pool), *wrong = NULL;
     store_t *opened[SYNC_STORES_MAX] = {NULL};
-    char *password = NULL;
-    ctl_exit_e code = load_password(host, &password);
+    ctl_exit_e code = sync_stores_open_beside(host, options->urls, options->store_n,
+                                              object_name(host->fleet, host->ctl->pool), opened);
     int i;
 
     for (i = 0; code == CTL_DONE && i < options->store_n; i++) {
-        wrong = store_open(options->urls[i], object, password,
-                           (int)apr_time_as_msec(options->timeout), host->ctl->pool, &opened[i]);
-        if (wrong) {
-            code = report_usage(host->ctl, "store '%s': %s",
-                                store_url_shown(options->urls[i], host->pool), wrong);
-        }
+        store_close(host->stores[i].store);
+        host->stores[i].store = opened[i];
+        host->stores[i].url = options->urls[i];
+        host->stores[i].reseal = 1;
     }
-    for (i = 0; i < options->store_n; i++) {
-        if (code == CTL_DONE) {
-            store_close(host->stores[i].store);
-            host->stores[i].store = opened[i];
-            host->stores[i].url = options->urls[i];
-            host->stores[i].reseal = 1;
-        }
-        else {
-            store_close(opened[i]);
-        }
-    }
-    stek_mem_free(password);
     return code;
 }
 
@@ -299,6 +358,7 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
             apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
         }
         store->answer = views[i].answer;
+        store->answers[store->answer]++;
         if (store->answer == SYNC_GOOD || store->answer == SYNC_ABSENT) {
             store->last_success = now;
         }
@@ -308,22 +368,33 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
     }
 }
 
-/* Seals under the first secret of the fleet's day. */
+apr_status_t sync_stores_secret(const sync_host_t *host, stek_secrets_t **pmade,
+                                const stek_secret_t **psecret)
+{
+    apr_status_t rv = APR_SUCCESS;
+
+    *pmade = NULL;
+    if (host->fleet_day > 0 && !host->day_confirmed) {
+        rv = ratchet_keys(host->fleet, host->fleet_day, pmade);
+    }
+    if (rv == APR_SUCCESS) {
+        *psecret = &(*pmade ? *pmade : host->keys[1])->secrets[0];
+    }
+    return rv;
+}
+
 static apr_status_t seal(const sync_host_t *host, const stek_ring_t *ring,
                          const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
                          unsigned char **psealed, apr_size_t *plen)
 {
-    stek_secrets_t *keys = NULL;
-    apr_status_t rv = APR_SUCCESS;
+    const stek_secret_t *secret = NULL;
+    stek_secrets_t *made = NULL;
+    apr_status_t rv = sync_stores_secret(host, &made, &secret);
 
-    if (host->fleet_day > 0 && !host->day_confirmed) {
-        rv = ratchet_keys(host->fleet, host->fleet_day, &keys);
-    }
     if (rv == APR_SUCCESS) {
-        rv = stek_ring_seal(ring, &(keys ? keys : host->keys[1])->secrets[0], random, psealed,
-                            plen);
+        rv = stek_ring_seal(ring, secret, random, psealed, plen);
     }
-    stek_secrets_destroy(keys);
+    stek_secrets_destroy(made);
     return rv;
 }
 
@@ -353,6 +424,8 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
     if (store->write_failed && rv == APR_SUCCESS) {
         apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
     }
+    store->conflict_n += result == STORE_CHANGED;
+    store->failure_n += (apr_uint64_t)store->write_failed;
     if (result == STORE_DONE) {
         store->reseal = 0;
         floor_note_written(store, ring);
@@ -391,4 +464,17 @@ void sync_stores_note(sync_host_t *host, const sync_view_t *views, const sync_re
         store->overtaken_n = result->overtaken[i] ? store->overtaken_n + 1 : 0;
         store->ahead_n = store->is_ahead ? store->ahead_n + 1 : 0;
     }
+}
+
+int sync_stores_agree(const sync_host_t *host, apr_status_t rv, const sync_result_t *result)
+{
+    int i;
+
+    for (i = 0; rv == APR_SUCCESS && i < host->options->store_n; i++) {
+        if (host->stores[i].answer == SYNC_SILENT || host->stores[i].write_failed
+            || result->overtaken[i]) {
+            return 0;
+        }
+    }
+    return rv == APR_SUCCESS;
 }

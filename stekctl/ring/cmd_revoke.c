@@ -205,10 +205,12 @@ ctl_exit_e cmd_revoke(ctl_t *ctl, int argc, char **argv)
 {
     static const struct option options[] = {
         {"all", no_argument, NULL, 'a'},
+        FLEET_WAIT_OPTIONS,
         CTL_OPTION_HELP,
         CTL_OPTION_END,
     };
     revoke_t revoke = {0};
+    fleet_wait_t wait = {0};
     stek_ring_t *ring = NULL;
     ctl_exit_e code;
     int option;
@@ -217,9 +219,16 @@ ctl_exit_e cmd_revoke(ctl_t *ctl, int argc, char **argv)
         if (option == '?') {
             return CTL_USAGE;
         }
-        revoke.all = 1;
+        revoke.all |= option == 'a';
+        code = option == 'a' ? CTL_DONE : fleet_wait_option(ctl, option, optarg, &wait);
+        if (code != CTL_DONE) {
+            return code;
+        }
     }
     code = check_names(ctl, argc, argv, &revoke);
+    if (code == CTL_DONE) {
+        code = fleet_wait_check(ctl, &wait);
+    }
     if (code != CTL_DONE) {
         return code;
     }
@@ -231,6 +240,8 @@ ctl_exit_e cmd_revoke(ctl_t *ctl, int argc, char **argv)
     if (code == CTL_DONE) {
         change_print(ctl, ring, NULL, "revoked", ringio_now());
         fleet_report_kept(ctl);
+        code = wait.wanted ? fleet_wait_run(ctl, &wait, ring, revoke.all ? ring->epoch : 0)
+                           : CTL_DONE;
     }
     stek_mem_free(revoke.made);
     stek_ring_destroy(ring);

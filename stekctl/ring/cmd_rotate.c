@@ -4,6 +4,7 @@
  * It merges a patch into the ring and writes the result, all under the lock.  stekctl; one thread.
  */
 #include "change.h"
+#include "fleet/fleet.h"
 #include "options.h"
 #include "report.h"
 #include "ring.h"
@@ -29,10 +30,12 @@ ctl_exit_e cmd_rotate(ctl_t *ctl, int argc, char **argv)
 {
     static const struct option options[] = {
         {"in", required_argument, NULL, 'i'},
+        FLEET_WAIT_OPTIONS,
         CTL_OPTION_HELP,
         CTL_OPTION_END,
     };
     rotate_t rotate = {0, NULL};
+    fleet_wait_t wait = {0};
     stek_ring_t *ring = NULL;
     ctl_exit_e code;
     int option;
@@ -41,12 +44,18 @@ ctl_exit_e cmd_rotate(ctl_t *ctl, int argc, char **argv)
         if (option == '?') {
             return CTL_USAGE;
         }
-        if (options_span(ctl, "in", optarg, 0, STEK_TIME_MAX, &rotate.in) != CTL_DONE) {
-            return CTL_USAGE;
+        code = option == 'i' ? options_span(ctl, "in", optarg, 0, STEK_TIME_MAX, &rotate.in)
+                             : fleet_wait_option(ctl, option, optarg, &wait);
+        if (code != CTL_DONE) {
+            return code;
         }
     }
     if (optind < argc) {
         return report_usage(ctl, "unexpected argument '%s'", argv[optind]);
+    }
+    code = fleet_wait_check(ctl, &wait);
+    if (code != CTL_DONE) {
+        return code;
     }
     rotate.made = stek_mem_alloc(sizeof(*rotate.made));
     if (!rotate.made) {
@@ -55,6 +64,7 @@ ctl_exit_e cmd_rotate(ctl_t *ctl, int argc, char **argv)
     code = ringio_change(ctl, rotate_ring, &rotate, 0, &ring);
     if (code == CTL_DONE) {
         change_print(ctl, ring, rotate.made->name, "rotated", ringio_now());
+        code = wait.wanted ? fleet_wait_run(ctl, &wait, ring, 0) : CTL_DONE;
     }
     stek_mem_free(rotate.made);
     stek_ring_destroy(ring);

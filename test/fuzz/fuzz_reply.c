@@ -521,9 +521,13 @@ static void drive(const store_driver_t *driver)
 {
     char host[] = "localhost", user[] = "user", password[] = "password", object[] = "stek:object";
     unsigned choice = take_byte();
-    store_target_t target = {
-        host,   1,   choice & 1 ? user : NULL, choice & 2 ? password : NULL, choice & 4 ? 3 : 0,
-        object, 1000};
+    store_target_t target = {.host = host,
+                             .port = 1,
+                             .user = choice & 1 ? user : NULL,
+                             .password = choice & 2 ? password : NULL,
+                             .db = choice & 4 ? 3 : 0,
+                             .object = object,
+                             .timeout_ms = 1000};
     void *conn = driver->open(&target);
     char why[STORE_WHY_LEN] = "";
     store_result_e result;
@@ -585,7 +589,8 @@ static void administrator_names(apr_pool_t *pool)
 {
     const char *url = apr_pstrmemdup(pool, (const char *)input, input_len);
     store_t *store = NULL;
-    const char *wrong = store_open(url, "stek:object", "password", 1000, pool, &store);
+    const store_login_t login = {"password", "/ca", "/cert", "/key"};
+    const char *wrong = store_open(url, "stek:object", &login, 1000, pool, &store);
 
     HOLDS(!wrong == (store != NULL));
     if (store) {

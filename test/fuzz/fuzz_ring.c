@@ -110,14 +110,12 @@ static void seal_and_open(const uint8_t *data, size_t size)
         return;
     }
     make_header(data, plain_len, sealed);
-    memcpy(sealed + SALT_AT, data, SALT_LEN);
     work = stek_mem_alloc(sizeof(*work) + plain_len);
     HOLDS(work);
     memcpy(work->plain, data + HEAD_LEN, plain_len);
-    HOLDS(stek_secret_hkdf(secrets.secrets[0].bytes, sealed + SALT_AT, "stek ring v1 seal",
-                           work->seal_key, sizeof(work->seal_key))
-              == APR_SUCCESS
-          && encrypt_body(work, plain_len, sealed, sealed + STEK_RING_HEADER_LEN) == APR_SUCCESS);
+    HOLDS(stek_box_seal(&ring_box, &secrets.secrets[0], data, sealed, STEK_RING_HEADER_LEN,
+                        work->plain, plain_len, &work->box, sealed + STEK_RING_HEADER_LEN)
+          == APR_SUCCESS);
     stek_mem_free(work);
     if (stek_ring_open(sealed, STEK_RING_HEADER_LEN + plain_len + TAG_LEN, &secrets, 1, &ring, NULL)
         == APR_SUCCESS) {

@@ -172,6 +172,36 @@ def fleets():
     put("fleet", "state-far", b"\x01" + b"9223372036854775807 memcached://a\n-1 redis://b\n")
 
 
+def part_of(name):
+    number = 2166136261
+    for byte in name.encode():
+        number = (number ^ byte) * 16777619 & 0xffffffff
+    return (number ^ number >> 16) % 64
+
+
+def announced(name, digest=b"digest..", flags=1, epoch=3, clock=T0, behind=0, version="0.1.0"):
+    words = b"".join(bytes([len(text)]) + text.encode() for text in (name, version))
+    return words + noise(name, 8) + struct.pack(">8sHQQQQQIIIQQ", digest, flags, epoch, 7, clock, T0 - HOUR, clock,
+                                                behind, 10, 60, epoch, 7)
+
+
+def announcements():
+    part = part_of("web0")
+    names = [f"web{n}" for n in range(2000) if part_of(f"web{n}") == part][:5]
+    hosts = {
+        "none": [],
+        "one": [announced("web0")],
+        "fleet": [announced(name) for name in names],
+        "trouble": [announced(names[0], b"another."), announced(names[1], clock=T0 - 600), announced(names[2], behind=170),
+                    announced(names[3], version="0.0.9"), announced(names[4], clock=T0 + 180, flags=3)],
+        "ages": [announced(names[0], clock=T0 - 8 * 24 * HOUR), announced(names[1], clock=T0 + 400 * 24 * HOUR)],
+    }
+    for label, rows in hosts.items():
+        rows.sort(key=lambda row: row[1:1 + row[0]])
+        put("announce", label, bytes([part]) + struct.pack(">H", len(rows)) + b"".join(rows))
+    put("announce", "magic", bytes([part]) + b"STEKHOST" + struct.pack(">HH", 1, part) + bytes(80))
+
+
 def replies():
     why = b"because".ljust(128, b"\0")
     for size in (64, 96, 128, 160, 256, 320):  # whatever STORE_WHY_LEN is, one of them fits
@@ -206,6 +236,39 @@ def replies():
         put("reply", f"url-{n}", b"\x05" + url.encode())
 
 
+def etcds():
+    """Key and object are those of fuzz_etcd.c: /p/k."""
+    head = '{"header":{"cluster_id":"3","member_id":"4","revision":"7","raft_term":"2"}'
+    key, value = '"L3Avaw=="', base64.b64encode(b"STEKRING" * 9).decode()
+    found = f'"create_revision":"2","mod_revision":"7","version":"5","value":"{value}"'
+
+    def answers(choice, *replies):
+        return bytes([choice]) + b"".join(bytes([kind]) + struct.pack(">H", len(text)) + text.encode()
+                                          for kind, text in replies)
+
+    def error(message):
+        return f'{{"error":"{message}","message":"{message}","code":7}}'
+
+    ring = 1, f'{head},"kvs":[{{"key":{key},{found}}}],"count":"1"}}'
+    absent, done, lost = (1, head + "}"), (1, head + ',"succeeded":true,"responses":[]}'), (64, "")
+    login = 1, head + ',"token":"rVnPxGepAsgEzHgT.20"}'
+    too_long = 0x11, f'{head},"kvs":['
+    put("etcd", "life", answers(0, absent, done, ring, absent, ring, done))
+    put("etcd", "user", answers(96, login, ring, (5, error("etcdserver: invalid auth token"))))
+    put("etcd", "members", answers(2, lost, ring, (11, error("etcdserver: no leader")), done, lost, lost, lost))
+    put("etcd", "too-long", answers(1, too_long, ring, done))
+    put("etcd", "full", answers(0, ring, (9, error("etcdserver: mvcc: database space exceeded"))))
+    put("etcd", "denied", answers(96, login, (6, error("etcdserver: permission denied"))))
+    for name, text in {"empty": "", "other-key": ring[1].replace(key, '"eA=="'), "base64": ring[1].replace(value, "A==="),
+                       "negative": ring[1].replace('"7"', '"-7"'), "number": ring[1].replace('"7"', "7"),
+                       "huge": ring[1].replace('"7"', '"9223372036854775808"'), "deep": "[" * 3000,
+                       "twice": ring[1].replace('"count"', '"kvs":[],"count"'), "no-value": ring[1].split(',"value"')[0]
+                       + "}]}", "nul": ring[1].replace(value, "\\u0000")}.items():
+        put("etcd", f"bad-{name}", answers(1, (1, text), (1, text)))
+    put("etcd", "bad-token", answers(96, (1, head + ',"token":"a\\r\\nX-Y: z"}'), absent))
+    put("etcd", "bad-message", answers(0, (10, '{"message":"\\u001b[0m\\u0080"}')))
+
+
 if __name__ == "__main__":
-    for make in (rings, secrets, formats, directives, texts, appdata, fleets, replies):
+    for make in (rings, secrets, formats, directives, texts, appdata, fleets, announcements, replies, etcds):
         make()

@@ -3,6 +3,7 @@
 and stekctl, and hosts, each a directory with httpd, a ring and stekctl sync, and a clock of its own."""
 import base64
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -24,13 +25,16 @@ DAY = 86400
 SOAK = bool(os.environ.get("STEK_SOAK"))
 
 
+def clock_env(clock):
+    """What gives a program a clock that is so many seconds off."""
+    library = next(path for path in FAKETIME_LIBS if os.path.exists(path))
+    return {"LD_PRELOAD": library, "FAKETIME": f"{int(clock):+d}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1"}
+
+
 def run(*args, clock=None, code=0, env=None, **options):
     """stekctl with those arguments; its result, after a check of the exit code."""
-    env = dict(os.environ, **(env or {}))
-    if clock is not None:
-        library = next(path for path in FAKETIME_LIBS if os.path.exists(path))
-        env.update(LD_PRELOAD=library, FAKETIME=f"{int(clock):+d}s", FAKETIME_DONT_FAKE_MONOTONIC="1",
-                   NO_FAKE_STAT="1")
+    env = dict(os.environ, **(env or {}), **(clock_env(clock) if clock is not None else {}))
     done = subprocess.run([STEKCTL, *map(str, args)], capture_output=True, text=True, env=env,
                           timeout=60, **options)
     assert code is None or done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
@@ -269,11 +273,15 @@ class Proxy(Listener):
 
 # ---- hosts ----
 
+NUMBERS = itertools.count(1)
+
+
 class Host:
     """A directory with a ring, and beside it stekctl sync and, if wanted, httpd, on one clock."""
 
     def __init__(self, certs, stores, secret, *, web=True, interval="1s", lifetime="30s", every="1s",
                  timeout="1s", generate=True, clock_s=0, options=()):
+        self.name = f"web{next(NUMBERS)}"
         self.urls = [store if isinstance(store, str) else store.url for store in stores]
         self.generate, self.every, self.timeout = generate, every, timeout
         self.times = ["--interval", interval, "--lifetime", lifetime]
@@ -302,7 +310,8 @@ class Host:
     def arguments(self, *more):
         stores = [word for url in self.urls for word in ("--store", url)]
         return ["--ring", self.ring_path, "sync", *stores, "--fleet-secret", self.fleet_secret,
-                "--every", self.every, "--timeout", self.timeout, *self.times, *self.options,
+                "--every", self.every, "--timeout", self.timeout, *self.times, "--announce", self.name,
+                *self.options,
                 *([] if self.generate else ["--no-generate"]), *more]
 
     def set_clock(self, clock_s):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Client certificates, authorities and revocation lists of a test's own, made as it goes."""
 import datetime
+import ipaddress
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 def _when(offset_s):
@@ -16,25 +18,31 @@ def _when(offset_s):
 
 
 def _name(text):
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)] if text else [])
 
 
 class Identity:
     """A certificate and its key; stored as NAME.crt (its own, then issuers below the
-    root) and NAME.key."""
+    root) and NAME.key.  server: it has these names and addresses, and is for servers and clients."""
 
     def __init__(self, folder, name, issuer=None, *, ca=False, seconds=86400, subject=None,
-                 key=None, pathlen=None):
+                 key=None, pathlen=None, server=()):
         self.folder, self.name, self.issuer = Path(folder), name, issuer
         self.key = key or ec.generate_private_key(ec.SECP256R1())
         signer = issuer or self
-        self.subject = _name(subject or name)
-        self.cert = (x509.CertificateBuilder().subject_name(self.subject)
-                     .issuer_name(signer.subject).public_key(self.key.public_key())
-                     .serial_number(x509.random_serial_number())
-                     .not_valid_before(_when(-3600)).not_valid_after(_when(seconds))
-                     .add_extension(x509.BasicConstraints(ca, pathlen), True)
-                     .sign(signer.key, hashes.SHA256()))
+        self.subject = _name(name if subject is None else subject)
+        builder = (x509.CertificateBuilder().subject_name(self.subject)
+                   .issuer_name(signer.subject).public_key(self.key.public_key())
+                   .serial_number(x509.random_serial_number())
+                   .not_valid_before(_when(-3600)).not_valid_after(_when(seconds))
+                   .add_extension(x509.BasicConstraints(ca, pathlen), True))
+        if server:
+            names = [x509.DNSName(n) if re.search("[a-z]", n) else x509.IPAddress(ipaddress.ip_address(n))
+                     for n in server]
+            usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+            builder = (builder.add_extension(x509.SubjectAlternativeName(names), False)
+                       .add_extension(x509.ExtendedKeyUsage(usages), False))
+        self.cert = builder.sign(signer.key, hashes.SHA256())
         self.path.write_bytes(self.pem + (issuer.chain if issuer else b""))
         self.path.with_suffix(".key").write_bytes(self.key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,

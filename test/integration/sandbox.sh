@@ -115,9 +115,14 @@ nginx)
     ;;
 esac
 memcached -u nobody -l 127.0.0.1 -p 11211 -d
-for port in 443 11211; do
+ports="443 11211"
+if grep -q ^etcdctl "$1"; then
+    etcd --data-dir "$scratch/etcd" >/var/log/etcd.log 2>&1 &
+    ports+=" 2379"
+fi
+for port in $ports; do
     n=0
-    until (: </dev/tcp/127.0.0.1/$port) 2>/dev/null; do
+    until (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
         n=$((n + 1))
         [ $n -lt 200 ] || { cat /var/log/*/error.log >&2; exit 1; }
         sleep 0.1

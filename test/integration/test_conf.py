@@ -59,7 +59,7 @@ def test_conf_apparmor_rules_are_accepted(tmp_path):
 def test_conf_alerts_name_metrics_of_the_manual():
     text = ALERTS.read_text()
     run("promtool", "check", "rules", ALERTS)
-    manual = MANUAL.read_text()
+    manual = MANUAL.read_text() + (TOP / "docs" / "fleet-operation.md").read_text()
     for metric in set(re.findall(r"\bstek_[a-z_]+\b", re.sub(r"#.*", "", text))):
         assert f"`{metric}`" in manual, metric
     listed = re.findall(r"^\| (Ticket\w+|NoTickets\w+) \|", (TOP / "docs" / "monitoring.md").read_text(), re.M)
@@ -67,6 +67,7 @@ def test_conf_alerts_name_metrics_of_the_manual():
 
 
 SAMPLE = '{ring="default", instance="a", job="stek"}'
+STORE = 'store="memcached://s"'
 # Alert, series (name, labels without the common ones, values by the minute), minute, does it fire?
 CASES = [
     ("TicketRingUnhealthy", [("stek_ring_healthy", "", "1 1 0x20")], 10, True),
@@ -85,6 +86,34 @@ CASES = [
     ("TicketsUnknown", [("stek_tickets_refused_total", 'reason="unknown"', "0+10x200"),
                             ("stek_tickets_resumed_total", 'key="old"', "0+40x200"),
                             ("stek_tickets_resumed_total", 'key="current"', "0+40x200")], 150, False),
+    ("TicketSyncStopped", [("stek_sync_cycle_timestamp_seconds", "", "60x20")], 10, True),
+    ("TicketSyncStopped", [("stek_sync_cycle_timestamp_seconds", "", "0+60x20")], 10, False),
+    ("TicketStoreUnusable", [("stek_sync_store_answers_total", STORE + ', answer="good"', "9x40"),
+                             ("stek_sync_store_answers_total", STORE + ', answer="silent"', "0+6x40")], 20, True),
+    ("TicketStoreUnusable", [("stek_sync_store_answers_total", STORE + ', answer="empty"', "9x40"),
+                             ("stek_sync_store_answers_total", STORE + ', answer="good"', "0+1x40")], 20, False),
+    ("TicketStoreRefused", [("stek_sync_store_answers_total", STORE + ', answer="refused"', "0+1x40")], 20, True),
+    ("TicketStoreRefused", [("stek_sync_store_answers_total", STORE + ', answer="refused"', "0 1x40")], 20, False),
+    ("TicketStoreConflicts", [("stek_sync_store_conflicts_total", STORE, "0+20x40")], 20, True),
+    ("TicketStoreConflicts", [("stek_sync_store_cycles_without_write", STORE, "0 1 2 3x40")], 20, True),
+    ("TicketStoreConflicts", [("stek_sync_store_conflicts_total", STORE, "0+1x40"),
+                              ("stek_sync_store_cycles_without_write", STORE, "2x40")], 20, False),
+    ("TicketStoreRolledBack", [("stek_sync_store_rolled_back", STORE, "1x20")], 10, True),
+    ("TicketStoreRolledBack", [("stek_sync_store_rolled_back", STORE, "0 1 0 0x20")], 10, False),
+    ("TicketStoresApart", [("stek_sync_agreed_timestamp_seconds", "", "0x40")], 30, True),
+    ("TicketStoresApart", [("stek_sync_agreed_timestamp_seconds", "", "0+60x40")], 30, False),
+    ("TicketClockBehind", [("stek_sync_clock_skew_seconds", "", "180x20")], 10, True),
+    ("TicketClockBehind", [("stek_sync_clock_skew_seconds", "", "0 200 0 0x20")], 10, False),
+    ("TicketHostsDisagree", [("stek_fleet_hosts_in_trouble", 'trouble="disagrees"', "3x40"),
+                             ("stek_fleet_look_timestamp_seconds", "", "600x40")], 20, True),
+    ("TicketHostsDisagree", [("stek_fleet_hosts_in_trouble", 'trouble="disagrees"', "3x40"),
+                             ("stek_fleet_look_timestamp_seconds", "", "60x40")], 20, False),
+    ("TicketHostsGone", [("stek_fleet_hosts_in_trouble", 'trouble="gone"', "1x40"),
+                         ("stek_fleet_look_timestamp_seconds", "", "600x40")], 20, True),
+    ("TicketHostsGone", [("stek_fleet_hosts_in_trouble", 'trouble="lags"', "1x40"),
+                         ("stek_fleet_look_timestamp_seconds", "", "600x40")], 20, False),
+    ("TicketKeysEvicted", [("stek_sync_keys_evicted_total", "", "0 0 0+40x40")], 20, True),
+    ("TicketKeysEvicted", [("stek_sync_keys_evicted_total", "", "40x80")], 70, False),
     ("TicketMetricsMissing", [("up", "", "0x20")], 10, True),
     ("TicketMetricsMissing", [("up", "", "1x20"), ("stek_build_info", 'version="1"', "1x20")], 10, False),
 ]
@@ -120,7 +149,8 @@ def test_conf_unit_drop_ins_are_sound(tmp_path):
     """The drop-ins that pages show, on units that have their names."""
     unit = (TOP / "build" / "systemd" / "stek-sync@.service").read_text().replace("/usr/sbin/stekctl", "/bin/true")
     (tmp_path / "stek-sync@.service").write_text(unit)
-    (tmp_path / "apache2.service").write_text("[Service]\nExecStart=/bin/true\n")
+    for name in ("apache2", "prometheus-node-exporter"):
+        (tmp_path / f"{name}.service").write_text("[Service]\nExecStart=/bin/true\n")
     blocks = [text for page in PAGES for _, text in fenced(page, "ini")]
     assert len(blocks) >= 2
     for block in blocks:

@@ -41,7 +41,11 @@ PRINTS = [
     (r"format=prometheus", r"^stek_ring_healthy\b.* 1$"),
     (r"configtest", r"Syntax OK"),
     (r"--status$", r"memcached://stek.example.net"),
+    (r"^stekctl fleet www$", r"^1 host: all agree$"),
+    (r"revoke --all --wait$", r"^1 host has followed within"),
     (r"^apachectl -S", r"www\.example\.org"),
+    (r"^etcdctl role grant-permission", r"^Role stek updated$"),
+    (r"^etcdctl user grant-role", r"^Role stek is granted to user stek$"),
     (r"stek-www/default\.ring show$", r"^healthy$"),
     # The ring is sealed anew by the cycle that a reload starts.
     (r"secret retire$", r"retired; contains 1 secret"),

@@ -13,6 +13,7 @@ import pytest
 import fleet as lib
 import httpd as harness
 from checks import VERSIONS
+from etcd import Etcd, serving, tls_files
 from fleet import Memcached, Redis, agree, crossed
 from httpd import RUN_AS, TOP, Vhost, wait_for
 
@@ -79,6 +80,34 @@ def test_example_redis_with_a_replica(fleet):
     assert b"+OK" in words(second, "REPLICAOF NO ONE")
     lib.run("--ring", hosts[0].ring_path, "rotate")
     wait_for(lambda: agree(hosts), lambda: f"the hosts to agree; {hosts[0].log()}", 6)
+    time.sleep(1.2)
+    crossed(hosts)
+
+
+@pytest.mark.timeout(60)
+def test_example_etcd_cluster(fleet, folder):
+    files = tls_files(folder)
+    store = Etcd(members=3, tls=serving(files["server"], clients=files["ca"]), ca=files["ca"].path)
+    fleet.stores.append(store)
+    store.start()
+    store.users(stek="READWRITE")
+    password = fleet.dir / "password"
+    password.write_text("right\n")
+    password.chmod(0o600)
+    url = store.url_of(*store.members, user="stek@")
+    hosts = hosts_of(fleet, "etcd.sync", [url], password=password)
+    for host in hosts:
+        text = (host.root / "x.conf").read_text()
+        for option, path in {"ca": files["ca"].path, "cert": files["host"].path,
+                             "key": files["host"].path.with_suffix(".key")}.items():
+            text = re.sub(rf"^(store-{option}\s+)\S+", lambda m, path=path: f"{m.group(1)}{path}", text, 1, re.M)
+        (host.root / "x.conf").write_text(text)
+        host.start()
+    wait_for(lambda: agree(hosts), "the hosts to agree")
+    crossed(hosts)
+    store.leader().kill()
+    lib.run("--ring", hosts[0].ring_path, "rotate")
+    wait_for(lambda: agree(hosts), lambda: f"the hosts to agree; {hosts[0].log()}", 10)
     time.sleep(1.2)
     crossed(hosts)
 

@@ -17,6 +17,7 @@ import pytest
 import fleet as lib
 import httpd as harness
 import ringfile
+from etcd import Etcd
 from fleet import DAY, Memcached, Redis, fleet_fields, object_name, sealing_secrets
 from httpd import TOP, free_port, wait_for
 
@@ -247,6 +248,7 @@ def test_ratchet_clock_too_far_ahead_is_said_once(fleet):
 
 # ---- limits ----
 
+@pytest.mark.parametrize("kind", [Memcached, Redis, Etcd], ids=["memcached", "redis", "etcd"])
 def test_sync_ring_at_the_limits_fits(fleet, kind):
     store = fleet.store(kind)
     options = {"web": False, "interval": "148s", "lifetime": "7d", "timeout": "5s"}
@@ -456,7 +458,8 @@ def test_sync_hostile_answers_crash_nothing(fleet, scheme):
 def test_sync_worker_has_no_secret(fleet):
     """Who takes over the process that talks to a store finds sealed bytes there."""
     fleet.store()
-    host = fleet.host(**HOURLY).start()
+    # The worker that announces a host is the same program, and is there only for a moment.
+    host = fleet.host(**HOURLY, options=["--announce", "off"]).start()
     wait_for(host.ring_path.exists, "the ring")
     worker, = harness.descendants(host.process.pid)
     secrets = fleet_fields(fleet.secret)[0] + sealing_secrets(fleet.secret, 0)

@@ -30,10 +30,10 @@ def order(*steps):
 
 
 def main():
-    both = "memcached, Redis"
-    order((RUN, "none"), (CHECK, both), (RUN, both))
-    order((FLEETS, both), (RUN, both), (FLEETS, both))
-    order((RUN, "none"), (BENCH, both))
+    every = "memcached, Redis, etcd"
+    order((RUN, "none"), (CHECK, every), (RUN, every))
+    order((FLEETS, every), (RUN, every), (FLEETS, every))
+    order((RUN, "none"), (BENCH, every))
     return closing_line()
 
 

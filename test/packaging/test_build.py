@@ -4,6 +4,7 @@ nothing else is."""
 import os
 import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -16,7 +17,7 @@ for word; do
 done
 exec {real} "$@"
 """
-STORES = {"libmemcached": "memcached", "hiredis": "Redis"}
+STORES = {"libmemcached": "memcached", "hiredis": "Redis", "jansson": "etcd"}
 LIBRARIES = [*STORES, "libseccomp"]
 
 
@@ -39,8 +40,8 @@ class Checkout:
         """What was made, as make says it: sources that were compiled and files that were linked."""
         env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "DEB_"))}
         env.update(PATH=self.path_variable, WITHOUT=" ".join(without))
-        said = run("make", "--no-print-directory", "-j2", *words, cwd=self.path, env=env)
-        return set(re.findall(r"^  (?:CC|AR|LINK) +(\S+)$", said, re.M))
+        self.said = run("make", "--no-print-directory", "-j2", *words, cwd=self.path, env=env)
+        return set(re.findall(r"^  (?:CC|AR|LINK) +(\S+)$", self.said, re.M))
 
     def libraries(self):
         """Those that it was built with, as --version says it."""
@@ -49,6 +50,15 @@ class Checkout:
         confined = re.search(r"^store workers confined by: (.*)$", said, re.M).group(1)
         return {name for name, shown in STORES.items() if shown in stores} \
             | ({"libseccomp"} if confined.startswith("seccomp") else set())
+
+    def names_what_is_left_out(self, missing):
+        """make does; and so does the program, where a URL asks for it."""
+        said = re.findall(r"^  NOTE left out of stekctl: (\w+) .*\(needs .*\)$", self.said, re.M)
+        assert sorted(said) == sorted(STORES.get(name, "confinement") for name in missing)
+        for name in {*missing} & {*STORES}:
+            words = ["sync", "--store", f"{STORES[name].lower()}://a/1", "--fleet-secret", "/x", "--check"]
+            done = subprocess.run([self.path / "stekctl/stekctl", *words], capture_output=True, text=True)
+            assert f"no {STORES[name]} support; install" in done.stderr, done
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +73,11 @@ def test_build_follows_the_libraries_that_come_and_go(checkout):
     assert checkout.libraries() == set()
     compiled = {name for name in everything if name.endswith(".c")}
     assert len(compiled) > 30
-    for missing in ((), ["hiredis"], ["libmemcached"], ["libseccomp"], LIBRARIES, ()):
+    for missing in ((), ["hiredis"], ["libmemcached"], ["jansson"], ["libseccomp"], LIBRARIES, ()):
         made = checkout.make("stekctl", "CFLAGS=-O0", without=missing)
         assert checkout.libraries() == set(LIBRARIES) - set(missing)
         assert "stekctl/stekctl" in made
+        checkout.names_what_is_left_out(missing)
         again = {name for name in made if name.endswith(".c")}
         assert again and all(re.fullmatch(r"stekctl/fleet/(store\w*|confine)\.c", name) for name in again)
         assert checkout.make("stekctl", "CFLAGS=-O0", without=missing) == set()

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sets of announcements (announce_set.h): their order, and what follows from them.  stekctl; no state.
+ */
+#include "announce_set.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <string.h>
+
+#include "stek_error.h"
+
+/* Clocks that NTP keeps differ by less. */
+#define CLOCK_MARGIN apr_time_from_sec(5)
+
+static int by_number(apr_int64_t a, apr_int64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+int announce_compare(const announce_t *a, const announce_t *b, apr_time_t now)
+{
+    unsigned char bytes_a[ANNOUNCE_HOST_MAX], bytes_b[ANNOUNCE_HOST_MAX];
+    apr_size_t len_a, len_b;
+    int order = by_number(b->clock > now + ANNOUNCE_AHEAD_MAX, a->clock > now + ANNOUNCE_AHEAD_MAX);
+
+    if (order == 0) {
+        order = by_number(a->clock, b->clock);
+    }
+    if (order == 0) {
+        len_a = announce_encode(a, bytes_a);
+        len_b = announce_encode(b, bytes_b);
+        order = by_number((apr_int64_t)len_a, (apr_int64_t)len_b);
+        order = order ? order : memcmp(bytes_a, bytes_b, len_a);
+    }
+    return order;
+}
+
+static announce_set_t room_for(apr_size_t n, apr_pool_t *pool)
+{
+    announce_set_t set = {apr_palloc(pool, (n + 1) * sizeof(announce_t)), 0};
+
+    return set;
+}
+
+/* Without those that are to be forgotten: first of all, or one of them could displace a living one. */
+static announce_set_t living(const announce_set_t *set, apr_time_t now, apr_pool_t *pool)
+{
+    announce_set_t kept = room_for(set->n, pool);
+    apr_size_t i;
+
+    for (i = 0; i < set->n; i++) {
+        if (set->hosts[i].clock + ANNOUNCE_FORGET > now) {
+            kept.hosts[kept.n++] = set->hosts[i];
+        }
+    }
+    return kept;
+}
+
+/* The union, of each host the announcement that counts. */
+static announce_set_t unite(const announce_set_t *a, const announce_set_t *b, apr_time_t now,
+                            apr_pool_t *pool)
+{
+    announce_set_t all = room_for(a->n + b->n, pool);
+    apr_size_t i = 0, j = 0;
+
+    while (i < a->n || j < b->n) {
+        int order = i == a->n ? 1 : j == b->n ? -1 : strcmp(a->hosts[i].name, b->hosts[j].name);
+
+        if (order == 0) {
+            all.hosts[all.n++] = announce_compare(&a->hosts[i], &b->hosts[j], now) >= 0
+                                     ? a->hosts[i]
+                                     : b->hosts[j];
+            i++;
+            j++;
+        }
+        else {
+            all.hosts[all.n++] = order < 0 ? a->hosts[i++] : b->hosts[j++];
+        }
+    }
+    return all;
+}
+
+/* How many of the set count more than host. */
+static apr_size_t before_n(const announce_set_t *set, const announce_t *host, apr_time_t now)
+{
+    apr_size_t i, n = 0;
+
+    for (i = 0; i < set->n; i++) {
+        const announce_t *other = &set->hosts[i];
+        int order = announce_compare(other, host, now);
+
+        n += order > 0;
+    }
+    return n;
+}
+
+announce_set_t announce_merge(const announce_set_t *a, const announce_set_t *b, apr_time_t now,
+                              apr_size_t max, apr_pool_t *pool)
+{
+    announce_set_t living_a = living(a, now, pool), living_b = living(b, now, pool);
+    announce_set_t all = unite(&living_a, &living_b, now, pool), kept = room_for(all.n, pool);
+    apr_size_t i;
+
+    for (i = 0; i < all.n; i++) {
+        if (all.n <= max || before_n(&all, &all.hosts[i], now) < max) {
+            kept.hosts[kept.n++] = all.hosts[i];
+        }
+    }
+    return kept;
+}
+
+announce_set_t announce_without(const announce_set_t *set, const char *name, apr_pool_t *pool)
+{
+    announce_set_t rest = room_for(set->n, pool);
+    apr_size_t i;
+
+    for (i = 0; i < set->n; i++) {
+        if (strcmp(set->hosts[i].name, name) != 0) {
+            rest.hosts[rest.n++] = set->hosts[i];
+        }
+    }
+    return rest;
+}
+
+announce_set_t announce_put(const announce_set_t *set, const announce_t *host, apr_time_t now,
+                            apr_pool_t *pool)
+{
+    announce_set_t none = {NULL, 0}, one = room_for(1, pool);
+    announce_set_t others = announce_without(set, host->name, pool);
+
+    one.hosts[one.n++] = *host;
+    others = announce_merge(&others, &none, now, ANNOUNCE_PART_HOSTS_MAX - 1, pool);
+    return unite(&others, &one, now, pool);
+}
+
+const announce_t *announce_find(const announce_set_t *set, const char *name)
+{
+    apr_size_t i;
+
+    for (i = 0; i < set->n; i++) {
+        if (!strcmp(set->hosts[i].name, name)) {
+            return &set->hosts[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- what a ring is ---- */
+
+static int add_number(EVP_MD_CTX *ctx, apr_uint64_t number)
+{
+    unsigned char bytes[8];
+    int i;
+
+    for (i = 0; i < 8; i++) {
+        bytes[i] = (unsigned char)(number >> (8 * (7 - i)));
+    }
+    return EVP_DigestUpdate(ctx, bytes, sizeof(bytes));
+}
+
+static int add_key(EVP_MD_CTX *ctx, const stek_key_t *key)
+{
+    return EVP_DigestUpdate(ctx, "k", 1) && EVP_DigestUpdate(ctx, key->name, STEK_NAME_LEN)
+           && add_number(ctx, key->epoch) && add_number(ctx, (apr_uint64_t)key->not_before)
+           && add_number(ctx, (apr_uint64_t)key->encrypt_until)
+           && add_number(ctx, (apr_uint64_t)key->decrypt_until);
+}
+
+static int add_tombstone(EVP_MD_CTX *ctx, const stek_tombstone_t *tombstone)
+{
+    return EVP_DigestUpdate(ctx, "t", 1) && EVP_DigestUpdate(ctx, tombstone->name, STEK_NAME_LEN)
+           && add_number(ctx, (apr_uint64_t)tombstone->until);
+}
+
+static int add_ring(EVP_MD_CTX *ctx, const stek_ring_t *ring, apr_time_t now)
+{
+    int ok = EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) && add_number(ctx, ring->epoch);
+    apr_size_t i;
+
+    for (i = 0; ok && i < ring->key_n; i++) {
+        ok = ring->keys[i].decrypt_until <= now || add_key(ctx, &ring->keys[i]);
+    }
+    for (i = 0; ok && i < ring->tombstone_n; i++) {
+        ok = ring->tombstones[i].until <= now || add_tombstone(ctx, &ring->tombstones[i]);
+    }
+    return ok;
+}
+
+apr_status_t announce_digest(const stek_ring_t *ring, apr_time_t now,
+                             unsigned char digest[ANNOUNCE_DIGEST_LEN])
+{
+    unsigned char whole[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    int ok = ctx && add_ring(ctx, ring, now) && EVP_DigestFinal_ex(ctx, whole, NULL);
+
+    EVP_MD_CTX_free(ctx);
+    if (!ok) {
+        ERR_clear_error();
+        return STEK_ECRYPTO;
+    }
+    memcpy(digest, whole, ANNOUNCE_DIGEST_LEN);
+    return APR_SUCCESS;
+}
+
+/* ---- clocks ---- */
+
+apr_interval_time_t announce_behind(const announce_set_t *set, const char *name, apr_time_t now)
+{
+    apr_interval_time_t most = 0, second = 0;
+    apr_size_t i, other_n = 0;
+
+    for (i = 0; i < set->n; i++) {
+        apr_interval_time_t ahead = set->hosts[i].clock - now;
+
+        if (!strcmp(set->hosts[i].name, name) || ahead > ANNOUNCE_AHEAD_MAX) {
+            continue;
+        }
+        other_n++;
+        if (ahead > most) {
+            second = most;
+            most = ahead;
+        }
+        else if (ahead > second) {
+            second = ahead;
+        }
+    }
+    second = other_n == 1 ? most : second;
+    return second > CLOCK_MARGIN ? second : 0;
+}

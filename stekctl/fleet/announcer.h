@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A running sync, as it announces its host (announce.h): when something has changed, and at least once in
+ * a period; and as it looks at all hosts now and then, for its metrics, its log and its own clock.  Hosts
+ * take turns in looking, so that a store sees about as much of it whatever the fleet's size.  Whatever
+ * fails here, the ring's cycle does not depend on it.  One thread.
+ */
+#ifndef STEKCTL_ANNOUNCER_H
+#define STEKCTL_ANNOUNCER_H
+
+#include <apr_tables.h>
+
+#include "announce_stores.h"
+#include "stek_file.h"
+#include "sync_host.h"
+
+#pragma GCC visibility push(hidden)
+
+/* What the last whole look came to.  looked_at 0: there was none. */
+typedef struct announcer_look_t {
+    apr_time_t looked_at;
+    apr_size_t host_n, ring_n;
+    apr_size_t trouble_n[5]; /* by fleet_trouble_e */
+} announcer_look_t;
+
+typedef struct announcer_t {
+    int is_open; /* its stores are */
+    announce_store_t stores[SYNC_STORES_MAX];
+    announce_t self;
+    announce_t told[SYNC_STORES_MAX]; /* to each store; a clock of 0: nothing */
+    apr_int64_t
+        again_ms[SYNC_STORES_MAX];      /* when it is due though nothing has changed; monotonic */
+    int store_refuses[SYNC_STORES_MAX]; /* the last one */
+    int refusal_told[SYNC_STORES_MAX];  /* that was reported */
+    stek_stamp_t stamp;                 /* of the file ring that self describes */
+    apr_time_t next_end;                /* when something in that ring ends; 0: never */
+    int httpd_told;                     /* its status page cannot be read: reported */
+    int twin_n;                         /* in a row, another process was found under this name */
+    apr_pool_t *look_pool;              /* NULL: no look is under way */
+    apr_array_header_t *seen;           /* announce_t: by it, so far */
+    int look_part;                      /* the next */
+    apr_int64_t look_due_ms;            /* monotonic */
+    announcer_look_t look;
+    apr_size_t told_apart_n; /* hosts that disagree, as last reported */
+} announcer_t;
+
+/* After every cycle: announces the host where it is due, and looks where that is.  announcer starts
+ * zeroed; options->announce NULL: does nothing. */
+void announcer_cycle(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
+                     const sync_result_t *result, apr_time_t now);
+
+/* Closes its stores; the next cycle opens them again, and announces the host to them, with the secrets of
+ * then. */
+void announcer_close(announcer_t *announcer);
+
+#pragma GCC visibility pop
+#endif

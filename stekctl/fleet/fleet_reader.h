@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands that look at a whole fleet: what all its stores say of all hosts.  Reads no ring and writes no
+ * file.  An announcement that was seen once is not replaced by an earlier one.  One thread.
+ */
+#ifndef STEKCTL_FLEET_READER_H
+#define STEKCTL_FLEET_READER_H
+
+#include "announce_stores.h"
+
+#pragma GCC visibility push(hidden)
+
+typedef struct fleet_reader_t {
+    sync_options_t options;
+    sync_host_t host;
+    announce_store_t stores[ANNOUNCE_STORES_MAX]; /* each address of each store's name */
+    int store_n, open_n;
+    announce_set_t parts[ANNOUNCE_PARTS];
+    announce_set_t all; /* in the order of parts */
+    apr_pool_t *pool;   /* of the sets; NULL: nothing was read */
+} fleet_reader_t;
+
+/* Reads the fleet secret and prepares the stores.  Codes of what was reported.  Close it in any case. */
+ctl_exit_e fleet_reader_open(ctl_t *ctl, const sync_options_t *options, fleet_reader_t *reader);
+void fleet_reader_close(fleet_reader_t *reader);
+
+/* Reads all parts, or those of which wanted[part] is not 0 (NULL: all), into reader->all.  A store that
+ * fails is skipped, with its reason.  Returns how many stores answered throughout. */
+int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_time_t now);
+
+/* Removes the host's announcement from all stores.  CTL_DONE, CTL_REFUSED if none has it, CTL_STORE if
+ * one could not be asked or written; the last two are reported. */
+ctl_exit_e fleet_reader_forget(fleet_reader_t *reader, const char *name);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Waiting for a fleet (fleet.h): what all hosts announce is compared with what the file ring here is and
+ * has been since the change.  stekctl; main thread.
+ */
+#include <apr_strings.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fleet.h"
+#include "fleet_config.h"
+#include "fleet_reader.h"
+#include "fleet_view.h"
+#include "json.h"
+#include "monotonic.h"
+#include "options.h"
+#include "report.h"
+#include "ringio.h"
+#include "settings_check.h"
+#include "store_url.h"
+
+#define WAIT_DEFAULT apr_time_from_sec(60)
+#define WAIT_MAX apr_time_from_sec(86400)
+#define POLL apr_time_from_msec(250)
+#define DIGESTS_MAX 64
+/* So many are named; the rest are counted. */
+#define NAMED_MAX 20
+
+typedef struct waiting_t {
+    fleet_reader_t reader;
+    fleet_view_t view;
+    apr_uint64_t epoch;                                      /* 0: the digest counts */
+    unsigned char digests[DIGESTS_MAX][ANNOUNCE_DIGEST_LEN]; /* of the file ring since the change */
+    apr_size_t digest_n;
+    apr_size_t behind_n, gone_n; /* hosts that have not followed; of those, the silent ones */
+    int wanted[ANNOUNCE_PARTS];  /* where they are */
+} waiting_t;
+
+ctl_exit_e fleet_wait_option(ctl_t *ctl, int option, const char *value, fleet_wait_t *wait)
+{
+    switch (option) {
+    case 'w':
+        wait->wanted = 1;
+        wait->time = WAIT_DEFAULT;
+        return value ? options_span(ctl, "wait", value, apr_time_from_sec(1), WAIT_MAX, &wait->time)
+                     : CTL_DONE;
+    case 'f':
+        wait->fleet = value;
+        return *value ? CTL_DONE : report_usage(ctl, "missing fleet name");
+    default:
+        wait->secret_path = value;
+        return *value ? CTL_DONE : report_usage(ctl, "fleet-secret: the path must not be empty");
+    }
+}
+
+/* The fleet's settings.  The command's ring stays the one that it changes, and must be the fleet's. */
+static ctl_exit_e find_fleet(ctl_t *ctl, const fleet_wait_t *wait, sync_settings_t *settings)
+{
+    const char *ring_path = ctl->ring_path, *secret_path = ctl->secret_path;
+    ctl_exit_e code;
+
+    sync_settings_init(settings);
+    settings->config_path = wait->fleet ? fleet_config_path(wait->fleet, ctl->pool)
+                                        : fleet_config_find(ring_path, ctl->pool);
+    if (!settings->config_path) {
+        return report_usage(ctl, "--wait: /etc/stek has no configuration, or several; name one "
+                                 "with --fleet NAME");
+    }
+    code = sync_settings_read(ctl, settings);
+    if (code == CTL_DONE && settings->ring_path && strcmp(settings->ring_path, ring_path) != 0) {
+        return report_usage(ctl, "--wait: the ring of %s is %s, not %s; use --ring %s",
+                            settings->config_path, settings->ring_path, ring_path,
+                            settings->ring_path);
+    }
+    if (wait->secret_path) {
+        settings->options.fleet_secret_path = wait->secret_path;
+    }
+    if (code == CTL_DONE) {
+        code = sync_settings_complete(ctl, settings);
+    }
+    ctl->ring_path = ring_path;
+    ctl->secret_path = secret_path;
+    return code;
+}
+
+ctl_exit_e fleet_wait_check(ctl_t *ctl, fleet_wait_t *wait)
+{
+    sync_settings_t settings;
+    fleet_reader_t reader;
+    ctl_exit_e code;
+
+    if (!wait->wanted) {
+        return wait->fleet || wait->secret_path
+                   ? report_usage(ctl, "--fleet and --fleet-secret require --wait")
+                   : CTL_DONE;
+    }
+    code = find_fleet(ctl, wait, &settings);
+    if (code != CTL_DONE) {
+        return code;
+    }
+    code = fleet_reader_open(ctl, &settings.options, &reader);
+    fleet_reader_close(&reader);
+    return code;
+}
+
+/* ---- who has followed ---- */
+
+static void note_digest(waiting_t *waiting, const stek_ring_t *ring, apr_time_t now)
+{
+    unsigned char digest[ANNOUNCE_DIGEST_LEN];
+    apr_size_t i;
+
+    if (announce_digest(ring, now, digest) != APR_SUCCESS) {
+        return;
+    }
+    for (i = 0; i < waiting->digest_n; i++) {
+        if (!memcmp(waiting->digests[i], digest, sizeof(digest))) {
+            return;
+        }
+    }
+    memcpy(waiting->digests[waiting->digest_n % DIGESTS_MAX], digest, sizeof(digest));
+    waiting->digest_n += waiting->digest_n < DIGESTS_MAX;
+}
+
+/* What the file ring is now, after others have added to it. */
+static void note_ring(ctl_t *ctl, waiting_t *waiting, apr_time_t now)
+{
+    const char *culprit = NULL, *fault_path = NULL;
+    ringio_t io = {0};
+
+    if (ringio_try(ctl, ctl->ring_path, 0, &io, &culprit, &fault_path) == APR_SUCCESS) {
+        note_digest(waiting, io.ring, now);
+        ringio_release(&io);
+    }
+}
+
+/* Where sync asks httpd, that has to have it, too. */
+static int httpd_has_it(const announce_t *host)
+{
+    return !(host->flags & ANNOUNCE_HTTPD)
+           || (host->httpd_epoch == host->epoch && host->httpd_generation >= host->generation);
+}
+
+static int has_followed(const waiting_t *waiting, const announce_t *host)
+{
+    apr_size_t i;
+
+    if (waiting->epoch > 0) {
+        return host->epoch >= waiting->epoch && httpd_has_it(host);
+    }
+    for (i = 0; i < waiting->digest_n; i++) {
+        if (!memcmp(waiting->digests[i], host->digest, ANNOUNCE_DIGEST_LEN)) {
+            return httpd_has_it(host);
+        }
+    }
+    return 0;
+}
+
+/* Looks once; afterwards only where somebody has not followed.  Returns how many stores answered. */
+static int look(ctl_t *ctl, waiting_t *waiting, int first)
+{
+    apr_time_t now = ringio_now();
+    int answered_n;
+    apr_size_t i;
+
+    note_ring(ctl, waiting, now);
+    answered_n = fleet_reader_read(&waiting->reader, first ? NULL : waiting->wanted, now);
+    waiting->view = fleet_view_make(&waiting->reader.all, now, waiting->reader.pool);
+    waiting->behind_n = 0;
+    waiting->gone_n = 0;
+    memset(waiting->wanted, 0, sizeof(waiting->wanted));
+    for (i = 0; i < waiting->view.n; i++) {
+        const fleet_host_t *host = &waiting->view.hosts[i];
+
+        if (!has_followed(waiting, host->host)) {
+            waiting->behind_n++;
+            waiting->gone_n += (host->troubles & 1u << FLEET_GONE) != 0;
+            waiting->wanted[announce_part(host->host->name)] = 1;
+        }
+    }
+    return answered_n;
+}
+
+/* ---- what it says ---- */
+
+static void name_host(const fleet_host_t *host, apr_pool_t *pool)
+{
+    if (host->troubles & 1u << FLEET_GONE) {
+        report_line("%s: has not followed, and has been silent for %s; if it is out of service, "
+                    "run 'stekctl fleet forget %s'",
+                    host->host->name, report_span(host->age, pool), host->host->name);
+    }
+    else {
+        report_line("%s: has not followed%s; last heard from %s ago", host->host->name,
+                    httpd_has_it(host->host) ? "" : ": its httpd has not loaded the ring",
+                    report_span(host->age, pool));
+    }
+}
+
+static void print_json(const waiting_t *waiting, apr_interval_time_t took)
+{
+    json_t json;
+    apr_size_t i;
+
+    json_begin(&json, stdout);
+    json_open(&json, NULL, '{');
+    json_string(&json, "done", waiting->behind_n ? NULL : "followed");
+    json_count(&json, "hosts", waiting->view.n);
+    json_span(&json, "took", took);
+    json_open(&json, "behind", '[');
+    for (i = 0; i < waiting->view.n; i++) {
+        if (!has_followed(waiting, waiting->view.hosts[i].host)) {
+            json_string(&json, NULL, waiting->view.hosts[i].host->name);
+        }
+    }
+    json_close(&json, ']');
+    json_close(&json, '}');
+    json_end(&json);
+}
+
+static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
+                           apr_interval_time_t took)
+{
+    apr_size_t i, named_n = 0;
+
+    if (ctl->json) {
+        print_json(waiting, took);
+    }
+    if (answered_n == 0) {
+        report_line("no store answers, so it is unknown which hosts have followed: %s",
+                    waiting->reader.stores[0].why);
+        return CTL_STORE;
+    }
+    if (waiting->view.n == 0) {
+        report_line("no host has announced itself; is 'stekctl sync' running?");
+        return CTL_BEHIND;
+    }
+    if (waiting->behind_n == 0) {
+        if (!ctl->json) {
+            printf("%d host%s followed within %s\n", (int)waiting->view.n,
+                   waiting->view.n == 1 ? " has" : "s have", report_span(took, ctl->pool));
+        }
+        return CTL_DONE;
+    }
+    for (i = 0; i < waiting->view.n && named_n < NAMED_MAX; i++) {
+        if (!has_followed(waiting, waiting->view.hosts[i].host)) {
+            name_host(&waiting->view.hosts[i], waiting->reader.pool);
+            named_n++;
+        }
+    }
+    report_line("%d of %d hosts %s not followed within %s", (int)waiting->behind_n,
+                (int)waiting->view.n, waiting->behind_n == 1 ? "has" : "have",
+                report_span(took, ctl->pool));
+    return CTL_BEHIND;
+}
+
+ctl_exit_e fleet_wait_run(ctl_t *ctl, const fleet_wait_t *wait, const stek_ring_t *ring,
+                          apr_uint64_t epoch)
+{
+    apr_int64_t begin = monotonic_ms(), end = begin + apr_time_as_msec(wait->time);
+    waiting_t *waiting = apr_pcalloc(ctl->pool, sizeof(*waiting));
+    sync_settings_t settings;
+    ctl_exit_e code;
+    int answered_n;
+
+    code = find_fleet(ctl, wait, &settings);
+    if (code != CTL_DONE) {
+        return code;
+    }
+    code = fleet_reader_open(ctl, &settings.options, &waiting->reader);
+    if (code == CTL_DONE) {
+        waiting->epoch = epoch;
+        note_digest(waiting, ring, ringio_now());
+        answered_n = look(ctl, waiting, 1);
+        /* Those that are silent are not waited for, but named. */
+        while ((answered_n == 0 || waiting->view.n == 0 || waiting->behind_n > waiting->gone_n)
+               && monotonic_ms() < end) {
+            apr_sleep(POLL);
+            answered_n = look(ctl, waiting, answered_n == 0 || waiting->view.n == 0);
+        }
+        code = conclude(ctl, waiting, answered_n, apr_time_from_msec(monotonic_ms() - begin));
+    }
+    fleet_reader_close(&waiting->reader);
+    return code;
+}

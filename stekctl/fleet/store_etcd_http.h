@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP to the members of an etcd cluster, with libcurl, over sockets that are connected already: one POST
+ * at a time, bounded in time and in what is read.  It opens nothing itself, resolves no name, follows no
+ * redirect and uses no proxy.  Runs in the store's worker; one thread.
+ */
+#ifndef STEKCTL_STORE_ETCD_HTTP_H
+#define STEKCTL_STORE_ETCD_HTTP_H
+
+#include "store_driver.h"
+
+#pragma GCC visibility push(hidden)
+
+#define ETCD_MEMBERS_MAX 16
+
+typedef struct etcd_http_t etcd_http_t;
+
+typedef struct etcd_reply_t {
+    int status;       /* HTTP's; 0: there is no answer */
+    int closed;       /* then: because the connection ended */
+    const char *body; /* belongs to the connection until the next post */
+    apr_size_t len;
+    int too_long; /* body is only its beginning */
+} etcd_reply_t;
+
+/* The target's certificates and key are read now, if it is to be TLS.  NULL and why. */
+etcd_http_t *etcd_http_open(const store_target_t *target, int tls, char why[STORE_WHY_LEN]);
+void etcd_http_close(etcd_http_t *http);
+
+/* Takes the socket of the member i, whose name its certificate must have.  0: out of memory; the socket
+ * stays the caller's. */
+int etcd_http_join(etcd_http_t *http, int i, const char *host, int port, int fd);
+
+/* Posts body to the path of a member that has joined; token may be NULL.  Sets why if there is no answer. */
+void etcd_http_post(etcd_http_t *http, int i, const char *path, const char *token, const char *body,
+                    int timeout_ms, etcd_reply_t *reply, char why[STORE_WHY_LEN]);
+
+#pragma GCC visibility pop
+#endif
