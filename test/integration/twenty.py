@@ -75,14 +75,14 @@ class Clock:
         return time.time() + self.offset_s if frozen_at is None else frozen_at
 
     def give(self, host):
-        library = next(path for path in FAKETIME_LIBS if os.path.exists(path))
-        fresh = {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(self.path), "FAKETIME_NO_CACHE": "1",
+        fresh = {"FAKETIME_TIMESTAMP_FILE": str(self.path), "FAKETIME_NO_CACHE": "1",
                  "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
-        host.env.update(fresh)
-        if host.web:
+        if host.web:  # has the library
             host.web.env.update(fresh)
+        else:
+            fresh["LD_PRELOAD"] = next(path for path in FAKETIME_LIBS if os.path.exists(path))
+        host.env.update(fresh)
         host.now = self.now
-        host.clock = self
 
 
 class Watched:
@@ -90,7 +90,7 @@ class Watched:
 
     def __init__(self, host):
         self.host, self.promised, self.serves = host, False, False
-        self.cycles, self.cycles_before, self.samples = 0, 0, 0
+        self.cycles, self.samples, self.pid, self.cycles_before = 0, 0, 0, 0
         self.keyless, self.returned, self.gone = [], [], {}
         self.lock, self.stamp, self.seen = threading.Lock(), None, None
         self.path = host.root / "notify"
@@ -115,6 +115,9 @@ class Watched:
     def sample(self, dead):
         if not self.promised:
             return
+        process = self.host.process
+        if process and process.pid != self.pid:
+            self.pid, self.cycles_before = process.pid, self.cycles
         before = self.host.now()
         ring = self.look()
         if not self.promised or abs(self.host.now() - before) > 10:  # it was switched off, or its clock was set
@@ -186,7 +189,6 @@ class Trial:
         before = {host: host.watched.cycles for host in hosts}
         for host in hosts:
             (launch or (lambda host: host.start(web=False)))(host)
-            host.watched.cycles_before = host.watched.cycles
         self._begin()
         for host in hosts:
             wait_for(lambda: host.watched.cycles > before[host], lambda: f"the first cycle: {host.log()}", 90)
@@ -365,8 +367,8 @@ class Trial:
             "hosts": len(self.watched), "seconds": round(time.monotonic() - self.began), "samples": samples,
             "keyless": keyless, "returned": len(returned), "visits": self.visits, "ticketless": len(self.ticketless),
             "dead tickets resumed": len(self.resumed_dead), "cycles": sum(one.cycles for one in self.watched),
-            "CPU ms per cycle": round(1000 * cpu / max(cycles, 1), 2), "RSS MiB sync": round(max(rss, default=0) / 1024, 1),
-            "RSS MiB worker": round(max(workers, default=0) / 1024, 1)})
+            "CPU ms per cycle": round(1000 * cpu / max(cycles, 1), 2),
+            "RSS MiB sync": round(max(rss, default=0) / 1024, 1), "RSS MiB worker": round(max(workers, default=0) / 1024, 1)})
         print(f"\ntwenty: point {self.point}, {self.kind.scheme}: "
               + ", ".join(f"{name} {value}" for name, value in self.figures.items()), flush=True)
         assert not self.faults, self.faults
