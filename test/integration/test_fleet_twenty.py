@@ -3,6 +3,7 @@
 stores, revocations from two sides, poisoned epochs, wrong clocks and names that move.  The check has a few hosts and
 one engine for each; "make fleet-twenty" has twenty, both engines and more of each attack."""
 import os
+import re
 import shutil
 import signal
 import socket
@@ -97,7 +98,7 @@ def test_twenty_2_outage_more_keys_than_a_ring_holds(fleet, trial, kind):
                                   options=["--ahead", 1 if LONG else 1000]))
     trial.agree_frozen(hosts, clock, "agree at first")
     for host in hosts[:WEB_N]:
-        host.web.expect("STEK2036: .* keys left out, because a ring holds at most")
+        host.web.expect("STEK2036")  # keys have no room
     before = trial.names(hosts)
     store.signal(signal.SIGSTOP)  # it hangs; in the end it is gone
 
@@ -121,7 +122,7 @@ def test_twenty_2_outage_more_keys_than_a_ring_holds(fleet, trial, kind):
     kept = trial.names(hosts)
     trial.figures["kept"] = len(kept)
     assert max(len(host.watched.look().windows) for host in hosts) <= 4096
-    assert any("left out" in host.log() for host in hosts), "not told"
+    assert any(re.search(r": \d+ keys (left out|ignored)", host.log()) for host in hosts), "not told"
     lib.crossed(hosts[:WEB_N])
     old = trial.revoke(hosts[0])
     trial.figures["revoked at all"] = trial.wait_gone(hosts, old)
