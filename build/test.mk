@@ -53,6 +53,12 @@ soak-httpd: all
 soak-fleet: all
 	$(Q)STEK_SOAK=1 $(PYTHON) -m pytest test/integration -q -p no:cacheprovider -k 'fleet or sync'
 
+# Twenty hosts over real memcached and Redis, three of them with httpd, under seven attacks; prints figures.
+TWENTY_HOSTS ?= 20
+fleet-twenty: all
+	$(Q)STEK_TWENTY=$(TWENTY_HOSTS) \
+	    $(PYTHON) -m pytest test/integration/test_fleet_twenty.py -q -s -p no:cacheprovider
+
 # What a child can write harms nobody; under ASan: STEK_SHARED_ROUNDS=1000 make asan ASAN_PYTEST=scribbles
 SHARED_ROUNDS ?= 1000
 soak-shared: all

@@ -64,7 +64,8 @@ typedef struct sync_host_t {
     stek_secrets_t *local;
     stek_secrets_t *fleet;
     stek_secrets_t *keys[3];  /* what seals in the stores: yesterday, today, tomorrow */
-    apr_int32_t day;          /* that today */
+    apr_int32_t keys_day;     /* that today */
+    apr_int32_t day;          /* the same by the clock, also if there are no secrets for it */
     int out_of_step;          /* the fleet secret has moved on to a later day: no store is used */
     apr_int32_t fleet_day;    /* the day of the object read last, if the ratchet waits; or 0 */
     apr_int32_t told_day;     /* that day, as last reported */

@@ -17,6 +17,7 @@
 #include "report.h"
 #include "ringio.h"
 #include "stek_error.h"
+#include "stek_mem.h"
 #include "stek_secret_file.h"
 
 /* So long a clock that has jumped is doubted, without another host that confirms it. */
@@ -49,15 +50,35 @@ ctl_exit_e sync_secrets_load_local(sync_host_t *host)
     return rv == APR_SUCCESS ? CTL_DONE : report_status(ctl, ctl->secret_path, rv, NULL);
 }
 
-/* The secrets that seal in the stores around day. */
+/* A copy of the fleet secret, as it is in the file on that day. */
+static apr_status_t copy_on(const stek_secrets_t *fleet, apr_int32_t day, stek_secrets_t **pcopy)
+{
+    stek_secrets_t *copy = stek_mem_alloc(sizeof(*copy));
+    apr_int32_t moved = 0;
+    apr_status_t rv = APR_ENOMEM;
+
+    if (copy) {
+        *copy = *fleet;
+        rv = ratchet_move(copy, day - 1, &moved);
+    }
+    if (rv != APR_SUCCESS) {
+        stek_secrets_destroy(copy);
+        return rv;
+    }
+    *pcopy = copy;
+    return APR_SUCCESS;
+}
+
+/* The secrets that seal in the stores around day.  The ratchet may be waiting, but as far as it can move
+ * on, there are such secrets. */
 static apr_status_t derive_keys(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
 {
-    stek_secrets_t *keys[3] = {NULL, NULL, NULL};
-    apr_status_t rv = APR_SUCCESS;
+    stek_secrets_t *keys[3] = {NULL, NULL, NULL}, *copy = NULL;
+    apr_status_t rv = copy_on(fleet, day, &copy);
     int i;
 
     for (i = 0; rv == APR_SUCCESS && i < 3; i++) {
-        rv = ratchet_keys(fleet, day - 1 + i, &keys[i]);
+        rv = ratchet_keys(copy, day - 1 + i, &keys[i]);
         /* Made or advanced by a host whose clock is ahead: yesterday is gone, today is enough. */
         if (i == 0 && rv == STEK_ESECRET) {
             rv = APR_SUCCESS;
@@ -69,8 +90,10 @@ static apr_status_t derive_keys(sync_host_t *host, const stek_secrets_t *fleet, 
         stek_secrets_destroy(*pout);
         *pout = rv == APR_SUCCESS ? keys[i] : NULL;
     }
+    stek_secrets_destroy(copy);
     if (rv == APR_SUCCESS) {
         host->day = day;
+        host->keys_day = day;
     }
     return rv;
 }

@@ -266,7 +266,8 @@ static void open_object(sync_host_t *host, sync_store_t *store, const unsigned c
     apr_status_t rv = bytes ? open_today(host, bytes, len, &view->ring, &secret_i, &day)
                             : STEK_ETOOBIG;
 
-    if (rv == APR_SUCCESS && host->jumped_at > 0 && !host->day_confirmed) {
+    if (rv == APR_SUCCESS && host->jumped_at > 0 && host->keys_day == host->day
+        && !host->day_confirmed) {
         host->day_confirmed = !is_own(host, bytes, len, view->ring,
                                       &host->keys[day]->secrets[secret_i]);
     }

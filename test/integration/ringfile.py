@@ -106,8 +106,9 @@ class Ring:
     def read(cls, path, secrets):
         return cls.open(Path(path).read_bytes(), secrets)
 
-    @classmethod
-    def open(cls, data, secrets):
+    @staticmethod
+    def unseal(data, secrets):
+        """(fields of the header, keys, tombstones), each as a tuple."""
         (magic, version, flags, interval, lifetime, epoch, generation, written_at, secret_id, salt,
          body_len) = HEADER.unpack_from(data)
         assert (magic, version, flags) == (MAGIC, 1, 0), "not a ring of version 1"
@@ -120,11 +121,16 @@ class Ring:
         plain = AESGCM(sealing[:32]).decrypt(sealing[32:], body, header)
         key_n, tombstone_n = struct.unpack_from(">HH", plain)
         assert len(plain) == 4 + key_n * KEY.size + tombstone_n * TOMBSTONE.size, "plaintext length"
-        keys = [Key(*fields) for fields in KEY.iter_unpack(plain[4:4 + key_n * KEY.size])]
+        keys = list(KEY.iter_unpack(plain[4:4 + key_n * KEY.size]))
         tombstones = list(TOMBSTONE.iter_unpack(plain[4 + key_n * KEY.size:]))
-        assert [k.name for k in keys] == sorted({k.name for k in keys}), "keys sorted by name, once"
+        assert [k[0] for k in keys] == sorted({k[0] for k in keys}), "keys sorted by name, once"
         assert [t[0] for t in tombstones] == sorted({t[0] for t in tombstones})
-        return cls(keys, tombstones, interval, lifetime, epoch, generation, written_at)
+        return (interval, lifetime, epoch, generation, written_at), keys, tombstones
+
+    @classmethod
+    def open(cls, data, secrets):
+        fields, keys, tombstones = cls.unseal(data, secrets)
+        return cls([Key(*key) for key in keys], tombstones, *fields)
 
     def seal(self, secret, random=None):
         keys, tombstones = sorted(self.keys, key=lambda k: k.name), sorted(self.tombstones)

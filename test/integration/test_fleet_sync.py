@@ -230,6 +230,48 @@ def test_ratchet_jump_is_confirmed_by_another_host_of_that_day_only(fleet, what)
     wait_for(lambda: other.names() == host.names() and host.ring().current(time.time()), "both to agree", 10)
 
 
+@pytest.mark.parametrize("days", [29, 30])
+def test_ratchet_jump_near_the_limit_is_doubted_like_any_other(fleet, days):
+    """The secrets of such a day, and of the day after, were once not to be had, and then another host's object of today
+    confirmed the jump."""
+    fleet.secret = fleet.new_secret("ratchet.secret", "--ratchet")
+    store = fleet.store()
+    host, other = fleet.host(**HOURLY), fleet.host(**HOURLY)
+    clock = Clock(host)
+    other.once()
+    host.start(web=False, env=clock.env)
+    wait_for(lambda: host.ring_path.exists() and host.names() == other.names(), "both to agree")
+    kept = lib.digest(host.fleet_secret)
+    clock.set(days * DAY)
+    wait_for(lambda: host.ring().current(time.time() + days * DAY), "keys of that day", 10)
+    for _ in range(2):
+        lib.run("--ring", other.ring_path, "rotate")
+        other.once(code=None)
+        wait_for(lambda: other.names() <= {key.name for key in store.ring(fleet.secret).keys}, "the other's key", 10)
+        time.sleep(1.2)  # a cycle
+    clock.set(0)
+    wait_for(lambda: host.ring().current(time.time()), "a current key", 10)
+    other.once(code=None)
+    wait_for(lambda: other.names() == host.names(), "both to agree", 10)
+    assert lib.digest(host.fleet_secret) == kept, "the ratchet has moved on"
+
+
+@pytest.mark.parametrize("days, starts", [(29, True), (30, True), (31, False)])
+def test_ratchet_host_that_was_off_for_as_long_as_allowed_starts(fleet, days, starts):
+    fleet.secret = fleet.new_secret("ratchet.secret", "--ratchet")
+    fleet.store()
+    host = fleet.host(**HOURLY)
+    clock = Clock(host)
+    clock.set(days * DAY)
+    host.start(web=False, env=clock.env)
+    if starts:
+        wait_for(lambda: host.ring_path.exists(), host.log, 10)
+        assert host.ring().current(time.time() + days * DAY)
+    else:
+        assert host.process.wait(10) == 3 and "more than 30 days in the past" in host.log()
+        host.process = None
+
+
 def test_ratchet_clock_too_far_ahead_is_said_once(fleet):
     fleet.secret = fleet.new_secret("ratchet.secret", "--ratchet")
     store = fleet.store()

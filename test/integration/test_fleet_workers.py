@@ -277,7 +277,7 @@ class Names:
         with open(host.log_path, "ab") as log:
             host.process = subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", lib.STEKCTL,
-                 *map(str, host.arguments())], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                 *map(str, host.arguments())], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=host.env)
         wait_for(host.ring_path.exists, host.log, 20)
 
     def set(self, *addresses):
