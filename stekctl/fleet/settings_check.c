@@ -43,13 +43,11 @@ static ctl_exit_e check_cycle(ctl_t *ctl, const sync_options_t *options)
     }
     return report_usage(
         ctl,
-        "a cycle of up to %s (every %s, and %s if no store answers: timeout %s) is too long: keys "
-        "are prepared %s ahead (interval %s, ahead %d), and two cycles must fit into that "
-        "time; shorten 'every' or 'timeout', or raise 'ahead'",
-        report_span(options->every + longest, ctl->pool), report_span(options->every, ctl->pool),
-        report_span(longest, ctl->pool), report_span(options->timeout, ctl->pool),
-        report_span(horizon, ctl->pool), report_span(options->rules.params.interval, ctl->pool),
-        options->rules.params.ahead);
+        "with every %s and timeout %s, a cycle takes up to %s, and two must fit into the %s for "
+        "which keys are prepared (interval %s, ahead %d); lower every or timeout, or raise ahead",
+        report_span(options->every, ctl->pool), report_span(options->timeout, ctl->pool),
+        report_span(options->every + longest, ctl->pool), report_span(horizon, ctl->pool),
+        report_span(options->rules.params.interval, ctl->pool), options->rules.params.ahead);
 }
 
 /* systemd must not take a slow store for a hung sync. */
@@ -471,7 +469,7 @@ static void show_text(const ctl_t *ctl, const sync_options_t *options)
     else {
         puts("no keys are made here");
     }
-    puts("settings are good");
+    puts("the settings are valid");
 }
 
 ctl_exit_e sync_settings_show(ctl_t *ctl, const sync_settings_t *settings)

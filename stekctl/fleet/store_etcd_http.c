@@ -266,6 +266,11 @@ static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
         snprintf(why, STORE_WHY_LEN, "its answer is larger than %d MiB, too long to be a ring",
                  SKIP_MIB);
     }
+    else if (code == CURLE_OUT_OF_MEMORY) {
+        /* A header without an end, for one. */
+        snprintf(why, STORE_WHY_LEN,
+                 "its answer takes more memory than a ring, so this may not be etcd");
+    }
     else {
         snprintf(why, STORE_WHY_LEN, "%s", *http->error ? http->error : lib->easy_strerror(code));
         why[strcspn(why, "\r\n")] = '\0';
