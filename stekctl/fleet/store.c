@@ -202,8 +202,12 @@ void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t le
 /* Sets the reason, with the server that the worker was sent on to. */
 static void set_why(store_t *store, const char *why)
 {
-    snprintf(store->why, sizeof(store->why), *store->at ? "%.90s: %.160s" : "%.0s%.255s", store->at,
-             why);
+    if (*store->at) {
+        snprintf(store->why, sizeof(store->why), "%.90s: %.160s", store->at, why);
+    }
+    else {
+        snprintf(store->why, sizeof(store->why), "%s", why);
+    }
 }
 
 /* Copies the reason, made safe to print, because the store or a broken worker may have written it.

@@ -61,10 +61,13 @@ int store_link_open_any(store_link_t *link, const store_target_t *target, char *
                                reason)) {
             return 1;
         }
-        if (!told) {
-            snprintf(why, STORE_WHY_LEN, several ? "%.100s: %.140s" : "%.0s%s", host, reason);
-            told = 1;
+        if (!told && several) {
+            snprintf(why, STORE_WHY_LEN, "%.100s:%d: %.130s", host, port, reason);
         }
+        else if (!told) {
+            snprintf(why, STORE_WHY_LEN, "%s", reason);
+        }
+        told = 1;
     }
     return 0;
 }

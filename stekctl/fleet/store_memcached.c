@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "monotonic.h"
@@ -115,6 +116,18 @@ static int is_connected(int fd)
     return fd >= 0 && getpeername(fd, (struct sockaddr *)&address, &len) == 0;
 }
 
+/* Why a socket of this machine lets nobody in, which the library does not tell. */
+static int path_error(const struct sockaddr *address, socklen_t len)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int error = fd < 0 || connect(fd, address, len) != 0 ? errno : ECONNABORTED;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return error;
+}
+
 /* The address as a number: looking it up again could give another. */
 static int try_address(void *baton, const struct sockaddr *address, socklen_t len, int limit_ms)
 {
@@ -144,7 +157,10 @@ static int try_address(void *baton, const struct sockaddr *address, socklen_t le
     error = memcached_last_error_errno(conn->mc);
     memcached_free(conn->mc);
     conn->mc = NULL;
-    return rc == MEMCACHED_TIMEOUT ? ETIMEDOUT : error != 0 ? error : ECONNABORTED;
+    return address->sa_family == AF_UNIX ? path_error(address, len)
+           : rc == MEMCACHED_TIMEOUT     ? ETIMEDOUT
+           : error != 0                  ? error
+                                         : ECONNABORTED;
 }
 
 static store_result_e mc_connect(void *data, char why[STORE_WHY_LEN])

@@ -75,9 +75,14 @@ static void *sentinels_open(const store_target_t *target)
 /* The first reason is told. */
 static void tell(const conn_t *conn, const char *host, int port, const char *reason, char *why)
 {
-    if (!*why) {
-        snprintf(why, STORE_WHY_LEN, strchr(conn->target->host, ',') ? "%.100s:%d: %.130s" : "%.0s%.0d%s",
-                 host, port, reason);
+    if (*why) {
+        return;
+    }
+    if (strchr(conn->target->host, ',')) {
+        snprintf(why, STORE_WHY_LEN, "%.100s:%d: %.130s", host, port, reason);
+    }
+    else {
+        snprintf(why, STORE_WHY_LEN, "%s", reason);
     }
 }
 

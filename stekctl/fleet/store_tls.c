@@ -179,10 +179,10 @@ const char *store_tls_greet(SSL *ssl, const store_target_t *target, const char *
         case 0:
             break;
         case 1:
-            return "connected, but no answer in time: it may speak no TLS";
+            return "connected, but no answer in time: it may not speak TLS (rediss://)";
         case 2:
             ERR_clear_error();
-            return "it closed the connection: it may speak no TLS";
+            return "it closed the connection: it may not speak TLS (rediss://)";
         default:
             store_tls_why(ssl, target, why);
             return why;
