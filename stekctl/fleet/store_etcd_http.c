@@ -251,7 +251,8 @@ static int is_closed(const etcd_http_t *http, CURLcode code)
 /* Nonzero if the member has hung up. */
 static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
 {
-    if (store_words_tls(http->error, "etcd:// in place of etcds://", http->cert.data != NULL, why)) {
+    if (store_words_tls(http->error, "etcd:// in place of etcds://", http->cert.data != NULL,
+                        why)) {
         return 0;
     }
     if (is_closed(http, code)) {

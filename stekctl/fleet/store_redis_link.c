@@ -129,9 +129,8 @@ static store_result_e receive(redis_link_t *redis, const store_peek_t *peek,
         apr_size_t len = 0;
 
         if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK) {
-            return redis->reader->err == REDIS_ERR_OOM
-                       ? store_words_too_long(why)
-                       : failed(redis, peek, STORE_LINK_DONE, why);
+            return redis->reader->err == REDIS_ERR_OOM ? store_words_too_long(why)
+                                                       : failed(redis, peek, STORE_LINK_DONE, why);
         }
         if (reply) {
             *preply = reply;

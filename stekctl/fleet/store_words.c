@@ -122,9 +122,10 @@ store_result_e store_words_strange(const char *name, const char *said, char why[
     apr_size_t i;
 
     if (said[0] == 0x15 && said[1] == 0x03) {
-        snprintf(why, STORE_WHY_LEN,
-                 "it expects TLS, which stekctl does not speak to %s: use its plain port, or stunnel",
-                 name);
+        snprintf(
+            why, STORE_WHY_LEN,
+            "it expects TLS, which stekctl does not speak to %s: use its plain port, or stunnel",
+            name);
         for (i = 0; i < sizeof(secure) / sizeof(secure[0]); i++) {
             if (!strcmp(name, secure[i].name)) {
                 snprintf(why, STORE_WHY_LEN, "it expects TLS, so use %s", secure[i].scheme);

@@ -2,8 +2,8 @@
 """Redis as people run it: TLS, users, databases, sockets, Sentinel and Cluster; memcached at a socket and with SASL."""
 import json
 import re
-import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -11,6 +11,7 @@ import time
 import pytest
 
 import fleet as lib
+import pki
 import redis_kinds as kinds
 from etcd import tls_files
 from fleet import Memcached, Redis, object_name
@@ -150,7 +151,6 @@ def test_redis_tls_sends_the_name(fleet, identities):
 
 
 def lib_context(identities, names):
-    import ssl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     path = identities["server"].path
     context.load_cert_chain(path, path.with_suffix(".key"))
@@ -265,6 +265,21 @@ def test_sentinel_reasons_and_passwords(fleet, identities):
     primary.kill()
     assert reason(host, url=f"{url}/mymaster") == \
         f"127.0.0.1:{primary.port}: connection refused: nothing listens at this port"
+
+
+def test_sentinel_by_tls_names_a_primary_whose_certificate_has_the_name_in_the_url(fleet, identities, tmp_path):
+    """Sentinels often name addresses; the certificate is for a name, or for somebody else."""
+    ca = identities["ca"]
+    named = pki.Identity(tmp_path, "named", ca, server=["localhost"])
+    primary = kinds.TlsRedis(ca, named, clients=False)
+    fleet.stores.append(primary.start())
+    sentinel = kinds.TlsSentinel(ca, named, primary)
+    fleet.stores.append(sentinel.start())
+    host = fleet.host(f"rediss+sentinel://localhost:{sentinel.port}/mymaster", **HOURLY)
+    host.options = tls_options(identities, client=None)
+    in_step(fleet, host)
+    elsewhere = fleet.host(f"rediss+sentinel://127.0.0.1:{sentinel.port}/mymaster", **HOURLY)
+    assert reason(elsewhere, *host.options) == "its certificate is for another name"
 
 
 def test_sentinel_that_is_not_believed_in_everything(fleet):
