@@ -159,7 +159,7 @@ void store_tls_why(SSL *ssl, const store_target_t *target, char why[STORE_WHY_LE
     const char *text = verified != X509_V_OK ? X509_verify_cert_error_string(verified)
                                              : ERR_reason_error_string(ERR_peek_error());
 
-    if (!store_words_tls(text ? text : "", "redis:// in place of rediss://", target->cert != NULL,
+    if (!store_words_tls(text ? text : "", "redis:// instead of rediss://", target->cert != NULL,
                          why)) {
         snprintf(why, STORE_WHY_LEN, "TLS failed (%s)", text ? text : "no reason given");
     }

@@ -98,7 +98,7 @@ static const char *parse_path(char *path, const store_driver_t *driver, store_ta
 
     if (driver->url & STORE_URL_PREFIX) {
         if (!path) {
-            return "missing prefix of its keys, as in etcd://HOST/stek";
+            return "missing key prefix, as in etcd://HOST/stek";
         }
         target->prefix = path;
         for (end = path + strlen(path); end > path && end[-1] == '/'; end--) {
@@ -106,7 +106,7 @@ static const char *parse_path(char *path, const store_driver_t *driver, store_ta
         }
         return *path && is_printable(path)
                    ? NULL
-                   : "the prefix of its keys must be printable ASCII, as in etcd://HOST/stek";
+                   : "the key prefix must be printable ASCII, as in etcd://HOST/stek";
     }
     if (driver->url & STORE_URL_MASTER) {
         target->master = path;

@@ -52,7 +52,7 @@ static const struct {
 
 /* What libraries say about TLS, in words that tell what to do. */
 #define STRANGER                                                                                   \
-    "its certificate is from an authority that is not trusted; name its CA by --store-ca"
+    "its certificate is from an authority that is not trusted; name its CA with --store-ca"
 static const struct {
     const char *words, *means;
 } tls_reasons[] = {
@@ -69,7 +69,7 @@ static const struct {
     {"key values mismatch",
      "the client certificate and the key of --store-key do not belong together"},
     {"alert certificate expired", "the client certificate has expired"},
-    {"alert unknown ca", "it does not know the authority of the client certificate"},
+    {"alert unknown ca", "it does not trust the authority of the client certificate"},
 };
 
 /* How to ask for TLS. */
