@@ -190,7 +190,7 @@ store_result_e redis_link_call(redis_link_t *redis, int n, const char **words, c
     if (result == STORE_DONE) {
         result = receive(redis, &peek, deadline_ms, &reply, why);
     }
-    if (result == STORE_DONE) {
+    if (reply) {
         result = check_reply(redis, reply, type, &peek, why);
     }
     if (result != STORE_DONE) {

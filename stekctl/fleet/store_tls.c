@@ -25,6 +25,7 @@ static const char *const bundles[] = {"/etc/ssl/certs/ca-certificates.crt",
                                       "/etc/ssl/cert.pem"};
 
 /* Keys have no passphrase: nobody is there to be asked. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's type */
 static int no_passphrase(char *text, int size, int writing, void *data)
 {
     (void)text;
