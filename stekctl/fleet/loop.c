@@ -15,6 +15,7 @@
 #include "ringio.h"
 #include "state.h"
 #include "sync_log.h"
+#include "sync_ring_file.h"
 #include "sync_stores.h"
 
 /* Between two cycles, the file ring is looked at so often. */
@@ -94,15 +95,6 @@ static apr_interval_time_t delay(const loop_t *loop)
     return span - span / 5 * random / 255;
 }
 
-/* Somebody else has written the file ring since the last cycle: a revocation must not wait. */
-static int ring_has_changed(const loop_t *loop)
-{
-    stek_stamp_t stamp;
-
-    (void)stek_file_stamp(loop->host.ctl->ring_path, &stamp);
-    return !stek_stamp_equal(&stamp, &loop->host.ring_stamp);
-}
-
 /* Waits for the next cycle.  Returns the signal that came first, or 0. */
 static int wait_next(const loop_t *loop, apr_interval_time_t span, const sigset_t *signals)
 {
@@ -122,7 +114,7 @@ static int wait_next(const loop_t *loop, apr_interval_time_t span, const sigset_
             notify_send("WATCHDOG=1");
             fed = now;
         }
-        if (ring_has_changed(loop)) {
+        if (sync_ring_file_changed(&loop->host)) {
             break;
         }
     }

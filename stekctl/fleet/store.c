@@ -7,6 +7,7 @@
 #include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@
 
 /* If a call cannot be sent within this time, the worker is stuck. */
 #define SEND_LIMIT_MS 2000
+
+#define URGENT_MS 100
 
 /* How often one read is sent on to another server. */
 #define HOPS_MAX 5
@@ -51,7 +54,9 @@ struct store_t {
     int asking;          /* of that: the object is just moving to it */
     unsigned char *in;   /* the object that was read; room for the largest ring */
     char why[STORE_WHY_LEN];
-    char unconfined[STORE_WHY_LEN]; /* "" or what its worker lacks */
+    char unconfined[STORE_WHY_LEN];   /* "" or what its worker lacks */
+    int (*urgent)(const void *baton); /* NULL: nothing is */
+    const void *urgent_baton;
 };
 
 /* In the forked child: becomes the worker.  Uses only calls that are safe between fork and exec. */
@@ -250,12 +255,29 @@ static store_result_e gone(store_t *store, apr_int64_t deadline_ms)
                                : "its worker process failed at what the store answered");
 }
 
+/* Waits until there is something to read.  Returns the deadline, which is now if something else has become
+ * urgent. */
+static apr_int64_t await_answer(const store_t *store, apr_int64_t deadline_ms)
+{
+    struct pollfd pfd = {.fd = store->fd, .events = POLLIN};
+    apr_int64_t now = monotonic_ms();
+
+    while (store->urgent && now < deadline_ms && poll(&pfd, 1, URGENT_MS) <= 0) {
+        now = monotonic_ms();
+        if (store->urgent(store->urgent_baton)) {
+            return now;
+        }
+    }
+    return deadline_ms;
+}
+
 /* Receives an answer. */
 static store_result_e take_answer(store_t *store, apr_int64_t deadline_ms,
                                   const unsigned char **pbytes, apr_size_t *plen)
 {
     wire_answer_t answer;
 
+    deadline_ms = await_answer(store, deadline_ms);
     if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
         return gone(store, deadline_ms);
     }
@@ -353,6 +375,12 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
         *plen = len;
     }
     return result == STORE_LOST ? STORE_SILENT : result;
+}
+
+void store_set_urgent(store_t *store, int (*urgent)(const void *baton), const void *baton)
+{
+    store->urgent = urgent;
+    store->urgent_baton = baton;
 }
 
 const char *store_unconfined(const store_t *store)

@@ -178,3 +178,12 @@ apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_
     }
     return rv;
 }
+
+int sync_ring_file_changed(const void *baton)
+{
+    const sync_host_t *host = baton;
+    stek_stamp_t stamp;
+
+    (void)stek_file_stamp(host->ctl->ring_path, &stamp);
+    return !stek_stamp_equal(&stamp, &host->ring_stamp);
+}

@@ -71,9 +71,9 @@ class Flood(Listener):
 ], ids=range(21))
 def test_worker_flood_takes_no_memory(fleet, scheme, head, why):
     flood = Flood(scheme, head)
-    host = fleet.host(flood.url, timeout="10s", every="1min", **HOURLY)
+    host = fleet.host(flood.url, timeout="20s", every="2min", **HOURLY)
     done = subprocess.run([sys.executable, "-c", PEAK, lib.STEKCTL, *map(str, host.arguments("--once"))],
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=90)
     assert done.returncode == 5, done.stderr
     assert int(re.search(r"peak (\d+)", done.stdout).group(1)) < 32 * 1024, "kB"
     if why:
