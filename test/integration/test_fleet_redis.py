@@ -361,8 +361,10 @@ def test_cluster_object_is_found_and_followed(fleet):
 
 def test_cluster_reasons(fleet):
     single = fleet.store(Redis)
-    host = fleet.host(f"redis://127.0.0.1:{single.port},127.0.0.1:{free_port()}", **HOURLY)
-    assert reason(host).startswith("its URL names several hosts, but this is no cluster: ")
+    single.ask("ACL", "SETUSER", "app", "on", ">right", "~stek:*", "+get", "+set", "+eval")
+    host = fleet.host(f"redis://app@127.0.0.1:{single.port},127.0.0.1:{free_port()}", **HOURLY)
+    assert reason(host, *password(host, "right")).startswith("its URL names several hosts, but this is no cluster: ")
+    host.options = []
     gone = free_port()
     for said, expected in [
             (lambda port: b"-MOVED 1 127.0.0.1:%d\r\n" % port, "its servers send stekctl from one to the other"),
