@@ -29,7 +29,7 @@ static stek_ring_file_t file_of(const sync_host_t *host)
 /* A ring that others can change is not replaced: an administrator has to find out why. */
 static int is_refused(apr_status_t rv)
 {
-    return stek_ring_file_is_refused(rv) && rv != STEK_EPERM;
+    return stek_ring_is_refused(rv) && rv != STEK_EPERM;
 }
 
 /* Loads the file ring; *psecret_i: which of the local secrets sealed it. */
