@@ -75,9 +75,7 @@ static int same_store(const char *a, const char *b, apr_pool_t *pool)
         || store_url_parse(b, &driver_b, &target_b, pool)) {
         return 0;
     }
-    return driver_a == driver_b && target_a.port == target_b.port && target_a.db == target_b.db
-           && !strcasecmp(target_a.host, target_b.host)
-           && (!target_a.prefix || !strcmp(target_a.prefix, target_b.prefix));
+    return store_url_same(driver_a, &target_a, driver_b, &target_b, pool);
 }
 
 /* Certificates are of use only if there is TLS. */
@@ -99,7 +97,7 @@ static ctl_exit_e check_tls(ctl_t *ctl, const sync_options_t *options)
     if (used || (!options->ca_path && !options->cert_path)) {
         return CTL_DONE;
     }
-    return report_usage(ctl, "%s is given, but no store uses TLS: use etcds://",
+    return report_usage(ctl, "%s is given, but no store uses TLS: use rediss:// or etcds://",
                         options->ca_path ? "--store-ca" : "--store-cert");
 }
 

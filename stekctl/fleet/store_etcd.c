@@ -340,10 +340,25 @@ static store_result_e etcd_write(void *data, const unsigned char *bytes, apr_siz
     return result != STORE_DONE ? result : conn->succeeded ? STORE_DONE : STORE_CHANGED;
 }
 
-const store_driver_t store_etcd = {"etcd",    NAME,       2379,       0, etcd_open, etcd_connect,
-                                   etcd_read, etcd_write, etcd_close, 1, 0};
+const store_driver_t store_etcd = {.scheme = "etcd",
+                                   .name = NAME,
+                                   .port = 2379,
+                                   .url = STORE_URL_USER | STORE_URL_LIST | STORE_URL_PREFIX,
+                                   .open = etcd_open,
+                                   .connect = etcd_connect,
+                                   .read = etcd_read,
+                                   .write = etcd_write,
+                                   .close = etcd_close};
 
-const store_driver_t store_etcds = {"etcds",   NAME,       2379,       0, etcds_open, etcd_connect,
-                                    etcd_read, etcd_write, etcd_close, 1, 1};
+const store_driver_t store_etcds = {.scheme = "etcds",
+                                    .name = NAME,
+                                    .port = 2379,
+                                    .url = STORE_URL_USER | STORE_URL_LIST | STORE_URL_PREFIX,
+                                    .has_tls = 1,
+                                    .open = etcds_open,
+                                    .connect = etcd_connect,
+                                    .read = etcd_read,
+                                    .write = etcd_write,
+                                    .close = etcd_close};
 
 #endif

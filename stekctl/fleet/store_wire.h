@@ -7,8 +7,8 @@
  *     answer:  result u8 | why, STORE_WHY_LEN bytes | length u32 | bytes
  *
  * The worker answers 'o' when it is connected and confined (why: without what).
- * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT CA CERT KEY", each ended by NUL.  The
- * worker's answers are trusted as little as the store.  One thread on either side.
+ * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT CA CERT KEY MASTER ORIGIN ASKING", each
+ * ended by NUL.  The worker's answers are trusted as little as the store.  One thread on either side.
  */
 #ifndef STEKCTL_STORE_WIRE_H
 #define STEKCTL_STORE_WIRE_H
@@ -26,7 +26,7 @@
 #define WIRE_OBJECT_MAX 1024      /* bytes of an object's name, its NUL included */
 #define WIRE_TOO_LONG 0xffffffffu /* length of an answer whose bytes are not sent */
 #define WIRE_TARGET_MAX 16384
-#define WIRE_TARGET_FIELDS 11
+#define WIRE_TARGET_FIELDS 14
 #define WIRE_FD 3 /* the worker's end */
 
 typedef struct wire_call_t {

@@ -64,6 +64,9 @@ static const store_driver_t *unpack_target(char *text, apr_size_t len, store_tar
     target->ca = *fields[8] ? fields[8] : NULL;
     target->cert = *fields[9] ? fields[9] : NULL;
     target->key = *fields[10] ? fields[10] : NULL;
+    target->master = *fields[11] ? fields[11] : NULL;
+    target->origin = *fields[12] ? fields[12] : NULL;
+    target->asking = options_number(fields[13], 0, 1) == 1;
     return store_kinds_find(fields[0], strlen(fields[0]), &why);
 }
 
