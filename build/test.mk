@@ -66,6 +66,12 @@ differential: all
 	$(Q)STEK_POLICY_ROUNDS=$(POLICY_ROUNDS) STEK_DECISIONS=$(POLICY_DECISIONS) $(PYTHON) -m pytest -q -s \
 	    -p no:cacheprovider test/integration/test_policy_changes.py test/integration/test_client_decisions.py
 
+# StekTickets and StekTicketCount in some hundred random configurations, against a model of the manual.
+TICKET_CONFIGS ?= 100
+ticket-values: all
+	$(Q)STEK_TICKET_CONFIGS=$(TICKET_CONFIGS) $(PYTHON) -m pytest test/integration/test_ticket_values.py \
+	    $(XDIST) -q -s -p no:cacheprovider
+
 soak: $(SOAK_BIN)
 	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs \
 	    $(foreach s,$(SOAK_BIN),"$(s) $(call SOAK_N,$(notdir $(s)))")

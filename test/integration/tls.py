@@ -195,6 +195,17 @@ class Session:
         return self
 
 
+def premise():
+    """Called where a test goes on with a ticket that did not come."""
+
+
+class Tickets(list):
+    def __getitem__(self, index):
+        if not self and isinstance(index, int):
+            premise()
+        return super().__getitem__(index)
+
+
 @dataclass
 class Reply:
     resumed: bool = False
@@ -202,7 +213,7 @@ class Reply:
     status: int = 0
     headers: dict = field(default_factory=dict)
     body: bytes = b""
-    tickets: list = field(default_factory=list)  # sessions with a ticket that came, oldest first
+    tickets: list = field(default_factory=Tickets)  # sessions with a ticket that came, oldest first
     sessions: list = field(default_factory=list)  # all that the client could keep
     used: Session = None
     alpn: str = ""  # the protocol that the server chose
@@ -212,6 +223,8 @@ class Reply:
     @property
     def session(self):
         """What a client would use next: the last ticket that came, else the one it used."""
+        if not self.tickets and self.used is None:
+            premise()
         return self.tickets[-1] if self.tickets else self.used
 
     @property
