@@ -22,7 +22,7 @@ BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \
     -Wl,--wrap=SSL_CTX_set_session_ticket_cb -Wl,--wrap=SSL_CTX_set_not_resumable_session_callback
 BENCH_GLUE_tls_load := test/bench/tls_client.c
 BENCH_GLUE_tls_replay := test/bench/tls_client.c
-BENCH_BIN := $(filter-out $(OUT)/bench/fleet_bench $(OUT)/bench/tls_client,$(BENCH_SRC:test/bench/%.c=$(OUT)/bench/%))
+BENCH_BIN := $(filter-out $(OUT)/bench/fleet_bench $(OUT)/bench/tls_client $(OUT)/bench/idle_thread,$(BENCH_SRC:test/bench/%.c=$(OUT)/bench/%))
 
 $(BENCH_BIN): $(OUT)/bench/%: $(OUT)/obj/test/bench/%.o \
         $$(addprefix $(OUT)/obj/,$$(BENCH_GLUE_$$*:.c=.o)) $(OUT)/libstek.a $(call config,link)
