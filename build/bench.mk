@@ -29,7 +29,12 @@ $(BENCH_BIN): $(OUT)/bench/%: $(OUT)/obj/test/bench/%.o \
 	@mkdir -p $(@D)
 	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(BENCH_LDFLAGS_$*) -o $@ $(OBJECTS) $(LIBS)
 
-bench-build: all $(BENCH_BIN)
+# Preloaded into a server, not linked.
+$(OUT)/bench/idle_thread.so: test/bench/idle_thread.c $(call config,test)
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(CFLAGS) -Wall -Wextra -Werror -shared -fPIC -o $@ $<
+
+bench-build: all $(BENCH_BIN) $(OUT)/bench/idle_thread.so
 
 # All parts take about 20 minutes.  BENCH="callback day" measures some; QUICK=1 is short and rough.
 BENCH ?=

@@ -218,7 +218,7 @@ class Reply:
     headers: dict = field(default_factory=dict)
     body: bytes = b""
     tickets: list = field(default_factory=Tickets)  # sessions with a ticket that came, oldest first
-    sessions: list = field(default_factory=list)  # all that the client could keep
+    sessions: list = field(default_factory=Tickets)  # all that the client could keep
     used: Session = None
     alpn: str = ""  # the protocol that the server chose
     stapled: bytes = b""  # the OCSP response that it sent
