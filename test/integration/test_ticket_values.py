@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import pytest
 
-import tls
 from h2 import Http2
 from httpd import Vhost
 from test_tickets_off import HTTP2, cache_lines
