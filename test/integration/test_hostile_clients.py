@@ -225,4 +225,6 @@ def test_connections_that_end_early_leave_no_memory(httpd, after):
         return child, kib(child, "VmRSS")
     child, before = many(150)
     again, now = many(300)
-    assert again == child and now - before < 512, f"{before} KiB, then {now} KiB"
+    print(f"{before} KiB, then {now} KiB")
+    # A sanitizer keeps freed memory for a while, and finds leaks by itself.
+    assert again == child and (now - before < 200 or "STEK_HTTPD_PRELOAD" in os.environ)

@@ -93,6 +93,7 @@ def test_reload_with_traffic_loses_no_resumption(httpd, mpm):
         thread.start()
     for _ in range(15):
         server.graceful()
+    wait_for(lambda: visits[0] > 50, "visits", 40)
     done.set()
     for thread in threads:
         thread.join()
