@@ -70,7 +70,7 @@ endif
         check unit unit-build integration asan tsan valgrind compilers compilers-short fips openssl \
         fault fault-unit fault-guard \
         fuzz fuzz-replay fuzz-coverage soak soak-fleet fleet-twenty soak-httpd soak-probe soak-shared \
-        differential simulate simulate-short simulate-mutants \
+        differential ticket-values values simulate simulate-short simulate-mutants \
         bench bench-build bench-fleet \
         format lint lint-format lint-style lint-c lint-sh lint-py man-lint exports layers bare version
 .DELETE_ON_ERROR:

@@ -28,6 +28,7 @@
 #include "mod_stek_counters.h"
 #include "mod_stek_directives.h"
 #include "mod_stek_handshake.h"
+#include "mod_stek_iv.h"
 #include "mod_stek_live.h"
 #include "mod_stek_log.h"
 #include "mod_stek_monitor.h"
@@ -94,7 +95,7 @@ static void register_hooks(apr_pool_t *p)
     APR_OPTIONAL_HOOK(ssl, init_server, mod_stek_ssl_ctx_install, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_last, NULL, NULL, APR_HOOK_REALLY_LAST);
     ap_hook_monitor(mod_stek_monitor, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_child_init(mod_stek_ticket_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(mod_stek_iv_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(mod_stek_timer_start, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_process_connection(mod_stek_timer_follow_fork, NULL, NULL, APR_HOOK_FIRST);
     APR_OPTIONAL_HOOK(ssl, pre_handshake, mod_stek_handshake_begin, NULL, NULL, APR_HOOK_MIDDLE);

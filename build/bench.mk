@@ -14,7 +14,7 @@ bench-fleet: $(OUT)/bench/fleet_bench $(STEKCTL)
 	$(Q)$(PYTHON) test/bench/fleet.py $< $(or $(ARGS),1000) $(STEKCTL)
 
 # Benchmarks in C link the glue that they name, and play httpd's part themselves.
-BENCH_GLUE_handshake_cost := $(addprefix src/mod_stek_,counters.c exdata.c handshake.c live.c \
+BENCH_GLUE_handshake_cost := $(addprefix src/mod_stek_,counters.c exdata.c handshake.c iv.c live.c \
     log.c resumption.c retained.c ticket.c ticket_count.c ticket_size.c trust_watch.c)
 BENCH_GLUE_probe_times := $(addprefix stekctl/probe/,client.c link.c messages.c session.c)
 BENCH_GLUE_ticket_cost := $(BENCH_GLUE_handshake_cost)
@@ -22,14 +22,19 @@ BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \
     -Wl,--wrap=SSL_CTX_set_session_ticket_cb -Wl,--wrap=SSL_CTX_set_not_resumable_session_callback
 BENCH_GLUE_tls_load := test/bench/tls_client.c
 BENCH_GLUE_tls_replay := test/bench/tls_client.c
-BENCH_BIN := $(filter-out $(OUT)/bench/fleet_bench $(OUT)/bench/tls_client,$(BENCH_SRC:test/bench/%.c=$(OUT)/bench/%))
+BENCH_BIN := $(filter-out $(OUT)/bench/fleet_bench $(OUT)/bench/tls_client $(OUT)/bench/idle_thread,$(BENCH_SRC:test/bench/%.c=$(OUT)/bench/%))
 
 $(BENCH_BIN): $(OUT)/bench/%: $(OUT)/obj/test/bench/%.o \
         $$(addprefix $(OUT)/obj/,$$(BENCH_GLUE_$$*:.c=.o)) $(OUT)/libstek.a $(call config,link)
 	@mkdir -p $(@D)
 	$(call SAY,LINK,$@)$(CC) $(SAN) $(LDFLAGS) $(BENCH_LDFLAGS_$*) -o $@ $(OBJECTS) $(LIBS)
 
-bench-build: all $(BENCH_BIN)
+# Preloaded into a server, not linked.
+$(OUT)/bench/idle_thread.so: test/bench/idle_thread.c $(call config,test)
+	@mkdir -p $(@D)
+	$(call SAY,LINK,$@)$(CC) $(CFLAGS) -Wall -Wextra -Werror -shared -fPIC -o $@ $<
+
+bench-build: all $(BENCH_BIN) $(OUT)/bench/idle_thread.so
 
 # All parts take about 20 minutes.  BENCH="callback day" measures some; QUICK=1 is short and rough.
 BENCH ?=

@@ -12,6 +12,7 @@ check=("${bench[@]}"
     redis-server sasl2-bin etcd-server etcd-client
     rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot
     lighttpd lighttpd-mod-openssl dnsdist trafficserver
+    golang-go default-jdk-headless
     chromium fonts-dejavu-core python3-prometheus-client
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2
     debhelper dpkg-dev lintian rpm rpmlint systemd

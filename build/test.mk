@@ -72,6 +72,24 @@ differential: all
 	$(Q)STEK_POLICY_ROUNDS=$(POLICY_ROUNDS) STEK_DECISIONS=$(POLICY_DECISIONS) $(PYTHON) -m pytest -q -s \
 	    -p no:cacheprovider test/integration/test_policy_changes.py test/integration/test_client_decisions.py
 
+# StekTickets and StekTicketCount in some hundred random configurations, against a model of the manual.
+TICKET_CONFIGS ?= 100
+ticket-values: all
+	$(Q)STEK_TICKET_CONFIGS=$(TICKET_CONFIGS) $(PYTHON) -m pytest test/integration/test_ticket_values.py \
+	    $(XDIST) -q -s -p no:cacheprovider
+
+# The tests of binding, of rotation and of bad rings as they are, on servers that have each value for all
+# virtual hosts.  (Under `off` nothing would be left of them; test_tickets_off.py is about it.)
+VALUES ?= "StekTickets on" "StekTickets tls1.3" "StekTicketCount 3 resumed=2 max=4" "StekTicketCount 16 resumed=16"
+VALUES_TESTS := $(addprefix test/integration/test_,$(addsuffix .py,binding chain client_certs client_decisions \
+    client_lookups policy_changes hostile rotation reload))
+values: all
+	$(Q)for value in $(VALUES); do \
+	    echo "== $$value"; \
+	    STEK_VALUES="$$value" $(PYTHON) -m pytest $(VALUES_TESTS) $(XDIST) -q -rf -p no:cacheprovider $(PYTEST) \
+	        || exit 1; \
+	done
+
 soak: $(SOAK_BIN)
 	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs \
 	    $(foreach s,$(SOAK_BIN),"$(s) $(call SOAK_N,$(notdir $(s)))")

@@ -12,12 +12,9 @@
 
 #pragma GCC visibility push(hidden)
 
-/* post_config, before mod_ssl's: fetches the ciphers once for all handshakes; they are released
- * with pconf.  APR_SUCCESS or STEK_ECRYPTO. */
+/* post_config, before mod_ssl's: fetches the ciphers once for all handshakes, and makes this
+ * process's initialisation vectors; they are released with pconf.  APR_ENOMEM, STEK_ECRYPTO. */
 apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf);
-
-/* child_init: this process's own initialisation vectors. */
-void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s);
 
 /* Puts the callbacks on an SSL_CTX; keys == 0 leaves the key callback that mod_ssl has set.  0 if
  * OpenSSL refuses. */

@@ -7,6 +7,7 @@
  *     ClientHello          ticket_request { u8 new_session_count, u8 resumption_count }
  *     EncryptedExtensions  ticket_request { u8 expected_count }
  *
+ * Two counts of 0 are a good request: of a client that will not resume (RFC 9149, 2).  It is told 0.
  * A request of another length ends the handshake with decode_error, one that differs after a
  * HelloRetryRequest with illegal_parameter.
  *

@@ -13,33 +13,22 @@
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <openssl/params.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "http_log.h"
 #include "mod_stek_handshake.h"
+#include "mod_stek_iv.h"
 #include "mod_stek_live.h"
-#include "mod_stek_log.h"
-#include "mod_stek_phase.h"
 #include "mod_stek_resumption.h"
 #include "mod_stek_ticket_count.h"
 #include "stek_error.h"
-#include "stek_iv.h"
 #include "stek_mem.h"
 #include "stek_session.h"
-
-APLOG_USE_MODULE(stek_rotate);
 
 #define HMAC_LEN 32
 #define RENEW 2
 
 static EVP_CIPHER *aes_256_cbc, *aes_128_cbc;
-static stek_iv_t *ivs;        /* made in post_config by the parent, then by every child */
-static _Atomic pid_t ivs_pid; /* whose they are */
 
 static apr_status_t teardown(void *data)
 {
@@ -47,61 +36,7 @@ static apr_status_t teardown(void *data)
     EVP_CIPHER_free(aes_256_cbc);
     EVP_CIPHER_free(aes_128_cbc);
     aes_256_cbc = aes_128_cbc = NULL;
-    stek_iv_destroy(ivs);
-    ivs = NULL;
-    atomic_store(&ivs_pid, 0);
     return APR_SUCCESS;
-}
-
-/* Vectors of this process: what goes in tells it from every other process, on any host. */
-static apr_status_t ivs_create(stek_iv_t **pivs)
-{
-    struct {
-        pid_t pid;
-        apr_time_t now;
-        struct timespec since_boot;
-        char host[128];
-    } unique;
-
-    memset(&unique, 0, sizeof(unique));
-    unique.pid = getpid();
-    unique.now = apr_time_now();
-    clock_gettime(CLOCK_MONOTONIC, &unique.since_boot);
-    if (gethostname(unique.host, sizeof(unique.host) - 1) != 0) {
-        unique.host[0] = '\0';
-    }
-    return stek_iv_create(&unique, sizeof(unique), unique.now, stek_rng_system, pivs);
-}
-
-/* Makes this process's vectors, in place of those that it has inherited. */
-static apr_status_t ivs_renew(void)
-{
-    apr_status_t rv;
-
-    atomic_store(&ivs_pid, 0);
-    stek_iv_destroy(ivs);
-    ivs = NULL;
-    rv = ivs_create(&ivs);
-    if (rv == APR_SUCCESS) {
-        atomic_store(&ivs_pid, getpid());
-    }
-    return rv;
-}
-
-void mod_stek_ticket_child_init(apr_pool_t *pchild, server_rec *s)
-{
-    apr_status_t rv;
-
-    (void)pchild;
-    if (mod_stek_one_process()) {
-        return;
-    }
-    rv = ivs_renew();
-    if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                     "STEK4003: cannot make initialisation vectors, so this child issues no "
-                     "tickets; check memory limits and OpenSSL's configuration, then reload");
-    }
 }
 
 apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf)
@@ -113,7 +48,7 @@ apr_status_t mod_stek_ticket_setup(apr_pool_t *pconf)
         ERR_clear_error();
         return STEK_ECRYPTO;
     }
-    return ivs_renew();
+    return mod_stek_iv_setup(pconf);
 }
 
 /* Gives OpenSSL a key; 0 if it fails, and the handshake continues without. */
@@ -146,32 +81,6 @@ static void key_wipe(stek_key_t *key)
                     offsetof(stek_key_t, flags) - offsetof(stek_key_t, hmac_key));
 }
 
-/* The process number alone is not enough: that of a process that has ended is reused. */
-static int ivs_are_own(void)
-{
-    return atomic_load(&ivs_pid) == getpid() && !stek_iv_is_wiped(ivs);
-}
-
-/* A process that the MPM has not forked (mpm-itk: one for each connection) ran no child_init,
- * and has zeros, or another process's vectors.  It begins with one thread. */
-static int ivs_ready(void)
-{
-    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-    int ready = ivs_are_own();
-
-    if (!ready) {
-        pthread_mutex_lock(&mutex);
-        ready = ivs_are_own() || ivs_renew() == APR_SUCCESS;
-        pthread_mutex_unlock(&mutex);
-    }
-    return ready;
-}
-
-static int iv_next(apr_time_t now, unsigned char iv[STEK_IV_LEN])
-{
-    return ivs_ready() && stek_iv_next(ivs, now, iv) == APR_SUCCESS;
-}
-
 /* The vhost's own built-in keys, as OpenSSL would use them if there were no callback. */
 static int stock_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher_ctx,
                      EVP_MAC_CTX *mac_ctx, int encrypt)
@@ -191,7 +100,8 @@ static int stock_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     memcpy(key.aes_key, stock.aes_key, sizeof(key.aes_key));
     if (encrypt) {
         memcpy(name, stock.name, sizeof(stock.name));
-        result = iv_next(apr_time_now(), iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
+        result = mod_stek_iv_next(apr_time_now(), iv)
+                 && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
     }
     else if (memcmp(name, stock.name, sizeof(stock.name)) == 0
              && key_apply(&key, iv, cipher_ctx, mac_ctx, 0)) {
@@ -220,7 +130,7 @@ static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name
         return 0;
     }
     memcpy(name, key.name, sizeof(key.name));
-    ok = iv_next(now, iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
+    ok = mod_stek_iv_next(now, iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
     key_wipe(&key);
     if (ok) {
         mod_stek_handshake_issued(ssl, mod_stek_live_tally(live), name);

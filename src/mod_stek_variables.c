@@ -74,6 +74,18 @@ static void set_all(request_rec *r)
     set_in(r->subprocess_env, values);
 }
 
+/* Most often nothing has changed since the request was made: its notes begin with what is so now. */
+static int is_told(const request_rec *r)
+{
+    const mod_stek_handshake_t *record = mod_stek_handshake_get(r->connection);
+    const apr_array_header_t *notes = r->notes ? apr_table_elts(r->notes) : NULL;
+    const apr_table_entry_t *entries = notes ? (const apr_table_entry_t *)notes->elts : NULL;
+    int n = record && *record->key_hex ? NAME_N : KEY;
+
+    return record && entries && notes->nelts >= n && entries[TICKET].key == names[TICKET]
+           && entries[TICKET].val == ticket_word(record) && entries[n - 1].key == names[n - 1];
+}
+
 int mod_stek_variables_create_request(request_rec *r)
 {
     set_all(r);
@@ -91,7 +103,9 @@ int mod_stek_variables_translate_name(request_rec *r)
 int mod_stek_variables_log(request_rec *r)
 {
     for (; r; r = r->next) {
-        set_all(r);
+        if (!is_told(r)) {
+            set_all(r);
+        }
     }
     return OK;
 }

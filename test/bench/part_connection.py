@@ -2,7 +2,10 @@
 """Whole connections, counted: instructions of `httpd -X` under callgrind, with this module and without.
 
 A connection costs what 160 of them cost more than 40, divided by 120: httpd's start and end fall out.
-Counts hardly differ from run to run, where times on a shared machine do."""
+Counts hardly differ from run to run, where times on a shared machine do.
+
+A child of prefork has one thread without the module, and two with it: a third httpd has no module but a
+second thread that does nothing (idle_thread.c), and shows how much of the difference that is."""
 import os
 import shutil
 import time
@@ -21,15 +24,21 @@ CELLS = [(version, mode) for version in ("1.2", "1.3") for mode in ("full", "res
 # whole block, take turns, so that no chance of length decides.
 NAMES = ["a" * length + ".test" for length in range(1, 64, 8)]
 OWN = "mod_stek_rotate.so"
+IDLE_THREAD = httpd.TOP / "out" / "bench" / "idle_thread.so"
+WITH, WITHOUT, WITH_THREAD = True, False, "thread"
+NAMED = {WITH: "module", WITHOUT: "none", WITH_THREAD: "none, idle thread"}
 
 
-def make_server(run, mpm, module):
+def make_server(run, mpm, kind):
+    module = kind is WITH
     vhost = Vhost(NAMES[0], [f"ServerAlias {' '.join(NAMES[1:])}"])
     # What a poll of the ring costs depends on the time that a run takes, not on connections.
     server = BenchHttpd(run.certs, module=module, mpm=mpm, vhosts=[vhost],
                         server=["StekRing default poll=1h"] if module else [],
                         # When malloc merges what lies in its fast bins depends on addresses.
                         env={"GLIBC_TUNABLES": "glibc.malloc.mxfast=0"})
+    if kind is WITH_THREAD:
+        server.env["LD_PRELOAD"] = str(IDLE_THREAD)
     out = server.root / "callgrind"
     server.under = ["valgrind", "--tool=callgrind", "--quiet", "--compress-strings=no",
                     "--compress-pos=no", f"--callgrind-out-file={out}"]
@@ -91,16 +100,16 @@ def _self_costs(path):
     return costs
 
 
-def slopes(run, mpm, few, many):
-    """{(cell, module): {(object, function): instructions of a connection}}."""
-    jobs = [(cell, module, n) for cell in CELLS for module in (True, False) for n in (few, many)]
-    made = [make_server(run, mpm, module) for _, module, _ in jobs]  # one after the other: ports
+def slopes(run, mpm, few, many, kinds=(WITH, WITHOUT)):
+    """{(cell, kind): {(object, function): instructions of a connection}}."""
+    jobs = [(cell, kind, n) for cell in CELLS for kind in kinds for n in (few, many)]
+    made = [make_server(run, mpm, kind) for _, kind, _ in jobs]  # one after the other: ports
     with ThreadPoolExecutor(2) as pool:
         counts = dict(zip(jobs, pool.map(lambda i: _count(made[i], jobs[i][0], jobs[i][2]),
                                          range(len(jobs)))))
-    return {(cell, module): {key: (cost - counts[cell, module, few].get(key, 0)) / (many - few)
-                             for key, cost in counts[cell, module, many].items()}
-            for cell in CELLS for module in (True, False)}
+    return {(cell, kind): {key: (cost - counts[cell, kind, few].get(key, 0)) / (many - few)
+                           for key, cost in counts[cell, kind, many].items()}
+            for cell in CELLS for kind in kinds}
 
 
 def _by_object(costs):
@@ -114,13 +123,19 @@ def _title(cell):
     return f"TLS {cell[0]}, {cell[1]}"
 
 
+def _beside_a_thread(base, threaded, whole):
+    return f"{threaded - base:+,.0f}", f"{whole - threaded:+,.0f}", f"{whole / threaded:.4f}"
+
+
 def _tables(part, mpm, found):
-    rows, where, own = [], [], []
+    rows, where, own, threads = [], [], [], []
     for cell in CELLS:
-        ours, none = found[cell, True], found[cell, False]
+        ours, none = found[cell, WITH], found[cell, WITHOUT]
         whole, base = sum(ours.values()), sum(none.values())
         rows.append([_title(cell), f"{base:,.0f}", f"{whole:,.0f}", f"{whole - base:+,.0f}",
                      f"{whole / base:.4f}"])
+        if (cell, WITH_THREAD) in found:
+            threads.append([_title(cell), *_beside_a_thread(base, sum(found[cell, WITH_THREAD].values()), whole)])
         part.goal(f"{mpm}, {_title(cell)}: at most {LIMIT} x the instructions without the module",
                   f"{whole / base:.4f}", whole <= LIMIT * base)
         more = Counter(_by_object(ours))
@@ -131,6 +146,10 @@ def _tables(part, mpm, found):
                 sorted(ours.items(), key=lambda item: -item[1]) if ob == OWN][:6]
     part.table(f"Instructions of a connection with one request, {mpm}",
                ["", "without", "with", "more", "x without"], rows)
+    if threads:
+        part.table(f"Of that, a second thread, {mpm}",
+                   ["", "more by an idle thread", "more by the module beside one", "x without, beside one"],
+                   threads)
     part.table(f"Where they go: more than without, {mpm}", [""] + [NAME_OF[ob] for ob in OBJECTS] + ["others"],
                where)
     if any(own):
@@ -146,9 +165,10 @@ def measure(run):
     part = Part()
     few, many = run.pick((40, 160), (16, 48), (8, 16))
     for mpm in run.pick(("event", "prefork"), ("event",), ("prefork",)):
-        run.say(f"{mpm}: {4 * len(CELLS)} runs of httpd under callgrind")
-        found = slopes(run, mpm, few, many)
+        kinds = (WITH, WITHOUT) + ((WITH_THREAD,) if mpm == "prefork" and run.size != "smoke" else ())
+        run.say(f"{mpm}: {2 * len(kinds) * len(CELLS)} runs of httpd under callgrind")
+        found = slopes(run, mpm, few, many, kinds)
         _tables(part, mpm, found)
-        part.raw[mpm] = {f"{_title(cell)}, {'module' if module else 'none'}": sum(costs.values())
-                         for (cell, module), costs in found.items()}
+        part.raw[mpm] = {f"{_title(cell)}, {NAMED[kind]}": sum(costs.values())
+                         for (cell, kind), costs in found.items()}
     return part

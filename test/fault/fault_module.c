@@ -12,6 +12,7 @@
 
 #include "mod_stek_config_check.h"
 #include "mod_stek_handshake.h"
+#include "mod_stek_iv.h"
 #include "mod_stek_live.h"
 #include "mod_stek_live_private.h"
 #include "mod_stek_monitor.h"
@@ -446,7 +447,7 @@ static int child(void *data)
     apr_pool_t *pchild = data;
     int i, well;
 
-    mod_stek_ticket_child_init(pchild, server);
+    mod_stek_iv_child_init(pchild, server);
     mod_stek_timer_start(pchild, server);
     for (i = 0; i < (fault_at ? 20 : 10000) && generation() == before; i++) {
         struct timespec ms = {0, 1000000};

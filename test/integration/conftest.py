@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import faults as fault_calls  # noqa: E402
 import fleet as fleets  # noqa: E402
 import httpd as harness  # noqa: E402
+import tls  # noqa: E402
 
 MPMS = ["event", "worker", "prefork"]
 
@@ -138,3 +139,29 @@ def mpm(request):
 @pytest.fixture(params=["1.2", "1.3"])
 def version(request):
     return request.param
+
+
+
+# Under STEK_VALUES (make values), a test that goes on with a ticket ends where none came; all that it has
+# asserted until then held.
+if any(value in line for line in harness.VALUES for value in ("tls1.3", "off")):
+    tls.premise = lambda: pytest.xfail("needs a ticket, and the value gives none")
+
+# And these say how many tickets there are, or that there are some in TLS 1.2.  Each has to fail there.
+COUNTING = {
+    "StekTickets tls1.3": [
+        "test_chain.py::test_chain_of_a_week_and_a_daily_client_as_documented[1.2-",
+        "test_client_certs.py::test_careful_defaults_with_client_certificates[1.2-",
+        "test_client_certs.py::test_htaccess_asks_for_a_certificate_no_ticket_carries_it[1.2]",
+        "test_client_decisions.py::test_certificate_that_a_section_asks_for_opens_no_other_page[1.2]"],
+    "StekTicketCount": [
+        "test_chain.py::test_hints_of_two_rings_and_lifetimes_by_sni[",
+        "test_client_certs.py::test_htaccess_asks_for_a_certificate_no_ticket_carries_it[1.3]"],
+}
+
+
+def pytest_itemcollected(item):
+    for value, tests in COUNTING.items():
+        if any(line.startswith(value) for line in harness.VALUES) and any(
+                test in item.nodeid for test in tests):
+            item.add_marker(pytest.mark.xfail(reason="counts tickets", strict=True))

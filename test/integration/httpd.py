@@ -27,6 +27,9 @@ TROUBLE = re.compile(r"\[[\w-]*:(emerg|alert|crit|error|warn)\]|AH00052|[Ss]egme
                      r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:")
 # What stock httpd says of such a configuration: SSLSessionCache none.
 STOCK = ["AH01873"]
+# Directives of the main server that a whole run of the tests has, each beside what a test says itself
+# (make values).
+VALUES = [line.strip() for line in os.environ.get("STEK_VALUES", "").split(";") if line.strip()]
 # Where the machine swaps, a tmpfs may be swapped out (test_swap.py).
 if len(Path("/proc/swaps").read_text().splitlines()) > 1:
     STOCK.append("STEK2020")
@@ -158,7 +161,7 @@ class Httpd:
             lines += [f"User {RUN_AS}", f"Group {RUN_AS}"]
         if self.ssl:
             lines += ["SSLSessionCache none", "SSLProtocol -all +TLSv1.2 +TLSv1.3"]
-        lines += self.server
+        lines += (VALUES if self.module and self.ssl else []) + self.server
         for vhost in self.vhosts:
             lines += [f"<VirtualHost {self.address}:{vhost.port or self.port}>",
                       f"ServerName {vhost.name}"]

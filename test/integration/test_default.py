@@ -150,8 +150,8 @@ def test_many_clients_at_once_all_resume(httpd, mpm):
     sessions = [issued_now(server, tls=version).session for version in VERSIONS]
 
     def visit(i):
-        version = VERSIONS[i % 2]
-        return server.get(tls=version, session=sessions[i % 2])
+        version = VERSIONS[i % len(VERSIONS)]
+        return server.get(tls=version, session=sessions[i % len(sessions)])
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(visit, range(400)))
     assert all(reply.resumed and reply.status == 200 for reply in replies)

@@ -181,7 +181,7 @@ def test_hostile_ring_changes_nothing_is_logged_once_and_repaired_within_poll(ht
     def repaired(kind):
         wait_for(lambda: server.get(f"{kind}.test").name == new[kind], "the repaired ring",
                  max(0.5, due - time.time()))
-        serves_again = server.get(f"{kind}.test", tls="1.2", session=first[kind, "1.2"].session)
+        serves_again = server.get(f"{kind}.test", tls=VERSIONS[0], session=first[kind, VERSIONS[0]].session)
         assert serves_again.resumed, "resumption lost after repair"
     assert_each(faults, KINDS, repaired)
     assert not faults, "\n".join(faults)

@@ -18,7 +18,7 @@ def test_ticket_resumes_in_every_child(httpd, mpm):
     with ExitStack() as stack:
         open_ones = []
         for i in range(at_once):
-            v = VERSIONS[i % 2]
+            v = VERSIONS[i % len(VERSIONS)]
             one = tls.Connection(server.port, "a.test", tls=v, session=sessions[v])
             open_ones.append(stack.enter_context(one))
         for i, connection in enumerate(open_ones):
@@ -53,7 +53,7 @@ def test_ticket_resumes_while_children_are_reaped_and_spawned(httpd, mpm):
     server = httpd(mpm=mpm, server=["MaxConnectionsPerChild 5"]).start()
     sessions = {v: issued_now(server, tls=v).session for v in VERSIONS}
     for i in range(1, 121):
-        v = VERSIONS[i % 2]
+        v = VERSIONS[i % len(VERSIONS)]
         assert server.get(tls=v, session=sessions[v], headers=[f"X-Req: {i}"]).resumed
     pids = {server.pid_of(i) for i in range(1, 121)}
     assert len(pids) > 5
@@ -93,6 +93,7 @@ def test_reload_with_traffic_loses_no_resumption(httpd, mpm):
         thread.start()
     for _ in range(15):
         server.graceful()
+    wait_for(lambda: visits[0] > 50, "visits", 40)
     done.set()
     for thread in threads:
         thread.join()

@@ -14,7 +14,7 @@ NO_CHAIN_LIMIT = ["StekMaxSessionAge off"]
 
 def tickets_from_all(server):
     """Whether, many times in a row, a ticket comes: every child has a key for now."""
-    return all(server.get(tls="1.2").tickets for _ in range(12))
+    return all(server.get(tls=VERSIONS[0]).tickets for _ in range(12))
 
 
 def test_rotation_new_name_each_interval_old_ticket_renewed_then_ends(httpd, mpm):
@@ -22,8 +22,8 @@ def test_rotation_new_name_each_interval_old_ticket_renewed_then_ends(httpd, mpm
     start = time.time() // 2 * 2 + 2
     wait_until(start)
     first = {v: issued_now(server, tls=v) for v in VERSIONS}
-    key = server.ring().find(first["1.2"].name)
-    assert key.not_before == start and first["1.3"].name == key.name
+    key = server.ring().find(first[VERSIONS[0]].name)
+    assert key.not_before == start and {reply.name for reply in first.values()} == {key.name}
     # The session's own timeout would end these tickets first: here it is about the key's window.
     late = {v: resealed(first[v].session, key, key, at=key.decrypt_until) for v in VERSIONS}
     wait_until(key.encrypt_until)
@@ -82,7 +82,7 @@ def test_rotation_200_times_under_traffic_loses_nothing(httpd):
     begin, visits, names = time.time(), 0, set()
     kept = {v: [] for v in VERSIONS}  # (session, latest time at which it surely resumes)
     while time.time() < begin + rotations + 2:
-        v = VERSIONS[visits % 2]
+        v = VERSIONS[visits % len(VERSIONS)]
         kept[v] = [entry for entry in kept[v] if entry[1] > time.time() + 0.5]
         entry = chance.choice(kept[v]) if kept[v] and chance.random() < 0.8 else None
         asked = time.time()

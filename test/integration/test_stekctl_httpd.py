@@ -49,7 +49,7 @@ class Traffic(threading.Thread):
         while not self.done.is_set():
             try:
                 reply = self.server.get(
-                    tls=VERSIONS[self.n % 2], session=None if self.n % 3 else session
+                    tls=VERSIONS[self.n % len(VERSIONS)], session=None if self.n % 3 else session
                 )
                 session = reply.session if self.n % 2 == 0 else None
                 if reply.status != 200 or not reply.tickets and not reply.resumed:

@@ -54,6 +54,10 @@ SSL_connect = _declare(_ssl, "SSL_connect", _C, _P)
 SSL_get_error = _declare(_ssl, "SSL_get_error", _C, _P, _C)
 SSL_read = _declare(_ssl, "SSL_read", _C, _P, _P, _C)
 SSL_write = _declare(_ssl, "SSL_write", _C, _P, ctypes.c_char_p, _C)
+SSL_write_early_data = _declare(_ssl, "SSL_write_early_data", _C, _P, ctypes.c_char_p, ctypes.c_size_t,
+                                ctypes.POINTER(ctypes.c_size_t))
+SSL_SESSION_set_max_early_data = _declare(_ssl, "SSL_SESSION_set_max_early_data", _C, _P, ctypes.c_uint32)
+SSL_get_early_data_status = _declare(_ssl, "SSL_get_early_data_status", _C, _P)
 SSL_shutdown = _declare(_ssl, "SSL_shutdown", _C, _P)
 SSL_version = _declare(_ssl, "SSL_version", _C, _P)
 SSL_session_reused = _declare(_ssl, "SSL_session_reused", _C, _P)
@@ -195,6 +199,17 @@ class Session:
         return self
 
 
+def premise():
+    """Called where a test goes on with a ticket that did not come."""
+
+
+class Tickets(list):
+    def __getitem__(self, index):
+        if not self and isinstance(index, int):
+            premise()
+        return super().__getitem__(index)
+
+
 @dataclass
 class Reply:
     resumed: bool = False
@@ -202,8 +217,8 @@ class Reply:
     status: int = 0
     headers: dict = field(default_factory=dict)
     body: bytes = b""
-    tickets: list = field(default_factory=list)  # sessions with a ticket that came, oldest first
-    sessions: list = field(default_factory=list)  # all that the client could keep
+    tickets: list = field(default_factory=Tickets)  # sessions with a ticket that came, oldest first
+    sessions: list = field(default_factory=Tickets)  # all that the client could keep
     used: Session = None
     alpn: str = ""  # the protocol that the server chose
     stapled: bytes = b""  # the OCSP response that it sent
@@ -212,6 +227,8 @@ class Reply:
     @property
     def session(self):
         """What a client would use next: the last ticket that came, else the one it used."""
+        if not self.tickets and self.used is None:
+            premise()
         return self.tickets[-1] if self.tickets else self.used
 
     @property
@@ -225,9 +242,10 @@ class Connection:
 
     def __init__(self, port, host, *, tls="1.3", session=None, sni=True, tickets=True, cert=None,
                  timeout=20, young=True, groups=None, pha=False, alpn=(), status=False,
-                 address="127.0.0.1", sock=None, level=None, srp=None, no_kex=False, request=None):
+                 address="127.0.0.1", sock=None, level=None, srp=None, no_kex=False, request=None,
+                 early=None):
         """no_kex: would do without a key exchange.  request: the body of ticket_request, or one
-        for each ClientHello."""
+        for each ClientHello (None: without).  early: sent before the handshake is done (0-RTT)."""
         self.reply, self.ssl, self.sock = Reply(used=session), None, sock
         self.context = SSL_CTX_new(TLS_client_method())
         self._callback = _NEW_SESSION(self._keep)
@@ -254,7 +272,7 @@ class Connection:
             SSL_CTX_set_options(self.context, _OP_ALLOW_NO_DHE_KEX)
         if request is not None:
             self._ask(request)
-        self._alpn, self._status = alpn, status
+        self._alpn, self._status, self._early = alpn, status, early
         try:
             self._connect((address, port), host, session, sni, timeout, young)
         except BaseException:
@@ -280,7 +298,12 @@ class Connection:
         if session is not None:
             # A copy: OpenSSL's client never offers a session again that a server once declined.
             copy = Session.decoded(session.encoded())
+            if self._early:
+                SSL_SESSION_set_max_early_data(copy.pointer, len(self._early))
             SSL_set_session(self.ssl, (copy.made_young() if young else copy).pointer)
+            if self._early:
+                SSL_write_early_data(self.ssl, self._early, len(self._early),
+                                     ctypes.byref(ctypes.c_size_t()))
         result = SSL_connect(self.ssl)
         if result != 1:
             raise TlsError(f"handshake: {SSL_get_error(self.ssl, result)} {_errors()}")
@@ -298,6 +321,8 @@ class Connection:
 
         def add(_ssl, _type, _context, out, length, _x, _at, _alert, _arg):
             body = bodies.pop(0) if len(bodies) > 1 else bodies[0]
+            if body is None:
+                return 0
             self._body = ctypes.create_string_buffer(body, len(body) or 1)
             out[0], length[0] = ctypes.cast(self._body, _P).value, len(body)
             return 1
