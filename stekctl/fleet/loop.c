@@ -4,8 +4,13 @@
  */
 #include "loop.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
-#include <time.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "announcer.h"
 #include "metrics.h"
@@ -15,10 +20,20 @@
 #include "ringio.h"
 #include "state.h"
 #include "sync_log.h"
+#include "stek_file.h"
 #include "sync_stores.h"
+#include "sync_watch.h"
 
-/* Between two cycles, the file ring is looked at so often. */
+/* Between two cycles, the file ring is looked at so often if the system does not tell of changes. */
 #define LOOK_MS 1000
+/* The least time between two cycles, whatever wakes sync. */
+#define PAUSE_MS 200
+/* So many cycles more than one in every cycle's length do stores wake for, however often they say that something
+ * has changed; and for so many at once. */
+#define WAKES_EVERY 4
+#define WAKES_AT_ONCE 8
+/* After what a store says, hosts do not all read it in the same moment. */
+#define SPREAD_MS 200
 
 typedef struct loop_t {
     sync_host_t host;
@@ -28,6 +43,10 @@ typedef struct loop_t {
     metrics_t metrics;
     int silent_n; /* cycles in a row in which a store did not answer */
     int ready;
+    int ring_fd;              /* inotify of the ring's directory; -1: none */
+    apr_int64_t ended_at;     /* monotonic ms: when the last cycle had ended */
+    apr_int64_t wake_at;      /* when to begin one because of what a store has said; or INT64_MAX */
+    apr_int64_t wakes_until;  /* what the cycles so far that stores wanted would take at the pace they may have */
 } loop_t;
 
 /* What a cycle came to, for --once. */
@@ -103,44 +122,175 @@ static int ring_has_changed(const loop_t *loop)
     return !stek_stamp_equal(&stamp, &loop->host.ring_stamp);
 }
 
-/* Waits for the next cycle.  Returns the signal that came first, or 0. */
-static int wait_next(const loop_t *loop, apr_interval_time_t span, const sigset_t *signals)
+/* Tells at once when something in the ring's directory changes, as long as that is the same directory. */
+static void watch_ring(loop_t *loop)
 {
-    apr_int64_t now = monotonic_ms(), end = now + apr_time_as_msec(span), fed = now;
+    const char *dir = stek_file_dir(loop->host.ctl->ring_path, loop->host.pool);
+
+    loop->ring_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (loop->ring_fd >= 0
+        && inotify_add_watch(loop->ring_fd, dir,
+                             IN_CLOSE_WRITE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE | IN_DELETE_SELF
+                                 | IN_MOVE_SELF | IN_ONLYDIR)
+               < 0) {
+        close(loop->ring_fd);
+        loop->ring_fd = -1;
+    }
+}
+
+/* What it says is not needed, only that it says something. */
+static void drain_ring(loop_t *loop)
+{
+    char events[4096] __attribute__((aligned(8)));
+    const apr_uint32_t lost = IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF;
+    int gone = 0;
+    ssize_t n;
+
+    while ((n = read(loop->ring_fd, events, sizeof(events))) > 0) {
+        ssize_t at = 0;
+
+        while (at + (ssize_t)sizeof(struct inotify_event) <= n) {
+            const struct inotify_event *event = (const void *)(events + at);
+
+            gone |= (event->mask & lost) != 0;
+            at += (ssize_t)(sizeof(*event) + event->len);
+        }
+    }
+    if (gone) {
+        close(loop->ring_fd);
+        loop->ring_fd = -1;
+    }
+}
+
+/* ---- when the next cycle begins ---- */
+
+static apr_int64_t wake_span(const loop_t *loop)
+{
+    apr_int64_t span = apr_time_as_msec(loop->host.options->every) / WAKES_EVERY;
+
+    return span > PAUSE_MS ? span : PAUSE_MS;
+}
+
+/* A store has said that something changes. */
+static void wake(loop_t *loop, apr_int64_t now)
+{
+    apr_int64_t earliest = loop->wakes_until - WAKES_AT_ONCE * wake_span(loop);
+    unsigned char random = 0;
+
+    if (loop->wake_at != INT64_MAX) {
+        return;
+    }
+    (void)stek_rng_system(&random, 1);
+    loop->wake_at = now + SPREAD_MS * random / 255;
+    loop->wake_at = loop->wake_at > earliest ? loop->wake_at : earliest;
+}
+
+/* A cycle has ended that began because a store had said something. */
+static void count_wake(loop_t *loop, apr_int64_t now)
+{
+    if (loop->wakes_until < now) {
+        loop->wakes_until = now;
+    }
+    loop->wakes_until += wake_span(loop);
+}
+
+/* When the next cycle is to begin, unless something happens. */
+static apr_int64_t next_begin(loop_t *loop, apr_int64_t end)
+{
+    apr_int64_t at = loop->wake_at < end ? loop->wake_at : end;
+
+    if (ring_has_changed(loop)) {
+        at = 0;
+    }
+    return at > loop->ended_at + PAUSE_MS ? at : loop->ended_at + PAUSE_MS;
+}
+
+/* For how long to wait at most. */
+static int patience(const loop_t *loop, apr_int64_t begin, apr_int64_t now)
+{
+    apr_int64_t watchdog = apr_time_as_msec(notify_watchdog()) / 2;
+    apr_int64_t due = sync_watch_due(&loop->host), left = begin - now;
+
+    left = due - now < left ? due - now : left;
+    left = watchdog > 0 && watchdog < left ? watchdog : left;
+    left = loop->ring_fd < 0 && left > LOOK_MS ? LOOK_MS : left;
+    return left > 0 ? (int)left : 0;
+}
+
+/* Waits for what happens first.  Returns the signal if it is one, or 0. */
+static int wait_once(loop_t *loop, int signal_fd, int limit_ms)
+{
+    struct pollfd fds[2 + SYNC_STORES_MAX] = {{.fd = signal_fd, .events = POLLIN},
+                                              {.fd = loop->ring_fd, .events = POLLIN}};
+    struct signalfd_siginfo info;
+
+    sync_watch_poll(&loop->host, fds + 2);
+    if (poll(fds, 2 + SYNC_STORES_MAX, limit_ms) <= 0) {
+        return 0;
+    }
+    if (fds[0].revents && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        return (int)info.ssi_signo;
+    }
+    if (fds[1].revents) {
+        drain_ring(loop);
+    }
+    if (sync_watch_take(&loop->host, fds + 2, monotonic_ms())) {
+        wake(loop, monotonic_ms());
+    }
+    return 0;
+}
+
+/* Waits for the next cycle.  Returns the signal that came first, or 0. */
+static int wait_next(loop_t *loop, int signal_fd)
+{
+    apr_int64_t now = monotonic_ms(), end = now + apr_time_as_msec(delay(loop)), fed = now, begin;
     apr_int64_t watchdog = apr_time_as_msec(notify_watchdog()) / 2;
 
-    while (now < end) {
-        apr_int64_t left = end - now < LOOK_MS ? end - now : LOOK_MS;
-        struct timespec limit = {(time_t)(left / 1000), (long)(left % 1000 * 1000000)};
-        int got = sigtimedwait(signals, NULL, &limit);
+    if (loop->ring_fd < 0) {
+        watch_ring(loop);
+    }
+    loop->ended_at = now;
+    loop->wake_at = INT64_MAX;
+    for (;;) {
+        int got;
 
+        sync_watch_begin(&loop->host, now);
+        begin = next_begin(loop, end);
+        got = wait_once(loop, signal_fd, patience(loop, begin, now));
+        now = monotonic_ms();
         if (got > 0) {
             return got;
         }
-        now = monotonic_ms();
+        if (now >= next_begin(loop, end)) {
+            break;
+        }
         if (watchdog > 0 && now - fed >= watchdog) {
             notify_send("WATCHDOG=1");
             fed = now;
         }
-        if (ring_has_changed(loop)) {
-            break;
-        }
+    }
+    if (now >= loop->wake_at) {
+        count_wake(loop, now);
     }
     return 0;
 }
 
 ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
 {
-    loop_t loop = {0};
+    loop_t loop = {.ring_fd = -1};
     sigset_t signals;
     ctl_exit_e code;
-    int got = 0;
+    int got = 0, signal_fd;
 
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (signal_fd < 0) {
+        return report_status(ctl, "signalfd", APR_FROM_OS_ERROR(errno), NULL);
+    }
     code = sync_host_open(ctl, options, &loop.host);
     if (code == CTL_DONE) {
         sync_host_port(&loop.host, &loop.port);
@@ -158,7 +308,7 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
                 notify_send("READY=1");
             }
             code = run_cycle(&loop);
-            got = options->once ? SIGTERM : wait_next(&loop, delay(&loop), &signals);
+            got = options->once ? SIGTERM : wait_next(&loop, signal_fd);
         } while (got == 0 || got == SIGHUP);
         if (!options->once) {
             notify_send("STOPPING=1");
@@ -167,5 +317,9 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
     }
     announcer_close(&loop.announcer);
     sync_host_close(&loop.host);
+    if (loop.ring_fd >= 0) {
+        close(loop.ring_fd);
+    }
+    close(signal_fd);
     return code;
 }

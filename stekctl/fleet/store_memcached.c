@@ -371,6 +371,7 @@ static store_result_e mc_write(void *data, const unsigned char *bytes, apr_size_
 }
 
 const store_driver_t store_memcached = {"memcached", NAME,     11211,    0, mc_open, mc_connect,
-                                        mc_read,     mc_write, mc_close, 0, 0};
+                                        mc_read,     mc_write, mc_close, 0, 0,
+                                        NULL,       NULL};
 
 #endif

@@ -319,6 +319,7 @@ static store_result_e redis_write(void *data, const unsigned char *bytes, apr_si
 }
 
 const store_driver_t store_redis = {
-    "redis", NAME, 6379, 1, redis_open, redis_connect, redis_read, redis_write, redis_close, 0, 0};
+    "redis", NAME, 6379, 1, redis_open, redis_connect, redis_read, redis_write, redis_close, 0, 0,
+    NULL,    NULL};
 
 #endif

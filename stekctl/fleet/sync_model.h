@@ -30,10 +30,28 @@ typedef struct sync_options_t {
     int once; /* one cycle only */
 } sync_options_t;
 
+/* Who waits for what a store says of changes (sync_watch.h). */
+typedef struct sync_watch_t {
+    store_t *store;      /* NULL: that kind of store says nothing */
+    int waits;           /* it has been asked to say what comes next */
+    int stands;          /* it is listened to, and misses nothing */
+    int rung;            /* it has said something since the store was read */
+    int vouched_n;       /* cycles in a row in which the store was not asked, because there is a watch */
+    apr_int64_t due_ms;  /* when to begin, or to wait, again */
+    apr_int64_t born_ms; /* when its worker was started */
+    unsigned failed_n;   /* in a row */
+    apr_int64_t missed_ms; /* when a cycle read a change of which it has not told; 0: none */
+    int told;              /* that it does not work */
+    unsigned line_n;       /* lines logged of it */
+    apr_int64_t line_ms;   /* the last one */
+} sync_watch_t;
+
 /* One store, over the cycles. */
 typedef struct sync_store_t {
     const char *url;
     store_t *store;
+    sync_watch_t watch;
+    int asked;               /* in the last cycle */
     sync_answer_e answer;    /* to the last read */
     int write_failed;        /* the last write */
     apr_uint64_t answers[4]; /* how often it gave which sync_answer_e, since the start */
