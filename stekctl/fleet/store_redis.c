@@ -34,7 +34,11 @@ static const char script[] = "if redis.sha1hex(redis.call('GET', KEYS[1]) or '')
                              "  return 0\n"
                              "end\n"
                              "redis.call('SET', KEYS[1], ARGV[2])\n"
-                             "return 1\n";
+                             "local told = redis.pcall('PUBLISH', KEYS[1], redis.sha1hex(ARGV[2]))\n"
+                             "return type(told) == 'number' and 1 or 2\n";
+
+/* Short, because it is sent in every cycle. */
+static const char digest_script[] = "return redis.sha1hex(redis.call('GET',KEYS[1])or'')";
 
 typedef struct conn_t {
     const store_target_t *target;
@@ -315,11 +319,59 @@ static store_result_e redis_write(void *data, const unsigned char *bytes, apr_si
     }
     done = reply->integer;
     freeReplyObject(reply);
-    return done == 1 ? STORE_DONE : STORE_CHANGED;
+    if (done == 0) {
+        return STORE_CHANGED;
+    }
+    if (!note_seen(conn, (const char *)bytes, len)) {
+        conn->has_read = 0;
+    }
+    if (done == 2) {
+        snprintf(why, STORE_WHY_LEN,
+                 "no permission to publish: grant this user the command 'publish' and the channel '%.80s'",
+                 conn->target->object);
+    }
+    return STORE_DONE;
 }
+
+/* ---- marks ---- */
+
+static void redis_get_mark(const void *data, char mark[STORE_MARK_LEN])
+{
+    const conn_t *conn = data;
+
+    snprintf(mark, STORE_MARK_LEN, "%s", conn->has_read ? conn->seen : "");
+}
+
+static void redis_set_mark(void *data, const char *mark)
+{
+    conn_t *conn = data;
+
+    conn->has_read = strlen(mark) == sizeof(conn->seen) - 1;
+    snprintf(conn->seen, sizeof(conn->seen), "%s", conn->has_read ? mark : "");
+}
+
+static store_result_e redis_compare(void *data, const char *mark, char why[STORE_WHY_LEN])
+{
+    conn_t *conn = data;
+    const char *words[] = {"EVAL", digest_script, "1", conn->target->object};
+    store_result_e result = log_in(conn, why);
+    redisReply *reply = NULL;
+
+    if (result == STORE_DONE) {
+        result = command(conn, 4, words, NULL, REDIS_REPLY_STRING, &reply, why);
+    }
+    if (reply) {
+        result = reply->type == REDIS_REPLY_STRING && !strcmp(reply->str, mark) ? STORE_SAME
+                                                                               : STORE_CHANGED;
+        freeReplyObject(reply);
+    }
+    return result;
+}
+
+static const store_marks_t marks = {redis_get_mark, redis_set_mark, redis_compare};
 
 const store_driver_t store_redis = {
     "redis", NAME, 6379, 1, redis_open, redis_connect, redis_read, redis_write, redis_close, 0, 0,
-    NULL,    NULL};
+    &marks,  NULL};
 
 #endif

@@ -98,6 +98,7 @@ static store_result_e read_object(const store_driver_t *driver, void *conn, cons
         if (result != STORE_CHANGED) {
             return result;
         }
+        *why = '\0';
     }
     return driver->read(conn, pbytes, plen, why);
 }
