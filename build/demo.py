@@ -446,7 +446,7 @@ class Story:
 class Screen:
     """A terminal of 24 lines that is redrawn, or a stream of lines."""
 
-    BOTTOM = ["Ctrl-C ends this: httpd stops, its directory goes. Nothing else was touched."]
+    BOTTOM = ["Press Ctrl-C to stop httpd and remove its directory. Nothing else was touched."]
 
     def __init__(self):
         self.terminal = sys.stdout.isatty()

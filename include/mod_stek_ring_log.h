@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the log says of a ring in trouble.  Parent only (in one-process mode: the timer thread), one
+ * What the log says about a ring that has a problem.  Parent only (in one-process mode: the timer thread), one
  * thread.
  */
 #ifndef MOD_STEK_RING_LOG_H

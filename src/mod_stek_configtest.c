@@ -215,7 +215,7 @@ static void warn_unsealed(const mod_stek_ring_config_t *ring, server_rec *s, apr
                      "STEK1010: StekRing: ring '%s': %s is sealed with a secret that is not in %s: "
                      "httpd would %s; check file= and secret=",
                      ring->name, ring->path, ring->secret_path,
-                     ring->generate ? "move the ring aside and its tickets would end"
+                     ring->generate ? "move the ring aside, and existing tickets would stop working"
                                     : "not use it");
     }
     stek_ring_destroy(stored);

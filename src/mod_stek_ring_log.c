@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the log says of a ring in trouble (mod_stek_ring_log.h).  Glue; parent only, one thread.
+ * What the log says about a ring that has a problem (mod_stek_ring_log.h).  Glue; parent only, one thread.
  */
 #include "mod_stek_ring_log.h"
 
@@ -34,27 +34,36 @@ apr_time_t mod_stek_ring_covered_until(const mod_stek_task_t *task)
     return stek_schedule_covered_until(mod_stek_live_ring(task->ring->live), task->now);
 }
 
+static const char *keyless_remedy(apr_status_t rv, int generate)
+{
+    return rv == APR_SUCCESS ? "check the clock, and with generate=off what writes the ring"
+           : generate        ? "fix this"
+                             : "fix this, or check what writes the ring";
+}
+
 static void log_problem(const mod_stek_task_t *task, apr_status_t rv, int keyless)
 {
     const char *name = task->ring->name;
 
     if (keyless) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
-                     "STEK2002: ring '%s' has no current key, so clients get no tickets%s%s%s%s",
-                     name, rv == APR_SUCCESS ? "" : ": ",
-                     rv == APR_SUCCESS ? "" : culprit_of(task, rv), rv == APR_SUCCESS ? "" : ": ",
-                     rv == APR_SUCCESS ? "" : mod_stek_error_text(rv, task->pool));
+        ap_log_error(
+            APLOG_MARK, APLOG_ERR, 0, task->server,
+            "STEK2002: ring '%s' has no current key, so clients get no tickets%s%s%s%s; %s", name,
+            rv == APR_SUCCESS ? "" : ": ", rv == APR_SUCCESS ? "" : culprit_of(task, rv),
+            rv == APR_SUCCESS ? "" : ": ",
+            rv == APR_SUCCESS ? "" : mod_stek_error_text(rv, task->pool),
+            keyless_remedy(rv, task->ring->generate));
     }
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2003: ring '%s': %s: %s; existing keys stay in use; tickets can be "
-                     "issued until %s",
+                     "issued until %s; fix this before then",
                      name, culprit_of(task, rv), mod_stek_error_text(rv, task->pool),
                      mod_stek_time_text(mod_stek_ring_covered_until(task), task->pool));
     }
 }
 
-/* Logs once that keys were left out, and again if there are more. */
+/* Logs once that keys are ignored, and again if there are more. */
 static void log_left_out(const mod_stek_task_t *task)
 {
     mod_stek_logged_t *logged = mod_stek_live_logged(task->ring->live);
@@ -63,12 +72,10 @@ static void log_left_out(const mod_stek_task_t *task)
     if (n > logged->left_out_n) {
         ap_log_error(
             APLOG_MARK, APLOG_WARNING, 0, task->server,
-            "STEK2036: ring '%s': %s: %d key%s left out, because a ring holds at most %d keys, "
-            "and none that begins too far in the future; clients with tickets sealed with "
-            "%s go through a full handshake; check the clocks of all hosts that write the "
-            "ring",
+            "STEK2036: ring '%s': %s: %d key%s ignored: the ring is full (limit %d), or %s too far "
+            "in the future; check the clocks of all hosts that write the ring",
             task->ring->name, stek_ring_file_name(mod_stek_live_file(task->ring->live)), (int)n,
-            n == 1 ? "" : "s", STEK_KEYS_MAX, n == 1 ? "it" : "them");
+            n == 1 ? "" : "s", STEK_KEYS_MAX, n == 1 ? "it begins" : "they begin");
     }
     logged->left_out_n = n;
 }

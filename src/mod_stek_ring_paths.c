@@ -183,10 +183,11 @@ static apr_status_t reach(mod_stek_task_t *task)
         task->culprit = NULL;
         return APR_SUCCESS;
     }
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                 "STEK2017: ring '%s': %s; tickets end when the existing keys run out; give "
-                 "httpd's User or Group access",
-                 ring->name, task->culprit);
+    ap_log_error(
+        APLOG_MARK, APLOG_WARNING, 0, task->server,
+        "STEK2017: ring '%s': %s; no tickets will be issued once the existing keys run out; "
+        "give httpd's User or Group access",
+        ring->name, task->culprit);
     task->culprit = NULL;
     return APR_SUCCESS;
 }
@@ -227,7 +228,7 @@ static apr_status_t open_path(mod_stek_task_t *task)
         if (rv != APR_SUCCESS && has_stored) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                          "STEK2009: ring '%s': secret %s: %s; the previous secret stays in "
-                         "use",
+                         "use; repair the file before you stop httpd, or its tickets are lost",
                          ring->name, task->culprit, mod_stek_error_text(rv, task->pool));
             rv = APR_SUCCESS;
         }

@@ -89,7 +89,7 @@ static apr_status_t start_storage(mod_stek_task_t *task)
     }
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                  "STEK2011: ring '%s': %s: %s; keeping the ring in memory: its keys survive "
-                 "reloads, but not a stop%s",
+                 "reloads, but are lost when httpd stops%s",
                  ring->name,
                  mod_stek_ring_describe(task, task->culprit ? task->culprit : ring->path, rv),
                  mod_stek_error_text(rv, task->pool), remedy(rv));
@@ -116,8 +116,8 @@ static void selftest(const mod_stek_task_t *task)
 
     if (vhost && mod_stek_ticket_selftest(vhost) == STEK_ECRYPTO) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
-                     "STEK2012: ring '%s': the self-test failed: a ticket sealed for %s does not "
-                     "open with the audited key, so httpd issues no tickets; look for other "
+                     "STEK2012: ring '%s': the self-test failed: a ticket sealed for %s cannot be "
+                     "decrypted with the audited key, so httpd issues no tickets; look for other "
                      "modules that set ticket callbacks",
                      task->ring->name, mod_stek_server_text(vhost->server, task->pool));
     }
@@ -126,14 +126,14 @@ static void selftest(const mod_stek_task_t *task)
 static void log_started(const mod_stek_task_t *task)
 {
     const mod_stek_ring_config_t *ring = task->ring;
+    int key_n = (int)mod_stek_live_ring(ring->live)->key_n;
 
     if (mod_stek_live_can_issue(ring->live, task->now)) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,
-                     "STEK2014: ring '%s' (%s): %d keys, interval %s, lifetime %s, prepared "
+                     "STEK2014: ring '%s' (%s): %d key%s, interval %s, lifetime %s, keys prepared "
                      "until %s",
-                     ring->name, stek_ring_file_name(mod_stek_live_file(ring->live)),
-                     (int)mod_stek_live_ring(ring->live)->key_n,
-                     stek_time_text(ring->params.interval, task->pool),
+                     ring->name, stek_ring_file_name(mod_stek_live_file(ring->live)), key_n,
+                     key_n == 1 ? "" : "s", stek_time_text(ring->params.interval, task->pool),
                      stek_time_text(ring->params.lifetime, task->pool),
                      mod_stek_time_text(mod_stek_ring_covered_until(task), task->pool));
     }
@@ -183,8 +183,8 @@ static void compare_lock_limit(server_rec *s)
     }
     if (need > limit) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                     "STEK2015: the limit of locked memory is %" APR_SIZE_T_FMT " bytes, the "
-                     "keys need %" APR_SIZE_T_FMT ": keys may reach swap; raise LimitMEMLOCK= or "
+                     "STEK2015: the locked-memory limit is %" APR_SIZE_T_FMT " bytes, but the keys "
+                     "need %" APR_SIZE_T_FMT ", so they may be swapped out; raise LimitMEMLOCK= or "
                      "ulimit -l",
                      limit, need);
     }

@@ -26,7 +26,7 @@ static const char *keys_text(const mod_stek_view_t *view)
         return "there are no keys";
     }
     return view->health.problems & STEK_HEALTH_NO_KEY
-               ? "existing keys only open the tickets that they sealed"
+               ? "existing keys only decrypt the tickets that they sealed"
                : "existing keys stay in use";
 }
 

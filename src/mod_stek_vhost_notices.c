@@ -262,8 +262,8 @@ static void lint_all_off(server_rec *main_server)
     if (find_affected(is_on).n == 0 && find_affected(rotates).n > 0) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, main_server,
                      "STEK3008: no virtual host issues tickets: 'SSLSessionTickets off' applies "
-                     "to all of them, as in Debian's ssl.conf; set 'SSLSessionTickets on', now "
-                     "that their keys rotate");
+                     "to all of them, as in Debian's ssl.conf; set 'SSLSessionTickets on' after "
+                     "ssl.conf");
     }
 }
 
@@ -300,12 +300,9 @@ static void lint_asked_twice(apr_pool_t *ptemp)
     if (found.n > 0) {
         ap_log_error(
             APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
-            "STEK3013: %s: client certificates are asked for, and either a section here or in "
-            "another virtual host on the same address has its own SSLVerifyClient or "
-            "SSLVerifyDepth, or SSLVHostSNIPolicy lets a connection serve virtual hosts with other "
-            "rules: no TLS 1.3 session is resumed, because httpd would decide differently than "
-            "after a full handshake; set SSLVerifyClient and SSLVerifyDepth either in the virtual "
-            "hosts or in sections, not in both, and leave SSLVHostSNIPolicy at its default",
+            "STEK3013: %s: no TLS 1.3 session is resumed, because client certificate rules are set "
+            "both in virtual hosts and in sections, or SSLVHostSNIPolicy is not the default; set "
+            "SSLVerifyClient and SSLVerifyDepth in one place only, and leave SSLVHostSNIPolicy alone",
             affected_text(&found, ptemp));
     }
 }

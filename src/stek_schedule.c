@@ -98,10 +98,10 @@ const char *stek_schedule_check(const stek_params_t *params, apr_pool_t *pool)
                             stek_time_text(STEK_TIME_MAX, pool));
     }
     if (!is_span(params->lifetime, params->interval)) {
-        return apr_psprintf(pool, "lifetime '%s': must be between %s, the interval, and %s",
-                            stek_time_text(params->lifetime, pool),
-                            stek_time_text(params->interval, pool),
-                            stek_time_text(STEK_TIME_MAX, pool));
+        return apr_psprintf(
+            pool, "lifetime '%s': must be at least the interval (%s) and at most %s",
+            stek_time_text(params->lifetime, pool), stek_time_text(params->interval, pool),
+            stek_time_text(STEK_TIME_MAX, pool));
     }
     if (params->ahead < 0 || params->ahead > STEK_KEYS_MAX) {
         return apr_psprintf(pool, "ahead '%d': must be between 0 and %d", params->ahead,
@@ -110,11 +110,12 @@ const char *stek_schedule_check(const stek_params_t *params, apr_pool_t *pool)
     keys_n = stek_schedule_keys_n(params);
     if (keys_n > STEK_KEYS_MAX) {
         return apr_psprintf(pool,
-                            "interval '%s' with lifetime '%s' and ahead '%d': must need at most "
-                            "%d keys, not %" APR_SIZE_T_FMT,
+                            "interval '%s' with lifetime '%s' and ahead '%d' needs %" APR_SIZE_T_FMT
+                            " keys, but a ring holds at most %d; lengthen interval or shorten "
+                            "lifetime",
                             stek_time_text(params->interval, pool),
-                            stek_time_text(params->lifetime, pool), params->ahead, STEK_KEYS_MAX,
-                            keys_n);
+                            stek_time_text(params->lifetime, pool), params->ahead, keys_n,
+                            STEK_KEYS_MAX);
     }
     return NULL;
 }

@@ -44,15 +44,16 @@ static const ctl_command_t commands[] = {
      "Exits with 1 if anything is wrong.\n\n"
      "  --watch  redraws every second; press q or Ctrl-C to quit\n"},
     {"rotate", cmd_rotate, "[--in TIME] [--wait[=TIME] [--fleet NAME]]",
-     "Adds a new key that encrypts from now, or from TIME ahead, until the end of its slot.\n"
-     "The previous key becomes an old key: it decrypts until its window ends.\n\n"
-     "  --in TIME              a number followed by s, min, h or d\n" HELP_WAIT},
+     "Adds a key that encrypts from now (or after TIME) to the end of its slot.\n"
+     "The previous key only decrypts from then on, until its lifetime is over.\n\n"
+     "  --in TIME              starts after TIME instead of now; a number followed by s, min, h\n"
+     "                         or d\n" HELP_WAIT},
     {"revoke", cmd_revoke, "NAME... | --all [--wait[=TIME] [--fleet NAME]]",
-     "Ends keys at once and for good: clients with their tickets go through a full\n"
-     "handshake.  NAME is the key's name in hex, 8 digits or more.  A new key replaces a\n"
-     "revoked current key.\n\n"
-     "  --all                  ends all keys, even those that this file does not contain, and\n"
-     "                         makes new ones\n" HELP_WAIT},
+     "Revokes keys at once and permanently: tickets sealed with them no longer work, and\n"
+     "clients go through a full handshake.  NAME is the key's name in hex, or at least its\n"
+     "first 8 digits.  A new key replaces a revoked current key.\n\n"
+     "  --all                  ends all keys, even ones that only other hosts have, and makes\n"
+     "                         new ones\n" HELP_WAIT},
     {"audit", cmd_audit, "[--format FORMAT] FILE...",
      "Audits every key in rings and other programs' key files.\n"
      "Exits with 1 if a key is weak.\n\n"
@@ -68,14 +69,14 @@ static const ctl_command_t commands[] = {
      "--format FORMAT --out PATH [--owner USER] [--socket PATH]\n"
      "                [--force] [--follow [--exec COMMAND]]",
      "Writes the ring's keys for another program to read, with mode 0600.  Overwrites only\n"
-     "what an earlier export has written.\n\n"
+     "what an earlier export wrote.\n\n"
      "  --format FORMAT  nginx (PATH is a directory), haproxy, apache, ats, lighttpd\n"
      "                   or dnsdist\n"
      "  --owner USER     makes USER the owner of the files\n"
      "  --socket PATH    haproxy: also sets the keys in the running process, over its stats\n"
      "                   socket\n"
      "  --force          overwrites the file at PATH, whatever it contains\n"
-     "  --follow         keeps running and updates the files with the ring\n"
+     "  --follow         keeps running, and updates the files whenever the ring changes\n"
      "  --exec COMMAND   runs COMMAND with /bin/sh after every change\n"},
     {"probe", cmd_probe,
      "[--sni NAME...] [--tls 1.2,1.3] [--tickets N] [--level quick|normal|deep]\n"
@@ -83,21 +84,23 @@ static const ctl_command_t commands[] = {
      "Reports what an attacker could learn from a server's session tickets: weak keys,\n"
      "altered tickets that the server accepts, and more.  Works with any server; probe only\n"
      "your own.  Exits with 1 if there is a finding.\n\n"
-     "  --sni NAME       asks for this name; separate several by commas or repeat the option:\n"
-     "                   the first name's tickets are then offered under the others\n"
+     "  --sni NAME       server name to send (SNI); with several (separated by commas, or repeat\n"
+     "                   the option), tickets for the first are also offered under the others\n"
      "  --tls VERSIONS   1.2, 1.3 or both\n"
-     "  --tickets N      at most N full handshakes per version (10); the level limits how\n"
-     "                   many connections may offer tickets\n"
-     "  --level LEVEL    quick: takes seconds, up to 40 offers per version; normal: every byte of\n"
-     "                   a ticket altered, up to 3,600; deep: every bit, response times, more\n"
-     "                   keys, up to 9,240 (normal)\n"
+     "  --tickets N      at most N full handshakes per version (10); the level limits\n"
+     "                   connections that present a ticket\n"
+     "  --level LEVEL    quick: takes seconds; up to 40 connections that present a ticket, per\n"
+     "                   version; normal: every byte of a ticket altered, up to 3,600; deep: every\n"
+     "                   bit, response times, more keys, up to 9,240 (default: normal)\n"
      "  --watch TIME     keeps watching for TIME, to see keys rotate\n"
      "  --rate N         at most N connections per second (100)\n"},
     {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",
      "Manages the secret file given by --secret.\n\n"
-     "  new              creates it; --fleet: with a fleet's ring id; --ratchet: 'stekctl\n"
-     "                   sync' replaces the secret with its successor every day\n"
-     "  roll             puts a new secret first; --reseal: seals the ring with it at once\n"
+     "  new              creates it; --fleet: makes a fleet secret, with a new fleet ID;\n"
+     "                   --ratchet: 'stekctl sync' replaces the secret with its successor every\n"
+     "                   day\n"
+     "  roll             adds a new secret ahead of the existing ones; --reseal: seals the ring\n"
+     "                   with it at once\n"
      "  retire           removes all secrets but the first, once the ring is sealed with it\n"},
     {"sync", cmd_sync, "NAME | --config FILE | --store URL... --fleet-secret PATH [OPTION]...",
      "Keeps the ring in step with a fleet's other hosts, through memcached, Redis or etcd.\n"
@@ -110,13 +113,14 @@ static const ctl_command_t commands[] = {
      "  --store-ca PATH       whom to trust for etcds:// (default: the system's authorities)\n"
      "  --store-cert PATH, --store-key PATH\n"
      "                        this host's certificate for etcds://, and its key\n"
-     "  --floor PATH          keeps epoch and revoked keys on disk, so that a reboot does not\n"
-     "                        forget them (under systemd: in StateDirectory=); none: does not\n"
+     "  --floor PATH          keeps a record of revocations on disk, so that they survive a\n"
+     "                        reboot; 'none' turns this off (default under systemd: in\n"
+     "                        StateDirectory=)\n"
      "  --no-generate         makes no keys, only passes them on ('generate off')\n"
      "  --interval TIME, --lifetime TIME, --ahead N\n"
-     "                        of the keys that it makes (1h, 18h, 1); use the same values on\n"
+     "                        for the keys that it makes (1h, 18h, 1); use the same values on\n"
      "                        every host\n"
-     "  --every TIME          length of a cycle (10s)\n"
+     "  --every TIME          how often to run a cycle (10s)\n"
      "  --timeout TIME        limit for every call to a store (3s)\n"
      "  --announce NAME       the name by which 'stekctl fleet' shows this host (its host name);\n"
      "                        off: does not announce it\n"
@@ -126,7 +130,7 @@ static const ctl_command_t commands[] = {
      "                        collector\n"
      "  --once                runs one cycle, for cron; exits with 5 if the ring is good but a\n"
      "                        store could not be used\n"
-     "  --check               checks the settings and says what follows from them\n"
+     "  --check               checks the settings and prints the resulting times\n"
      "  --status              shows the state of stores and ring; changes nothing\n\n"
      "SIGHUP re-reads the secrets; SIGTERM stops it.\n"},
     {"fleet", cmd_fleet,
@@ -163,16 +167,16 @@ static void print_help(void)
     for (i = 0; i < COMMANDS_N; i++) {
         printf("  %-7s %s\n", commands[i].name, commands[i].arguments);
     }
-    puts(
-        "\n"
-        "  --ring PATH      the file ring (default: $STEK_RING, or else that of this machine's\n"
-        "                   httpd)\n"
-        "  --secret PATH    the file with the secret that seals it (default: $STEK_SECRET, or\n"
-        "                   else the ring's path with .secret in place of .ring)\n"
-        "  --instance NAME  Debian's apache2@NAME\n"
-        "  --json           one JSON value on standard output\n\n"
-        "Exit codes: 0 done, 1 a finding, 2 usage error, 3 input refused, 4 input or output\n"
-        "failed, 5 a store failed, 6 hosts have not followed.  See 'stekctl COMMAND --help' and stekctl(8).");
+    puts("\n"
+         "  --ring PATH      the file ring (default: $STEK_RING, or else that of this machine's\n"
+         "                   httpd)\n"
+         "  --secret PATH    the file with the secret that seals it (default: $STEK_SECRET, or\n"
+         "                   else the ring's path with .secret in place of .ring)\n"
+         "  --instance NAME  use the ring of Debian's apache2@NAME\n"
+         "  --json           one JSON value on standard output\n\n"
+         "Exit codes: 0 done, 1 a finding, 2 usage error, 3 a file was refused, 4 a file could\n"
+         "not be read or written, 5 a store failed, 6 some hosts have not followed.  See\n"
+         "'stekctl COMMAND --help' and stekctl(8).");
 }
 
 /* DefaultRuntimeDir of this machine's httpd: Debian's, or another system's if only that exists. */

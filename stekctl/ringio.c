@@ -141,7 +141,7 @@ void ringio_leave_out(const ctl_t *ctl, stek_ring_t *ring, apr_time_t now, apr_s
 
     if (n > (ptold ? *ptold : 0)) {
         report_line(
-            "%s: %d key%s left out: %s more than two weeks from now; check the clocks of all "
+            "%s: %d key%s ignored: %s more than two weeks from now; check the clocks of all "
             "hosts that write the ring",
             ctl->ring_path, (int)n, n == 1 ? "" : "s", n == 1 ? "it begins" : "they begin");
     }

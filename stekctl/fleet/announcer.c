@@ -187,17 +187,20 @@ static void check_twin(announcer_t *announcer, int i)
     }
 }
 
+/* A store that takes no ring either has been reported for that. */
 static void report_refusal(announcer_t *announcer, const sync_host_t *host, int i)
 {
     const announce_store_t *store = &announcer->stores[i];
     int refuses = store->result == STORE_REFUSED;
+    int is_news = refuses && !announcer->refusal_told[i] && !host->stores[i].write_failed;
 
-    if (refuses && !announcer->store_refuses[i]) {
+    if (is_news) {
         report_line("%s: does not take this host's announcement: %s; 'stekctl fleet' does not show "
                     "it there",
                     store_url_shown(store->url, host->pool), store->why);
     }
     announcer->store_refuses[i] = refuses;
+    announcer->refusal_told[i] = refuses && (is_news || announcer->refusal_told[i]);
 }
 
 /* One try with the stores that are not skipped; afterwards those that are left to try again. */
@@ -363,6 +366,7 @@ void announcer_close(announcer_t *announcer)
         announcer->is_open = 0;
     }
     memset(announcer->store_refuses, 0, sizeof(announcer->store_refuses));
+    memset(announcer->refusal_told, 0, sizeof(announcer->refusal_told));
     memset(announcer->told, 0, sizeof(announcer->told));
     memset(announcer->again_ms, 0, sizeof(announcer->again_ms));
 }

@@ -30,7 +30,8 @@ typedef struct announcer_t {
     announce_t told[SYNC_STORES_MAX]; /* to each store; a clock of 0: nothing */
     apr_int64_t
         again_ms[SYNC_STORES_MAX];      /* when it is due though nothing has changed; monotonic */
-    int store_refuses[SYNC_STORES_MAX]; /* as last reported */
+    int store_refuses[SYNC_STORES_MAX]; /* the last one */
+    int refusal_told[SYNC_STORES_MAX];  /* that was reported */
     stek_stamp_t stamp;                 /* of the file ring that self describes */
     apr_time_t next_end;                /* when something in that ring ends; 0: never */
     int httpd_told;                     /* its status page cannot be read: reported */

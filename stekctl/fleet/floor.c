@@ -155,8 +155,8 @@ static void leave_alone(sync_host_t *host, apr_status_t rv, const char *detail, 
     if (!host->floor_off || rv != host->floor_rv) {
         (void)report_status(host->ctl, host->options->floor_path, rv, detail);
         if (!host->reader) {
-            report_line("%s: is not used: a reboot may forget revocations; mend it: sync looks at "
-                        "it again in every cycle",
+            report_line("%s: is not used: a reboot may forget revocations; fix this, and sync uses "
+                        "it again in the next cycle",
                         host->options->floor_path);
         }
         host->floor_why = apr_pstrdup(host->ctl->pool, why);
@@ -468,8 +468,8 @@ void floor_check_ring(sync_host_t *host, const stek_ring_t *ring)
 
     if (older && !host->ring_is_older && !host->reader) {
         report_line(
-            "%s: is older than the last revocation, which %s has kept; its revoked keys are "
-            "refused, and a good ring takes its place",
+            "%s: is an old copy, which lacks revocations that are recorded in %s; sync ignores the "
+            "revoked keys in it and replaces it",
             host->ctl->ring_path, host->options->floor_path);
     }
     host->ring_is_older = older;

@@ -62,7 +62,7 @@ static ctl_exit_e add_store(ctl_t *ctl, const char *url, sync_options_t *options
     int at;
 
     if (options->store_n == SYNC_STORES_MAX) {
-        return report_usage(ctl, "too many stores at '%s': give at most %d",
+        return report_usage(ctl, "'%s' is one store too many: the limit is %d",
                             store_url_shown(url, ctl->pool), SYNC_STORES_MAX);
     }
     for (at = options->store_n; at > 0 && strcmp(options->urls[at - 1], url) > 0; at--) {
@@ -162,7 +162,7 @@ static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, in
             code = *value ? set(ctl, settings, line, value)
                           : report_usage(ctl, "option '%s' requires a value", line);
             if (code != CTL_DONE) {
-                report_line("%s: error in line %d", settings->config_path, line_n);
+                report_line("%s: error on line %d", settings->config_path, line_n);
             }
             return code;
         }

@@ -43,13 +43,11 @@ static ctl_exit_e check_cycle(ctl_t *ctl, const sync_options_t *options)
     }
     return report_usage(
         ctl,
-        "a cycle of up to %s (every %s, and %s if no store answers: timeout %s) is too long: keys "
-        "are prepared %s ahead (interval %s, ahead %d), and two cycles must fit into that "
-        "time; shorten 'every' or 'timeout', or raise 'ahead'",
-        report_span(options->every + longest, ctl->pool), report_span(options->every, ctl->pool),
-        report_span(longest, ctl->pool), report_span(options->timeout, ctl->pool),
-        report_span(horizon, ctl->pool), report_span(options->rules.params.interval, ctl->pool),
-        options->rules.params.ahead);
+        "with every %s and timeout %s, a cycle takes up to %s, and two must fit into the %s for "
+        "which keys are prepared (interval %s, ahead %d); lower every or timeout, or raise ahead",
+        report_span(options->every, ctl->pool), report_span(options->timeout, ctl->pool),
+        report_span(options->every + longest, ctl->pool), report_span(horizon, ctl->pool),
+        report_span(options->rules.params.interval, ctl->pool), options->rules.params.ahead);
 }
 
 /* systemd must not take a slow store for a hung sync. */
@@ -77,9 +75,7 @@ static int same_store(const char *a, const char *b, apr_pool_t *pool)
         || store_url_parse(b, &driver_b, &target_b, pool)) {
         return 0;
     }
-    return driver_a == driver_b && target_a.port == target_b.port && target_a.db == target_b.db
-           && !strcasecmp(target_a.host, target_b.host)
-           && (!target_a.prefix || !strcmp(target_a.prefix, target_b.prefix));
+    return store_url_same(driver_a, &target_a, driver_b, &target_b, pool);
 }
 
 /* Certificates are of use only if there is TLS. */
@@ -101,7 +97,7 @@ static ctl_exit_e check_tls(ctl_t *ctl, const sync_options_t *options)
     if (used || (!options->ca_path && !options->cert_path)) {
         return CTL_DONE;
     }
-    return report_usage(ctl, "%s is given, but no store uses TLS: use etcds:// for it",
+    return report_usage(ctl, "%s is given, but no store uses TLS: use rediss:// or etcds:// for it",
                         options->ca_path ? "--store-ca" : "--store-cert");
 }
 
@@ -473,7 +469,7 @@ static void show_text(const ctl_t *ctl, const sync_options_t *options)
     else {
         puts("no keys are made here");
     }
-    puts("settings are good");
+    puts("the settings are valid");
 }
 
 ctl_exit_e sync_settings_show(ctl_t *ctl, const sync_settings_t *settings)

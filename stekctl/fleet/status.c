@@ -178,7 +178,7 @@ static void print_text(const status_t *status)
             printf(", generation %" APR_UINT64_T_FMT, store->generation);
         }
         if (store->overtaken_n > 0) {
-            printf(", took no write in %u cycle%s: it says that another host was always first",
+            printf(", accepted no write in %u cycle%s: it reported a conflict each time",
                    store->overtaken_n, store->overtaken_n == 1 ? "" : "s");
         }
         if (store->rolled_back) {

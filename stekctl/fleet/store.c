@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "monotonic.h"
+#include "options.h"
 #include "stek_mem.h"
 #include "stek_seal.h"
 #include "store_driver.h"
@@ -26,6 +27,10 @@
 
 /* If a call cannot be sent within this time, the worker is stuck. */
 #define SEND_LIMIT_MS 2000
+
+/* How often one read is sent on to another server. */
+#define HOPS_MAX 5
+#define AT_MAX 320
 
 /* How long a worker keeps its connection.  The next looks the name up again, so that all hosts find the
  * server that the name stands for now, even while the old one still answers. */
@@ -48,6 +53,10 @@ struct store_t {
     int reads_n;         /* since it was started */
     apr_int64_t born_ms; /* when it was started */
     int reading;         /* the call that was begun is a read */
+    int hops_n;          /* of this read */
+    char at[AT_MAX];     /* "host:port" to which its worker was sent on; "": it is at the URL's */
+    int asking;          /* of that: the object is just moving to it */
+    unsigned char moved[AT_MAX]; /* where the worker says that the object is */
     unsigned char *in;   /* the object that was read or written; room for the largest ring */
     apr_size_t in_len;
     int has_object;            /* in has the object of that mark */
@@ -87,6 +96,7 @@ static void end_worker(store_t *store)
         close(store->fd);
     }
     store->pid = 0;
+    store->at[0] = '\0';
 }
 
 static const char *or_empty(const char *text)
@@ -94,11 +104,26 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
-/* Sends the target in the form that unpack_target reads; in locked memory because of the password.
- * */
-static int send_target(store_t *store)
+/* Packs the target in the form that unpack_target reads.  Returns its length without the last NUL. */
+static int pack_target(const store_t *store, char *text)
 {
     const store_target_t *target = &store->target;
+    const store_driver_t *driver = *store->at ? store->driver->next : store->driver;
+
+    return snprintf(text, WIRE_TARGET_MAX,
+                    "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d%c%d",
+                    driver->scheme, 0,
+                    *store->at ? store->at : target->host, 0, target->port, 0,
+                    or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0,
+                    target->object, 0, target->timeout_ms, 0, or_empty(target->ca), 0,
+                    or_empty(target->cert), 0, or_empty(target->key), 0, or_empty(target->master),
+                    0, driver->next ? target->host : "", 0, *store->at ? store->asking : 0, 0,
+                    target->period_ms);
+}
+
+/* Sends the target, in locked memory because of the password. */
+static int send_target(store_t *store)
+{
     char *text = stek_mem_alloc(WIRE_TARGET_MAX);
     wire_call_t call = {.op = store->watching ? WIRE_OPEN_WATCH : WIRE_OPEN};
     int len, sent = 0;
@@ -106,11 +131,7 @@ static int send_target(store_t *store)
     if (!text) {
         return 0;
     }
-    len = snprintf(text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%d",
-                   store->driver->scheme, 0, target->host, 0, target->port, 0,
-                   or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0,
-                   target->object, 0, target->timeout_ms, 0, or_empty(target->ca), 0,
-                   or_empty(target->cert), 0, or_empty(target->key), 0, target->period_ms);
+    len = pack_target(store, text);
     if (len > 0 && len < WIRE_TARGET_MAX) {
         apr_int64_t limit = monotonic_ms() + SEND_LIMIT_MS;
 
@@ -181,15 +202,23 @@ static void begin(store_t *store, unsigned char op, const unsigned char *bytes, 
     }
 }
 
-void store_begin_read(store_t *store)
+static void begin_read(store_t *store)
 {
-    if (store->reads_n >= WORKER_READS_MAX || monotonic_ms() - store->born_ms > WORKER_AGE_MAX_MS) {
+    if (store->pid > 0
+        && (store->reads_n >= WORKER_READS_MAX
+            || monotonic_ms() - store->born_ms > WORKER_AGE_MAX_MS)) {
         end_worker(store);
     }
     begin(store, WIRE_READ, NULL, 0);
     store->reading = 1;
     store->kept = 0;
     store->reads_n++;
+}
+
+void store_begin_read(store_t *store)
+{
+    store->hops_n = 0;
+    begin_read(store);
 }
 
 void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t len)
@@ -215,6 +244,17 @@ const char *store_mark(const store_t *store)
     return store->mark;
 }
 
+/* Sets the reason, with the server that the worker was sent on to. */
+static void set_why(store_t *store, const char *why)
+{
+    if (*store->at) {
+        snprintf(store->why, sizeof(store->why), "%.90s: %.160s", store->at, why);
+    }
+    else {
+        snprintf(store->why, sizeof(store->why), "%s", why);
+    }
+}
+
 /* Copies the reason, made safe to print, because the store or a broken worker may have written it.
  * A failure without a reason gets one. */
 static void take_why(store_t *store, wire_answer_t *answer)
@@ -228,14 +268,19 @@ static void take_why(store_t *store, wire_answer_t *answer)
     for (at = answer->why; *at; at++) {
         *at = *at < 0x20 || *at > 0x7e ? '?' : *at;
     }
-    memcpy(store->why, answer->why, STORE_WHY_LEN);
+    if (answer->result >= STORE_REFUSED) {
+        set_why(store, answer->why);
+    }
+    else {
+        memcpy(store->why, answer->why, STORE_WHY_LEN);
+    }
 }
 
 static store_result_e give_up(store_t *store, const char *why)
 {
+    set_why(store, why);
     end_worker(store);
     forget(store);
-    snprintf(store->why, sizeof(store->why), "%s", why);
     return STORE_SILENT;
 }
 
@@ -259,6 +304,11 @@ static store_result_e note_object(store_t *store, wire_answer_t *answer,
     store_result_e result = (store_result_e)answer->result;
 
     answer->mark[STORE_MARK_LEN - 1] = '\0';
+    if (result == STORE_MOVED) {
+        *pbytes = store->moved;
+        *plen = answer->len;
+        return result;
+    }
     if (result == STORE_SAME) {
         if (!store->has_object || !store->reading) {
             return give_up(store, "unintelligible answer from its worker process");
@@ -283,14 +333,17 @@ static store_result_e take_answer(store_t *store, apr_int64_t deadline_ms,
                                   const unsigned char **pbytes, apr_size_t *plen)
 {
     wire_answer_t answer;
+    int moved;
 
     if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
         return gone(store, deadline_ms);
     }
-    if (answer.result > STORE_LOST
+    moved = answer.result == STORE_MOVED;
+    if (answer.result > STORE_MOVED || (moved && answer.len > sizeof(store->moved))
         || (answer.len > STEK_RING_BYTES_MAX && answer.len != WIRE_TOO_LONG)
         || (answer.len != WIRE_TOO_LONG
-            && !wire_transfer(store->fd, 0, store->in, answer.len, deadline_ms))) {
+            && !wire_transfer(store->fd, 0, moved ? store->moved : store->in, answer.len,
+                              deadline_ms))) {
         return give_up(store, "unintelligible answer from its worker process");
     }
     take_why(store, &answer);
@@ -322,6 +375,45 @@ static store_result_e take_connected(store_t *store, apr_int64_t deadline_ms)
     return STORE_DONE;
 }
 
+/* Where the worker was told that the object is: "[ASK ]HOST PORT".  0 if no such server can be. */
+static int take_where(store_t *store, const unsigned char *bytes, apr_size_t len)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%";
+    char text[AT_MAX - 8] = "", *host = text, *port;
+
+    if (!bytes || !store->driver->next || len >= sizeof(text)) {
+        return 0;
+    }
+    memcpy(text, bytes, len);
+    store->asking = !strncmp(text, "ASK ", 4);
+    host += store->asking ? 4 : 0;
+    port = strchr(host, ' ');
+    if (!port || port == host || strlen(text) != len
+        || strspn(host, good) != (size_t)(port - host)
+        || options_number(port + 1, 1, 65535) < 0) {
+        return 0;
+    }
+    *port++ = '\0';
+    snprintf(store->at, sizeof(store->at), strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+    return 1;
+}
+
+/* Another server has the object: the next worker connects to that. */
+static int follow(store_t *store, const unsigned char *bytes, apr_size_t len)
+{
+    if (!take_where(store, bytes, len)) {
+        snprintf(store->why, sizeof(store->why), "it sends stekctl to a server with an impossible name");
+        return 0;
+    }
+    if (++store->hops_n > HOPS_MAX) {
+        store->at[0] = '\0';
+        snprintf(store->why, sizeof(store->why), "its servers send stekctl from one to the other");
+        return 0;
+    }
+    begin_read(store);
+    return 1;
+}
+
 store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsigned char **pbytes,
                             apr_size_t *plen)
 {
@@ -346,8 +438,16 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
     }
     if (result == STORE_LOST && store->reading && store->reads_n > 1) {
         /* The connection may be from before the store restarted: try a new one, once. */
-        store_begin_read(store);
+        begin_read(store);
         return store_finish(store, deadline_ms, pbytes, plen);
+    }
+    if (result == STORE_MOVED && !store->reading) {
+        /* Since it was read: reading it again finds it. */
+        return STORE_CHANGED;
+    }
+    if (result == STORE_MOVED) {
+        return follow(store, bytes, len) ? store_finish(store, deadline_ms, pbytes, plen)
+                                         : STORE_SILENT;
     }
     if (pbytes && (result == STORE_DONE || result == STORE_ABSENT)) {
         *pbytes = bytes;
@@ -414,6 +514,7 @@ void store_close(store_t *store)
         free(store->target.host);
         free(store->target.user);
         free(store->target.object);
+        free(store->target.master);
         free(store->target.ca);
         free(store->target.cert);
         free(store->target.key);
@@ -426,17 +527,27 @@ void store_close(store_t *store)
 
 store_can_watch_e store_can_watch(const store_t *store)
 {
-    const store_watch_t *watch = store->driver->watch;
+    const store_driver_t *driver = store->driver;
+    const store_watch_t *watch = driver->watch || !driver->next ? driver->watch
+                                                                : driver->next->watch;
 
     return !watch ? STORE_WATCH_NONE : watch->tells_all ? STORE_WATCH_ALL : STORE_WATCH_OWN;
 }
 
-void store_begin_wait(store_t *store, int period_ms)
+int store_begin_wait(store_t *store, const store_t *beside, int period_ms)
 {
+    if (store->pid <= 0) {
+        memcpy(store->at, beside->at, sizeof(store->at));
+        store->asking = 0;
+    }
+    if (!store->driver->watch && !*store->at) {
+        return 0;
+    }
     store->watching = 1;
     store->target.period_ms = period_ms;
     forget(store);
     begin(store, WIRE_WAIT, NULL, 0);
+    return 1;
 }
 
 int store_watch_fd(const store_t *store)
@@ -498,6 +609,7 @@ static int copy_target(store_t *store, const store_target_t *target, const char 
     }
     return store->in && copy_text(&store->target.host, target->host)
            && copy_text(&store->target.user, target->user) && copy_text(&store->target.object, name)
+           && copy_text(&store->target.master, target->master)
            && copy_text(&store->target.ca, login->ca) && copy_text(&store->target.cert, login->cert)
            && copy_text(&store->target.key, login->key);
 }

@@ -56,9 +56,10 @@ typedef enum store_can_watch_e {
 } store_can_watch_e;
 store_can_watch_e store_can_watch(const store_t *store);
 
-/* Begins to wait.  period_ms: how often to make sure that the server is there.  Something can be read from
- * store_watch_fd (-1: the worker has ended) when there is something to take. */
-void store_begin_wait(store_t *store, int period_ms);
+/* Begins to wait, at the server at which beside has the object.  period_ms: how often to make sure that it is
+ * there.  0: that server is not known yet.  Something can be read from store_watch_fd (-1: the worker has ended) when
+ * there is something to take. */
+int store_begin_wait(store_t *store, const store_t *beside, int period_ms);
 int store_watch_fd(const store_t *store);
 
 /* STORE_DONE: from now on nothing is missed; STORE_CHANGED: the object may have changed, and is now in the state of

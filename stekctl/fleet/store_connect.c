@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "monotonic.h"
@@ -82,6 +83,26 @@ static int try_all(const address_t *addresses, int n, int timeout_ms, store_conn
     return -1;
 }
 
+/* A socket of this machine. */
+static int connect_path(const store_target_t *target, store_connect_try_t try, void *baton,
+                        char *why)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int error = ENAMETOOLONG;
+
+    if (strlen(target->host) < sizeof(address.sun_path)) {
+        memcpy(address.sun_path, target->host, strlen(target->host) + 1);
+        error = try(baton, (const struct sockaddr *)&address, sizeof(address), target->timeout_ms);
+    }
+    snprintf(why, STORE_WHY_LEN, "%s",
+             error == ENOENT         ? "there is no such socket: does the store run?"
+             : error == EACCES       ? "no permission to use the socket: give its group to this user"
+             : error == ECONNREFUSED ? "connection refused: nothing listens at this socket"
+             : error == EAGAIN       ? "no connection in time"
+                                     : strerror(error));
+    return error == 0 ? 0 : -1;
+}
+
 int store_connect_each(const store_target_t *target, store_connect_try_t try, void *baton,
                        char why[STORE_WHY_LEN])
 {
@@ -91,6 +112,9 @@ int store_connect_each(const store_target_t *target, store_connect_try_t try, vo
     char port[16];
     int rc, n = 0;
 
+    if (*target->host == '/') {
+        return connect_path(target, try, baton, why);
+    }
     snprintf(port, sizeof(port), "%d", target->port);
     rc = getaddrinfo(target->host, port, &hints, &found);
     if (rc != 0) {
@@ -158,7 +182,9 @@ static int try_socket(void *baton, const struct sockaddr *address, socklen_t len
         close(fd);
         return error;
     }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (address->sa_family != AF_UNIX) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    }
     *pfd = fd;
     return 0;
 }

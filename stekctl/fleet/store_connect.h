@@ -16,7 +16,7 @@
 typedef int (*store_connect_try_t)(void *baton, const struct sockaddr *address, socklen_t len,
                                    int limit_ms);
 
-/* Tries the target's addresses one by one until one lets it in: 0, or -1 and why.  Takes at most the
+/* Tries the target's addresses, or its socket's path, one by one until one lets it in: 0, or -1 and why.  Takes at most the
  * target's time-out once it has looked up the name. */
 int store_connect_each(const store_target_t *target, store_connect_try_t try, void *baton,
                        char why[STORE_WHY_LEN]);

@@ -18,15 +18,18 @@
 
 /* Where the object is. */
 typedef struct store_target_t {
-    char *host;     /* etcd: host[:port],... */
-    int port;       /* etcd: of hosts that have none in the list */
-    char *user;     /* Redis: from its access control list; etcd; NULL: none */
-    char *password; /* Redis, etcd: NULL: none */
+    char *host;     /* a name or an address; host[:port],... if its URL has a list; /path of a socket */
+    int port;       /* of hosts that have none in the list; 0: of a socket */
+    char *user;     /* NULL: none */
+    char *password; /* NULL: none */
     int db;         /* Redis */
-    char *object;   /* its key in the store */
+    char *object;   /* its key in the store; Sentinel: the primary's name */
     int timeout_ms; /* for connecting, and for every call */
     int period_ms;  /* who waits for changes makes sure so often that the server is there */
     char *prefix;   /* etcd, in URLs only: of the object; without slashes around it */
+    char *master;   /* Sentinel, in URLs only: the primary's name */
+    char *origin;   /* Redis: host[:port],... of the URL, for which certificates may be as well */
+    int asking;     /* Redis Cluster: the object is just moving to this node */
     char *ca;       /* TLS: a file of PEM; NULL: the system's */
     char *cert;     /* the same: of this host; NULL: none */
     char *key;      /* the same; NULL: in the certificate's file */
@@ -56,14 +59,26 @@ typedef struct store_watch_t {
      * cycle. */
     int tells_all;
 } store_watch_t;
+/* What URLs of a kind may or must have. */
+#define STORE_URL_USER 0x01   /* may have a user */
+#define STORE_URL_DB 0x02     /* may end with the number of a database */
+#define STORE_URL_LIST 0x04   /* may name several hosts */
+#define STORE_URL_SOCKET 0x08 /* must have the path of a socket, and no host */
+#define STORE_URL_PREFIX 0x10 /* must end with the prefix of the object */
+#define STORE_URL_MASTER 0x20 /* must have the name of a primary behind the hosts */
 
 /* The worker makes these calls in this order: open, connect, read, any number of reads and writes, close.
- * After STORE_REFUSED, STORE_SILENT or STORE_LOST it calls close only; why then has the reason. */
+ * After STORE_REFUSED and what is listed behind it calls close only; why then has the reason. */
 typedef struct store_driver_t {
     const char *scheme;
     const char *name; /* for people */
     int port;
-    int has_db; /* its URLs may contain a user and a database */
+    unsigned url; /* STORE_URL_* */
+    int has_tls;
+    /* URLs with a user mean this kind.  NULL: no other. */
+    const struct store_driver_t *with_user;
+    /* STORE_MOVED means a server of this kind.  NULL: it never returns that. */
+    const struct store_driver_t *next;
     void *(*open)(const store_target_t *target);
     /* Connects, but parses nothing that the server sends.  The worker can do much less afterwards: whatever
      * needs a name, a file, a new descriptor or a thread is done here.  STORE_DONE or STORE_SILENT. */
@@ -76,14 +91,19 @@ typedef struct store_driver_t {
     store_result_e (*write)(void *conn, const unsigned char *bytes, apr_size_t len,
                             char why[STORE_WHY_LEN]);
     void (*close)(void *conn);
-    int has_prefix; /* its URLs have a list of hosts, and end with the prefix of the object */
-    int has_tls;    /* it speaks TLS */
     const store_marks_t *marks; /* NULL: none */
     const store_watch_t *watch; /* the same; then there are marks, too */
 } store_driver_t;
 
 extern const store_driver_t store_memcached;
+extern const store_driver_t store_memcached_unix;
+extern const store_driver_t store_memcached_sasl;
+extern const store_driver_t store_memcached_sasl_unix;
 extern const store_driver_t store_redis;
+extern const store_driver_t store_rediss;
+extern const store_driver_t store_redis_unix;
+extern const store_driver_t store_redis_sentinel;
+extern const store_driver_t store_rediss_sentinel;
 extern const store_driver_t store_etcd;
 extern const store_driver_t store_etcds;
 

@@ -381,12 +381,27 @@ static store_result_e etcd_compare(void *data, const char *mark, char why[STORE_
 
 static const store_marks_t marks = {etcd_get_mark, etcd_set_mark, etcd_compare};
 
-const store_driver_t store_etcd = {"etcd",    NAME,       2379,       0, etcd_open, etcd_connect,
-                                   etcd_read, etcd_write, etcd_close, 1, 0,
-                                   &marks,    &store_etcd_watch};
+const store_driver_t store_etcd = {.scheme = "etcd",
+                                   .name = NAME,
+                                   .port = 2379,
+                                   .url = STORE_URL_USER | STORE_URL_LIST | STORE_URL_PREFIX,
+                                   .open = etcd_open,
+                                   .connect = etcd_connect,
+                                   .read = etcd_read,
+                                   .write = etcd_write,
+                                   .close = etcd_close,
+    .marks = &marks, .watch = &store_etcd_watch};
 
-const store_driver_t store_etcds = {"etcds",   NAME,       2379,       0, etcds_open, etcd_connect,
-                                    etcd_read, etcd_write, etcd_close, 1, 1,
-                                    &marks,    &store_etcds_watch};
+const store_driver_t store_etcds = {.scheme = "etcds",
+                                    .name = NAME,
+                                    .port = 2379,
+                                    .url = STORE_URL_USER | STORE_URL_LIST | STORE_URL_PREFIX,
+                                    .has_tls = 1,
+                                    .open = etcds_open,
+                                    .connect = etcd_connect,
+                                    .read = etcd_read,
+                                    .write = etcd_write,
+                                    .close = etcd_close,
+    .marks = &marks, .watch = &store_etcds_watch};
 
 #endif

@@ -18,6 +18,7 @@
 #include "stek_seal.h"
 #include "store_etcd_curl.h"
 #include "store_etcd_json.h"
+#include "store_words.h"
 
 #define FILE_MAX (1024 * 1024)
 #define HEADERS_MAX 65536
@@ -266,45 +267,6 @@ int etcd_http_join(etcd_http_t *http, int i, const char *host, int port, int fd)
 
 /* ---- reasons ---- */
 
-#define STRANGER                                                                                   \
-    "its certificate is from an authority that is not trusted; name its CA by --store-ca"
-
-/* What libcurl and OpenSSL say, in words that tell what to do. */
-static const struct {
-    const char *words, *why;
-} reasons[] = {
-    {"certificate has expired", "its certificate has expired"},
-    {"certificate is not yet valid", "its certificate is not valid yet; check the clocks"},
-    {"target host name", "its certificate is for another name"},
-    {"issuer certificate", STRANGER},
-    {"self-signed certificate", STRANGER},
-    {"self signed certificate", STRANGER},
-    {"wrong version number", "it does not speak TLS: use etcd:// in place of etcds://"},
-    {"set private key", "the client certificate and the key of --store-key do not belong together"},
-    {"alert certificate expired", "the client certificate has expired"},
-    {"alert unknown ca", "it does not know the authority of the client certificate"},
-};
-
-/* NULL: what they say is not known. */
-static const char *tls_reason(const etcd_http_t *http)
-{
-    apr_size_t i;
-
-    if (strstr(http->error, "alert bad certificate")
-        || strstr(http->error, "alert certificate required")) {
-        return http->cert.data ? "it does not accept the client certificate: has it expired, or is "
-                                 "it from another authority?"
-                               : "it requires a client certificate: use --store-cert and "
-                                 "--store-key";
-    }
-    for (i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        if (strstr(http->error, reasons[i].words)) {
-            return reasons[i].why;
-        }
-    }
-    return NULL;
-}
-
 /* Whether the member has hung up: libcurl has no code of its own for that in a handshake, but if it was
  * OpenSSL that failed, its text says "error:". */
 static int is_closed(const etcd_http_t *http, CURLcode code)
@@ -317,10 +279,7 @@ static int is_closed(const etcd_http_t *http, CURLcode code)
 /* Nonzero if the member has hung up. */
 static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
 {
-    const char *known = tls_reason(http);
-
-    if (known) {
-        snprintf(why, STORE_WHY_LEN, "%s", known);
+    if (store_words_tls(http->error, "etcd:// in place of etcds://", http->cert.data != NULL, why)) {
         return 0;
     }
     if (is_closed(http, code)) {
@@ -334,6 +293,11 @@ static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
     else if (code == CURLE_WRITE_ERROR) {
         snprintf(why, STORE_WHY_LEN, "its answer is larger than %d MiB, too long to be a ring",
                  SKIP_MIB);
+    }
+    else if (code == CURLE_OUT_OF_MEMORY) {
+        /* A header without an end, for one. */
+        snprintf(why, STORE_WHY_LEN,
+                 "its answer takes more memory than a ring, so this may not be etcd");
     }
     else {
         snprintf(why, STORE_WHY_LEN, "%s", *http->error ? http->error : lib->easy_strerror(code));

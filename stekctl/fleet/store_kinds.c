@@ -9,35 +9,63 @@
 
 #include "fleet.h"
 
-static int is(const char *name, const char *scheme, apr_size_t len)
+static const store_driver_t *const drivers[] = {
+#ifdef STEK_WITH_MEMCACHED
+    &store_memcached,
+    &store_memcached_unix,
+    &store_memcached_sasl,
+    &store_memcached_sasl_unix,
+#endif
+#ifdef STEK_WITH_HIREDIS
+    &store_redis,
+    &store_rediss,
+    &store_redis_unix,
+    &store_redis_sentinel,
+    &store_rediss_sentinel,
+#endif
+#ifdef STEK_WITH_ETCD
+    &store_etcd,
+    &store_etcds,
+#endif
+    NULL};
+
+/* What the schemes of kinds begin with that may have been left out. */
+static const struct {
+    const char *begins, *why;
+} left_out[] = {
+    {"memcached", "this stekctl has no memcached support; install libmemcached-dev and rebuild it"},
+    {"redis", "this stekctl has no Redis support; install libhiredis-dev and rebuild it"},
+    {"etcd", "this stekctl has no etcd support; install libcurl4-openssl-dev and "
+             "libjansson-dev and rebuild it"},
+};
+
+static int is_built(const char *begins)
 {
-    return strlen(name) == len && !strncmp(name, scheme, len);
+    int i;
+
+    for (i = 0; drivers[i]; i++) {
+        if (!strncmp(drivers[i]->scheme, begins, strlen(begins))) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 const store_driver_t *store_kinds_find(const char *scheme, apr_size_t len, const char **pwhy)
 {
+    apr_size_t i;
+
     *pwhy = NULL;
-    if (is("memcached", scheme, len)) {
-#ifdef STEK_WITH_MEMCACHED
-        return &store_memcached;
-#else
-        *pwhy = "this stekctl has no memcached support; install libmemcached-dev and rebuild it";
-#endif
+    for (i = 0; drivers[i]; i++) {
+        if (strlen(drivers[i]->scheme) == len && !strncmp(drivers[i]->scheme, scheme, len)) {
+            return drivers[i];
+        }
     }
-    if (is("redis", scheme, len)) {
-#ifdef STEK_WITH_HIREDIS
-        return &store_redis;
-#else
-        *pwhy = "this stekctl has no Redis support; install libhiredis-dev and rebuild it";
-#endif
-    }
-    if (is("etcd", scheme, len) || is("etcds", scheme, len)) {
-#ifdef STEK_WITH_ETCD
-        return is("etcd", scheme, len) ? &store_etcd : &store_etcds;
-#else
-        *pwhy = "this stekctl has no etcd support; install libcurl4-openssl-dev and "
-                "libjansson-dev and rebuild it";
-#endif
+    for (i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++) {
+        if (!strncmp(left_out[i].begins, scheme, strlen(left_out[i].begins))
+            && !is_built(left_out[i].begins)) {
+            *pwhy = left_out[i].why;
+        }
     }
     return NULL;
 }

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "monotonic.h"
@@ -87,7 +88,9 @@ static memcached_st *make_handle(const store_target_t *target, const char *host,
     (void)memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, ms);
     (void)memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_SND_TIMEOUT, ms * 1000);
     (void)memcached_behavior_set(mc, MEMCACHED_BEHAVIOR_RCV_TIMEOUT, ms * 1000);
-    if (memcached_server_add(mc, host, (in_port_t)target->port) != MEMCACHED_SUCCESS) {
+    if ((*host == '/' ? memcached_server_add_unix_socket(mc, host)
+                      : memcached_server_add(mc, host, (in_port_t)target->port))
+        != MEMCACHED_SUCCESS) {
         memcached_free(mc);
         return NULL;
     }
@@ -113,16 +116,32 @@ static int is_connected(int fd)
     return fd >= 0 && getpeername(fd, (struct sockaddr *)&address, &len) == 0;
 }
 
+/* Why a socket of this machine lets nobody in, which the library does not tell. */
+static int path_error(const struct sockaddr *address, socklen_t len)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int error = fd < 0 || connect(fd, address, len) != 0 ? errno : ECONNABORTED;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return error;
+}
+
 /* The address as a number: looking it up again could give another. */
 static int try_address(void *baton, const struct sockaddr *address, socklen_t len, int limit_ms)
 {
     conn_t *conn = baton;
-    char host[NI_MAXHOST];
+    char number[NI_MAXHOST];
+    const char *host = conn->target->host;
     memcached_return_t rc;
     int fd, error;
 
-    if (getnameinfo(address, len, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0) {
-        return EINVAL;
+    if (address->sa_family != AF_UNIX) {
+        if (getnameinfo(address, len, number, sizeof(number), NULL, 0, NI_NUMERICHOST) != 0) {
+            return EINVAL;
+        }
+        host = number;
     }
     conn->mc = make_handle(conn->target, host, limit_ms);
     if (!conn->mc) {
@@ -138,7 +157,10 @@ static int try_address(void *baton, const struct sockaddr *address, socklen_t le
     error = memcached_last_error_errno(conn->mc);
     memcached_free(conn->mc);
     conn->mc = NULL;
-    return rc == MEMCACHED_TIMEOUT ? ETIMEDOUT : error != 0 ? error : ECONNABORTED;
+    return address->sa_family == AF_UNIX ? path_error(address, len)
+           : rc == MEMCACHED_TIMEOUT     ? ETIMEDOUT
+           : error != 0                  ? error
+                                         : ECONNABORTED;
 }
 
 static store_result_e mc_connect(void *data, char why[STORE_WHY_LEN])
@@ -370,8 +392,19 @@ static store_result_e mc_write(void *data, const unsigned char *bytes, apr_size_
     }
 }
 
-const store_driver_t store_memcached = {"memcached", NAME,     11211,    0, mc_open, mc_connect,
-                                        mc_read,     mc_write, mc_close, 0, 0,
-                                        NULL,       NULL};
+#define MEMCACHED                                                                                  \
+    .name = NAME, .open = mc_open, .connect = mc_connect, .read = mc_read, .write = mc_write,      \
+    .close = mc_close
+
+const store_driver_t store_memcached = {.scheme = "memcached",
+                                        .port = 11211,
+                                        .url = STORE_URL_USER,
+                                        .with_user = &store_memcached_sasl,
+                                        MEMCACHED};
+
+const store_driver_t store_memcached_unix = {.scheme = "memcached+unix",
+                                             .url = STORE_URL_USER | STORE_URL_SOCKET,
+                                             .with_user = &store_memcached_sasl_unix,
+                                             MEMCACHED};
 
 #endif

@@ -41,6 +41,14 @@ static void keep_line(store_peek_t *peek)
     peek->said[peek->len] = '\0';
 }
 
+void store_peek_keep(const char *bytes, apr_size_t len, store_peek_t *peek)
+{
+    peek->how = STORE_PEEK_SAID;
+    peek->len = len < STORE_PEEK_MAX ? len : STORE_PEEK_MAX;
+    memcpy(peek->said, bytes, peek->len);
+    keep_line(peek);
+}
+
 void store_peek(int fd, apr_int64_t deadline_ms, store_peek_t *peek)
 {
     struct pollfd pfd = {.fd = fd, .events = POLLIN | POLLRDHUP};

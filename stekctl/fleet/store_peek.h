@@ -31,5 +31,8 @@ typedef struct store_peek_t {
  * deadline_ms.  Takes nothing from the socket, which is connected, or -1. */
 void store_peek(int fd, apr_int64_t deadline_ms, store_peek_t *peek);
 
+/* The same of what has been taken from a socket: its first line. */
+void store_peek_keep(const char *bytes, apr_size_t len, store_peek_t *peek);
+
 #pragma GCC visibility pop
 #endif

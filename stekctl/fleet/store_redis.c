@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Redis, with hiredis: GET, then one script that compares and sets.  It compares the value's SHA-1,
+ * Redis and Valkey: GET, then one script that compares and sets.  It compares the value's SHA-1,
  * because that is what Redis can compute.  The digest only distinguishes states; nothing depends on
  * its strength.  Runs in the store's worker.
  *
- * hiredis keeps an answer until it is complete, however long that is, and allocates the arrays that a server
- * announces; so it only gets to see answers that begin as they should, piece by piece, up to a limit.
+ * A node of a cluster that has not the object says which has: that ends this worker's connection, and the
+ * next worker's is to the other.
  */
 #include "store_driver.h"
 
 #ifdef STEK_WITH_HIREDIS
 
-#include <errno.h>
-#include <fcntl.h>
 #include <hiredis.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -20,15 +18,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "monotonic.h"
 #include "stek_seal.h"
-#include "store_connect.h"
+#include "store_redis_watch.h"
+#include "store_tls.h"
 #include "store_words.h"
 
 #define NAME "Redis"
 #define SHA1_LEN 20
+#define WHERE_MAX 300
 
 static const char script[] = "if redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then\n"
                              "  return 0\n"
@@ -42,23 +40,19 @@ static const char digest_script[] = "return redis.sha1hex(redis.call('GET',KEYS[
 
 typedef struct conn_t {
     const store_target_t *target;
-    redisContext *redis; /* NULL: not connected */
-    redisReply *reply;   /* of the last read */
+    int tls;
+    SSL_CTX *ctx;       /* NULL: in the clear */
+    char *list;         /* what the link's host points into */
+    redis_link_t redis; /* fd < 0: not connected */
+    redis_watch_t watch;
+    redisReply *reply;  /* of the last read */
     int logged_in;
-    int answered; /* Redis has answered a call */
     int has_read; /* seen is valid */
     char seen[2 * SHA1_LEN + 1];
+    char where[WHERE_MAX]; /* the object is, if not here */
 } conn_t;
 
-static void *redis_open(const store_target_t *target)
-{
-    conn_t *conn = calloc(1, sizeof(*conn));
-
-    if (conn) {
-        conn->target = target;
-    }
-    return conn;
-}
+/* ---- open and connect ---- */
 
 static void redis_close(void *data)
 {
@@ -67,186 +61,167 @@ static void redis_close(void *data)
     if (conn->reply) {
         freeReplyObject(conn->reply);
     }
-    if (conn->redis) {
-        redisFree(conn->redis);
-    }
+    redis_link_end(&conn->redis);
+    SSL_CTX_free(conn->ctx);
+    free(conn->list);
     free(conn);
+}
+
+static void *open_conn(const store_target_t *target, int tls)
+{
+    conn_t *conn = calloc(1, sizeof(*conn));
+
+    if (conn) {
+        conn->target = target;
+        conn->tls = tls;
+        conn->redis.link.fd = -1;
+        conn->list = strdup(target->host);
+    }
+    if (conn && !conn->list) {
+        redis_close(conn);
+        conn = NULL;
+    }
+    return conn;
+}
+
+static void *redis_open(const store_target_t *target)
+{
+    return open_conn(target, 0);
+}
+
+static void *rediss_open(const store_target_t *target)
+{
+    return open_conn(target, 1);
 }
 
 static store_result_e redis_connect(void *data, char why[STORE_WHY_LEN])
 {
     conn_t *conn = data;
-    int ms = conn->target->timeout_ms, fd = store_connect(conn->target, why);
-    struct timeval limit = {ms / 1000, ms % 1000 * 1000};
+    const store_target_t *target = conn->target;
+    int ok = 1;
 
-    if (fd < 0) {
-        return STORE_SILENT;
+    if (conn->tls) {
+        conn->ctx = store_tls_load(target, why);
+        ok = conn->ctx != NULL;
     }
-    if (fcntl(fd, F_SETFL, 0) == 0) {
-        conn->redis = redisConnectFd(fd);
+    if (ok && conn->list[0] == '/') {
+        ok = store_link_open(&conn->redis.link, target, conn->list, 0, NULL, target->timeout_ms,
+                             why);
     }
-    if (!conn->redis) {
-        close(fd);
+    else if (ok) {
+        ok = store_link_open_any(&conn->redis.link, target, conn->list, conn->ctx, why);
     }
-    if (!conn->redis || conn->redis->err || redisSetTimeout(conn->redis, limit) != REDIS_OK) {
-        snprintf(why, STORE_WHY_LEN, "hiredis: %s",
-                 conn->redis ? conn->redis->errstr : "out of memory");
-        return STORE_SILENT;
+    if (ok && !redis_link_start(&conn->redis, NAME)) {
+        snprintf(why, STORE_WHY_LEN, "out of memory");
+        ok = 0;
     }
-    return STORE_DONE;
+    return ok ? STORE_DONE : STORE_SILENT;
 }
 
-/* No reply came, or none that anybody could understand. */
-static store_result_e failed(conn_t *conn, const store_peek_t *peek, char *why)
-{
-    const redisContext *redis = conn->redis;
-    store_fault_e fault = STORE_FAULT_NONSENSE;
+/* ---- logging in ---- */
 
-    if (peek->how == STORE_PEEK_SAID && peek->said[0] == '-') {
-        return store_words_error(NAME, peek->said + 1, why);
-    }
-    if (redis->err == REDIS_ERR_OOM) {
-        return store_words_too_long(why);
-    }
-    if (peek->how == STORE_PEEK_LATE
-        || (redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK))) {
-        fault = STORE_FAULT_LATE;
-    }
-    else if (redis->err == REDIS_ERR_EOF || redis->err == REDIS_ERR_IO
-             || peek->how == STORE_PEEK_CLOSED) {
-        fault = STORE_FAULT_CLOSED;
-    }
-    return store_words_failed(NAME, peek, fault, conn->answered, why);
+static const char *element(const redisReply *reply, size_t i)
+{
+    return i < reply->elements && reply->element[i]->type == REDIS_REPLY_STRING
+               ? reply->element[i]->str
+               : "";
 }
 
-/* The first line of an answer: of the types that the commands here have.  STORE_DONE: the library may read
- * it. */
-static store_result_e check_line(const store_peek_t *peek, char *why)
+/* Hosts that each took another of several servers would keep different rings; those of a cluster are one
+ * server.  Every user may ask this. */
+static store_result_e need_cluster(conn_t *conn, char *why)
 {
-    unsigned long long len;
-
-    if (!*peek->said || !strchr("+-:$", *peek->said)) {
-        return store_words_strange(NAME, peek->said, why);
-    }
-    len = *peek->said == '$' && peek->said[1] != '-' ? strtoull(peek->said + 1, NULL, 10) : 0;
-    return len > STORE_READ_MAX ? store_words_announced(len, why) : STORE_DONE;
-}
-
-/* Receives a reply, which begins with what was peeked at. */
-static store_result_e receive(conn_t *conn, const store_peek_t *peek, apr_int64_t deadline_ms,
-                              redisReply **preply, char *why)
-{
-    redisContext *redis = conn->redis;
-    void *reply = NULL;
-
-    while (!reply) {
-        if (redisGetReplyFromReader(redis, &reply) != REDIS_OK) {
-            return failed(conn, peek, why);
-        }
-        if (reply) {
-            break;
-        }
-        if (redis->reader->len > STORE_READ_MAX) {
-            return store_words_too_long(why);
-        }
-        if (monotonic_ms() >= deadline_ms) {
-            return store_words_failed(NAME, peek, STORE_FAULT_LATE, conn->answered, why);
-        }
-        if (redisBufferRead(redis) != REDIS_OK) {
-            return failed(conn, peek, why);
-        }
-    }
-    *preply = reply;
-    return STORE_DONE;
-}
-
-/* Sends a command and receives the reply, of that type; none, unless the result is STORE_DONE. */
-static store_result_e command(conn_t *conn, int n, const char **words, const size_t *lens, int type,
-                              redisReply **preply, char *why)
-{
-    apr_int64_t deadline_ms = monotonic_ms() + conn->target->timeout_ms;
-    redisContext *redis = conn->redis;
-    int sent = 0, ok = redisAppendCommandArgv(redis, n, words, lens) == REDIS_OK;
+    const char *words[] = {"HELLO"}, *mode = "";
     redisReply *reply = NULL;
-    store_result_e result;
-    store_peek_t peek;
+    store_result_e result = redis_link_call(&conn->redis, 1, words, NULL, REDIS_REPLY_ARRAY,
+                                            &reply, why);
+    size_t i;
 
-    while (ok && !sent && monotonic_ms() < deadline_ms) {
-        ok = redisBufferWrite(redis, &sent) == REDIS_OK;
-    }
-    /* What a server says before it hangs up tells what is wrong. */
-    store_peek(redis->fd, deadline_ms, &peek);
-    result = peek.how == STORE_PEEK_SAID    ? check_line(&peek, why)
-             : peek.how == STORE_PEEK_BLIND ? STORE_DONE
-                                            : failed(conn, &peek, why);
-    if (result == STORE_DONE) {
-        result = receive(conn, &peek, deadline_ms, &reply, why);
-    }
     if (!reply) {
         return result;
     }
-    if (reply->type == REDIS_REPLY_ERROR) {
-        result = store_words_error(NAME, reply->str, why);
+    for (i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2) {
+        mode = !strcmp(element(reply, i), "mode") ? element(reply, i + 1) : mode;
     }
-    else if ((reply->type != type
-              && !(type == REDIS_REPLY_STRING && reply->type == REDIS_REPLY_NIL))
-             || redis->reader->len > redis->reader->pos) {
-        /* The wrong type, or more than what was asked for. */
-        result = store_words_strange(NAME, peek.said, why);
+    if (strcmp(mode, "cluster") != 0) {
+        snprintf(why, STORE_WHY_LEN,
+                 "its URL names several hosts, but this is no cluster: name one, or use "
+                 "redis+sentinel://, or a --store for each");
+        result = STORE_REFUSED;
     }
-    if (result != STORE_DONE) {
-        freeReplyObject(reply);
-        return result;
-    }
-    conn->answered = 1;
-    *preply = reply;
-    return STORE_DONE;
-}
-
-/* Sends a command that Redis answers with OK. */
-static store_result_e expect_ok(conn_t *conn, int n, const char **words, char *why)
-{
-    redisReply *reply = NULL;
-    store_result_e result = command(conn, n, words, NULL, REDIS_REPLY_STATUS, &reply, why);
-
-    if (reply) {
-        freeReplyObject(reply);
-    }
+    freeReplyObject(reply);
     return result;
 }
 
 static store_result_e log_in(conn_t *conn, char *why)
 {
     const store_target_t *target = conn->target;
-    store_result_e result = STORE_DONE;
+    store_result_e result;
     char db[16];
 
     if (conn->logged_in) {
         return STORE_DONE;
     }
-    if (target->password && target->user) {
-        const char *words[] = {"AUTH", target->user, target->password};
-
-        result = expect_ok(conn, 3, words, why);
+    result = redis_link_log_in(&conn->redis, why);
+    if (target->password) {
+        /* One connection, so it has done its work. */
+        OPENSSL_cleanse(target->password, strlen(target->password));
     }
-    else if (target->password) {
-        const char *words[] = {"AUTH", target->password};
-
-        result = expect_ok(conn, 2, words, why);
+    if (result == STORE_DONE && strchr(target->host, ',')) {
+        result = need_cluster(conn, why);
     }
     if (result == STORE_DONE && target->db > 0) {
         const char *words[] = {"SELECT", db};
 
         snprintf(db, sizeof(db), "%d", target->db);
-        result = expect_ok(conn, 2, words, why);
-    }
-    if (target->password) {
-        /* One connection, so it has done its work. */
-        OPENSSL_cleanse(target->password, strlen(target->password));
+        result = redis_link_expect_ok(&conn->redis, 2, words, why);
     }
     conn->logged_in = result == STORE_DONE;
     return result;
 }
+
+/* ---- clusters ---- */
+
+/* From "MOVED SLOT HOST:PORT", or ASK: another node has the object.  A host that is missing is this one's. */
+static int find_where(conn_t *conn)
+{
+    const store_link_t *link = &conn->redis.link;
+    const char *error = conn->redis.error;
+    int ask = store_words_begin(error, "ASK ");
+    char text[REDIS_ERROR_MAX], *host, *port;
+
+    if (!ask && !store_words_begin(error, "MOVED ")) {
+        return 0;
+    }
+    snprintf(text, sizeof(text), "%s", error);
+    host = strchr(text + (ask ? 4 : 6), ' ');
+    port = host ? strrchr(++host, ':') : NULL;
+    if (!port || (port == host && link->host[0] == '/')) {
+        return 0;
+    }
+    *port++ = '\0';
+    return snprintf(conn->where, sizeof(conn->where), "%s%s %s", ask ? "ASK " : "",
+                    *host ? host : link->host, port)
+           < (int)sizeof(conn->where);
+}
+
+/* A command for the object. */
+static store_result_e command(conn_t *conn, int n, const char **words, const size_t *lens, int type,
+                              redisReply **preply, char *why)
+{
+    const char *asking[] = {"ASKING"};
+    store_result_e result = STORE_DONE;
+
+    if (conn->target->asking) {
+        result = redis_link_expect_ok(&conn->redis, 1, asking, why);
+    }
+    if (result == STORE_DONE) {
+        result = redis_link_call(&conn->redis, n, words, lens, type, preply, why);
+    }
+    return result == STORE_REFUSED && find_where(conn) ? STORE_MOVED : result;
+}
+
+/* ---- read and write ---- */
 
 static int note_seen(conn_t *conn, const char *bytes, size_t len)
 {
@@ -275,6 +250,10 @@ static store_result_e redis_read(void *data, const unsigned char **pbytes, apr_s
     conn->has_read = 0;
     if (result == STORE_DONE) {
         result = command(conn, 2, words, NULL, REDIS_REPLY_STRING, &reply, why);
+    }
+    if (result == STORE_MOVED) {
+        *pbytes = (const unsigned char *)conn->where;
+        *plen = strlen(conn->where);
     }
     if (!reply) {
         return result;
@@ -370,8 +349,40 @@ static store_result_e redis_compare(void *data, const char *mark, char why[STORE
 
 static const store_marks_t marks = {redis_get_mark, redis_set_mark, redis_compare};
 
-const store_driver_t store_redis = {
-    "redis", NAME, 6379, 1, redis_open, redis_connect, redis_read, redis_write, redis_close, 0, 0,
-    &marks,  NULL};
+static store_result_e redis_wait(void *data, char mark[STORE_MARK_LEN], char why[STORE_WHY_LEN])
+{
+    conn_t *conn = data;
+    store_result_e result = log_in(conn, why);
+
+    return result == STORE_DONE ? redis_watch_wait(&conn->watch, &conn->redis, mark, why) : result;
+}
+
+/* Hosts of an older version do not publish. */
+static const store_watch_t watch = {redis_open, redis_connect, redis_wait, redis_close, 0};
+static const store_watch_t watch_tls = {rediss_open, redis_connect, redis_wait, redis_close, 0};
+
+#define REDIS(tls_, open_)                                                                         \
+    .name = NAME, .has_tls = (tls_), .open = (open_), .connect = redis_connect,                    \
+    .read = redis_read, .write = redis_write, .close = redis_close, .marks = &marks
+
+const store_driver_t store_redis = {.scheme = "redis",
+                                    .port = 6379,
+                                    .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_LIST,
+                                    .next = &store_redis,
+                                    .watch = &watch,
+                                    REDIS(0, redis_open)};
+
+const store_driver_t store_rediss = {.scheme = "rediss",
+                                     .port = 6379,
+                                     .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_LIST,
+                                     .next = &store_rediss,
+                                     .watch = &watch_tls,
+                                     REDIS(1, rediss_open)};
+
+const store_driver_t store_redis_unix = {.scheme = "redis+unix",
+                                         .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_SOCKET,
+                                         .next = &store_redis,
+                                         .watch = &watch,
+                                         REDIS(0, redis_open)};
 
 #endif

@@ -21,8 +21,8 @@ static const struct {
     {"ERR AUTH ", "it has no password set, but --password gives one"},
     {"ERR Client sent AUTH", "it has no password set, but --password gives one"},
     {"NOPERM ", "no permission: this user needs the commands GET, SET and EVAL, and the key"},
-    {"MOVED ", "the object has moved: this is one node of a cluster, and another one has it"},
-    {"ASK ", "the object is moving to another node of a cluster"},
+    {"MOVED ", "the object has moved to another node of this cluster, but where is not clear"},
+    {"ASK ", "the object is moving to another node of this cluster, but where is not clear"},
     {"CLUSTERDOWN ", "the cluster is down"},
     {"READONLY ", "this is a read-only replica: name the primary"},
     {"MASTERDOWN ", "this is a replica without its primary"},
@@ -34,13 +34,48 @@ static const struct {
     {"WRONGTYPE ", "somebody else's object has this name"},
     {"ERR max number of clients", "it has too many clients"},
     {"ERR DB index is out of range", "it has no such database"},
+    {"ERR SELECT is not allowed", "a cluster has database 0 only: leave it out of the URL"},
+    {"ERR unknown command 'SENTINEL'", "this is a Redis server, not Sentinel"},
+    {"ERR unknown command `SENTINEL`", "this is a Redis server, not Sentinel"},
+    {"ERR unknown command 'GET'", "it does not know GET: it may be Sentinel (redis+sentinel://)"},
+    {"ERR unknown command `GET`", "it does not know GET: it may be Sentinel (redis+sentinel://)"},
+    {"ERR unknown command 'HELLO'", "several hosts in one URL require Redis 6 or later"},
+    {"ERR unknown command `HELLO`", "several hosts in one URL require Redis 6 or later"},
     {"ERR invalid DB index", "it has no such database"},
-    {"CLIENT_ERROR unauthenticated", "it requires a password, and stekctl sends none to memcached"},
+    {"CLIENT_ERROR unauthenticated",
+     "it requires a password by its file (-Y), and stekctl knows only SASL (-S)"},
     {"ERROR", "it does not know gets, add or cas: it may be a proxy that lacks them"},
     {"SERVER_ERROR out of memory", "it is out of memory"},
     {"SERVER_ERROR object too large",
      "the ring is too long for it: raise its limit (memcached -I)"},
 };
+
+/* What libraries say about TLS, in words that tell what to do. */
+#define STRANGER                                                                                   \
+    "its certificate is from an authority that is not trusted; name its CA by --store-ca"
+static const struct {
+    const char *words, *means;
+} tls_reasons[] = {
+    {"certificate has expired", "its certificate has expired"},
+    {"certificate is not yet valid", "its certificate is not valid yet; check the clocks"},
+    {"target host name", "its certificate is for another name"},
+    {"issuer certificate", STRANGER},
+    {"self-signed certificate", STRANGER},
+    {"self signed certificate", STRANGER},
+    {"unable to verify the first certificate", STRANGER},
+    {"wrong version number", "it does not speak TLS: use "},
+    {"packet length too long", "it does not speak TLS: use "},
+    {"set private key", "the client certificate and the key of --store-key do not belong together"},
+    {"key values mismatch",
+     "the client certificate and the key of --store-key do not belong together"},
+    {"alert certificate expired", "the client certificate has expired"},
+    {"alert unknown ca", "it does not know the authority of the client certificate"},
+};
+
+/* How to ask for TLS. */
+static const struct {
+    const char *name, *scheme;
+} secure[] = {{"Redis", "rediss://"}, {"Sentinel", "rediss+sentinel://"}};
 
 /* Who else may listen at that port. */
 static const struct {
@@ -88,8 +123,13 @@ store_result_e store_words_strange(const char *name, const char *said, char why[
 
     if (said[0] == 0x15 && said[1] == 0x03) {
         snprintf(why, STORE_WHY_LEN,
-                 "it expects TLS, which stekctl does not speak to stores: use its plain port, or "
-                 "stunnel");
+                 "it expects TLS, which stekctl does not speak to %s: use its plain port, or stunnel",
+                 name);
+        for (i = 0; i < sizeof(secure) / sizeof(secure[0]); i++) {
+            if (!strcmp(name, secure[i].name)) {
+                snprintf(why, STORE_WHY_LEN, "it expects TLS, so use %s", secure[i].scheme);
+            }
+        }
         return STORE_SILENT;
     }
     for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
@@ -102,6 +142,30 @@ store_result_e store_words_strange(const char *name, const char *said, char why[
     snprintf(why, STORE_WHY_LEN, "unintelligible answer, so this may not be %s (%.*s)", name,
              QUOTED_MAX, *said ? said : "an empty line");
     return STORE_SILENT;
+}
+
+int store_words_tls(const char *said, const char *plain, int has_cert, char why[STORE_WHY_LEN])
+{
+    apr_size_t i;
+
+    if (strstr(said, "alert bad certificate") || strstr(said, "alert certificate required")) {
+        snprintf(why, STORE_WHY_LEN, "%s",
+                 has_cert ? "it does not accept the client certificate: has it expired, or is "
+                            "it from another authority?"
+                          : "it requires a client certificate: use --store-cert and "
+                            "--store-key");
+        return 1;
+    }
+    for (i = 0; i < sizeof(tls_reasons) / sizeof(tls_reasons[0]); i++) {
+        if (strstr(said, tls_reasons[i].words)) {
+            const char *means = tls_reasons[i].means;
+
+            snprintf(why, STORE_WHY_LEN, "%s%s", means,
+                     means[strlen(means) - 1] == ' ' ? plain : "");
+            return 1;
+        }
+    }
+    return 0;
 }
 
 store_result_e store_words_too_long(char why[STORE_WHY_LEN])

@@ -64,7 +64,10 @@ static const store_driver_t *unpack_target(char *text, apr_size_t len, store_tar
     target->ca = *fields[8] ? fields[8] : NULL;
     target->cert = *fields[9] ? fields[9] : NULL;
     target->key = *fields[10] ? fields[10] : NULL;
-    target->period_ms = options_number(fields[11], 0, INT32_MAX);
+    target->master = *fields[11] ? fields[11] : NULL;
+    target->origin = *fields[12] ? fields[12] : NULL;
+    target->asking = options_number(fields[13], 0, 1) == 1;
+    target->period_ms = options_number(fields[14], 0, INT32_MAX);
     return store_kinds_find(fields[0], strlen(fields[0]), &why);
 }
 
@@ -95,7 +98,7 @@ static store_result_e read_object(const store_driver_t *driver, void *conn, cons
     if (driver->marks && *mark) {
         store_result_e result = driver->marks->compare(conn, mark, why);
 
-        if (result != STORE_CHANGED) {
+        if (result != STORE_CHANGED && result != STORE_MOVED) {
             return result;
         }
         *why = '\0';

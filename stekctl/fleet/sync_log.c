@@ -19,13 +19,13 @@ static const char *store_state(const sync_store_t *store)
 {
     switch (store->answer) {
     case SYNC_SILENT:
-        return "no answer";
+        return "silent";
     case SYNC_REFUSED:
-        return "its content is refused";
+        return "its object is unusable";
     default:
         return store->write_failed  ? "can be read, but not written"
                : store->rolled_back ? "its ring is older than the last revocation"
-               : store->overtaken_n >= SYNC_STORES_DISTRUST_N ? "takes no write"
+               : store->overtaken_n >= SYNC_STORES_DISTRUST_N ? "accepts no writes"
                                                               : NULL;
     }
 }
@@ -35,13 +35,14 @@ static const char *consequence(const sync_store_t *store, apr_pool_t *pool)
 {
     if (store->answer != SYNC_SILENT && store->answer != SYNC_REFUSED && !store->write_failed) {
         return store->rolled_back
-                   ? "it was rolled back, lags or lies; the revoked keys in it are refused, and the "
-                     "revocation is written to it"
-                   : "it says every time that another host wrote first; either that is not true, or it answers "
-                     "reads from a lagging replica; until it takes a write, it decides nothing";
+                   ? "it was rolled back or serves old data; sync ignores the revoked keys in it and "
+                     "writes the revocation again; if this repeats, check the store"
+                   : "it reports a conflict on every write: it is faulty, or reads come from a lagging "
+                     "replica; sync does not rely on it until a write succeeds; check the store";
     }
-    return apr_pstrcat(pool, store->why, "; continuing with the file ring",
-                       store->answer == SYNC_REFUSED ? ", and writing that to this store" : "",
+    return apr_pstrcat(pool, store->why,
+                       store->answer == SYNC_REFUSED ? "; overwriting it with this host's ring"
+                                                     : "; continuing with the file ring",
                        NULL);
 }
 
@@ -77,7 +78,7 @@ static void log_store(sync_store_t *store, apr_time_t now, apr_pool_t *pool)
         store->failed_n = state ? (store->logged ? store->failed_n : 0) + 1 : store->failed_n;
     }
     if (!state) {
-        report_line("%s: good again, after %u failed cycle%s", store->url, store->failed_n,
+        report_line("%s: recovered after %u failed cycle%s", store->url, store->failed_n,
                     store->failed_n == 1 ? "" : "s");
     }
     else {
@@ -116,8 +117,8 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
             (void)report_status(host->ctl, host->ctl->ring_path, rv, NULL);
         }
         else {
-            report_line("%s: good again, after %u failed cycle%s", host->ctl->ring_path,
-                        log->file_n, log->file_n == 1 ? "" : "s");
+            report_line("%s: recovered after %u failed cycle%s", host->ctl->ring_path, log->file_n,
+                        log->file_n == 1 ? "" : "s");
         }
         log->file_n = 0;
     }
@@ -135,10 +136,10 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
                     (int)result->made, result->made == 1 ? "" : "s", result->generation);
     }
     if (rv == APR_SUCCESS && result->left_out_n > log->left_out_n) {
-        report_line("%s: %d key%s left out: no room, or a start too far in the future; "
-                    "check the clocks of all hosts",
-                    host->ctl->ring_path, (int)result->left_out_n,
-                    result->left_out_n == 1 ? "" : "s");
+        report_line(
+            "%s: %d key%s ignored, because the ring is full or they begin too far in the future; "
+            "check the clocks of all hosts",
+            host->ctl->ring_path, (int)result->left_out_n, result->left_out_n == 1 ? "" : "s");
     }
     log->left_out_n = result->left_out_n;
     if (rv == APR_SUCCESS && result->doubled_n > log->doubled_n) {
@@ -151,9 +152,9 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
     if (host->fleet_day != host->told_day && !host->day_confirmed) {
         if (host->fleet_day > 0) {
             report_line(
-                "%s: the objects in the stores are sealed for a day that is %d days before this host's: "
-                "this host's clock is ahead, or the whole fleet was off; the secret stays as it "
-                "is until another host moves on, or for an hour at most; check the clock",
+                "%s: check this host's clock: the stores' objects are from %d days ago. Either the "
+                "clock is ahead or the whole fleet was off; sync keeps the old fleet secret until "
+                "another host moves on, or for one hour",
                 host->options->fleet_secret_path, (int)(host->day - host->fleet_day));
         }
         host->told_day = host->fleet_day;
@@ -162,10 +163,9 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
     ahead = stek_admit_epoch(host->known_epoch, 0, now) != APR_SUCCESS;
     if (ahead && !log->ahead) {
         report_line(
-            "%s: its epoch is more than a day ahead of this host's clock: all keys were revoked "
-            "here while the clock was wrong, or the clock is wrong now; the other hosts refuse this "
-            "ring; check the clock; if it is right, stop sync and httpd, remove the ring, its "
-            "secret and the floor, and start both again",
+            "%s: check this host's clock: the ring's epoch is more than a day ahead of it, so other "
+            "hosts refuse the ring. If the clock is right, all keys were revoked while it was wrong: "
+            "stop sync and httpd, remove ring, secret and floor, and start both",
             host->ctl->ring_path);
     }
     log->ahead = ahead;

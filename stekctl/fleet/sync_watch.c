@@ -86,7 +86,10 @@ static void begin(const sync_host_t *host, sync_store_t *store, apr_int64_t now_
     if (store_watch_fd(watch->store) < 0) {
         watch->born_ms = now_ms - some_of(AGE_MAX_MS / 4);
     }
-    store_begin_wait(watch->store, (int)every_ms(host));
+    if (!store_begin_wait(watch->store, store->store, (int)every_ms(host))) {
+        watch->due_ms = now_ms + every_ms(host);
+        return;
+    }
     watch->waits = 1;
     watch->due_ms = INT64_MAX;
     if (store_watch_fd(watch->store) < 0) {

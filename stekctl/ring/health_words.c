@@ -33,7 +33,7 @@ static void add_refused(const stek_ring_t *ring, apr_time_t now, apr_pool_t *poo
         add(judgement->problems, &judgement->problem_n,
             apr_psprintf(
                 pool,
-                "%d key%s more than two weeks from now, so %s left out: check the clocks of "
+                "%d key%s more than two weeks from now, so %s ignored: check the clocks of "
                 "all hosts that write the ring",
                 (int)late_n, late_n == 1 ? " begins" : "s begin",
                 late_n == 1 ? "it is" : "they are"));

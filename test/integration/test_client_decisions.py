@@ -249,7 +249,7 @@ def test_certificate_that_may_be_asked_for_twice_resumes_in_tls12_only(httpd, pe
         "<Location /private>", inner, "</Location>"])])
     server.expect(*TALK)
     server.start()
-    server.wait_log("STEK3013: .*a.test.*: client certificates are asked for")
+    server.wait_log("STEK3013: .*a.test.*: no TLS 1.3 session is resumed, because client certificate rules")
     way = dict(cert=people.cert("good"), pha=True)
     reply = server.get("a.test", tls="1.2", **way)
     assert server.get("a.test", tls="1.2", session=reply.session, **way).resumed

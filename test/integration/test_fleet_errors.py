@@ -67,7 +67,7 @@ def reason(host, url=None):
         host.urls = [url]
     text = host.once(code=5).stderr
     line, = [line for line in text.splitlines() if line.startswith(f"stekctl: {host.urls[0]}: ")]
-    why = re.fullmatch(r"stekctl: \S+: (?:no answer|can be read, but not written|its content is refused): (.*?)"
+    why = re.fullmatch(r"stekctl: \S+: (?:silent|can be read, but not written|its object is unusable): (.*?)"
                        r"; continuing with the file ring.*", line).group(1)
     assert why.strip() and host.ring().current(time.time())
     shown = json.loads(lib.run(*host.arguments("--status", "--json"), code=1).stdout)["stores"][0]

@@ -206,8 +206,17 @@ def test_etcd_users_and_their_rights(fleet, etcd):
     as_user(host, store, "writes")
     assert "no permission to read: grant this user's role readwrite on the URL's prefix" in reason(host)
     as_user(host, store, "both")
-    host.once()
+    assert not host.once().stderr
     assert {key.name for key in store.ring(fleet.secret).keys} == host.names()
+    # The ring's object only: the ring is shared, and that the host is not seen is said.
+    store.ask("auth/role/add", name="ring")
+    store.ask("auth/role/grant", name="ring", perm={"permType": "READWRITE", "key": store.key(object_name(fleet.secret))})
+    store.ask("auth/user/add", name="ring", password="right")
+    store.ask("auth/user/grant", user="ring", role="ring")
+    narrow = fleet.host(store, **HOURLY)
+    as_user(narrow, store, "ring")
+    assert "does not take this host's announcement: no permission to read" in narrow.once().stderr
+    assert narrow.names() == host.names()
     elsewhere = host.urls[0].replace(PREFIX, PREFIX + "2")
     assert "no permission to read" in reason(host, *host.options, url=elsewhere)
     assert "wrong" not in host.arguments() and "right" not in (host.root / "sync.log").name

@@ -15,6 +15,7 @@ import time
 import pytest
 
 import fleet as lib
+from etcd import Etcd
 from fleet import Memcached, Redis, agree
 from httpd import RUN_AS, free_port, wait_for
 from listener import Listener
@@ -30,7 +31,7 @@ class Flood(Listener):
     def __init__(self, scheme, head, rest=b"x" * 65536):
         self.head, self.rest, self.sent = head, rest, 0
         super().__init__()
-        self.url = f"{scheme}://127.0.0.1:{self.port}"
+        self.url = f"{scheme}://127.0.0.1:{self.port}" + ("/stek" if scheme == "etcd" else "")
 
     def _serve(self, sock):
         try:
@@ -63,7 +64,11 @@ class Flood(Listener):
     ("redis", b"*1\r\n" * 100000, "unintelligible answer"),
     ("redis", b"+", "its answer is longer than 4 MiB, so it is no ring"),
     ("redis", b"%2147483647\r\n", "unintelligible answer"),
-], ids=range(17))
+    ("etcd", b"HTTP/1.1 200 OK\r\nContent-Length: 2147483648\r\n\r\n", "larger than 32 MiB"),
+    ("etcd", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n", "larger than 32 MiB"),
+    ("etcd", b"HTTP/1.1 200 OK\r\nX: ", "takes more memory than a ring"),
+    ("etcd", b"HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n" + b"[" * 600000, "unintelligible answer"),
+], ids=range(21))
 def test_worker_flood_takes_no_memory(fleet, scheme, head, why):
     flood = Flood(scheme, head)
     host = fleet.host(flood.url, timeout="10s", every="1min", **HOURLY)
@@ -83,7 +88,7 @@ def test_worker_object_too_long_is_replaced(fleet):
         store = fleet.store(kind)
         host = fleet.host(store, **HOURLY)
         assert store.put(lib.object_name(fleet.secret), b"x" * size)
-        assert "its content is refused" in host.once(code=5).stderr
+        assert "its object is unusable" in host.once(code=5).stderr
         assert host.once().stderr == ""
         assert store.ring(fleet.secret).keys == host.ring().keys
 
@@ -130,7 +135,7 @@ def started(fleet, kind=Memcached, **options):
     return store, host, workers(host.process)[0]
 
 
-@pytest.mark.parametrize("kind", [Memcached, Redis], ids=["memcached", "redis"])
+@pytest.mark.parametrize("kind", [Memcached, Redis, Etcd], ids=["memcached", "redis", "etcd"])
 def test_worker_is_confined_once_it_is_connected(fleet, kind):
     assert confinement() == "seccomp, Landlock", "this build"
     _, host, worker = started(fleet, kind)
@@ -342,7 +347,7 @@ def test_store_that_restarts_costs_no_cycle(fleet):
     store.kill()
     store.start()
     wait_for(lambda: set(workers(host.process)) - {worker}, "another worker", 20)
-    assert "no answer" not in host.log() or "connection refused" in host.log()
+    assert ": silent: " not in host.log() or "connection refused" in host.log()
     wait_for(lambda: keys_in(store, fleet) == host.ring().keys, "the store to be refilled")
 
 

@@ -250,7 +250,7 @@ def test_status_refused_file_not_healthy_until_it_is_good(httpd):
 
 
 @pytest.mark.parametrize("at_hand,words", [
-    ("current", "existing keys stay in use"), ("old", "existing keys only open the tickets"),
+    ("current", "existing keys stay in use"), ("old", "existing keys only decrypt the tickets"),
     ("none", "there are no keys")])
 def test_status_missing_file_says_what_the_keys_at_hand_do(httpd, at_hand, words):
     """And never two things that cannot both be true."""

@@ -80,19 +80,22 @@ static void test_schedule_check_parameters_judged(void **state)
         {{-SEC(5), HOUR, 1}, "interval '-5s': must be between 1s and 7d"},
         {{STEK_TIME_MAX + SEC(1), STEK_TIME_MAX, 1},
          "interval '604801s': must be between 1s and 7d"},
-        {{HOUR, SEC(3599), 1}, "lifetime '3599s': must be between 1h, the interval, and 7d"},
-        {{HOUR, STEK_TIME_MAX + DAY, 1}, "lifetime '8d': must be between 1h, the interval, and 7d"},
+        {{HOUR, SEC(3599), 1},
+         "lifetime '3599s': must be at least the interval (1h) and at most 7d"},
+        {{HOUR, STEK_TIME_MAX + DAY, 1},
+         "lifetime '8d': must be at least the interval (1h) and at most 7d"},
         {{HOUR, DAY, -1}, "ahead '-1': must be between 0 and 4096"},
         {{HOUR, DAY, 4097}, "ahead '4097': must be between 0 and 4096"},
         {{SEC(1), 18 * HOUR, 1},
-         "interval '1s' with lifetime '18h' and ahead '1': must need at most 4096 keys, not 64922"},
+         "interval '1s' with lifetime '18h' and ahead '1' needs 64922 keys, but a ring holds at most "
+         "4096; lengthen interval or shorten lifetime"},
         {{HOUR, DAY, 4096},
-         "interval '1h' with lifetime '1d' and ahead '4096': must need at most 4096 keys, not "
-         "4122"},
+         "interval '1h' with lifetime '1d' and ahead '4096' needs 4122 keys, but a ring holds at "
+         "most 4096; lengthen interval or shorten lifetime"},
         {{SEC(1), SEC(3974), 1}, NULL},
         {{SEC(1), SEC(3975), 1},
-         "interval '1s' with lifetime '3975s' and ahead '1': must need at most 4096 keys, not "
-         "4097"},
+         "interval '1s' with lifetime '3975s' and ahead '1' needs 4097 keys, but a ring holds at "
+         "most 4096; lengthen interval or shorten lifetime"},
     };
     size_t i;
 

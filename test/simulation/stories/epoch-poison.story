@@ -16,16 +16,16 @@
 # 15:06:24     host 1: done; made 0, wrote to 0, epoch 18446744073709551615, 2 keys, current a86d4881
 # 15:06:24 the emergency procedure begins
 # 15:06:24 host 0 gets a new fleet secret, and its sync is restarted
-# 15:06:24     host 0 says: sim://0: its content is refused: ; continuing with the file ring, and writing it there
-# 15:06:24     host 0 says: sim://1: its content is refused: ; continuing with the file ring, and writing it there
+# 15:06:24     host 0 says: sim://0: its object is unusable: ; overwriting it with this host's ring
+# 15:06:24     host 0 says: sim://1: its object is unusable: ; overwriting it with this host's ring
 # 15:06:24     host 0: done; made 0, wrote to 2, epoch 18446744073709551615, 2 keys, current a86d4881
 # 15:06:24 host 1 gets a new fleet secret, and its sync is restarted
-# 15:06:24     host 1 says: sim://1: its content is refused: ; continuing with the file ring, and writing it there
+# 15:06:24     host 1 says: sim://1: its object is unusable: ; overwriting it with this host's ring
 # 15:06:24     host 1: done; made 0, wrote to 1, epoch 18446744073709551615, 2 keys, current a86d4881
-# 15:06:24     host 0 says: sim://0: good again, after 1 failed cycle
-# 15:06:24     host 0 says: sim://1: good again, after 1 failed cycle
+# 15:06:24     host 0 says: sim://0: recovered after 1 failed cycle
+# 15:06:24     host 0 says: sim://1: recovered after 1 failed cycle
 # 15:06:24     host 0: done; made 0, wrote to 2, epoch 18446744073709551615, 2 keys, current a86d4881
-# 15:06:24     host 1 says: sim://1: good again, after 1 failed cycle
+# 15:06:24     host 1 says: sim://1: recovered after 1 failed cycle
 # 15:06:24     host 1: done; made 0, wrote to 0, epoch 18446744073709551615, 2 keys, current a86d4881
 # 15:06:26     host 0 says: /h0/run/www.ring: its epoch cannot be raised further; remove the ring and create a new one
 # 15:06:26     host 0: 'stekctl revoke --all' ends with 3; epoch 18446744073709551615

@@ -5,11 +5,11 @@
 # 16:45:27     host 1 says: /h1/run/www.ring: made 2 keys, generation 1
 # 16:45:27     host 1: done; made 2, wrote to 1, epoch 0, 2 keys, current 4eda26b4
 # 16:45:57 all faults end
-# 16:45:57     host 0 says: sim://0: its content is refused: ; continuing with the file ring, and writing it there
+# 16:45:57     host 0 says: sim://0: its object is unusable: ; overwriting it with this host's ring
 # 16:45:57     host 0 says: /h0/run/www.ring: made 2 keys, generation 1
 # 16:45:57     host 0: done; made 2, wrote to 1, epoch 0, 2 keys, current 62bba015
 # 16:45:57     host 1 says: /h1/state/fleet.secret: its day is ahead; check the clock, then copy the file from a host that is in step
-# 16:45:57     host 1 says: sim://0: its content is refused: ; continuing with the file ring, and writing it there
+# 16:45:57     host 1 says: sim://0: its object is unusable: ; overwriting it with this host's ring
 # 16:45:57     host 1 says: /h1/run/www.ring: made 2 keys, generation 2
 # 16:45:57     host 1: done; made 2, wrote to 1, epoch 0, 4 keys, current 9dc2e56b
 # 16:45:57     host 0: done; made 0, wrote to 1, epoch 0, 2 keys, current 62bba015

@@ -8,7 +8,7 @@
 # 20:44:56     host 5: 'stekctl revoke 8585bdad24ffe' ends with 0; epoch 0
 # 20:44:56 the network breaks into parts
 # 20:44:56 host 5 runs a cycle
-# 20:44:56     host 5 says: sim://0: no answer: no connection; continuing with the file ring
+# 20:44:56     host 5 says: sim://0: silent: no connection; continuing with the file ring
 # 20:44:56     host 5: done; made 0, wrote to 0, epoch 0, 3 keys, current 44a58892
 # 20:49:39 host 5 reboots; its runtime directory is gone
 # 20:50:09 all faults end

@@ -2,37 +2,37 @@
 #
 # 09:58:05 store 0 is down
 # 09:58:05 host 1 runs a cycle
-# 09:58:05     host 1 says: sim://0: no answer: no connection; continuing with the file ring
+# 09:58:05     host 1 says: sim://0: silent: no connection; continuing with the file ring
 # 09:58:05     host 1 says: /h1/run/www.ring: made 740 keys, generation 1
 # 09:58:05     host 1: done; made 740, wrote to 0, epoch 0, 740 keys, current fd01e066
 # 09:58:05 host 2 runs a cycle
-# 09:58:05     host 2 says: sim://0: no answer: no connection; continuing with the file ring
+# 09:58:05     host 2 says: sim://0: silent: no connection; continuing with the file ring
 # 09:58:05     host 2 says: /h2/run/www.ring: made 740 keys, generation 1
 # 09:58:05     host 2: done; made 740, wrote to 0, epoch 0, 740 keys, current bcde2e7d
 # 09:58:05 host 3 runs a cycle
-# 09:58:05     host 3 says: sim://0: no answer: no connection; continuing with the file ring
+# 09:58:05     host 3 says: sim://0: silent: no connection; continuing with the file ring
 # 09:58:05     host 3 says: /h3/run/www.ring: made 740 keys, generation 1
 # 09:58:05     host 3: done; made 740, wrote to 0, epoch 0, 740 keys, current fc0a2bce
 # 09:58:05 host 4 runs a cycle
-# 09:58:05     host 4 says: sim://0: no answer: no connection; continuing with the file ring
+# 09:58:05     host 4 says: sim://0: silent: no connection; continuing with the file ring
 # 09:58:05     host 4 says: /h4/run/www.ring: made 740 keys, generation 1
 # 09:58:05     host 4: done; made 740, wrote to 0, epoch 0, 740 keys, current 54494be6
 # 09:58:05 host 5 runs a cycle
-# 09:58:05     host 5 says: sim://0: no answer: no connection; continuing with the file ring
+# 09:58:05     host 5 says: sim://0: silent: no connection; continuing with the file ring
 # 09:58:05     host 5 says: /h5/run/www.ring: made 740 keys, generation 1
 # 09:58:05     host 5: done; made 740, wrote to 0, epoch 0, 740 keys, current 7aa18289
 # 09:58:35 all faults end
 # 09:58:35     host 0 says: /h0/run/www.ring: made 740 keys, generation 1
 # 09:58:35     host 0: done; made 740, wrote to 1, epoch 0, 740 keys, current 62f9544c
-# 09:58:35     host 1 says: sim://0: good again, after 1 failed cycle
+# 09:58:35     host 1 says: sim://0: recovered after 1 failed cycle
 # 09:58:35     host 1: done; made 0, wrote to 1, epoch 0, 1480 keys, current 62f9544c
-# 09:58:35     host 2 says: sim://0: good again, after 1 failed cycle
+# 09:58:35     host 2 says: sim://0: recovered after 1 failed cycle
 # 09:58:35     host 2: done; made 0, wrote to 1, epoch 0, 2220 keys, current 62f9544c
-# 09:58:35     host 3 says: sim://0: good again, after 1 failed cycle
+# 09:58:35     host 3 says: sim://0: recovered after 1 failed cycle
 # 09:58:35     host 3: done; made 0, wrote to 1, epoch 0, 2960 keys, current 62f9544c
-# 09:58:35     host 4 says: sim://0: good again, after 1 failed cycle
+# 09:58:35     host 4 says: sim://0: recovered after 1 failed cycle
 # 09:58:35     host 4: done; made 0, wrote to 1, epoch 0, 3700 keys, current 54494be6
-# 09:58:35     host 5 says: sim://0: good again, after 1 failed cycle
+# 09:58:35     host 5 says: sim://0: recovered after 1 failed cycle
 # 09:58:35     host 5 says: /h5/run/www.ring: is full
 # 09:58:35     host 5: is full; made 0, wrote to 0, epoch 0, 740 keys, current 7aa18289
 # 09:58:35 FAILED (full): the cycle of host 5 fails (125110)
