@@ -74,7 +74,8 @@ static void describe_ring(announcer_t *announcer, const stek_ring_t *ring, apr_t
 static void read_ring(announcer_t *announcer, sync_host_t *host, apr_time_t now)
 {
     stek_ring_t *ring = NULL;
-    stek_stamp_t stamp;
+    stek_stamp_t stamp, first = host->first_stamp, shared = host->ring_stamp;
+    int news = host->ring_news;
 
     (void)stek_file_stamp(host->ctl->ring_path, &stamp);
     if (announcer->self.since != 0 && stek_stamp_equal(&stamp, &announcer->stamp)
@@ -86,6 +87,10 @@ static void read_ring(announcer_t *announcer, sync_host_t *host, apr_time_t now)
         announcer->stamp = stamp;
         stek_ring_destroy(ring);
     }
+    /* What is new in it has yet to go to the stores. */
+    host->first_stamp = first;
+    host->ring_stamp = shared;
+    host->ring_news = news;
 }
 
 static void ask_httpd(announcer_t *announcer, const sync_host_t *host)

@@ -26,6 +26,8 @@
 
 /* Between two cycles, the file ring is looked at so often if the system does not tell of changes. */
 #define LOOK_MS 1000
+/* After the first cycle in which a store was silent. */
+#define RETRY apr_time_from_sec(1)
 /* The least time between two cycles, whatever wakes sync. */
 #define PAUSE_MS 200
 /* So many cycles more than one in every cycle's length do stores wake for, however often they say that something
@@ -99,15 +101,15 @@ static ctl_exit_e run_cycle(loop_t *loop)
 }
 
 /* The pause before the next cycle: the cycle's length, shortened a little at random so that hosts
- * spread out.  While a store is silent, it starts at an eighth of that and doubles up to the whole.
+ * spread out.  While a store is silent, it starts at a second and doubles up to the whole.
  * */
 static apr_interval_time_t delay(const loop_t *loop)
 {
     apr_interval_time_t span = loop->host.options->every;
     unsigned char random = 0;
 
-    if (loop->silent_n > 0 && loop->silent_n < 4) {
-        span >>= 4 - loop->silent_n;
+    if (loop->silent_n > 0 && loop->silent_n < 16 && RETRY << (loop->silent_n - 1) < span) {
+        span = RETRY << (loop->silent_n - 1);
     }
     (void)stek_rng_system(&random, 1);
     return span - span / 5 * random / 255;
@@ -119,7 +121,7 @@ static int ring_has_changed(const loop_t *loop)
     stek_stamp_t stamp;
 
     (void)stek_file_stamp(loop->host.ctl->ring_path, &stamp);
-    return !stek_stamp_equal(&stamp, &loop->host.ring_stamp);
+    return loop->host.ring_news || !stek_stamp_equal(&stamp, &loop->host.ring_stamp);
 }
 
 /* Tells at once when something in the ring's directory changes, as long as that is the same directory. */

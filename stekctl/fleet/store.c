@@ -63,6 +63,7 @@ struct store_t {
     char mark[STORE_MARK_LEN]; /* empty: not known */
     apr_int64_t whole_ms;      /* when that object was last sent as a whole */
     int kept;                  /* the next finish gives it */
+    int rewritten;             /* the call that was begun is a write that was begun again */
     char why[STORE_WHY_LEN];
     char unconfined[STORE_WHY_LEN]; /* "" or what its worker lacks */
 };
@@ -223,7 +224,7 @@ void store_begin_read(store_t *store)
 
 void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t len)
 {
-    store->reading = store->kept = 0;
+    store->reading = store->kept = store->rewritten = 0;
     /* A new worker has read nothing, so without a mark it could not compare before it swaps. */
     if (store->pid > 0 || *store->mark) {
         begin(store, WIRE_WRITE, bytes, len);
@@ -419,6 +420,7 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
 {
     store_result_e result = STORE_DONE;
     const unsigned char *bytes = NULL;
+    char mark[STORE_MARK_LEN];
     apr_size_t len = 0;
 
     if (store->kept) {
@@ -433,8 +435,16 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
     if (!store->connected) {
         result = take_connected(store, deadline_ms);
     }
+    memcpy(mark, store->mark, sizeof(mark));
     if (result == STORE_DONE) {
         result = take_answer(store, deadline_ms, &bytes, &len);
+    }
+    if (result == STORE_LOST && !store->reading && *mark && !store->rewritten) {
+        /* The same.  If it was written nevertheless, the store says that it has changed. */
+        memcpy(store->mark, mark, sizeof(mark));
+        store->rewritten = 1;
+        begin(store, WIRE_WRITE, store->in, store->in_len);
+        return store_finish(store, deadline_ms, pbytes, plen);
     }
     if (result == STORE_LOST && store->reading && store->reads_n > 1) {
         /* The connection may be from before the store restarted: try a new one, once. */

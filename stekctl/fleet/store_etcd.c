@@ -266,6 +266,9 @@ static store_result_e call(conn_t *conn, request_t *request, apr_int64_t end_ms,
         }
     }
     free(request->body);
+    if (result == STORE_DONE) {
+        *why = '\0';
+    }
     return result == STORE_SILENT && conn->lost ? STORE_LOST : result;
 }
 

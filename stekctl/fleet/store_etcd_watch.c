@@ -260,6 +260,15 @@ static store_result_e begin(conn_t *conn, char *why)
 
 /* ---- waiting ---- */
 
+static store_result_e ended(const etcd_reply_t *reply, char *why)
+{
+    if (reply->status == 0) {
+        snprintf(why, STORE_WHY_LEN, "connection lost");
+        return STORE_LOST;
+    }
+    return refused(reply, why);
+}
+
 /* For how long until the member is to be greeted. */
 static int quiet_ms(const conn_t *conn)
 {
@@ -288,7 +297,7 @@ static store_result_e watch_wait(void *data, char mark[STORE_MARK_LEN], char why
             n++;
         }
         else if (line == ETCD_LINE_END) {
-            result = refused(&reply, why);
+            result = ended(&reply, why);
         }
         else if (result == STORE_CHANGED) {
             break;

@@ -40,7 +40,9 @@ typedef struct sync_watch_t {
     apr_int64_t due_ms;  /* when to begin, or to wait, again */
     apr_int64_t born_ms; /* when its worker was started */
     unsigned failed_n;   /* in a row */
-    apr_int64_t missed_ms; /* when a cycle read a change of which it has not told; 0: none */
+    apr_int64_t missed_ms;       /* when a cycle read a change of which it has not told; 0: none */
+    char missed[STORE_MARK_LEN]; /* that change's mark */
+    int told_mute;         /* that others are not told what this host writes */
     int told;              /* that it does not work */
     unsigned line_n;       /* lines logged of it */
     apr_int64_t line_ms;   /* the last one */
@@ -102,6 +104,8 @@ typedef struct sync_host_t {
     int ring_is_older;        /* the file ring lacks a revocation of the floor, as last reported */
     apr_status_t floor_rv;    /* of writing it, as last reported */
     stek_stamp_t ring_stamp;  /* of the file ring, as it was read or written last */
+    stek_stamp_t first_stamp; /* as it was read when the cycle began */
+    int ring_news;            /* the file ring has something that the cycle did not give to the stores */
     apr_int64_t kept_ns;      /* modification time of the last whose revocations the floor has */
     apr_int64_t told_ns;      /* the same, as the state file has it */
     int reseal_file;          /* seal the file ring under the first local secret once */

@@ -465,6 +465,7 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
     store->failure_n += (apr_uint64_t)store->write_failed;
     if (result == STORE_DONE) {
         store->reseal = 0;
+        sync_watch_note_written(store);
         floor_note_written(store, ring);
     }
     return result == STORE_DONE      ? SYNC_WRITTEN

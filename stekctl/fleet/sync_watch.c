@@ -174,7 +174,8 @@ static int note_change(sync_store_t *store, apr_int64_t now_ms)
 
     watch->waits = 0;
     watch->due_ms = now_ms + REST_MS;
-    watch->missed_ms = 0;
+    /* Own writes do not make up for it. */
+    watch->missed_ms = is_news || !strcmp(mark, watch->missed) ? 0 : watch->missed_ms;
     watch->rung |= is_news;
     return is_news;
 }
@@ -225,9 +226,22 @@ void sync_watch_note_read(sync_store_t *store, const char *before)
     if (watch->stands && !watch->rung && watch->missed_ms == 0 && *before
         && *store_mark(store->store) && strcmp(before, store_mark(store->store)) != 0) {
         watch->missed_ms = monotonic_ms();
+        apr_cpystrn(watch->missed, store_mark(store->store), sizeof(watch->missed));
     }
     watch->rung = 0;
     watch->vouched_n = 0;
+}
+
+void sync_watch_note_written(sync_store_t *store)
+{
+    const char *why = store_why(store->store);
+
+    if (*why && !store->watch.told_mute) {
+        report_line("%s: takes what this host writes, but does not tell the others, which find it out in "
+                    "their cycles: %s",
+                    store->url, why);
+    }
+    store->watch.told_mute = *why != '\0';
 }
 
 void sync_watch_close(sync_host_t *host)

@@ -31,6 +31,9 @@ int sync_watch_vouches(const sync_store_t *store);
 /* After a read: before is the mark that was known before it. */
 void sync_watch_note_read(sync_store_t *store, const char *before);
 
+/* After a write that has succeeded. */
+void sync_watch_note_written(sync_store_t *store);
+
 void sync_watch_close(sync_host_t *host);
 
 #pragma GCC visibility pop
