@@ -9,7 +9,7 @@ bench=("${run[@]}" pkgconf libcurl4-openssl-dev libhiredis-dev libjansson-dev li
     libseccomp-dev memcached nginx-light haproxy valgrind python3-cryptography mmdebstrap iproute2 git)
 check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
-    redis-server etcd-server etcd-client
+    redis-server sasl2-bin etcd-server etcd-client
     rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot
     lighttpd lighttpd-mod-openssl dnsdist trafficserver
     chromium fonts-dejavu-core python3-prometheus-client

@@ -24,11 +24,11 @@
 #include "stek_secret_file.h"
 #include "stek_version.h"
 
-#define HELP_WAIT                                                                                       \
-    "  --wait[=TIME]          returns when all hosts of the fleet have followed; after TIME (1min)\n"   \
-    "                         names those that have not, and exits with 6\n"                            \
-    "  --fleet NAME           the fleet of /etc/stek/NAME.conf, or of that path (by default, the one\n" \
-    "                         whose ring this is)\n"                                                    \
+#define HELP_WAIT                                                                                  \
+    "  --wait[=TIME]          waits until all hosts of the fleet have followed; after TIME\n"      \
+    "                         (1min), names those that have not, and exits with 6\n"               \
+    "  --fleet NAME           the fleet of /etc/stek/NAME.conf, or of the file at that path\n"     \
+    "                         (default: the fleet whose ring this is)\n"                           \
     "  --fleet-secret PATH    its secret\n"
 
 static const ctl_command_t commands[] = {
@@ -46,8 +46,8 @@ static const ctl_command_t commands[] = {
     {"rotate", cmd_rotate, "[--in TIME] [--wait[=TIME] [--fleet NAME]]",
      "Adds a key that encrypts from now (or after TIME) to the end of its slot.\n"
      "The previous key only decrypts from then on, until its lifetime is over.\n\n"
-     "  --in TIME              starts after TIME instead of now; a number followed by s, min, h\n"
-     "                         or d\n" HELP_WAIT},
+     "  --in TIME              starts after TIME instead of now; a number followed by s, min,\n"
+     "                         h or d\n" HELP_WAIT},
     {"revoke", cmd_revoke, "NAME... | --all [--wait[=TIME] [--fleet NAME]]",
      "Revokes keys at once and permanently: tickets sealed with them no longer work, and\n"
      "clients go through a full handshake.  NAME is the key's name in hex, or at least its\n"
@@ -105,14 +105,18 @@ static const ctl_command_t commands[] = {
     {"sync", cmd_sync, "NAME | --config FILE | --store URL... --fleet-secret PATH [OPTION]...",
      "Keeps the ring in step with a fleet's other hosts, through memcached, Redis or etcd.\n"
      "NAME means /etc/stek/NAME.conf, whose lines are 'option value'.\n\n"
-     "  --store URL           memcached://HOST[:PORT], redis://[USER@]HOST[:PORT][/DB] or\n"
+     "  --store URL           memcached://[USER@]HOST[:PORT], memcached+unix://[USER@]/PATH,\n"
+     "                        redis[s]://[USER@]HOST[:PORT][,HOST...][/DB] (several: a cluster),\n"
+     "                        redis[s]+sentinel://[USER@]HOST[:PORT][,HOST...]/PRIMARY[/DB],\n"
+     "                        redis+unix://[USER@]/PATH[?db=DB] or\n"
      "                        etcd[s]://[USER@]HOST[:PORT][,HOST...]/PREFIX; repeat it for\n"
      "                        several: all are read and written\n"
      "  --fleet-secret PATH   seals what is sent to stores; use the same file on every host\n"
-     "  --password PATH       the file whose first line is the password for Redis or etcd\n"
-     "  --store-ca PATH       whom to trust for etcds:// (default: the system's authorities)\n"
+     "  --password PATH       the file whose first line is the password for the store\n"
+     "  --store-ca PATH       the CAs to trust for rediss:// and etcds:// (default: the\n"
+     "                        system's)\n"
      "  --store-cert PATH, --store-key PATH\n"
-     "                        this host's certificate for etcds://, and its key\n"
+     "                        this host's certificate for these, and its key\n"
      "  --floor PATH          keeps a record of revocations on disk, so that they survive a\n"
      "                        reboot; 'none' turns this off (default under systemd: in\n"
      "                        StateDirectory=)\n"
@@ -122,11 +126,12 @@ static const ctl_command_t commands[] = {
      "                        every host\n"
      "  --every TIME          how often to run a cycle (10s)\n"
      "  --timeout TIME        limit for every call to a store (3s)\n"
-     "  --announce NAME       the name by which 'stekctl fleet' shows this host (its host name);\n"
-     "                        off: does not announce it\n"
-     "  --httpd URL           httpd's status page, as http://127.0.0.1/stek-status: announces what\n"
-     "                        httpd has loaded; #RING at its end if the ring is not 'default'\n"
-     "  --metrics PATH        keeps Prometheus text there, for node_exporter's textfile\n"
+     "  --announce NAME       this host's name in 'stekctl fleet' (default: its host name); 'off'\n"
+     "                        does not announce it\n"
+     "  --httpd URL           httpd's status page, such as http://127.0.0.1/stek-status, to\n"
+     "                        announce what httpd has loaded; add #RING if the ring is not\n"
+     "                        'default'\n"
+     "  --metrics PATH        writes Prometheus text there, for node_exporter's textfile\n"
      "                        collector\n"
      "  --once                runs one cycle, for cron; exits with 5 if the ring is good but a\n"
      "                        store could not be used\n"
@@ -136,13 +141,13 @@ static const ctl_command_t commands[] = {
     {"fleet", cmd_fleet,
      "[NAME | --config FILE | --store URL... --fleet-secret PATH] [forget HOST...]",
      "Shows all hosts of a fleet as they announce themselves in its stores, those in trouble\n"
-     "first.  Exits with 1 if any is.  Without NAME: the fleet of this machine's only\n"
-     "configuration.  Needs no ring; changes nothing.\n\n"
+     "first.  Exits with 1 if there are any.  Without NAME: the fleet of this machine's only\n"
+     "configuration.  Needs no ring, and changes nothing.\n\n"
      "  --store URL, --fleet-secret PATH, --password PATH, --timeout TIME\n"
      "                        as for sync\n"
      "  --json                prints the same for machines\n"
-     "  forget HOST...        removes the announcements of hosts that are out of service; without\n"
-     "                        it, they are forgotten after 7 days\n"},
+     "  forget HOST...        removes hosts that are out of service, which otherwise are\n"
+     "                        forgotten after 7 days\n"},
 };
 
 #define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))

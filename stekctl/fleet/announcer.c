@@ -104,7 +104,8 @@ static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
     }
     why = loaded_ring_read(url, HTTPD_LIMIT, &status, host->pool);
     if (why && !announcer->httpd_told) {
-        report_line("%s: does not say what httpd has loaded: %s; 'stekctl fleet' does not show it",
+        report_line("%s: does not say what httpd has loaded: %s; fix this, or remove 'httpd' from "
+                    "sync's settings",
                     url, why);
     }
     announcer->httpd_told = why != NULL;
@@ -186,8 +187,8 @@ static void check_twin(announcer_t *announcer, int i)
         announcer->twin_n = 0;
     }
     else if (++announcer->twin_n == 2) {
-        report_line("another host announces itself as '%s', too, so that only one of them is seen; "
-                    "give each its own name ('announce NAME')",
+        report_line("another host also announces itself as '%s', so 'stekctl fleet' shows only one "
+                    "of them; give each its own name ('announce NAME')",
                     self->name);
     }
 }
@@ -200,8 +201,8 @@ static void report_refusal(announcer_t *announcer, const sync_host_t *host, int 
     int is_news = refuses && !announcer->refusal_told[i] && !host->stores[i].write_failed;
 
     if (is_news) {
-        report_line("%s: does not take this host's announcement: %s; 'stekctl fleet' does not show "
-                    "it there",
+        report_line("%s: refuses this host's announcement: %s; fix this, or 'stekctl fleet' does "
+                    "not show this host there",
                     store_url_shown(store->url, host->pool), store->why);
     }
     announcer->store_refuses[i] = refuses;
@@ -268,11 +269,12 @@ static void report_apart(announcer_t *announcer, const fleet_view_t *view, apr_p
         for (i = 0; i < n && i < 5; i++) {
             names = apr_pstrcat(pool, names, i ? ", " : "", view->hosts[i].host->name, NULL);
         }
-        report_line("the fleet has %d rings: %s%s disagree%s with the others; see 'stekctl fleet'",
-                    (int)view->ring_n, names, n > 5 ? " and more" : "", n == 1 ? "s" : "");
+        report_line(
+            "the fleet has %d rings: %s%s disagree%s with the others; run 'stekctl fleet' to see which",
+            (int)view->ring_n, names, n > 5 ? " and more" : "", n == 1 ? "s" : "");
     }
     if (n == 0 && announcer->told_apart_n > 0) {
-        report_line("all hosts of the fleet that can be seen have the same ring again");
+        report_line("all visible hosts of the fleet have the same ring again");
     }
     announcer->told_apart_n = n;
 }

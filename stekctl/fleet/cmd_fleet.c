@@ -40,14 +40,14 @@ static const char *plural(apr_size_t n)
 static const char *ring_words(const fleet_host_t *host, unsigned trouble, apr_pool_t *pool)
 {
     if (trouble == FLEET_DISAGREES) {
-        return apr_psprintf(pool, "has another ring than the fleet, for %s",
+        return apr_psprintf(pool, "has had a different ring for %s",
                             report_span(host->apart, pool));
     }
     if (host->httpd_lags) {
         return "its httpd has not loaded its ring";
     }
     if (host->host->agreed == 0) {
-        return "has not agreed with all of its stores yet";
+        return "has never been in step with all its stores";
     }
     return host->apart > 0 ? apr_psprintf(pool, "behind for %s", report_span(host->apart, pool))
                            : "behind";
@@ -67,7 +67,7 @@ static const char *words_of(const fleet_host_t *host, unsigned trouble, apr_pool
     case FLEET_CLOCK:
         return clock_words(host, pool);
     case FLEET_VERSION:
-        return "another version than most";
+        return "not the version that most hosts run";
     case FLEET_GONE:
         return apr_psprintf(pool, "silent for %s", report_span(host->age, pool));
     default:
@@ -141,7 +141,7 @@ static void print_summary(const shown_t *shown)
                plural(view->rings[i].host_n), view->rings[i].epoch);
     }
     if (view->now_is_behind) {
-        puts("most hosts' clocks are ahead of this one's: check the clock of this host first");
+        puts("most hosts' clocks are ahead of this host's: check this host's clock first");
     }
 }
 
@@ -153,7 +153,7 @@ static void print_text(const shown_t *shown)
         const announce_store_t *store = &shown->reader->stores[i];
 
         if (store->skip) {
-            printf("%s: no answer: %s\n",
+            printf("%s: silent: %s\n",
                    report_path(store_url_shown(store->url, shown->pool), shown->pool), store->why);
         }
     }
@@ -282,8 +282,9 @@ static ctl_exit_e forget(ctl_t *ctl, fleet_reader_t *reader, char **names, int n
         ctl_exit_e code = fleet_reader_forget(reader, names[i]);
 
         if (code == CTL_DONE && !ctl->json) {
-            printf("%s: forgotten; if it still runs 'stekctl sync', it is back within minutes\n",
-                   names[i]);
+            printf(
+                "%s: forgotten; if it still runs 'stekctl sync', it will be back within minutes\n",
+                names[i]);
         }
         worst = code > worst ? code : worst;
     }
@@ -315,12 +316,13 @@ static ctl_exit_e check_names(ctl_t *ctl, char **names, int n)
     int i;
 
     if (n == 0) {
-        return report_usage(ctl, "missing host: give the names of those to forget");
+        return report_usage(ctl, "missing host name after 'forget'");
     }
     for (i = 0; i < n; i++) {
         if (!announce_is_name(names[i])) {
             return report_usage(
-                ctl, "invalid host '%s': options come before 'forget', names after it", names[i]);
+                ctl, "invalid host '%s': put options before 'forget', and host names after it",
+                names[i]);
         }
     }
     return CTL_DONE;

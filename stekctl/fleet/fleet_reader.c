@@ -224,7 +224,7 @@ ctl_exit_e fleet_reader_forget(fleet_reader_t *reader, const char *name)
         }
     }
     if (left > 0) {
-        report_line("%s: other hosts wrote each time; try again", name);
+        report_line("%s: other hosts wrote first each time; try again", name);
     }
     if (failed > 0 || left > 0) {
         return CTL_STORE;

@@ -47,7 +47,7 @@ ctl_exit_e fleet_wait_option(ctl_t *ctl, int option, const char *value, fleet_wa
                      : CTL_DONE;
     case 'f':
         wait->fleet = value;
-        return *value ? CTL_DONE : report_usage(ctl, "missing name of the fleet");
+        return *value ? CTL_DONE : report_usage(ctl, "missing fleet name");
     default:
         wait->secret_path = value;
         return *value ? CTL_DONE : report_usage(ctl, "fleet-secret: the path must not be empty");
@@ -64,8 +64,8 @@ static ctl_exit_e find_fleet(ctl_t *ctl, const fleet_wait_t *wait, sync_settings
     settings->config_path = wait->fleet ? fleet_config_path(wait->fleet, ctl->pool)
                                         : fleet_config_find(ring_path, ctl->pool);
     if (!settings->config_path) {
-        return report_usage(ctl, "--wait: which fleet? /etc/stek has no configuration, or several; "
-                                 "use --fleet NAME");
+        return report_usage(ctl, "--wait: /etc/stek has no configuration, or several; name one "
+                                 "with --fleet NAME");
     }
     code = sync_settings_read(ctl, settings);
     if (code == CTL_DONE && settings->ring_path && strcmp(settings->ring_path, ring_path) != 0) {
@@ -92,7 +92,7 @@ ctl_exit_e fleet_wait_check(ctl_t *ctl, fleet_wait_t *wait)
 
     if (!wait->wanted) {
         return wait->fleet || wait->secret_path
-                   ? report_usage(ctl, "--fleet and --fleet-secret are only of use with --wait")
+                   ? report_usage(ctl, "--fleet and --fleet-secret require --wait")
                    : CTL_DONE;
     }
     code = find_fleet(ctl, wait, &settings);
@@ -187,12 +187,12 @@ static int look(ctl_t *ctl, waiting_t *waiting, int first)
 static void name_host(const fleet_host_t *host, apr_pool_t *pool)
 {
     if (host->troubles & 1u << FLEET_GONE) {
-        report_line("%s: has not followed, and has been silent for %s; if it is out of service: "
-                    "'stekctl fleet forget %s'",
+        report_line("%s: has not followed, and has been silent for %s; if it is out of service, "
+                    "run 'stekctl fleet forget %s'",
                     host->host->name, report_span(host->age, pool), host->host->name);
     }
     else {
-        report_line("%s: has not followed%s; it last spoke %s ago", host->host->name,
+        report_line("%s: has not followed%s; last heard from %s ago", host->host->name,
                     httpd_has_it(host->host) ? "" : ": its httpd has not loaded the ring",
                     report_span(host->age, pool));
     }
@@ -228,7 +228,7 @@ static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
         print_json(waiting, took);
     }
     if (answered_n == 0) {
-        report_line("no store answers, so nobody knows which hosts have followed: %s",
+        report_line("no store answers, so it is unknown which hosts have followed: %s",
                     waiting->reader.stores[0].why);
         return CTL_STORE;
     }

@@ -157,7 +157,7 @@ static void put_host(text_t *text, const metrics_t *metrics, const announcer_t *
     put_one(text, "stek_sync_keys_made_total", "counter", (apr_int64_t)metrics->made_n,
             "Keys that this host has made.");
     put_one(text, "stek_sync_keys_evicted_total", "counter", (apr_int64_t)metrics->left_out_n,
-            "Keys that were left out: no room, or a start too far in the future.");
+            "Keys that were ignored because the ring is full or they begin too far in the future.");
 }
 
 /* ---- the fleet ---- */

@@ -97,7 +97,7 @@ static ctl_exit_e check_tls(ctl_t *ctl, const sync_options_t *options)
     if (used || (!options->ca_path && !options->cert_path)) {
         return CTL_DONE;
     }
-    return report_usage(ctl, "%s is given, but no store uses TLS: use rediss:// or etcds:// for it",
+    return report_usage(ctl, "%s is given, but no store uses TLS: use rediss:// or etcds://",
                         options->ca_path ? "--store-ca" : "--store-cert");
 }
 

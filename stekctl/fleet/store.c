@@ -111,10 +111,8 @@ static int pack_target(const store_t *store, char *text)
     const store_target_t *target = &store->target;
     const store_driver_t *driver = *store->at ? store->driver->next : store->driver;
 
-    return snprintf(text, WIRE_TARGET_MAX,
-                    "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d%c%d",
-                    driver->scheme, 0,
-                    *store->at ? store->at : target->host, 0, target->port, 0,
+    return snprintf(text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d%c%d",
+                    driver->scheme, 0, *store->at ? store->at : target->host, 0, target->port, 0,
                     or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0,
                     target->object, 0, target->timeout_ms, 0, or_empty(target->ca), 0,
                     or_empty(target->cert), 0, or_empty(target->key), 0, or_empty(target->master),
@@ -379,7 +377,8 @@ static store_result_e take_connected(store_t *store, apr_int64_t deadline_ms)
 /* Where the worker was told that the object is: "[ASK ]HOST PORT".  0 if no such server can be. */
 static int take_where(store_t *store, const unsigned char *bytes, apr_size_t len)
 {
-    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%";
+    static const char good[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%";
     char text[AT_MAX - 8] = "", *host = text, *port;
 
     if (!bytes || !store->driver->next || len >= sizeof(text)) {
@@ -389,8 +388,7 @@ static int take_where(store_t *store, const unsigned char *bytes, apr_size_t len
     store->asking = !strncmp(text, "ASK ", 4);
     host += store->asking ? 4 : 0;
     port = strchr(host, ' ');
-    if (!port || port == host || strlen(text) != len
-        || strspn(host, good) != (size_t)(port - host)
+    if (!port || port == host || strlen(text) != len || strspn(host, good) != (size_t)(port - host)
         || options_number(port + 1, 1, 65535) < 0) {
         return 0;
     }
@@ -403,7 +401,8 @@ static int take_where(store_t *store, const unsigned char *bytes, apr_size_t len
 static int follow(store_t *store, const unsigned char *bytes, apr_size_t len)
 {
     if (!take_where(store, bytes, len)) {
-        snprintf(store->why, sizeof(store->why), "it sends stekctl to a server with an impossible name");
+        snprintf(store->why, sizeof(store->why),
+                 "it sends stekctl to a server with an impossible name");
         return 0;
     }
     if (++store->hops_n > HOPS_MAX) {

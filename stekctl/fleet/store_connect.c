@@ -95,8 +95,8 @@ static int connect_path(const store_target_t *target, store_connect_try_t try, v
         error = try(baton, (const struct sockaddr *)&address, sizeof(address), target->timeout_ms);
     }
     snprintf(why, STORE_WHY_LEN, "%s",
-             error == ENOENT         ? "there is no such socket: does the store run?"
-             : error == EACCES       ? "no permission to use the socket: give its group to this user"
+             error == ENOENT   ? "there is no such socket: does the store run?"
+             : error == EACCES ? "no permission to use the socket: give its group to this user"
              : error == ECONNREFUSED ? "connection refused: nothing listens at this socket"
              : error == EAGAIN       ? "no connection in time"
                                      : strerror(error));

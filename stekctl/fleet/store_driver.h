@@ -18,9 +18,9 @@
 
 /* Where the object is. */
 typedef struct store_target_t {
-    char *host;     /* a name or an address; host[:port],... if its URL has a list; /path of a socket */
-    int port;       /* of hosts that have none in the list; 0: of a socket */
-    char *user;     /* NULL: none */
+    char *host; /* a name or an address; host[:port],... if its URL has a list; /path of a socket */
+    int port;   /* of hosts that have none in the list; 0: of a socket */
+    char *user; /* NULL: none */
     char *password; /* NULL: none */
     int db;         /* Redis */
     char *object;   /* its key in the store; Sentinel: the primary's name */

@@ -279,20 +279,20 @@ static int is_closed(const etcd_http_t *http, CURLcode code)
 /* Nonzero if the member has hung up. */
 static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
 {
-    if (store_words_tls(http->error, "etcd:// in place of etcds://", http->cert.data != NULL, why)) {
+    if (store_words_tls(http->error, "etcd:// instead of etcds://", http->cert.data != NULL, why)) {
         return 0;
     }
     if (is_closed(http, code)) {
-        snprintf(why, STORE_WHY_LEN, "it closed the connection: it may %s, or be no etcd",
-                 http->tls ? "speak no TLS (etcd://)" : "expect TLS (etcds://)");
+        snprintf(why, STORE_WHY_LEN, "it closed the connection: it may %s, or may not be etcd",
+                 http->tls ? "not speak TLS (use etcd://)" : "expect TLS (use etcds://)");
         return 1;
     }
     if (code == CURLE_OPERATION_TIMEDOUT) {
         snprintf(why, STORE_WHY_LEN, "connected, but no answer in time: has the cluster a quorum?");
     }
     else if (code == CURLE_WRITE_ERROR) {
-        snprintf(why, STORE_WHY_LEN, "its answer is larger than %d MiB, too long to be a ring",
-                 SKIP_MIB);
+        snprintf(why, STORE_WHY_LEN,
+                 "its answer is larger than %d MiB, which is too long to be a ring", SKIP_MIB);
     }
     else if (code == CURLE_OUT_OF_MEMORY) {
         /* A header without an end, for one. */

@@ -9,7 +9,7 @@
 
 #define GATEWAY                                                                                    \
     "its JSON gateway cannot reach it: with --client-cert-auth, the server's certificate must be " \
-    "for clients, too"
+    "for clients as well"
 
 static const struct {
     const char *words;
@@ -22,14 +22,14 @@ static const struct {
      "it has no users, but the URL names one: run 'etcdctl auth enable', or leave out USER@"},
     {"authentication failed", STORE_REFUSED, "wrong user or password"},
     {"CommonName of client", STORE_REFUSED,
-     "with users, its JSON gateway takes no client certificates with a common name (CN)"},
-    {"invalid auth token", STORE_LOST, "the login has ended"},
-    {"revision of auth store is old", STORE_LOST, "the login has ended"},
+     "with users, its JSON gateway accepts no client certificate that has a common name (CN)"},
+    {"invalid auth token", STORE_LOST, "its login has expired"},
+    {"revision of auth store is old", STORE_LOST, "its login has expired"},
     {"database space exceeded", STORE_REFUSED,
      "its space is full (alarm NOSPACE): compact, defragment, then run 'etcdctl alarm disarm'"},
     {"corrupt cluster", STORE_REFUSED, "its members disagree (alarm CORRUPT): repair the cluster"},
     {"request is too large", STORE_REFUSED,
-     "the ring is too long for it: raise its --max-request-bytes"},
+     "the ring is too large for it: raise its --max-request-bytes"},
     {"no leader", STORE_SILENT, "it has no leader: has the cluster a quorum?"},
     {"request timed out", STORE_SILENT, "has the cluster a quorum?"},
     /* The gateway is a client of its own server, with the server's certificate. */

@@ -258,9 +258,10 @@ static store_result_e refused(const answer_t *answer, char *why)
         snprintf(why, STORE_WHY_LEN, "wrong user or password, or no mechanism PLAIN (%s)", said);
         return STORE_REFUSED;
     case STATUS_UNKNOWN:
-        snprintf(why, STORE_WHY_LEN,
-                 "it has no users, but the URL names one: leave out USER@, or start it with -S (%s)",
-                 said);
+        snprintf(
+            why, STORE_WHY_LEN,
+            "it has no users, but the URL names one: leave out USER@, or start it with -S (%s)",
+            said);
         return STORE_REFUSED;
     case STATUS_TOO_LARGE:
         return store_words_error(NAME, "SERVER_ERROR object too large for cache", why);

@@ -133,8 +133,8 @@ static store_result_e need_cluster(conn_t *conn, char *why)
 {
     const char *words[] = {"HELLO"}, *mode = "";
     redisReply *reply = NULL;
-    store_result_e result = redis_link_call(&conn->redis, 1, words, NULL, REDIS_REPLY_ARRAY,
-                                            &reply, why);
+    store_result_e result = redis_link_call(&conn->redis, 1, words, NULL, REDIS_REPLY_ARRAY, &reply,
+                                            why);
     size_t i;
 
     if (!reply) {

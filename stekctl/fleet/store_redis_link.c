@@ -129,9 +129,8 @@ static store_result_e receive(redis_link_t *redis, const store_peek_t *peek,
         apr_size_t len = 0;
 
         if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK) {
-            return redis->reader->err == REDIS_ERR_OOM
-                       ? store_words_too_long(why)
-                       : failed(redis, peek, STORE_LINK_DONE, why);
+            return redis->reader->err == REDIS_ERR_OOM ? store_words_too_long(why)
+                                                       : failed(redis, peek, STORE_LINK_DONE, why);
         }
         if (reply) {
             *preply = reply;
@@ -191,7 +190,7 @@ store_result_e redis_link_call(redis_link_t *redis, int n, const char **words, c
     if (result == STORE_DONE) {
         result = receive(redis, &peek, deadline_ms, &reply, why);
     }
-    if (result == STORE_DONE) {
+    if (reply) {
         result = check_reply(redis, reply, type, &peek, why);
     }
     if (result != STORE_DONE) {

@@ -18,7 +18,7 @@ typedef enum store_result_e {
     STORE_REFUSED, /* the server refused it */
     STORE_SILENT,  /* no connection, no answer in time, or an unintelligible one */
     STORE_LOST,    /* a worker's: the server closed a connection on which it had answered before */
-    STORE_MOVED    /* a worker's: another server has the object; a read tells which, "[ASK ]HOST PORT" */
+    STORE_MOVED /* a worker's: another server has the object; a read tells which, "[ASK ]HOST PORT" */
 } store_result_e;
 
 #pragma GCC visibility pop

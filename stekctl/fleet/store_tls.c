@@ -25,6 +25,7 @@ static const char *const bundles[] = {"/etc/ssl/certs/ca-certificates.crt",
                                       "/etc/ssl/cert.pem"};
 
 /* Keys have no passphrase: nobody is there to be asked. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's type */
 static int no_passphrase(char *text, int size, int writing, void *data)
 {
     (void)text;
@@ -159,7 +160,7 @@ void store_tls_why(SSL *ssl, const store_target_t *target, char why[STORE_WHY_LE
     const char *text = verified != X509_V_OK ? X509_verify_cert_error_string(verified)
                                              : ERR_reason_error_string(ERR_peek_error());
 
-    if (!store_words_tls(text ? text : "", "redis:// in place of rediss://", target->cert != NULL,
+    if (!store_words_tls(text ? text : "", "redis:// instead of rediss://", target->cert != NULL,
                          why)) {
         snprintf(why, STORE_WHY_LEN, "TLS failed (%s)", text ? text : "no reason given");
     }

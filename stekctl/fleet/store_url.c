@@ -12,8 +12,8 @@
 #include "store_kinds.h"
 #include "store_member.h"
 
-#define SYNTAX                                                                                     \
-    "must be memcached://HOST[:PORT], redis[s]://[USER@]HOST[:PORT][/DB], "                        \
+#define SYNTAX                                                                                       \
+    "must be memcached://HOST[:PORT], redis[s]://[USER@]HOST[:PORT][/DB], "                          \
     "etcd[s]://[USER@]HOST[:PORT][,HOST[:PORT]...]/PREFIX, or another of the forms that stekctl(8) " \
     "shows"
 #define NO_PASSWORD "do not put a password in the URL; put it in the file given by --password"
@@ -75,7 +75,7 @@ static const char *parse_socket(char *rest, const store_driver_t *driver, store_
     }
     if (query) {
         *query = '\0';
-        wrong = !(driver->url & STORE_URL_DB)        ? "a memcached URL has no path behind its socket"
+        wrong = !(driver->url & STORE_URL_DB) ? "a memcached URL has no path behind its socket"
                 : strncmp(query + 1, "db=", 3) != 0 ? "only ?db=NUMBER may follow the socket's path"
                                                     : take_db(query + 4, target);
     }
@@ -98,7 +98,7 @@ static const char *parse_path(char *path, const store_driver_t *driver, store_ta
 
     if (driver->url & STORE_URL_PREFIX) {
         if (!path) {
-            return "missing prefix of its keys, as in etcd://HOST/stek";
+            return "missing key prefix, as in etcd://HOST/stek";
         }
         target->prefix = path;
         for (end = path + strlen(path); end > path && end[-1] == '/'; end--) {
@@ -106,7 +106,7 @@ static const char *parse_path(char *path, const store_driver_t *driver, store_ta
         }
         return *path && is_printable(path)
                    ? NULL
-                   : "the prefix of its keys must be printable ASCII, as in etcd://HOST/stek";
+                   : "the key prefix must be printable ASCII, as in etcd://HOST/stek";
     }
     if (driver->url & STORE_URL_MASTER) {
         target->master = path;
@@ -154,7 +154,8 @@ const char *store_url_parse(const char *url, const store_driver_t **pdriver, sto
                             apr_pool_t *pool)
 {
     const char *end = strstr(url, "://"), *why = NULL;
-    const store_driver_t *driver = end ? store_kinds_find(url, (apr_size_t)(end - url), &why) : NULL;
+    const store_driver_t *driver = end ? store_kinds_find(url, (apr_size_t)(end - url), &why)
+                                       : NULL;
 
     if (!driver) {
         return why ? why : SYNTAX;

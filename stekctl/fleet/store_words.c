@@ -52,7 +52,7 @@ static const struct {
 
 /* What libraries say about TLS, in words that tell what to do. */
 #define STRANGER                                                                                   \
-    "its certificate is from an authority that is not trusted; name its CA by --store-ca"
+    "its certificate is from an authority that is not trusted; name its CA with --store-ca"
 static const struct {
     const char *words, *means;
 } tls_reasons[] = {
@@ -69,7 +69,7 @@ static const struct {
     {"key values mismatch",
      "the client certificate and the key of --store-key do not belong together"},
     {"alert certificate expired", "the client certificate has expired"},
-    {"alert unknown ca", "it does not know the authority of the client certificate"},
+    {"alert unknown ca", "it does not trust the authority of the client certificate"},
 };
 
 /* How to ask for TLS. */
@@ -122,9 +122,10 @@ store_result_e store_words_strange(const char *name, const char *said, char why[
     apr_size_t i;
 
     if (said[0] == 0x15 && said[1] == 0x03) {
-        snprintf(why, STORE_WHY_LEN,
-                 "it expects TLS, which stekctl does not speak to %s: use its plain port, or stunnel",
-                 name);
+        snprintf(
+            why, STORE_WHY_LEN,
+            "it expects TLS, which stekctl does not speak to %s: use its plain port, or stunnel",
+            name);
         for (i = 0; i < sizeof(secure) / sizeof(secure[0]); i++) {
             if (!strcmp(name, secure[i].name)) {
                 snprintf(why, STORE_WHY_LEN, "it expects TLS, so use %s", secure[i].scheme);

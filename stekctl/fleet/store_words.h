@@ -31,7 +31,7 @@ store_result_e store_words_error(const char *name, const char *said, char why[ST
 store_result_e store_words_strange(const char *name, const char *said, char why[STORE_WHY_LEN]);
 
 /* What a library said about TLS that failed; sets why and returns nonzero if it means something that is known.
- * plain: "etcd:// in place of etcds://".  has_cert: this host has a certificate. */
+ * plain: "etcd:// instead of etcds://".  has_cert: this host has a certificate. */
 int store_words_tls(const char *said, const char *plain, int has_cert, char why[STORE_WHY_LEN]);
 
 /* Its answer is longer than STORE_READ_MAX, so that it was not read to the end; or it announces an object of

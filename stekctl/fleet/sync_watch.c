@@ -72,8 +72,7 @@ static void fail(const sync_host_t *host, sync_store_t *store, int refused, cons
     end_watch(watch);
     watch->due_ms = now_ms + pause - some_of(pause / 4);
     if (!watch->told && may_log(watch, now_ms)) {
-        report_line("%s: does not tell what other hosts change: %s; until it does, this host finds out "
-                    "in its cycles",
+        report_line("%s: does not push changes: %s; until it does, this host sees them in its next cycle",
                     store->url, why);
         watch->told = 1;
     }
@@ -109,7 +108,7 @@ void sync_watch_begin(sync_host_t *host, apr_int64_t now_ms)
             continue;
         }
         if (watch->missed_ms > 0 && now_ms >= watch->missed_ms + MISSED_MS) {
-            fail(host, store, 0, "it has not told of a change", now_ms);
+            fail(host, store, 0, "it has not pushed one", now_ms);
         }
         if (watch->stands && now_ms - watch->born_ms > AGE_MAX_MS) {
             end_watch(watch);
@@ -160,7 +159,7 @@ static void note_stands(sync_store_t *store, apr_int64_t now_ms)
     watch->due_ms = now_ms;
     watch->rung = 1;
     if (watch->told) {
-        report_line("%s: tells again what other hosts change", store->url);
+        report_line("%s: pushes changes again", store->url);
     }
     watch->told = 0;
 }
@@ -237,8 +236,8 @@ void sync_watch_note_written(sync_store_t *store)
     const char *why = store_why(store->store);
 
     if (*why && !store->watch.told_mute) {
-        report_line("%s: takes what this host writes, but does not tell the others, which find it out in "
-                    "their cycles: %s",
+        report_line("%s: accepts this host's writes, but does not push them to the other hosts, which see "
+                    "them in their next cycle: %s",
                     store->url, why);
     }
     store->watch.told_mute = *why != '\0';

@@ -2,9 +2,11 @@
 /*
  * What stores answer, and HAProxy.  The first byte chooses who speaks:
  *
- *     0  a store's worker to sync             3  memcached, behind its client library's parser
- *     1  sync to a store's worker             4  HAProxy's stats socket
- *     2  Redis, through its client's parser   5  nobody: the URL of a store
+ *     0  a store's worker to sync             4  HAProxy's stats socket
+ *     1  sync to a store's worker             5  nobody: the URL of a store
+ *     2  Redis, through its client's parser   6  Sentinel, through the same
+ *     3  memcached, behind its client         7  memcached with SASL
+ *        library's parser
  *
  * Sockets and client libraries' connections are played here; a call beyond the end of the input
  * finds the other side gone.  Before a client library reads an answer to a driver, the driver looks at it.
@@ -15,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <hiredis.h>
 #include <libmemcached/memcached.h>
 #include <netinet/in.h>
 #include <openssl/crypto.h>
@@ -111,11 +112,6 @@ static pid_t fake_waitpid(pid_t pid, int *status, int options)
     return pid;
 }
 
-static int real_close(int fd)
-{
-    return close(fd);
-}
-
 static int fake_close(int fd)
 {
     HOLDS(fd == 99);
@@ -128,6 +124,16 @@ static int fake_socket(int domain, int type, int protocol)
     (void)type;
     (void)protocol;
     return 99;
+}
+
+/* No worker starts. */
+static int fake_socketpair(int domain, int type, int protocol, int fds[2])
+{
+    (void)domain;
+    (void)type;
+    (void)protocol;
+    (void)fds;
+    return -1;
 }
 
 static int fake_connect(int fd, const struct sockaddr *address, socklen_t len)
@@ -156,6 +162,7 @@ static int fake_setsockopt(int fd, int level, int name, const void *value, sockl
 #define waitpid fake_waitpid
 #define close fake_close
 #define socket fake_socket
+#define socketpair fake_socketpair
 #define connect fake_connect
 #define setsockopt fake_setsockopt
 
@@ -166,6 +173,7 @@ static int fake_setsockopt(int fd, int level, int name, const void *value, sockl
 #include "../../stekctl/fleet/store_wire.c"
 #include "../../stekctl/fleet/store_worker.c"
 #include "fleet/store_connect.h"
+#include "fleet/store_link.h"
 
 /* ---- both: the way to them ---- */
 
@@ -191,71 +199,35 @@ int __wrap_store_connect_each(const store_target_t *target, store_connect_try_t 
     return attempt(baton, (const struct sockaddr *)&address, sizeof(address), 1000) == 0 ? 0 : -1;
 }
 
-/* ---- Redis: its reader gets one line of the input after the other ---- */
+/* ---- links: one line of the input after the other ---- */
 
-redisContext *__wrap_redisConnectFd(int fd);
-int __wrap_redisSetTimeout(redisContext *redis, const struct timeval limit);
-void __wrap_redisFree(redisContext *redis);
-int __wrap_redisAppendCommandArgv(redisContext *redis, int argc, const char **argv,
-                                  const size_t *lens);
-int __wrap_redisBufferWrite(redisContext *redis, int *done);
-int __wrap_redisBufferRead(redisContext *redis);
+store_link_e __wrap_store_link_send(store_link_t *link, const void *bytes, apr_size_t len,
+                                    apr_int64_t deadline_ms, char why[STORE_WHY_LEN]);
+store_link_e __wrap_store_link_receive(store_link_t *link, void *bytes, apr_size_t size,
+                                       apr_size_t *plen, apr_int64_t deadline_ms,
+                                       char why[STORE_WHY_LEN]);
 
-redisContext *__wrap_redisConnectFd(int fd)
+store_link_e __wrap_store_link_send(store_link_t *link, const void *bytes, apr_size_t len,
+                                    apr_int64_t deadline_ms, char why[STORE_WHY_LEN])
 {
-    redisContext *redis = calloc(1, sizeof(redisContext));
-
-    HOLDS(redis);
-    redis->fd = fd;
-    redis->reader = redisReaderCreate();
-    HOLDS(redis->reader);
-    return redis;
+    (void)deadline_ms;
+    (void)why;
+    HOLDS(link->fd >= 0 && fake_send(link->fd, bytes, len, 0) == (ssize_t)len);
+    return STORE_LINK_DONE;
 }
 
-int __wrap_redisSetTimeout(redisContext *redis, const struct timeval limit)
-{
-    (void)redis;
-    (void)limit;
-    return REDIS_OK;
-}
-
-void __wrap_redisFree(redisContext *redis)
-{
-    HOLDS(real_close(redis->fd) == 0);
-    redisReaderFree(redis->reader);
-    free(redis);
-}
-
-int __wrap_redisAppendCommandArgv(redisContext *redis, int argc, const char **argv,
-                                  const size_t *lens)
-{
-    (void)redis;
-    HOLDS(argc > 0 && *argv[0] && (!lens || lens[0] == strlen(argv[0])));
-    return REDIS_OK;
-}
-
-int __wrap_redisBufferWrite(redisContext *redis, int *done)
-{
-    *done = 1;
-    return redis->err ? REDIS_ERR : REDIS_OK;
-}
-
-int __wrap_redisBufferRead(redisContext *redis)
+store_link_e __wrap_store_link_receive(store_link_t *link, void *bytes, apr_size_t size,
+                                       apr_size_t *plen, apr_int64_t deadline_ms,
+                                       char why[STORE_WHY_LEN])
 {
     const uint8_t *end = input_len > 0 ? memchr(input, '\n', input_len) : NULL;
     size_t len = end ? (size_t)(end + 1 - input) : input_len;
 
-    if (redis->err || len == 0) {
-        redis->err = redis->err ? redis->err : REDIS_ERR_EOF;
-        return REDIS_ERR;
-    }
-    if (redisReaderFeed(redis->reader, (const char *)input, len) != REDIS_OK) {
-        redis->err = redis->reader->err;
-        return REDIS_ERR;
-    }
-    input += len;
-    input_len -= len;
-    return REDIS_OK;
+    (void)deadline_ms;
+    (void)why;
+    HOLDS(link->fd >= 0 && size > 0);
+    *plen = take(bytes, len < size ? len : size);
+    return *plen > 0 ? STORE_LINK_DONE : STORE_LINK_CLOSED;
 }
 
 /* ---- memcached: a first line to look at, codes and results are the input ---- */
@@ -501,27 +473,38 @@ static void check_text(const char *text, size_t size)
 static void worker_answers(void)
 {
     static unsigned char in[STEK_RING_BYTES_MAX];
-    store_t store = {.pid = 1, .fd = 99, .in = in, .connected = (int)(take_byte() % 2)};
+    store_t store = {.driver = &store_redis, .pid = 1, .fd = 99, .in = in};
     const unsigned char *bytes = NULL;
     apr_size_t len = 0;
-    store_result_e result = store_finish(&store, 0, &bytes, &len);
+    unsigned choice = take_byte();
+    store_result_e result;
     const char *at;
 
+    store.connected = (int)(choice % 2);
+    store.reading = choice & 2 ? 1 : 0;
+    result = store_finish(&store, 0, &bytes, &len);
     HOLDS(result <= STORE_SILENT);
     check_text(store.why, sizeof(store.why));
     for (at = store.why; *at; at++) {
         HOLDS(*at >= 0x20 && *at <= 0x7e);
     }
     HOLDS(!bytes || (bytes == in && len <= STEK_RING_BYTES_MAX));
-    HOLDS(result >= STORE_REFUSED ? store.pid == 0 && ended == 1 && *store.why : ended == 0);
+    HOLDS(result >= STORE_REFUSED   ? store.pid == 0 && ended == 1 && *store.why
+          : result == STORE_CHANGED ? ended <= 1
+                                    : ended == 0);
 }
 
 /* A connection's whole life: two reads, and a write behind each. */
 static void drive(const store_driver_t *driver)
 {
-    char host[] = "localhost", user[] = "user", password[] = "password", object[] = "stek:object";
+    char host[] = "localhost", list[] = "a,b:1", path[] = "/socket", master[] = "m",
+         user[] = "user", password[] = "password", object[] = "stek:object";
     unsigned choice = take_byte();
-    store_target_t target = {.host = host,
+    store_target_t target = {.host = choice & 16   ? list
+                                     : choice & 32 ? path
+                                                   : host,
+                             .master = master,
+                             .asking = choice & 8 ? 1 : 0,
                              .port = 1,
                              .user = choice & 1 ? user : NULL,
                              .password = choice & 2 ? password : NULL,
@@ -540,14 +523,14 @@ static void drive(const store_driver_t *driver)
         apr_size_t len = 0;
 
         result = driver->read(conn, &bytes, &len, why);
-        HOLDS(result == STORE_DONE || !bytes);
+        HOLDS(result == STORE_DONE || result == STORE_MOVED || !bytes);
         HOLDS(!bytes || len <= STEK_RING_BYTES_MAX);
         if (result < STORE_REFUSED) {
             result = driver->write(conn, (const unsigned char *)"ring", 4, why);
         }
     }
     check_text(why, sizeof(why));
-    HOLDS(result <= STORE_LOST && (result < STORE_REFUSED || *why));
+    HOLDS(result <= STORE_MOVED && (result < STORE_REFUSED || *why || result == STORE_MOVED));
     driver->close(conn);
 }
 
@@ -594,7 +577,8 @@ static void administrator_names(apr_pool_t *pool)
 
     HOLDS(!wrong == (store != NULL));
     if (store) {
-        HOLDS(*store->target.host && store->target.port > 0 && store->target.port <= 65535);
+        HOLDS(*store->target.host && store->target.port <= 65535);
+        HOLDS(*store->target.host == '/' ? store->target.port == 0 : store->target.port > 0);
         HOLDS(store->target.db >= 0 && store->target.db <= 65535);
     }
     store_close(store);
@@ -610,7 +594,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input = data + 1;
     input_len = size - 1;
     ended = 0;
-    switch (data[0] % 6) {
+    switch (data[0] % 8) {
     case 0:
         worker_answers();
         break;
@@ -626,8 +610,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 4:
         haproxy_answers(pool);
         break;
-    default:
+    case 5:
         administrator_names(pool);
+        break;
+    case 6:
+        drive(&store_redis_sentinel);
+        break;
+    default:
+        drive(&store_memcached_sasl);
         break;
     }
     apr_pool_clear(pool);

@@ -10,7 +10,7 @@ FUZZ_WRAP_fuzz_directive := realpath apr_stat apr_dir_open apr_dir_read apr_dir_
 FUZZ_WRAP_fuzz_etcd := store_connect etcd_http_open etcd_http_close etcd_http_join etcd_http_post
 FUZZ_WRAP_fuzz_fleet := stek_file_read
 FUZZ_WRAP_fuzz_reply := store_connect store_connect_each getpeername getsockopt \
-    redisConnectFd redisSetTimeout redisFree redisAppendCommandArgv redisBufferWrite redisBufferRead \
+    store_link_send store_link_receive \
     memcached_create memcached_free memcached_behavior_set memcached_server_add memcached_mget \
     memcached_result_create memcached_result_free memcached_fetch_result \
     memcached_result_key_value memcached_result_length memcached_result_value \

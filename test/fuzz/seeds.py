@@ -207,7 +207,9 @@ def replies():
     for size in (64, 96, 128, 160, 256, 320):  # whatever STORE_WHY_LEN is, one of them fits
         put("reply", f"worker-{size}", b"\x00\x01" + b"\x00" + why.ljust(size, b"\0")[:size]
             + struct.pack("=I", 8) + b"STEKRING")
-    put("reply", "target", b"\x01redis\0host\x006379\0user\0pass\x003\0stek:x\x001000\0")
+    put("reply", "target", b"\x01redis\0host\x006379\0user\0pass\x003\0stek:x\x001000\0ca\0cert\0key\0m\0a,b\x001\0")
+    for label, where in (("moved", b"127.0.0.1 7001"), ("ask", b"ASK ::1 7001"), ("nowhere", b"a/b 1"), ("far", b"x" * 400)):
+        put("reply", f"worker-{label}", b"\x00\x03\x06" + b"because".ljust(256, b"\0") + struct.pack("=I", len(where)) + where)
     # The byte after the choices: connected.
     put("reply", "redis", b"\x02\x07\x00+OK\r\n+OK\r\n$8\r\nSTEKRING\r\n:1\r\n$-1\r\n:0\r\n")
     put("reply", "redis-no", b"\x02\x00\x00$3\r\nabc\r\n-NOPERM no\r\n")
@@ -216,6 +218,29 @@ def replies():
     put("reply", "redis-more", b"\x02\x00\x00+OK\r\n*2147483647\r\n")
     put("reply", "redis-long", b"\x02\x00\x00$600000\r\n" + b"x" * 200)
     put("reply", "redis-endless", b"\x02\x00\x00$2147483648\r\nx")
+    put("reply", "redis-moved", b"\x02\x00\x00-MOVED 1 127.0.0.1:7001\r\n")
+    put("reply", "redis-ask", b"\x02\x08\x00+OK\r\n-ASK 1 :7001\r\n")
+    put("reply", "redis-nowhere", b"\x02\x20\x00-MOVED 1 :7001\r\n")
+    hello = b"*4\r\n$4\r\nmode\r\n$%d\r\n%s\r\n$7\r\nmodules\r\n*0\r\n"
+    put("reply", "redis-list", b"\x02\x10\x00" + hello % (7, b"cluster") + b"$-1\r\n:1\r\n")
+    put("reply", "redis-no-cluster", b"\x02\x10\x00" + hello % (10, b"standalone"))
+    where = b"*2\r\n$9\r\n127.0.0.1\r\n$4\r\n7001\r\n"
+    put("reply", "sentinel", b"\x06\x00\x00" + where)
+    put("reply", "sentinel-login", b"\x06\x03\x00-NOAUTH no\r\n+OK\r\n" + where)
+    put("reply", "sentinel-list", b"\x06\x10\x00\x00-IDONTKNOW\r\n" + where)
+    put("reply", "sentinel-unknown", b"\x06\x00\x00*-1\r\n")
+    put("reply", "sentinel-deep", b"\x06\x00\x00*2\r\n*2\r\n*2\r\n:1\r\n:2\r\n:3\r\n:4\r\n")
+
+    def binary(op, status=0, body=b"", extras=0, key=0):
+        return struct.pack(">BBHBBHIIQ", 0x81, op, key, extras, 0, status, len(body), 0, 7) + body
+
+    put("reply", "sasl", b"\x07\x03\x00" + binary(0x21) + binary(0, body=b"\0\0\0\0ring", extras=4) + binary(1)
+        + binary(0, 1, b"Not found") + binary(2))
+    put("reply", "sasl-no", b"\x07\x03\x00" + binary(0x21, 0x20, b"Auth failure"))
+    put("reply", "sasl-unknown", b"\x07\x03\x00" + binary(0x21, 0x81, b"Unknown command"))
+    put("reply", "sasl-short", b"\x07\x03\x00" + binary(0x21) + binary(0, body=b"ab", extras=4))
+    put("reply", "sasl-endless", b"\x07\x03\x00" + binary(0x21)[:8] + b"\xff" * 16)
+    put("reply", "sasl-text", b"\x07\x03\x00ERROR\r\n")
     # Handle, server, mget and the socket; a look at the line; what the library makes of it; and of a write.
     ok = bytes([80])
     begin = b"\x00\x00\x00" + ok + b"\x00"
@@ -232,7 +257,9 @@ def replies():
     put("reply", "haproxy", b"\x04TLS ticket key updated!\n\n")
     put("reply", "haproxy-no", b"\x04Unknown command\r\n")
     for n, url in enumerate(["memcached://h", "memcached://h:1", "redis://u@h:1/2", "redis://[::1]:5",
-                             "redis://u:p@h", "redis://h/x", "http://h", "memcached://h/1"]):
+                             "redis://u:p@h", "redis://h/x", "http://h", "memcached://h/1",
+                             "redis+sentinel://u@a,b:1/m/2", "rediss+sentinel://[::1]/m", "redis+unix://u@/a?db=2",
+                             "memcached+unix:///a", "memcached://u@h", "rediss://a,b"]):
         put("reply", f"url-{n}", b"\x05" + url.encode())
 
 

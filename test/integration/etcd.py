@@ -57,9 +57,9 @@ class Member:
             context = ssl.create_default_context(cafile=self.cluster.ca)
             if "client-cert-auth" in tls:
                 context.load_cert_chain(tls["cert-file"], tls["key-file"])
-            link = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=context)
+            link = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=context)
         else:
-            link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             link.request("POST", f"/v3/{path}", json.dumps(fields), {"Authorization": token} if token else {})
             reply = link.getresponse()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Redis as people run it, in real servers: by TLS, at a socket, under Sentinel, as a cluster; and memcached at a
 socket and with SASL."""
-import os
 import re
 import shutil
 import socket
@@ -13,22 +12,22 @@ from httpd import free_port, wait_for
 
 
 class TlsRedis(Redis):
-    """ca, identity: pki's; clients: it wants certificates of that CA."""
+    """ca, identity: pki's; clients: it wants certificates of that CA; client: who may look past stekctl."""
     scheme = "rediss"
 
     def __init__(self, ca, identity, *extra, clients=True, client=None):
         super().__init__(*extra)
-        self.ca, self.client = ca, client
+        self.client = client
         self.extra += ["--port", "0", "--tls-port", str(self.port), "--tls-cert-file", str(identity.path),
                        "--tls-key-file", str(identity.path.with_suffix(".key")), "--tls-ca-cert-file", str(ca.path),
                        "--tls-auth-clients", "yes" if clients else "no", "--tls-replication", "yes"]
 
     def connect(self):
-        context = ssl.create_default_context(cafile=self.ca.path)
+        context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if self.client:
             context.load_cert_chain(self.client.path, self.client.path.with_suffix(".key"))
-        return context.wrap_socket(super().connect())
+        return context.wrap_socket(Redis.connect(self))
 
 
 class SocketRedis(Redis):
@@ -90,7 +89,7 @@ class SaslMemcached(Memcached):
 
     @property
     def url(self):
-        return f"memcached://app%s@127.0.0.1:{self.port}" % "@stek.test"
+        return f"memcached://app@stek.test@127.0.0.1:{self.port}"
 
 
 class Sentinel(Redis):
@@ -111,6 +110,20 @@ class Sentinel(Redis):
 
     def sees_replica(self):
         return b"slaves=1" in self.ask("INFO", "sentinel")
+
+
+class TlsSentinel(Sentinel):
+    """One that asks its primary by TLS, too."""
+    scheme = "rediss+sentinel"
+
+    def __init__(self, ca, identity, primary):
+        super().__init__(primary)
+        self.config = self.config.replace(f"port {self.port}\n", "port 0\n") + "".join(line + "\n" for line in [
+            f"tls-port {self.port}", f"tls-cert-file {identity.path}", f"tls-key-file {identity.path.with_suffix('.key')}",
+            f"tls-ca-cert-file {ca.path}", "tls-auth-clients no", "tls-replication yes"])
+
+    connect = TlsRedis.connect
+    client = None
 
 
 def watched(fleet, *, sentinels=3, extra=(), lines=()):

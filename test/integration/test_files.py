@@ -268,8 +268,8 @@ def test_limit_of_locked_memory_too_low_is_warned_of(httpd):
     server = httpd(server=lines(interval="1s", lifetime="3900s"))
     limit = (65536, 65536)
     server.popen_options["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, limit)
-    server.expect(r"\[stek_rotate:warn\].*locked memory")
+    server.expect(r"\[stek_rotate:warn\].*locked-memory limit")
     server.start()
-    assert len(server.lines(r"\[stek_rotate:warn\].*locked memory")) == 1
+    assert len(server.lines(r"\[stek_rotate:warn\].*locked-memory limit")) == 1
     first = server.get(tls="1.2")
     assert first.tickets and server.get(tls="1.2", session=first.session).resumed

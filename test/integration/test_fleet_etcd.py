@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -45,8 +46,8 @@ def reason(host, *more, url=None):
     text = host.once(code=5).stderr
     line, = [line for line in text.splitlines() if line.startswith(f"stekctl: {host.urls[0]}: ")]
     assert host.ring().current(time.time()), line
-    return re.fullmatch(r"stekctl: \S+: (?:no answer|can be read, but not written|its content is refused): (.+?)"
-                        r"; continuing with the file ring.*", line).group(1)
+    return re.fullmatch(r"stekctl: \S+: (?:silent|can be read, but not written|its object is unusable): (.+?)"
+                        r"; (?:continuing with the file ring|overwriting it with this host's ring)", line).group(1)
 
 
 def password(host, text, name="password"):
@@ -83,13 +84,15 @@ def test_etcd_leader_dies_and_a_minority_is_cut_off(fleet, etcd):
     first, last = [member for member in store.members if member is not leader]
     first.signal(signal.SIGSTOP)
     asks_last = fleet.host(store.url_of(last), **QUICK)
-    assert "no answer in time: has the cluster a quorum?" in reason(asks_last)
-    for host in hosts:
-        wait_for(lambda host=host: "no answer: " in host.log(), host.log)
+    with ThreadPoolExecutor() as pool:
+        said = pool.submit(reason, asks_last)
+        for host in hosts:
+            wait_for(lambda host=host: ": silent: " in host.log(), host.log)
+        assert "no answer in time: has the cluster a quorum?" in said.result()
     first.signal(signal.SIGCONT)
     wait_for(store.leader, "a leader")
     for host in hosts:
-        wait_for(lambda host=host: "good again" in host.log(), host.log)
+        wait_for(lambda host=host: "recovered after" in host.log(), host.log)
     asks_last.once()
     assert asks_last.names() == hosts[0].names()
     revoke(hosts[2])
@@ -102,11 +105,10 @@ def test_etcd_members_that_hang_or_are_gone_cost_no_cycle(fleet, etcd):
     hosts = [fleet.host(store, **QUICK) for _ in range(6)]
     followers = [member for member in store.members if member is not store.leader()]
     followers[0].signal(signal.SIGSTOP)
-    for host in hosts[:3]:
-        assert host.once().stderr.count("\n") <= 1
-    followers[0].kill()
-    for host in hosts[3:]:
-        host.once()
+    with ThreadPoolExecutor() as pool:
+        assert all(done.stderr.count("\n") <= 1 for done in pool.map(lib.Host.once, hosts[:3]))
+        followers[0].kill()
+        list(pool.map(lib.Host.once, hosts[3:]))
     assert all(host.names() == hosts[0].names() for host in hosts)
 
 
@@ -215,7 +217,7 @@ def test_etcd_users_and_their_rights(fleet, etcd):
     store.ask("auth/user/grant", user="ring", role="ring")
     narrow = fleet.host(store, **HOURLY)
     as_user(narrow, store, "ring")
-    assert "does not take this host's announcement: no permission to read" in narrow.once().stderr
+    assert "refuses this host's announcement: no permission to read" in narrow.once().stderr
     assert narrow.names() == host.names()
     elsewhere = host.urls[0].replace(PREFIX, PREFIX + "2")
     assert "no permission to read" in reason(host, *host.options, url=elsewhere)
@@ -236,9 +238,9 @@ def test_etcd_login_that_ends_is_renewed(fleet, etcd):
     lib.run("--ring", host.ring_path, "revoke", "--all")
     wait_for(lambda: not before & {key.name for key in store.ring(fleet.secret).keys}, host.log)
     store.kill()
-    wait_for(lambda: "no answer" in host.log(), host.log)
+    wait_for(lambda: ": silent: " in host.log(), host.log)
     store.members[0].start()
-    wait_for(lambda: "good again" in host.log(), host.log)
+    wait_for(lambda: "recovered after" in host.log(), host.log)
     assert "login" not in host.log() and "password" not in host.log()
 
 
@@ -268,16 +270,16 @@ def test_etcd_tls_with_client_certificates(fleet, etcd, folder):
         assert "does not accept the client certificate" in reason(host, *trust, *of(files[name]))
     mixed = trust + of(files["host"])[:3] + of(files["old"])[3:]
     assert "do not belong together" in reason(host, *mixed)
-    assert "authority that is not trusted; name its CA by --store-ca" in reason(host, *of(files["host"]))
+    assert "authority that is not trusted; name its CA with --store-ca" in reason(host, *of(files["host"]))
     host.options = []
-    assert "may expect TLS (etcds://)" in reason(host, url=store.url.replace("etcds", "etcd"))
+    assert "may expect TLS (use etcds://)" in reason(host, url=store.url.replace("etcds", "etcd"))
     # With users, the gateway does not let a certificate's common name in.
     host.urls, host.options = [store.url], trust + of(files["named"])
     host.once()
     store.users(both="READWRITE")
     secret = password(host, "right")
     url = store.url_of(*store.members, user="both@")
-    assert "takes no client certificates with a common name (CN)" in reason(host, *trust, *of(files["named"]), *secret, url=url)
+    assert "accepts no client certificate that has a common name (CN)" in reason(host, *trust, *of(files["named"]), *secret, url=url)
     host.options = trust + of(files["host"]) + secret
     host.once()
     files["host"].path.unlink()
@@ -304,7 +306,7 @@ def test_etcd_tls_certificate_of_the_server_is_refused(fleet, folder, name, word
 
 def test_etcd_tls_on_a_plain_server(fleet, etcd):
     store = etcd()
-    assert "it closed the connection: it may speak no TLS (etcd://)" in reason(
+    assert "it closed the connection: it may not speak TLS (use etcd://)" in reason(
         fleet.host(store, **HOURLY), url=store.url.replace("etcd", "etcds"))
 
 
@@ -434,8 +436,8 @@ def test_etcd_servers_that_are_none_are_named(fleet):
 # ---- settings ----
 
 @pytest.mark.parametrize("url, words", [
-    ("etcd://127.0.0.1", "missing prefix"), ("etcd://127.0.0.1/", "prefix of its keys must be"),
-    ("etcd://127.0.0.1/a b", "prefix of its keys must be"), ("etcd:///stek", "must be memcached://"),
+    ("etcd://127.0.0.1", "missing key prefix"), ("etcd://127.0.0.1/", "key prefix must be"),
+    ("etcd://127.0.0.1/a b", "key prefix must be"), ("etcd:///stek", "must be memcached://"),
     ("etcd://a,,b/stek", "must be memcached://"), ("etcd://a:0/stek", "must be memcached://"),
     ("etcd://a:65536,b/stek", "must be memcached://"), ("etcd://u:p@a/stek", "do not put a password in the URL"),
     ("etcd://@a/stek", "must be memcached://"), ("etcd://" + ",".join("a" * 17) + "/stek", "must be memcached://"),
@@ -450,7 +452,7 @@ def test_etcd_url_that_is_malformed_is_refused(fleet, url, words):
 def test_etcd_urls_that_are_good(fleet):
     for url in ("etcd://a/stek", "etcds://[::1]:2379,[::2],b:1/a/b/c/", "etcd://u@a,b,c/stek"):
         host = fleet.host(url, **HOURLY)
-        assert "settings are good" in lib.run(*host.arguments("--check")).stdout
+        assert "the settings are valid" in lib.run(*host.arguments("--check")).stdout
     twice = fleet.host("etcd://a,b/stek", "etcd://A,b/stek/", **HOURLY)
     assert "named twice" in lib.run(*twice.arguments("--check"), code=2).stderr
     lib.run(*fleet.host("etcd://a,b/stek", "etcd://a,b/stek2", **HOURLY).arguments("--check"))
@@ -467,7 +469,7 @@ def test_etcd_certificates_without_tls_are_refused(fleet, folder):
     config.write_text(f"ring {fleet.dir}/a.ring\nstore etcds://127.0.0.1:9/stek\nfleet-secret {fleet.secret}\n"
                       f"store-ca {files['ca'].path}\nstore-cert {files['host'].path}\n"
                       f"store-key {files['host'].path.with_suffix('.key')}\n")
-    assert "settings are good" in lib.run("sync", "--config", config, "--check").stdout
+    assert "the settings are valid" in lib.run("sync", "--config", config, "--check").stdout
 
 
 def test_etcd_beside_another_store(fleet, etcd):

@@ -16,6 +16,7 @@ from checks import VERSIONS
 from etcd import Etcd, serving, tls_files
 from fleet import Memcached, Redis, agree, crossed
 from httpd import RUN_AS, TOP, Vhost, wait_for
+from redis_kinds import TlsRedis, TlsSentinel
 
 EXAMPLES = TOP / "conf" / "fleet"
 OFF = "StekRing default file={0}/default.ring secret={0}/default.secret generate=off poll=1s"
@@ -28,7 +29,7 @@ def hosts_of(fleet, name, urls, count=2, password=None):
         host = fleet.host(*urls, interval="1h", lifetime="18h")
         text = (EXAMPLES / name).read_text()
         for url in urls:
-            text = re.sub(r"^(store\s+)\w+://\S+example\S+", lambda m: m.group(1) + url, text, 1, re.M)
+            text = re.sub(r"^(store\s+)[\w+]+://\S+example\S+", lambda m: m.group(1) + url, text, 1, re.M)
         text = re.sub(r"^(ring\s+)\S+", lambda m: f"{m.group(1)}{host.ring_path}", text, 1, re.M)
         text = re.sub(r"^(password\s+)\S+", lambda m: f"{m.group(1)}{password}", text, 1, re.M)
         assert "example" not in re.sub("^#.*", "", text, flags=re.M)
@@ -85,6 +86,34 @@ def test_example_redis_with_a_replica(fleet):
 
 
 @pytest.mark.timeout(60)
+def test_example_redis_under_sentinel(fleet, folder):
+    files = tls_files(folder)
+    acl = ["--user", "stek", "on", ">right", "~stek:*", "+get", "+set", "+eval"]
+    primary = TlsRedis(files["ca"], files["server"], *acl, client=files["host"])
+    fleet.stores.append(primary.start())
+    sentinel = TlsSentinel(files["ca"], files["server"], primary)
+    fleet.stores.append(sentinel.start())
+    password = fleet.dir / "password"
+    password.write_text("right\n")
+    password.chmod(0o600)
+    hosts = hosts_of(fleet, "redis-sentinel.sync", [sentinel.url.replace("//", "//stek@") + "/mymaster"], password=password)
+    for host in hosts:
+        with_certificates(host, files)
+        host.start()
+    wait_for(lambda: agree(hosts), "the hosts to agree")
+    crossed(hosts)
+
+
+def with_certificates(host, files):
+    path = host.root / "x.conf"
+    text = path.read_text()
+    for option, file in {"ca": files["ca"].path, "cert": files["host"].path,
+                         "key": files["host"].path.with_suffix(".key")}.items():
+        text = re.sub(rf"^(store-{option}\s+)\S+", lambda m, file=file: f"{m.group(1)}{file}", text, 1, re.M)
+    path.write_text(text)
+
+
+@pytest.mark.timeout(60)
 def test_example_etcd_cluster(fleet, folder):
     files = tls_files(folder)
     store = Etcd(members=3, tls=serving(files["server"], clients=files["ca"]), ca=files["ca"].path)
@@ -97,11 +126,7 @@ def test_example_etcd_cluster(fleet, folder):
     url = store.url_of(*store.members, user="stek@")
     hosts = hosts_of(fleet, "etcd.sync", [url], password=password)
     for host in hosts:
-        text = (host.root / "x.conf").read_text()
-        for option, path in {"ca": files["ca"].path, "cert": files["host"].path,
-                             "key": files["host"].path.with_suffix(".key")}.items():
-            text = re.sub(rf"^(store-{option}\s+)\S+", lambda m, path=path: f"{m.group(1)}{path}", text, 1, re.M)
-        (host.root / "x.conf").write_text(text)
+        with_certificates(host, files)
         host.start()
     wait_for(lambda: agree(hosts), "the hosts to agree")
     crossed(hosts)

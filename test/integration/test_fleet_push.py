@@ -18,7 +18,7 @@ from httpd import wait_for
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 QUIET = {**HOURLY, "every": "10min", "timeout": "5s"}
 QUICK = {**HOURLY, "every": "1s", "timeout": "1s"}
-ENDED, AGAIN = "does not tell what other hosts change: ", "tells again what other hosts change"
+ENDED, AGAIN = "does not push changes: ", "pushes changes again"
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_push_revocation_reaches_all_hosts_before_their_next_cycle(fleet, store)
     hosts = started(fleet, [store], 3, **QUIET)
     revoke_and_wait(hosts, hosts[0])
     revoke_and_wait(hosts, hosts[2])
-    assert agree(hosts) and not any("tell" in host.log() for host in hosts)
+    assert agree(hosts) and not any("push" in host.log() for host in hosts)
 
 
 def test_push_file_ring_that_changes_wakes_sync_which_looks_no_more(fleet, make):
@@ -153,7 +153,7 @@ def test_push_change_that_was_not_told_is_found_in_the_next_cycle(fleet, make):
     wait_for(lambda: re.search(rb"^cmdstat_subscribe:", store.ask("INFO", "commandstats"), re.M), "a subscriber", 30)
     new = host.names()
     store.put(name, old)
-    wait_for(lambda: ENDED + "it has not told of a change" in host.log(), host.log, 30)
+    wait_for(lambda: ENDED + "it has not pushed one" in host.log(), host.log, 30)
     wait_for(lambda: {key.name for key in store.ring(fleet.secret).keys} == new, "the store to have the new ring", 30)
     wait_for(lambda: AGAIN in host.log(), host.log, 30)
 

@@ -2,8 +2,8 @@
 """Redis as people run it: TLS, users, databases, sockets, Sentinel and Cluster; memcached at a socket and with SASL."""
 import json
 import re
-import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -11,6 +11,7 @@ import time
 import pytest
 
 import fleet as lib
+import pki
 import redis_kinds as kinds
 from etcd import tls_files
 from fleet import Memcached, Redis, object_name
@@ -27,7 +28,7 @@ def reason(host, *more, url=None):
     text = host.once(code=5).stderr
     line, = [line for line in text.splitlines() if line.startswith(f"stekctl: {host.urls[0]}: ")]
     assert host.ring().current(time.time()), line
-    return re.fullmatch(r"stekctl: \S+: (?:silent|can be read, but not written|its content is refused): (.+?)"
+    return re.fullmatch(r"stekctl: \S+: (?:silent|can be read, but not written|its object is unusable): (.+?)"
                         r"; continuing with the file ring.*", line).group(1)
 
 
@@ -82,7 +83,7 @@ def test_redis_tls_with_certificates_on_both_sides(fleet, identities):
     host.once()
     assert reason(host, *tls_options(identities, client=None)) == \
         "it requires a client certificate: use --store-cert and --store-key"
-    assert "does not know the authority of the client certificate" in reason(host, *tls_options(identities, client="stranger"))
+    assert "does not trust the authority of the client certificate" in reason(host, *tls_options(identities, client="stranger"))
     assert "the client certificate has expired" in reason(host, *tls_options(identities, client="old"))
     mixed = ["--store-ca", identities["ca"].path, "--store-cert", identities["host"].path,
              "--store-key", identities["named"].path.with_suffix(".key")]
@@ -92,7 +93,7 @@ def test_redis_tls_with_certificates_on_both_sides(fleet, identities):
 @pytest.mark.parametrize("server,why", [("elsewhere", "its certificate is for another name"),
                                         ("expired", "its certificate has expired"),
                                         ("stranger", "its certificate is from an authority that is not trusted; "
-                                                     "name its CA by --store-ca")])
+                                                     "name its CA with --store-ca")])
 def test_redis_tls_server_that_is_not_who_it_should_be(fleet, identities, server, why):
     """It gets to see no password."""
     store = secure(fleet, identities, server, "--requirepass", "right", clients=False)
@@ -120,7 +121,7 @@ def test_redis_tls_and_plain_do_not_mix(fleet, identities):
         "connected, but no answer in time: it may not speak TLS (rediss://)"
     server = Plays(b"-ERR unknown command\r\n")
     assert reason(host, url=f"rediss://127.0.0.1:{server.port}") == \
-        "it does not speak TLS: use redis:// in place of rediss://"
+        "it does not speak TLS: use redis:// instead of rediss://"
     server.close()
 
 
@@ -150,7 +151,6 @@ def test_redis_tls_sends_the_name(fleet, identities):
 
 
 def lib_context(identities, names):
-    import ssl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     path = identities["server"].path
     context.load_cert_chain(path, path.with_suffix(".key"))
@@ -265,6 +265,21 @@ def test_sentinel_reasons_and_passwords(fleet, identities):
     primary.kill()
     assert reason(host, url=f"{url}/mymaster") == \
         f"127.0.0.1:{primary.port}: connection refused: nothing listens at this port"
+
+
+def test_sentinel_by_tls_names_a_primary_whose_certificate_has_the_name_in_the_url(fleet, identities, tmp_path):
+    """Sentinels often name addresses; the certificate is for a name, or for somebody else."""
+    ca = identities["ca"]
+    named = pki.Identity(tmp_path, "named", ca, server=["localhost"])
+    primary = kinds.TlsRedis(ca, named, clients=False)
+    fleet.stores.append(primary.start())
+    sentinel = kinds.TlsSentinel(ca, named, primary)
+    fleet.stores.append(sentinel.start())
+    host = fleet.host(f"rediss+sentinel://localhost:{sentinel.port}/mymaster", **HOURLY)
+    host.options = tls_options(identities, client=None)
+    in_step(fleet, host)
+    elsewhere = fleet.host(f"rediss+sentinel://127.0.0.1:{sentinel.port}/mymaster", **HOURLY)
+    assert reason(elsewhere, *host.options) == "its certificate is for another name"
 
 
 def test_sentinel_that_is_not_believed_in_everything(fleet):
@@ -395,4 +410,4 @@ def test_redis_settings_that_are_good(fleet, identities):
         assert sorted(json.loads(shown.stdout)["stores"]) == sorted(urls)
     text = lib.run("sync", "--check", "--ring", fleet.dir / "r", "--store", "redis://h", "--fleet-secret", fleet.secret,
                    "--store-ca", identities["ca"].path, code=2).stderr
-    assert "no store uses TLS: use rediss:// or etcds:// for it" in text
+    assert "no store uses TLS: use rediss:// or etcds://" in text
