@@ -35,7 +35,9 @@
 #define WAKES_EVERY 4
 #define WAKES_AT_ONCE 8
 /* After what a store says, hosts do not all read it in the same moment. */
-#define SPREAD_MS 200
+#define SPREAD_MS 255
+/* And they do not announce while others still read. */
+#define ANNOUNCE_SPREAD_MS 2000
 
 typedef struct loop_t {
     sync_host_t host;
@@ -48,6 +50,10 @@ typedef struct loop_t {
     int ring_fd;              /* inotify of the ring's directory; -1: none */
     apr_int64_t ended_at;     /* monotonic ms: when the last cycle had ended */
     apr_int64_t wake_at;      /* when to begin one because of what a store has said; or INT64_MAX */
+    int woken;                /* the cycle began so */
+    apr_int64_t announce_at;  /* when to announce what the last cycle came to; INT64_MAX: done */
+    apr_status_t rv;          /* of the last cycle */
+    sync_result_t result;     /* the same */
     apr_int64_t wakes_until;  /* what the cycles so far that stores wanted would take at the pace they may have */
 } loop_t;
 
@@ -68,6 +74,22 @@ static ctl_exit_e judge(const loop_t *loop, apr_status_t rv)
         }
     }
     return CTL_DONE;
+}
+
+/* A part of span, at random. */
+static apr_int64_t some_of(apr_int64_t span)
+{
+    unsigned char random = 0;
+
+    (void)stek_rng_system(&random, 1);
+    return span / 255 * random;
+}
+
+/* What the last cycle came to, for the other hosts. */
+static void announce(loop_t *loop)
+{
+    loop->announce_at = INT64_MAX;
+    announcer_cycle(&loop->announcer, &loop->host, loop->rv, &loop->result, ringio_now());
 }
 
 /* One cycle, logged. */
@@ -95,7 +117,14 @@ static ctl_exit_e run_cycle(loop_t *loop)
     notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answered%s",
                 loop->ready++ ? "" : "READY=1\n", result.generation, result.answered_n,
                 options->store_n, rv == APR_SUCCESS ? "" : ", file ring failed");
-    announcer_cycle(&loop->announcer, &loop->host, rv, &result, now);
+    loop->rv = rv;
+    loop->result = result;
+    if (loop->woken) {
+        loop->announce_at = monotonic_ms() + some_of(ANNOUNCE_SPREAD_MS);
+    }
+    else {
+        announce(loop);
+    }
     metrics_cycle(&loop->metrics, &loop->host, &loop->announcer, rv, &result, now);
     return judge(loop, rv);
 }
@@ -106,13 +135,11 @@ static ctl_exit_e run_cycle(loop_t *loop)
 static apr_interval_time_t delay(const loop_t *loop)
 {
     apr_interval_time_t span = loop->host.options->every;
-    unsigned char random = 0;
 
     if (loop->silent_n > 0 && loop->silent_n < 16 && RETRY << (loop->silent_n - 1) < span) {
         span = RETRY << (loop->silent_n - 1);
     }
-    (void)stek_rng_system(&random, 1);
-    return span - span / 5 * random / 255;
+    return span - some_of(span / 5);
 }
 
 /* Somebody else has written the file ring since the last cycle: a revocation must not wait. */
@@ -177,13 +204,11 @@ static apr_int64_t wake_span(const loop_t *loop)
 static void wake(loop_t *loop, apr_int64_t now)
 {
     apr_int64_t earliest = loop->wakes_until - WAKES_AT_ONCE * wake_span(loop);
-    unsigned char random = 0;
 
     if (loop->wake_at != INT64_MAX) {
         return;
     }
-    (void)stek_rng_system(&random, 1);
-    loop->wake_at = now + SPREAD_MS * random / 255;
+    loop->wake_at = now + some_of(SPREAD_MS);
     loop->wake_at = loop->wake_at > earliest ? loop->wake_at : earliest;
 }
 
@@ -213,6 +238,7 @@ static int patience(const loop_t *loop, apr_int64_t begin, apr_int64_t now)
     apr_int64_t watchdog = apr_time_as_msec(notify_watchdog()) / 2;
     apr_int64_t due = sync_watch_due(&loop->host), left = begin - now;
 
+    due = loop->announce_at < due ? loop->announce_at : due;
     left = due - now < left ? due - now : left;
     left = watchdog > 0 && watchdog < left ? watchdog : left;
     left = loop->ring_fd < 0 && left > LOOK_MS ? LOOK_MS : left;
@@ -266,12 +292,17 @@ static int wait_next(loop_t *loop, int signal_fd)
         if (now >= next_begin(loop, end)) {
             break;
         }
+        if (now >= loop->announce_at) {
+            announce(loop);
+            now = monotonic_ms();
+        }
         if (watchdog > 0 && now - fed >= watchdog) {
             notify_send("WATCHDOG=1");
             fed = now;
         }
     }
-    if (now >= loop->wake_at) {
+    loop->woken = now >= loop->wake_at;
+    if (loop->woken) {
         count_wake(loop, now);
     }
     return 0;
@@ -279,7 +310,7 @@ static int wait_next(loop_t *loop, int signal_fd)
 
 ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
 {
-    loop_t loop = {.ring_fd = -1};
+    loop_t loop = {.ring_fd = -1, .announce_at = INT64_MAX};
     sigset_t signals;
     ctl_exit_e code;
     int got = 0, signal_fd;
