@@ -47,14 +47,15 @@ typedef struct loop_t {
     metrics_t metrics;
     int silent_n; /* cycles in a row in which a store did not answer */
     int ready;
-    int ring_fd;              /* inotify of the ring's directory; -1: none */
-    apr_int64_t ended_at;     /* monotonic ms: when the last cycle had ended */
-    apr_int64_t wake_at;      /* when to begin one because of what a store has said; or INT64_MAX */
-    int woken;                /* the cycle began so */
-    apr_int64_t announce_at;  /* when to announce what the last cycle came to; INT64_MAX: done */
-    apr_status_t rv;          /* of the last cycle */
-    sync_result_t result;     /* the same */
-    apr_int64_t wakes_until;  /* what the cycles so far that stores wanted would take at the pace they may have */
+    int ring_fd;             /* inotify of the ring's directory; -1: none */
+    apr_int64_t ended_at;    /* monotonic ms: when the last cycle had ended */
+    apr_int64_t wake_at;     /* when to begin one because of what a store has said; or INT64_MAX */
+    int woken;               /* the cycle began so */
+    apr_int64_t announce_at; /* when to announce what the last cycle came to; INT64_MAX: done */
+    apr_status_t rv;         /* of the last cycle */
+    sync_result_t result;    /* the same */
+    apr_int64_t
+        wakes_until; /* what the cycles so far that stores wanted would take at the pace they may have */
 } loop_t;
 
 /* What a cycle came to, for --once. */

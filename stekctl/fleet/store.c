@@ -57,7 +57,7 @@ struct store_t {
     char at[AT_MAX];     /* "host:port" to which its worker was sent on; "": it is at the URL's */
     int asking;          /* of that: the object is just moving to it */
     unsigned char moved[AT_MAX]; /* where the worker says that the object is */
-    unsigned char *in;   /* the object that was read or written; room for the largest ring */
+    unsigned char *in; /* the object that was read or written; room for the largest ring */
     apr_size_t in_len;
     int has_object;            /* in has the object of that mark */
     char mark[STORE_MARK_LEN]; /* empty: not known */
@@ -111,13 +111,13 @@ static int pack_target(const store_t *store, char *text)
     const store_target_t *target = &store->target;
     const store_driver_t *driver = *store->at ? store->driver->next : store->driver;
 
-    return snprintf(text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d%c%d",
-                    driver->scheme, 0, *store->at ? store->at : target->host, 0, target->port, 0,
-                    or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0,
-                    target->object, 0, target->timeout_ms, 0, or_empty(target->ca), 0,
-                    or_empty(target->cert), 0, or_empty(target->key), 0, or_empty(target->master),
-                    0, driver->next ? target->host : "", 0, *store->at ? store->asking : 0, 0,
-                    target->period_ms);
+    return snprintf(
+        text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d%c%d",
+        driver->scheme, 0, *store->at ? store->at : target->host, 0, target->port, 0,
+        or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0, target->object, 0,
+        target->timeout_ms, 0, or_empty(target->ca), 0, or_empty(target->cert), 0,
+        or_empty(target->key), 0, or_empty(target->master), 0, driver->next ? target->host : "", 0,
+        *store->at ? store->asking : 0, 0, target->period_ms);
 }
 
 /* Sends the target, in locked memory because of the password. */

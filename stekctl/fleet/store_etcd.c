@@ -49,7 +49,7 @@ typedef struct conn_t {
     char token[ETCD_TOKEN_MAX]; /* empty: not logged in */
     int has_read, too_long, succeeded;
     apr_int64_t written_at; /* revision of the last transaction */
-    etcd_value_t seen; /* the last read */
+    etcd_value_t seen;      /* the last read */
     unsigned char bytes[ETCD_VALUE_ROOM];
 } conn_t;
 
@@ -365,7 +365,9 @@ static void etcd_set_mark(void *data, const char *mark)
 {
     conn_t *conn = data;
 
-    conn->has_read = sscanf(mark, "%" SCNd64 ".%" SCNd64, &conn->seen.mod_revision, &conn->seen.version) == 2;
+    conn->has_read = sscanf(mark, "%" SCNd64 ".%" SCNd64, &conn->seen.mod_revision,
+                            &conn->seen.version)
+                     == 2;
 }
 
 static store_result_e etcd_compare(void *data, const char *mark, char why[STORE_WHY_LEN])
@@ -393,7 +395,8 @@ const store_driver_t store_etcd = {.scheme = "etcd",
                                    .read = etcd_read,
                                    .write = etcd_write,
                                    .close = etcd_close,
-    .marks = &marks, .watch = &store_etcd_watch};
+                                   .marks = &marks,
+                                   .watch = &store_etcd_watch};
 
 const store_driver_t store_etcds = {.scheme = "etcds",
                                     .name = NAME,
@@ -405,6 +408,7 @@ const store_driver_t store_etcds = {.scheme = "etcds",
                                     .read = etcd_read,
                                     .write = etcd_write,
                                     .close = etcd_close,
-    .marks = &marks, .watch = &store_etcds_watch};
+                                    .marks = &marks,
+                                    .watch = &store_etcds_watch};
 
 #endif

@@ -41,9 +41,9 @@ int etcd_http_begin(etcd_http_t *http, int i, const char *path, const char *toke
                     const char *body);
 
 typedef enum etcd_line_e {
-    ETCD_LINE,      /* reply has a line; too_long: lines before it were dropped, because there were too many */
+    ETCD_LINE, /* reply has a line; too_long: lines before it were dropped, because there were too many */
     ETCD_LINE_NONE, /* none in time */
-    ETCD_LINE_END   /* the answer has ended: reply is what was left, or has no status, and why is set */
+    ETCD_LINE_END /* the answer has ended: reply is what was left, or has no status, and why is set */
 } etcd_line_e;
 
 /* Waits for limit_ms for the next line. */

@@ -75,7 +75,8 @@ static void *tls_open(const store_target_t *target)
  * one. */
 static void keep_alive(int fd, int period_ms)
 {
-    int on = 1, idle_s = period_ms / 2000 > 0 ? period_ms / 2000 : 1, pause_s = (idle_s + 3) / 4, n = 3;
+    int on = 1, idle_s = period_ms / 2000 > 0 ? period_ms / 2000 : 1, pause_s = (idle_s + 3) / 4,
+        n = 3;
 
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
@@ -288,9 +289,8 @@ static store_result_e watch_wait(void *data, char mark[STORE_MARK_LEN], char why
     }
     while (result == STORE_DONE || (result == STORE_CHANGED && n < LINES_MAX)) {
         etcd_reply_t reply = {0};
-        etcd_line_e line = etcd_http_line(conn->stream,
-                                          result == STORE_CHANGED ? 0 : quiet_ms(conn), &reply,
-                                          why);
+        etcd_line_e line = etcd_http_line(
+            conn->stream, result == STORE_CHANGED ? 0 : quiet_ms(conn), &reply, why);
 
         if (line == ETCD_LINE) {
             result = take_line(conn, &reply, mark, why);

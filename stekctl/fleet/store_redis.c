@@ -28,12 +28,13 @@
 #define SHA1_LEN 20
 #define WHERE_MAX 300
 
-static const char script[] = "if redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then\n"
-                             "  return 0\n"
-                             "end\n"
-                             "redis.call('SET', KEYS[1], ARGV[2])\n"
-                             "local told = redis.pcall('PUBLISH', KEYS[1], redis.sha1hex(ARGV[2]))\n"
-                             "return type(told) == 'number' and 1 or 2\n";
+static const char script[] =
+    "if redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then\n"
+    "  return 0\n"
+    "end\n"
+    "redis.call('SET', KEYS[1], ARGV[2])\n"
+    "local told = redis.pcall('PUBLISH', KEYS[1], redis.sha1hex(ARGV[2]))\n"
+    "return type(told) == 'number' and 1 or 2\n";
 
 /* Short, because it is sent in every cycle. */
 static const char digest_script[] = "return redis.sha1hex(redis.call('GET',KEYS[1])or'')";
@@ -45,7 +46,7 @@ typedef struct conn_t {
     char *list;         /* what the link's host points into */
     redis_link_t redis; /* fd < 0: not connected */
     redis_watch_t watch;
-    redisReply *reply;  /* of the last read */
+    redisReply *reply; /* of the last read */
     int logged_in;
     int has_read; /* seen is valid */
     char seen[2 * SHA1_LEN + 1];
@@ -305,9 +306,10 @@ static store_result_e redis_write(void *data, const unsigned char *bytes, apr_si
         conn->has_read = 0;
     }
     if (done == 2) {
-        snprintf(why, STORE_WHY_LEN,
-                 "no permission to publish: grant this user the command 'publish' and the channel '%.80s'",
-                 conn->target->object);
+        snprintf(
+            why, STORE_WHY_LEN,
+            "no permission to publish: grant this user the command 'publish' and the channel '%.80s'",
+            conn->target->object);
     }
     return STORE_DONE;
 }
@@ -341,7 +343,7 @@ static store_result_e redis_compare(void *data, const char *mark, char why[STORE
     }
     if (reply) {
         result = reply->type == REDIS_REPLY_STRING && !strcmp(reply->str, mark) ? STORE_SAME
-                                                                               : STORE_CHANGED;
+                                                                                : STORE_CHANGED;
         freeReplyObject(reply);
     }
     return result;

@@ -30,10 +30,11 @@ static store_result_e subscribe(redis_link_t *redis, char *why)
         freeReplyObject(reply);
     }
     if (result == STORE_REFUSED && store_words_begin(redis->error, "NOPERM")) {
-        snprintf(why, STORE_WHY_LEN,
-                 "no permission to subscribe: grant this user the command 'subscribe' and the channel "
-                 "'%.80s'",
-                 redis->link.target->object);
+        snprintf(
+            why, STORE_WHY_LEN,
+            "no permission to subscribe: grant this user the command 'subscribe' and the channel "
+            "'%.80s'",
+            redis->link.target->object);
     }
     return result;
 }
@@ -44,6 +45,9 @@ static store_result_e take_line(redis_watch_t *watch, const redis_link_t *redis,
 {
     const char *line = watch->line;
 
+    if (*line == '-' && watch->asked) {
+        return STORE_DONE; /* it may forbid PING, but it is there */
+    }
     if (*line == '-') {
         return store_words_error(redis->name, line + 1, why);
     }
@@ -86,10 +90,9 @@ static store_result_e ended(const redis_link_t *redis, store_link_e result, char
 
     return result == STORE_LINK_FAILED
                ? STORE_SILENT
-               : store_words_failed(redis->name, &blind,
-                                    result == STORE_LINK_LATE ? STORE_FAULT_LATE
-                                                              : STORE_FAULT_CLOSED,
-                                    1, why);
+               : store_words_failed(
+                   redis->name, &blind,
+                   result == STORE_LINK_LATE ? STORE_FAULT_LATE : STORE_FAULT_CLOSED, 1, why);
 }
 
 /* Nothing has come for a period: makes sure that the server is there, or that it has answered that. */
@@ -122,8 +125,9 @@ store_result_e redis_watch_wait(redis_watch_t *watch, redis_link_t *redis,
     }
     mark[0] = '\0';
     while (result == STORE_DONE || (result == STORE_CHANGED && n < PIECES_MAX)) {
-        int limit_ms = result == STORE_CHANGED ? 0 : watch->asked ? target->timeout_ms
-                                                                  : target->period_ms;
+        int limit_ms = result == STORE_CHANGED ? 0
+                       : watch->asked          ? target->timeout_ms
+                                               : target->period_ms;
         apr_size_t len = 0;
         store_link_e got = store_link_receive(&redis->link, piece, sizeof(piece), &len,
                                               monotonic_ms() + limit_ms, why);

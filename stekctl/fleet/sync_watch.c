@@ -65,15 +65,17 @@ static void fail(const sync_host_t *host, sync_store_t *store, int refused, cons
     apr_int64_t pause = RETRY_MS;
 
     /* One that ends again at once is no better than one that does not begin. */
-    watch->failed_n = watch->stands && now_ms - watch->born_ms > every_ms(host) ? 0 : watch->failed_n;
+    watch->failed_n = watch->stands && now_ms - watch->born_ms > every_ms(host) ? 0
+                                                                                : watch->failed_n;
     pause <<= watch->failed_n < 10 ? watch->failed_n : 10;
     pause = refused ? REFUSED_MS : pause < every_ms(host) ? pause : every_ms(host);
     watch->failed_n++;
     end_watch(watch);
     watch->due_ms = now_ms + pause - some_of(pause / 4);
     if (!watch->told && may_log(watch, now_ms)) {
-        report_line("%s: does not push changes: %s; until it does, this host sees them in its next cycle",
-                    store->url, why);
+        report_line(
+            "%s: does not push changes: %s; until it does, this host sees them in its next cycle",
+            store->url, why);
         watch->told = 1;
     }
 }
@@ -236,9 +238,10 @@ void sync_watch_note_written(sync_store_t *store)
     const char *why = store_why(store->store);
 
     if (*why && !store->watch.told_mute) {
-        report_line("%s: accepts this host's writes, but does not push them to the other hosts, which see "
-                    "them in their next cycle: %s",
-                    store->url, why);
+        report_line(
+            "%s: accepts this host's writes, but does not push them to the other hosts, which see "
+            "them in their next cycle: %s",
+            store->url, why);
     }
     store->watch.told_mute = *why != '\0';
 }

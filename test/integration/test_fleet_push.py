@@ -13,7 +13,7 @@ import pytest
 import fleet as lib
 from etcd import PREFIX, Etcd
 from fleet import Memcached, Redis, agree, object_name
-from httpd import wait_for
+from httpd import TOP, wait_for
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 QUIET = {**HOURLY, "every": "10min", "timeout": "5s"}
@@ -208,15 +208,36 @@ def test_push_compaction_during_a_watch_ends_nothing(fleet, make):
     assert not any(ENDED in host.log() for host in hosts)
 
 
-def test_push_user_without_the_channel_falls_back_to_cycles_and_says_so(fleet, make):
-    store = make(Redis)
-    store.ask("ACL", "SETUSER", "fleet", "on", ">right", "~stek:*", "resetchannels", "+get", "+set", "+eval", "+auth",
-              "+subscribe", "+publish")
-    url = store.url.replace("redis://", "redis://fleet@")
+def as_user(fleet, store, *rights):
+    """(the store's URL with a user who has these, options for it)"""
+    store.ask("ACL", "SETUSER", "fleet", "on", ">right", "resetchannels", *rights)
     password = fleet.dir / "password"
     password.write_text("right\n")
     password.chmod(0o600)
-    hosts = started(fleet, [url], 2, **QUICK, options=["--password", password])
+    return store.url.replace("redis://", "redis://fleet@"), ["--password", password]
+
+
+def test_push_user_with_the_rights_of_the_manual_is_enough(fleet, make):
+    """It is asked now and then whether it is there, without a right to that."""
+    store = make(Redis)
+    page = (TOP / "docs" / "fleet.md").read_text()
+    rights = re.search(r"`user stek on >PASSWORD (~stek:\* .*?)`", page, re.S).group(1).split()
+    url, options = as_user(fleet, store, *rights)
+    hosts = started(fleet, [url], 2, **QUICK, options=options)
+
+    def pings():
+        found = re.search(rb"cmdstat_ping:calls=\d+,.*rejected_calls=(\d+)", store.ask("INFO", "commandstats"))
+        return found and int(found.group(1)) >= 4
+
+    wait_for(pings, "two questions of each", 30)
+    revoke_and_wait(hosts, hosts[0])
+    assert not any("push" in host.log() for host in hosts)
+
+
+def test_push_user_without_the_channel_falls_back_to_cycles_and_says_so(fleet, make):
+    store = make(Redis)
+    url, options = as_user(fleet, store, "~stek:*", "+get", "+set", "+eval", "+subscribe", "+publish")
+    hosts = started(fleet, [url], 2, **QUICK, options=options)
     revoke_and_wait(hosts, hosts[0])
     for host in hosts:
         wait_for(lambda host=host: f"{ENDED}no permission to subscribe: grant this user the command 'subscribe' and "
