@@ -184,13 +184,13 @@ def test_push_flood_of_messages_does_not_make_sync_spin(fleet, make):
     begun = time.monotonic()
     flood.start()
     try:
-        time.sleep(4)
+        time.sleep(2)
         revoke_and_wait(hosts, hosts[0])
         n, seconds = cycles(), time.monotonic() - begun
     finally:
         stop.set()
         flood.join()
-    assert sent[0] > 1000
+    assert sent[0] > 500
     # What stores may wake for at once, and at length; its own cycles; and some calls for what changed.
     assert n <= 8 + (4 + 2) * seconds / every + 6, f"{n} cycles in {seconds} s"
     revoke_and_wait(hosts, hosts[1])
