@@ -316,7 +316,8 @@ static int look_at_part(announcer_t *announcer, sync_host_t *host, apr_int64_t d
     return 1;
 }
 
-/* Goes on with a look, for the time that one call to a store may take. */
+/* Goes on with a look, for the time that one call to a store may take, or until there is something better to
+ * do. */
 static void look(announcer_t *announcer, sync_host_t *host, apr_time_t now)
 {
     apr_int64_t deadline = monotonic_ms() + apr_time_as_msec(host->options->timeout);
@@ -335,7 +336,8 @@ static void look(announcer_t *announcer, sync_host_t *host, apr_time_t now)
                                     || announcer->store_refuses[i];
     }
     while (announcer->look_part < ANNOUNCE_PARTS && monotonic_ms() < deadline
-           && look_at_part(announcer, host, deadline, now)) {
+           && look_at_part(announcer, host, deadline, now)
+           && !(announcer->is_called && announcer->is_called(announcer->baton))) {
     }
     if (announcer->look_part == ANNOUNCE_PARTS) {
         finish_look(announcer, host, now);

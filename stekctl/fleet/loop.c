@@ -246,6 +246,16 @@ static int patience(const loop_t *loop, apr_int64_t begin, apr_int64_t now)
     return left > 0 ? (int)left : 0;
 }
 
+/* Something waits to be taken. */
+static int is_called(void *baton)
+{
+    loop_t *loop = baton;
+    struct pollfd fds[SYNC_STORES_MAX];
+
+    sync_watch_poll(&loop->host, fds);
+    return ring_has_changed(loop) || poll(fds, SYNC_STORES_MAX, 0) > 0;
+}
+
 /* Waits for what happens first.  Returns the signal if it is one, or 0. */
 static int wait_once(loop_t *loop, int signal_fd, int limit_ms)
 {
@@ -311,7 +321,7 @@ static int wait_next(loop_t *loop, int signal_fd)
 
 ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
 {
-    loop_t loop = {.ring_fd = -1, .announce_at = INT64_MAX};
+    loop_t loop = {.ring_fd = -1, .announce_at = INT64_MAX, .announcer.is_called = is_called};
     sigset_t signals;
     ctl_exit_e code;
     int got = 0, signal_fd;
@@ -321,6 +331,7 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    loop.announcer.baton = &loop;
     signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
     if (signal_fd < 0) {
         return report_status(ctl, "signalfd", APR_FROM_OS_ERROR(errno), NULL);

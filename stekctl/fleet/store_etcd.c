@@ -9,7 +9,6 @@
 
 #ifdef STEK_WITH_ETCD
 
-#include <inttypes.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -365,9 +364,7 @@ static void etcd_set_mark(void *data, const char *mark)
 {
     conn_t *conn = data;
 
-    conn->has_read = sscanf(mark, "%" SCNd64 ".%" SCNd64, &conn->seen.mod_revision,
-                            &conn->seen.version)
-                     == 2;
+    conn->has_read = etcd_json_unmark(mark, &conn->seen);
 }
 
 static store_result_e etcd_compare(void *data, const char *mark, char why[STORE_WHY_LEN])

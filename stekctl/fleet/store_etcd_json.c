@@ -30,6 +30,23 @@ void etcd_json_mark(const etcd_value_t *value, char mark[STORE_MARK_LEN])
              value->version);
 }
 
+int etcd_json_unmark(const char *mark, etcd_value_t *value)
+{
+    char *dot = NULL, *end = NULL;
+    long long revision = strtoll(mark, &dot, 10), version = 0;
+
+    if (dot == mark || *dot != '.') {
+        return 0;
+    }
+    version = strtoll(dot + 1, &end, 10);
+    if (end == dot + 1 || *end) {
+        return 0;
+    }
+    value->mod_revision = revision;
+    value->version = version;
+    return 1;
+}
+
 /* ---- requests ---- */
 
 /* In memory of malloc; NULL: out of memory. */

@@ -28,6 +28,9 @@ typedef struct etcd_value_t {
 /* Which state of the key it is. */
 void etcd_json_mark(const etcd_value_t *value, char mark[STORE_MARK_LEN]);
 
+/* The same back; 0 if mark is none. */
+int etcd_json_unmark(const char *mark, etcd_value_t *value);
+
 /* Before the first of the calls below, while the worker may open files. */
 void etcd_json_start(void);
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A fleet of real sync processes, some with httpd beside them, by kind of store: how long after the return of
+"""A fleet of real sync processes, some with httpd beside them, by kind of store: how long after the return of a
 `stekctl revoke --all` on one host the last ring and the last httpd are without the revoked keys, and what passes between
 one host and the store when nothing happens. The second is for a fleet of 1,000: so many times one host's share. Of
 memcached, which is read as a whole in each cycle, `make bench-fleet` measures that."""
@@ -86,7 +86,7 @@ def _spread(run, kind, hosts_n, webs_n, rounds):
         for host in hosts:
             host.start()
         wait_for(lambda: all(host.ring_path.exists() for host in hosts) and fleet.agree(hosts), "the fleet to agree", 120)
-        time.sleep(run.pick(EVERY_S, EVERY_S, 1))
+        time.sleep(run.pick(2 * EVERY_S, EVERY_S, 1))  # until all have looked at the others for the first time
         found = []
         for n in range(rounds):
             found.append(_revoke(hosts, hosts[-1 - n % (hosts_n - webs_n)]))
@@ -139,7 +139,7 @@ def measure(run):
         run.say(f"{kind}: {webs.median:.2f} s")
         if kind == "memcached":
             continue
-        per_s = _load(run, kind, run.pick(60, 20, 3))
+        per_s = _load(run, kind, run.pick(30, 20, 3))
         kb = per_s * FLEET_HOSTS / EVERY_S / 1000
         loads.append([kind, f"{per_s:.0f}", f"{kb:.1f}", f"{100 * kb / OLD_KB:.0f} %"])
         part.goal(f"{kind}: bytes at the store, {FLEET_HOSTS} hosts, a tenth of {OLD_KB} kB/s", f"{kb:.1f} kB/s",
