@@ -33,7 +33,7 @@
 /* So many cycles more than one in every cycle's length do stores wake for, however often they say that something
  * has changed; and for so many at once. */
 #define WAKES_EVERY 4
-#define WAKES_AT_ONCE 8
+#define WAKES_AT_ONCE 16
 /* After what a store says, hosts do not all read it in the same moment. */
 #define SPREAD_MS 255
 /* And they do not announce while others still read. */
