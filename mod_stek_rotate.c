@@ -24,7 +24,7 @@
 #include "mod_ssl_openssl.h"
 
 #include "mod_stek_config.h"
-#include "mod_stek_configtest.h"
+#include "mod_stek_config_check.h"
 #include "mod_stek_counters.h"
 #include "mod_stek_directives.h"
 #include "mod_stek_handshake.h"
@@ -88,8 +88,8 @@ static void register_hooks(apr_pool_t *p)
 {
     (void)p;
     ap_hook_pre_config(pre_config, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_check_config(mod_stek_configtest_settings, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_check_config(mod_stek_configtest_files, NULL, NULL, APR_HOOK_LAST);
+    ap_hook_check_config(mod_stek_config_check_settings, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_check_config(mod_stek_config_check_files, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_first, NULL, NULL, APR_HOOK_FIRST);
     APR_OPTIONAL_HOOK(ssl, init_server, mod_stek_ssl_ctx_install, NULL, NULL, APR_HOOK_LAST);
     ap_hook_post_config(post_config_last, NULL, NULL, APR_HOOK_REALLY_LAST);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Moves a ring that was refused out of the way.  Parent and stekctl.
+ * Which rings are refused, and how one is moved out of the way.  Parent and stekctl.
  */
 #ifndef STEK_RING_ASIDE_H
 #define STEK_RING_ASIDE_H
@@ -9,6 +9,10 @@
 #include "stek_ring_file.h"
 
 #pragma GCC visibility push(hidden)
+
+/* Nonzero if this result of stek_ring_file_load means that a good ring may replace the file.  A
+ * temporary failure (no descriptors, no memory) says nothing about the file. */
+int stek_ring_is_refused(apr_status_t rv);
 
 /* Moves a ring that was refused to PATH.refused-TIME, or PATH.refused-TIME-N if that exists.  The
  * caller holds the lock and has checked the directory.  *pdetail, in pool, is the new name, even if the

@@ -95,11 +95,7 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
                                  const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
                                  stek_stamp_t *stamp, apr_pool_t *pool);
 
-/* Nonzero if this result of stek_ring_file_load means that a good ring may replace the file.  A
- * temporary failure (no descriptors, no memory) says nothing about the file. */
-int stek_ring_file_is_refused(apr_status_t rv);
-
-/* Nonzero if it means that this process could not look at the ring for want of memory, descriptors or
+/* Nonzero if this result of stek_ring_file_load means that this process could not look at the ring for want of memory, descriptors or
  * OpenSSL's help: that says nothing about the file, which may revoke keys. */
 int stek_ring_file_is_own_trouble(apr_status_t rv);
 

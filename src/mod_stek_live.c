@@ -17,6 +17,7 @@
 
 #include "mod_stek_live_private.h"
 #include "mod_stek_retained.h"
+#include "stek_key_make.h"
 #include "stek_mem.h"
 
 /* Counts up with every change of these structures, even one that keeps their sizes. */

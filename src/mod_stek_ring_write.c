@@ -12,9 +12,10 @@
 
 #include "mod_stek_live_follow.h"
 #include "mod_stek_log.h"
-#include "mod_stek_ring_aside.h"
+#include "mod_stek_ring_refused.h"
 #include "mod_stek_ring_log.h"
 #include "mod_stek_ring_paths.h"
+#include "stek_ring_aside.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -87,8 +88,8 @@ static apr_status_t clear_path(mod_stek_task_t *task)
     mod_stek_live_t *live = task->ring->live;
     apr_status_t rv = mod_stek_ring_paths_read(task);
 
-    if (stek_ring_file_is_refused(rv)) {
-        return mod_stek_live_file(live)->path ? mod_stek_ring_aside(task, rv) : APR_SUCCESS;
+    if (stek_ring_is_refused(rv)) {
+        return mod_stek_live_file(live)->path ? mod_stek_ring_set_aside(task, rv) : APR_SUCCESS;
     }
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }

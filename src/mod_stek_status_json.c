@@ -8,7 +8,7 @@
 #include "http_protocol.h"
 #include "apr_strings.h"
 
-#include "mod_stek_counter_names.h"
+#include "mod_stek_metric_names.h"
 #include "stek_escape.h"
 #include "stek_version.h"
 
@@ -50,7 +50,7 @@ static void json_counters(request_rec *r, const mod_stek_totals_t *totals)
 
     ap_rputs(",\"counters\":{", r);
     for (i = 0; i < MOD_STEK_FAMILY_N; i++) {
-        json_family(r, &mod_stek_counter_names[i], totals->all);
+        json_family(r, &mod_stek_metric_names[i], totals->all);
         ap_rputs(",", r);
     }
     for (b = 0; b < MOD_STEK_COUNTER_N; b++) {

@@ -8,7 +8,7 @@
 #include "http_protocol.h"
 #include "apr_strings.h"
 
-#include "mod_stek_counter_names.h"
+#include "mod_stek_metric_names.h"
 #include "stek_escape.h"
 #include "stek_version.h"
 
@@ -146,7 +146,7 @@ void mod_stek_status_prometheus(request_rec *r, const mod_stek_snapshot_t *snaps
     put_help(r, "stek_build_info", "gauge", "Version of mod_stek_rotate.");
     ap_rputs("stek_build_info{version=\"" STEK_VERSION "\"} 1\n", r);
     for (i = 0; i < MOD_STEK_FAMILY_N; i++) {
-        put_family(r, snapshot, &mod_stek_counter_names[i]);
+        put_family(r, snapshot, &mod_stek_metric_names[i]);
     }
     put_ages(r, snapshot);
     for (i = 0; i < MOD_STEK_LOAD_FAMILY_N; i++) {

@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "mod_stek_counters.h"
@@ -30,6 +31,7 @@
 APLOG_USE_MODULE(stek_rotate);
 
 #define STOP_WAIT apr_time_from_sec(3)
+#define EXIT_WITHIN 10 /* seconds: what httpd gives a child before it sends SIGKILL */
 #define POLL_FAILED_WAIT apr_time_from_sec(1)
 #define REMIND_AFTER apr_time_from_sec(60)
 
@@ -51,6 +53,7 @@ static int is_follower; /* this process serves one connection, which a child has
 /* Held while the thread works: a process forked in the middle would inherit locks that nobody
  * releases, the keyring's and OpenSSL's. */
 static pthread_mutex_t working = PTHREAD_MUTEX_INITIALIZER;
+static sigset_t mask_before_fork; /* of the thread that forks; guarded by working */
 
 /* What a handshake may not log. */
 static void log_unsealed(server_rec *s, const mod_stek_ring_config_t *ring, apr_time_t now,
@@ -183,21 +186,51 @@ static void *APR_THREAD_FUNC timer_run(apr_thread_t *thread, void *data)
     return NULL;
 }
 
-/* Waits for the thread, but not for ever: prefork ends a child from within its signal handler,
- * and the thread may want a lock that the interrupted code holds.  What a thread that is left
- * behind uses stays until the process is gone. */
+/* Prefork, and mpm-itk with it, ends a child from within the handler of SIGTERM or SIGHUP: the code
+ * that it interrupted may hold any lock of libc.  Other MPMs have these signals blocked at times,
+ * but end their children outside of handlers. */
+static int is_in_signal_handler(void)
+{
+    int threaded = 0;
+    sigset_t blocked;
+
+    return ap_mpm_query(AP_MPMQ_IS_THREADED, &threaded) == APR_SUCCESS
+           && threaded == AP_MPMQ_NOT_SUPPORTED && pthread_sigmask(SIG_BLOCK, NULL, &blocked) == 0
+           && (sigismember(&blocked, SIGTERM) == 1 || sigismember(&blocked, SIGHUP) == 1);
+}
+
+/* Nobody sends SIGKILL to mpm-itk's process of a connection; one that the cleanups of httpd lock up
+ * must not stay for ever. */
+static void exit_in_time(void)
+{
+    sigset_t alarms;
+
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    signal(SIGALRM, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+    alarm(EXIT_WITHIN);
+}
+
+/* Waits for the thread, but not for ever: it may want a lock that the code interrupted by a signal
+ * holds, as may joining it.  What a thread that is left behind uses stays until the process is
+ * gone. */
 static apr_status_t timer_stop(void *data)
 {
     timer_state_t *timer = data;
+    int interrupted = is_in_signal_handler();
     apr_status_t rv;
     int done;
 
     if (timer->pid != getpid()) {
         return APR_SUCCESS;
     }
+    if (interrupted) {
+        exit_in_time();
+    }
     own_timer = NULL;
     put_byte(timer->stop);
-    done = wait_byte(timer->done, timer->one_process ? -1 : STOP_WAIT);
+    done = wait_byte(timer->done, timer->one_process ? -1 : STOP_WAIT) && !interrupted;
     if (done) {
         apr_thread_join(&rv, timer->thread);
     }
@@ -282,14 +315,23 @@ static apr_status_t timer_make(server_rec *s, timer_state_t **ptimer)
     return APR_SUCCESS;
 }
 
+/* Signals wait meanwhile: a handler that ends the process would wait for locks that fork() holds. */
 static void before_fork(void)
 {
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
     pthread_mutex_lock(&working);
+    mask_before_fork = before;
 }
 
 static void after_fork(void)
 {
+    sigset_t before = mask_before_fork;
+
     pthread_mutex_unlock(&working);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* Whoever has the pipes can end the thread of the process that has forked. */
@@ -299,7 +341,7 @@ static void after_fork_in_child(void)
         close_pipes(own_timer);
         own_timer = NULL;
     }
-    pthread_mutex_unlock(&working);
+    after_fork();
 }
 
 /* The timer of this process, until the pool goes. */

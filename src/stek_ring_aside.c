@@ -14,6 +14,14 @@
 
 #define ASIDE_TRIES 100
 
+int stek_ring_is_refused(apr_status_t rv)
+{
+    return rv == STEK_EMAGIC || rv == STEK_EVERSION || rv == STEK_ELENGTH || rv == STEK_ESEAL
+           || rv == STEK_ESECRET || rv == STEK_EMALFORMED || rv == STEK_EWEAK || rv == STEK_EEPOCH
+           || rv == STEK_EPERM || rv == STEK_EKIND || rv == STEK_ETOOBIG || APR_STATUS_IS_EACCES(rv)
+           || APR_TO_OS_ERROR(rv) == ELOOP;
+}
+
 /* An unused name beside path. */
 static const char *aside_name(const char *path, apr_time_t now, apr_pool_t *pool)
 {

@@ -476,14 +476,6 @@ static apr_status_t path_save(const stek_ring_file_t *file, const unsigned char 
     return rv;
 }
 
-int stek_ring_file_is_refused(apr_status_t rv)
-{
-    return rv == STEK_EMAGIC || rv == STEK_EVERSION || rv == STEK_ELENGTH || rv == STEK_ESEAL
-           || rv == STEK_ESECRET || rv == STEK_EMALFORMED || rv == STEK_EWEAK || rv == STEK_EEPOCH
-           || rv == STEK_EPERM || rv == STEK_EKIND || rv == STEK_ETOOBIG || APR_STATUS_IS_EACCES(rv)
-           || APR_TO_OS_ERROR(rv) == ELOOP;
-}
-
 int stek_ring_file_is_own_trouble(apr_status_t rv)
 {
     return APR_STATUS_IS_ENOMEM(rv) || APR_STATUS_IS_EMFILE(rv) || APR_STATUS_IS_ENFILE(rv)

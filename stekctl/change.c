@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "stek_key_make.h"
 #include "stek_ring_merge.h"
 #include "stek_schedule.h"
 

@@ -248,9 +248,9 @@ static int tell(announcer_t *announcer, sync_host_t *host, int part, apr_int64_t
     return left;
 }
 
-static void announce(announcer_t *announcer, sync_host_t *host, apr_time_t now)
+static void announce(announcer_t *announcer, sync_host_t *host, apr_int64_t deadline,
+                     apr_time_t now)
 {
-    apr_int64_t deadline = monotonic_ms() + apr_time_as_msec(host->options->timeout);
     int try_n = 0, left = choose_stores(announcer, host);
 
     while (left > 0 && try_n++ < TRIES) {
@@ -316,11 +316,9 @@ static int look_at_part(announcer_t *announcer, sync_host_t *host, apr_int64_t d
     return 1;
 }
 
-/* Goes on with a look, for the time that one call to a store may take, or until there is something better to
- * do. */
-static void look(announcer_t *announcer, sync_host_t *host, apr_time_t now)
+/* Goes on with a look, until there is something better to do. */
+static void look(announcer_t *announcer, sync_host_t *host, apr_int64_t deadline, apr_time_t now)
 {
-    apr_int64_t deadline = monotonic_ms() + apr_time_as_msec(host->options->timeout);
     int i;
 
     if (!announcer->look_pool) {
@@ -336,7 +334,7 @@ static void look(announcer_t *announcer, sync_host_t *host, apr_time_t now)
                                     || announcer->store_refuses[i];
     }
     while (announcer->look_part < ANNOUNCE_PARTS && monotonic_ms() < deadline
-           && look_at_part(announcer, host, deadline, now)
+           && !sync_ring_file_changed(host) && look_at_part(announcer, host, deadline, now)
            && !(announcer->is_called && announcer->is_called(announcer->baton))) {
     }
     if (announcer->look_part == ANNOUNCE_PARTS) {
@@ -344,26 +342,39 @@ static void look(announcer_t *announcer, sync_host_t *host, apr_time_t now)
     }
 }
 
+/* A revocation on this host waits for none of them.  0: reported. */
+static int open_stores(announcer_t *announcer, sync_host_t *host)
+{
+    const sync_options_t *options = host->options;
+    int i;
+
+    if (!announcer->is_open
+        && announce_stores_open(host, options->urls, options->store_n, announcer->stores)
+               == CTL_DONE) {
+        announcer->is_open = 1;
+        for (i = 0; i < options->store_n; i++) {
+            store_set_urgent(announcer->stores[i].store, sync_ring_file_changed, host);
+        }
+    }
+    return announcer->is_open;
+}
+
 void announcer_cycle(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
                      const sync_result_t *result, apr_time_t now)
 {
     const sync_options_t *options = host->options;
+    apr_int64_t deadline;
 
-    if (!options->announce || host->out_of_step) {
+    if (!options->announce || host->out_of_step || !open_stores(announcer, host)) {
         return;
-    }
-    if (!announcer->is_open) {
-        if (announce_stores_open(host, options->urls, options->store_n, announcer->stores)
-            != CTL_DONE) {
-            return;
-        }
-        announcer->is_open = 1;
     }
     notify_send("WATCHDOG=1");
     describe(announcer, host, rv, result, now);
-    announce(announcer, host, now);
+    /* All of it takes no longer than a call to a store may. */
+    deadline = monotonic_ms() + apr_time_as_msec(options->timeout);
+    announce(announcer, host, deadline, now);
     if (!options->once) {
-        look(announcer, host, now);
+        look(announcer, host, deadline, now);
     }
     announce_stores_rest(announcer->stores, options->store_n);
 }

@@ -180,7 +180,7 @@ static void refuse(sync_host_t *host, apr_status_t why, const char *culprit)
         leave_alone(host, STEK_EFOREIGN, IN_USE, IN_USE);
         return;
     }
-    rv = stek_ring_file_is_refused(why) && why != STEK_EPERM && !host->reader
+    rv = stek_ring_is_refused(why) && why != STEK_EPERM && !host->reader
              ? stek_ring_set_aside_as(&stek_claim_floor, &file, ringio_now(), &detail, host->pool)
              : why;
 

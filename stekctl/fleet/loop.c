@@ -21,6 +21,7 @@
 #include "state.h"
 #include "sync_log.h"
 #include "stek_file.h"
+#include "sync_ring_file.h"
 #include "sync_stores.h"
 #include "sync_watch.h"
 
@@ -143,15 +144,6 @@ static apr_interval_time_t delay(const loop_t *loop)
     return span - some_of(span / 5);
 }
 
-/* Somebody else has written the file ring since the last cycle: a revocation must not wait. */
-static int ring_has_changed(const loop_t *loop)
-{
-    stek_stamp_t stamp;
-
-    (void)stek_file_stamp(loop->host.ctl->ring_path, &stamp);
-    return loop->host.ring_news || !stek_stamp_equal(&stamp, &loop->host.ring_stamp);
-}
-
 /* Tells at once when something in the ring's directory changes, as long as that is the same directory. */
 static void watch_ring(loop_t *loop)
 {
@@ -227,7 +219,7 @@ static apr_int64_t next_begin(loop_t *loop, apr_int64_t end)
 {
     apr_int64_t at = loop->wake_at < end ? loop->wake_at : end;
 
-    if (ring_has_changed(loop)) {
+    if (sync_ring_file_changed(&loop->host)) {
         at = 0;
     }
     return at > loop->ended_at + PAUSE_MS ? at : loop->ended_at + PAUSE_MS;
@@ -253,7 +245,7 @@ static int is_called(void *baton)
     struct pollfd fds[SYNC_STORES_MAX];
 
     sync_watch_poll(&loop->host, fds);
-    return ring_has_changed(loop) || poll(fds, SYNC_STORES_MAX, 0) > 0;
+    return poll(fds, SYNC_STORES_MAX, 0) > 0;
 }
 
 /* Waits for what happens first.  Returns the signal if it is one, or 0. */

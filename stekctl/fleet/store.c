@@ -7,6 +7,7 @@
 #include <apr_strings.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@
 
 /* If a call cannot be sent within this time, the worker is stuck. */
 #define SEND_LIMIT_MS 2000
+
+#define URGENT_MS 100
 
 /* How often one read is sent on to another server. */
 #define HOPS_MAX 5
@@ -65,7 +68,9 @@ struct store_t {
     int kept;                  /* the next finish gives it */
     int rewritten;             /* the call that was begun is a write that was begun again */
     char why[STORE_WHY_LEN];
-    char unconfined[STORE_WHY_LEN]; /* "" or what its worker lacks */
+    char unconfined[STORE_WHY_LEN];   /* "" or what its worker lacks */
+    int (*urgent)(const void *baton); /* NULL: nothing is */
+    const void *urgent_baton;
 };
 
 /* In the forked child: becomes the worker.  Uses only calls that are safe between fork and exec. */
@@ -327,6 +332,22 @@ static store_result_e note_object(store_t *store, wire_answer_t *answer,
     return result;
 }
 
+/* Waits until there is something to read.  Returns the deadline, which is now if something else has become
+ * urgent. */
+static apr_int64_t await_answer(const store_t *store, apr_int64_t deadline_ms)
+{
+    struct pollfd pfd = {.fd = store->fd, .events = POLLIN};
+    apr_int64_t now = monotonic_ms();
+
+    while (store->urgent && now < deadline_ms && poll(&pfd, 1, URGENT_MS) <= 0) {
+        now = monotonic_ms();
+        if (store->urgent(store->urgent_baton)) {
+            return now;
+        }
+    }
+    return deadline_ms;
+}
+
 /* Receives an answer. */
 static store_result_e take_answer(store_t *store, apr_int64_t deadline_ms,
                                   const unsigned char **pbytes, apr_size_t *plen)
@@ -334,6 +355,7 @@ static store_result_e take_answer(store_t *store, apr_int64_t deadline_ms,
     wire_answer_t answer;
     int moved;
 
+    deadline_ms = await_answer(store, deadline_ms);
     if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
         return gone(store, deadline_ms);
     }
@@ -463,6 +485,12 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
         *plen = len;
     }
     return result == STORE_LOST ? STORE_SILENT : result;
+}
+
+void store_set_urgent(store_t *store, int (*urgent)(const void *baton), const void *baton)
+{
+    store->urgent = urgent;
+    store->urgent_baton = baton;
 }
 
 const char *store_unconfined(const store_t *store)

@@ -77,6 +77,10 @@ const char *store_why(const store_t *store);
  * in front of names stays.  0: out of memory. */
 int store_select(store_t *store, const char *object);
 
+/* While a result is awaited, urgent(baton) is asked ten times in a second; nonzero ends the wait as a deadline
+ * would. */
+void store_set_urgent(store_t *store, int (*urgent)(const void *baton), const void *baton);
+
 /* Ends the worker and its connection; the next call starts another. */
 void store_rest(store_t *store);
 

@@ -45,7 +45,7 @@ store_link_e store_link_send(store_link_t *link, const void *bytes, apr_size_t l
 store_link_e store_link_receive(store_link_t *link, void *bytes, apr_size_t size, apr_size_t *plen,
                                 apr_int64_t deadline_ms, char why[STORE_WHY_LEN]);
 
-/* Ignores a link that is not connected, unless its fd is 0. */
+/* Ignores a link whose fd is -1. */
 void store_link_close(store_link_t *link);
 
 #pragma GCC visibility pop

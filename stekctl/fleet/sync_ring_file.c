@@ -29,7 +29,7 @@ static stek_ring_file_t file_of(const sync_host_t *host)
 /* A ring that others can change is not replaced: an administrator has to find out why. */
 static int is_refused(apr_status_t rv)
 {
-    return stek_ring_file_is_refused(rv) && rv != STEK_EPERM;
+    return stek_ring_is_refused(rv) && rv != STEK_EPERM;
 }
 
 /* Loads the file ring; *psecret_i: which of the local secrets sealed it. */
@@ -181,4 +181,13 @@ apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_
         stek_file_unlock(&lock);
     }
     return rv;
+}
+
+int sync_ring_file_changed(const void *baton)
+{
+    const sync_host_t *host = baton;
+    stek_stamp_t stamp;
+
+    (void)stek_file_stamp(host->ctl->ring_path, &stamp);
+    return host->ring_news || !stek_stamp_equal(&stamp, &host->ring_stamp);
 }

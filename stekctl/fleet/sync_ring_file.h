@@ -15,5 +15,8 @@ apr_status_t sync_ring_file_load(void *baton, stek_ring_t **pring);
 apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_t now,
                                  apr_interval_time_t lifetime, apr_time_t *pcovered_until);
 
+/* Nonzero if somebody else has written the file since the last cycle: a revocation must not wait. */
+int sync_ring_file_changed(const void *baton);
+
 #pragma GCC visibility pop
 #endif

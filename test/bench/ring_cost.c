@@ -11,6 +11,7 @@
 
 #include <apr_general.h>
 
+#include "stek_key_make.h"
 #include "stek_ring_merge.h"
 #include "stek_schedule.h"
 #include "stek_seal.h"

@@ -18,6 +18,7 @@
  * Usage: ticket_cost seal|open|tls1.2|tls1.3 builtin|static|module KEYS N [clocked]
  */
 #include "play_httpd.h"
+#include "stek_key_make.h"
 
 #include <openssl/core_names.h>
 #include <openssl/hmac.h>

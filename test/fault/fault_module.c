@@ -10,7 +10,7 @@
 
 #include "httpd_part.h"
 
-#include "mod_stek_configtest.h"
+#include "mod_stek_config_check.h"
 #include "mod_stek_handshake.h"
 #include "mod_stek_live.h"
 #include "mod_stek_live_private.h"
@@ -100,7 +100,7 @@ static void configure(void)
     server = part_server(pconf);
     part_directive(server, apr_psprintf(pconf, "StekRing default file=%s/run/a.ring poll=1s", base),
                    pconf);
-    HOLDS(mod_stek_configtest_settings(pconf, pconf, pconf, server) == OK);
+    HOLDS(mod_stek_config_check_settings(pconf, pconf, pconf, server) == OK);
 }
 
 /* The last post_config, and what comes before it of this module's. */

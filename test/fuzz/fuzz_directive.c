@@ -24,7 +24,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "mod_stek_configtest.h"
+#include "mod_stek_config_check.h"
 #include "mod_stek_config.h"
 #include "mod_stek_directives.h"
 #include "mod_stek_limits.h"
@@ -407,7 +407,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     merge_servers(&conf);
-    if (mod_stek_configtest_settings(conf.pool, conf.pool, conf.pool, conf.servers[0]) == OK) {
+    if (mod_stek_config_check_settings(conf.pool, conf.pool, conf.pool, conf.servers[0]) == OK) {
         ask(&conf);
     }
     apr_pool_clear(conf.pool);

@@ -273,19 +273,18 @@ class Httpd:
         if self.process is None:
             return True
         self._wait_idle()
-        family, gone = self.children(), True
+        group, gone = self.pid, True
         if self.alive():
             self.process.terminate()
         try:
             self.process.wait(40)
         except subprocess.TimeoutExpired:
             gone = False
-            for pid in family + [self.pid]:
+            for pid in of_group(group):
                 kill(pid)
             self.process.wait()
         self.process = None
-        wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in family),
-                 "the children to end")
+        wait_for(lambda: not of_group(group), "all processes of the server to end")
         return gone
 
     def children(self):
@@ -401,6 +400,20 @@ def state(pid):
             return file.read().rpartition(")")[2].split()[0]
     except OSError:
         return ""
+
+
+def of_group(group):
+    """All processes of a process group that have not ended."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                now, _, of = file.read().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(of) == group and now not in ("Z", "X"):
+            found.append(int(pid))
+    return found
 
 
 def descendants(pid):

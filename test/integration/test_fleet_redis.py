@@ -2,11 +2,10 @@
 """Redis as people run it: TLS, users, databases, sockets, Sentinel and Cluster; memcached at a socket and with SASL."""
 import json
 import re
-import socket
 import ssl
 import subprocess
-import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ import redis_kinds as kinds
 from etcd import tls_files
 from fleet import Memcached, Redis, object_name
 from httpd import free_port, wait_for
+from listener import Listener
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h", "timeout": "5s"}
 
@@ -37,6 +37,27 @@ def password(host, text, name="password"):
     path.write_text(text + "\n")
     path.chmod(0o600)
     return ["--password", path]
+
+
+def confined(fleet, host):
+    """The process that talks to that store can do nothing else."""
+    running = fleet.host(*host.urls, **HOURLY)
+    running.options = host.options
+    running.start(web=False)
+    wait_for(running.ring_path.exists, running.log)
+    wait_for(lambda: any("Seccomp:\t2" in text for text in children(running.process.pid)), "its confinement")
+    assert "runs without" not in running.log()
+
+
+def children(pid):
+    """What /proc says of each; they come and go."""
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        try:
+            found.append(Path(f"/proc/{child}/status").read_text())
+        except OSError:
+            pass
+    return found
 
 
 def in_step(fleet, first, *hosts):
@@ -79,6 +100,7 @@ def test_redis_tls_with_certificates_on_both_sides(fleet, identities):
     host.options = tls_options(identities)
     in_step(fleet, host)
     assert store.ring(fleet.secret).keys
+    confined(fleet, host)
     host.urls = [f"rediss://localhost:{store.port}/3"]
     host.once()
     assert reason(host, *tls_options(identities, client=None)) == \
@@ -127,35 +149,31 @@ def test_redis_tls_and_plain_do_not_mix(fleet, identities):
 
 def test_redis_tls_sends_the_name(fleet, identities):
     """SNI: what a proxy goes by that serves several names at one address."""
-    names, port = [], free_port()
-    context = lib_context(identities, names)
-    listener = socket.create_server(("127.0.0.1", port))
-
-    def serve():
-        while True:
-            try:
-                sock, _ = listener.accept()
-                context.wrap_socket(sock, server_side=True)
-            except OSError:
-                if listener.fileno() < 0:
-                    return
-
-    threading.Thread(target=serve, daemon=True).start()
-    host = fleet.host(f"rediss://localhost:{port}", **HOURLY)
+    server = Names(identities["server"].path)
+    host = fleet.host(f"rediss://localhost:{server.port}", **HOURLY)
     host.options = tls_options(identities, client=None)
     host.once(code=5)
-    host.urls = [f"rediss://127.0.0.1:{port}"]
+    host.urls = [f"rediss://127.0.0.1:{server.port}"]
     host.once(code=5)
-    listener.close()
-    assert set(names) == {"localhost", None}, names
+    server.close()
+    assert set(server.names) == {"localhost", None}, server.names
 
 
-def lib_context(identities, names):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    path = identities["server"].path
-    context.load_cert_chain(path, path.with_suffix(".key"))
-    context.sni_callback = lambda sock, name, own: names.append(name)
-    return context
+class Names(Listener):
+    """Shakes hands, and keeps the names that clients have asked for."""
+
+    def __init__(self, path):
+        self.names = []
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(path, path.with_suffix(".key"))
+        self.context.sni_callback = lambda sock, name, own: self.names.append(name)
+        super().__init__()
+
+    def _serve(self, sock):
+        try:
+            self.context.wrap_socket(sock, server_side=True).close()
+        except OSError:
+            pass
 
 
 # ---- users, databases, sockets ----
@@ -198,6 +216,7 @@ def test_memcached_sasl(fleet):
     assert reason(host) == "the user in its URL has no password: use --password"
     host.options = password(host, "right")
     in_step(fleet, host)
+    confined(fleet, host)
     assert reason(host, *password(host, "wrong")).startswith("wrong user or password, or no mechanism PLAIN (")
     without = fleet.store(Memcached)
     assert reason(host, url=f"memcached://app@127.0.0.1:{without.port}").startswith(
@@ -296,32 +315,20 @@ def test_sentinel_that_is_not_believed_in_everything(fleet):
         server.close()
 
 
-class Plays:
+class Plays(Listener):
     """Answers everything with the same, or with what a function of its port says."""
 
     def __init__(self, said):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=16)
-        self.port = self.listener.getsockname()[1]
-        self.said = said(self.port) if callable(said) else said
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self.said = said
+        super().__init__()
 
     def _serve(self, sock):
+        said = self.said(self.port) if callable(self.said) else self.said
         try:
             while sock.recv(65536):
-                sock.sendall(self.said)
+                sock.sendall(said)
         except OSError:
             pass
-
-    def close(self):
-        self.listener.close()
 
 
 # ---- Cluster ----
@@ -361,8 +368,10 @@ def test_cluster_object_is_found_and_followed(fleet):
 
 def test_cluster_reasons(fleet):
     single = fleet.store(Redis)
-    host = fleet.host(f"redis://127.0.0.1:{single.port},127.0.0.1:{free_port()}", **HOURLY)
-    assert reason(host).startswith("its URL names several hosts, but this is no cluster: ")
+    single.ask("ACL", "SETUSER", "app", "on", ">right", "~stek:*", "+get", "+set", "+eval")
+    host = fleet.host(f"redis://app@127.0.0.1:{single.port},127.0.0.1:{free_port()}", **HOURLY)
+    assert reason(host, *password(host, "right")).startswith("its URL names several hosts, but this is no cluster: ")
+    host.options = []
     gone = free_port()
     for said, expected in [
             (lambda port: b"-MOVED 1 127.0.0.1:%d\r\n" % port, "its servers send stekctl from one to the other"),

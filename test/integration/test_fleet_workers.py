@@ -19,6 +19,7 @@ from etcd import Etcd
 from fleet import Memcached, Redis, agree
 from httpd import RUN_AS, free_port, wait_for
 from listener import Listener
+from redis_kinds import SocketMemcached, SocketRedis
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 PEAK = "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]); " \
@@ -31,7 +32,7 @@ class Flood(Listener):
     def __init__(self, scheme, head, rest=b"x" * 65536):
         self.head, self.rest, self.sent = head, rest, 0
         super().__init__()
-        self.url = f"{scheme}://127.0.0.1:{self.port}" + ("/stek" if scheme == "etcd" else "")
+        self.url = f"{scheme}://127.0.0.1:{self.port}" + {"etcd": "/stek", "redis+sentinel": "/m"}.get(scheme, "")
 
     def _serve(self, sock):
         try:
@@ -68,12 +69,15 @@ class Flood(Listener):
     ("etcd", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n", "larger than 32 MiB"),
     ("etcd", b"HTTP/1.1 200 OK\r\nX: ", "takes more memory than a ring"),
     ("etcd", b"HTTP/1.1 200 OK\r\nContent-Length: 600000\r\n\r\n" + b"[" * 600000, "unintelligible answer"),
-], ids=range(21))
+    ("redis+sentinel", b"*2\r\n$9\r\n127.0.0.1\r\n$2147483648\r\n", "its answer is longer than 4 MiB"),
+    ("redis+sentinel", b"*2\r\n*2147483647\r\n", ""),
+    ("redis+sentinel", b"*65\r\n", "unintelligible answer"),
+], ids=range(24))
 def test_worker_flood_takes_no_memory(fleet, scheme, head, why):
     flood = Flood(scheme, head)
-    host = fleet.host(flood.url, timeout="10s", every="1min", **HOURLY)
+    host = fleet.host(flood.url, timeout="20s", every="2min", **HOURLY)
     done = subprocess.run([sys.executable, "-c", PEAK, lib.STEKCTL, *map(str, host.arguments("--once"))],
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=90)
     assert done.returncode == 5, done.stderr
     assert int(re.search(r"peak (\d+)", done.stdout).group(1)) < 32 * 1024, "kB"
     if why:
@@ -135,7 +139,8 @@ def started(fleet, kind=Memcached, **options):
     return store, host, workers(host.process)[0]
 
 
-@pytest.mark.parametrize("kind", [Memcached, Redis, Etcd], ids=["memcached", "redis", "etcd"])
+@pytest.mark.parametrize("kind", [Memcached, Redis, Etcd, SocketMemcached, SocketRedis],
+                         ids=["memcached", "redis", "etcd", "memcached+unix", "redis+unix"])
 def test_worker_is_confined_once_it_is_connected(fleet, kind):
     assert confinement() == "seccomp, Landlock", "this build"
     _, host, worker = started(fleet, kind)

@@ -2,10 +2,12 @@
 """Under mpm-itk a process serves one connection: one that httpd's MPM has not forked, and that runs
 none of the hooks by which children set themselves up."""
 import os
+import random
 import re
 import socket
 import time
 from contextlib import ExitStack
+from threading import Event, Thread
 
 import pytest
 
@@ -134,10 +136,38 @@ def test_itk_process_of_a_connection_has_no_pipe_of_the_child_s_timer(itk):
     child, = server.children()
     own = pipes(child) - pipes(server.pid)
     assert len(own) >= 2, "the timer's pipes were not found"
+    wait_for(lambda: family(child) == [child], "the first connections to end")
     with socket.create_connection(("127.0.0.1", server.port)):
         wait_for(lambda: len(family(child)) > 1, "a process for the connection")
         for pid in family(child)[1:]:
             wait_for(lambda pid=pid: not pipes(pid) & own, "the pipes to be closed", 5)
+    wait_for(lambda: family(child) == [child], "the connection to end")
+
+
+def test_itk_stop_in_the_middle_of_connections_leaves_no_process(itk):
+    """The handlers of SIGTERM meet code that holds libc's locks; who waits for those waits for ever."""
+    for _ in range(10):
+        server = itk("AcceptFilter https none", "AcceptFilter http none").start()
+        server.expect("AH00045", "AH00046")  # httpd's own cleanups may still be in need of SIGKILL
+        done = Event()
+
+        def client(server=server, done=done):
+            while not done.is_set():
+                try:
+                    server.get()
+                except (OSError, tls.TlsError):
+                    time.sleep(0.001)
+        threads = [Thread(target=client) for _ in range(2)]
+        try:
+            for thread in threads:
+                thread.start()
+            time.sleep(random.uniform(0.2, 0.5))  # no matter what it does just then
+            server.process.terminate()
+            assert server.stop()
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
 
 
 @pytest.mark.parametrize("fault", ["", "constant", "failing"])

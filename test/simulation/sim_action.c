@@ -11,6 +11,7 @@
 #include "fleet/ratchet.h"
 #include "fleet/sync_stores.h"
 #include "stek_error.h"
+#include "stek_key_make.h"
 #include "stek_ring_file.h"
 #include "stek_ring_merge.h"
 #include "stek_secret_file.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "stek_audit.h"
+#include "stek_key_make.h"
 #include "stek_schedule.h"
 
 #define BUFFER_LEN 65536

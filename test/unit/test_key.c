@@ -5,6 +5,7 @@
 #include "core_util.h"
 
 #include "stek_audit.h"
+#include "stek_key_make.h"
 #include "stek_schedule.h"
 #include "stek_time.h"
 

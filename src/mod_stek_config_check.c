@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Faults of the configuration as a whole (mod_stek_configtest.h).  Glue; parent only, while it
+ * Faults of the configuration as a whole (mod_stek_config_check.h).  Glue; parent only, while it
  * configures.
  */
-#include "mod_stek_configtest.h"
+#include "mod_stek_config_check.h"
 
 #include "http_core.h"
 #include "http_log.h"
@@ -157,8 +157,8 @@ static int server_valid(const server_rec *s, apr_pool_t *ptemp)
     return 1;
 }
 
-int mod_stek_configtest_settings(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
-                                 server_rec *s)
+int mod_stek_config_check_settings(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                                   server_rec *s)
 {
     int valid;
 
@@ -222,7 +222,8 @@ static void warn_unsealed(const mod_stek_ring_config_t *ring, server_rec *s, apr
     stek_secrets_destroy(secrets);
 }
 
-int mod_stek_configtest_files(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+int mod_stek_config_check_files(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp,
+                                server_rec *s)
 {
     int i, n;
     mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rings that were refused (mod_stek_ring_aside.h).  Glue; parent only, one thread.
+ * Rings that were refused (mod_stek_ring_refused.h).  Glue; parent only, one thread.
  */
-#include "mod_stek_ring_aside.h"
+#include "mod_stek_ring_refused.h"
 
 #include "http_log.h"
 #include "apr_strings.h"
@@ -14,7 +14,7 @@
 
 APLOG_USE_MODULE(stek_rotate);
 
-apr_status_t mod_stek_ring_aside(mod_stek_task_t *task, apr_status_t why)
+apr_status_t mod_stek_ring_set_aside(mod_stek_task_t *task, apr_status_t why)
 {
     const mod_stek_ring_config_t *ring = task->ring;
     const char *aside = NULL;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counters as programs read them (mod_stek_counter_names.h).  Glue; no state.
+ * Counters as programs read them (mod_stek_metric_names.h).  Glue; no state.
  */
-#include "mod_stek_counter_names.h"
+#include "mod_stek_metric_names.h"
 
 #define CAUSE_TEXT(name, text) text,
 
-const mod_stek_family_t mod_stek_counter_names[MOD_STEK_FAMILY_N] = {
+const mod_stek_family_t mod_stek_metric_names[MOD_STEK_FAMILY_N] = {
     {"issued",
      "stek_tickets_issued_total",
      "Session tickets issued.",
