@@ -73,9 +73,9 @@ static void describe_ring(announcer_t *announcer, const stek_ring_t *ring, apr_t
 
 static void read_ring(announcer_t *announcer, sync_host_t *host, apr_time_t now)
 {
-    const stek_stamp_t of_cycle = host->ring_stamp;
     stek_ring_t *ring = NULL;
-    stek_stamp_t stamp;
+    stek_stamp_t stamp, first = host->first_stamp, shared = host->ring_stamp;
+    int news = host->ring_news;
 
     (void)stek_file_stamp(host->ctl->ring_path, &stamp);
     if (announcer->self.since != 0 && stek_stamp_equal(&stamp, &announcer->stamp)
@@ -87,8 +87,10 @@ static void read_ring(announcer_t *announcer, sync_host_t *host, apr_time_t now)
         announcer->stamp = stamp;
         stek_ring_destroy(ring);
     }
-    /* What has changed since the cycle is for the next one. */
-    host->ring_stamp = of_cycle;
+    /* What is new in it has yet to go to the stores. */
+    host->first_stamp = first;
+    host->ring_stamp = shared;
+    host->ring_news = news;
 }
 
 static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
@@ -314,7 +316,7 @@ static int look_at_part(announcer_t *announcer, sync_host_t *host, apr_int64_t d
     return 1;
 }
 
-/* Goes on with a look. */
+/* Goes on with a look, until there is something better to do. */
 static void look(announcer_t *announcer, sync_host_t *host, apr_int64_t deadline, apr_time_t now)
 {
     int i;
@@ -332,7 +334,8 @@ static void look(announcer_t *announcer, sync_host_t *host, apr_int64_t deadline
                                     || announcer->store_refuses[i];
     }
     while (announcer->look_part < ANNOUNCE_PARTS && monotonic_ms() < deadline
-           && !sync_ring_file_changed(host) && look_at_part(announcer, host, deadline, now)) {
+           && !sync_ring_file_changed(host) && look_at_part(announcer, host, deadline, now)
+           && !(announcer->is_called && announcer->is_called(announcer->baton))) {
     }
     if (announcer->look_part == ANNOUNCE_PARTS) {
         finish_look(announcer, host, now);

@@ -41,11 +41,13 @@ typedef struct announcer_t {
     int look_part;                      /* the next */
     apr_int64_t look_due_ms;            /* monotonic */
     announcer_look_t look;
-    apr_size_t told_apart_n; /* hosts that disagree, as last reported */
+    apr_size_t told_apart_n;       /* hosts that disagree, as last reported */
+    int (*is_called)(void *baton); /* nonzero: go on looking another time.  NULL: never */
+    void *baton;
 } announcer_t;
 
 /* After every cycle: announces the host where it is due, and looks where that is.  announcer starts
- * zeroed; options->announce NULL: does nothing. */
+ * zeroed but for is_called and baton; options->announce NULL: does nothing. */
 void announcer_cycle(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
                      const sync_result_t *result, apr_time_t now);
 

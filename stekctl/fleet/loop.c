@@ -4,8 +4,13 @@
  */
 #include "loop.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
-#include <time.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "announcer.h"
 #include "metrics.h"
@@ -15,11 +20,25 @@
 #include "ringio.h"
 #include "state.h"
 #include "sync_log.h"
+#include "stek_file.h"
 #include "sync_ring_file.h"
 #include "sync_stores.h"
+#include "sync_watch.h"
 
-/* Between two cycles, the file ring is looked at so often. */
+/* Between two cycles, the file ring is looked at so often if the system does not tell of changes. */
 #define LOOK_MS 1000
+/* After the first cycle in which a store was silent. */
+#define RETRY apr_time_from_sec(1)
+/* The least time between two cycles, whatever wakes sync. */
+#define PAUSE_MS 200
+/* So many cycles more than one in every cycle's length do stores wake for, however often they say that something
+ * has changed; and for so many at once. */
+#define WAKES_EVERY 4
+#define WAKES_AT_ONCE 16
+/* After what a store says, hosts do not all read it in the same moment. */
+#define SPREAD_MS 255
+/* And they do not announce while others still read. */
+#define ANNOUNCE_SPREAD_MS 2000
 
 typedef struct loop_t {
     sync_host_t host;
@@ -29,6 +48,15 @@ typedef struct loop_t {
     metrics_t metrics;
     int silent_n; /* cycles in a row in which a store did not answer */
     int ready;
+    int ring_fd;             /* inotify of the ring's directory; -1: none */
+    apr_int64_t ended_at;    /* monotonic ms: when the last cycle had ended */
+    apr_int64_t wake_at;     /* when to begin one because of what a store has said; or INT64_MAX */
+    int woken;               /* the cycle began so */
+    apr_int64_t announce_at; /* when to announce what the last cycle came to; INT64_MAX: done */
+    apr_status_t rv;         /* of the last cycle */
+    sync_result_t result;    /* the same */
+    apr_int64_t
+        wakes_until; /* what the cycles so far that stores wanted would take at the pace they may have */
 } loop_t;
 
 /* What a cycle came to, for --once. */
@@ -48,6 +76,22 @@ static ctl_exit_e judge(const loop_t *loop, apr_status_t rv)
         }
     }
     return CTL_DONE;
+}
+
+/* A part of span, at random. */
+static apr_int64_t some_of(apr_int64_t span)
+{
+    unsigned char random = 0;
+
+    (void)stek_rng_system(&random, 1);
+    return span / 255 * random;
+}
+
+/* What the last cycle came to, for the other hosts. */
+static void announce(loop_t *loop)
+{
+    loop->announce_at = INT64_MAX;
+    announcer_cycle(&loop->announcer, &loop->host, loop->rv, &loop->result, ringio_now());
 }
 
 /* One cycle, logged. */
@@ -75,64 +119,215 @@ static ctl_exit_e run_cycle(loop_t *loop)
     notify_send("%sWATCHDOG=1\nSTATUS=generation %" APR_UINT64_T_FMT ", %d of %d stores answered%s",
                 loop->ready++ ? "" : "READY=1\n", result.generation, result.answered_n,
                 options->store_n, rv == APR_SUCCESS ? "" : ", file ring failed");
-    announcer_cycle(&loop->announcer, &loop->host, rv, &result, now);
+    loop->rv = rv;
+    loop->result = result;
+    if (loop->woken) {
+        loop->announce_at = monotonic_ms() + some_of(ANNOUNCE_SPREAD_MS);
+    }
+    else {
+        announce(loop);
+    }
     metrics_cycle(&loop->metrics, &loop->host, &loop->announcer, rv, &result, now);
     return judge(loop, rv);
 }
 
 /* The pause before the next cycle: the cycle's length, shortened a little at random so that hosts
- * spread out.  While a store is silent, it starts at an eighth of that and doubles up to the whole.
+ * spread out.  While a store is silent, it starts at a second and doubles up to the whole.
  * */
 static apr_interval_time_t delay(const loop_t *loop)
 {
     apr_interval_time_t span = loop->host.options->every;
-    unsigned char random = 0;
 
-    if (loop->silent_n > 0 && loop->silent_n < 4) {
-        span >>= 4 - loop->silent_n;
+    if (loop->silent_n > 0 && loop->silent_n < 16 && RETRY << (loop->silent_n - 1) < span) {
+        span = RETRY << (loop->silent_n - 1);
     }
-    (void)stek_rng_system(&random, 1);
-    return span - span / 5 * random / 255;
+    return span - some_of(span / 5);
+}
+
+/* Tells at once when something in the ring's directory changes, as long as that is the same directory. */
+static void watch_ring(loop_t *loop)
+{
+    const char *dir = stek_file_dir(loop->host.ctl->ring_path, loop->host.pool);
+
+    loop->ring_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (loop->ring_fd >= 0
+        && inotify_add_watch(loop->ring_fd, dir,
+                             IN_CLOSE_WRITE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE | IN_DELETE_SELF
+                                 | IN_MOVE_SELF | IN_ONLYDIR)
+               < 0) {
+        close(loop->ring_fd);
+        loop->ring_fd = -1;
+    }
+}
+
+/* What it says is not needed, only that it says something. */
+static void drain_ring(loop_t *loop)
+{
+    char events[4096] __attribute__((aligned(8)));
+    const apr_uint32_t lost = IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF;
+    int gone = 0;
+    ssize_t n;
+
+    while ((n = read(loop->ring_fd, events, sizeof(events))) > 0) {
+        ssize_t at = 0;
+
+        while (at + (ssize_t)sizeof(struct inotify_event) <= n) {
+            const struct inotify_event *event = (const void *)(events + at);
+
+            gone |= (event->mask & lost) != 0;
+            at += (ssize_t)(sizeof(*event) + event->len);
+        }
+    }
+    if (gone) {
+        close(loop->ring_fd);
+        loop->ring_fd = -1;
+    }
+}
+
+/* ---- when the next cycle begins ---- */
+
+static apr_int64_t wake_span(const loop_t *loop)
+{
+    apr_int64_t span = apr_time_as_msec(loop->host.options->every) / WAKES_EVERY;
+
+    return span > PAUSE_MS ? span : PAUSE_MS;
+}
+
+/* A store has said that something changes. */
+static void wake(loop_t *loop, apr_int64_t now)
+{
+    apr_int64_t earliest = loop->wakes_until - WAKES_AT_ONCE * wake_span(loop);
+
+    if (loop->wake_at != INT64_MAX) {
+        return;
+    }
+    loop->wake_at = now + some_of(SPREAD_MS);
+    loop->wake_at = loop->wake_at > earliest ? loop->wake_at : earliest;
+}
+
+/* A cycle has ended that began because a store had said something. */
+static void count_wake(loop_t *loop, apr_int64_t now)
+{
+    if (loop->wakes_until < now) {
+        loop->wakes_until = now;
+    }
+    loop->wakes_until += wake_span(loop);
+}
+
+/* When the next cycle is to begin, unless something happens. */
+static apr_int64_t next_begin(loop_t *loop, apr_int64_t end)
+{
+    apr_int64_t at = loop->wake_at < end ? loop->wake_at : end;
+
+    if (sync_ring_file_changed(&loop->host)) {
+        at = 0;
+    }
+    return at > loop->ended_at + PAUSE_MS ? at : loop->ended_at + PAUSE_MS;
+}
+
+/* For how long to wait at most. */
+static int patience(const loop_t *loop, apr_int64_t begin, apr_int64_t now)
+{
+    apr_int64_t watchdog = apr_time_as_msec(notify_watchdog()) / 2;
+    apr_int64_t due = sync_watch_due(&loop->host), left = begin - now;
+
+    due = loop->announce_at < due ? loop->announce_at : due;
+    left = due - now < left ? due - now : left;
+    left = watchdog > 0 && watchdog < left ? watchdog : left;
+    left = loop->ring_fd < 0 && left > LOOK_MS ? LOOK_MS : left;
+    return left > 0 ? (int)left : 0;
+}
+
+/* Something waits to be taken. */
+static int is_called(void *baton)
+{
+    loop_t *loop = baton;
+    struct pollfd fds[SYNC_STORES_MAX];
+
+    sync_watch_poll(&loop->host, fds);
+    return poll(fds, SYNC_STORES_MAX, 0) > 0;
+}
+
+/* Waits for what happens first.  Returns the signal if it is one, or 0. */
+static int wait_once(loop_t *loop, int signal_fd, int limit_ms)
+{
+    struct pollfd fds[2 + SYNC_STORES_MAX] = {{.fd = signal_fd, .events = POLLIN},
+                                              {.fd = loop->ring_fd, .events = POLLIN}};
+    struct signalfd_siginfo info;
+
+    sync_watch_poll(&loop->host, fds + 2);
+    if (poll(fds, 2 + SYNC_STORES_MAX, limit_ms) <= 0) {
+        return 0;
+    }
+    if (fds[0].revents && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        return (int)info.ssi_signo;
+    }
+    if (fds[1].revents) {
+        drain_ring(loop);
+    }
+    if (sync_watch_take(&loop->host, fds + 2, monotonic_ms())) {
+        wake(loop, monotonic_ms());
+    }
+    return 0;
 }
 
 /* Waits for the next cycle.  Returns the signal that came first, or 0. */
-static int wait_next(const loop_t *loop, apr_interval_time_t span, const sigset_t *signals)
+static int wait_next(loop_t *loop, int signal_fd)
 {
-    apr_int64_t now = monotonic_ms(), end = now + apr_time_as_msec(span), fed = now;
+    apr_int64_t now = monotonic_ms(), end = now + apr_time_as_msec(delay(loop)), fed = now, begin;
     apr_int64_t watchdog = apr_time_as_msec(notify_watchdog()) / 2;
 
-    while (now < end) {
-        apr_int64_t left = end - now < LOOK_MS ? end - now : LOOK_MS;
-        struct timespec limit = {(time_t)(left / 1000), (long)(left % 1000 * 1000000)};
-        int got = sigtimedwait(signals, NULL, &limit);
+    if (loop->ring_fd < 0) {
+        watch_ring(loop);
+    }
+    loop->ended_at = now;
+    loop->wake_at = INT64_MAX;
+    for (;;) {
+        int got;
 
+        sync_watch_begin(&loop->host, now);
+        begin = next_begin(loop, end);
+        got = wait_once(loop, signal_fd, patience(loop, begin, now));
+        now = monotonic_ms();
         if (got > 0) {
             return got;
         }
-        now = monotonic_ms();
+        if (now >= next_begin(loop, end)) {
+            break;
+        }
+        if (now >= loop->announce_at) {
+            announce(loop);
+            now = monotonic_ms();
+        }
         if (watchdog > 0 && now - fed >= watchdog) {
             notify_send("WATCHDOG=1");
             fed = now;
         }
-        if (sync_ring_file_changed(&loop->host)) {
-            break;
-        }
+    }
+    loop->woken = now >= loop->wake_at;
+    if (loop->woken) {
+        count_wake(loop, now);
     }
     return 0;
 }
 
 ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
 {
-    loop_t loop = {0};
+    loop_t loop = {.ring_fd = -1, .announce_at = INT64_MAX, .announcer.is_called = is_called};
     sigset_t signals;
     ctl_exit_e code;
-    int got = 0;
+    int got = 0, signal_fd;
 
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    loop.announcer.baton = &loop;
+    signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (signal_fd < 0) {
+        return report_status(ctl, "signalfd", APR_FROM_OS_ERROR(errno), NULL);
+    }
     code = sync_host_open(ctl, options, &loop.host);
     if (code == CTL_DONE) {
         sync_host_port(&loop.host, &loop.port);
@@ -150,7 +345,7 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
                 notify_send("READY=1");
             }
             code = run_cycle(&loop);
-            got = options->once ? SIGTERM : wait_next(&loop, delay(&loop), &signals);
+            got = options->once ? SIGTERM : wait_next(&loop, signal_fd);
         } while (got == 0 || got == SIGHUP);
         if (!options->once) {
             notify_send("STOPPING=1");
@@ -159,5 +354,9 @@ ctl_exit_e sync_loop_run(ctl_t *ctl, const sync_options_t *options)
     }
     announcer_close(&loop.announcer);
     sync_host_close(&loop.host);
+    if (loop.ring_fd >= 0) {
+        close(loop.ring_fd);
+    }
+    close(signal_fd);
     return code;
 }

@@ -100,6 +100,11 @@ static apr_int64_t rolled_back_of(const sync_store_t *store)
     return store->rolled_back != 0;
 }
 
+static apr_int64_t push_of(const sync_store_t *store)
+{
+    return store->watch.stands != 0;
+}
+
 static apr_int64_t success_of(const sync_store_t *store)
 {
     return apr_time_sec(store->last_success);
@@ -119,6 +124,8 @@ static void put_stores(text_t *text)
          overtaken_of},
         {"stek_sync_store_rolled_back", "gauge",
          "1 if the store's ring is older than the last revocation.", rolled_back_of},
+        {"stek_sync_store_push", "gauge",
+         "1 if the store says at once when the ring's object changes.", push_of},
         {"stek_sync_store_last_success_timestamp_seconds", "gauge",
          "When the store last gave a usable answer; 0: never.", success_of},
     };

@@ -40,19 +40,33 @@
 #define WORKER_READS_MAX 12
 #define WORKER_AGE_MAX_MS (5 * 60 * 1000)
 
+/* A store that was restored may give an old mark to a new object: after that time, it is read as a whole. */
+#define OBJECT_AGE_MAX_MS (60 * 60 * 1000)
+
+/* What a worker has begun to say, it says at once. */
+#define WAIT_LIMIT_MS 200
+
 struct store_t {
     const store_driver_t *driver;
     store_target_t target;
     pid_t pid;           /* of the worker; 0: none */
     int fd;              /* to it */
     int connected;       /* it has said that it is, and what it lacks */
+    int watching;        /* it only waits for changes */
     int reads_n;         /* since it was started */
     apr_int64_t born_ms; /* when it was started */
     int reading;         /* the call that was begun is a read */
     int hops_n;          /* of this read */
     char at[AT_MAX];     /* "host:port" to which its worker was sent on; "": it is at the URL's */
     int asking;          /* of that: the object is just moving to it */
-    unsigned char *in;   /* the object that was read; room for the largest ring */
+    unsigned char moved[AT_MAX]; /* where the worker says that the object is */
+    unsigned char *in; /* the object that was read or written; room for the largest ring */
+    apr_size_t in_len;
+    int has_object;            /* in has the object of that mark */
+    char mark[STORE_MARK_LEN]; /* empty: not known */
+    apr_int64_t whole_ms;      /* when that object was last sent as a whole */
+    int kept;                  /* the next finish gives it */
+    int rewritten;             /* the call that was begun is a write that was begun again */
     char why[STORE_WHY_LEN];
     char unconfined[STORE_WHY_LEN];   /* "" or what its worker lacks */
     int (*urgent)(const void *baton); /* NULL: nothing is */
@@ -102,19 +116,20 @@ static int pack_target(const store_t *store, char *text)
     const store_target_t *target = &store->target;
     const store_driver_t *driver = *store->at ? store->driver->next : store->driver;
 
-    return snprintf(text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d",
-                    driver->scheme, 0, *store->at ? store->at : target->host, 0, target->port, 0,
-                    or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0,
-                    target->object, 0, target->timeout_ms, 0, or_empty(target->ca), 0,
-                    or_empty(target->cert), 0, or_empty(target->key), 0, or_empty(target->master),
-                    0, driver->next ? target->host : "", 0, *store->at ? store->asking : 0);
+    return snprintf(
+        text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d%c%d",
+        driver->scheme, 0, *store->at ? store->at : target->host, 0, target->port, 0,
+        or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0, target->object, 0,
+        target->timeout_ms, 0, or_empty(target->ca), 0, or_empty(target->cert), 0,
+        or_empty(target->key), 0, or_empty(target->master), 0, driver->next ? target->host : "", 0,
+        *store->at ? store->asking : 0, 0, target->period_ms);
 }
 
 /* Sends the target, in locked memory because of the password. */
 static int send_target(store_t *store)
 {
     char *text = stek_mem_alloc(WIRE_TARGET_MAX);
-    wire_call_t call = {.op = WIRE_OPEN};
+    wire_call_t call = {.op = store->watching ? WIRE_OPEN_WATCH : WIRE_OPEN};
     int len, sent = 0;
 
     if (!text) {
@@ -164,11 +179,26 @@ static int need_worker(store_t *store)
     return 1;
 }
 
+static int is_fresh(const store_t *store)
+{
+    return monotonic_ms() - store->whole_ms < OBJECT_AGE_MAX_MS;
+}
+
+/* What is known of the object no longer counts. */
+static void forget(store_t *store)
+{
+    store->has_object = 0;
+    store->mark[0] = '\0';
+}
+
 static void begin(store_t *store, unsigned char op, const unsigned char *bytes, apr_size_t len)
 {
     apr_int64_t limit = monotonic_ms() + SEND_LIMIT_MS;
     wire_call_t call = {.op = op, .len = (apr_uint32_t)len};
 
+    if (op == WIRE_WRITE || (store->has_object && is_fresh(store))) {
+        memcpy(call.mark, store->mark, sizeof(call.mark));
+    }
     if (need_worker(store)
         && !(wire_transfer(store->fd, 1, &call, sizeof(call), limit)
              && wire_transfer(store->fd, 1, (void *)(apr_uintptr_t)bytes, len, limit))) {
@@ -185,6 +215,7 @@ static void begin_read(store_t *store)
     }
     begin(store, WIRE_READ, NULL, 0);
     store->reading = 1;
+    store->kept = 0;
     store->reads_n++;
 }
 
@@ -196,11 +227,25 @@ void store_begin_read(store_t *store)
 
 void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t len)
 {
-    store->reading = 0;
-    /* A new worker has read nothing, so it could not compare before it swaps. */
-    if (store->pid > 0) {
+    store->reading = store->kept = store->rewritten = 0;
+    /* A new worker has read nothing, so without a mark it could not compare before it swaps. */
+    if (store->pid > 0 || *store->mark) {
         begin(store, WIRE_WRITE, bytes, len);
     }
+    store->has_object = 0;
+    memcpy(store->in, bytes, len);
+    store->in_len = len;
+}
+
+int store_keep(store_t *store)
+{
+    store->kept = store->has_object && is_fresh(store);
+    return store->kept;
+}
+
+const char *store_mark(const store_t *store)
+{
+    return store->mark;
 }
 
 /* Sets the reason, with the server that the worker was sent on to. */
@@ -239,6 +284,7 @@ static store_result_e give_up(store_t *store, const char *why)
 {
     set_why(store, why);
     end_worker(store);
+    forget(store);
     return STORE_SILENT;
 }
 
@@ -253,6 +299,37 @@ static store_result_e gone(store_t *store, apr_int64_t deadline_ms)
     }
     return give_up(store, late ? "connected, but no answer in time"
                                : "its worker process failed at what the store answered");
+}
+
+/* Keeps in mind what the store has now, if the worker could tell. */
+static store_result_e note_object(store_t *store, wire_answer_t *answer,
+                                  const unsigned char **pbytes, apr_size_t *plen)
+{
+    store_result_e result = (store_result_e)answer->result;
+
+    answer->mark[STORE_MARK_LEN - 1] = '\0';
+    if (result == STORE_MOVED) {
+        *pbytes = store->moved;
+        *plen = answer->len;
+        return result;
+    }
+    if (result == STORE_SAME) {
+        if (!store->has_object || !store->reading) {
+            return give_up(store, "unintelligible answer from its worker process");
+        }
+        *pbytes = store->in;
+        *plen = store->in_len;
+        return STORE_DONE;
+    }
+    if (store->reading) {
+        store->in_len = answer->len;
+    }
+    store->whole_ms = monotonic_ms();
+    memcpy(store->mark, answer->mark, sizeof(store->mark));
+    store->has_object = result == STORE_DONE && *store->mark && answer->len != WIRE_TOO_LONG;
+    *pbytes = answer->len == WIRE_TOO_LONG ? NULL : store->in;
+    *plen = answer->len;
+    return result;
 }
 
 /* Waits until there is something to read.  Returns the deadline, which is now if something else has become
@@ -276,15 +353,18 @@ static store_result_e take_answer(store_t *store, apr_int64_t deadline_ms,
                                   const unsigned char **pbytes, apr_size_t *plen)
 {
     wire_answer_t answer;
+    int moved;
 
     deadline_ms = await_answer(store, deadline_ms);
     if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
         return gone(store, deadline_ms);
     }
-    if (answer.result > STORE_MOVED
+    moved = answer.result == STORE_MOVED;
+    if (answer.result > STORE_MOVED || (moved && answer.len > sizeof(store->moved))
         || (answer.len > STEK_RING_BYTES_MAX && answer.len != WIRE_TOO_LONG)
         || (answer.len != WIRE_TOO_LONG
-            && !wire_transfer(store->fd, 0, store->in, answer.len, deadline_ms))) {
+            && !wire_transfer(store->fd, 0, moved ? store->moved : store->in, answer.len,
+                              deadline_ms))) {
         return give_up(store, "unintelligible answer from its worker process");
     }
     take_why(store, &answer);
@@ -292,9 +372,28 @@ static store_result_e take_answer(store_t *store, apr_int64_t deadline_ms,
         /* The next call finds a new connection, perhaps to another server. */
         end_worker(store);
     }
-    *pbytes = answer.len == WIRE_TOO_LONG ? NULL : store->in;
-    *plen = answer.len;
-    return (store_result_e)answer.result;
+    return note_object(store, &answer, pbytes, plen);
+}
+
+/* Receives the answer to the opening. */
+static store_result_e take_connected(store_t *store, apr_int64_t deadline_ms)
+{
+    wire_answer_t answer;
+
+    if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
+        return gone(store, deadline_ms);
+    }
+    if (answer.len > 0 || (answer.result != STORE_DONE && answer.result != STORE_SILENT)) {
+        return give_up(store, "unintelligible answer from its worker process");
+    }
+    take_why(store, &answer);
+    if (answer.result != STORE_DONE) {
+        end_worker(store);
+        return STORE_SILENT;
+    }
+    store->connected = 1;
+    memcpy(store->unconfined, store->why, sizeof(store->unconfined));
+    return STORE_DONE;
 }
 
 /* Where the worker was told that the object is: "[ASK ]HOST PORT".  0 if no such server can be. */
@@ -342,20 +441,31 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
 {
     store_result_e result = STORE_DONE;
     const unsigned char *bytes = NULL;
+    char mark[STORE_MARK_LEN];
     apr_size_t len = 0;
 
+    if (store->kept) {
+        store->kept = 0;
+        *pbytes = store->in;
+        *plen = store->in_len;
+        return STORE_DONE;
+    }
     if (store->pid <= 0) {
         return give_up(store, "its worker process did not start, or has ended");
     }
     if (!store->connected) {
-        result = take_answer(store, deadline_ms, &bytes, &len);
-        store->connected = result == STORE_DONE;
-        if (store->connected) {
-            memcpy(store->unconfined, store->why, sizeof(store->unconfined));
-        }
+        result = take_connected(store, deadline_ms);
     }
+    memcpy(mark, store->mark, sizeof(mark));
     if (result == STORE_DONE) {
         result = take_answer(store, deadline_ms, &bytes, &len);
+    }
+    if (result == STORE_LOST && !store->reading && *mark && !store->rewritten) {
+        /* The same.  If it was written nevertheless, the store says that it has changed. */
+        memcpy(store->mark, mark, sizeof(mark));
+        store->rewritten = 1;
+        begin(store, WIRE_WRITE, store->in, store->in_len);
+        return store_finish(store, deadline_ms, pbytes, plen);
     }
     if (result == STORE_LOST && store->reading && store->reads_n > 1) {
         /* The connection may be from before the store restarted: try a new one, once. */
@@ -418,6 +528,7 @@ int store_select(store_t *store, const char *object)
     }
     free(store->target.object);
     store->target.object = whole;
+    forget(store);
     call.len = (apr_uint32_t)strlen(whole) + 1;
     if (store->pid > 0
         && !(wire_transfer(store->fd, 1, &call, sizeof(call), limit)
@@ -447,6 +558,67 @@ void store_close(store_t *store)
         stek_mem_free(store->target.password);
         free(store);
     }
+}
+
+/* ---- waiting for changes ---- */
+
+store_can_watch_e store_can_watch(const store_t *store)
+{
+    const store_driver_t *driver = store->driver;
+    const store_watch_t *watch = driver->watch || !driver->next ? driver->watch
+                                                                : driver->next->watch;
+
+    return !watch ? STORE_WATCH_NONE : watch->tells_all ? STORE_WATCH_ALL : STORE_WATCH_OWN;
+}
+
+int store_begin_wait(store_t *store, const store_t *beside, int period_ms)
+{
+    if (store->pid <= 0) {
+        memcpy(store->at, beside->at, sizeof(store->at));
+        store->asking = 0;
+    }
+    if (!store->driver->watch && !*store->at) {
+        return 0;
+    }
+    store->watching = 1;
+    store->target.period_ms = period_ms;
+    forget(store);
+    begin(store, WIRE_WAIT, NULL, 0);
+    return 1;
+}
+
+int store_watch_fd(const store_t *store)
+{
+    return store->pid > 0 ? store->fd : -1;
+}
+
+store_result_e store_take_wait(store_t *store)
+{
+    apr_int64_t deadline_ms = monotonic_ms() + WAIT_LIMIT_MS;
+    wire_answer_t answer;
+
+    if (store->pid <= 0) {
+        return give_up(store, "its worker process did not start, or has ended");
+    }
+    if (!store->connected) {
+        store_result_e result = take_connected(store, deadline_ms);
+
+        return result == STORE_DONE ? STORE_SAME : result;
+    }
+    if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
+        return give_up(store, "its worker process failed at what the store answered");
+    }
+    if (answer.len > 0 || answer.result > STORE_LOST || answer.result == STORE_ABSENT
+        || answer.result == STORE_SAME) {
+        return give_up(store, "unintelligible answer from its worker process");
+    }
+    take_why(store, &answer);
+    answer.mark[STORE_MARK_LEN - 1] = '\0';
+    memcpy(store->mark, answer.mark, sizeof(store->mark));
+    if (answer.result >= STORE_REFUSED) {
+        end_worker(store);
+    }
+    return (store_result_e)answer.result;
 }
 
 static int copy_text(char **pcopy, const char *text)

@@ -36,10 +36,36 @@ void store_close(store_t *store);
 void store_begin_read(store_t *store);
 void store_begin_write(store_t *store, const unsigned char *bytes, apr_size_t len);
 
+/* The next store_finish gives what was read or written last, without asking for it.  0: there is nothing
+ * to give, so begin to read. */
+int store_keep(store_t *store);
+
 /* Waits for the call's result until the monotonic time deadline_ms.  *pbytes[*plen] (of a read)
  * belongs to the store until the next call; NULL with *plen > 0: too long to be a ring. */
 store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsigned char **pbytes,
                             apr_size_t *plen);
+
+/* Which state of the object was read or written last; empty: not known.  Owned by the store. */
+const char *store_mark(const store_t *store);
+
+/* Waiting for changes, with a store_t that is opened for nothing else. */
+typedef enum store_can_watch_e {
+    STORE_WATCH_NONE, /* that kind of store says nothing of itself */
+    STORE_WATCH_OWN,  /* it says what hosts of this version write */
+    STORE_WATCH_ALL   /* it says what anybody writes */
+} store_can_watch_e;
+store_can_watch_e store_can_watch(const store_t *store);
+
+/* Begins to wait, at the server at which beside has the object.  period_ms: how often to make sure that it is
+ * there.  0: that server is not known yet.  Something can be read from store_watch_fd (-1: the worker has ended) when
+ * there is something to take. */
+int store_begin_wait(store_t *store, const store_t *beside, int period_ms);
+int store_watch_fd(const store_t *store);
+
+/* STORE_DONE: from now on nothing is missed; STORE_CHANGED: the object may have changed, and is now in the state of
+ * store_mark, if that is not empty.  After both, begin to wait again.  STORE_SAME: there is nothing yet.  Otherwise the
+ * watch has ended, and store_why has the reason. */
+store_result_e store_take_wait(store_t *store);
 
 /* What this system did not let confine the store's worker; NULL: nothing.  Owned by the store. */
 const char *store_unconfined(const store_t *store);

@@ -25,6 +25,7 @@ typedef struct store_target_t {
     int db;         /* Redis */
     char *object;   /* its key in the store; Sentinel: the primary's name */
     int timeout_ms; /* for connecting, and for every call */
+    int period_ms;  /* who waits for changes makes sure so often that the server is there */
     char *prefix;   /* etcd, in URLs only: of the object; without slashes around it */
     char *master;   /* Sentinel, in URLs only: the primary's name */
     char *origin;   /* Redis: host[:port],... of the URL, for which certificates may be as well */
@@ -34,6 +35,30 @@ typedef struct store_target_t {
     char *key;      /* the same; NULL: in the certificate's file */
 } store_target_t;
 
+/* Of stores that can say cheaply whether an object has changed.  A mark names a state of the object. */
+typedef struct store_marks_t {
+    /* Of the object as it was read or written last. */
+    void (*get)(const void *conn, char mark[STORE_MARK_LEN]);
+    /* As if the object of that mark had been read: what the next write replaces. */
+    void (*set)(void *conn, const char *mark);
+    /* STORE_SAME, STORE_CHANGED (or absent), or a failure, as of a read. */
+    store_result_e (*compare)(void *conn, const char *mark, char why[STORE_WHY_LEN]);
+} store_marks_t;
+
+/* Of stores that say when an object changes.  A worker of its own waits for it; the order of calls is as below,
+ * with wait in place of read and write. */
+typedef struct store_watch_t {
+    void *(*open)(const store_target_t *target);
+    store_result_e (*connect)(void *conn, char why[STORE_WHY_LEN]);
+    /* The first call: STORE_DONE as soon as no change can be missed from now on.  Later calls: STORE_CHANGED once
+     * something has changed since the one before; mark: its last known state, or empty.  Takes no more than is
+     * needed for that from a server that never stops. */
+    store_result_e (*wait)(void *conn, char mark[STORE_MARK_LEN], char why[STORE_WHY_LEN]);
+    void (*close)(void *conn);
+    /* Every change by whomever is told, so that as long as it is quiet, the object need not be asked for in each
+     * cycle. */
+    int tells_all;
+} store_watch_t;
 /* What URLs of a kind may or must have. */
 #define STORE_URL_USER 0x01   /* may have a user */
 #define STORE_URL_DB 0x02     /* may end with the number of a database */
@@ -66,6 +91,8 @@ typedef struct store_driver_t {
     store_result_e (*write)(void *conn, const unsigned char *bytes, apr_size_t len,
                             char why[STORE_WHY_LEN]);
     void (*close)(void *conn);
+    const store_marks_t *marks; /* NULL: none */
+    const store_watch_t *watch; /* the same; then there are marks, too */
 } store_driver_t;
 
 extern const store_driver_t store_memcached;

@@ -20,6 +20,7 @@
 #include "store_connect.h"
 #include "store_etcd_http.h"
 #include "store_etcd_json.h"
+#include "store_etcd_watch.h"
 #include "store_etcd_words.h"
 #include "store_member.h"
 
@@ -46,7 +47,8 @@ typedef struct conn_t {
     int lost;                   /* one that had answered has closed the connection */
     char token[ETCD_TOKEN_MAX]; /* empty: not logged in */
     int has_read, too_long, succeeded;
-    etcd_value_t seen; /* the last read */
+    apr_int64_t written_at; /* revision of the last transaction */
+    etcd_value_t seen;      /* the last read */
     unsigned char bytes[ETCD_VALUE_ROOM];
 } conn_t;
 
@@ -263,6 +265,9 @@ static store_result_e call(conn_t *conn, request_t *request, apr_int64_t end_ms,
         }
     }
     free(request->body);
+    if (result == STORE_DONE) {
+        *why = '\0';
+    }
     return result == STORE_SILENT && conn->lost ? STORE_LOST : result;
 }
 
@@ -318,7 +323,8 @@ static store_result_e etcd_read(void *data, const unsigned char **pbytes, apr_si
 
 static int take_txn(conn_t *conn, const etcd_reply_t *reply)
 {
-    return !reply->too_long && etcd_json_read_txn(reply->body, reply->len, &conn->succeeded);
+    return !reply->too_long
+           && etcd_json_read_txn(reply->body, reply->len, &conn->succeeded, &conn->written_at);
 }
 
 static store_result_e etcd_write(void *data, const unsigned char *bytes, apr_size_t len,
@@ -337,8 +343,45 @@ static store_result_e etcd_write(void *data, const unsigned char *bytes, apr_siz
     /* A member that fails may have written it nevertheless: then the next one says that another was first,
      * and what is read then is this ring. */
     result = call(conn, &request, end_ms, why);
-    return result != STORE_DONE ? result : conn->succeeded ? STORE_DONE : STORE_CHANGED;
+    if (result != STORE_DONE || !conn->succeeded) {
+        return result != STORE_DONE ? result : STORE_CHANGED;
+    }
+    conn->seen.mod_revision = conn->written_at;
+    conn->seen.version++;
+    return STORE_DONE;
 }
+
+/* ---- marks ---- */
+
+static void etcd_get_mark(const void *data, char mark[STORE_MARK_LEN])
+{
+    const conn_t *conn = data;
+
+    etcd_json_mark(&conn->seen, mark);
+}
+
+static void etcd_set_mark(void *data, const char *mark)
+{
+    conn_t *conn = data;
+
+    conn->has_read = etcd_json_unmark(mark, &conn->seen);
+}
+
+static store_result_e etcd_compare(void *data, const char *mark, char why[STORE_WHY_LEN])
+{
+    conn_t *conn = data;
+    apr_int64_t end_ms = monotonic_ms() + CALL_MS(conn->target->timeout_ms);
+    store_result_e result = range(conn, 1, end_ms, why);
+    char now[STORE_MARK_LEN];
+
+    if (result != STORE_DONE || conn->too_long) {
+        return result != STORE_DONE ? result : STORE_CHANGED;
+    }
+    etcd_json_mark(&conn->seen, now);
+    return !strcmp(now, mark) ? STORE_SAME : STORE_CHANGED;
+}
+
+static const store_marks_t marks = {etcd_get_mark, etcd_set_mark, etcd_compare};
 
 const store_driver_t store_etcd = {.scheme = "etcd",
                                    .name = NAME,
@@ -348,7 +391,9 @@ const store_driver_t store_etcd = {.scheme = "etcd",
                                    .connect = etcd_connect,
                                    .read = etcd_read,
                                    .write = etcd_write,
-                                   .close = etcd_close};
+                                   .close = etcd_close,
+                                   .marks = &marks,
+                                   .watch = &store_etcd_watch};
 
 const store_driver_t store_etcds = {.scheme = "etcds",
                                     .name = NAME,
@@ -359,6 +404,8 @@ const store_driver_t store_etcds = {.scheme = "etcds",
                                     .connect = etcd_connect,
                                     .read = etcd_read,
                                     .write = etcd_write,
-                                    .close = etcd_close};
+                                    .close = etcd_close,
+                                    .marks = &marks,
+                                    .watch = &store_etcds_watch};
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "monotonic.h"
 #include "stek_seal.h"
 #include "store_etcd_curl.h"
 #include "store_etcd_json.h"
@@ -44,7 +45,13 @@ struct etcd_http_t {
     char *body; /* BODY_MAX */
     apr_size_t len, headers_len, skipped_len;
     int too_long; /* body[len] is only its beginning */
+    int dropped;  /* lines that nobody has seen */
     char error[CURL_ERROR_SIZE];
+    /* Of an answer in lines: */
+    CURL *stream; /* NULL: none has begun, or it has ended */
+    struct curl_slist *stream_headers;
+    apr_size_t line_len; /* of the line that was given last, with its end */
+    int status;          /* HTTP's */
 };
 
 /* ---- open and close ---- */
@@ -113,6 +120,9 @@ void etcd_http_close(etcd_http_t *http)
     if (!http) {
         return;
     }
+    if (http->stream) {
+        (void)lib->multi_remove_handle(http->multi, http->stream);
+    }
     for (i = 0; i < ETCD_MEMBERS_MAX; i++) {
         if (http->links[i].curl) {
             lib->easy_cleanup(http->links[i].curl);
@@ -122,6 +132,7 @@ void etcd_http_close(etcd_http_t *http)
             }
         }
     }
+    lib->slist_free_all(http->stream_headers);
     lib->multi_cleanup(http->multi);
     if (http->key.data) {
         OPENSSL_cleanse(http->key.data, http->key.len);
@@ -135,6 +146,20 @@ void etcd_http_close(etcd_http_t *http)
 
 /* ---- members ---- */
 
+/* Makes room for the lines to come: those that wait are not needed. */
+static void drop_lines(etcd_http_t *http)
+{
+    const char *end = memrchr(http->body, '\n', http->len);
+
+    if (end) {
+        apr_size_t n = (apr_size_t)(end + 1 - http->body);
+
+        memmove(http->body, http->body + n, http->len - n);
+        http->len -= n;
+        http->dropped = 1;
+    }
+}
+
 /* Less than size * n ends the transfer, and with it the connection.  What is too long is read to its end, as
  * far as anybody would send it by mistake. */
 static size_t take_body(char *bytes, size_t size, size_t n, void *data)
@@ -142,6 +167,9 @@ static size_t take_body(char *bytes, size_t size, size_t n, void *data)
     etcd_http_t *http = data;
 
     n *= size;
+    if (n > BODY_MAX - http->len && http->stream) {
+        drop_lines(http);
+    }
     if (n <= BODY_MAX - http->len && !http->too_long) {
         memcpy(http->body + http->len, bytes, n);
         http->len += n;
@@ -288,6 +316,8 @@ static struct curl_slist *headers(const char *token)
     /* Without "Expect", libcurl would wait for a "100 Continue" before each ring. */
     struct curl_slist *longer = list ? lib->slist_append(list, "Expect:") : NULL;
 
+    longer = longer ? lib->slist_append(list, "Accept:") : NULL;
+
     if (longer && token) {
         snprintf(line, sizeof(line), "Authorization: %s", token);
         longer = lib->slist_append(list, line);
@@ -299,12 +329,24 @@ static struct curl_slist *headers(const char *token)
     return longer;
 }
 
+/* What the transfer has come to. */
+static CURLcode outcome(etcd_http_t *http)
+{
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    CURLMsg *message;
+    int n;
+
+    while ((message = lib->multi_info_read(http->multi, &n)) != NULL) {
+        code = message->msg == CURLMSG_DONE ? message->data.result : code;
+    }
+    return code;
+}
+
 /* Runs the transfer that has been set up. */
 static CURLcode perform(etcd_http_t *http, CURL *curl)
 {
     CURLcode code = CURLE_OUT_OF_MEMORY;
-    int running = 1, n;
-    CURLMsg *message;
+    int running = 1;
 
     if (lib->multi_add_handle(http->multi, curl) != CURLM_OK) {
         return code;
@@ -312,35 +354,25 @@ static CURLcode perform(etcd_http_t *http, CURL *curl)
     while (lib->multi_perform(http->multi, &running) == CURLM_OK && running
            && lib->multi_poll(http->multi, NULL, 0, 1000, NULL) == CURLM_OK) {
     }
-    while ((message = lib->multi_info_read(http->multi, &n)) != NULL) {
-        code = message->msg == CURLMSG_DONE ? message->data.result : code;
-    }
+    code = outcome(http);
     (void)lib->multi_remove_handle(http->multi, curl);
     return code;
 }
 
-void etcd_http_post(etcd_http_t *http, int i, const char *path, const char *token, const char *body,
-                    int timeout_ms, etcd_reply_t *reply, char why[STORE_WHY_LEN])
+static void start(etcd_http_t *http)
 {
-    link_t *link = &http->links[i];
-    struct curl_slist *list = headers(token);
-    CURLcode code = CURLE_OUT_OF_MEMORY;
+    http->len = http->headers_len = http->skipped_len = http->line_len = 0;
+    http->too_long = http->dropped = 0;
+    *http->error = '\0';
+}
+
+static void take_reply(etcd_http_t *http, CURL *curl, CURLcode code, etcd_reply_t *reply, char *why)
+{
     long status = 0;
 
-    http->len = http->headers_len = http->skipped_len = 0;
-    http->too_long = 0;
-    *http->error = '\0';
-    snprintf(link->url + link->base_len, sizeof(link->url) - link->base_len, "%s", path);
-    if (list && !lib->easy_setopt(link->curl, CURLOPT_URL, link->url)
-        && !lib->easy_setopt(link->curl, CURLOPT_HTTPHEADER, list)
-        && !lib->easy_setopt(link->curl, CURLOPT_POSTFIELDS, body)
-        && !lib->easy_setopt(link->curl, CURLOPT_POSTFIELDSIZE, (long)strlen(body))
-        && !lib->easy_setopt(link->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms)) {
-        code = perform(http, link->curl);
-    }
     memset(reply, 0, sizeof(*reply));
     if (code == CURLE_OK) {
-        (void)lib->easy_getinfo(link->curl, CURLINFO_RESPONSE_CODE, &status);
+        (void)lib->easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
         reply->status = (int)status;
         reply->body = http->body;
         reply->len = http->len;
@@ -349,7 +381,134 @@ void etcd_http_post(etcd_http_t *http, int i, const char *path, const char *toke
     else {
         reply->closed = give_reason(http, code, why);
     }
+}
+
+void etcd_http_post(etcd_http_t *http, int i, const char *path, const char *token, const char *body,
+                    int timeout_ms, etcd_reply_t *reply, char why[STORE_WHY_LEN])
+{
+    link_t *link = &http->links[i];
+    struct curl_slist *list = headers(token);
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+
+    start(http);
+    snprintf(link->url + link->base_len, sizeof(link->url) - link->base_len, "%s", path);
+    if (list && !lib->easy_setopt(link->curl, CURLOPT_URL, link->url)
+        && !lib->easy_setopt(link->curl, CURLOPT_HTTPHEADER, list)
+        && !lib->easy_setopt(link->curl, CURLOPT_POSTFIELDS, body)
+        && !lib->easy_setopt(link->curl, CURLOPT_POSTFIELDSIZE, (long)strlen(body))
+        && !lib->easy_setopt(link->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms)) {
+        code = perform(http, link->curl);
+    }
+    take_reply(http, link->curl, code, reply, why);
     /* What is freed must not stay in the handle. */
+    (void)lib->easy_setopt(link->curl, CURLOPT_HTTPHEADER, NULL);
+    lib->slist_free_all(list);
+}
+
+/* ---- an answer in lines ---- */
+
+int etcd_http_begin(etcd_http_t *http, int i, const char *path, const char *token, const char *body)
+{
+    link_t *link = &http->links[i];
+    struct curl_slist *list = headers(token), *longer;
+
+    start(http);
+    /* A member that is cut off from the others ends a watch only if it is asked to. */
+    longer = list ? lib->slist_append(list, "Grpc-Metadata-Hasleader: true") : NULL;
+    snprintf(link->url + link->base_len, sizeof(link->url) - link->base_len, "%s", path);
+    if (!longer || lib->easy_setopt(link->curl, CURLOPT_URL, link->url)
+        || lib->easy_setopt(link->curl, CURLOPT_HTTPHEADER, longer)
+        || lib->easy_setopt(link->curl, CURLOPT_COPYPOSTFIELDS, body)
+        || lib->easy_setopt(link->curl, CURLOPT_TIMEOUT_MS, 0L)
+        || lib->multi_add_handle(http->multi, link->curl) != CURLM_OK) {
+        lib->slist_free_all(longer ? longer : list);
+        return 0;
+    }
+    http->stream = link->curl;
+    http->stream_headers = longer;
+    return 1;
+}
+
+/* Takes the line that was given last out of the way, and finds the next. */
+static int next_line(etcd_http_t *http, etcd_reply_t *reply)
+{
+    const char *end;
+
+    memmove(http->body, http->body + http->line_len, http->len - http->line_len);
+    http->len -= http->line_len;
+    http->line_len = 0;
+    end = memchr(http->body, '\n', http->len);
+    if (!end) {
+        return 0;
+    }
+    memset(reply, 0, sizeof(*reply));
+    reply->status = http->status;
+    reply->body = http->body;
+    reply->len = (apr_size_t)(end - http->body);
+    reply->too_long = http->dropped;
+    http->dropped = 0;
+    http->line_len = reply->len + 1;
+    return 1;
+}
+
+etcd_line_e etcd_http_line(etcd_http_t *http, int limit_ms, etcd_reply_t *reply,
+                           char why[STORE_WHY_LEN])
+{
+    apr_int64_t end_ms = monotonic_ms() + limit_ms, left = limit_ms;
+    int running = 1;
+    long status = 0;
+
+    while (!next_line(http, reply)) {
+        if (http->stream) {
+            running = lib->multi_perform(http->multi, &running) == CURLM_OK ? running : 0;
+            (void)lib->easy_getinfo(http->stream, CURLINFO_RESPONSE_CODE, &status);
+            http->status = (int)status;
+        }
+        if (!running || !http->stream || http->too_long) {
+            CURL *ended = http->stream;
+            CURLcode code = http->too_long ? CURLE_WRITE_ERROR : outcome(http);
+
+            http->stream = NULL;
+            if (next_line(http, reply)) {
+                return ETCD_LINE;
+            }
+            if (ended) {
+                take_reply(http, ended, code, reply, why);
+                (void)lib->multi_remove_handle(http->multi, ended);
+            }
+            return ETCD_LINE_END;
+        }
+        if (memchr(http->body, '\n', http->len)) {
+            continue;
+        }
+        left = end_ms - monotonic_ms();
+        if (left <= 0 || lib->multi_poll(http->multi, NULL, 0, (int)left, NULL) != CURLM_OK) {
+            return ETCD_LINE_NONE;
+        }
+    }
+    return ETCD_LINE;
+}
+
+void etcd_http_greet(etcd_http_t *http, int i, int timeout_ms, int *pstatus,
+                     char why[STORE_WHY_LEN])
+{
+    link_t *link = &http->links[i];
+    struct curl_slist *list = lib->slist_append(NULL, "Accept:");
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    etcd_reply_t reply;
+
+    start(http);
+    link->url[link->base_len] = '\0';
+    if (list && !lib->easy_setopt(link->curl, CURLOPT_URL, link->url)
+        && !lib->easy_setopt(link->curl, CURLOPT_HTTPGET, 1L)
+        && !lib->easy_setopt(link->curl, CURLOPT_CUSTOMREQUEST, "OPTIONS")
+        && !lib->easy_setopt(link->curl, CURLOPT_REQUEST_TARGET, "*")
+        && !lib->easy_setopt(link->curl, CURLOPT_HTTPHEADER, list)
+        && !lib->easy_setopt(link->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms)) {
+        code = perform(http, link->curl);
+    }
+    take_reply(http, link->curl, code, &reply, why);
+    *pstatus = reply.status;
     (void)lib->easy_setopt(link->curl, CURLOPT_HTTPHEADER, NULL);
     lib->slist_free_all(list);
 }

@@ -35,5 +35,24 @@ int etcd_http_join(etcd_http_t *http, int i, const char *host, int port, int fd)
 void etcd_http_post(etcd_http_t *http, int i, const char *path, const char *token, const char *body,
                     int timeout_ms, etcd_reply_t *reply, char why[STORE_WHY_LEN]);
 
+/* Begins a post to a member whose answer comes in lines and does not end; nothing else is posted with this http.
+ * 0: out of memory. */
+int etcd_http_begin(etcd_http_t *http, int i, const char *path, const char *token,
+                    const char *body);
+
+typedef enum etcd_line_e {
+    ETCD_LINE, /* reply has a line; too_long: lines before it were dropped, because there were too many */
+    ETCD_LINE_NONE, /* none in time */
+    ETCD_LINE_END /* the answer has ended: reply is what was left, or has no status, and why is set */
+} etcd_line_e;
+
+/* Waits for limit_ms for the next line. */
+etcd_line_e etcd_http_line(etcd_http_t *http, int limit_ms, etcd_reply_t *reply,
+                           char why[STORE_WHY_LEN]);
+
+/* The cheapest question that HTTP has: whether there is a server.  *pstatus: HTTP's, or 0 and why. */
+void etcd_http_greet(etcd_http_t *http, int i, int timeout_ms, int *pstatus,
+                     char why[STORE_WHY_LEN]);
+
 #pragma GCC visibility pop
 #endif

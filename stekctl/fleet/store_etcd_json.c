@@ -24,6 +24,29 @@ void etcd_json_start(void)
     json_object_seed(0);
 }
 
+void etcd_json_mark(const etcd_value_t *value, char mark[STORE_MARK_LEN])
+{
+    snprintf(mark, STORE_MARK_LEN, "%" APR_INT64_T_FMT ".%" APR_INT64_T_FMT, value->mod_revision,
+             value->version);
+}
+
+int etcd_json_unmark(const char *mark, etcd_value_t *value)
+{
+    char *dot = NULL, *end = NULL;
+    long long revision = strtoll(mark, &dot, 10), version = 0;
+
+    if (dot == mark || *dot != '.') {
+        return 0;
+    }
+    version = strtoll(dot + 1, &end, 10);
+    if (end == dot + 1 || *end) {
+        return 0;
+    }
+    value->mod_revision = revision;
+    value->version = version;
+    return 1;
+}
+
 /* ---- requests ---- */
 
 /* In memory of malloc; NULL: out of memory. */
@@ -44,6 +67,17 @@ char *etcd_json_range(const char *key, int keys_only)
     if (name
         && asprintf(&text, "{\"key\":\"%s\"%s}", name, keys_only ? ",\"keys_only\":true" : "")
                < 0) {
+        text = NULL;
+    }
+    free(name);
+    return text;
+}
+
+char *etcd_json_watch(const char *key)
+{
+    char *name = encode(key, strlen(key)), *text = NULL;
+
+    if (name && asprintf(&text, "{\"create_request\":{\"key\":\"%s\"}}", name) < 0) {
         text = NULL;
     }
     free(name);
@@ -171,12 +205,13 @@ int etcd_json_read_range(const char *body, apr_size_t len, const char *key, unsi
 {
     json_t *reply = load(body, len), *kvs = json_object_get(reply, "kvs");
     const json_t *kv = json_array_get(kvs, 0);
-    etcd_value_t found = {0, 0};
+    etcd_value_t found = {0, 0, 0};
     int ok = reply && (!kvs || json_array_size(kvs) == 1);
 
     if (ok && kvs) {
         found.mod_revision = number(json_object_get(kv, "mod_revision"));
-        ok = found.mod_revision > 0 && is_key(json_object_get(kv, "key"), key)
+        found.version = number(json_object_get(kv, "version"));
+        ok = found.mod_revision > 0 && found.version > 0 && is_key(json_object_get(kv, "key"), key)
              && read_value(json_object_get(kv, "value"), bytes, &found);
     }
     json_decref(reply);
@@ -186,7 +221,7 @@ int etcd_json_read_range(const char *body, apr_size_t len, const char *key, unsi
     return ok;
 }
 
-int etcd_json_read_txn(const char *body, apr_size_t len, int *psucceeded)
+int etcd_json_read_txn(const char *body, apr_size_t len, int *psucceeded, apr_int64_t *prevision)
 {
     json_t *reply = load(body, len);
     const json_t *succeeded = json_object_get(reply, "succeeded");
@@ -194,8 +229,33 @@ int etcd_json_read_txn(const char *body, apr_size_t len, int *psucceeded)
 
     if (ok) {
         *psucceeded = json_is_true(succeeded);
+        *prevision = number(json_object_get(json_object_get(reply, "header"), "revision"));
     }
     json_decref(reply);
+    return ok;
+}
+
+int etcd_json_read_event(const char *body, apr_size_t len, const char *key, int *panything,
+                         etcd_value_t *value)
+{
+    json_t *message = json_loadb(body, len, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *result = json_object_get(message, "result"),
+                 *events = json_object_get(result, "events");
+    const json_t *kv = json_object_get(json_array_get(events, json_array_size(events) - 1), "kv");
+    int ok = json_is_object(result) && !json_is_true(json_object_get(result, "canceled"))
+             && (!events || is_key(json_object_get(kv, "key"), key));
+    etcd_value_t last = {0, 0, 0};
+
+    if (ok && events) {
+        /* Of a deletion, there is no version. */
+        last.mod_revision = number(json_object_get(kv, "mod_revision"));
+        last.version = number(json_object_get(kv, "version"));
+    }
+    json_decref(message);
+    if (ok) {
+        *panything = events != NULL;
+        *value = last;
+    }
     return ok;
 }
 
@@ -221,11 +281,17 @@ int etcd_json_read_login(const char *body, apr_size_t len, char token[ETCD_TOKEN
 void etcd_json_read_error(const char *body, apr_size_t len, char message[ETCD_MESSAGE_MAX])
 {
     json_t *reply = json_loadb(body, len, 0, NULL);
-    const char *text = json_string_value(json_object_get(reply, "message"));
+    const json_t *error = json_object_get(reply, "error"); /* in a stream: an object, or result's */
+    const char *text = json_string_value(
+        json_object_get(json_is_object(error) ? error : reply, "message"));
     char *at;
 
     if (!text) {
-        text = json_string_value(json_object_get(reply, "error"));
+        text = json_string_value(error);
+    }
+    if (!text) {
+        text = json_string_value(
+            json_object_get(json_object_get(reply, "result"), "cancel_reason"));
     }
     if (reply) {
         snprintf(message, ETCD_MESSAGE_MAX, "%s", text ? text : "");

@@ -20,7 +20,7 @@
 #include <string.h>
 
 #include "stek_seal.h"
-#include "store_redis_link.h"
+#include "store_redis_watch.h"
 #include "store_tls.h"
 #include "store_words.h"
 
@@ -28,11 +28,16 @@
 #define SHA1_LEN 20
 #define WHERE_MAX 300
 
-static const char script[] = "if redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then\n"
-                             "  return 0\n"
-                             "end\n"
-                             "redis.call('SET', KEYS[1], ARGV[2])\n"
-                             "return 1\n";
+static const char script[] =
+    "if redis.sha1hex(redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then\n"
+    "  return 0\n"
+    "end\n"
+    "redis.call('SET', KEYS[1], ARGV[2])\n"
+    "local told = redis.pcall('PUBLISH', KEYS[1], redis.sha1hex(ARGV[2]))\n"
+    "return type(told) == 'number' and 1 or 2\n";
+
+/* Short, because it is sent in every cycle. */
+static const char digest_script[] = "return redis.sha1hex(redis.call('GET',KEYS[1])or'')";
 
 typedef struct conn_t {
     const store_target_t *target;
@@ -40,7 +45,8 @@ typedef struct conn_t {
     SSL_CTX *ctx;       /* NULL: in the clear */
     char *list;         /* what the link's host points into */
     redis_link_t redis; /* fd < 0: not connected */
-    redisReply *reply;  /* of the last read */
+    redis_watch_t watch;
+    redisReply *reply; /* of the last read */
     int logged_in;
     int has_read; /* seen is valid */
     char seen[2 * SHA1_LEN + 1];
@@ -293,28 +299,92 @@ static store_result_e redis_write(void *data, const unsigned char *bytes, apr_si
     }
     done = reply->integer;
     freeReplyObject(reply);
-    return done == 1 ? STORE_DONE : STORE_CHANGED;
+    if (done == 0) {
+        return STORE_CHANGED;
+    }
+    if (!note_seen(conn, (const char *)bytes, len)) {
+        conn->has_read = 0;
+    }
+    if (done == 2) {
+        snprintf(
+            why, STORE_WHY_LEN,
+            "no permission to publish: grant this user the command 'publish' and the channel '%.80s'",
+            conn->target->object);
+    }
+    return STORE_DONE;
 }
+
+/* ---- marks ---- */
+
+static void redis_get_mark(const void *data, char mark[STORE_MARK_LEN])
+{
+    const conn_t *conn = data;
+
+    snprintf(mark, STORE_MARK_LEN, "%s", conn->has_read ? conn->seen : "");
+}
+
+static void redis_set_mark(void *data, const char *mark)
+{
+    conn_t *conn = data;
+
+    conn->has_read = strlen(mark) == sizeof(conn->seen) - 1;
+    snprintf(conn->seen, sizeof(conn->seen), "%s", conn->has_read ? mark : "");
+}
+
+static store_result_e redis_compare(void *data, const char *mark, char why[STORE_WHY_LEN])
+{
+    conn_t *conn = data;
+    const char *words[] = {"EVAL", digest_script, "1", conn->target->object};
+    store_result_e result = log_in(conn, why);
+    redisReply *reply = NULL;
+
+    if (result == STORE_DONE) {
+        result = command(conn, 4, words, NULL, REDIS_REPLY_STRING, &reply, why);
+    }
+    if (reply) {
+        result = reply->type == REDIS_REPLY_STRING && !strcmp(reply->str, mark) ? STORE_SAME
+                                                                                : STORE_CHANGED;
+        freeReplyObject(reply);
+    }
+    return result;
+}
+
+static const store_marks_t marks = {redis_get_mark, redis_set_mark, redis_compare};
+
+static store_result_e redis_wait(void *data, char mark[STORE_MARK_LEN], char why[STORE_WHY_LEN])
+{
+    conn_t *conn = data;
+    store_result_e result = log_in(conn, why);
+
+    return result == STORE_DONE ? redis_watch_wait(&conn->watch, &conn->redis, mark, why) : result;
+}
+
+/* Hosts of an older version do not publish. */
+static const store_watch_t watch = {redis_open, redis_connect, redis_wait, redis_close, 0};
+static const store_watch_t watch_tls = {rediss_open, redis_connect, redis_wait, redis_close, 0};
 
 #define REDIS(tls_, open_)                                                                         \
     .name = NAME, .has_tls = (tls_), .open = (open_), .connect = redis_connect,                    \
-    .read = redis_read, .write = redis_write, .close = redis_close
+    .read = redis_read, .write = redis_write, .close = redis_close, .marks = &marks
 
 const store_driver_t store_redis = {.scheme = "redis",
                                     .port = 6379,
                                     .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_LIST,
                                     .next = &store_redis,
+                                    .watch = &watch,
                                     REDIS(0, redis_open)};
 
 const store_driver_t store_rediss = {.scheme = "rediss",
                                      .port = 6379,
                                      .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_LIST,
                                      .next = &store_rediss,
+                                     .watch = &watch_tls,
                                      REDIS(1, rediss_open)};
 
 const store_driver_t store_redis_unix = {.scheme = "redis+unix",
                                          .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_SOCKET,
                                          .next = &store_redis,
+                                         .watch = &watch,
                                          REDIS(0, redis_open)};
 
 #endif

@@ -67,6 +67,7 @@ static const store_driver_t *unpack_target(char *text, apr_size_t len, store_tar
     target->master = *fields[11] ? fields[11] : NULL;
     target->origin = *fields[12] ? fields[12] : NULL;
     target->asking = options_number(fields[13], 0, 1) == 1;
+    target->period_ms = options_number(fields[14], 0, INT32_MAX);
     return store_kinds_find(fields[0], strlen(fields[0]), &why);
 }
 
@@ -90,6 +91,30 @@ static int send_answer(wire_answer_t *answer, const unsigned char *bytes)
                             INT64_MAX);
 }
 
+/* The object, unless it is still the one that sync has. */
+static store_result_e read_object(const store_driver_t *driver, void *conn, const char *mark,
+                                  const unsigned char **pbytes, apr_size_t *plen, char *why)
+{
+    if (driver->marks && *mark) {
+        store_result_e result = driver->marks->compare(conn, mark, why);
+
+        if (result != STORE_CHANGED && result != STORE_MOVED) {
+            return result;
+        }
+        *why = '\0';
+    }
+    return driver->read(conn, pbytes, plen, why);
+}
+
+static store_result_e write_object(const store_driver_t *driver, void *conn,
+                                   const wire_call_t *call, const unsigned char *in, char *why)
+{
+    if (driver->marks && *call->mark) {
+        driver->marks->set(conn, call->mark);
+    }
+    return driver->write(conn, in, call->len, why);
+}
+
 static int work(const store_driver_t *driver, void *conn, store_target_t *target, unsigned char *in)
 {
     const unsigned char *bytes = NULL;
@@ -104,18 +129,35 @@ static int work(const store_driver_t *driver, void *conn, store_target_t *target
         return select_object(target, in, call.len);
     }
     answer.result = (unsigned char)(call.op == WIRE_READ
-                                        ? driver->read(conn, &bytes, &len, answer.why)
-                                        : driver->write(conn, in, call.len, answer.why));
+                                        ? read_object(driver, conn, call.mark, &bytes, &len,
+                                                      answer.why)
+                                        : write_object(driver, conn, &call, in, answer.why));
+    if (driver->marks && (answer.result == STORE_DONE || answer.result == STORE_ABSENT)) {
+        driver->marks->get(conn, answer.mark);
+    }
     answer.len = !bytes && len > 0 ? WIRE_TOO_LONG : (apr_uint32_t)len;
     return send_answer(&answer, bytes) && answer.result < STORE_REFUSED;
 }
 
+/* Waits for one change, as often as it is asked to. */
+static int wait_for_change(const store_watch_t *watch, void *conn)
+{
+    wire_answer_t answer = {0};
+    wire_call_t call;
+
+    if (!receive(&call, sizeof(call)) || call.op != WIRE_WAIT || call.len > 0) {
+        return 0;
+    }
+    answer.result = (unsigned char)watch->wait(conn, answer.mark, answer.why);
+    return send_answer(&answer, NULL) && answer.result < STORE_REFUSED;
+}
+
 /* Connects, and is confined from then on.  Nonzero: ready for calls. */
-static int make_ready(const store_driver_t *driver, void *conn)
+static int make_ready(store_result_e (*connect)(void *, char *), void *conn)
 {
     wire_answer_t answer = {0};
 
-    answer.result = (unsigned char)driver->connect(conn, answer.why);
+    answer.result = (unsigned char)connect(conn, answer.why);
     if (answer.result == STORE_DONE) {
         const char *missing = confine_worker();
 
@@ -133,34 +175,53 @@ static void warm_up(void)
     ERR_clear_error();
 }
 
+static void serve_calls(const store_driver_t *driver, store_target_t *target, unsigned char *in)
+{
+    void *conn = driver->open(target);
+
+    if (conn) {
+        int ready = make_ready(driver->connect, conn);
+
+        while (ready && work(driver, conn, target, in)) {
+        }
+        driver->close(conn);
+    }
+}
+
+static void serve_waiting(const store_watch_t *watch, const store_target_t *target)
+{
+    void *conn = watch->open(target);
+
+    if (conn) {
+        int ready = make_ready(watch->connect, conn);
+
+        while (ready && wait_for_change(watch, conn)) {
+        }
+        watch->close(conn);
+    }
+}
+
 int store_worker(void)
 {
     unsigned char *in = malloc(STEK_RING_BYTES_MAX);
     const store_driver_t *driver = NULL;
     store_target_t target = {0};
     char text[WIRE_TARGET_MAX];
-    void *conn = NULL;
     wire_call_t call;
-    int ready = 0;
 
     confine_self();
     warm_up();
-    if (in && receive(&call, sizeof(call)) && call.op == WIRE_OPEN && call.len <= sizeof(text)
-        && receive(text, call.len)) {
+    if (in && receive(&call, sizeof(call)) && (call.op == WIRE_OPEN || call.op == WIRE_OPEN_WATCH)
+        && call.len <= sizeof(text) && receive(text, call.len)) {
         driver = unpack_target(text, call.len, &target);
     }
-    if (driver) {
-        conn = driver->open(&target);
+    if (driver && call.op == WIRE_OPEN) {
+        serve_calls(driver, &target, in);
     }
-    if (conn) {
-        ready = make_ready(driver, conn);
-    }
-    while (ready && work(driver, conn, &target, in)) {
+    else if (driver && driver->watch) {
+        serve_waiting(driver->watch, &target);
     }
     OPENSSL_cleanse(text, sizeof(text));
-    if (conn) {
-        driver->close(conn);
-    }
     free(in);
     return driver ? 0 : 1;
 }

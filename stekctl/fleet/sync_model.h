@@ -30,10 +30,30 @@ typedef struct sync_options_t {
     int once; /* one cycle only */
 } sync_options_t;
 
+/* Who waits for what a store says of changes (sync_watch.h). */
+typedef struct sync_watch_t {
+    store_t *store; /* NULL: that kind of store says nothing */
+    int waits;      /* it has been asked to say what comes next */
+    int stands;     /* it is listened to, and misses nothing */
+    int rung;       /* it has said something since the store was read */
+    int vouched_n;  /* cycles in a row in which the store was not asked, because there is a watch */
+    apr_int64_t due_ms;          /* when to begin, or to wait, again */
+    apr_int64_t born_ms;         /* when its worker was started */
+    unsigned failed_n;           /* in a row */
+    apr_int64_t missed_ms;       /* when a cycle read a change of which it has not told; 0: none */
+    char missed[STORE_MARK_LEN]; /* that change's mark */
+    int told_mute;               /* that others are not told what this host writes */
+    int told;                    /* that it does not work */
+    unsigned line_n;             /* lines logged of it */
+    apr_int64_t line_ms;         /* the last one */
+} sync_watch_t;
+
 /* One store, over the cycles. */
 typedef struct sync_store_t {
     const char *url;
     store_t *store;
+    sync_watch_t watch;
+    int asked;               /* in the last cycle */
     sync_answer_e answer;    /* to the last read */
     int write_failed;        /* the last write */
     apr_uint64_t answers[4]; /* how often it gave which sync_answer_e, since the start */
@@ -85,14 +105,16 @@ typedef struct sync_host_t {
     int ring_is_older;        /* the file ring lacks a revocation of the floor, as last reported */
     apr_status_t floor_rv;    /* of writing it, as last reported */
     stek_stamp_t ring_stamp;  /* of the file ring, as it was read or written last */
-    apr_int64_t kept_ns;      /* modification time of the last whose revocations the floor has */
-    apr_int64_t told_ns;      /* the same, as the state file has it */
-    int reseal_file;          /* seal the file ring under the first local secret once */
-    apr_status_t fleet_rv;    /* of reading the fleet secret, as last reported */
-    apr_status_t ratchet_rv;  /* of writing the fleet secret's file, as last reported */
-    apr_status_t aside_rv;    /* of moving a bad ring aside, as last reported */
-    apr_time_t swept_at;      /* when temporary files were looked for; 0: never */
-    apr_pool_t *pool;         /* of one cycle */
+    stek_stamp_t first_stamp; /* as it was read when the cycle began */
+    int ring_news;       /* the file ring has something that the cycle did not give to the stores */
+    apr_int64_t kept_ns; /* modification time of the last whose revocations the floor has */
+    apr_int64_t told_ns; /* the same, as the state file has it */
+    int reseal_file;     /* seal the file ring under the first local secret once */
+    apr_status_t fleet_rv;   /* of reading the fleet secret, as last reported */
+    apr_status_t ratchet_rv; /* of writing the fleet secret's file, as last reported */
+    apr_status_t aside_rv;   /* of moving a bad ring aside, as last reported */
+    apr_time_t swept_at;     /* when temporary files were looked for; 0: never */
+    apr_pool_t *pool;        /* of one cycle */
 } sync_host_t;
 
 #pragma GCC visibility pop

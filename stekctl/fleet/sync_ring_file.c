@@ -76,6 +76,8 @@ apr_status_t sync_ring_file_load(void *baton, stek_ring_t **pring)
     apr_size_t secret_i;
     apr_status_t rv = load(host, pring, &secret_i);
 
+    host->first_stamp = host->ring_stamp;
+    host->ring_news = 0;
     if (rv == APR_SUCCESS) {
         floor_check_ring(host, *pring);
         /* A revocation by this host's administrator must not wait for the stores. */
@@ -123,6 +125,8 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
     apr_status_t rv = load(host, &before, &secret_i);
     int differs;
 
+    /* Somebody has written it while the cycle talked to the stores. */
+    host->ring_news = !stek_stamp_equal(&host->ring_stamp, &host->first_stamp);
     if (is_refused(rv)) {
         rv = set_aside(host, rv, now);
     }
@@ -188,5 +192,5 @@ int sync_ring_file_changed(const void *baton)
     stek_stamp_t stamp;
 
     (void)stek_file_stamp(host->ctl->ring_path, &stamp);
-    return !stek_stamp_equal(&stamp, &host->ring_stamp);
+    return host->ring_news || !stek_stamp_equal(&stamp, &host->ring_stamp);
 }

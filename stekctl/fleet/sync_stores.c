@@ -20,6 +20,7 @@
 #include "stek_mem.h"
 #include "store_url.h"
 #include "sync_secrets.h"
+#include "sync_watch.h"
 
 #define PASSWORD_MAX 1024
 #define PEM_MAX 65536
@@ -143,6 +144,27 @@ ctl_exit_e sync_stores_open_beside(sync_host_t *host, const char *const *urls, i
     return code;
 }
 
+/* A second worker for each store that says what changes. */
+static ctl_exit_e open_watches(sync_host_t *host)
+{
+    const sync_options_t *options = host->options;
+    store_t *opened[SYNC_STORES_MAX] = {NULL};
+    ctl_exit_e code = sync_stores_open_beside(host, options->urls, options->store_n,
+                                              object_name(host->fleet, host->ctl->pool), opened);
+    int i;
+
+    sync_watch_close(host);
+    for (i = 0; code == CTL_DONE && i < options->store_n; i++) {
+        if (store_can_watch(opened[i]) == STORE_WATCH_NONE) {
+            store_close(opened[i]);
+        }
+        else {
+            host->stores[i].watch.store = opened[i];
+        }
+    }
+    return code;
+}
+
 ctl_exit_e sync_stores_open(sync_host_t *host)
 {
     const sync_options_t *options = host->options;
@@ -157,13 +179,14 @@ ctl_exit_e sync_stores_open(sync_host_t *host)
         host->stores[i].url = options->urls[i];
         host->stores[i].reseal = 1;
     }
-    return code;
+    return code == CTL_DONE && !host->once && !host->reader ? open_watches(host) : code;
 }
 
 void sync_stores_close(sync_host_t *host)
 {
     int i;
 
+    sync_watch_close(host);
     for (i = 0; i < SYNC_STORES_MAX; i++) {
         store_close(host->stores[i].store);
         host->stores[i].store = NULL;
@@ -323,10 +346,21 @@ static void read_nothing(sync_host_t *host, sync_view_t *views)
     }
 }
 
+/* Asks the store, unless its watch vouches for what was read last. */
+static void begin_read(sync_store_t *store, char mark[STORE_MARK_LEN])
+{
+    apr_cpystrn(mark, store_mark(store->store), STORE_MARK_LEN);
+    store->asked = !sync_watch_vouches(store) || !store_keep(store->store);
+    if (store->asked) {
+        store_begin_read(store->store);
+    }
+}
+
 void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
 {
     sync_host_t *host = baton;
     apr_int64_t until = deadline(host);
+    char marks[SYNC_STORES_MAX][STORE_MARK_LEN];
     int i;
 
     notify_send("WATCHDOG=1");
@@ -335,7 +369,7 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
         return;
     }
     for (i = 0; i < host->options->store_n; i++) {
-        store_begin_read(host->stores[i].store);
+        begin_read(&host->stores[i], marks[i]);
     }
     for (i = 0; i < host->options->store_n; i++) {
         sync_store_t *store = &host->stores[i];
@@ -357,6 +391,12 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
         }
         else {
             apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
+        }
+        if (store->asked) {
+            sync_watch_note_read(store, marks[i]);
+        }
+        else {
+            store->watch.vouched_n++;
         }
         store->answer = views[i].answer;
         store->answers[store->answer]++;
@@ -429,6 +469,7 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
     store->failure_n += (apr_uint64_t)store->write_failed;
     if (result == STORE_DONE) {
         store->reseal = 0;
+        sync_watch_note_written(store);
         floor_note_written(store, ring);
     }
     return result == STORE_DONE      ? SYNC_WRITTEN

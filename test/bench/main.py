@@ -4,7 +4,7 @@
 
     main.py [--quick|--smoke] [--out DIR] [PART ...]
 
-Parts: callback connection size handshakes rotation day scale postquantum; all without any.  `make bench` builds what they need.
+Parts: callback connection size handshakes rotation day scale postquantum push; all without any.  `make bench` builds what they need.
 docs/performance.md tells what is measured and how to read it."""
 import argparse
 import importlib
@@ -24,7 +24,7 @@ import machine  # noqa: E402
 import report  # noqa: E402
 import servers  # noqa: E402
 
-PARTS = ("callback", "connection", "size", "handshakes", "rotation", "day", "scale", "postquantum")
+PARTS = ("callback", "connection", "size", "handshakes", "rotation", "day", "scale", "postquantum", "push")
 
 
 class Run:

@@ -12,6 +12,7 @@
 #include "fleet/store_connect.h"
 #include "fleet/store_driver.h"
 #include "fleet/store_etcd_http.h"
+#include "fleet/store_etcd_json.h"
 
 static const uint8_t *input;
 static size_t input_len;
@@ -96,6 +97,37 @@ static store_result_e result_of(store_result_e result, const char why[STORE_WHY_
     return result;
 }
 
+/* 0: a failure. */
+static int still_the_same(const store_marks_t *marks, void *conn)
+{
+    char why[STORE_WHY_LEN] = "", mark[STORE_MARK_LEN];
+    store_result_e result;
+
+    marks->get(conn, mark);
+    HOLDS(memchr(mark, '\0', sizeof(mark)));
+    result = result_of(marks->compare(conn, mark, why), why);
+    HOLDS(result == STORE_SAME || result == STORE_CHANGED || result >= STORE_REFUSED);
+    marks->set(conn, mark);
+    return result < STORE_REFUSED;
+}
+
+/* A line of a watch. */
+static void take_event(const uint8_t *data, size_t size)
+{
+    char *line = malloc(size), message[ETCD_MESSAGE_MAX];
+    etcd_value_t value = {0, 0, 0};
+    int anything = 0;
+
+    HOLDS(line);
+    memcpy(line, data, size);
+    if (!etcd_json_read_event(line, size, "/p/k", &anything, &value)) {
+        etcd_json_read_error(line, size, message);
+        HOLDS(memchr(message, '\0', sizeof(message)));
+    }
+    HOLDS(anything || (value.mod_revision == 0 && value.version == 0));
+    free(line);
+}
+
 /* As a worker does: after a failure it closes. */
 static void drive(const store_driver_t *driver, void *conn)
 {
@@ -106,8 +138,12 @@ static void drive(const store_driver_t *driver, void *conn)
         char why[STORE_WHY_LEN] = "";
         const unsigned char *bytes = NULL;
         apr_size_t len = 0;
-        store_result_e result = result_of(driver->read(conn, &bytes, &len, why), why);
+        store_result_e result;
 
+        if (choice & 8 && i > 0 && !still_the_same(driver->marks, conn)) {
+            break;
+        }
+        result = result_of(driver->read(conn, &bytes, &len, why), why);
         HOLDS(result == STORE_DONE || (!bytes && len == 0));
         HOLDS(result != STORE_DONE || (bytes ? len <= STEK_RING_BYTES_MAX : len > 0));
         ok = result < STORE_REFUSED;
@@ -131,6 +167,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
+    take_event(data, size);
     input = data + 1;
     input_len = size - 1;
     choice = data[0];

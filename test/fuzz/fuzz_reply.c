@@ -494,6 +494,27 @@ static void worker_answers(void)
                                     : ended == 0);
 }
 
+/* Waits for changes, until the server hangs up. */
+static void wait_for_changes(const store_watch_t *watch, const store_target_t *target)
+{
+    void *conn = watch->open(target);
+    char why[STORE_WHY_LEN] = "";
+    store_result_e result;
+
+    HOLDS(conn);
+    result = watch->connect(conn, why);
+    while (result < STORE_REFUSED) {
+        char mark[STORE_MARK_LEN] = "";
+
+        result = watch->wait(conn, mark, why);
+        HOLDS(result == STORE_DONE || result == STORE_CHANGED || result >= STORE_REFUSED);
+        check_text(mark, sizeof(mark));
+    }
+    check_text(why, sizeof(why));
+    HOLDS(*why);
+    watch->close(conn);
+}
+
 /* A connection's whole life: two reads, and a write behind each. */
 static void drive(const store_driver_t *driver)
 {
@@ -511,11 +532,16 @@ static void drive(const store_driver_t *driver)
                              .db = choice & 4 ? 3 : 0,
                              .object = object,
                              .timeout_ms = 1000};
-    void *conn = driver->open(&target);
+    void *conn;
     char why[STORE_WHY_LEN] = "";
     store_result_e result;
     int i;
 
+    if (driver->watch && choice & 64) {
+        wait_for_changes(driver->watch, &target);
+        return;
+    }
+    conn = driver->open(&target);
     HOLDS(conn);
     result = driver->connect(conn, why);
     for (i = 0; i < 2 && result < STORE_REFUSED; i++) {

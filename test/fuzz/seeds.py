@@ -207,12 +207,14 @@ def replies():
     for size in (64, 96, 128, 160, 256, 320):  # whatever STORE_WHY_LEN is, one of them fits
         put("reply", f"worker-{size}", b"\x00\x01" + b"\x00" + why.ljust(size, b"\0")[:size]
             + struct.pack("=I", 8) + b"STEKRING")
-    put("reply", "target", b"\x01redis\0host\x006379\0user\0pass\x003\0stek:x\x001000\0ca\0cert\0key\0m\0a,b\x001\0")
+    put("reply", "target", b"\x01redis\0host\x006379\0user\0pass\x003\0stek:x\x001000\0ca\0cert\0key\0m\0a,b\x001\x0010000\0")
     for label, where in (("moved", b"127.0.0.1 7001"), ("ask", b"ASK ::1 7001"), ("nowhere", b"a/b 1"), ("far", b"x" * 400)):
         put("reply", f"worker-{label}", b"\x00\x03\x06" + b"because".ljust(256, b"\0") + struct.pack("=I", len(where)) + where)
     # The byte after the choices: connected.
     put("reply", "redis", b"\x02\x07\x00+OK\r\n+OK\r\n$8\r\nSTEKRING\r\n:1\r\n$-1\r\n:0\r\n")
     put("reply", "redis-no", b"\x02\x00\x00$3\r\nabc\r\n-NOPERM no\r\n")
+    put("reply", "redis-push", b"\x02\x40\x00*3\r\n$9\r\nsubscribe\r\n$3\r\na:b\r\n:1\r\n*3\r\n$7\r\nmessage\r\n$3\r\na:b\r\n$40\r\n"
+        + b"0123456789abcdef0123456789abcdef01234567\r\n-ERR no\r\n")
     put("reply", "redis-array", b"\x02\x00\x00*1\r\n:1\r\n")
     put("reply", "redis-deep", b"\x02\x00\x00$-1\r\n" + b"*1\r\n" * 9 + b":1\r\n")
     put("reply", "redis-more", b"\x02\x00\x00+OK\r\n*2147483647\r\n")
@@ -281,6 +283,12 @@ def etcds():
     login = 1, head + ',"token":"rVnPxGepAsgEzHgT.20"}'
     too_long = 0x11, f'{head},"kvs":['
     put("etcd", "life", answers(0, absent, done, ring, absent, ring, done))
+    put("etcd", "marks", answers(8, absent, done, ring, ring, ring, absent, done))
+    event = '{"result":{"header":{"revision":"9"},"events":[{"kv":{"key":"L3Avaw==","mod_revision":"9","version":"2"}}]}}'
+    for name, text in {"event": event, "created": '{"result":{"header":{},"created":true}}', "canceled":
+                       '{"result":{"canceled":true,"compact_revision":"9","cancel_reason":"compacted"}}',
+                       "other": event.replace("L3Av", "L3Aw"), "deleted": event.replace(',"version":"2"', "")}.items():
+        put("etcd", f"watch-{name}", text.encode())
     put("etcd", "user", answers(96, login, ring, (5, error("etcdserver: invalid auth token"))))
     put("etcd", "members", answers(2, lost, ring, (11, error("etcdserver: no leader")), done, lost, lost, lost))
     put("etcd", "too-long", answers(1, too_long, ring, done))

@@ -237,6 +237,7 @@ class Proxy(Listener):
                 return
             self.open.append(client)
             server = self.store.connect()
+            server.settimeout(None)  # a watch is silent for long
             self.open.append(server)
             threading.Thread(target=self._back, args=(server, client), daemon=True).start()
             while data := client.recv(65536):

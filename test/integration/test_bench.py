@@ -9,7 +9,7 @@ import pytest
 
 from httpd import TOP
 
-PARTS = ["callback", "connection", "size", "handshakes", "rotation", "day", "scale", "postquantum"]
+PARTS = ["callback", "connection", "size", "handshakes", "rotation", "day", "scale", "postquantum", "push"]
 
 
 @pytest.mark.xdist_group("bench")

@@ -267,3 +267,42 @@ void store_rest(store_t *store)
 {
     (void)store;
 }
+
+/* Simulated stores say nothing of themselves, and are read as a whole in every cycle. */
+int store_keep(store_t *store)
+{
+    (void)store;
+    return 0;
+}
+
+const char *store_mark(const store_t *store)
+{
+    (void)store;
+    return "";
+}
+
+store_can_watch_e store_can_watch(const store_t *store)
+{
+    (void)store;
+    return STORE_WATCH_NONE;
+}
+
+int store_begin_wait(store_t *store, const store_t *beside, int period_ms)
+{
+    (void)store;
+    (void)beside;
+    (void)period_ms;
+    return 0;
+}
+
+int store_watch_fd(const store_t *store)
+{
+    (void)store;
+    return -1;
+}
+
+store_result_e store_take_wait(store_t *store)
+{
+    (void)store;
+    return STORE_SILENT;
+}
