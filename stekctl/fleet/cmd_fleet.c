@@ -15,7 +15,7 @@
 #include "json.h"
 #include "report.h"
 #include "ringio.h"
-#include "settings_check.h"
+#include "sync_settings_check.h"
 #include "store_url.h"
 
 typedef struct shown_t {

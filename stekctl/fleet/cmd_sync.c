@@ -7,9 +7,9 @@
 
 #include "confine.h"
 #include "fleet.h"
-#include "loop.h"
-#include "settings_check.h"
-#include "status.h"
+#include "sync_loop.h"
+#include "sync_settings_check.h"
+#include "sync_status.h"
 #include "store_worker.h"
 
 ctl_exit_e cmd_sync(ctl_t *ctl, int argc, char **argv)

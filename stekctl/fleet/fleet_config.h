@@ -5,7 +5,7 @@
 #ifndef STEKCTL_FLEET_CONFIG_H
 #define STEKCTL_FLEET_CONFIG_H
 
-#include "settings.h"
+#include "sync_settings.h"
 
 #pragma GCC visibility push(hidden)
 

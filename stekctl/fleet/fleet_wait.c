@@ -17,7 +17,7 @@
 #include "options.h"
 #include "report.h"
 #include "ringio.h"
-#include "settings_check.h"
+#include "sync_settings_check.h"
 #include "store_url.h"
 
 #define WAIT_DEFAULT apr_time_from_sec(60)

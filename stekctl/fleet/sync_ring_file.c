@@ -9,7 +9,7 @@
 #include "floor.h"
 #include "report.h"
 #include "ringio.h"
-#include "state.h"
+#include "sync_state.h"
 #include "stek_admit.h"
 #include "stek_audit.h"
 #include "stek_error.h"

@@ -8,8 +8,8 @@
 #include <apr_strings.h>
 #include <stdarg.h>
 
-#include "fleet/settings_check.h"
-#include "fleet/state.h"
+#include "fleet/sync_settings_check.h"
+#include "fleet/sync_state.h"
 #include "report.h"
 #include "stek_error.h"
 #include "stek_file.h"

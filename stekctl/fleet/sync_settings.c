@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Options and configuration file of stekctl sync (settings.h).
+ * Options and configuration file of stekctl sync (sync_settings.h).
  */
-#include "settings.h"
+#include "sync_settings.h"
 
 #include <apr_strings.h>
 #include <ctype.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Settings that have to fit together (settings_check.h).  stekctl; one thread.
+ * Settings that have to fit together (sync_settings_check.h).  stekctl; one thread.
  */
-#include "settings_check.h"
+#include "sync_settings_check.h"
 
 #include <apr_fnmatch.h>
 #include <apr_strings.h>

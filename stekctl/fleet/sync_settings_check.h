@@ -6,7 +6,7 @@
 #ifndef STEKCTL_SYNC_SETTINGS_CHECK_H
 #define STEKCTL_SYNC_SETTINGS_CHECK_H
 
-#include "settings.h"
+#include "sync_settings.h"
 
 #pragma GCC visibility push(hidden)
 

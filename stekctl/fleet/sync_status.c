@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The status (status.h).
+ * The status (sync_status.h).
  */
-#include "status.h"
+#include "sync_status.h"
 
 #include <apr_strings.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "json.h"
 #include "report.h"
 #include "ringio.h"
-#include "state.h"
+#include "sync_state.h"
 #include "stek_schedule.h"
 #include "sync_stores.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state file for --status (state.h).
+ * The state file for --status (sync_state.h).
  */
-#include "state.h"
+#include "sync_state.h"
 
 #include <apr_strings.h>
 #include <stdio.h>

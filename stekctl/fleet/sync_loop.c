@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop (loop.h).
+ * The loop (sync_loop.h).
  */
-#include "loop.h"
+#include "sync_loop.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +18,7 @@
 #include "notify.h"
 #include "report.h"
 #include "ringio.h"
-#include "state.h"
+#include "sync_state.h"
 #include "sync_log.h"
 #include "stek_file.h"
 #include "sync_ring_file.h"
