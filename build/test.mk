@@ -77,7 +77,8 @@ SIM_SRC  := $(wildcard test/simulation/*.c)
 SIM_O    := $(SIM_SRC:%.c=$(OUT)/obj/%.o)
 SIM_WRAP := rename link unlink write apr_time_now apr_sleep stek_mem_alloc stek_mem_free \
             stek_rng_system stek_ring_seal stek_ring_open stek_ring_file_save_under stek_swap_reaches stek_file_check_dirs \
-            stek_path_check_written stek_file_fsync_flag stek_file_sweep
+            stek_path_check_written stek_path_check_opened stek_file_fsync_flag \
+            stek_file_sweep stek_secret_hkdf stek_secret_set_id
 STORIES  := $(wildcard test/simulation/stories/*.story)
 
 $(SIM_O): $(call config,test)

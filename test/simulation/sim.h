@@ -287,6 +287,7 @@ int sim_host_command(sim_host_t *host, const char *secret, const char *line, uin
 int sim_host_is_ahead(const sim_host_t *host);
 void sim_host_forget_floor(const sim_host_t *host);
 int sim_host_generates(const sim_host_t *host);
+stek_ring_t *sim_ring_copy(const stek_ring_t *ring);
 void sim_host_wait(sim_host_t *host, int64_t until_ms);
 void sim_host_settings(sim_host_t *host, int64_t interval_s, int64_t lifetime_s, int ahead);
 

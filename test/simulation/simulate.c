@@ -3,12 +3,13 @@
  * Runs histories:
  *
  *     simulate [--seed N] [--steps N] [--histories N] [--only KINDS] [--save DIR] [--keep-going]
- *              [--no-shrink] [--with NAMES] [--without NAMES]
+ *              [--no-shrink] [--with NAMES] [--without NAMES] [--digest]
  *     simulate --story FILE...
  *
  * Names, with commas between them: flood, fill, ahead, slow (sim_switch_e); all but those in ASLEEP
  * are on.  Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts
- * them.  SIGTERM ends it after a history, with 3 if all held until then.
+ * them; --digest prints one of all their stories, which two builds can be compared by.  SIGTERM ends it
+ * after a history, with 3 if all held until then.
  */
 #include "sim.h"
 
@@ -42,6 +43,8 @@ static FILE *out;
 static volatile sig_atomic_t stopped; /* by SIGTERM: after this history */
 static const char *save_dir;
 static int no_shrink;
+static FILE *digested; /* NULL: no digest is wanted */
+static uint64_t digest;
 static sim_history_t history;
 static counted_t counted[KINDS_MAX];
 
@@ -188,6 +191,17 @@ static int run_stories(int argc, char **argv, int tell)
     return failed_n > 0;
 }
 
+static ssize_t digest_more(void *cookie, const char *bytes, size_t len)
+{
+    size_t i;
+
+    (void)cookie;
+    for (i = 0; i < len; i++) {
+        digest = (digest ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
+    }
+    return (ssize_t)len;
+}
+
 static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int keep_going)
 {
     char failed[32], why[SIM_TEXT_LEN];
@@ -197,7 +211,7 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
     fprintf(out, "SEED=%" PRIu64 "\n", seed);
     for (; !stopped && sim_step_count < steps && n < histories; n++) {
         sim_generate(sim_mix(seed, (uint64_t)n) >> 1, &history);
-        if (sim_run(&history, NULL, failed, why)) {
+        if (sim_run(&history, digested, failed, why)) {
             counted_t *kind = count(failed, (uint64_t)n + 1);
 
             failed_n++;
@@ -216,6 +230,10 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
     for (i = 0; i < KINDS_MAX && counted[i].n > 0; i++) {
         fprintf(out, "%s: %" PRId64 " histories, the first after %" PRIu64 "\n", counted[i].kind,
                 counted[i].n, counted[i].first);
+    }
+    if (digested) {
+        fflush(digested);
+        fprintf(out, "digest %016" PRIx64 "\n", digest);
     }
     fprintf(out,
             "%" PRId64 " histories of %" PRId64 " steps; what must hold was broken in %" PRId64
@@ -242,6 +260,7 @@ static int parse(int argc, char **argv, asked_t *asked)
                                             {"no-shrink", no_argument, NULL, 'q'},
                                             {"with", required_argument, NULL, 'w'},
                                             {"without", required_argument, NULL, 'W'},
+                                            {"digest", no_argument, NULL, 'g'},
                                             {"story", no_argument, NULL, 't'},
                                             {NULL, 0, NULL, 0}};
     int option;
@@ -274,6 +293,9 @@ static int parse(int argc, char **argv, asked_t *asked)
             if (set_switches(optarg, option == 'W')) {
                 return 1;
             }
+            break;
+        case 'g':
+            digested = fopencookie(NULL, "w", (cookie_io_functions_t){.write = digest_more});
             break;
         case 't':
             asked->stories = 1;
