@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The simulator: a fleet in one process.  The code is production's: stekctl's cycle, secrets, file
- * ring and commands, and the core; its files are real ones in a memory file system.  Simulated are
- * clocks, random bytes, stores, networks, operators, thieves and crashes.
+ * ring and commands, and the core.  Simulated are clocks, files, random bytes, stores, networks,
+ * operators, thieves and crashes.
  *
  * A history is a world and a list of actions.  Each action carries its own seed, so that a history
  * from which actions were taken out is a history, too, and runs to the byte alike.  One thread.
@@ -259,7 +259,7 @@ typedef struct sim_world_t {
 
 extern sim_world_t *sim;       /* the world that runs */
 extern sim_host_t *sim_host;   /* whose code runs now; NULL: nobody's */
-extern char sim_dir[];         /* where its files are */
+extern char sim_dir[];         /* where hosts believe their files to be */
 extern const char *sim_only;   /* kinds of failures to look for; NULL: all */
 extern int64_t sim_step_count; /* actions of all histories */
 
@@ -320,7 +320,15 @@ void sim_check_agreement(void);
 void sim_act(const sim_action_t *action);
 void sim_finish(void);
 
-/* ---- files (sim_disk.c) ---- */
+/* ---- files (sim_vfs.c) ---- */
+
+int sim_is_below(const char *path);
+int sim_rename(const char *from, const char *to);
+int sim_link(const char *from, const char *to);
+int sim_unlink(const char *path);
+ssize_t sim_write(int fd, const void *bytes, size_t len);
+
+/* ---- disks (sim_disk.c) ---- */
 
 int sim_file_read(const char *path, unsigned char **pbytes, size_t *plen);
 void sim_file_write(const char *path, const unsigned char *bytes, size_t len, unsigned mode);

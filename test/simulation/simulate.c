@@ -20,7 +20,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,7 +28,6 @@
 /* What the product does not stand up to yet: names, with commas between them. */
 #define ASLEEP ""
 
-char sim_dir[64];
 static const char *const switch_names[SIM_WITH_N] = {"flood", "fill", "ahead", "slow"};
 static int switched_off[SIM_WITH_N];
 
@@ -47,30 +45,6 @@ static FILE *digested; /* NULL: no digest is wanted */
 static uint64_t digest;
 static sim_history_t history;
 static counted_t counted[KINDS_MAX];
-
-static void clean(void)
-{
-    char line[160];
-
-    /* Only what this process has made, below the directory of its own. */
-    snprintf(line, sizeof(line), "rm -rf '%s'", sim_dir);
-    if (system(line) != 0) {
-        fprintf(stderr, "simulate: %s stays\n", sim_dir);
-    }
-}
-
-static void make_dir(void)
-{
-    struct stat st;
-
-    snprintf(sim_dir, sizeof(sim_dir), "%s/stek-simulate-XXXXXX",
-             stat("/dev/shm", &st) == 0 && S_ISDIR(st.st_mode) ? "/dev/shm" : "/tmp");
-    if (!mkdtemp(sim_dir)) {
-        perror("simulate: temporary directory");
-        exit(2);
-    }
-    atexit(clean);
-}
 
 /* The sentences go before the actions, as comments. */
 static void save(const char *kind, uint64_t seed)
@@ -328,7 +302,6 @@ int main(int argc, char **argv)
     }
     setvbuf(out, NULL, _IOLBF, 0);
     (void)signal(SIGTERM, stop);
-    make_dir();
     code = asked.stories
                ? run_stories(argc, argv, argc == 1)
                : run_histories(asked.seed, asked.steps, asked.histories, asked.keep_going);
