@@ -16,8 +16,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Checks the file, merges it in if it changed since the last check, if that failed, or if reload is
- * set, and drops the keys that have ended at now.  APR_SUCCESS, or why the file was refused; the
+/* Checks the file, merges it in if it changed since the last check, if that failed, if the clock has
+ * been set back since then (what seemed to have ended may be good), or if reload is set, and drops the keys that have ended at now.  APR_SUCCESS, or why the file was refused; the
  * live keyring is good either way. *pculprit as stek_ring_file_load. */
 apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
                                    const char **pculprit, apr_pool_t *pool);

@@ -17,7 +17,7 @@
 #define BLIND_MAX 3
 
 /* While keys are left out because they begin too late, the file is read again whenever the clock has
- * advanced by this much, or has been set back. */
+ * advanced by this much. */
 #define CLOCK_STEP apr_time_from_sec(60)
 
 const stek_ring_file_t *mod_stek_live_file(const mod_stek_live_t *live)
@@ -90,7 +90,8 @@ apr_status_t mod_stek_live_take_secrets(mod_stek_live_t *live, stek_secrets_t *s
     return APR_SUCCESS;
 }
 
-/* live = merge(live, loaded) */
+/* live = merge(live, loaded), without what begins too late: also what this process has made itself,
+ * while its clock was ahead. */
 static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded, apr_time_t now)
 {
     stek_ring_t *merged;
@@ -98,6 +99,11 @@ static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded, a
 
     if (rv != APR_SUCCESS) {
         return rv;
+    }
+    (void)stek_admit_keys(merged, NULL, now);
+    /* The greatest would be that of a writer whose clock was ahead, long after it was corrected. */
+    if (loaded->generation >= live->ring->generation) {
+        merged->written_at = loaded->written_at;
     }
     if (!stek_ring_equal(merged, loaded)) {
         live->dirty = 1;
@@ -131,10 +137,11 @@ static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pcu
     return rv;
 }
 
-/* The file is as it was, but with the clock corrected, keys that began too late may now be good. */
+/* The file is as it was, but with the clock corrected, keys may now be good that had ended or began too
+ * late: a clock that was ahead comes back, one that was behind advances. */
 static int clock_has_moved(const mod_stek_live_t *live, apr_time_t now)
 {
-    return live->late_at != 0 && (now < live->late_at || now - live->late_at >= CLOCK_STEP);
+    return now < live->looked_at || (live->late_at != 0 && now - live->late_at >= CLOCK_STEP);
 }
 
 apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int reload,
@@ -155,6 +162,7 @@ apr_status_t mod_stek_live_refresh(mod_stek_live_t *live, apr_time_t now, int re
         live->load_status = load(live, now, pculprit, pool);
         mod_stek_count_load(live->counters, live->load_status, now);
     }
+    live->looked_at = now;
     mod_stek_count_look(live->counters, live->load_status, now);
     live->blind_n = stek_ring_file_is_own_trouble(live->load_status) ? live->blind_n + 1 : 0;
     rv = mod_stek_live_drop_ended(live, now);

@@ -32,6 +32,7 @@ struct mod_stek_live_t {
     apr_interval_time_t lifetime;  /* the ring's, as configured */
     stek_stamp_t stamp;            /* of the file when it was last checked */
     apr_status_t load_status;      /* how that check ended */
+    apr_time_t looked_at;          /* when it was, by the clock of then; forks inherit it */
     apr_time_t late_at;            /* when keys were left out that began too late; 0: none were */
     int blind_n;                   /* checks in a row that failed for want of own means */
     int dirty; /* the file lacks what the live keyring has, or keeps what it ended */

@@ -15,6 +15,7 @@
 #include "mod_stek_ring_aside.h"
 #include "mod_stek_ring_log.h"
 #include "mod_stek_ring_paths.h"
+#include "stek_health.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -119,9 +120,13 @@ apr_status_t mod_stek_ring_write(mod_stek_task_t *task, apr_interval_time_t lock
 int mod_stek_ring_needs_writing(const mod_stek_task_t *task, apr_status_t load_status)
 {
     const mod_stek_live_t *live = task->ring->live;
+    const stek_ring_t *ring = mod_stek_live_ring(live);
     stek_slot_t slot;
 
-    return stek_schedule_missing(mod_stek_live_ring(live), &task->ring->params, task->now, &slot)
+    /* A ring from the future is what this clock has left that was ahead: health must not go on to blame
+     * a clock that is right. */
+    return stek_schedule_missing(ring, &task->ring->params, task->now, &slot)
+           || ring->written_at > task->now + STEK_HEALTH_CLOCK_SLACK
            || APR_STATUS_IS_ENOENT(load_status)
            || (load_status == APR_SUCCESS && mod_stek_live_is_dirty(live));
 }

@@ -13,6 +13,7 @@
 #include "stek_admit.h"
 #include "stek_audit.h"
 #include "stek_error.h"
+#include "stek_health.h"
 #include "stek_ring_aside.h"
 #include "stek_ring_file.h"
 #include "sync_secrets.h"
@@ -139,7 +140,9 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
         stek_ring_drop_ended(merged, now, lifetime);
         floor_keep(host, merged, now);
         note_kept(host);
-        differs = !before || later_n > 0 || !stek_ring_equal(before, merged);
+        /* One from the future is of this host's own clock, when that was ahead. */
+        differs = !before || later_n > 0 || before->written_at > now + STEK_HEALTH_CLOCK_SLACK
+                  || !stek_ring_equal(before, merged);
         if (host->reseal_file && secret_i > 0) {
             secret_i = 0;
             differs = 1;

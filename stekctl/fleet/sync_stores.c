@@ -302,6 +302,9 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
         if (store->answer == SYNC_GOOD || store->answer == SYNC_ABSENT) {
             store->last_success = now;
         }
+        else if (store->last_success > now) {
+            store->last_success = now; /* it was this host's clock that was ahead */
+        }
     }
 }
 

@@ -322,6 +322,22 @@ def test_sync_status_shows_another_hosts_clock(fleet):
     assert 30 <= status(host)["stores"][0]["skew"] <= 40
 
 
+def test_sync_clock_that_was_ahead_leaves_nothing_from_then(fleet):
+    """Not in the ring's file, which would blame a clock; and not in the status, which would call a store
+    that is silent now the last to have answered for hours."""
+    store = fleet.store()
+    host = fleet.host(**HOURLY)
+    host.once()
+    host.once(clock=3 * 3600)
+    assert host.ring().written_at > time.time() + 2 * 3600
+    host.once()
+    assert host.ring().written_at <= time.time()
+    host.once(clock=3 * 3600)
+    store.kill()
+    host.once(code=None)
+    assert 0 <= status(host, code=1)["stores"][0]["lag"] < 60
+
+
 def test_sync_speaks_to_the_service_manager(fleet):
     fleet.store()
     host = fleet.host(**dict(HOURLY, every="20s"))

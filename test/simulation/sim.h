@@ -216,6 +216,7 @@ typedef struct sim_host_t {
     stek_ring_t *live;
     stek_stamp_t stamp;
     apr_status_t look_rv; /* of the last look */
+    apr_time_t looked_at; /* when it was */
     /* for the checks */
     stek_ring_t *file;   /* what the file ring contains */
     uint64_t taint;      /* revocations in what the cycle has opened */

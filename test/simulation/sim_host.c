@@ -249,6 +249,7 @@ void sim_host_stop_httpd(sim_host_t *host)
     host->live = NULL;
     host->live_known = 0;
     host->look_rv = APR_SUCCESS;
+    host->looked_at = 0;
     memset(&host->stamp, 0, sizeof(host->stamp));
 }
 
@@ -303,6 +304,9 @@ static apr_status_t follow(sim_host_t *host, const stek_secrets_t *secrets, apr_
         (void)stek_admit_keys(loaded, NULL, now);
         rv = stek_ring_merge(host->live ? host->live : loaded, loaded, now,
                              host->options.rules.params.lifetime, &merged);
+        if (rv == APR_SUCCESS) {
+            (void)stek_admit_keys(merged, NULL, now);
+        }
         if (rv != APR_SUCCESS) {
             sim_fail("full", "httpd of host %d cannot merge the file ring", sim_number(host));
         }
@@ -347,9 +351,11 @@ void sim_host_poll(sim_host_t *host)
     }
     stek_ring_file_init(&file, host->ctl.ring_path, host->ctl.owner, (gid_t)-1);
     if (stek_ring_file_stamp(&file, &stamp) == APR_SUCCESS
-        && (host->look_rv != APR_SUCCESS || !stek_stamp_equal(&stamp, &host->stamp))) {
+        && (host->look_rv != APR_SUCCESS || now < host->looked_at
+            || !stek_stamp_equal(&stamp, &host->stamp))) {
         look(host, now);
     }
+    host->looked_at = now;
     if (host->live) {
         const stek_key_t *current = stek_ring_current(host->live, now);
 

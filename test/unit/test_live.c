@@ -256,6 +256,195 @@ static void test_live_refresh_drops_a_key_at_its_end_without_a_file(void **state
     drop_lives();
 }
 
+static apr_uint64_t loads_of(const mod_stek_live_t *live)
+{
+    mod_stek_totals_t totals;
+
+    mod_stek_counters_sum(live->counters, &totals);
+    return totals.all[MOD_STEK_LOADS];
+}
+
+/* A copy of its ring in its file, written at. */
+static void save_own(mod_stek_live_t *live, apr_uint64_t generation, apr_time_t written_at)
+{
+    stek_ring_t *ring;
+
+    assert_int_equal(stek_ring_merge(live->ring, NULL, T0, 0, &ring), APR_SUCCESS);
+    ring->generation = generation;
+    ring->written_at = written_at;
+    save(live, ring);
+    stek_ring_destroy(ring);
+}
+
+static void test_live_refresh_clock_that_comes_back_reads_the_same_file_again(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 2);
+    const apr_time_t ahead[] = {20 * HOUR, 40 * HOUR, 30 * HOUR, 19 * HOUR};
+    const stek_key_t first = good_key(0, T0, HOUR, 18 * HOUR);
+    const char *culprit;
+    apr_uint64_t loads;
+    stek_key_t key;
+    unsigned i;
+    int renewable;
+
+    (void)state;
+    save_own(live, 1, T0);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    for (i = 0; i < sizeof(ahead) / sizeof(ahead[0]); i++) {
+        assert_int_equal(mod_stek_live_refresh(live, T0 + ahead[i], 0, &culprit, pool),
+                         APR_SUCCESS);
+        assert_false(mod_stek_live_current(live, T0, &key));
+    }
+    assert_int_equal(mod_stek_live_lookup(live, first.name, T0, &key, &renewable),
+                     STEK_STATE_ENDED);
+    assert_int_equal(mod_stek_live_refresh(live, T0 + 5, 0, &culprit, pool), APR_SUCCESS);
+    assert_int_equal(live->ring->key_n, 2);
+    assert_int_equal(mod_stek_live_lookup(live, first.name, T0 + 5, &key, &renewable),
+                     STEK_STATE_CURRENT);
+    assert_true(mod_stek_live_can_issue(live, T0 + 5));
+    /* Once: a clock that goes on as it should is no reason. */
+    loads = loads_of(live);
+    for (i = 0; i < 10; i++) {
+        assert_int_equal(mod_stek_live_refresh(live, T0 + 5 + i / 2, 0, &culprit, pool),
+                         APR_SUCCESS);
+    }
+    assert_int_equal(loads_of(live), loads);
+    drop_lives();
+}
+
+/* What the parent, or the child that forked it, has seen of a clock, a new process knows, too. */
+static void test_live_refresh_clock_that_comes_back_over_a_fork(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 2);
+    const char *culprit;
+    int status;
+    pid_t pid;
+
+    (void)state;
+    save_own(live, 1, T0);
+    mod_stek_live_inherit(1);
+    assert_int_equal(mod_stek_live_refresh(live, T0 + 40 * HOUR, 0, &culprit, pool), APR_SUCCESS);
+    assert_int_equal(live->ring->key_n, 0);
+    pid = fork();
+    if (pid == 0) {
+        _exit(mod_stek_live_refresh(live, T0, 0, &culprit, pool) != APR_SUCCESS
+              || !mod_stek_live_can_issue(live, T0));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    drop_lives();
+}
+
+static void test_live_refresh_clock_that_comes_back_to_a_bad_file_reads_the_next_good_one(
+    void **state)
+{
+    mod_stek_live_t *live = make_live("a", 2);
+    const char *culprit;
+    unsigned char magic[8];
+
+    (void)state;
+    save_own(live, 1, T0);
+    assert_int_equal(mod_stek_live_refresh(live, T0 + 40 * HOUR, 0, &culprit, pool), APR_SUCCESS);
+    assert_int_equal(pread(live->file.writer_fd, magic, 8, 0), 8);
+    assert_int_equal(pwrite(live->file.writer_fd, "STEKRUNG", 8, 0), 8);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), STEK_EMAGIC);
+    assert_int_equal(pwrite(live->file.writer_fd, magic, 8, 0), 8);
+    assert_int_equal(mod_stek_live_refresh(live, T0 + 1, 0, &culprit, pool), APR_SUCCESS);
+    assert_int_equal(live->ring->key_n, 2);
+    drop_lives();
+}
+
+static void test_live_refresh_clock_that_comes_back_drops_what_it_made_for_then(void **state)
+{
+    const apr_time_t year = 365 * 24 * HOUR;
+    mod_stek_live_t *live = make_live("a", 2);
+    stek_key_t then = good_key(7, T0 + 10 * year, HOUR, 18 * HOUR);
+    const char *culprit;
+    stek_ring_t *next;
+
+    (void)state;
+    assert_int_equal(stek_ring_create(1, 0, &next), APR_SUCCESS);
+    assert_int_equal(stek_ring_add_key(next, &then), APR_SUCCESS);
+    next->interval = HOUR;
+    next->lifetime = 18 * HOUR;
+    assert_int_equal(mod_stek_live_refresh(live, T0 + 10 * year, 0, &culprit, pool), APR_ENOENT);
+    assert_int_equal(mod_stek_live_save(live, next, 0, pool), APR_SUCCESS);
+    assert_int_equal(live->ring->key_n, 1);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_int_equal(live->ring->key_n, 0);
+    assert_true(live->dirty);
+    assert_int_equal(mod_stek_live_left_out(live), 1);
+    drop_lives();
+}
+
+static void test_live_refresh_tells_when_the_last_writer_wrote(void **state)
+{
+    mod_stek_live_t *live = make_live("a", 2);
+    const char *culprit;
+
+    (void)state;
+    save_own(live, 4, T0 + 20 * HOUR);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_true(live->ring->written_at == T0 + 20 * HOUR);
+    save_own(live, 5, T0 + 1 * HOUR);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_true(live->ring->written_at == T0 + 1 * HOUR);
+    /* sync may write without a new number. */
+    save_own(live, 5, T0 + 2 * HOUR);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_true(live->ring->written_at == T0 + 2 * HOUR);
+    /* An older copy was put there. */
+    save_own(live, 4, T0 + 1 * HOUR);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_true(live->ring->written_at == T0 + 2 * HOUR);
+    drop_lives();
+}
+
+/* The file gets keys and tombstones from other hosts; the clock goes anywhere.  After every look the
+ * keyring has all that the file has for the time, and nothing that begins too late. */
+static void test_live_refresh_under_a_wandering_clock_has_what_the_file_has(void **state)
+{
+    const apr_time_t jumps[] = {0, HOUR / 2, 3 * HOUR, 20 * HOUR, 23 * HOUR, 400 * HOUR};
+    rnd_t rnd = {seed_from_env()};
+    const unsigned long long seed = rnd.state;
+    mod_stek_live_t *live = make_live("a", 3);
+    const char *culprit;
+    stek_ring_t *file;
+    unsigned i;
+    apr_size_t k;
+
+    (void)state;
+    assert_int_equal(stek_ring_merge(live->ring, NULL, T0, 0, &file), APR_SUCCESS);
+    for (i = 0; i < 2000; i++) {
+        apr_time_t now = T0 + (apr_time_t)i * apr_time_from_sec(60)
+                         + jumps[rnd_below(&rnd, sizeof(jumps) / sizeof(jumps[0]))];
+
+        if (i == 0 || rnd_below(&rnd, 10) == 0) {
+            stek_key_t key = good_key(100 + i, T0 + (apr_time_t)i * apr_time_from_sec(60), HOUR,
+                                      18 * HOUR);
+            stek_ring_t *more;
+
+            assert_int_equal(stek_ring_create(1, 0, &more), APR_SUCCESS);
+            assert_int_equal(stek_ring_add_key(more, &key), APR_SUCCESS);
+            assert_int_equal(stek_ring_merge_into(&file, more, T0, 0), APR_SUCCESS);
+            stek_ring_destroy(more);
+            save(live, file);
+        }
+        assert_int_equal(mod_stek_live_refresh(live, now, 0, &culprit, pool), APR_SUCCESS);
+        for (k = 0; k < file->key_n; k++) {
+            if (stek_key_can_decrypt(&file->keys[k], now, live->lifetime)
+                && !stek_ring_find(live->ring, file->keys[k].name)) {
+                fail_msg("STEK_SEED=%llu, step %u: a key of the file is missing", seed, i);
+            }
+        }
+        for (k = 0; k < live->ring->key_n; k++) {
+            assert_true(stek_key_can_decrypt(&live->ring->keys[k], now, live->lifetime));
+        }
+    }
+    stek_ring_destroy(file);
+    drop_lives();
+}
+
 /* Without descriptors, as a limit can have it that others set: in a process of its own. */
 static int goes_blind(mod_stek_live_t *live, const char *path, const stek_ring_t *next)
 {
@@ -581,6 +770,12 @@ int main(void)
         cmocka_unit_test(test_live_refresh_older_copy_changes_nothing),
         cmocka_unit_test(test_live_refresh_bad_file_keeps_the_keys_and_a_good_one_is_taken_later),
         cmocka_unit_test(test_live_refresh_drops_a_key_at_its_end_without_a_file),
+        cmocka_unit_test(test_live_refresh_clock_that_comes_back_reads_the_same_file_again),
+        cmocka_unit_test(test_live_refresh_clock_that_comes_back_over_a_fork),
+        cmocka_unit_test(test_live_refresh_clock_that_comes_back_to_a_bad_file_reads_the_next_good_one),
+        cmocka_unit_test(test_live_refresh_clock_that_comes_back_drops_what_it_made_for_then),
+        cmocka_unit_test(test_live_refresh_tells_when_the_last_writer_wrote),
+        cmocka_unit_test(test_live_refresh_under_a_wandering_clock_has_what_the_file_has),
         cmocka_unit_test(test_live_get_goes_by_file_and_secret_not_by_name),
         cmocka_unit_test(test_live_retained_is_found_by_layout_and_reach),
         cmocka_unit_test(test_live_copy_follows_what_is_published),
