@@ -80,7 +80,8 @@ SIM_WRAP := rename link unlink write open openat close read pread pwrite fstat s
             apr_time_now apr_sleep stek_mem_alloc stek_mem_free \
             stek_rng_system stek_ring_seal stek_ring_open stek_ring_file_save_under stek_swap_reaches stek_file_check_dirs \
             stek_path_check_written stek_path_check_opened stek_file_fsync_flag \
-            stek_file_sweep stek_secret_hkdf stek_secret_set_id
+            stek_file_sweep stek_secret_hkdf stek_secret_set_id stek_ring_merge stek_ring_merge_into \
+            stek_schedule_extend stek_audit_drop_shared EVP_KDF_fetch EVP_MAC_fetch EVP_CIPHER_fetch
 STORIES  := $(wildcard test/simulation/stories/*.story)
 
 $(SIM_O): $(call config,test)

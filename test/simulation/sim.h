@@ -227,7 +227,7 @@ typedef struct sim_host_t {
     int64_t dark_ms;    /* how long its cycles have been waiting for stores without a current key */
     int stuck;          /* its log told of an epoch that no clock can have come to */
     int behind;         /* its log told what command helps */
-    int covered;        /* the last cycle ended with a current key, at covered_ms */
+    int covered;        /* the last cycle ended with a current key; it began at covered_ms */
     int64_t covered_ms; /* of its clock */
     int64_t covered_error_ms;
     apr_time_t clock_max; /* the latest that its clock has shown */

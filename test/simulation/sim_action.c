@@ -786,6 +786,17 @@ static void let_slot_begin(void)
     }
 }
 
+/* What logs say in the first cycle is done; then hosts have to come to an end. */
+static void settle(void)
+{
+    all_cycle(1);
+    help_stuck();
+    if (is_any_from_the_future()) {
+        all_cycle(SYNC_STORES_DISTRUST_N);
+    }
+    all_cycle(2);
+}
+
 void sim_finish(void)
 {
     int liars;
@@ -797,12 +808,7 @@ void sim_finish(void)
     }
     sim_say("all faults end");
     liars = end_faults();
-    all_cycle(1);
-    help_stuck();
-    if (is_any_from_the_future()) {
-        all_cycle(SYNC_STORES_DISTRUST_N);
-    }
-    all_cycle(2);
+    settle();
     sim->write_n = 0;
     all_cycle(1);
     if (!sim->failed[0] && sim->write_n > 0 && !liars && is_one_edition()) {
@@ -813,9 +819,9 @@ void sim_finish(void)
     if (!spread_secret()) {
         replace_secrets();
     }
-    /* Two more, because until now some could not read what others wrote. */
+    /* Again, because until now some could not read what others wrote, or say what else is wrong. */
     let_slot_begin();
-    all_cycle(3);
+    settle();
     if (!sim->failed[0]) {
         sim_check_agreement();
         check_all_covered();

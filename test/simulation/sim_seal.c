@@ -6,6 +6,9 @@
  */
 #include "sim.h"
 
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -195,4 +198,42 @@ apr_status_t __wrap_stek_secret_set_id(stek_secret_t *secret)
 {
     return __wrap_stek_secret_hkdf(secret->bytes, NULL, "stek ring v1 id", secret->id,
                                    STEK_SECRET_ID_LEN);
+}
+
+/* ---- algorithms, which OpenSSL looks up at length every time ---- */
+
+EVP_KDF *__real_EVP_KDF_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties);
+EVP_KDF *__wrap_EVP_KDF_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties);
+EVP_MAC *__real_EVP_MAC_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties);
+EVP_MAC *__wrap_EVP_MAC_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties);
+EVP_CIPHER *__real_EVP_CIPHER_fetch(OSSL_LIB_CTX *context, const char *name,
+                                    const char *properties);
+EVP_CIPHER *__wrap_EVP_CIPHER_fetch(OSSL_LIB_CTX *context, const char *name,
+                                    const char *properties);
+
+/* Production's code uses one of each. */
+#define FETCH(kind, wanted)                                                                        \
+    static kind *found;                                                                            \
+    if (context || properties || strcmp(name, wanted) != 0) {                                      \
+        return __real_##kind##_fetch(context, name, properties);                                   \
+    }                                                                                              \
+    found = found ? found : __real_##kind##_fetch(context, name, properties);                      \
+    if (found) {                                                                                   \
+        (void)kind##_up_ref(found);                                                                \
+    }                                                                                              \
+    return found
+
+EVP_KDF *__wrap_EVP_KDF_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties)
+{
+    FETCH(EVP_KDF, OSSL_KDF_NAME_HKDF);
+}
+
+EVP_MAC *__wrap_EVP_MAC_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties)
+{
+    FETCH(EVP_MAC, OSSL_MAC_NAME_HMAC);
+}
+
+EVP_CIPHER *__wrap_EVP_CIPHER_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties)
+{
+    FETCH(EVP_CIPHER, "AES-256-GCM");
 }

@@ -8,7 +8,7 @@
  *
  * Names, with commas between them: flood, fill, ahead, slow (sim_switch_e); all but those in ASLEEP
  * are on.  Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts
- * them; --digest prints one of all their stories, which two builds can be compared by.  SIGTERM ends it
+ * them, and tells the first of a kind, or with --save all; --digest prints one of all their stories, which two builds can be compared by.  SIGTERM ends it
  * after a history, with 3 if all held until then.
  */
 #include "sim.h"
@@ -189,7 +189,7 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
             counted_t *kind = count(failed, (uint64_t)n + 1);
 
             failed_n++;
-            if (kind->n == 1) {
+            if (kind->n == 1 || save_dir) {
                 int64_t before = sim_step_count;
 
                 tell_failure(failed, !no_shrink);
