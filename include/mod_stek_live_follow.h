@@ -36,6 +36,11 @@ int mod_stek_live_is_blind(const mod_stek_live_t *live);
 apr_status_t mod_stek_live_save(mod_stek_live_t *live, stek_ring_t *next, int flags,
                                 apr_pool_t *pool);
 
+/* The same without the lock.  What another writer has put there since the caller's last look is merged
+ * in: then the live keyring is dirty again, and belongs in the file once more. */
+apr_status_t mod_stek_live_save_unlocked(mod_stek_live_t *live, stek_ring_t *next, int flags,
+                                         apr_time_t now, apr_pool_t *pool);
+
 /* Nonzero if the file lacks what the live keyring has, or keeps what it ended. */
 int mod_stek_live_is_dirty(const mod_stek_live_t *live);
 

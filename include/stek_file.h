@@ -85,6 +85,14 @@ void stek_file_sweep(const char *path, uid_t owner, apr_pool_t *pool);
 apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t len,
                                const stek_file_how_t *how, apr_pool_t *pool);
 
+/* The same for a writer without the file's lock, whom another may overtake after its last look at the
+ * file: *preplaced, in pool, is the path of what was there in the moment of the replacement, for the
+ * caller to read and to remove, also after a failure.  NULL: nothing was there, or the system cannot
+ * keep it. */
+apr_status_t stek_file_replace_unlocked(const char *path, const void *bytes, apr_size_t len,
+                                        const stek_file_how_t *how, const char **preplaced,
+                                        apr_pool_t *pool);
+
 /* Nonzero if path (or, if it does not exist, its directory) is on a memory file system, so that
  * nothing reaches a disk. Where the system cannot tell: nonzero. */
 int stek_file_in_memory(const char *path, apr_pool_t *pool);

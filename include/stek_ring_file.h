@@ -95,6 +95,14 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
                                  const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
                                  stek_stamp_t *stamp, apr_pool_t *pool);
 
+/* The same without the lock: *preplaced is the good ring that was there in the moment of the replacement,
+ * which may be another than at the caller's last look; NULL: none, or the system cannot tell.  The caller
+ * destroys it, also after a failure. */
+apr_status_t stek_ring_file_save_unlocked(const stek_ring_file_t *file, const stek_ring_t *ring,
+                                          const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
+                                          stek_stamp_t *stamp, stek_ring_t **preplaced,
+                                          apr_pool_t *pool);
+
 /* Nonzero if this result of stek_ring_file_load means that a good ring may replace the file.  A
  * temporary failure (no descriptors, no memory) says nothing about the file. */
 int stek_ring_file_is_refused(apr_status_t rv);

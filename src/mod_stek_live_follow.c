@@ -5,6 +5,7 @@
  */
 #include "mod_stek_live_follow.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "mod_stek_live_private.h"
@@ -91,8 +92,9 @@ apr_status_t mod_stek_live_take_secrets(mod_stek_live_t *live, stek_secrets_t *s
 }
 
 /* live = merge(live, loaded), without what begins too late: also what this process has made itself,
- * while its clock was ahead. */
-static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded, apr_time_t now)
+ * while its clock was ahead.  stored: what the file has. */
+static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded,
+                             const stek_ring_t *stored, apr_time_t now)
 {
     stek_ring_t *merged;
     apr_status_t rv = stek_ring_merge(live->ring, loaded, now, live->lifetime, &merged);
@@ -105,10 +107,27 @@ static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded, a
     if (loaded->generation >= live->ring->generation) {
         merged->written_at = loaded->written_at;
     }
-    if (!stek_ring_equal(merged, loaded)) {
+    if (!stek_ring_equal(merged, stored)) {
         live->dirty = 1;
     }
     return mod_stek_live_swap(live, merged);
+}
+
+/* Takes in what was loaded, if that may enter. */
+static apr_status_t take_in(mod_stek_live_t *live, stek_ring_t *loaded, const stek_ring_t *stored,
+                            apr_time_t now)
+{
+    apr_status_t rv = stek_admit_epoch(loaded->epoch, live->ring->epoch, now);
+
+    if (rv == APR_SUCCESS) {
+        apr_size_t later_n = stek_admit_keys(loaded, NULL, now);
+
+        live->dirty |= later_n > 0;
+        live->late_at = later_n > 0 ? now : 0;
+        rv = merge_in(live, loaded, stored, now);
+        live->left_out_n = later_n + live->ring->left_out_n;
+    }
+    return rv;
 }
 
 static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pculprit,
@@ -124,15 +143,7 @@ static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pcu
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = stek_admit_epoch(loaded->epoch, live->ring->epoch, now);
-    if (rv == APR_SUCCESS) {
-        apr_size_t later_n = stek_admit_keys(loaded, NULL, now);
-
-        live->dirty |= later_n > 0;
-        live->late_at = later_n > 0 ? now : 0;
-        rv = merge_in(live, loaded, now);
-        live->left_out_n = later_n + live->ring->left_out_n;
-    }
+    rv = take_in(live, loaded, loaded, now);
     stek_ring_destroy(loaded);
     return rv;
 }
@@ -194,6 +205,32 @@ apr_status_t mod_stek_live_save(mod_stek_live_t *live, stek_ring_t *next, int fl
     live->dirty = 0;
     live->load_status = APR_SUCCESS;
     return mod_stek_live_swap(live, next);
+}
+
+apr_status_t mod_stek_live_save_unlocked(mod_stek_live_t *live, stek_ring_t *next, int flags,
+                                         apr_time_t now, apr_pool_t *pool)
+{
+    stek_ring_t *replaced;
+    apr_status_t rv;
+
+    live->dirty = 1;
+    rv = stek_ring_file_save_unlocked(&live->file, next, live->secrets, flags, stek_rng_system,
+                                      NULL, &replaced, pool);
+    if (rv != APR_SUCCESS) {
+        stek_ring_destroy(replaced);
+        stek_ring_destroy(next);
+        return rv;
+    }
+    /* Somebody may already have overwritten it: the next look reads what is there. */
+    memset(&live->stamp, 0, sizeof(live->stamp));
+    live->dirty = 0;
+    live->load_status = APR_SUCCESS;
+    rv = mod_stek_live_swap(live, next);
+    if (rv == APR_SUCCESS && replaced) {
+        rv = take_in(live, replaced, live->ring, now);
+    }
+    stek_ring_destroy(replaced);
+    return rv;
 }
 
 int mod_stek_live_is_dirty(const mod_stek_live_t *live)

@@ -3,7 +3,8 @@
  * How the parent writes a ring (mod_stek_ring_write.h).  Glue; parent only, one thread.
  *
  * A held lock does not stop rotation: when the prepared keys run low, the parent writes without it.
- * That is safe, because every writer merges, and the parent restores what a late writer overwrites.
+ * That is safe, because every writer merges, and the parent restores what a late writer overwrites, and
+ * takes in what it has overwritten itself.
  */
 #include "mod_stek_ring_write.h"
 
@@ -19,9 +20,12 @@
 
 APLOG_USE_MODULE(stek_rotate);
 
+/* So often a ring is written in a row. */
+#define UNLOCKED_TRIES 3
+
 /* Adds the keys that the schedule asks for and writes the ring.  Keys that cannot be written are
  * dropped: children would not learn of them, and the parent would not notice that they run out. */
-static apr_status_t extend_and_save(const mod_stek_task_t *task, int flags)
+static apr_status_t extend_and_save(const mod_stek_task_t *task, int locked, int flags)
 {
     const mod_stek_ring_config_t *ring = task->ring;
     const stek_ring_t *from = mod_stek_live_ring(ring->live);
@@ -39,13 +43,26 @@ static apr_status_t extend_and_save(const mod_stek_task_t *task, int flags)
     next->interval = ring->params.interval;
     next->lifetime = ring->params.lifetime;
     key_n = next->key_n;
-    rv = mod_stek_live_save(ring->live, next, flags, task->pool);
+    rv = locked ? mod_stek_live_save(ring->live, next, flags, task->pool)
+                : mod_stek_live_save_unlocked(ring->live, next, flags, task->now, task->pool);
     if (rv == APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, task->server,
                      "STEK2006: ring '%s': generation %" APR_UINT64_T_FMT
                      ", %d key%s made, %d in all",
                      ring->name, generation, (int)made_n, made_n == 1 ? "" : "s", (int)key_n);
     }
+    return rv;
+}
+
+/* Without the lock, again while it has merged in another writer's ring, which the file then lacks. */
+static apr_status_t save(const mod_stek_task_t *task, int locked, int flags)
+{
+    int tries = locked ? 1 : UNLOCKED_TRIES;
+    apr_status_t rv;
+
+    do {
+        rv = extend_and_save(task, locked, flags);
+    } while (rv == APR_SUCCESS && mod_stek_live_is_dirty(task->ring->live) && --tries > 0);
     return rv;
 }
 
@@ -111,7 +128,7 @@ apr_status_t mod_stek_ring_write(mod_stek_task_t *task, apr_interval_time_t lock
         rv = clear_path(task);
     }
     if (rv == APR_SUCCESS) {
-        rv = extend_and_save(task, flags);
+        rv = save(task, !file->path || lock.fd >= 0, flags);
     }
     stek_file_unlock(&lock);
     return rv;

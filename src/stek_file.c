@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -318,12 +319,12 @@ static int is_tmp_name(const char *name, const char *base)
     return strlen(end) == TMP_HEX_LEN && strspn(end, "0123456789abcdef") == TMP_HEX_LEN;
 }
 
-/* Whether a file with such a name was left by a killed writer. */
+/* Whether a file with such a name was left by a killed writer: perhaps while the clock was ahead. */
 static int is_left_behind(const writer_t *writer, const struct stat *st)
 {
     return S_ISREG(st->st_mode) && st->st_nlink == 1
            && stek_path_is_trusted(st->st_uid, writer->how->owner)
-           && writer->st.st_mtim.tv_sec - st->st_mtim.tv_sec > TMP_AGE_MAX_S;
+           && labs((long)(writer->st.st_mtim.tv_sec - st->st_mtim.tv_sec)) > TMP_AGE_MAX_S;
 }
 
 /* Removes what killed writers left. If that fails, the write still succeeds. */
@@ -419,9 +420,25 @@ static apr_status_t writer_fill(writer_t *writer, const void *bytes, apr_size_t 
     return rv;
 }
 
-static apr_status_t writer_commit(const writer_t *writer)
+/* Gives the path to the temporary file, and its name to the file that was there.  Nonzero if it did:
+ * nothing may be there, or the system cannot. */
+static int exchange(const writer_t *writer)
 {
-    if ((writer->how->flags & STEK_FILE_EXCLUSIVE) != 0) {
+#ifdef RENAME_EXCHANGE
+    return renameat2(AT_FDCWD, writer->tmp, AT_FDCWD, writer->path, RENAME_EXCHANGE) == 0;
+#else
+    (void)writer;
+    return 0;
+#endif
+}
+
+/* *pkept (may be NULL): whether the temporary name is now that of what was replaced. */
+static apr_status_t writer_commit(const writer_t *writer, int *pkept)
+{
+    if (pkept && exchange(writer)) {
+        *pkept = 1;
+    }
+    else if ((writer->how->flags & STEK_FILE_EXCLUSIVE) != 0) {
         if (link(writer->tmp, writer->path) != 0) {
             return APR_FROM_OS_ERROR(errno);
         }
@@ -437,14 +454,18 @@ static apr_status_t writer_commit(const writer_t *writer)
     return APR_SUCCESS;
 }
 
-apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t len,
-                               const stek_file_how_t *how, apr_pool_t *pool)
+/* preplaced NULL: what is replaced is not kept. */
+static apr_status_t put(const char *path, const void *bytes, apr_size_t len,
+                        const stek_file_how_t *how, const char **preplaced, apr_pool_t *pool)
 {
     apr_pool_t *subpool;
     writer_t writer = {0};
-    int made;
+    int made, kept = 0;
     apr_status_t rv = apr_pool_create(&subpool, pool);
 
+    if (preplaced) {
+        *preplaced = NULL;
+    }
     if (rv != APR_SUCCESS) {
         return rv;
     }
@@ -454,11 +475,14 @@ apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t l
         writer_sweep(&writer);
         rv = writer_fill(&writer, bytes, len);
         if (rv == APR_SUCCESS) {
-            rv = writer_commit(&writer);
+            rv = writer_commit(&writer, preplaced ? &kept : NULL);
         }
     }
-    if (rv != APR_SUCCESS && made) {
+    if (rv != APR_SUCCESS && made && !kept) {
         unlink(writer.tmp);
+    }
+    if (kept) {
+        *preplaced = apr_pstrdup(pool, writer.tmp);
     }
     if (writer.fd >= 0) {
         close(writer.fd);
@@ -468,6 +492,19 @@ apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t l
     }
     apr_pool_destroy(subpool);
     return rv;
+}
+
+apr_status_t stek_file_replace(const char *path, const void *bytes, apr_size_t len,
+                               const stek_file_how_t *how, apr_pool_t *pool)
+{
+    return put(path, bytes, len, how, NULL, pool);
+}
+
+apr_status_t stek_file_replace_unlocked(const char *path, const void *bytes, apr_size_t len,
+                                        const stek_file_how_t *how, const char **preplaced,
+                                        apr_pool_t *pool)
+{
+    return put(path, bytes, len, how, preplaced, pool);
 }
 
 void stek_file_sweep(const char *path, uid_t owner, apr_pool_t *pool)

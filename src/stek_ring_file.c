@@ -453,8 +453,17 @@ static gid_t group_of(const stek_ring_file_t *file, int *pdemanded, apr_pool_t *
     return stat(stek_file_dir(file->path, pool), &st) == 0 ? st.st_gid : (gid_t)-1;
 }
 
+/* preplaced NULL: the caller holds the lock; else as stek_file_replace_unlocked. */
+static apr_status_t replace(const stek_ring_file_t *file, const unsigned char *bytes,
+                            apr_size_t len, const stek_file_how_t *how, const char **preplaced,
+                            apr_pool_t *pool)
+{
+    return preplaced ? stek_file_replace_unlocked(file->path, bytes, len, how, preplaced, pool)
+                     : stek_file_replace(file->path, bytes, len, how, pool);
+}
+
 static apr_status_t path_save(const stek_ring_file_t *file, const unsigned char *bytes,
-                              apr_size_t len, int flags, apr_pool_t *pool)
+                              apr_size_t len, int flags, const char **preplaced, apr_pool_t *pool)
 {
     const stek_claim_t *claim = stek_claim_is_floor(bytes, len) ? &stek_claim_sealed
                                                                 : &stek_claim_ring;
@@ -468,10 +477,10 @@ static apr_status_t path_save(const stek_ring_file_t *file, const unsigned char 
         return rv;
     }
     how.gid = group_of(file, &demanded, pool);
-    rv = stek_file_replace(file->path, bytes, len, &how, pool);
+    rv = replace(file, bytes, len, &how, preplaced, pool);
     if (APR_TO_OS_ERROR(rv) == EPERM && !demanded) {
         how.gid = (gid_t)-1;
-        rv = stek_file_replace(file->path, bytes, len, &how, pool);
+        rv = replace(file, bytes, len, &how, preplaced, pool);
     }
     return rv;
 }
@@ -509,9 +518,9 @@ apr_status_t stek_ring_file_save(const stek_ring_file_t *file, const stek_ring_t
     return stek_ring_file_save_under(file, ring, &secrets->secrets[0], flags, rng, stamp, pool);
 }
 
-apr_status_t stek_ring_file_save_under(const stek_ring_file_t *file, const stek_ring_t *ring,
-                                       const stek_secret_t *secret, int flags, stek_rng_t *rng,
-                                       stek_stamp_t *stamp, apr_pool_t *pool)
+static apr_status_t save(const stek_ring_file_t *file, const stek_ring_t *ring,
+                         const stek_secret_t *secret, int flags, stek_rng_t *rng,
+                         stek_stamp_t *stamp, const char **preplaced, apr_pool_t *pool)
 {
     unsigned char random[STEK_RING_SALT_RANDOM_LEN];
     unsigned char *sealed = NULL;
@@ -527,7 +536,7 @@ apr_status_t stek_ring_file_save_under(const stek_ring_file_t *file, const stek_
         return rv;
     }
     if (file->path) {
-        rv = path_save(file, sealed, len, flags, pool);
+        rv = path_save(file, sealed, len, flags, preplaced, pool);
     }
     else {
         rv = file->writer_fd >= 0 ? memory_save(file->writer_fd, sealed, len, flags) : APR_EBADF;
@@ -535,6 +544,34 @@ apr_status_t stek_ring_file_save_under(const stek_ring_file_t *file, const stek_
     free(sealed);
     if (rv == APR_SUCCESS && stamp && stek_ring_file_stamp(file, &written) == APR_SUCCESS) {
         *stamp = written;
+    }
+    return rv;
+}
+
+apr_status_t stek_ring_file_save_under(const stek_ring_file_t *file, const stek_ring_t *ring,
+                                       const stek_secret_t *secret, int flags, stek_rng_t *rng,
+                                       stek_stamp_t *stamp, apr_pool_t *pool)
+{
+    return save(file, ring, secret, flags, rng, stamp, NULL, pool);
+}
+
+apr_status_t stek_ring_file_save_unlocked(const stek_ring_file_t *file, const stek_ring_t *ring,
+                                          const stek_secrets_t *secrets, int flags, stek_rng_t *rng,
+                                          stek_stamp_t *stamp, stek_ring_t **preplaced,
+                                          apr_pool_t *pool)
+{
+    const char *kept = NULL;
+    apr_status_t rv = save(file, ring, &secrets->secrets[0], flags, rng, stamp, &kept, pool);
+
+    *preplaced = NULL;
+    if (kept) {
+        stek_ring_file_t there = *file;
+
+        there.path = kept;
+        if (stek_ring_file_load(&there, secrets, preplaced, NULL, NULL, pool) != APR_SUCCESS) {
+            *preplaced = NULL;
+        }
+        unlink(kept);
     }
     return rv;
 }

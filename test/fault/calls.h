@@ -55,6 +55,8 @@ CALL(int, futimens, (int fd, const struct timespec times[2]), (fd, times), -1, E
 CALL(int, flock, (int fd, int op), (fd, op), -1, EINTR, ENOMEM)
 CALL(int, link, (const char *from, const char *to), (from, to), -1, ERR_DISK)
 CALL(int, rename, (const char *from, const char *to), (from, to), -1, ENOSPC, EIO)
+CALL(int, renameat2, (int from_fd, const char *from, int to_fd, const char *to, unsigned flags),
+     (from_fd, from, to_fd, to, flags), -1, ENOENT, EINVAL)
 CALL(int, unlink, (const char *path), (path), -1, EIO)
 CALL(int, unlinkat, (int fd, const char *path, int flags), (fd, path, flags), -1, EIO)
 CALL(int, mkdir, (const char *path, mode_t mode), (path, mode), -1, ENOSPC, EIO)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -415,6 +416,38 @@ def test_lock_held_at_start_does_not_stop_the_start(httpd, mpm, lock_holder):
     assert time.time() - begin < 10
     assert server.get(tls="1.2", session=first).resumed
     assert server.stop()
+
+
+@pytest.fixture(scope="session")
+def overtake(tmp_path_factory):
+    library = tmp_path_factory.mktemp("overtake") / "overtake.so"
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-Wall", "-Werror", "-D_GNU_SOURCE",
+                    "-o", library, Path(__file__).parent / "overtake.c", "-ldl"], check=True)
+    return library
+
+
+def test_lock_holder_that_goes_on_in_the_moment_of_a_write_loses_no_revocation(httpd, lock_holder, overtake):
+    """A revocation that hung with the lock, until httpd went on without it: it writes the ring after httpd
+    has read it, and before httpd replaces it."""
+    server = httpd(clock=True, env={"LD_PRELOAD": str(overtake)}, server=lines(poll="1s")).start()
+    first = issued_now(server, tls="1.2").session
+    ring = server.ring()
+    revoked = ring.find(first.name)
+    lock_holder(server.ring_path())
+    ring = replace(ring, keys=[key for key in ring.keys if key != revoked], generation=ring.generation + 1,
+                   tombstones=[(revoked.name, revoked.decrypt_until)])
+    following = Path(f"{server.ring_path()}.next")
+    following.write_bytes(ring.seal(server.secret()))
+    shutil.copystat(server.ring_path(), following)
+    shutil.chown(following, group=server.ring_path().stat().st_gid)
+    os.utime(following)
+    server.set_clock(int(ring.covered_until - time.time()) - 600)
+    server.wait_log("STEK2007", timeout=40)
+    wait_for(lambda: not following.exists(), "the other writer", 25, 0.2)
+    wait_for(lambda: server.ring().covered_until > ring.covered_until, "httpd's keys in the ring", 25, 0.2)
+    assert server.ring().tombstones == ring.tombstones
+    wait_for(lambda: not server.get(tls="1.2", session=first).resumed, "the revocation in all children", 25, 0.2)
+    assert not list(server.ring_path().parent.glob("*.tmp-*"))
 
 
 def test_full_file_system_stops_nothing(small_disk, httpd):

@@ -482,6 +482,37 @@ static void test_file_replace_no_directory_fails(void **state)
     assert_int_equal(count_names(base, ".tmp-"), 0);
 }
 
+static void test_file_replace_unlocked_keeps_what_it_replaces(void **state)
+{
+    const stek_file_how_t how = {geteuid(), (uid_t)-1, (gid_t)-1, 0600, 0};
+    const char *replaced = "set";
+    char text[8];
+    int fd;
+
+    (void)state;
+    assert_int_equal(stek_file_replace_unlocked(in_base("ring"), "first", 5, &how, &replaced, pool),
+                     APR_SUCCESS);
+    assert_null(replaced);
+    assert_int_equal(
+        stek_file_replace_unlocked(in_base("ring"), "second", 6, &how, &replaced, pool),
+        APR_SUCCESS);
+    assert_non_null(replaced);
+    fd = open(replaced, O_RDONLY);
+    assert_int_equal(read(fd, text, sizeof(text)), 5);
+    assert_memory_equal(text, "first", 5);
+    close(fd);
+    fd = open(in_base("ring"), O_RDONLY);
+    assert_int_equal(read(fd, text, sizeof(text)), 6);
+    assert_memory_equal(text, "second", 6);
+    close(fd);
+    assert_int_equal(count_names(base, ".tmp-"), 1);
+    unlink(replaced);
+    assert_int_equal(
+        stek_file_replace_unlocked(in_base("none/ring"), "x", 1, &how, &replaced, pool),
+        APR_ENOENT);
+    assert_null(replaced);
+}
+
 static void make_aged(const char *path, int age_s)
 {
     struct timespec times[2] = {{0, UTIME_OMIT}, {time(NULL) - age_s, 0}};
@@ -501,6 +532,7 @@ static void test_file_replace_leftovers_are_swept_after_a_minute(void **state)
     (void)state;
     make_aged(in_base("ring.tmp-0000000000000001"), 100);
     make_aged(in_base("ring.tmp-9999999999999999"), 100000);
+    make_aged(in_base("ring.tmp-1111111111111111"), -72000); /* the clock was ahead */
     make_aged(in_base(kept[0]), 30);
     for (size_t i = 1; i < sizeof(kept) / sizeof(kept[0]); i++) {
         make_aged(in_base(kept[i]), 100000);
@@ -510,6 +542,7 @@ static void test_file_replace_leftovers_are_swept_after_a_minute(void **state)
     assert_int_equal(replace(in_base("ring"), "new", 0), APR_SUCCESS);
     assert_int_equal(access(in_base("ring.tmp-0000000000000001"), F_OK), -1);
     assert_int_equal(access(in_base("ring.tmp-9999999999999999"), F_OK), -1);
+    assert_int_equal(access(in_base("ring.tmp-1111111111111111"), F_OK), -1);
     for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
         assert_int_equal(access(in_base(kept[i]), F_OK), 0);
     }
@@ -1042,6 +1075,7 @@ int main(void)
         TEST(test_file_replace_open_reader_keeps_the_old),
         TEST(test_file_replace_quickly_every_stamp_is_new),
         TEST(test_file_replace_no_directory_fails),
+        TEST(test_file_replace_unlocked_keeps_what_it_replaces),
         TEST(test_file_replace_leftovers_are_swept_after_a_minute),
         TEST(test_file_replace_taken_names_block_nothing),
         TEST(test_file_replace_foreign_leftovers_are_kept),

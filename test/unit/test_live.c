@@ -527,6 +527,62 @@ static void test_live_that_cannot_read_a_change_for_want_of_descriptors_goes_bli
     drop_lives();
 }
 
+/* The other writer has the lock, and hung between the parent's last look at the file and its write. */
+static void test_live_save_unlocked_takes_in_what_it_overwrites(void **state)
+{
+    char dir[] = "/tmp/stek-live-XXXXXX";
+    mod_stek_ring_config_t config = {.name = "a", .params.lifetime = 18 * HOUR, .secret_path = "s"};
+    const stek_key_t revoked = good_key(0, T0, HOUR, 18 * HOUR),
+                     made = good_key(9, T0 + HOUR, HOUR, 18 * HOUR);
+    stek_tombstone_t tombstone = {{0}, revoked.decrypt_until};
+    stek_ring_t *ring, *other, *next, *stored;
+    mod_stek_live_t *live;
+    const char *culprit;
+    int round;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    config.path = apr_pstrcat(pool, dir, "/a.ring", NULL);
+    assert_int_equal(mod_stek_live_get(&config, &live), APR_SUCCESS);
+    mod_stek_live_open_path(live, geteuid(), (gid_t)-1);
+    assert_int_equal(mod_stek_live_make_secrets(live), APR_SUCCESS);
+    memcpy(tombstone.name, revoked.name, STEK_NAME_LEN);
+    assert_int_equal(stek_ring_create(2, 0, &ring), APR_SUCCESS);
+    assert_int_equal(stek_ring_add_key(ring, &revoked), APR_SUCCESS);
+    save(live, ring);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_int_equal(stek_ring_create(0, 1, &other), APR_SUCCESS);
+    assert_int_equal(stek_ring_add_tombstone(other, &tombstone), APR_SUCCESS);
+    save(live, other);
+    for (round = 0; round < 3; round++) {
+        assert_int_equal(stek_ring_merge(live->ring, NULL, T0, 0, &ring), APR_SUCCESS);
+        assert_int_equal(stek_ring_create(2, 1, &next), APR_SUCCESS);
+        assert_int_equal(stek_ring_add_key(next, &made), APR_SUCCESS);
+        assert_int_equal(stek_ring_merge_into(&next, ring, T0, 0), APR_SUCCESS);
+        next->interval = HOUR;
+        next->lifetime = 18 * HOUR;
+        stek_ring_destroy(ring);
+        assert_int_equal(mod_stek_live_save_unlocked(live, next, 0, T0, pool), APR_SUCCESS);
+        assert_null(stek_ring_find(live->ring, revoked.name));
+        assert_non_null(stek_ring_find(live->ring, made.name));
+        assert_int_equal(mod_stek_live_is_dirty(live), round == 0);
+    }
+    assert_int_equal(stek_ring_file_load(&live->file, live->secrets, &stored, NULL, NULL, pool),
+                     APR_SUCCESS);
+    assert_true(stek_ring_equal(stored, live->ring));
+    assert_non_null(stek_ring_find_tombstone(stored, tombstone.name));
+    /* Whoever writes after that loses nothing, either: it is read at the next look. */
+    stek_ring_destroy(stored);
+    save(live, other);
+    assert_int_equal(mod_stek_live_refresh(live, T0, 0, &culprit, pool), APR_SUCCESS);
+    assert_non_null(stek_ring_find(live->ring, made.name));
+    assert_true(mod_stek_live_is_dirty(live));
+    stek_ring_destroy(other);
+    unlink(config.path);
+    assert_int_equal(rmdir(dir), 0);
+    drop_lives();
+}
+
 static void test_live_memory_is_written_by_nobody_between_configurations(void **state)
 {
     mod_stek_live_t *live = make_live("a", 1);
@@ -772,7 +828,8 @@ int main(void)
         cmocka_unit_test(test_live_refresh_drops_a_key_at_its_end_without_a_file),
         cmocka_unit_test(test_live_refresh_clock_that_comes_back_reads_the_same_file_again),
         cmocka_unit_test(test_live_refresh_clock_that_comes_back_over_a_fork),
-        cmocka_unit_test(test_live_refresh_clock_that_comes_back_to_a_bad_file_reads_the_next_good_one),
+        cmocka_unit_test(
+            test_live_refresh_clock_that_comes_back_to_a_bad_file_reads_the_next_good_one),
         cmocka_unit_test(test_live_refresh_clock_that_comes_back_drops_what_it_made_for_then),
         cmocka_unit_test(test_live_refresh_tells_when_the_last_writer_wrote),
         cmocka_unit_test(test_live_refresh_under_a_wandering_clock_has_what_the_file_has),
@@ -780,6 +837,7 @@ int main(void)
         cmocka_unit_test(test_live_retained_is_found_by_layout_and_reach),
         cmocka_unit_test(test_live_copy_follows_what_is_published),
         cmocka_unit_test(test_live_that_cannot_read_a_change_for_want_of_descriptors_goes_blind),
+        cmocka_unit_test(test_live_save_unlocked_takes_in_what_it_overwrites),
         cmocka_unit_test(test_live_memory_is_written_by_nobody_between_configurations),
         cmocka_unit_test(test_live_get_survives_by_name_and_sweep_ends_the_others),
         cmocka_unit_test(test_live_swap_so_many_ended_names_are_remembered),

@@ -269,6 +269,61 @@ static void test_schedule_extend_no_room_full(void **state)
     stek_ring_destroy(ring);
 }
 
+/* 64 old keys beside so many tombstones that a ring has room for no more keys. */
+static stek_ring_t *ring_full_of_tombstones(unsigned tombstone_n)
+{
+    rnd_t rnd = {7};
+    stek_ring_t *ring;
+    unsigned i;
+
+    assert_int_equal(stek_ring_create(64, tombstone_n + 1, &ring), APR_SUCCESS);
+    for (i = 0; i < 64; i++) {
+        stek_key_t key = good_key(i, T0 - 2 * HOUR, HOUR, 18 * HOUR);
+
+        assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);
+    }
+    for (i = 0; i < tombstone_n; i++) {
+        stek_tombstone_t tombstone = {{0}, T0 + DAY};
+
+        rnd_fill(&rnd, tombstone.name, sizeof(tombstone.name));
+        assert_int_equal(stek_ring_add_tombstone(ring, &tombstone), APR_SUCCESS);
+    }
+    return ring;
+}
+
+static void test_schedule_extend_full_of_tombstones_new_keys_take_the_place_of_old_ones(
+    void **state)
+{
+    stek_ring_t *ring = ring_full_of_tombstones(5000);
+
+    (void)state;
+    assert_int_equal(tick(&ring, &hourly, T0), 2);
+    assert_int_equal(ring->key_n, 64);
+    assert_int_equal(ring->left_out_n, 2);
+    assert_int_equal(ring->tombstone_n, 5000);
+    assert_non_null(stek_ring_current(ring, T0));
+    assert_non_null(stek_ring_current(ring, T0 + HOUR));
+    stek_ring_destroy(ring);
+}
+
+static void test_schedule_extend_full_of_tombstones_repeated_name_weak(void **state)
+{
+    stek_ring_t *ring = ring_full_of_tombstones(5000), *next = NULL;
+    stek_tombstone_t tombstone = {{0}, T0 + DAY};
+    apr_size_t made;
+    stek_key_t key;
+
+    (void)state;
+    fake_rng_reset(11);
+    assert_int_equal(stek_key_make(T0, T0 + HOUR, 18 * HOUR, 0, T0, fake_rng, &key), APR_SUCCESS);
+    memcpy(tombstone.name, key.name, STEK_NAME_LEN);
+    assert_int_equal(stek_ring_add_tombstone(ring, &tombstone), APR_SUCCESS);
+    fake_rng_reset(11);
+    assert_int_equal(stek_schedule_extend(ring, &hourly, T0, fake_rng, &next, &made), STEK_EWEAK);
+    assert_null(next);
+    stek_ring_destroy(ring);
+}
+
 static void test_schedule_extend_most_ahead_fits(void **state)
 {
     const stek_params_t params = {SEC(1), SEC(1), 4093};
@@ -557,6 +612,9 @@ int main(void)
         cmocka_unit_test(test_schedule_extend_nothing_missing_tidied_copy),
         cmocka_unit_test(test_schedule_extend_generator_fails_ring_kept),
         cmocka_unit_test(test_schedule_extend_no_room_full),
+        cmocka_unit_test(
+            test_schedule_extend_full_of_tombstones_new_keys_take_the_place_of_old_ones),
+        cmocka_unit_test(test_schedule_extend_full_of_tombstones_repeated_name_weak),
         cmocka_unit_test(test_schedule_extend_most_ahead_fits),
         cmocka_unit_test(test_schedule_extend_epoch_raised_new_keys),
         cmocka_unit_test(test_schedule_extend_current_revoked_new_key),
