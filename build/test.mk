@@ -95,7 +95,7 @@ SEED  ?=
 STEPS ?= 1000000
 STORY ?=
 simulate: $(OUT)/simulate
-	$(Q)$(OUT)/simulate $(if $(STORY),--story $(STORY),--steps $(STEPS) $(if $(SEED),--seed $(SEED)))
+	$(Q)$(OUT)/simulate $(if $(STORY),--story $(STORY),--steps $(STEPS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)))
 
 # In the check: about a minute, the same histories every time, so that a change that breaks one is seen
 # with that change; and the stories of what once failed.  "make simulate" looks for new ones.

@@ -2,28 +2,32 @@
 /*
  * Runs histories:
  *
- *     simulate [--seed N] [--steps N] [--histories N] [--only KINDS] [--save DIR] [--keep-going]
- *              [--no-shrink] [--with NAMES] [--without NAMES] [--digest]
+ *     simulate [--seed N] [--steps N] [--histories N] [--jobs N] [--only KINDS] [--save DIR]
+ *              [--keep-going] [--no-shrink] [--with NAMES] [--without NAMES] [--digest]
  *     simulate --story FILE...
  *
  * Names, with commas between them: flood, fill, ahead, slow (sim_switch_e); all but those in ASLEEP
- * are on.  Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts
- * them, and tells the first of a kind, or with --save all; --digest prints one of all their stories, which two builds can be compared by.  SIGTERM ends it
- * after a history, with 3 if all held until then.
+ * are on.  --jobs: so many processes, each with its part of the steps, and with the seed, the next one,
+ * and so on.  Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts
+ * them, and tells the first of a kind, or with --save all.  --digest prints one of all their stories,
+ * which two builds can be compared by.  SIGTERM ends it after a history, with 3 if all held until then.
  */
 #include "sim.h"
 
 #include <apr_general.h>
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define KINDS_MAX 16
+#define JOBS_MAX 64
 
 /* What the product does not stand up to yet: names, with commas between them. */
 #define ASLEEP ""
@@ -219,7 +223,7 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
 typedef struct asked_t {
     uint64_t seed;
     int64_t steps, histories;
-    int stories, keep_going;
+    int stories, keep_going, jobs;
 } asked_t;
 
 /* Nonzero: what was asked for is not known. */
@@ -228,6 +232,7 @@ static int parse(int argc, char **argv, asked_t *asked)
     static const struct option options[] = {{"seed", required_argument, NULL, 's'},
                                             {"steps", required_argument, NULL, 'n'},
                                             {"histories", required_argument, NULL, 'h'},
+                                            {"jobs", required_argument, NULL, 'j'},
                                             {"only", required_argument, NULL, 'o'},
                                             {"save", required_argument, NULL, 'd'},
                                             {"keep-going", no_argument, NULL, 'k'},
@@ -249,6 +254,9 @@ static int parse(int argc, char **argv, asked_t *asked)
             break;
         case 'h':
             asked->histories = strtoll(optarg, NULL, 0);
+            break;
+        case 'j':
+            asked->jobs = atoi(optarg);
             break;
         case 'o':
             sim_only = optarg;
@@ -278,12 +286,57 @@ static int parse(int argc, char **argv, asked_t *asked)
             return 1;
         }
     }
-    return 0;
+    return asked->jobs < 1 || asked->jobs > JOBS_MAX;
+}
+
+/* The exit code that says most: something broke, a process failed, it was stopped. */
+static int worse_of(int one, int other)
+{
+    static const int order[] = {0, 3, 2, 1};
+    int a = 3, b = 3;
+
+    while (a > 0 && order[a] != one) {
+        a--;
+    }
+    while (b > 0 && order[b] != other) {
+        b--;
+    }
+    return order[a > b ? a : b];
+}
+
+/* One process for each job: histories are the seed's alone. */
+static int run_jobs(const asked_t *asked)
+{
+    pid_t pids[JOBS_MAX];
+    int i, status, code = 0;
+
+    for (i = 0; i < asked->jobs; i++) {
+        pids[i] = asked->jobs > 1 ? fork() : 0;
+        if (pids[i] == 0) {
+            code = run_histories(asked->seed + (uint64_t)i, asked->steps / asked->jobs,
+                                 asked->histories, asked->keep_going);
+            if (asked->jobs > 1) {
+                fclose(out);
+                _exit(code);
+            }
+        }
+    }
+    for (i = 0; asked->jobs > 1 && i < asked->jobs; i++) {
+        if (pids[i] < 0) {
+            code = worse_of(code, 2);
+            continue;
+        }
+        while (waitpid(pids[i], &status, 0) < 0 && errno == EINTR) {
+            kill(pids[i], SIGTERM);
+        }
+        code = worse_of(code, WIFEXITED(status) ? WEXITSTATUS(status) : 2);
+    }
+    return code;
 }
 
 int main(int argc, char **argv)
 {
-    asked_t asked = {(uint64_t)time(NULL) * 1000003u + (uint64_t)getpid(), 100000, INT64_MAX, 0, 0};
+    asked_t asked = {(uint64_t)time(NULL) * 1000003u + (uint64_t)getpid(), 100000, INT64_MAX, 0, 0, 1};
     int code;
 
     if (set_switches(ASLEEP, 1) || parse(argc, argv, &asked)) {
@@ -301,10 +354,8 @@ int main(int argc, char **argv)
         return 2;
     }
     setvbuf(out, NULL, _IOLBF, 0);
-    (void)signal(SIGTERM, stop);
-    code = asked.stories
-               ? run_stories(argc, argv, argc == 1)
-               : run_histories(asked.seed, asked.steps, asked.histories, asked.keep_going);
+    (void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = stop}, NULL);
+    code = asked.stories ? run_stories(argc, argv, argc == 1) : run_jobs(&asked);
     fclose(out);
     return code;
 }
