@@ -147,6 +147,15 @@ void sim_generate(uint64_t seed, sim_history_t *history);
 void sim_history_write(const sim_history_t *history, FILE *file);
 int sim_history_read(sim_history_t *history, FILE *file); /* 0, or the line at fault */
 
+/* ---- what was done before (sim_memo.c) ---- */
+
+/* Of all that a result depends on: 128 bits, so that no two are taken for one. */
+typedef struct sim_hash_t {
+    uint64_t a, b;
+} sim_hash_t;
+
+sim_hash_t sim_hash(const stek_ring_t *ring, uint64_t more);
+
 /* ---- the truth (sim_truth.c): what a god knows of keys and revocations ---- */
 
 typedef struct sim_key_t {
@@ -227,6 +236,7 @@ typedef struct sim_host_t {
     int64_t dark_ms;    /* how long its cycles have been waiting for stores without a current key */
     int stuck;          /* its log told of an epoch that no clock can have come to */
     int behind;         /* its log told what command helps */
+    sim_hash_t checked[2]; /* what held last in its file and in its httpd, and what that depends on */
     int covered;        /* the last cycle ended with a current key; it began at covered_ms */
     int64_t covered_ms; /* of its clock */
     int64_t covered_error_ms;
@@ -238,6 +248,7 @@ typedef struct sim_world_t {
     const sim_history_t *history;
     int64_t now_ms; /* real time */
     int64_t seq;
+    int64_t judged_n; /* changes of what checks go by */
     sim_host_t hosts[SIM_HOSTS_MAX];
     sim_server_t servers[SIM_STORES_MAX];
     uint64_t version;

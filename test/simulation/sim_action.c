@@ -74,6 +74,7 @@ static void revoke_at(sim_host_t *host, int all)
     }
     if (command(host, NULL, line, UINT64_C(1) << event) == 0) {
         sim->events[event].epoch = host->file->epoch;
+        sim->judged_n++;
         if (!sim->events[event].is_void && !(host->known >> event & 1)) {
             sim_fail("revoked-returns", "a revocation on host %d is done, and nothing is revoked",
                      sim_number(host));
@@ -84,6 +85,7 @@ static void revoke_at(sim_host_t *host, int all)
             sim_truth_find(sim->events[event].name)->revoked = 0;
         }
         sim->event_n--;
+        sim->judged_n++;
         host->known &= ~(UINT64_C(1) << event);
         host->kept &= ~(UINT64_C(1) << event);
     }
@@ -187,6 +189,7 @@ static void steal(const sim_host_t *host, int whole)
     if (key) {
         sim_truth_see(key)->stolen = 1;
         sim->stolen = 1;
+        sim->judged_n++;
     }
     if (whole && !loot) {
         apr_pool_t *pool;
@@ -302,6 +305,7 @@ static void forge(sim_server_t *server, sim_forgery_e what)
     unsigned char *sealed = NULL;
     apr_size_t len;
 
+    sim->judged_n++;
     sim->filled |= what == SIM_FORGE_FILL;
     if (!loot || ratchet_keys(loot, ratchet_day(now), &seals) != APR_SUCCESS) {
         return;
@@ -743,6 +747,7 @@ static void emergency(void)
     all_cycle(2);
     (void)seq;
     sim->ended = 1;
+    sim->judged_n++;
     all_cycle(1);
 }
 

@@ -14,13 +14,8 @@
 
 #define MEMO_N 512
 
-/* Of all that a result depends on: 128 bits, so that no two are taken for one. */
-typedef struct hash_t {
-    uint64_t a, b;
-} hash_t;
-
 typedef struct memo_t {
-    hash_t of;         /* 0: free */
+    sim_hash_t of;         /* 0: free */
     stek_ring_t *ring; /* NULL: as it was */
 } memo_t;
 
@@ -34,35 +29,39 @@ static uint64_t fold(uint64_t x, uint64_t y)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static void hash_number(hash_t *hash, uint64_t number)
+static void hash_number(sim_hash_t *hash, uint64_t number)
 {
     hash->a = fold(hash->a ^ number, UINT64_C(0x9e3779b97f4a7c15));
     hash->b = fold(hash->b + number, UINT64_C(0xd6e8feb86659fd93)) ^ hash->a;
 }
 
-/* Whole words: records of rings have no others. */
-static void hash_bytes(hash_t *hash, const void *bytes, size_t len)
+/* Whole words: records of rings have no others.  In four lanes, because every step waits for the one
+ * before. */
+static void hash_bytes(sim_hash_t *hash, const void *bytes, size_t len)
 {
+    static const uint64_t odd[4] = {UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db),
+                                    UINT64_C(0x8ebc6af09c88c6e3), UINT64_C(0x589965cc75374cc3)};
+    uint64_t lanes[4] = {hash->a, hash->b, ~hash->a, ~hash->b}, words[8];
     const unsigned char *at = bytes;
-    uint64_t a = hash->a, b = hash->b, word[2];
-    size_t i;
+    size_t i, k;
 
-    for (i = 0; i + sizeof(word) <= len; i += sizeof(word)) {
-        memcpy(word, at + i, sizeof(word));
-        a = fold(a ^ word[0], word[1] ^ UINT64_C(0xa0761d6478bd642f)) + i;
-        b = fold(b ^ word[1], word[0] ^ UINT64_C(0xe7037ed1a0b428db)) ^ (b >> 1);
+    for (i = 0; i + sizeof(words) <= len; i += sizeof(words)) {
+        memcpy(words, at + i, sizeof(words));
+        for (k = 0; k < 4; k++) {
+            lanes[k] = fold(lanes[k] ^ words[2 * k], words[2 * k + 1] ^ odd[k]) + words[2 * k];
+        }
     }
-    for (; i + sizeof(word[0]) <= len; i += sizeof(word[0])) {
-        memcpy(word, at + i, sizeof(word[0]));
-        a ^= word[0];
-        b += word[0];
+    for (k = 0; k < 4; k++) {
+        hash_number(hash, lanes[k]);
     }
-    hash->a = a;
-    hash->b = b;
+    for (; i + sizeof(words[0]) <= len; i += sizeof(words[0])) {
+        memcpy(words, at + i, sizeof(words[0]));
+        hash_number(hash, words[0]);
+    }
     hash_number(hash, len);
 }
 
-static void hash_ring(hash_t *hash, const stek_ring_t *ring)
+static void hash_ring(sim_hash_t *hash, const stek_ring_t *ring)
 {
     hash_number(hash, ring != NULL);
     if (ring) {
@@ -76,10 +75,10 @@ static void hash_ring(hash_t *hash, const stek_ring_t *ring)
     }
 }
 
-static hash_t hash_of(uint64_t what, const stek_ring_t *one, const stek_ring_t *other,
+static sim_hash_t hash_of(uint64_t what, const stek_ring_t *one, const stek_ring_t *other,
                       apr_time_t now, apr_interval_time_t lifetime)
 {
-    hash_t hash = {what, ~what};
+    sim_hash_t hash = {what, ~what};
 
     hash_ring(&hash, one);
     hash_ring(&hash, other);
@@ -88,19 +87,24 @@ static hash_t hash_of(uint64_t what, const stek_ring_t *one, const stek_ring_t *
     return hash;
 }
 
-static memo_t *place_of(hash_t hash)
+sim_hash_t sim_hash(const stek_ring_t *ring, uint64_t more)
+{
+    return hash_of(more, ring, NULL, 0, 0);
+}
+
+static memo_t *place_of(sim_hash_t hash)
 {
     return &memos[hash.a % MEMO_N];
 }
 
-static int is_known(hash_t hash)
+static int is_known(sim_hash_t hash)
 {
     const memo_t *memo = place_of(hash);
 
     return memo->of.a == hash.a && memo->of.b == hash.b;
 }
 
-static void remember(hash_t hash, const stek_ring_t *ring)
+static void remember(sim_hash_t hash, const stek_ring_t *ring)
 {
     memo_t *memo = place_of(hash);
 
@@ -131,7 +135,7 @@ apr_size_t __wrap_stek_audit_drop_shared(stek_ring_t *ring);
 apr_status_t __wrap_stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
                                     apr_interval_time_t lifetime, stek_ring_t **pring)
 {
-    hash_t hash = hash_of(1, a, b, now, lifetime);
+    sim_hash_t hash = hash_of(1, a, b, now, lifetime);
     apr_status_t rv;
 
     if (is_known(hash)) {
@@ -148,7 +152,7 @@ apr_status_t __wrap_stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, 
 apr_status_t __wrap_stek_ring_merge_into(stek_ring_t **pring, const stek_ring_t *other,
                                          apr_time_t now, apr_interval_time_t lifetime)
 {
-    hash_t hash = hash_of(2, *pring, other, now, lifetime);
+    sim_hash_t hash = hash_of(2, *pring, other, now, lifetime);
     apr_status_t rv;
 
     if (is_known(hash)) {
@@ -168,7 +172,7 @@ apr_status_t __wrap_stek_schedule_extend(const stek_ring_t *ring, const stek_par
                                          apr_time_t now, stek_rng_t *rng, stek_ring_t **pring,
                                          apr_size_t *pmade)
 {
-    hash_t hash = hash_of(3, ring, NULL, now, params->lifetime);
+    sim_hash_t hash = hash_of(3, ring, NULL, now, params->lifetime);
     apr_status_t rv;
 
     hash_number(&hash, (uint64_t)params->interval);
@@ -188,7 +192,7 @@ apr_status_t __wrap_stek_schedule_extend(const stek_ring_t *ring, const stek_par
 /* Only where nothing was dropped. */
 apr_size_t __wrap_stek_audit_drop_shared(stek_ring_t *ring)
 {
-    hash_t hash = hash_of(4, ring, NULL, 0, 0);
+    sim_hash_t hash = hash_of(4, ring, NULL, 0, 0);
     apr_size_t n;
 
     if (is_known(hash)) {
