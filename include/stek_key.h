@@ -40,8 +40,8 @@ static inline apr_uint64_t stek_name_head(const unsigned char name[STEK_NAME_LEN
 {
     /* Written out, so that compilers make one load of it. */
     return (apr_uint64_t)name[0] << 56 | (apr_uint64_t)name[1] << 48 | (apr_uint64_t)name[2] << 40
-           | (apr_uint64_t)name[3] << 32 | (apr_uint64_t)name[4] << 24
-           | (apr_uint64_t)name[5] << 16 | (apr_uint64_t)name[6] << 8 | (apr_uint64_t)name[7];
+           | (apr_uint64_t)name[3] << 32 | (apr_uint64_t)name[4] << 24 | (apr_uint64_t)name[5] << 16
+           | (apr_uint64_t)name[6] << 8 | (apr_uint64_t)name[7];
 }
 
 /* As memcmp of two names; a merge of full rings asks a million times. */

@@ -233,10 +233,11 @@ typedef struct sim_host_t {
     uint64_t kept;       /* that a cycle has kept for good */
     uint64_t live_known; /* its httpd */
     int keyless_n;       /* cycles in a row that ended without a current key */
-    int64_t dark_ms;    /* how long its cycles have been waiting for stores without a current key */
-    int stuck;          /* its log told of an epoch that no clock can have come to */
-    int behind;         /* its log told what command helps */
-    sim_hash_t checked[2]; /* what held last in its file and in its httpd, and what that depends on */
+    int64_t dark_ms; /* how long its cycles have been waiting for stores without a current key */
+    int stuck;       /* its log told of an epoch that no clock can have come to */
+    int behind;      /* its log told what command helps */
+    sim_hash_t
+        checked[2];     /* what held last in its file and in its httpd, and what that depends on */
     int covered;        /* the last cycle ended with a current key; it began at covered_ms */
     int64_t covered_ms; /* of its clock */
     int64_t covered_error_ms;

@@ -111,14 +111,12 @@ stek_ring_t *sim_ring_copy(const stek_ring_t *ring)
     }
     memcpy(block, ring, len);
     copy->keys = (stek_key_t *)(void *)(block + ((const char *)ring->keys - (const char *)ring));
-    copy->tombstones = (stek_tombstone_t *)(void *)(block
-                                                    + ((const char *)ring->tombstones
-                                                       - (const char *)ring));
+    copy->tombstones =
+        (stek_tombstone_t *)(void *)(block + ((const char *)ring->tombstones - (const char *)ring));
     copy->heads = (apr_uint64_t *)(void *)(block
                                            + ((const char *)ring->heads - (const char *)ring));
-    copy->by_start = (apr_uint16_t *)(void *)(block
-                                              + ((const char *)ring->by_start
-                                                 - (const char *)ring));
+    copy->by_start =
+        (apr_uint16_t *)(void *)(block + ((const char *)ring->by_start - (const char *)ring));
     return copy;
 }
 

@@ -15,7 +15,7 @@
 #define MEMO_N 512
 
 typedef struct memo_t {
-    sim_hash_t of;         /* 0: free */
+    sim_hash_t of;     /* 0: free */
     stek_ring_t *ring; /* NULL: as it was */
 } memo_t;
 
@@ -76,7 +76,7 @@ static void hash_ring(sim_hash_t *hash, const stek_ring_t *ring)
 }
 
 static sim_hash_t hash_of(uint64_t what, const stek_ring_t *one, const stek_ring_t *other,
-                      apr_time_t now, apr_interval_time_t lifetime)
+                          apr_time_t now, apr_interval_time_t lifetime)
 {
     sim_hash_t hash = {what, ~what};
 

@@ -528,8 +528,7 @@ ssize_t __wrap_pwrite(int fd, const void *bytes, size_t len, off_t at)
 {
     const opened_t *file = file_of(fd);
 
-    return file ? write_at(file->inode, (size_t)at, bytes, len)
-                : __real_pwrite(fd, bytes, len, at);
+    return file ? write_at(file->inode, (size_t)at, bytes, len) : __real_pwrite(fd, bytes, len, at);
 }
 
 ssize_t sim_write(int fd, const void *bytes, size_t len)

@@ -336,7 +336,8 @@ static int run_jobs(const asked_t *asked)
 
 int main(int argc, char **argv)
 {
-    asked_t asked = {(uint64_t)time(NULL) * 1000003u + (uint64_t)getpid(), 100000, INT64_MAX, 0, 0, 1};
+    asked_t asked = {
+        (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid(), 100000, INT64_MAX, 0, 0, 1};
     int code;
 
     if (set_switches(ASLEEP, 1) || parse(argc, argv, &asked)) {
