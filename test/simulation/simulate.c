@@ -2,15 +2,16 @@
 /*
  * Runs histories:
  *
- *     simulate [--seed N] [--steps N] [--histories N] [--jobs N] [--only KINDS] [--save DIR]
- *              [--keep-going] [--no-shrink] [--with NAMES] [--without NAMES] [--digest]
+ *     simulate [--seed N] [--steps N] [--histories N] [--from N] [--jobs N] [--only KINDS]
+ *              [--save DIR] [--keep-going] [--no-shrink] [--with NAMES] [--without NAMES] [--digest]
  *     simulate --story FILE...
  *
  * Names, with commas between them: flood, fill, ahead, slow (sim_switch_e); all but those in ASLEEP
- * are on.  --jobs: so many processes, each with its part of the steps, and with the seed, the next one,
- * and so on.  Ends with 1 and the story of the first history that failed, shrunk; --keep-going counts
- * them, and tells the first of a kind, or with --save all.  --digest prints one of all their stories,
- * which two builds can be compared by.  SIGTERM ends it after a history, with 3 if all held until then.
+ * are on.  --from: the number of the first history, of those that the seed gives.  --jobs: so many
+ * processes, each with its part of the steps, and with the seed, the next one, and so on.  Ends with 1 and
+ * the story of the first history that failed, shrunk; --keep-going counts them, and tells the first of a
+ * kind, or with --save all.  --digest prints one of all their stories, which two builds can be compared by.
+ * SIGTERM ends it after a history, with 3 if all held until then.
  */
 #include "sim.h"
 
@@ -44,6 +45,7 @@ typedef struct counted_t {
 static FILE *out;
 static volatile sig_atomic_t stopped; /* by SIGTERM: after this history */
 static const char *save_dir;
+static uint64_t first = 1;
 static int no_shrink;
 static FILE *digested; /* NULL: no digest is wanted */
 static uint64_t digest;
@@ -188,9 +190,9 @@ static int run_histories(uint64_t seed, int64_t steps, int64_t histories, int ke
 
     fprintf(out, "SEED=%" PRIu64 "\n", seed);
     for (; !stopped && sim_step_count < steps && n < histories; n++) {
-        sim_generate(sim_mix(seed, (uint64_t)n) >> 1, &history);
+        sim_generate(sim_mix(seed, (uint64_t)n + first - 1) >> 1, &history);
         if (sim_run(&history, digested, failed, why)) {
-            counted_t *kind = count(failed, (uint64_t)n + 1);
+            counted_t *kind = count(failed, (uint64_t)n + first);
 
             failed_n++;
             if (kind->n == 1 || save_dir) {
@@ -229,19 +231,14 @@ typedef struct asked_t {
 /* Nonzero: what was asked for is not known. */
 static int parse(int argc, char **argv, asked_t *asked)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"steps", required_argument, NULL, 'n'},
-                                            {"histories", required_argument, NULL, 'h'},
-                                            {"jobs", required_argument, NULL, 'j'},
-                                            {"only", required_argument, NULL, 'o'},
-                                            {"save", required_argument, NULL, 'd'},
-                                            {"keep-going", no_argument, NULL, 'k'},
-                                            {"no-shrink", no_argument, NULL, 'q'},
-                                            {"with", required_argument, NULL, 'w'},
-                                            {"without", required_argument, NULL, 'W'},
-                                            {"digest", no_argument, NULL, 'g'},
-                                            {"story", no_argument, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},      {"steps", required_argument, NULL, 'n'},
+        {"histories", required_argument, NULL, 'h'}, {"from", required_argument, NULL, 'f'},
+        {"jobs", required_argument, NULL, 'j'},      {"only", required_argument, NULL, 'o'},
+        {"save", required_argument, NULL, 'd'},      {"keep-going", no_argument, NULL, 'k'},
+        {"no-shrink", no_argument, NULL, 'q'},       {"with", required_argument, NULL, 'w'},
+        {"without", required_argument, NULL, 'W'},   {"digest", no_argument, NULL, 'g'},
+        {"story", no_argument, NULL, 't'},           {NULL, 0, NULL, 0}};
     int option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -254,6 +251,9 @@ static int parse(int argc, char **argv, asked_t *asked)
             break;
         case 'h':
             asked->histories = strtoll(optarg, NULL, 0);
+            break;
+        case 'f':
+            first = strtoull(optarg, NULL, 0);
             break;
         case 'j':
             asked->jobs = atoi(optarg);
