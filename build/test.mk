@@ -99,7 +99,7 @@ simulate: $(OUT)/simulate
 
 # In the check: about a minute, the same histories every time, so that a change that breaks one is seen
 # with that change; and the stories of what once failed.  "make simulate" looks for new ones.
-SIM_SHORT_STEPS ?= 150000
+SIM_SHORT_STEPS ?= 400000
 simulate-short: $(OUT)/simulate
 	$(Q)$(OUT)/simulate --steps $(SIM_SHORT_STEPS) --seed $(or $(SEED),1)
 	$(Q)$(OUT)/simulate --story $(STORIES)
