@@ -368,6 +368,7 @@ static void set_drift(sim_host_t *host, int64_t ppm)
 static void set_clock(sim_host_t *host, int64_t error_s)
 {
     set_drift(host, 0);
+    host->covered = 0; /* by the clock before */
     if (error_s * 1000 < host->error_ms - 80000000) {
         /* A revocation that no cycle has kept yet is now more than a day ahead, and refused. */
         host->known = host->kept;
