@@ -99,9 +99,13 @@ soak: $(SOAK_BIN)
 # Production's code over simulated clocks, stores, networks and operators (CONTRIBUTING.md).
 SIM_SRC  := $(wildcard test/simulation/*.c)
 SIM_O    := $(SIM_SRC:%.c=$(OUT)/obj/%.o)
-SIM_WRAP := rename link unlink write apr_time_now apr_sleep stek_mem_alloc stek_mem_free \
+SIM_WRAP := rename link unlink write open openat close read pread pwrite fstat stat lstat fstatat \
+            unlinkat mkdir opendir readdir closedir dirfd flock ftruncate fchmod fchown futimens \
+            apr_time_now apr_sleep stek_mem_alloc stek_mem_free \
             stek_rng_system stek_ring_seal stek_ring_open stek_ring_file_save_under stek_swap_reaches stek_file_check_dirs \
-            stek_path_check_written stek_file_fsync_flag stek_file_sweep
+            stek_path_check_written stek_path_check_opened stek_file_fsync_flag \
+            stek_file_sweep stek_secret_hkdf stek_secret_set_id stek_ring_merge stek_ring_merge_into \
+            stek_schedule_extend stek_audit_drop_shared EVP_KDF_fetch EVP_MAC_fetch EVP_CIPHER_fetch
 STORIES  := $(wildcard test/simulation/stories/*.story)
 
 $(SIM_O): $(call config,test)
@@ -115,11 +119,11 @@ SEED  ?=
 STEPS ?= 1000000
 STORY ?=
 simulate: $(OUT)/simulate
-	$(Q)$(OUT)/simulate $(if $(STORY),--story $(STORY),--steps $(STEPS) $(if $(SEED),--seed $(SEED)))
+	$(Q)$(OUT)/simulate $(if $(STORY),--story $(STORY),--steps $(STEPS) --jobs $(JOBS) $(if $(SEED),--seed $(SEED)))
 
 # In the check: about a minute, the same histories every time, so that a change that breaks one is seen
 # with that change; and the stories of what once failed.  "make simulate" looks for new ones.
-SIM_SHORT_STEPS ?= 150000
+SIM_SHORT_STEPS ?= 400000
 simulate-short: $(OUT)/simulate
 	$(Q)$(OUT)/simulate --steps $(SIM_SHORT_STEPS) --seed $(or $(SEED),1)
 	$(Q)$(OUT)/simulate --story $(STORIES)

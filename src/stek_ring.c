@@ -56,25 +56,18 @@ int stek_tombstone_holds(const stek_tombstone_t *tombstone, apr_time_t now)
     return tombstone->until > now - STEK_TOMBSTONE_MARGIN;
 }
 
-static apr_uint64_t name_head(const unsigned char name[STEK_NAME_LEN])
-{
-    apr_uint64_t head = 0;
-    int i;
-
-    for (i = 0; i < (int)sizeof(head); i++) {
-        head = head << 8 | name[i];
-    }
-    return head;
-}
-
 /* Index of the first key whose name is not less.  The names' heads lie side by side: a search
  * for one of thousands touches few cache lines, and of the keys, as a rule, only the one that it
  * finds. */
 static apr_size_t key_bound(const stek_ring_t *ring, const unsigned char *name)
 {
-    apr_uint64_t head = name_head(name);
+    apr_uint64_t head = stek_name_head(name);
     apr_size_t low = 0, high = ring->key_n;
 
+    /* A merge adds in order: each one goes to the end. */
+    if (high > 0 && ring->heads[high - 1] < head) {
+        return high;
+    }
     while (low < high) {
         apr_size_t mid = low + (high - low) / 2;
         int c = STEK_COMPARE(ring->heads[mid], head);
@@ -94,10 +87,13 @@ static apr_size_t tombstone_bound(const stek_ring_t *ring, const unsigned char *
 {
     apr_size_t low = 0, high = ring->tombstone_n;
 
+    if (high > 0 && stek_name_compare(ring->tombstones[high - 1].name, name) < 0) {
+        return high;
+    }
     while (low < high) {
         apr_size_t mid = low + (high - low) / 2;
 
-        if (memcmp(ring->tombstones[mid].name, name, STEK_NAME_LEN) < 0) {
+        if (stek_name_compare(ring->tombstones[mid].name, name) < 0) {
             low = mid + 1;
         }
         else {
@@ -163,7 +159,7 @@ apr_status_t stek_ring_add_key(stek_ring_t *ring, const stek_key_t *key)
     memmove(ring->keys + at + 1, ring->keys + at, (ring->key_n - at) * sizeof(*key));
     ring->keys[at] = *key;
     memmove(ring->heads + at + 1, ring->heads + at, (ring->key_n - at) * sizeof(*ring->heads));
-    ring->heads[at] = name_head(key->name);
+    ring->heads[at] = stek_name_head(key->name);
     by_start_insert(ring, at);
     ring->key_n++;
     return APR_SUCCESS;
@@ -217,7 +213,7 @@ static void drop_keys(stek_ring_t *ring, apr_time_t now, apr_interval_time_t lif
     OPENSSL_cleanse(ring->keys + kept_n, (ring->key_n - kept_n) * sizeof(*ring->keys));
     ring->key_n = kept_n;
     for (i = 0; i < kept_n; i++) {
-        ring->heads[i] = name_head(ring->keys[i].name);
+        ring->heads[i] = stek_name_head(ring->keys[i].name);
     }
     stek_mem_wipe_registers();
 }
@@ -279,7 +275,7 @@ int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b)
 
 const stek_key_t *stek_ring_find(const stek_ring_t *ring, const unsigned char name[STEK_NAME_LEN])
 {
-    apr_uint64_t head = name_head(name);
+    apr_uint64_t head = stek_name_head(name);
     apr_size_t low = 0, n = ring->key_n;
 
     /* In every handshake: only heads are compared, until one is as great. */

@@ -63,7 +63,7 @@ static int merge_side(const void *a, const void *b)
     if (!a || !b) {
         return a ? -1 : 1;
     }
-    return memcmp(a, b, STEK_NAME_LEN);
+    return stek_name_compare(a, b);
 }
 
 /* The next key of the result, or NULL at the end. */
@@ -142,7 +142,7 @@ static int compare_in_group(const void *one, const void *other)
     const place_t *a = one, *b = other;
     int c = STEK_COMPARE(a->until, b->until);
 
-    return c ? c : memcmp(a->name, b->name, STEK_NAME_LEN);
+    return c ? c : stek_name_compare(a->name, b->name);
 }
 
 /* Of those that only decrypt, the latest first. */
@@ -155,14 +155,14 @@ static int compare_places(const void *one, const void *other)
     c = c                           ? c
         : a->class == ONLY_DECRYPTS ? STEK_COMPARE(b->until, a->until)
                                     : STEK_COMPARE(a->until, b->until);
-    return c ? c : memcmp(a->name, b->name, STEK_NAME_LEN);
+    return c ? c : stek_name_compare(a->name, b->name);
 }
 
 static int compare_names(const void *one, const void *other)
 {
     const place_t *a = one, *b = other;
 
-    return memcmp(a->name, b->name, STEK_NAME_LEN);
+    return stek_name_compare(a->name, b->name);
 }
 
 static void merge_count(merge_t *m, apr_size_t *pkey_n, apr_size_t *ptombstone_n)

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Puts deliberate bugs into the product, one at a time, and sees whether the simulator finds them.
 
-Each is a replacement in one source, made in a copy of the tree; only the simulator is built there, and run
-with a fixed seed and number of steps.  Prints how many were found; the exit code is 0 only if all were.
-Arguments: names of mutants; none: all.
+Each is a replacement in sources, made in a copy of the tree; only the simulator is built there, and run
+with fixed seeds and numbers of steps.  The tree itself has to stand up to as many histories as the last of
+them took.  Prints how many were found, and after how many histories; the exit code is 0 only if all were.
+Arguments: beginnings of mutants' names; none: all.
 """
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,11 +16,43 @@ import tempfile
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent.parent
-STEPS = os.environ.get("STEPS", "300000")
-SEED = os.environ.get("SEED", "1")
+STEPS = os.environ.get("STEPS", "400000")
+SEEDS = os.environ.get("SEED", "1 103").split()  # the next one if the one before finds nothing
 
-# name: file, text, what stands in its place.
+# name: file, text, what stands in its place; and so on, if one replacement is not enough.
+# The first six are rules as they were once (issue 14, points 1 to 6).
 MUTANTS = {
+    "1: the first store that is overtaken ends the writing, and new keys are dropped": (
+        "stekctl/fleet/sync.c",
+        "            lost = lost || (written == SYNC_CHANGED && !views[i].distrusted);\n",
+        "            lost = lost || written == SYNC_CHANGED;\n"
+        "            if (lost) {\n                break;\n            }\n",
+        "stekctl/fleet/sync.c",
+        "    if (lost && plan->made > 0\n",
+        "    if (lost) {\n        plan->made = 0;\n        return NULL;\n    }\n    if (lost && plan->made > 0\n"),
+    "2: no room, no merge": (
+        "src/stek_ring_merge.c",
+        "    if (tombstone_n > TOMBSTONES_MAX) {",
+        "    if (tombstone_n > TOMBSTONES_MAX || key_n > room) {"),
+    "3: no floor": (
+        "stekctl/fleet/floor.c",
+        "    if (!host->options->floor_path) {\n        return;",
+        "    if (fleet && day > 0) {\n        return;",
+        "stekctl/fleet/floor.c",
+        "    floor_open(host, host->fleet, host->day);\n    if (!is_kept(host)) {",
+        "    floor_open(host, host->fleet, host->day);\n    if (now > 0) {"),
+    "4: the next epoch is the number after it": (
+        "src/stek_admit.c",
+        "    apr_uint64_t next = epoch_at(now);",
+        "    apr_uint64_t next = epoch + (now > 0);"),
+    "5: any epoch comes in": (
+        "src/stek_admit.c",
+        "    return epoch <= known || epoch <= epoch_at(now + STEK_ADMIT_EPOCH_MARGIN) ? APR_SUCCESS",
+        "    return epoch <= known || epoch > 0 || now > 0                             ? APR_SUCCESS"),
+    "6: keys of any slot come in": (
+        "src/stek_admit.c",
+        "    return stek_ring_drop_later(ring, latest_start(ring, params, now));",
+        "    return stek_ring_drop_later(ring, latest_start(ring, params, now) / 2 + APR_INT64_MAX / 2);"),
     "merge: tombstones of one side only": (
         "src/stek_ring_merge.c",
         "\n            && !has_tombstone(m->b_tombstones, key->name, m->now)) {",
@@ -35,10 +69,6 @@ MUTANTS = {
         "src/stek_ring_merge.c",
         "if (stek_tombstone_holds(tombstone, m->now)) {",
         "if (side < 0 && stek_tombstone_holds(tombstone, m->now)) {"),
-    "merge: no room, no merge": (
-        "src/stek_ring_merge.c",
-        "    if (tombstone_n > TOMBSTONES_MAX) {",
-        "    if (tombstone_n > TOMBSTONES_MAX || key_n > room) {"),
     "merge: what there is no room for depends on the side": (
         "src/stek_ring_merge.c",
         "(place_t){.name = key->name,\n                             .key = key,",
@@ -55,18 +85,6 @@ MUTANTS = {
         "src/stek_schedule.c",
         "        if (key->not_before > until) {",
         "        if (key->not_before > until + apr_time_from_sec(600)) {"),
-    "revoke: the next number is the epoch": (
-        "src/stek_admit.c",
-        "    apr_uint64_t next = epoch_at(now);",
-        "    apr_uint64_t next = epoch + (now > 0);"),
-    "admit: any epoch": (
-        "src/stek_admit.c",
-        "    return epoch <= known || epoch <= epoch_at(now + STEK_ADMIT_EPOCH_MARGIN) ? APR_SUCCESS",
-        "    return epoch <= known || epoch > 0 || now > 0                             ? APR_SUCCESS"),
-    "admit: keys at any time": (
-        "src/stek_admit.c",
-        "    return stek_ring_drop_later(ring, latest_start(ring, params, now));",
-        "    return stek_ring_drop_later(ring, latest_start(ring, params, now) / 2 + APR_INT64_MAX / 2);"),
     "plan: what a host's own lifetime ends is not written": (
         "stekctl/fleet/sync.c",
         "        rv = take_in(&plan->wanted, plan->shared, now);\n",
@@ -142,49 +160,68 @@ def build(tree):
     return subprocess.run(["make", "-s", "-j2", "out/simulate"], cwd=tree, capture_output=True, text=True, check=False)
 
 
-def simulate(tree):
-    return subprocess.run(["out/simulate", "--seed", SEED, "--steps", STEPS, "--no-shrink"], cwd=tree,
+def simulate(tree, seed, *arguments):
+    return subprocess.run(["out/simulate", "--seed", seed, "--no-shrink", *arguments], cwd=tree,
                           capture_output=True, text=True, check=False)
 
 
-def try_mutant(tree, name, file, before, after):
-    """What the simulator says of it; None: nothing."""
-    path = tree / file
-    text = path.read_text()
-    if text.count(before) != 1:
-        sys.exit(f"mutants: {name}: {file} has its text {text.count(before)} times, not once")
-    path.write_text(text.replace(before, after))
+def replaced(tree, name, replacements):
+    """The sources with their replacements."""
+    texts = {}
+    for file, before, after in zip(*[iter(replacements)] * 3):
+        text = texts.get(file) or (tree / file).read_text()
+        if text.count(before) != 1:
+            sys.exit(f"mutants: {name}: {file} has its text {text.count(before)} times, not once")
+        texts[file] = text.replace(before, after)
+    return texts
+
+
+def try_mutant(tree, name, replacements):
+    """What the simulator says of it, with which seed, and after how many of its histories; None: nothing."""
+    texts = replaced(tree, name, replacements)
+    originals = {file: (tree / file).read_text() for file in texts}
+    for file, text in texts.items():
+        (tree / file).write_text(text)
     try:
         made = build(tree)
         if made.returncode:
             sys.exit(f"mutants: {name} cannot be built:\n{made.stderr}")
-        ran = simulate(tree)
-        if ran.returncode not in (0, 1):
-            sys.exit(f"mutants: {name}: the simulator itself failed ({ran.returncode}):\n{ran.stderr[-300:]}")
-        said = [line for line in ran.stdout.splitlines() if "FAILED (" in line or "the first after" in line]
-        return said if ran.returncode else None
+        for seed in SEEDS:
+            ran = simulate(tree, seed, "--steps", STEPS)
+            if ran.returncode not in (0, 1):
+                sys.exit(f"mutants: {name}: the simulator itself failed ({ran.returncode}):\n{ran.stderr[-300:]}")
+            if ran.returncode:
+                said = re.search(r"FAILED (\(.*)", ran.stdout)
+                after = re.search(r"the first after (\d+)", ran.stdout)
+                return said.group(1), seed, int(after.group(1))
+        return None
     finally:
-        path.write_text(text)
+        for file, text in originals.items():
+            (tree / file).write_text(text)
 
 
 def main():
-    names = sys.argv[1:] or list(MUTANTS)
-    found = 0
+    names = [name for name in MUTANTS if not sys.argv[1:] or name.startswith(tuple(sys.argv[1:]))]
+    found, last = 0, dict.fromkeys(SEEDS, 0)
     with tempfile.TemporaryDirectory(prefix="stek-mutants-") as scratch:
         tree = Path(scratch)
         copy_tree(tree)
+        for name in names:
+            result = try_mutant(tree, name, MUTANTS[name])
+            found += result is not None
+            if result:
+                said, seed, after = result
+                last[seed] = max(last[seed], after)
+                print(f"{name}: after {after} histories of seed {seed}: {said}", flush=True)
+            else:
+                print(f"{name}: NOT FOUND", flush=True)
         made = build(tree)
         if made.returncode:
             sys.exit(f"mutants: the tree itself cannot be built:\n{made.stderr}")
-        ran = simulate(tree)
-        if ran.returncode:
-            sys.exit(f"mutants: the tree itself fails:\n{ran.stdout[-2000:]}")
-        for name in names:
-            said = try_mutant(tree, name, *MUTANTS[name])
-            found += said is not None
-            print(f"{name}: {'found' if said else 'NOT FOUND'}", flush=True)
-            for line in said or []:
-                print(f"    {line.strip()}", flush=True)
+        for seed, after in last.items():
+            ran = simulate(tree, seed, "--histories", str(after), "--steps", "1000000000")
+            if ran.returncode:
+                sys.exit(f"mutants: the tree itself fails:\n{ran.stdout[-2000:]}")
     print(f"{found} of {len(names)} mutants found")
     return found != len(names)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The simulator: a fleet in one process.  The code is production's: stekctl's cycle, secrets, file
- * ring and commands, and the core; its files are real ones in a memory file system.  Simulated are
- * clocks, random bytes, stores, networks, operators, thieves and crashes.
+ * ring and commands, and the core.  Simulated are clocks, files, random bytes, stores, networks,
+ * operators, thieves and crashes.
  *
  * A history is a world and a list of actions.  Each action carries its own seed, so that a history
  * from which actions were taken out is a history, too, and runs to the byte alike.  One thread.
@@ -147,6 +147,15 @@ void sim_generate(uint64_t seed, sim_history_t *history);
 void sim_history_write(const sim_history_t *history, FILE *file);
 int sim_history_read(sim_history_t *history, FILE *file); /* 0, or the line at fault */
 
+/* ---- what was done before (sim_memo.c) ---- */
+
+/* Of all that a result depends on: 128 bits, so that no two are taken for one. */
+typedef struct sim_hash_t {
+    uint64_t a, b;
+} sim_hash_t;
+
+sim_hash_t sim_hash(const stek_ring_t *ring, uint64_t more);
+
 /* ---- the truth (sim_truth.c): what a god knows of keys and revocations ---- */
 
 typedef struct sim_key_t {
@@ -224,10 +233,12 @@ typedef struct sim_host_t {
     uint64_t kept;       /* that a cycle has kept for good */
     uint64_t live_known; /* its httpd */
     int keyless_n;       /* cycles in a row that ended without a current key */
-    int64_t dark_ms;    /* how long its cycles have been waiting for stores without a current key */
-    int stuck;          /* its log told of an epoch that no clock can have come to */
-    int behind;         /* its log told what command helps */
-    int covered;        /* the last cycle ended with a current key, at covered_ms */
+    int64_t dark_ms; /* how long its cycles have been waiting for stores without a current key */
+    int stuck;       /* its log told of an epoch that no clock can have come to */
+    int behind;      /* its log told what command helps */
+    sim_hash_t
+        checked[2];     /* what held last in its file and in its httpd, and what that depends on */
+    int covered;        /* the last cycle ended with a current key; it began at covered_ms */
     int64_t covered_ms; /* of its clock */
     int64_t covered_error_ms;
     apr_time_t clock_max; /* the latest that its clock has shown */
@@ -238,6 +249,7 @@ typedef struct sim_world_t {
     const sim_history_t *history;
     int64_t now_ms; /* real time */
     int64_t seq;
+    int64_t judged_n; /* changes of what checks go by */
     sim_host_t hosts[SIM_HOSTS_MAX];
     sim_server_t servers[SIM_STORES_MAX];
     uint64_t version;
@@ -260,7 +272,7 @@ typedef struct sim_world_t {
 
 extern sim_world_t *sim;       /* the world that runs */
 extern sim_host_t *sim_host;   /* whose code runs now; NULL: nobody's */
-extern char sim_dir[];         /* where its files are */
+extern char sim_dir[];         /* where hosts believe their files to be */
 extern const char *sim_only;   /* kinds of failures to look for; NULL: all */
 extern int64_t sim_step_count; /* actions of all histories */
 
@@ -288,6 +300,7 @@ int sim_host_command(sim_host_t *host, const char *secret, const char *line, uin
 int sim_host_is_ahead(const sim_host_t *host);
 void sim_host_forget_floor(const sim_host_t *host);
 int sim_host_generates(const sim_host_t *host);
+stek_ring_t *sim_ring_copy(const stek_ring_t *ring);
 void sim_host_wait(sim_host_t *host, int64_t until_ms);
 void sim_host_settings(sim_host_t *host, int64_t interval_s, int64_t lifetime_s, int ahead);
 
@@ -320,7 +333,15 @@ void sim_check_agreement(void);
 void sim_act(const sim_action_t *action);
 void sim_finish(void);
 
-/* ---- files (sim_disk.c) ---- */
+/* ---- files (sim_vfs.c) ---- */
+
+int sim_is_below(const char *path);
+int sim_rename(const char *from, const char *to);
+int sim_link(const char *from, const char *to);
+int sim_unlink(const char *path);
+ssize_t sim_write(int fd, const void *bytes, size_t len);
+
+/* ---- disks (sim_disk.c) ---- */
 
 int sim_file_read(const char *path, unsigned char **pbytes, size_t *plen);
 void sim_file_write(const char *path, const unsigned char *bytes, size_t len, unsigned mode);

@@ -75,6 +75,7 @@ static void revoke_at(sim_host_t *host, int all)
     }
     if (command(host, NULL, line, UINT64_C(1) << event) == 0) {
         sim->events[event].epoch = host->file->epoch;
+        sim->judged_n++;
         if (!sim->events[event].is_void && !(host->known >> event & 1)) {
             sim_fail("revoked-returns", "a revocation on host %d is done, and nothing is revoked",
                      sim_number(host));
@@ -85,6 +86,7 @@ static void revoke_at(sim_host_t *host, int all)
             sim_truth_find(sim->events[event].name)->revoked = 0;
         }
         sim->event_n--;
+        sim->judged_n++;
         host->known &= ~(UINT64_C(1) << event);
         host->kept &= ~(UINT64_C(1) << event);
     }
@@ -188,6 +190,7 @@ static void steal(const sim_host_t *host, int whole)
     if (key) {
         sim_truth_see(key)->stolen = 1;
         sim->stolen = 1;
+        sim->judged_n++;
     }
     if (whole && !loot) {
         apr_pool_t *pool;
@@ -303,6 +306,7 @@ static void forge(sim_server_t *server, sim_forgery_e what)
     unsigned char *sealed = NULL;
     apr_size_t len;
 
+    sim->judged_n++;
     sim->filled |= what == SIM_FORGE_FILL;
     if (!loot || ratchet_keys(loot, ratchet_day(now), &seals) != APR_SUCCESS) {
         return;
@@ -365,6 +369,7 @@ static void set_drift(sim_host_t *host, int64_t ppm)
 static void set_clock(sim_host_t *host, int64_t error_s)
 {
     set_drift(host, 0);
+    host->covered = 0; /* by the clock before */
     if (error_s * 1000 < host->error_ms - 80000000) {
         /* A revocation that no cycle has kept yet is now more than a day ahead, and refused. */
         host->known = host->kept;
@@ -744,6 +749,7 @@ static void emergency(void)
     all_cycle(2);
     (void)seq;
     sim->ended = 1;
+    sim->judged_n++;
     all_cycle(1);
 }
 
@@ -787,6 +793,17 @@ static void let_slot_begin(void)
     }
 }
 
+/* What logs say in the first cycle is done; then hosts have to come to an end. */
+static void settle(void)
+{
+    all_cycle(1);
+    help_stuck();
+    if (is_any_from_the_future()) {
+        all_cycle(SYNC_STORES_DISTRUST_N);
+    }
+    all_cycle(2);
+}
+
 void sim_finish(void)
 {
     int liars;
@@ -798,12 +815,7 @@ void sim_finish(void)
     }
     sim_say("all faults end");
     liars = end_faults();
-    all_cycle(1);
-    help_stuck();
-    if (is_any_from_the_future()) {
-        all_cycle(SYNC_STORES_DISTRUST_N);
-    }
-    all_cycle(2);
+    settle();
     sim->write_n = 0;
     all_cycle(1);
     if (!sim->failed[0] && sim->write_n > 0 && !liars && is_one_edition()) {
@@ -814,9 +826,9 @@ void sim_finish(void)
     if (!spread_secret()) {
         replace_secrets();
     }
-    /* Two more, because until now some could not read what others wrote. */
+    /* Again, because until now some could not read what others wrote, or say what else is wrong. */
     let_slot_begin();
-    all_cycle(3);
+    settle();
     if (!sim->failed[0]) {
         sim_check_agreement();
         check_all_covered();

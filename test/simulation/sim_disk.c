@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files of simulated hosts: real ones, so that production's code reads and writes them, in a memory
- * file system.  A host that has crashed cannot change them any more; the crash comes before any
- * step that does.  One thread.
+ * Disks of simulated hosts.  A host that has crashed cannot change its files any more; the crash comes
+ * before any step that does.  One thread.
  */
 #include "sim.h"
 
@@ -14,10 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int __real_rename(const char *from, const char *to);
-int __real_link(const char *from, const char *to);
-int __real_unlink(const char *path);
-ssize_t __real_write(int fd, const void *bytes, size_t len);
 int __wrap_rename(const char *from, const char *to);
 int __wrap_link(const char *from, const char *to);
 int __wrap_unlink(const char *path);
@@ -45,17 +40,17 @@ static int dead(void)
 
 int __wrap_rename(const char *from, const char *to)
 {
-    return dead() ? -1 : __real_rename(from, to);
+    return dead() ? -1 : sim_rename(from, to);
 }
 
 int __wrap_link(const char *from, const char *to)
 {
-    return dead() ? -1 : __real_link(from, to);
+    return dead() ? -1 : sim_link(from, to);
 }
 
 int __wrap_unlink(const char *path)
 {
-    return dead() ? -1 : __real_unlink(path);
+    return dead() ? -1 : sim_unlink(path);
 }
 
 ssize_t __wrap_write(int fd, const void *bytes, size_t len)
@@ -65,12 +60,12 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t len)
     if (dead()) {
         /* In the middle of it. */
         if (!before && len > 1) {
-            (void)!__real_write(fd, bytes, len / 2);
+            (void)!sim_write(fd, bytes, len / 2);
         }
         errno = EIO;
         return -1;
     }
-    return __real_write(fd, bytes, len);
+    return sim_write(fd, bytes, len);
 }
 
 /* Whom directories belong to is not simulated, and looking takes half of the time. */
@@ -92,6 +87,17 @@ apr_status_t __wrap_stek_file_check_dirs(const char *path, uid_t owner, const ch
 apr_status_t __wrap_stek_path_check_written(const char *path, uid_t owner, const char **pculprit,
                                             apr_pool_t *pool)
 {
+    return __wrap_stek_file_check_dirs(path, owner, pculprit, pool);
+}
+
+/* Nor is anybody who puts another file in a name's place between two steps. */
+apr_status_t __wrap_stek_path_check_opened(const char *path, uid_t owner, const struct stat *opened,
+                                           const char **pculprit, apr_pool_t *pool);
+
+apr_status_t __wrap_stek_path_check_opened(const char *path, uid_t owner, const struct stat *opened,
+                                           const char **pculprit, apr_pool_t *pool)
+{
+    (void)opened;
     return __wrap_stek_file_check_dirs(path, owner, pculprit, pool);
 }
 
@@ -127,9 +133,9 @@ void sim_file_write(const char *path, const unsigned char *bytes, size_t len, un
 {
     int fd;
 
-    (void)__real_unlink(path);
+    (void)sim_unlink(path);
     fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
-    if (fd < 0 || __real_write(fd, bytes, len) != (ssize_t)len) {
+    if (fd < 0 || sim_write(fd, bytes, len) != (ssize_t)len) {
         fprintf(stderr, "simulate: %s: %s\n", path, strerror(errno));
         exit(2);
     }
@@ -146,15 +152,12 @@ void sim_dir_make(const char *path)
 
 static int next_file(DIR *dir, const char *path, char *name, size_t name_size)
 {
-    const struct dirent *entry;
+    const struct dirent *entry = readdir(dir);
 
-    while ((entry = readdir(dir)) != NULL) {
-        if (entry->d_name[0] != '.') {
-            snprintf(name, name_size, "%s/%s", path, entry->d_name);
-            return 1;
-        }
+    if (entry) {
+        snprintf(name, name_size, "%s/%s", path, entry->d_name);
     }
-    return 0;
+    return entry != NULL;
 }
 
 void sim_dir_clear(const char *path)
@@ -166,7 +169,7 @@ void sim_dir_clear(const char *path)
         return;
     }
     while (next_file(dir, path, name, sizeof(name))) {
-        (void)__real_unlink(name);
+        (void)sim_unlink(name);
     }
     closedir(dir);
 }

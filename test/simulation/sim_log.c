@@ -12,15 +12,18 @@
 #include "report.h"
 #include "stek_error.h"
 
-/* The path without the simulator's own part. */
-static const char *shown(const char *text)
+/* Takes the simulator's own part out of every path. */
+static void shorten(char *text)
 {
     apr_size_t len = strlen(sim_dir);
+    char *at = text;
 
-    return !strncmp(text, sim_dir, len) ? text + len : text;
+    while ((at = strstr(at, sim_dir)) != NULL) {
+        memmove(at, at + len, strlen(at + len) + 1);
+    }
 }
 
-static void hear(const char *text)
+static void hear(char *text)
 {
     if (!sim_host) {
         return;
@@ -31,7 +34,10 @@ static void hear(const char *text)
     if (strstr(text, "more than a day ahead")) {
         sim_host->stuck = 1;
     }
-    sim_say("    host %d says: %s", sim_number(sim_host), shown(text));
+    if (sim->story) {
+        shorten(text);
+        sim_say("    host %d says: %s", sim_number(sim_host), text);
+    }
 }
 
 void report_line(const char *format, ...)

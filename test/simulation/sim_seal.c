@@ -2,18 +2,21 @@
 /*
  * Everything that production's code seals and opens passes here: it is really sealed, and carries
  * its writer's taint (sim_truth.c).  Hosts read the same bytes again and again, so what was opened
- * lately is remembered with its bytes and secrets.  One thread.
+ * lately is remembered with its bytes and secrets; so is what was derived from secrets.  One thread.
  */
 #include "sim.h"
 
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "stek_ring_merge.h"
 #include "stek_seal.h"
 
 #define SALT_AT 52
 #define OPENED_N 512
+#define DERIVED_N 4096
 
 apr_status_t __real_stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret,
                                    const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
@@ -63,7 +66,8 @@ static void remember(opened_t *entry, const unsigned char *sealed, apr_size_t le
                      const stek_secrets_t *secrets, const stek_ring_t *ring, apr_size_t secret_i)
 {
     forget(entry);
-    if (stek_ring_merge(ring, NULL, 0, 0, &entry->ring) == APR_SUCCESS) {
+    entry->ring = sim_ring_copy(ring);
+    if (entry->ring) {
         entry->sealed = malloc(len);
         memcpy(entry->sealed, sealed, len);
         entry->len = len;
@@ -93,7 +97,8 @@ static apr_status_t open_again(const unsigned char *sealed, apr_size_t len,
         if (psecret_i) {
             *psecret_i = entry->secret_i;
         }
-        return stek_ring_merge(entry->ring, NULL, 0, 0, pring);
+        *pring = sim_ring_copy(entry->ring);
+        return *pring ? APR_SUCCESS : APR_ENOMEM;
     }
     rv = __real_stek_ring_open(sealed, len, secrets, 1, pring, &secret_i);
     if (rv == APR_SUCCESS) {
@@ -121,4 +126,114 @@ apr_status_t __wrap_stek_ring_open(const unsigned char *sealed, apr_size_t len,
         sim_host->taint |= sim_truth_taint(sealed, len);
     }
     return rv;
+}
+
+/* ---- what is derived from secrets ---- */
+
+apr_status_t __real_stek_secret_hkdf(const unsigned char secret[STEK_SECRET_LEN],
+                                     const unsigned char *salt, const char *info,
+                                     unsigned char *out, apr_size_t out_len);
+apr_status_t __wrap_stek_secret_hkdf(const unsigned char secret[STEK_SECRET_LEN],
+                                     const unsigned char *salt, const char *info,
+                                     unsigned char *out, apr_size_t out_len);
+apr_status_t __wrap_stek_secret_set_id(stek_secret_t *secret);
+
+typedef struct asked_t {
+    unsigned char secret[STEK_SECRET_LEN];
+    unsigned char salt[STEK_SECRET_SALT_LEN];
+    char info[40];
+    apr_size_t out_len; /* 0: free */
+} asked_t;
+
+static struct {
+    asked_t asked;
+    unsigned char out[64];
+} derived[DERIVED_N];
+
+static unsigned place_of(const asked_t *asked)
+{
+    uint64_t words[sizeof(*asked) / sizeof(uint64_t)], hash = 0;
+    size_t i;
+
+    memcpy(words, asked, sizeof(words));
+    for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        hash = (hash ^ words[i]) * UINT64_C(0x9e3779b97f4a7c15);
+        hash ^= hash >> 32;
+    }
+    return (unsigned)(hash % DERIVED_N);
+}
+
+apr_status_t __wrap_stek_secret_hkdf(const unsigned char secret[STEK_SECRET_LEN],
+                                     const unsigned char *salt, const char *info,
+                                     unsigned char *out, apr_size_t out_len)
+{
+    asked_t asked;
+    apr_status_t rv = APR_SUCCESS;
+    unsigned at;
+
+    if (strlen(info) >= sizeof(asked.info) || out_len > sizeof(derived[0].out)) {
+        return __real_stek_secret_hkdf(secret, salt, info, out, out_len);
+    }
+    memset(&asked, 0, sizeof(asked));
+    memcpy(asked.secret, secret, sizeof(asked.secret));
+    if (salt) {
+        memcpy(asked.salt, salt, sizeof(asked.salt));
+    }
+    strcpy(asked.info, info);
+    asked.out_len = out_len;
+    at = place_of(&asked);
+    if (memcmp(&derived[at].asked, &asked, sizeof(asked)) != 0) {
+        rv = __real_stek_secret_hkdf(secret, salt, info, out, out_len);
+        if (rv == APR_SUCCESS) {
+            memcpy(&derived[at].asked, &asked, sizeof(asked));
+            memcpy(derived[at].out, out, out_len);
+        }
+        return rv;
+    }
+    memcpy(out, derived[at].out, out_len);
+    return APR_SUCCESS;
+}
+
+apr_status_t __wrap_stek_secret_set_id(stek_secret_t *secret)
+{
+    return __wrap_stek_secret_hkdf(secret->bytes, NULL, "stek ring v1 id", secret->id,
+                                   STEK_SECRET_ID_LEN);
+}
+
+/* ---- algorithms, which OpenSSL looks up at length every time ---- */
+
+EVP_KDF *__real_EVP_KDF_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties);
+EVP_KDF *__wrap_EVP_KDF_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties);
+EVP_MAC *__real_EVP_MAC_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties);
+EVP_MAC *__wrap_EVP_MAC_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties);
+EVP_CIPHER *__real_EVP_CIPHER_fetch(OSSL_LIB_CTX *context, const char *name,
+                                    const char *properties);
+EVP_CIPHER *__wrap_EVP_CIPHER_fetch(OSSL_LIB_CTX *context, const char *name,
+                                    const char *properties);
+
+/* Production's code uses one of each. */
+#define FETCH(kind, wanted)                                                                        \
+    static kind *found;                                                                            \
+    if (context || properties || strcmp(name, wanted) != 0) {                                      \
+        return __real_##kind##_fetch(context, name, properties);                                   \
+    }                                                                                              \
+    found = found ? found : __real_##kind##_fetch(context, name, properties);                      \
+    if (found) {                                                                                   \
+        (void)kind##_up_ref(found);                                                                \
+    }                                                                                              \
+    return found
+
+EVP_KDF *__wrap_EVP_KDF_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties)
+{
+    FETCH(EVP_KDF, OSSL_KDF_NAME_HKDF);
+}
+
+EVP_MAC *__wrap_EVP_MAC_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties)
+{
+    FETCH(EVP_MAC, OSSL_MAC_NAME_HMAC);
+}
+
+EVP_CIPHER *__wrap_EVP_CIPHER_fetch(OSSL_LIB_CTX *context, const char *name, const char *properties)
+{
+    FETCH(EVP_CIPHER, "AES-256-GCM");
 }
