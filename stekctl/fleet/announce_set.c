@@ -27,6 +27,13 @@ int announce_compare(const announce_t *a, const announce_t *b, apr_time_t now)
     if (order == 0) {
         order = by_number(a->clock, b->clock);
     }
+    /* A host may say two things within a second. */
+    if (order == 0) {
+        order = (a->epoch > b->epoch) - (a->epoch < b->epoch);
+    }
+    if (order == 0) {
+        order = (a->generation > b->generation) - (a->generation < b->generation);
+    }
     if (order == 0) {
         len_a = announce_encode(a, bytes_a);
         len_b = announce_encode(b, bytes_b);

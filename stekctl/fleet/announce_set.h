@@ -17,8 +17,8 @@
 /* A clock that is further ahead than this is wrong: what it stamps comes after everything else. */
 #define ANNOUNCE_AHEAD_MAX apr_time_from_sec(86400)
 
-/* Which of two announcements of one host counts: greater than 0 if a does.  Clocks decide; those too far
- * ahead of now come last.  A total order: 0 only if they are the same. */
+/* Which of two announcements of one host counts: greater than 0 if a does.  Clocks decide, and in the
+ * same second epochs and generations; those too far ahead of now come last.  A total order: 0 only if they are the same. */
 int announce_compare(const announce_t *a, const announce_t *b, apr_time_t now);
 
 /* The union, without those that are to be forgotten, of each host the announcement that counts; then drops

@@ -132,6 +132,33 @@ static void test_announce_merge_replayed_announcement_changes_nothing(void **sta
     assert_true(same(&both, &seen));
 }
 
+static void test_announce_merge_two_words_in_a_second_the_later_ring_counts(void **state)
+{
+    uint64_t seed = seed_from_env();
+    rnd_t rnd = {seed};
+    int i;
+
+    (void)state;
+    print_message("STEK_SEED=%llu\n", (unsigned long long)seed);
+    for (i = 0; i < 200; i++) {
+        announce_t before = host_of("web1", T0), after = host_of("web1", T0);
+        announce_set_t old = {&before, 1}, new = {&after, 1}, both;
+
+        before.generation = 1 + rnd_below(&rnd, 100);
+        before.epoch = after.epoch = rnd_below(&rnd, 2);
+        after.generation = before.generation + 1 + rnd_below(&rnd, 300);
+        if (rnd_below(&rnd, 2)) {
+            after.epoch++;
+            after.generation = 1;
+        }
+        rnd_fill(&rnd, before.digest, sizeof(before.digest));
+        rnd_fill(&rnd, after.digest, sizeof(after.digest));
+        both = rnd_below(&rnd, 2) ? merged(&old, &new, 8) : merged(&new, &old, 8);
+        assert_int_equal(both.n, 1);
+        assert_memory_equal(both.hosts[0].digest, after.digest, sizeof(after.digest));
+    }
+}
+
 static void test_announce_put_a_host_has_the_last_word_on_itself(void **state)
 {
     announce_t fast = host_of("web1", T0 + 30 * DAY), now = host_of("web1", T0);
@@ -500,6 +527,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_announce_merge_random_sets_laws_hold),
         cmocka_unit_test(test_announce_merge_replayed_announcement_changes_nothing),
+        cmocka_unit_test(test_announce_merge_two_words_in_a_second_the_later_ring_counts),
         cmocka_unit_test(test_announce_put_a_host_has_the_last_word_on_itself),
         cmocka_unit_test(test_announce_put_crowded_part_keeps_the_host),
         cmocka_unit_test(test_announce_open_gives_what_was_sealed),
