@@ -269,8 +269,8 @@ def test_etcd_tls_with_client_certificates(fleet, etcd, folder):
     for name in ("old", "stranger"):
         assert "does not accept the client certificate" in reason(host, *trust, *of(files[name]))
     mixed = trust + of(files["host"])[:3] + of(files["old"])[3:]
-    assert "do not belong together" in reason(host, *mixed)
-    assert "authority that is not trusted; name its CA with --store-ca" in reason(host, *of(files["host"]))
+    assert "--store-key do not match" in reason(host, *mixed)
+    assert "CA that is not trusted; name that CA with --store-ca" in reason(host, *of(files["host"]))
     host.options = []
     assert "may expect TLS (use etcds://)" in reason(host, url=store.url.replace("etcds", "etcd"))
     # With users, the gateway does not let a certificate's common name in.
