@@ -288,7 +288,8 @@ static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
         return 1;
     }
     if (code == CURLE_OPERATION_TIMEDOUT) {
-        snprintf(why, STORE_WHY_LEN, "connected, but no answer in time: has the cluster a quorum?");
+        snprintf(why, STORE_WHY_LEN,
+                 "connected, but no answer in time: does the cluster have a quorum?");
     }
     else if (code == CURLE_WRITE_ERROR) {
         snprintf(why, STORE_WHY_LEN,
