@@ -141,8 +141,8 @@ static const ctl_command_t commands[] = {
     {"fleet", cmd_fleet,
      "[NAME | --config FILE | --store URL... --fleet-secret PATH] [forget HOST...]",
      "Shows all hosts of a fleet as they announce themselves in its stores, those in trouble\n"
-     "first.  Exits with 1 if there are any.  Without NAME: the fleet of this machine's only\n"
-     "configuration.  Needs no ring, and changes nothing.\n\n"
+     "first.  Exits with 1 if any host is in trouble.  Without NAME: the only fleet configured\n"
+     "on this machine.  Needs no ring, and changes nothing.\n\n"
      "  --store URL, --fleet-secret PATH, --password PATH, --timeout TIME\n"
      "                        as for sync\n"
      "  --json                prints the same as JSON\n"
