@@ -73,7 +73,8 @@ static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     }
     if (!mod_stek_have_ssl()) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     "STEK3005: mod_stek_rotate is idle: mod_ssl is not loaded");
+                     "STEK3005: mod_stek_rotate is idle, because mod_ssl is not loaded; load "
+                     "mod_ssl, or unload this module");
         mod_stek_live_sweep();
         return OK;
     }

@@ -28,7 +28,7 @@
 #define STEK_ETOOBIG (STEK_STATUS_START + 9)   /* larger than STEK_RING_BYTES_MAX or the buffer */
 #define STEK_EFULL (STEK_STATUS_START + 10)    /* no room for another key or tombstone */
 #define STEK_ELOCKED (STEK_STATUS_START + 11)  /* another process holds the lock */
-#define STEK_ERNG (STEK_STATUS_START + 12)     /* the random generator failed */
+#define STEK_ERNG (STEK_STATUS_START + 12)     /* the random number generator failed */
 #define STEK_ECRYPTO (STEK_STATUS_START + 13)  /* a cryptographic call failed */
 #define STEK_ESYNTAX (STEK_STATUS_START + 14)  /* a secret file or a time is not well formed */
 #define STEK_EEMPTY (STEK_STATUS_START + 15)   /* a secret file without a secret */

@@ -36,7 +36,7 @@ apr_time_t mod_stek_ring_covered_until(const mod_stek_task_t *task)
 
 static const char *keyless_remedy(apr_status_t rv, int generate)
 {
-    return rv == APR_SUCCESS ? "check the clock, and with generate=off what writes the ring"
+    return rv == APR_SUCCESS ? "check the clock and, with generate=off, what writes the ring"
            : generate        ? "fix this"
                              : "fix this, or check what writes the ring";
 }

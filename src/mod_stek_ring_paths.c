@@ -186,7 +186,7 @@ static apr_status_t reach(mod_stek_task_t *task)
     ap_log_error(
         APLOG_MARK, APLOG_WARNING, 0, task->server,
         "STEK2017: ring '%s': %s; no tickets will be issued once the existing keys run out; "
-        "give httpd's User or Group access",
+        "give httpd's User or Group access, then reload",
         ring->name, task->culprit);
     task->culprit = NULL;
     return APR_SUCCESS;
@@ -226,10 +226,11 @@ static apr_status_t open_path(mod_stek_task_t *task)
     if (rv == APR_SUCCESS) {
         rv = load_secret(task);
         if (rv != APR_SUCCESS && has_stored) {
-            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
-                         "STEK2009: ring '%s': secret %s: %s; the previous secret stays in "
-                         "use; repair the file before you stop httpd, or its tickets are lost",
-                         ring->name, task->culprit, mod_stek_error_text(rv, task->pool));
+            ap_log_error(
+                APLOG_MARK, APLOG_WARNING, 0, task->server,
+                "STEK2009: ring '%s': secret %s: %s; the previous secret stays in "
+                "use; repair the file before you stop httpd, or all existing tickets are lost",
+                ring->name, task->culprit, mod_stek_error_text(rv, task->pool));
             rv = APR_SUCCESS;
         }
     }
@@ -356,7 +357,7 @@ apr_status_t mod_stek_ring_paths_late_secret(mod_stek_task_t *task)
     if (rv == APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,
                      "STEK2018: ring '%s': its secret %s has appeared; only new children have it; "
-                     "reload httpd to give it to all",
+                     "reload httpd, so that all children have it",
                      ring->name, ring->secret_path);
     }
     return rv;

@@ -36,7 +36,7 @@ apr_status_t mod_stek_ring_set_aside(mod_stek_task_t *task, apr_status_t why)
     }
     else if (!APR_STATUS_IS_ENOENT(rv)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, rv, task->server,
-                     "STEK2005: ring '%s': httpd refused %s: %s; it cannot move it to %s; move it "
+                     "STEK2005: ring '%s': httpd refused %s: %s; moving it to %s failed; move it "
                      "yourself, and check the directory's permissions",
                      ring->name, ring->path, mod_stek_error_text(why, task->pool),
                      aside ? aside : "another name");

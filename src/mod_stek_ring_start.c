@@ -54,8 +54,8 @@ static const char *remedy(apr_status_t rv)
 {
     return rv == STEK_EFOREIGN  ? "; name another file, or move it away, then reload"
            : rv == STEK_ESHARED ? "; name a directory that only root can write to, then reload"
-           : rv == STEK_EFLEET  ? "; name another secret=, or none, then reload"
-                                : "";
+           : rv == STEK_EFLEET  ? "; point secret= at another file, or leave it out, then reload"
+                                : "; fix this, then reload";
 }
 
 static apr_status_t start_storage(mod_stek_task_t *task)
@@ -185,7 +185,7 @@ static void compare_lock_limit(server_rec *s)
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "STEK2015: the locked-memory limit is %" APR_SIZE_T_FMT " bytes, but the keys "
                      "need %" APR_SIZE_T_FMT ", so they may be swapped out; raise LimitMEMLOCK= or "
-                     "ulimit -l",
+                     "ulimit -l, then stop and start httpd",
                      limit, need);
     }
 }

@@ -126,8 +126,8 @@ static apr_interval_time_t refresh_all(timer_state_t *timer, apr_pool_t *pool)
         rv = mod_stek_live_refresh(live, now, 0, &culprit, pool);
         if (rv != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, timer->server,
-                         "STEK4001: ring '%s': keeping the existing keys: %s", rings[i]->name,
-                         mod_stek_error_text(rv, pool));
+                         "STEK4001: ring '%s': %s; this child keeps the existing keys",
+                         rings[i]->name, mod_stek_error_text(rv, pool));
             stop_using_keys(timer, rings[i], rv, pool);
         }
         log_unsealed(timer->server, rings[i], now, 0);
@@ -358,7 +358,7 @@ static void start(apr_pool_t *pool, server_rec *s)
         }
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, s,
                      "STEK4002: cannot start the timer thread, so this child uses no keys and "
-                     "issues no tickets; check the limits for threads and memory, then reload");
+                     "issues no tickets; check the limits on threads and memory, then reload");
         return;
     }
     own_timer = timer;

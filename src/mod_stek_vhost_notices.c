@@ -302,7 +302,7 @@ static void lint_asked_twice(apr_pool_t *ptemp)
             APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
             "STEK3013: %s: no TLS 1.3 session is resumed, because client certificate rules are set "
             "both in virtual hosts and in sections, or SSLVHostSNIPolicy is not the default; set "
-            "SSLVerifyClient and SSLVerifyDepth in one place only, and leave SSLVHostSNIPolicy alone",
+            "SSLVerifyClient and SSLVerifyDepth in one place only, and leave SSLVHostSNIPolicy at its default",
             affected_text(&found, ptemp));
     }
 }

@@ -44,7 +44,7 @@ static const ctl_command_t commands[] = {
      "Exits with 1 if anything is wrong.\n\n"
      "  --watch  redraws every second; press q or Ctrl-C to quit\n"},
     {"rotate", cmd_rotate, "[--in TIME] [--wait[=TIME] [--fleet NAME]]",
-     "Adds a key that encrypts from now (or after TIME) to the end of its slot.\n"
+     "Adds a key that encrypts from now (or after TIME) until the end of its slot.\n"
      "The previous key only decrypts from then on, until its lifetime is over.\n\n"
      "  --in TIME              starts after TIME instead of now; a number followed by s, min,\n"
      "                         h or d\n" HELP_WAIT},
@@ -52,7 +52,7 @@ static const ctl_command_t commands[] = {
      "Revokes keys at once and permanently: tickets sealed with them no longer work, and\n"
      "clients go through a full handshake.  NAME is the key's name in hex, or at least its\n"
      "first 8 digits.  A new key replaces a revoked current key.\n\n"
-     "  --all                  ends all keys, even ones that only other hosts have, and makes\n"
+     "  --all                  revokes all keys, even ones that only other hosts have, and makes\n"
      "                         new ones\n" HELP_WAIT},
     {"audit", cmd_audit, "[--format FORMAT] FILE...",
      "Audits every key in rings and other programs' key files.\n"
@@ -109,44 +109,44 @@ static const ctl_command_t commands[] = {
      "                        redis[s]://[USER@]HOST[:PORT][,HOST...][/DB] (several: a cluster),\n"
      "                        redis[s]+sentinel://[USER@]HOST[:PORT][,HOST...]/PRIMARY[/DB],\n"
      "                        redis+unix://[USER@]/PATH[?db=DB] or\n"
-     "                        etcd[s]://[USER@]HOST[:PORT][,HOST...]/PREFIX; repeat it for\n"
-     "                        several: all are read and written\n"
+     "                        etcd[s]://[USER@]HOST[:PORT][,HOST...]/PREFIX; repeat the\n"
+     "                        option for several stores: all are read and written\n"
      "  --fleet-secret PATH   seals what is sent to stores; use the same file on every host\n"
      "  --password PATH       the file whose first line is the password for the store\n"
      "  --store-ca PATH       the CAs to trust for rediss:// and etcds:// (default: the\n"
      "                        system's)\n"
      "  --store-cert PATH, --store-key PATH\n"
-     "                        this host's certificate for these, and its key\n"
+     "                        this host's certificate and key for rediss:// and etcds://\n"
      "  --floor PATH          keeps a record of revocations on disk, so that they survive a\n"
      "                        reboot; 'none' turns this off (default under systemd: in\n"
      "                        StateDirectory=)\n"
-     "  --no-generate         makes no keys, only passes them on ('generate off')\n"
+     "  --no-generate         makes no keys; only passes them on ('generate off')\n"
      "  --interval TIME, --lifetime TIME, --ahead N\n"
-     "                        for the keys that it makes (1h, 18h, 1); use the same values on\n"
-     "                        every host\n"
+     "                        for the keys that this host makes (1h, 18h, 1); use the same\n"
+     "                        values on every host\n"
      "  --every TIME          how often to run a cycle (10s)\n"
      "  --timeout TIME        limit for every call to a store (3s)\n"
-     "  --announce NAME       this host's name in 'stekctl fleet' (default: its host name); 'off'\n"
-     "                        does not announce it\n"
+     "  --announce NAME       this host's name in 'stekctl fleet' (default: its host name), or\n"
+     "                        'off' to leave it out\n"
      "  --httpd URL           httpd's status page, such as http://127.0.0.1/stek-status, to\n"
      "                        announce what httpd has loaded; add #RING if the ring is not\n"
      "                        'default'\n"
-     "  --metrics PATH        writes Prometheus text there, for node_exporter's textfile\n"
-     "                        collector\n"
+     "  --metrics PATH        writes metrics to PATH in Prometheus's text format, for\n"
+     "                        node_exporter's textfile collector\n"
      "  --once                runs one cycle, for cron; exits with 5 if the ring is good but a\n"
      "                        store could not be used\n"
      "  --check               checks the settings and prints the resulting times\n"
-     "  --status              shows the state of stores and ring; changes nothing\n\n"
-     "SIGHUP re-reads the secrets; SIGTERM stops it.\n"},
+     "  --status              shows the state of the stores and the ring; changes nothing\n\n"
+     "SIGHUP makes it re-read the secrets; SIGTERM stops it.\n"},
     {"fleet", cmd_fleet,
      "[NAME | --config FILE | --store URL... --fleet-secret PATH] [forget HOST...]",
      "Shows all hosts of a fleet as they announce themselves in its stores, those in trouble\n"
-     "first.  Exits with 1 if there are any.  Without NAME: the fleet of this machine's only\n"
-     "configuration.  Needs no ring, and changes nothing.\n\n"
+     "first.  Exits with 1 if any host is in trouble.  Without NAME: the only fleet configured\n"
+     "on this machine.  Needs no ring, and changes nothing.\n\n"
      "  --store URL, --fleet-secret PATH, --password PATH, --timeout TIME\n"
      "                        as for sync\n"
-     "  --json                prints the same for machines\n"
-     "  forget HOST...        removes hosts that are out of service, which otherwise are\n"
+     "  --json                prints the same as JSON\n"
+     "  forget HOST...        removes hosts that are out of service, which are otherwise\n"
      "                        forgotten after 7 days\n"},
 };
 
@@ -178,7 +178,7 @@ static void print_help(void)
          "  --secret PATH    the file with the secret that seals it (default: $STEK_SECRET, or\n"
          "                   else the ring's path with .secret in place of .ring)\n"
          "  --instance NAME  use the ring of Debian's apache2@NAME\n"
-         "  --json           one JSON value on standard output\n\n"
+         "  --json           prints one JSON value on standard output\n\n"
          "Exit codes: 0 done, 1 a finding, 2 usage error, 3 a file was refused, 4 a file could\n"
          "not be read or written, 5 a store failed, 6 some hosts have not followed.  See\n"
          "'stekctl COMMAND --help' and stekctl(8).");

@@ -288,11 +288,12 @@ static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
         return 1;
     }
     if (code == CURLE_OPERATION_TIMEDOUT) {
-        snprintf(why, STORE_WHY_LEN, "connected, but no answer in time: has the cluster a quorum?");
+        snprintf(why, STORE_WHY_LEN,
+                 "connected, but no answer in time: does the cluster have a quorum?");
     }
     else if (code == CURLE_WRITE_ERROR) {
         snprintf(why, STORE_WHY_LEN,
-                 "its answer is larger than %d MiB, which is too long to be a ring", SKIP_MIB);
+                 "its answer is larger than %d MiB, which is too large to be a ring", SKIP_MIB);
     }
     else if (code == CURLE_OUT_OF_MEMORY) {
         /* A header without an end, for one. */

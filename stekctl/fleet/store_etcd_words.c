@@ -30,8 +30,8 @@ static const struct {
     {"corrupt cluster", STORE_REFUSED, "its members disagree (alarm CORRUPT): repair the cluster"},
     {"request is too large", STORE_REFUSED,
      "the ring is too large for it: raise its --max-request-bytes"},
-    {"no leader", STORE_SILENT, "it has no leader: has the cluster a quorum?"},
-    {"request timed out", STORE_SILENT, "has the cluster a quorum?"},
+    {"no leader", STORE_SILENT, "it has no leader: does the cluster have a quorum?"},
+    {"request timed out", STORE_SILENT, "does the cluster have a quorum?"},
     /* The gateway is a client of its own server, with the server's certificate. */
     {"transport:", STORE_SILENT, GATEWAY},
     {"connection closed", STORE_SILENT, GATEWAY},

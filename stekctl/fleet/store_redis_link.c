@@ -46,7 +46,7 @@ static store_result_e failed(const redis_link_t *redis, const store_peek_t *peek
         return store_words_error(redis->name, peek->said + 1, why);
     }
     if (result == STORE_LINK_CLOSED && redis->link.ssl && !redis->answered) {
-        snprintf(why, STORE_WHY_LEN, "it closed the connection without an answer: is it %s?",
+        snprintf(why, STORE_WHY_LEN, "it closed the connection without answering: is it %s?",
                  redis->name);
         return STORE_SILENT;
     }

@@ -20,21 +20,22 @@ static const struct {
     {"NOAUTH ", "it requires a password: use --password"},
     {"ERR AUTH ", "it has no password set, but --password gives one"},
     {"ERR Client sent AUTH", "it has no password set, but --password gives one"},
-    {"NOPERM ", "no permission: this user needs the commands GET, SET and EVAL, and the key"},
-    {"MOVED ", "the object has moved to another node of this cluster, but where is not clear"},
-    {"ASK ", "the object is moving to another node of this cluster, but where is not clear"},
+    {"NOPERM ",
+     "no permission: this user needs access to the commands GET, SET and EVAL, and to the key"},
+    {"MOVED ", "the object has moved to another node of this cluster, but it is not clear which"},
+    {"ASK ", "the object is moving to another node of this cluster, but it is not clear which"},
     {"CLUSTERDOWN ", "the cluster is down"},
     {"READONLY ", "this is a read-only replica: name the primary"},
-    {"MASTERDOWN ", "this is a replica without its primary"},
+    {"MASTERDOWN ", "this is a replica that has lost its primary"},
     {"LOADING ", "it is still starting"},
     {"BUSY ", "it is busy with a script"},
     {"OOM ", "it is out of memory"},
-    {"MISCONF ", "it takes no writes, because it cannot save"},
+    {"MISCONF ", "it accepts no writes, because it cannot save to disk"},
     {"DENIED ", "it is in protected mode"},
-    {"WRONGTYPE ", "somebody else's object has this name"},
+    {"WRONGTYPE ", "something else is stored under this name"},
     {"ERR max number of clients", "it has too many clients"},
     {"ERR DB index is out of range", "it has no such database"},
-    {"ERR SELECT is not allowed", "a cluster has database 0 only: leave it out of the URL"},
+    {"ERR SELECT is not allowed", "a cluster has only database 0: leave /DB out of the URL"},
     {"ERR unknown command 'SENTINEL'", "this is a Redis server, not Sentinel"},
     {"ERR unknown command `SENTINEL`", "this is a Redis server, not Sentinel"},
     {"ERR unknown command 'GET'", "it does not know GET: it may be Sentinel (redis+sentinel://)"},
@@ -43,16 +44,15 @@ static const struct {
     {"ERR unknown command `HELLO`", "several hosts in one URL require Redis 6 or later"},
     {"ERR invalid DB index", "it has no such database"},
     {"CLIENT_ERROR unauthenticated",
-     "it requires a password by its file (-Y), and stekctl knows only SASL (-S)"},
+     "it checks passwords against a file (-Y), but stekctl supports only SASL (-S)"},
     {"ERROR", "it does not know gets, add or cas: it may be a proxy that lacks them"},
     {"SERVER_ERROR out of memory", "it is out of memory"},
     {"SERVER_ERROR object too large",
-     "the ring is too long for it: raise its limit (memcached -I)"},
+     "the ring is too large for it: raise its limit (memcached -I)"},
 };
 
 /* What libraries say about TLS, in words that tell what to do. */
-#define STRANGER                                                                                   \
-    "its certificate is from an authority that is not trusted; name its CA with --store-ca"
+#define STRANGER "its certificate is from a CA that is not trusted; name that CA with --store-ca"
 static const struct {
     const char *words, *means;
 } tls_reasons[] = {
@@ -65,11 +65,10 @@ static const struct {
     {"unable to verify the first certificate", STRANGER},
     {"wrong version number", "it does not speak TLS: use "},
     {"packet length too long", "it does not speak TLS: use "},
-    {"set private key", "the client certificate and the key of --store-key do not belong together"},
-    {"key values mismatch",
-     "the client certificate and the key of --store-key do not belong together"},
+    {"set private key", "the client certificate and the key in --store-key do not match"},
+    {"key values mismatch", "the client certificate and the key in --store-key do not match"},
     {"alert certificate expired", "the client certificate has expired"},
-    {"alert unknown ca", "it does not trust the authority of the client certificate"},
+    {"alert unknown ca", "it does not trust the CA of the client certificate"},
 };
 
 /* How to ask for TLS. */
@@ -112,7 +111,7 @@ store_result_e store_words_error(const char *name, const char *said, char why[ST
         snprintf(why, STORE_WHY_LEN, "%s", said);
     }
     else {
-        snprintf(why, STORE_WHY_LEN, "%s answered with an error, but no reason", name);
+        snprintf(why, STORE_WHY_LEN, "%s answered with an error, but gave no reason", name);
     }
     return STORE_REFUSED;
 }
@@ -152,7 +151,7 @@ int store_words_tls(const char *said, const char *plain, int has_cert, char why[
     if (strstr(said, "alert bad certificate") || strstr(said, "alert certificate required")) {
         snprintf(why, STORE_WHY_LEN, "%s",
                  has_cert ? "it does not accept the client certificate: has it expired, or is "
-                            "it from another authority?"
+                            "it from another CA?"
                           : "it requires a client certificate: use --store-cert and "
                             "--store-key");
         return 1;
@@ -171,7 +170,7 @@ int store_words_tls(const char *said, const char *plain, int has_cert, char why[
 
 store_result_e store_words_too_long(char why[STORE_WHY_LEN])
 {
-    snprintf(why, STORE_WHY_LEN, "its answer is longer than %d MiB, so it is no ring",
+    snprintf(why, STORE_WHY_LEN, "its answer is longer than %d MiB, so it is not a ring",
              STORE_READ_MAX_MIB);
     return STORE_SILENT;
 }
@@ -179,7 +178,7 @@ store_result_e store_words_too_long(char why[STORE_WHY_LEN])
 store_result_e store_words_announced(unsigned long long len, char why[STORE_WHY_LEN])
 {
     snprintf(why, STORE_WHY_LEN,
-             "it announces an object of %llu bytes, which is too long to be a ring; delete it",
+             "it announces an object of %llu bytes, which is too large to be a ring; delete it",
              len);
     return STORE_SILENT;
 }
@@ -203,6 +202,7 @@ store_result_e store_words_failed(const char *name, const store_peek_t *peek, st
         return STORE_LOST;
     }
     snprintf(why, STORE_WHY_LEN,
-             "it closed the connection without an answer: it may expect TLS, or be no %s", name);
+             "it closed the connection without answering: it may expect TLS, or it may not be %s",
+             name);
     return STORE_SILENT;
 }

@@ -36,7 +36,7 @@ static const char *consequence(const sync_store_t *store, apr_pool_t *pool)
     if (store->answer != SYNC_SILENT && store->answer != SYNC_REFUSED && !store->write_failed) {
         return store->rolled_back
                    ? "it was rolled back or serves old data; sync ignores the revoked keys in it and "
-                     "writes the revocation again; if this repeats, check the store"
+                     "writes the revocation again; if this happens again, check the store"
                    : "it reports a conflict on every write: it is faulty, or reads come from a lagging "
                      "replica; sync does not rely on it until a write succeeds; check the store";
     }
@@ -97,9 +97,10 @@ static void log_slow(const sync_host_t *host, sync_log_t *log, const sync_result
     int slow = result->took > 2 * SYNC_TRIES_TIME;
 
     if (slow && !log->slow) {
-        report_line("%s: a cycle took %s: a store answers slowly, or this host is busy; find out "
-                    "which, or lower timeout",
-                    host->ctl->ring_path, report_span(result->took, host->pool));
+        report_line(
+            "%s: a cycle took %s: a store is slow to answer, or this host is busy; find out "
+            "which, or lower timeout",
+            host->ctl->ring_path, report_span(result->took, host->pool));
     }
     log->slow = slow;
 }
@@ -136,25 +137,27 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
                     (int)result->made, result->made == 1 ? "" : "s", result->generation);
     }
     if (rv == APR_SUCCESS && result->left_out_n > log->left_out_n) {
-        report_line(
-            "%s: %d key%s ignored, because the ring is full or they begin too far in the future; "
-            "check the clocks of all hosts",
-            host->ctl->ring_path, (int)result->left_out_n, result->left_out_n == 1 ? "" : "s");
+        const char *begin = result->left_out_n == 1 ? "it begins" : "they begin";
+
+        report_line("%s: %d key%s ignored, because the ring is full or %s too far in the future; "
+                    "check the clocks of all hosts",
+                    host->ctl->ring_path, (int)result->left_out_n,
+                    result->left_out_n == 1 ? "" : "s", begin);
     }
     log->left_out_n = result->left_out_n;
     if (rv == APR_SUCCESS && result->doubled_n > log->doubled_n) {
         report_line(
-            "%s: %d key%s refused: another key of the ring has the same bytes; only somebody "
-            "who has the fleet secret can do that, so treat it as stolen",
+            "%s: %d key%s refused: another key in the ring has the same bytes; only someone "
+            "who has the fleet secret can do that, so treat the secret as stolen",
             host->ctl->ring_path, (int)result->doubled_n, result->doubled_n == 1 ? "" : "s");
     }
     log->doubled_n = result->doubled_n;
     if (host->fleet_day != host->told_day && !host->day_confirmed) {
         if (host->fleet_day > 0) {
             report_line(
-                "%s: check this host's clock: the stores' objects are from %d days ago. Either the "
-                "clock is ahead or the whole fleet was off; sync keeps the old fleet secret until "
-                "another host moves on, or for one hour",
+                "%s: check this host's clock: the objects in the stores are from %d days ago. Either "
+                "the clock is ahead or the whole fleet was down; sync keeps the old fleet secret "
+                "until another host moves to the next one, or for one hour",
                 host->options->fleet_secret_path, (int)(host->day - host->fleet_day));
         }
         host->told_day = host->fleet_day;
@@ -165,7 +168,7 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
         report_line(
             "%s: check this host's clock: the ring's epoch is more than a day ahead of it, so other "
             "hosts refuse the ring. If the clock is right, all keys were revoked while it was wrong: "
-            "stop sync and httpd, remove ring, secret and floor, and start both",
+            "stop sync and httpd, remove the ring, the secret and the floor, and start both again",
             host->ctl->ring_path);
     }
     log->ahead = ahead;

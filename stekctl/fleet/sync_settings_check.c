@@ -216,11 +216,11 @@ static ctl_exit_e check_other(ctl_t *ctl, const sync_settings_t *settings, const
     text[len] = '\0';
     secret = secret_of(path, text, ctl->pool);
     if (same_fleet(ctl, secret, settings->options.fleet_secret_path)) {
-        return report_usage(ctl,
-                            "%s and %s have the same fleet secret (%s and %s): it would mix their "
-                            "rings; make one for each, 'stekctl --secret PATH secret new --fleet'",
-                            settings->config_path, path, settings->options.fleet_secret_path,
-                            secret);
+        return report_usage(
+            ctl,
+            "%s and %s have the same fleet secret (%s and %s), which would mix "
+            "their rings; make one for each: 'stekctl --secret PATH secret new --fleet'",
+            settings->config_path, path, settings->options.fleet_secret_path, secret);
     }
     ring = value_in(text, "ring", ctl->pool);
     if (ring && settings->ring_path && same_file(ring, settings->ring_path)) {
@@ -467,7 +467,7 @@ static void show_text(const ctl_t *ctl, const sync_options_t *options)
                report_span(options->rules.params.lifetime, ctl->pool));
     }
     else {
-        puts("no keys are made here");
+        puts("this host makes no keys");
     }
     puts("the settings are valid");
 }

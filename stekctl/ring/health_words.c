@@ -27,7 +27,7 @@ static void add_refused(const stek_ring_t *ring, apr_time_t now, apr_pool_t *poo
         add(judgement->problems, &judgement->problem_n,
             "its epoch is more than a day ahead of this host's clock, so httpd refuses the ring: check "
             "the clock; if it is right, someone else has used the secret: stop httpd and stekctl sync, "
-            "remove ring and secret, and start them");
+            "remove the ring and the secret, and start both again");
     }
     if (late_n > 0) {
         add(judgement->problems, &judgement->problem_n,

@@ -152,7 +152,8 @@ def test_state_of_files_never_fails_configtest(httpd, state):
 def test_without_mod_ssl_one_notice_and_idle(httpd):
     server = httpd(ssl=False).start()
     notices = server.lines(r"\[stek_rotate:")
-    assert len(notices) == 1 and ":notice]" in notices[0] and "mod_ssl" in notices[0]
+    assert len(notices) == 1 and ":notice]" in notices[0]
+    assert "load mod_ssl, or unload this module" in notices[0]
     assert not server.ring_path().exists() and server.answering_generation() == 1
 
 

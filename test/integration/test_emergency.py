@@ -272,7 +272,7 @@ def test_emergency_of_a_lone_host_whose_ring_is_poisoned(httpd):
         if done.returncode != REFUSED:
             assert server.ring_path().read_bytes() != before[0], "refused, unless httpd has moved it aside"
             break
-        assert "stop httpd and stekctl sync, remove ring and secret, and start them" in done.stderr
+        assert "stop httpd and stekctl sync, remove the ring and the secret, and start both again" in done.stderr
         assert before[1] == server.secret_path().read_bytes(), "half done"
     stop, remove, start = blocks("Someone else has used the secret")[1]
     assert (stop, start) == ("systemctl stop apache2", "systemctl start apache2")

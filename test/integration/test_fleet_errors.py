@@ -104,7 +104,7 @@ def test_error_redis_permission(fleet):
     host = fleet.host(store, **HOURLY)
     password(host, "right")
     host.urls = [store.url.replace("//", "//app@")]
-    assert reason(host).startswith("no permission: this user needs the commands GET, SET and EVAL, and the key (NOPERM ")
+    assert reason(host).startswith("no permission: this user needs access to the commands GET, SET and EVAL, and to the key (NOPERM ")
     store.ask("ACL", "SETUSER", "app", "-get", "+eval", "+set")
     assert "NOPERM" in reason(host)
     store.ask("ACL", "SETUSER", "app", "+get", "resetkeys", "~other:*")
@@ -127,7 +127,7 @@ def test_error_redis_replica(fleet):
     primary.kill()
     store.ask("CONFIG", "SET", "replica-serve-stale-data", "no")
     wait_for(lambda: b"MASTERDOWN" in (store.ask("GET", "x") or b""), "the replica to notice")
-    assert reason(host).startswith("this is a replica without its primary (MASTERDOWN ")
+    assert reason(host).startswith("this is a replica that has lost its primary (MASTERDOWN ")
 
 
 def test_error_redis_cluster(fleet):
@@ -169,7 +169,7 @@ def test_error_memcached_password(fleet):
     store.answers = lambda: listens(store.port)
     fleet.stores.append(store.start())
     assert reason(fleet.host(store, **HOURLY)).startswith(
-        "it requires a password by its file (-Y), and stekctl knows only SASL (-S) (CLIENT_ERROR unauthenticated)")
+        "it checks passwords against a file (-Y), but stekctl supports only SASL (-S) (CLIENT_ERROR unauthenticated)")
 
 
 def listens(port):
@@ -228,7 +228,7 @@ def test_error_store_is_the_other_kind(fleet, scheme):
     (b"HTTP/1.1 400 Bad Request\r\nServer: Apache\r\n\r\n", {"hangs_up": True}, "this is an HTTP server, not "),
     (b"\x15\x03\x01\x00\x02\x02\x46", {"hangs_up": True}, "it expects TLS, "),
     (b"220 mail.test ESMTP\r\n", {"greets": True}, r"unintelligible answer, .*\(220 mail.test ESMTP\)"),
-    (b"", {"hangs_up": True}, "it closed the connection without an answer: it may expect TLS, "),
+    (b"", {"hangs_up": True}, "it closed the connection without answering: it may expect TLS, "),
     (b"", {}, "connected, but no answer in time"),
     (b"\r\n", {}, r"unintelligible answer, .*\(an empty line\)"),
     (b"x" * 5000, {}, "unintelligible answer"),

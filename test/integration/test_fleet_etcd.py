@@ -88,7 +88,7 @@ def test_etcd_leader_dies_and_a_minority_is_cut_off(fleet, etcd):
         said = pool.submit(reason, asks_last)
         for host in hosts:
             wait_for(lambda host=host: ": silent: " in host.log(), host.log)
-        assert "no answer in time: has the cluster a quorum?" in said.result()
+        assert "no answer in time: does the cluster have a quorum?" in said.result()
     first.signal(signal.SIGCONT)
     wait_for(store.leader, "a leader")
     for host in hosts:
@@ -269,8 +269,8 @@ def test_etcd_tls_with_client_certificates(fleet, etcd, folder):
     for name in ("old", "stranger"):
         assert "does not accept the client certificate" in reason(host, *trust, *of(files[name]))
     mixed = trust + of(files["host"])[:3] + of(files["old"])[3:]
-    assert "do not belong together" in reason(host, *mixed)
-    assert "authority that is not trusted; name its CA with --store-ca" in reason(host, *of(files["host"]))
+    assert "--store-key do not match" in reason(host, *mixed)
+    assert "CA that is not trusted; name that CA with --store-ca" in reason(host, *of(files["host"]))
     host.options = []
     assert "may expect TLS (use etcds://)" in reason(host, url=store.url.replace("etcds", "etcd"))
     # With users, the gateway does not let a certificate's common name in.
@@ -421,7 +421,7 @@ def test_etcd_servers_that_are_none_are_named(fleet):
              "larger than 32 MiB"),
             ([b"HTTP/1.1 200 OK\r\n"] + [b"X-%d: %s\r\n" % (n, b"x" * 4000) for n in range(100)], ""),
             (http_says(b'{"error": "etcdserver: no leader", "code": 14}', "503 Service Unavailable"),
-             "it has no leader: has the cluster a quorum?"),
+             "it has no leader: does the cluster have a quorum?"),
             (http_says(b'{"message": "etcdserver: corrupt cluster"}', "500 No"), "alarm CORRUPT"),
             (http_says(b'{"message": "new words\\u000a\\u001b"}', "500 No"), "HTTP status 500: new words??"),
     ]:

@@ -642,7 +642,7 @@ def test_floor_ahead_of_the_clock_is_named_in_one_line(fleet):
     host.once(clock=3 * DAY)
     lines = [line for line in host.once(code=None).stderr.splitlines() if "epoch is more than a day ahead" in line]
     assert len(lines) == 1 and str(host.ring_path) in lines[0]
-    assert "remove ring, secret and floor" in lines[0]
+    assert "remove the ring, the secret and the floor" in lines[0]
 
 
 # ---- crashes ----

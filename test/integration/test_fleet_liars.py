@@ -188,7 +188,7 @@ def test_key_that_shares_the_bytes_of_another_is_refused_alike_by_all(fleet, gre
     b.once()
     other.put(object_name(fleet.secret), ringfile.Ring([second]).seal(seal))
     text = a.once(code=None).stderr
-    assert f"{a.ring_path}: 1 key refused: another key of the ring has the same bytes" in text, text
+    assert f"{a.ring_path}: 1 key refused: another key in the ring has the same bytes" in text, text
     assert "moved to" not in text
     b.once(code=None)
     for host in (a, b):

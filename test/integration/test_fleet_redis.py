@@ -105,17 +105,17 @@ def test_redis_tls_with_certificates_on_both_sides(fleet, identities):
     host.once()
     assert reason(host, *tls_options(identities, client=None)) == \
         "it requires a client certificate: use --store-cert and --store-key"
-    assert "does not trust the authority of the client certificate" in reason(host, *tls_options(identities, client="stranger"))
+    assert "does not trust the CA of the client certificate" in reason(host, *tls_options(identities, client="stranger"))
     assert "the client certificate has expired" in reason(host, *tls_options(identities, client="old"))
     mixed = ["--store-ca", identities["ca"].path, "--store-cert", identities["host"].path,
              "--store-key", identities["named"].path.with_suffix(".key")]
-    assert reason(host, *mixed) == "the client certificate and the key of --store-key do not belong together"
+    assert reason(host, *mixed) == "the client certificate and the key in --store-key do not match"
 
 
 @pytest.mark.parametrize("server,why", [("elsewhere", "its certificate is for another name"),
                                         ("expired", "its certificate has expired"),
-                                        ("stranger", "its certificate is from an authority that is not trusted; "
-                                                     "name its CA with --store-ca")])
+                                        ("stranger", "its certificate is from a CA that is not trusted; "
+                                                     "name that CA with --store-ca")])
 def test_redis_tls_server_that_is_not_who_it_should_be(fleet, identities, server, why):
     """It gets to see no password."""
     store = secure(fleet, identities, server, "--requirepass", "right", clients=False)
@@ -377,7 +377,7 @@ def test_cluster_reasons(fleet):
             (lambda port: b"-MOVED 1 127.0.0.1:%d\r\n" % port, "its servers send stekctl from one to the other"),
             (lambda port: b"-MOVED 1 :%d\r\n" % gone, f"127.0.0.1:{gone}: connection refused"),
             (lambda port: b"-MOVED 1 a/b:7\r\n", "a server with an impossible name"),
-            (lambda port: b"-MOVED 1\r\n", "where is not clear (MOVED 1)"),
+            (lambda port: b"-MOVED 1\r\n", "it is not clear which (MOVED 1)"),
             (lambda port: b"-MOVED 1 h:0\r\n", "a server with an impossible name")]:
         server = Plays(said)
         assert expected in reason(host, url=f"redis://127.0.0.1:{server.port}")

@@ -204,7 +204,7 @@ def test_ratchet_jump_is_confirmed_by_another_host_of_that_day_only(fleet, what)
         wait_for(lambda: other.names() == host.names(), "the other's key", 10)
         time.sleep(1.5)  # the object was read in a cycle before the jump
         clock.set(5 * DAY)
-        wait_for(lambda: "the stores' objects are from" in host.log(), host.log, 10)
+        wait_for(lambda: "the objects in the stores are from" in host.log(), host.log, 10)
     else:
         store.flush()
         clock.set(5 * DAY)

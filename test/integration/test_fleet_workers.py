@@ -48,7 +48,7 @@ class Flood(Listener):
 
 
 @pytest.mark.parametrize("scheme,head,why", [
-    ("memcached", b"VALUE NAME 0 2147483648 1\r\n", "announces an object of 2147483648 bytes, which is too long"),
+    ("memcached", b"VALUE NAME 0 2147483648 1\r\n", "announces an object of 2147483648 bytes, which is too large"),
     ("memcached", b"VALUE NAME 0 18446744073709551616 1\r\n", "announces an object of "),
     ("memcached", b"VALUE NAME 0 -1 1\r\n", "unintelligible answer"),
     ("memcached", b"VALUE NAME 0 67108864 1\r\n", "announces an object of 67108864 bytes"),
@@ -56,14 +56,14 @@ class Flood(Listener):
     ("memcached", b"VALUE NAME 0 4 1\r\nring\r\nVALUE NAME 0 2147483648 1\r\n", "its answer is longer than 4 MiB"),
     ("memcached", b"VALUE NAME 0 " + b"9" * 3000, "unintelligible answer"),
     ("memcached", b"", "unintelligible answer"),
-    ("redis", b"$2147483648\r\n", "announces an object of 2147483648 bytes, which is too long"),
+    ("redis", b"$2147483648\r\n", "announces an object of 2147483648 bytes, which is too large"),
     ("redis", b"$-2\r\n", "unintelligible answer"),
     ("redis", b"$67108864\r\n", "announces an object of 67108864 bytes"),
     ("redis", b"$4000000\r\n", "unintelligible answer"),
     ("redis", b"+OK\r\n*2000000000\r\n", "unintelligible answer"),
     ("redis", b"*2000000000\r\n", "unintelligible answer"),
     ("redis", b"*1\r\n" * 100000, "unintelligible answer"),
-    ("redis", b"+", "its answer is longer than 4 MiB, so it is no ring"),
+    ("redis", b"+", "its answer is longer than 4 MiB, so it is not a ring"),
     ("redis", b"%2147483647\r\n", "unintelligible answer"),
     ("etcd", b"HTTP/1.1 200 OK\r\nContent-Length: 2147483648\r\n\r\n", "larger than 32 MiB"),
     ("etcd", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n", "larger than 32 MiB"),
@@ -102,7 +102,7 @@ def test_worker_object_far_too_long_is_refused_by_name(fleet):
     for store in (fleet.store(Memcached, "-I", "64m", "-m", "256"), fleet.store(Redis)):
         host = fleet.host(store, **HOURLY)
         assert store.put(lib.object_name(fleet.secret), b"x" * 20_000_000)
-        assert "it announces an object of 20000000 bytes, which is too long to be a ring; delete it" in host.once(code=5).stderr
+        assert "it announces an object of 20000000 bytes, which is too large to be a ring; delete it" in host.once(code=5).stderr
         store.flush()
         assert host.once().stderr == "" and store.ring(fleet.secret).keys == host.ring().keys
 
