@@ -11,7 +11,7 @@ import time
 import pytest
 import yaml
 
-from httpd import wait_for
+from httpd import TOP, wait_for
 from stekctl_tool import REFUSED, USAGE, Haproxy, Nginx, Stekctl
 
 TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
@@ -169,6 +169,19 @@ def test_kubernetes_secret_in_nginx_and_haproxy(stekctl, folder, certs):
     finally:
         for program in programs:
             program.stop()
+
+
+def test_envoy_example_fits_the_file(stekctl):
+    context = yaml.safe_load((TOP / "conf" / "fleet" / "envoy.yaml").read_text())["transport_socket"]["typed_config"]
+    assert context["@type"].endswith(".tls.v3.DownstreamTlsContext")
+    sds = context["session_ticket_keys_sds_secret_config"]
+    source = sds["sds_config"]["path_config_source"]
+    assert os.path.dirname(source["path"]) == source["watched_directory"]["path"]
+    out = stekctl.root / os.path.basename(source["path"])
+    stekctl.run("export", "--format", "envoy", "--out", out)
+    assert yaml.safe_load(out.read_text())["resources"][0]["name"] == sds["name"]
+    page = (TOP / "docs" / "fleet.md").read_text()
+    assert f"--format envoy --out {source['path']}" in page
 
 
 def test_json_exports_replace_only_their_own(stekctl):
