@@ -161,8 +161,9 @@ apr_size_t format_json_size(apr_size_t key_n)
 apr_status_t format_json_emit(format_e format, const stek_key_t *const *keys, apr_size_t key_n,
                               unsigned char *buf, apr_size_t buf_size, apr_size_t *plen)
 {
-    text_t text = {buf, 0, buf_size, APR_SUCCESS};
+    text_t text = {NULL, 0, buf_size, APR_SUCCESS};
 
+    text.bytes = buf;
     if (key_n == 0) {
         return STEK_EMALFORMED;
     }
