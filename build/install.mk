@@ -47,6 +47,7 @@ install: all
 	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl
 	@set -e; for unit in $(UNITS); do to="$(DESTDIR)$(UNITDIR)/$$unit"; \
 	    sed -e 's,/usr/sbin/stekctl,$(SBINDIR)/stekctl,' -e 's,^Group=www-data,Group=$(WEBGROUP),' \
+	    -e 's,=/run/apache2/stek_rotate,=/run/$(RUNTIME)/stek_rotate,' \
 	        "build/systemd/$$unit" >"$$to"; chmod 644 "$$to"; done
 	sed -e 's,/apache2/,/$(RUNTIME)/,;s,-apache2-,-$(RUNTIME)-,' -e 's/gid=www-data/gid=$(WEBGROUP)/' \
 	    build/systemd/run-apache2-stek_rotate.mount >$(DESTDIR)$(UNITDIR)/$(MOUNT)

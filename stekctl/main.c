@@ -70,8 +70,8 @@ static const ctl_command_t commands[] = {
      "                [--force] [--follow [--exec COMMAND]]",
      "Writes the ring's keys for another program to read, with mode 0600.  Overwrites only\n"
      "what an earlier export wrote.\n\n"
-     "  --format FORMAT  nginx (PATH is a directory), haproxy, apache, ats, lighttpd\n"
-     "                   or dnsdist\n"
+     "  --format FORMAT  nginx (PATH is a directory), haproxy, apache, ats, lighttpd,\n"
+     "                   dnsdist, envoy or kubernetes-secret\n"
      "  --owner USER     makes USER the owner of the files\n"
      "  --socket PATH    haproxy: also sets the keys in the running process, over its stats\n"
      "                   socket\n"

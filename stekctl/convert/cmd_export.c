@@ -362,9 +362,9 @@ static ctl_exit_e parse_option(ctl_t *ctl, int option, export_t *export, int *ph
 {
     switch (option) {
     case 'f':
-        if (format_find(optarg, &export->output.format) != APR_SUCCESS) {
-            return report_usage(ctl, "invalid format '%s': must be one of %s", optarg,
-                                format_names());
+        if (format_find_export(optarg, &export->output.format) != APR_SUCCESS) {
+            return report_usage(ctl, "invalid format '%s': must be one of %s, %s", optarg,
+                                format_names(), format_export_names());
         }
         *phas_format = 1;
         return CTL_DONE;

@@ -37,14 +37,17 @@ static void add(export_keys_t *selection, const stek_key_t *key)
     selection->keys[selection->key_n++] = key;
 }
 
-/* The lead, then all other keys that have not ended, the latest slot first. */
-static void lead_first(const stek_ring_t *ring, apr_time_t now, export_keys_t *selection)
+/* The lead, then all other keys that have not ended, the latest slot first; with_short: those of 48
+ * bytes, too. */
+static void lead_first(const stek_ring_t *ring, apr_time_t now, int with_short,
+                       export_keys_t *selection)
 {
     apr_size_t i;
 
     add(selection, selection->lead);
     for (i = 0; i < ring->key_n; i++) {
-        if (row(ring, i) != selection->lead && is_live(ring, row(ring, i), now)) {
+        if (row(ring, i) != selection->lead && is_live(ring, row(ring, i), now)
+            && (with_short || !(row(ring, i)->flags & STEK_KEY_AES128))) {
             add(selection, row(ring, i));
         }
     }
@@ -127,8 +130,12 @@ apr_status_t export_keys_make(const stek_ring_t *ring, format_e format, apr_time
     case FORMAT_LIGHTTPD:
         add(selection, selection->lead);
         break;
+    case FORMAT_ENVOY:
+    case FORMAT_KUBERNETES:
+        lead_first(ring, now, 0, selection);
+        break;
     default:
-        lead_first(ring, now, selection);
+        lead_first(ring, now, 1, selection);
         break;
     }
     return APR_SUCCESS;

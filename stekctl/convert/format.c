@@ -29,26 +29,38 @@ typedef struct layout_t {
     apr_size_t key_max; /* in one file */
 } layout_t;
 
-static const layout_t layouts[FORMAT_N] = {
+static const layout_t layouts[FORMAT_EXPORT_N] = {
     [FORMAT_NGINX] = {"nginx", AES_FIRST, HMAC_FIRST, 1},
     [FORMAT_HAPROXY] = {"haproxy", AES_FIRST, AES_FIRST, FORMAT_KEYS_MAX},
     [FORMAT_APACHE] = {"apache", HMAC_FIRST, NO_SUCH, 1},
     [FORMAT_ATS] = {"ats", HMAC_FIRST, NO_SUCH, FORMAT_KEYS_MAX},
     [FORMAT_LIGHTTPD] = {"lighttpd", NO_SUCH, HMAC_FIRST, 1},
     [FORMAT_DNSDIST] = {"dnsdist", NO_SUCH, AES_FIRST, FORMAT_KEYS_MAX},
+    [FORMAT_ENVOY] = {"envoy", NO_SUCH, HMAC_FIRST, 1},
+    [FORMAT_KUBERNETES] = {"kubernetes-secret", NO_SUCH, HMAC_FIRST, 1},
 };
 
-apr_status_t format_find(const char *name, format_e *pformat)
+static apr_status_t find(const char *name, int format_n, format_e *pformat)
 {
     int i;
 
-    for (i = 0; i < FORMAT_N; i++) {
+    for (i = 0; i < format_n; i++) {
         if (!strcmp(layouts[i].name, name)) {
             *pformat = (format_e)i;
             return APR_SUCCESS;
         }
     }
     return APR_NOTFOUND;
+}
+
+apr_status_t format_find(const char *name, format_e *pformat)
+{
+    return find(name, FORMAT_N, pformat);
+}
+
+apr_status_t format_find_export(const char *name, format_e *pformat)
+{
+    return find(name, FORMAT_EXPORT_N, pformat);
 }
 
 const char *format_name(format_e format)
@@ -59,6 +71,11 @@ const char *format_name(format_e format)
 const char *format_names(void)
 {
     return "nginx, haproxy, apache, ats, lighttpd, dnsdist";
+}
+
+const char *format_export_names(void)
+{
+    return "envoy, kubernetes-secret";
 }
 
 int format_is_short(format_e format)

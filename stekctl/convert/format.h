@@ -28,7 +28,10 @@ typedef enum format_e {
     FORMAT_ATS,
     FORMAT_LIGHTTPD,
     FORMAT_DNSDIST,
-    FORMAT_N
+    FORMAT_N, /* of those that are read, too; for export only, a layout of one key: */
+    FORMAT_ENVOY = FORMAT_N,
+    FORMAT_KUBERNETES,
+    FORMAT_EXPORT_N
 } format_e;
 
 /* What a program does with a key of its file. */
@@ -46,12 +49,16 @@ typedef enum format_use_e {
 #define FORMAT_KEYS_MAX 4096 /* in one file */
 #define FORMAT_FILE_MAX (FORMAT_KEYS_MAX * (FORMAT_LINE_LEN + 2))
 
-/* APR_SUCCESS or APR_NOTFOUND. */
+/* A format that can be read: APR_SUCCESS or APR_NOTFOUND. */
 apr_status_t format_find(const char *name, format_e *pformat);
+
+/* The same for all that can be written: format_json.h has the others. */
+apr_status_t format_find_export(const char *name, format_e *pformat);
 const char *format_name(format_e format);
 
-/* "nginx, haproxy, ..." */
+/* "nginx, haproxy, ...": those that can be read; those that can be written only. */
 const char *format_names(void);
+const char *format_export_names(void);
 
 /* The layout that bytes[len] can have: APR_SUCCESS, STEK_ELENGTH if none, STEK_ESYNTAX if several
  * with different keys.  Layouts that differ only in the order of the halves count as one: good

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "format_json.h"
 #include "report.h"
 #include "ringio.h"
 #include "stek_claim.h"
@@ -58,6 +59,9 @@ static int is_export(const unsigned char *bytes, apr_size_t len, const void *bat
     apr_status_t rv;
     int line = 0;
 
+    if (format_json_is(*pformat)) {
+        return format_json_is_head(*pformat, bytes, len);
+    }
     if (*pformat != FORMAT_HAPROXY && is_other_kind(bytes, len)) {
         return 0;
     }
@@ -90,7 +94,10 @@ static const stek_claim_t any_claim = {"a file", 1, 0, is_anything, NULL};
 
 static stek_claim_t export_claim(const format_e *pformat)
 {
-    stek_claim_t claim = {"an export in this format", FORMAT_FILE_MAX, 1, is_export, pformat};
+    int is_json = format_json_is(*pformat);
+    stek_claim_t claim = {"an export in this format",
+                          is_json ? FORMAT_JSON_HEAD_MAX : FORMAT_FILE_MAX, !is_json, is_export,
+                          pformat};
 
     return claim;
 }
@@ -296,7 +303,10 @@ static ctl_exit_e write_nginx(ctl_t *ctl, const output_t *output, const export_k
 
 static ctl_exit_e write_single(ctl_t *ctl, const output_t *output, const export_keys_t *selection)
 {
-    apr_size_t size = (selection->key_n + 1) * (FORMAT_LINE_LEN + 1), len = 0;
+    int is_json = format_json_is(output->format);
+    apr_size_t size = is_json ? format_json_size(selection->key_n)
+                              : (selection->key_n + 1) * (FORMAT_LINE_LEN + 1);
+    apr_size_t len = 0;
     const stek_claim_t claim = export_claim(&output->format);
     unsigned char *bytes = stek_mem_alloc(size);
     ctl_exit_e code;
@@ -305,7 +315,10 @@ static ctl_exit_e write_single(ctl_t *ctl, const output_t *output, const export_
     if (!bytes) {
         return report_status(ctl, output->path, APR_ENOMEM, NULL);
     }
-    rv = format_emit(output->format, selection->keys, selection->key_n, bytes, size, &len);
+    rv = is_json
+             ? format_json_emit(output->format, selection->keys, selection->key_n, bytes, size,
+                                &len)
+             : format_emit(output->format, selection->keys, selection->key_n, bytes, size, &len);
     code = rv == APR_SUCCESS ? write_file(ctl, output, &claim, output->path, bytes, len)
                              : report_status(ctl, output->path, rv, NULL);
     stek_mem_free(bytes);

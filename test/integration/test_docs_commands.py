@@ -25,6 +25,7 @@ ELSEWHERE = [
     (r"apxs -c ", "make bare"),
     (r"(semanage|restorecon|ausearch) ", "a kernel with SELinux: test_conf.py reads the file"),
     (r"systemctl enable --now stek-(nginx|haproxy)@", "test_mixed_fleet.py"),
+    (r"(systemd-creds encrypt |shred |systemctl enable --now stek-keep@)", "test_credentials.py; a service manager"),
     (r"systemctl enable --now run-apache2-stek_rotate\.mount", "test_swap.py; it needs a service manager"),
     (r"systemctl (list-timers|status) ", "a service manager"),
     (r"journalctl ", "a service manager"),

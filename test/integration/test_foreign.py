@@ -163,7 +163,7 @@ def test_guessed_names_of_temporary_files_block_no_rotation(httpd):
 
 # stekctl.
 
-FORMATS = ["nginx", "haproxy", "apache", "ats", "lighttpd", "dnsdist"]
+FORMATS = ["nginx", "haproxy", "apache", "ats", "lighttpd", "dnsdist", "envoy", "kubernetes-secret"]
 
 
 def commands(tool, fleet_secret, key_file):

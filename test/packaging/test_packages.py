@@ -143,6 +143,8 @@ def test_install_where_httpd_is_not_debians(tmp_path):
     mount = (tmp_path / "usr/lib/systemd/system/run-httpd-stek_rotate.mount").read_text()
     assert "\nWhere=/run/httpd/stek_rotate\n" in mount and "gid=apache," in mount
     assert "now run-httpd-stek_rotate.mount\n" in mount
+    keep = (tmp_path / "usr/lib/systemd/system/stek-keep@.service").read_text()
+    assert "STEK_RING=/run/httpd/stek_rotate/%i.ring" in keep and "\nGroup=apache\n" in keep
     make("uninstall", f"DESTDIR={tmp_path}", "PROGNAME=httpd", "SYSCONFDIR=/etc/httpd/conf",
          "LIBEXECDIR=/usr/lib64/httpd/modules")
     assert not list(tmp_path.rglob("*.mount"))

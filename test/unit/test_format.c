@@ -401,6 +401,14 @@ static void test_format_names_found_and_listed(void **state)
         assert_int_equal(format, i);
         assert_non_null(strstr(format_names(), format_name((format_e)i)));
     }
+    for (i = 0; i < FORMAT_EXPORT_N; i++) {
+        const char *name = format_name((format_e)i);
+
+        assert_int_equal(format_find_export(name, &format), APR_SUCCESS);
+        assert_int_equal(format, i);
+        assert_non_null(strstr(i < FORMAT_N ? format_names() : format_export_names(), name));
+        assert_int_equal(format_find(name, &format), i < FORMAT_N ? APR_SUCCESS : APR_NOTFOUND);
+    }
     assert_int_equal(format_find("", &format), APR_NOTFOUND);
     assert_int_equal(format_find("Nginx", &format), APR_NOTFOUND);
 }
