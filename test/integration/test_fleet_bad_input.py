@@ -11,9 +11,8 @@ import pytest
 import announcements
 import fleet as lib
 import ringfile
-from etcd import Etcd, serving, tls_files
+from etcd import Etcd, tls_files
 from fleet import Memcached, Redis, object_name, sealing_secrets
-from httpd import wait_for
 from redis_kinds import Cluster, SaslMemcached, Sentinel, TlsRedis, TlsSentinel
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h", "timeout": "5s"}
@@ -188,30 +187,17 @@ def identities(tmp_path_factory):
     return tls_files(tmp_path_factory.mktemp("bad-input-tls"))
 
 
-def serve_by_tls(fleet, ids, engine, name):
-    """A store whose certificate is that of name, or is good for None, and whether it serves."""
-    if engine == "etcd":
-        store = Etcd(tls=serving(ids[name]), ca=ids["ca"].path)
-        fleet.stores.append(store)
-        store.members[0].start()
-        wait_for(lambda: "serving client requests" in store.log(), store.log)
-        return store.url
-    store = TlsRedis(ids["ca"], ids["server" if engine == "sentinel" else name], clients=False)
-    fleet.stores.append(store.start())
-    if engine == "redis":
-        return store.url
-    watcher = TlsSentinel(ids["ca"], ids[name], store)
-    fleet.stores.append(watcher.start())
-    return f"rediss+sentinel://127.0.0.1:{watcher.port}/mymaster"
-
-
 @pytest.mark.parametrize("name, words", CERTIFICATES)
-@pytest.mark.parametrize("engine", ["redis", "sentinel", "etcd"])
-def test_bad_certificate_is_refused_by_name(fleet, identities, engine, name, words):
-    """Of a store that hosts have used until now: they go on with what they have."""
+def test_bad_certificate_of_a_sentinel_is_refused_by_name(fleet, identities, name, words):
+    """Redis and etcd: test_fleet_redis.py, test_fleet_etcd.py."""
+    primary = TlsRedis(identities["ca"], identities["server"], clients=False)
+    fleet.stores.append(primary.start())
+    watcher = TlsSentinel(identities["ca"], identities[name], primary)
+    fleet.stores.append(watcher.start())
     host = fleet.host(fleet.store(Memcached), **HOURLY)
     host.once()
-    host.urls, host.options = [serve_by_tls(fleet, identities, engine, name)], ["--store-ca", identities["ca"].path]
+    host.urls = [f"rediss+sentinel://127.0.0.1:{watcher.port}/mymaster"]
+    host.options = ["--store-ca", identities["ca"].path]
     assert words in refused(host)
 
 
