@@ -9,6 +9,9 @@
 
 #define QUOTED_MAX 60
 
+#define NO_PERMISSION                                                                              \
+    "no permission: this user needs access to the commands GET, SET and EVAL, and to the key"
+
 /* What errors mean.  The server's words follow, so that nothing is lost. */
 static const struct {
     const char *begins; /* the error, as the server says it */
@@ -20,8 +23,7 @@ static const struct {
     {"NOAUTH ", "it requires a password: use --password"},
     {"ERR AUTH ", "it has no password set, but --password gives one"},
     {"ERR Client sent AUTH", "it has no password set, but --password gives one"},
-    {"NOPERM ",
-     "no permission: this user needs access to the commands GET, SET and EVAL, and to the key"},
+    {"NOPERM ", NO_PERMISSION},
     {"MOVED ", "the object has moved to another node of this cluster, but it is not clear which"},
     {"ASK ", "the object is moving to another node of this cluster, but it is not clear which"},
     {"CLUSTERDOWN ", "the cluster is down"},
@@ -97,6 +99,13 @@ int store_words_begin(const char *text, const char *with)
     return strncmp(text, with, strlen(with)) == 0;
 }
 
+/* What the script may not do; servers say it behind words of their own about the script. */
+static int is_denied_in_script(const char *said)
+{
+    return strstr(said, "executing the script can't run this command")
+           || strstr(said, "ACL failure in script");
+}
+
 store_result_e store_words_error(const char *name, const char *said, char why[STORE_WHY_LEN])
 {
     apr_size_t i;
@@ -107,7 +116,10 @@ store_result_e store_words_error(const char *name, const char *said, char why[ST
             return STORE_REFUSED;
         }
     }
-    if (*said) {
+    if (is_denied_in_script(said)) {
+        snprintf(why, STORE_WHY_LEN, "%s (%s)", NO_PERMISSION, said);
+    }
+    else if (*said) {
         snprintf(why, STORE_WHY_LEN, "%s", said);
     }
     else {

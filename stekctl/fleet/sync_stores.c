@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "monotonic.h"
 #include "floor.h"
@@ -28,6 +30,15 @@
 /* Connecting, logging in and the call itself may each take the time-out: this many in all. */
 #define CALLS_MAX 3
 
+/* Besides root: whose file it may be.  Root who looks at a fleet takes the files that the user of
+ * 'stekctl sync' has for it, since root's configuration names them. */
+static uid_t login_owner(const sync_host_t *host, const char *path)
+{
+    struct stat st;
+
+    return host->reader && geteuid() == 0 && stat(path, &st) == 0 ? st.st_uid : host->ctl->owner;
+}
+
 /* The first line of the password's file, in locked memory. */
 static ctl_exit_e load_password(sync_host_t *host, char **ppassword)
 {
@@ -43,8 +54,8 @@ static ctl_exit_e load_password(sync_host_t *host, char **ppassword)
     if (!*ppassword) {
         return report_status(host->ctl, path, APR_ENOMEM, NULL);
     }
-    rv = stek_file_read(path, STEK_FILE_SECRET, host->ctl->owner, *ppassword, PASSWORD_MAX, &len,
-                        NULL, &culprit, host->pool);
+    rv = stek_file_read(path, STEK_FILE_SECRET, login_owner(host, path), *ppassword, PASSWORD_MAX,
+                        &len, NULL, &culprit, host->pool);
     if (rv == APR_SUCCESS) {
         (*ppassword)[len] = '\0';
         (*ppassword)[strcspn(*ppassword, "\r\n")] = '\0';
@@ -71,8 +82,8 @@ static ctl_exit_e check_pem(sync_host_t *host, const char *path, stek_file_kind_
     }
     text = stek_mem_alloc(PEM_MAX);
     if (text) {
-        rv = stek_file_read(path, kind, host->ctl->owner, text, PEM_MAX, &len, NULL, &culprit,
-                            host->pool);
+        rv = stek_file_read(path, kind, login_owner(host, path), text, PEM_MAX, &len, NULL,
+                            &culprit, host->pool);
     }
     if (rv == APR_SUCCESS) {
         rv = len > 0 ? APR_SUCCESS : STEK_EEMPTY;

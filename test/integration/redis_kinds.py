@@ -199,6 +199,13 @@ class Cluster(Store):
     def get(self, name):
         return self.owner(name).ask("GET", name)
 
+    def put(self, name, data):
+        return self.owner(name).put(name, data)
+
+    def flush(self):
+        for node in self.nodes:
+            node.flush()
+
     def signal(self, sign):
         for node in self.nodes:
             node.signal(sign)

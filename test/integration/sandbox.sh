@@ -4,8 +4,9 @@
 # and port 443 are nobody else's, and all of it is gone at the end. httpd is installed as Debian has it, with
 # the module and one TLS site, www.example.org. Usage, as root:
 #   unshare --mount --net --pid --fork --kill-child --mount-proc sandbox.sh SCRIPT
-# Environment: TOP, MODULE, STEKCTL; SERVER=httpd|nginx; LINES, a file of the server's own lines; STOCK=1: httpd
-# without the module.
+# Environment: TOP, MODULE, STEKCTL; SERVER=httpd|nginx|none; LINES, a file of the server's own lines; STOCK=1: httpd
+# without the module; PEERS, a file like /etc/hosts: no host by itself, but one of a network of these (test_fleet_three.py),
+# where stores are not started before the page says so.
 set -eu
 mount --make-rprivate /
 scratch=$(mktemp -d)
@@ -20,8 +21,12 @@ mount -t tmpfs -o mode=755 tmpfs /var/log
 mount -t tmpfs -o mode=755 tmpfs /usr/local/sbin
 mkdir -p /run/lock /var/log/apache2 /var/log/nginx
 ip link set lo up
-echo "127.0.0.1 www.example.org localhost stek.example.net $(hostname)" >/etc/hosts
-echo "127.0.0.1 web1.example.net web2.example.net web3.example.net" >>/etc/hosts # the pages' fleet
+if [ "${PEERS:-}" ]; then
+    cp "$PEERS" /etc/hosts
+else
+    echo "127.0.0.1 www.example.org localhost stek.example.net $(hostname)" >/etc/hosts
+    echo "127.0.0.1 web1.example.net web2.example.net web3.example.net" >>/etc/hosts # the pages' fleet
+fi
 
 # What a command line finds first: the stekctl that was built, and stand-ins for what a sandbox has not.
 install -m 755 "$STEKCTL" /usr/local/sbin/stekctl
@@ -29,6 +34,12 @@ install -D -m 644 "$TOP/build/systemd/stek.sysusers" /etc/sysusers.d/stek.conf
 cat >/usr/local/sbin/sudo <<'END'
 #!/bin/sh
 exec "$@"
+END
+# Each of the pages' hosts is this one.
+cat >/usr/local/sbin/ssh <<'END'
+#!/bin/sh
+shift
+exec sh -c "$*"
 END
 cat >/usr/local/sbin/systemctl <<'END'
 #!/bin/bash
@@ -41,6 +52,20 @@ if [ "$2" = apache2 ]; then
     while [ "$1" = stop ] && kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
     exit
 fi
+case "$*" in
+"restart memcached") # as Debian's wrapper reads its options
+    mkdir -p /run/memcached
+    exec memcached -d $(sed -n 's/^-[lp] .*/&/p' /etc/memcached.conf) -u nobody ;;
+"restart redis-server")
+    install -d -o redis /run/redis /var/log/redis
+    exec setpriv --reuid redis --regid redis --clear-groups redis-server /etc/redis/redis.conf --dir /run/redis ;;
+"restart etcd")
+    install -d -o etcd -m 700 /run/etcd
+    set -a
+    . /etc/default/etcd
+    setpriv --reuid etcd --regid etcd --clear-groups etcd --data-dir /run/etcd >/var/log/etcd.log 2>&1 &
+    exit ;;
+esac
 name=${*: -1}
 name=${name#stek-sync@}
 log=/run/$name.log
@@ -114,9 +139,13 @@ nginx)
     nginx
     ;;
 esac
-memcached -u nobody -l 127.0.0.1 -p 11211 -d
-ports="443 11211"
-if grep -q ^etcdctl "$1"; then
+ports=""
+[ "${SERVER:-}" = none ] || ports="443"
+if [ -z "${PEERS:-}" ]; then
+    memcached -u nobody -l 127.0.0.1 -p 11211 -d
+    ports+=" 11211"
+fi
+if [ -z "${PEERS:-}" ] && grep -q ^etcdctl "$1"; then
     etcd --data-dir "$scratch/etcd" >/var/log/etcd.log 2>&1 &
     ports+=" 2379"
 fi
@@ -131,4 +160,10 @@ done
 
 cd "$scratch/work"
 ln -s "$TOP/conf" conf
+if [ "${PEERS:-}" ]; then
+    cp "$TOP/test/integration/far_shell.py" /usr/local/sbin/ssh
+    chmod 755 /usr/local/sbin/ssh
+    ln -s ssh /usr/local/sbin/scp
+    ssh --serve &
+fi
 bash -eu -o pipefail "$1"

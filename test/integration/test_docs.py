@@ -234,7 +234,8 @@ def test_docs_blocks_have_a_check():
     """Each fenced block is in a language that a test loads; the rest are drawings."""
     checked = {"apache": "test_docs_configuration_is_accepted", "nginx": "test_docs_commands_see_no_tickets",
                "haproxy": "test_mixed_fleet_configuration_of_the_page_is_accepted",
-               "ini": "test_conf_unit_drop_ins_are_sound", "yaml": "test_conf_scrape_configuration_is_sound"}
+               "ini": "test_conf_unit_drop_ins_are_sound", "yaml": "test_conf_scrape_configuration_is_sound",
+               "sh": "test_fleet_of_three_is_set_up_by_the_letter"}
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     for page in PAGES:
         for language in re.findall(r"^```(\w+)$", page.read_text(), re.M):

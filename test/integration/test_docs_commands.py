@@ -29,8 +29,8 @@ ELSEWHERE = [
     (r"systemctl enable --now run-apache2-stek_rotate\.mount", "test_swap.py; it needs a service manager"),
     (r"systemctl (list-timers|status) ", "a service manager"),
     (r"journalctl ", "a service manager"),
-    (r"scp ", "other hosts: test_fleet_sync.py has several with one secret"),
-    (r"(sed .*/etc/memcached\.conf$|systemctl restart memcached$)", "sandbox.sh starts the store"),
+    (r"systemctl restart (memcached|redis-server|etcd)$", "sandbox.sh starts the store; test_fleet_three.py"),
+    (r"systemctl (enable|restart) nftables$", "a kernel with nftables"),
 ]
 # What a command prints, said by its page: pattern of the command, pattern of its output.
 PRINTS = [

@@ -81,7 +81,8 @@ int sim_with(sim_switch_e what);
     X(RETIRE, "retire")                                                                            \
     X(SETTINGS, "settings")                                                                        \
     X(STEAL, "steal")                                                                              \
-    X(FORGE, "forge")
+    X(FORGE, "forge")                                                                              \
+    X(SPOIL, "spoil")
 
 typedef enum sim_kind_e {
 #define SIM_KIND(name, text) SIM_##name,
@@ -125,6 +126,15 @@ typedef enum sim_forgery_e {
     SIM_FORGE_FILL,   /* thousands of keys that never encrypt, with small names */
     SIM_FORGE_N
 } sim_forgery_e;
+
+/* What somebody else writes at the object's name, who has no secret. */
+typedef enum sim_spoil_e {
+    SIM_SPOIL_TEXT,    /* data of another program */
+    SIM_SPOIL_FOREIGN, /* another fleet's object */
+    SIM_SPOIL_FUTURE,  /* the object as a later version might write it */
+    SIM_SPOIL_PART,    /* the object without its end */
+    SIM_SPOIL_N
+} sim_spoil_e;
 
 typedef struct sim_history_t {
     uint64_t seed;

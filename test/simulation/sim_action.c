@@ -398,6 +398,25 @@ static void network(const sim_action_t *action)
     }
 }
 
+/* Nobody opens it; hosts have to write theirs over it. */
+static void spoil(sim_server_t *server, sim_spoil_e how)
+{
+    static const unsigned char text[] = "{\"cart\": [1, 2, 3], \"user\": 17}";
+    sim_object_t object = {0}, other = {(unsigned char *)(uintptr_t)text, sizeof(text), 0};
+
+    sim_object_copy(&object, how == SIM_SPOIL_TEXT || !server->object.bytes ? &other
+                             : how == SIM_SPOIL_FOREIGN                     ? &sim->foreign
+                                                                            : &server->object);
+    if (how == SIM_SPOIL_FUTURE) {
+        object.bytes[STEK_RING_MAGIC_LEN + 1] ^= 2; /* of the version */
+    }
+    else if (how == SIM_SPOIL_PART) {
+        object.len -= 1 + sim_below((unsigned)object.len);
+    }
+    sim_server_put(server, object.bytes, object.len);
+    sim_object_free(&object);
+}
+
 static void at_store(const sim_action_t *action)
 {
     sim_server_t *server = &sim->servers[action->store];
@@ -427,6 +446,9 @@ static void at_store(const sim_action_t *action)
         break;
     case SIM_LIE:
         server->lie = (sim_lie_e)action->value;
+        break;
+    case SIM_SPOIL:
+        spoil(server, (sim_spoil_e)action->value);
         break;
     default:
         forge(server, (sim_forgery_e)action->value);
@@ -579,6 +601,7 @@ void sim_act(const sim_action_t *action)
     case SIM_DELIVER:
     case SIM_LIE:
     case SIM_FORGE:
+    case SIM_SPOIL:
         at_store(action);
         break;
     case SIM_ROTATE:

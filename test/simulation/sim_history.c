@@ -38,7 +38,7 @@ static const sim_kind_e faults[] = {
     SIM_JOIN,     SIM_OUTAGE,   SIM_PARTITION, SIM_HEAL,       SIM_FLUSH,   SIM_SNAPSHOT,
     SIM_ROLLBACK, SIM_LAG,      SIM_LOSE,      SIM_DELAY,      SIM_DELIVER, SIM_READONLY,
     SIM_LIE,      SIM_ROTATE,   SIM_REVOKE,    SIM_REVOKE_ALL, SIM_ROLL,    SIM_COPY,
-    SIM_RETIRE,   SIM_SETTINGS, SIM_STEAL,     SIM_FORGE,
+    SIM_RETIRE,   SIM_SETTINGS, SIM_STEAL,     SIM_FORGE,      SIM_SPOIL,
 };
 #define FAULT_N (int)(sizeof(faults) / sizeof(faults[0]))
 
@@ -125,6 +125,9 @@ static void add_fault(sim_history_t *history, sim_kind_e kind, unsigned after)
         break;
     case SIM_FORGE:
         action->value = choose_forgery();
+        break;
+    case SIM_SPOIL:
+        action->value = sim_below(SIM_SPOIL_N);
         break;
     default:
         break;

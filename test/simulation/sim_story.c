@@ -42,6 +42,7 @@ static const char *const sentences[SIM_KIND_N] = {
     [SIM_SETTINGS] = "host $H is started with $V times the interval and lifetime",
     [SIM_STEAL] = "a thief copies from host $H the current key$T",
     [SIM_FORGE] = "the thief writes to store $S: $T",
+    [SIM_SPOIL] = "somebody overwrites the object in store $S: $T",
 };
 
 static const char *const lies[SIM_LIE_N] = {
@@ -65,6 +66,13 @@ static const char *const forgeries[SIM_FORGE_N] = {
     [SIM_FORGE_FILL] = "a ring full of keys that never encrypt",
 };
 
+static const char *const spoils[SIM_SPOIL_N] = {
+    [SIM_SPOIL_TEXT] = "another program's data",
+    [SIM_SPOIL_FOREIGN] = "another fleet's object",
+    [SIM_SPOIL_FUTURE] = "a ring of a later version",
+    [SIM_SPOIL_PART] = "a part of it",
+};
+
 static const char *text_of(const sim_action_t *action)
 {
     switch (action->kind) {
@@ -76,6 +84,8 @@ static const char *text_of(const sim_action_t *action)
         return lies[action->value];
     case SIM_FORGE:
         return forgeries[action->value];
+    case SIM_SPOIL:
+        return spoils[action->value];
     default:
         return action->value ? " and the fleet secret" : "";
     }
