@@ -71,6 +71,7 @@ typedef struct sync_host_t {
     apr_int32_t told_day;     /* that day, as last reported */
     int day_confirmed;        /* another host seals under the keys of this host's day */
     apr_int64_t jumped_at;    /* monotonic ms: when the day first was more than one ahead; or 0 */
+    apr_int64_t moved_at;     /* monotonic ms: when the ratchet moved on last; or 0 */
     int reader;               /* writes no file */
     int once;                 /* one cycle only: a day that has jumped cannot be waited for */
     apr_uint64_t known_epoch; /* the greatest that was taken in */
