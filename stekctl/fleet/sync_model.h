@@ -40,6 +40,8 @@ typedef struct sync_store_t {
     apr_uint64_t conflict_n; /* writes that another host was faster than */
     apr_uint64_t failure_n;  /* writes that failed */
     unsigned overtaken_n; /* cycles in a row in which it took no write: another was always first */
+    unsigned lost_n;      /* reads in a row that found nothing, although it had taken a write */
+    int wrote;            /* it has taken a write since the last read */
     int is_ahead;         /* what was read last has an epoch and a time far ahead of the clock */
     unsigned ahead_n;     /* the same: cycles in a row */
     int rolled_back;      /* what was read last lacks a revocation that the store had */
