@@ -26,6 +26,7 @@ static const char *store_state(const sync_store_t *store)
         return store->write_failed  ? "can be read, but not written"
                : store->rolled_back ? "its ring is older than the last revocation"
                : store->overtaken_n >= SYNC_STORES_DISTRUST_N ? "accepts no writes"
+               : store->lost_n >= SYNC_STORES_DISTRUST_N      ? "keeps nothing"
                                                               : NULL;
     }
 }
@@ -37,6 +38,9 @@ static const char *consequence(const sync_store_t *store, apr_pool_t *pool)
         return store->rolled_back
                    ? "it was rolled back or serves old data; sync ignores the revoked keys in it and "
                      "writes the revocation again; if this happens again, check the store"
+               : store->overtaken_n < SYNC_STORES_DISTRUST_N
+                   ? "it accepts every write, and is empty at the next read, so hosts share nothing "
+                     "through it; check its memory limit, and what else deletes objects"
                    : "it reports a conflict on every write: it is faulty, or reads come from a lagging "
                      "replica; sync does not rely on it until a write succeeds; check the store";
     }

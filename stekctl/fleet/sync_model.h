@@ -60,6 +60,8 @@ typedef struct sync_store_t {
     apr_uint64_t conflict_n; /* writes that another host was faster than */
     apr_uint64_t failure_n;  /* writes that failed */
     unsigned overtaken_n; /* cycles in a row in which it took no write: another was always first */
+    unsigned lost_n;      /* reads in a row that found nothing, although it had taken a write */
+    int wrote;            /* it has taken a write since the last read */
     int is_ahead;         /* what was read last has an epoch and a time far ahead of the clock */
     unsigned ahead_n;     /* the same: cycles in a row */
     int rolled_back;      /* what was read last lacks a revocation that the store had */
@@ -91,6 +93,7 @@ typedef struct sync_host_t {
     apr_int32_t told_day;     /* that day, as last reported */
     int day_confirmed;        /* another host seals under the keys of this host's day */
     apr_int64_t jumped_at;    /* monotonic ms: when the day first was more than one ahead; or 0 */
+    apr_int64_t moved_at;     /* monotonic ms: when the ratchet moved on last; or 0 */
     int reader;               /* writes no file */
     int once;                 /* one cycle only: a day that has jumped cannot be waited for */
     apr_uint64_t known_epoch; /* the greatest that was taken in */

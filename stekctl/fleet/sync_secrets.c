@@ -23,6 +23,9 @@
 /* So long a clock that has jumped is doubted, without another host that confirms it. */
 #define JUMP_LASTS_MS (60 * 60 * (apr_int64_t)1000)
 
+/* A second day within so long is a clock that goes too fast, or jumps day by day. */
+#define DAY_LASTS_MS (12 * JUMP_LASTS_MS)
+
 ctl_exit_e sync_secrets_load_local(sync_host_t *host)
 {
     ctl_t *ctl = host->ctl;
@@ -152,11 +155,14 @@ apr_status_t sync_secrets_seal_random(const sync_host_t *host,
     return APR_SUCCESS;
 }
 
-/* Whether the ratchet may move on to day for good.  A jump of several days may be this host's clock: it
- * waits until another host seals under a key of that day, or until it has lasted. */
+/* Whether the ratchet may move on to day for good.  A jump of several days, at once or one by one, may be
+ * this host's clock: it waits until another host seals under a key of that day, or until it has lasted. */
 static int may_move(sync_host_t *host, const stek_secrets_t *fleet, apr_int32_t day)
 {
-    if (day - 1 - fleet->day <= 1 || host->day_confirmed || host->reader) {
+    const apr_int32_t days = day - 1 - fleet->day;
+    const int is_soon = host->moved_at > 0 && monotonic_ms() - host->moved_at < DAY_LASTS_MS;
+
+    if (days < 1 || (days == 1 && !is_soon) || host->day_confirmed || host->reader) {
         host->jumped_at = 0;
         return 1;
     }
@@ -174,6 +180,7 @@ static apr_status_t ratchet(sync_host_t *host, stek_secrets_t *fleet, apr_int32_
     apr_status_t rv = ratchet_move(fleet, day - 1, &moved), saved;
 
     if (rv == APR_SUCCESS && moved > 0 && !host->reader) {
+        host->moved_at = monotonic_ms();
         saved = stek_secret_file_save(path, fleet, stek_file_fsync_flag(path, host->pool),
                                       host->pool);
         if (saved != APR_SUCCESS && saved != host->ratchet_rv) {

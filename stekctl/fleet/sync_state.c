@@ -131,24 +131,36 @@ static const char *floor_path(const ctl_t *ctl, apr_int64_t *pkept_ns, apr_pool_
     return NULL;
 }
 
-void fleet_report_kept(ctl_t *ctl)
+/* Whether the floor has the revocations of the ring as the command has left it, or as it is now: sync may
+ * have written it again.  Later times say nothing: the clock may have been ahead. */
+static int is_kept(const ctl_t *ctl, apr_int64_t left_ns, apr_int64_t kept_ns)
 {
     stek_stamp_t stamp;
+
+    return kept_ns == left_ns
+           || (stek_file_stamp(ctl->ring_path, &stamp) == APR_SUCCESS && kept_ns == stamp.mtime_ns);
+}
+
+void fleet_report_kept(ctl_t *ctl)
+{
+    stek_stamp_t left;
     apr_int64_t kept_ns = 0;
     const char *path = floor_path(ctl, &kept_ns, ctl->pool);
-    int i;
+    int i, kept;
 
-    if (!path || stek_file_stamp(ctl->ring_path, &stamp) != APR_SUCCESS) {
+    if (!path || stek_file_stamp(ctl->ring_path, &left) != APR_SUCCESS) {
         return;
     }
-    for (i = 0; i < KEPT_TRIES && kept_ns < stamp.mtime_ns && floor_is_held(path); i++) {
+    kept = is_kept(ctl, left.mtime_ns, kept_ns);
+    for (i = 0; i < KEPT_TRIES && !kept && floor_is_held(path); i++) {
         apr_sleep(KEPT_PAUSE);
         path = floor_path(ctl, &kept_ns, ctl->pool);
         if (!path) {
             return;
         }
+        kept = is_kept(ctl, left.mtime_ns, kept_ns);
     }
-    if (kept_ns < stamp.mtime_ns) {
+    if (!kept) {
         report_line(
             "%s: sync has not taken the revocation over yet, so a reboot of this host would "
             "forget it; start sync, or run 'stekctl sync --once' with its settings",

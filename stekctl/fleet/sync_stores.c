@@ -399,6 +399,7 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
         }
         else if (result == STORE_ABSENT) {
             views[i].answer = SYNC_ABSENT;
+            store->lost_n += (unsigned)store->wrote;
         }
         else {
             apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
@@ -410,6 +411,8 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
             store->watch.vouched_n++;
         }
         store->answer = views[i].answer;
+        store->lost_n = store->answer == SYNC_GOOD ? 0 : store->lost_n;
+        store->wrote = 0;
         store->answers[store->answer]++;
         if (store->answer == SYNC_GOOD || store->answer == SYNC_ABSENT) {
             store->last_success = now;
@@ -479,6 +482,7 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
     store->conflict_n += result == STORE_CHANGED;
     store->failure_n += (apr_uint64_t)store->write_failed;
     if (result == STORE_DONE) {
+        store->wrote = 1;
         store->reseal = 0;
         sync_watch_note_written(store);
         floor_note_written(store, ring);
@@ -525,7 +529,7 @@ int sync_stores_agree(const sync_host_t *host, apr_status_t rv, const sync_resul
 
     for (i = 0; rv == APR_SUCCESS && i < host->options->store_n; i++) {
         if (host->stores[i].answer == SYNC_SILENT || host->stores[i].write_failed
-            || result->overtaken[i]) {
+            || result->overtaken[i] || host->stores[i].lost_n > 0) {
             return 0;
         }
     }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a thief, or a clock that was wrong, leaves in rings; and docs/emergency.md, which ends it."""
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -247,6 +248,28 @@ def test_emergency_of_a_fleet_ends_all_that_a_thief_of_its_secret_did(fleet, kin
             assert not host.get(tls=VERSIONS[before.index(session) % len(VERSIONS)], session=session).resumed
     # And another time.
     lib.run("--ring", hosts[1].ring_path, "revoke", "--all")
+
+
+def test_emergency_of_a_fleet_with_a_ratchet_leaves_the_thief_no_secret(fleet):
+    """The page names the file that sync reads, and the ratchet stays."""
+    text = " ".join((TOP / "docs" / "emergency.md").read_text().split("\n## A fleet\n")[1].split("\n## ")[0].split())
+    make = re.search(r"With a \[ratchet\].*?`stekctl --secret new.secret (secret new --fleet [^`]+)`", text).group(1)
+    path = re.search(r"`install -o stek -m 600 new.secret (/[^`]+)`", text).group(1)
+    setup = (TOP / "docs" / "fleet.md").read_text().split("\n## Use a ratchet\n")[1].split("\n## ")[0]
+    assert f"Put the file at `{path}`" in setup
+    fleet.secret, new = fleet.new_secret("ratchet.secret", "--ratchet"), fleet.dir / "new.secret"
+    store = fleet.store()
+    hosts = [fleet.host(web=False, interval="1h", lifetime="18h").start(web=False) for _ in range(2)]
+    wait_for(lambda: all(host.ring_path.exists() for host in hosts) and agree(hosts), "all to have one ring")
+    lib.run("--secret", new, *make.split())
+    for host in hosts:
+        shutil.copy(new, host.fleet_secret)
+        assert host.stop_sync() == 0
+        host.start(web=False)
+    wait_for(lambda: store.ring(new) and agree(hosts), "one ring under the new secret", 20)
+    lib.revoke(hosts[0])
+    wait_for(lambda: store.ring(new).epoch == hosts[1].ring().epoch == hosts[0].ring().epoch > 0, "the revocation", 20)
+    assert store.ring(fleet.secret).epoch == 0 and lib.fleet_fields(hosts[1].fleet_secret)[2]
 
 
 @pytest.mark.timeout(90)

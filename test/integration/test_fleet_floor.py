@@ -498,6 +498,25 @@ def test_floor_revoke_without_a_running_sync_promises_nothing(fleet):
     assert lib.run("--ring", other.ring_path, "revoke", "--all").stderr == ""
 
 
+def test_floor_revoke_after_a_clock_that_was_ahead_promises_nothing(fleet):
+    """The ring was written ten minutes ahead of the time at which it is revoked: the clock was set back."""
+    fleet.store()
+    host = with_floor(fleet)
+    host.once()
+    ahead = time.time() + 600
+    os.utime(host.ring_path, (ahead, ahead))
+    host.once()
+    done = lib.run("--ring", host.ring_path, "revoke", "--all")
+    assert "sync has not taken the revocation over yet" in done.stderr and "outlives" not in done.stdout
+    host.start(web=False)
+    wait_for(lambda: floor_of(host).epoch == host.ring().epoch > 0, "the revocation in the floor", 10)
+    os.utime(host.ring_path, (ahead, ahead))
+    time.sleep(1.5)  # sync looks at the ring every second
+    done = lib.run("--ring", host.ring_path, "revoke", "--all")
+    assert "has the revocation, so it outlives a reboot" in done.stdout and not done.stderr
+    assert floor_of(host).epoch == host.ring().epoch
+
+
 # ---- the file ----
 
 @pytest.mark.parametrize("left", ["nothing", "half", "temporary"])

@@ -3,6 +3,7 @@
 ring or from the other stores."""
 import json
 import os
+import re
 import time
 from dataclasses import replace
 
@@ -212,3 +213,37 @@ def test_keys_of_a_clock_ten_years_ahead_are_left_out(fleet):
     host.once()
     assert all(key.not_before < time.time() + DAY for key in store.ring(fleet.secret).keys)
     assert host.once().stderr == "" and os.path.exists(glitch.ring_path)
+
+
+class Forgetful(Liar):
+    """Accepts every write, and keeps nothing."""
+
+    def _serve(self, sock):
+        super()._serve(Yes(sock))
+
+
+class Yes:
+    """A socket that says yes where a liar says no."""
+
+    def __init__(self, sock):
+        self.recv, self.close, self.sock = sock.recv, sock.close, sock
+
+    def sendall(self, data):
+        self.sock.sendall(b"STORED\r\n" if data in (b"EXISTS\r\n", b"NOT_STORED\r\n") else data)
+
+
+def test_store_that_accepts_writes_and_keeps_nothing_is_named(fleet):
+    """Hosts that have only this store share nothing, and neither the log nor a metric said so."""
+    store = Forgetful()
+    host = fleet.host(store, web=False, interval="1h", lifetime="18h")
+    metrics = host.root / "sync.prom"
+    host.options = ["--metrics", metrics]
+    host.start(web=False)
+    wait_for(lambda: f"{store.url}: keeps nothing: it accepts every write" in host.log(), host.log, 20)
+    agreed = re.search(r"^stek_sync_agreed_timestamp_seconds\S* (\d+)", metrics.read_text(), re.M)
+    said = store.said
+    wait_for(lambda: store.said > said + 2, "cycles", 10)
+    again = re.search(r"^stek_sync_agreed_timestamp_seconds\S* (\d+)", metrics.read_text(), re.M)
+    assert (agreed and agreed.group(1)) == (again and again.group(1)), "it was said to agree"
+    assert host.log().count("keeps nothing") == 1
+    store.close()

@@ -230,6 +230,25 @@ def test_ratchet_jump_is_confirmed_by_another_host_of_that_day_only(fleet, what)
     wait_for(lambda: other.names() == host.names() and host.ring().current(time.time()), "both to agree", 10)
 
 
+def test_ratchet_clock_that_goes_ahead_day_by_day_is_doubted_as_one_jump(fleet):
+    fleet.secret = fleet.new_secret("ratchet.secret", "--ratchet")
+    fleet.store()
+    host, other = fleet.host(**HOURLY), fleet.host(**HOURLY)
+    clock, today = Clock(host), int(time.time()) // DAY
+    other.once()
+    host.start(web=False, env=clock.env)
+    wait_for(lambda: host.ring_path.exists() and host.names() == other.names(), "both to agree")
+    for days in (1, 2, 3):
+        clock.set(days * DAY)
+        wait_for(lambda d=days: host.ring().written_at > time.time() + d * DAY - 60, "keys of that day", 10)
+        time.sleep(1.5)  # a cycle
+    assert fleet_fields(host.fleet_secret)[2] <= today, "the clock alone has moved the ratchet on"
+    clock.set(0)
+    lib.revoke(other)
+    other.once(code=None)
+    wait_for(lambda: other.names() == host.names() and host.ring().epoch > 0, "the revocation", 10)
+
+
 @pytest.mark.parametrize("days", [29, 30])
 def test_ratchet_jump_near_the_limit_is_doubted_like_any_other(fleet, days):
     """The secrets of such a day, and of the day after, were once not to be had, and then another host's object of today
