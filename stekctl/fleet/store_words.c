@@ -4,10 +4,14 @@
  */
 #include "store_words.h"
 
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
 #define QUOTED_MAX 60
+/* So many bytes of a secret tell it from other words; fewer are none. */
+#define SECRET_BEGIN 8
+#define SECRET_MIN 4
 
 /* What errors mean.  The server's words follow, so that nothing is lost. */
 static const struct {
@@ -96,6 +100,22 @@ static const struct {
 int store_words_begin(const char *text, const char *with)
 {
     return strncmp(text, with, strlen(with)) == 0;
+}
+
+void store_words_hide(char *said, const char *secret)
+{
+    char begin[SECRET_BEGIN + 1];
+    char *at;
+
+    snprintf(begin, sizeof(begin), "%s", secret ? secret : "");
+    at = strlen(begin) >= SECRET_MIN ? strstr(said, begin) : NULL;
+    if (at) {
+        apr_size_t room = strlen(at) + 1;
+
+        OPENSSL_cleanse(at, room);
+        snprintf(at, room, "***");
+    }
+    OPENSSL_cleanse(begin, sizeof(begin));
 }
 
 store_result_e store_words_error(const char *name, const char *said, char why[STORE_WHY_LEN])
