@@ -355,6 +355,33 @@ def test_fleet_no_store_answers_is_not_no_host(fleet):
     assert f"{url}: silent: " in done.stdout
 
 
+@pytest.mark.timeout(90)
+def test_fleet_a_store_that_is_silent_may_know_hosts_that_have_not_followed(fleet):
+    """One host reaches only that store; the other, on which the command runs, does not any more."""
+    store, other = fleet.store(), fleet.store()
+    proxy = fleet.proxy(other)
+    here, there = fleet.host(store, proxy, **HOURLY), fleet.host(other, **HOURLY)
+    for host in (here, there):
+        host.start(web=False)
+    wait_good(fleet, [here, there])
+    proxy.set("refuse")
+    done = lib.run("--ring", here.ring_path, "--json", "revoke", "--all", "--wait=3s", "--fleet",
+                   config(fleet, store, proxy), code=5)
+    assert json.loads(done.stdout.splitlines()[-1])["done"] is None and there.ring().epoch == 0
+    assert f"{proxy.url}: silent: " in done.stderr
+    assert "it is unknown whether all hosts have followed" in done.stderr
+    # It is asked again, from the beginning.
+    timer = threading.Timer(2, proxy.set, ("pass",))
+    timer.start()
+    done = lib.run("--ring", here.ring_path, "revoke", "--all", "--wait=30s", "--fleet", config(fleet, store, proxy))
+    assert "2 hosts have followed" in done.stdout and there.ring().epoch == here.ring().epoch
+    for one in (store, other):
+        one.kill()
+    done = lib.run("--ring", here.ring_path, "--json", "revoke", "--all", "--wait=1s", "--fleet", config(fleet, store),
+                   code=5)
+    assert json.loads(done.stdout.splitlines()[-1])["done"] is None
+
+
 @pytest.mark.timeout(120)
 def test_fleet_httpd_that_has_not_loaded_the_ring_is_waited_for_and_named(fleet):
     fleet.store()
