@@ -31,14 +31,16 @@ static void add_url(const char *url, const char **urls, int *pn)
 /* The host in the URL of one server; 0 if it names none, or several, or its certificate is checked. */
 static int find_host(const char *url, const char **phost, apr_size_t *plen)
 {
-    const char *rest = strstr(url, "://"), *at;
+    const char *rest = strstr(url, "://"), *end, *at;
 
     if (!rest || (strncmp(url, "memcached:", 10) != 0 && strncmp(url, "redis:", 6) != 0)) {
         return 0;
     }
     rest += 3;
-    at = strchr(rest, '@');
-    *phost = at ? at + 1 : rest;
+    end = rest + strcspn(rest, "/");
+    for (*phost = at = rest; at < end; at++) {
+        *phost = *at == '@' ? at + 1 : *phost; /* a user may have one, too */
+    }
     *plen = strcspn(*phost, ":/");
     return *plen > 0 && **phost != '[' && !memchr(*phost, ',', *plen);
 }
