@@ -14,7 +14,7 @@ typedef struct fleet_reader_t {
     sync_options_t options;
     sync_host_t host;
     announce_store_t stores[ANNOUNCE_STORES_MAX]; /* each address of each store's name */
-    int of[ANNOUNCE_STORES_MAX];                  /* which of the options' stores each is an address of */
+    int of[ANNOUNCE_STORES_MAX]; /* which of the options' stores each is an address of */
     int store_n, open_n;
     announce_set_t parts[ANNOUNCE_PARTS];
     announce_set_t all; /* in the order of parts */

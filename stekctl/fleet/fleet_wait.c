@@ -35,7 +35,8 @@ typedef struct waiting_t {
     apr_size_t digest_n;
     apr_size_t behind_n, gone_n; /* hosts that have not followed; of those, the silent ones */
     int wanted[ANNOUNCE_PARTS];  /* where they are */
-    const announce_store_t *silent; /* NULL: all stores have answered; or else it may know more hosts */
+    const announce_store_t
+        *silent; /* NULL: all stores have answered; or else it may know more hosts */
 } waiting_t;
 
 ctl_exit_e fleet_wait_option(ctl_t *ctl, int option, const char *value, fleet_wait_t *wait)
@@ -236,9 +237,10 @@ static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
         return CTL_STORE;
     }
     if (waiting->silent) {
-        report_line("%s: silent: %s; hosts that reach no other store are not shown, so it is unknown "
-                    "whether all hosts have followed",
-                    store_url_shown(waiting->silent->url, ctl->pool), waiting->silent->why);
+        report_line(
+            "%s: silent: %s; hosts that reach no other store are not shown, so it is unknown "
+            "whether all hosts have followed",
+            store_url_shown(waiting->silent->url, ctl->pool), waiting->silent->why);
     }
     if (waiting->view.n == 0) {
         report_line("no host has announced itself; is 'stekctl sync' running?");

@@ -36,8 +36,8 @@ void redis_link_end(redis_link_t *redis)
 }
 
 /* No reply came. */
-static store_result_e failed(const redis_link_t *redis, store_peek_t *peek,
-                             store_link_e result, char *why)
+static store_result_e failed(const redis_link_t *redis, store_peek_t *peek, store_link_e result,
+                             char *why)
 {
     if (result == STORE_LINK_FAILED) {
         return STORE_SILENT;
@@ -119,8 +119,8 @@ static store_link_e receive_head(redis_link_t *redis, apr_int64_t deadline_ms, s
 }
 
 /* Receives a reply, whose head the reader has. */
-static store_result_e receive(redis_link_t *redis, store_peek_t *peek,
-                              apr_int64_t deadline_ms, redisReply **preply, char *why)
+static store_result_e receive(redis_link_t *redis, store_peek_t *peek, apr_int64_t deadline_ms,
+                              redisReply **preply, char *why)
 {
     static char piece[PIECE_LEN];
     void *reply = NULL;
