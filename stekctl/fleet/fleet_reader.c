@@ -31,14 +31,16 @@ static void add_url(const char *url, const char **urls, int *pn)
 /* The host in the URL of one server; 0 if it names none, or several, or its certificate is checked. */
 static int find_host(const char *url, const char **phost, apr_size_t *plen)
 {
-    const char *rest = strstr(url, "://"), *at;
+    const char *rest = strstr(url, "://"), *end, *at;
 
     if (!rest || (strncmp(url, "memcached:", 10) != 0 && strncmp(url, "redis:", 6) != 0)) {
         return 0;
     }
     rest += 3;
-    at = strchr(rest, '@');
-    *phost = at ? at + 1 : rest;
+    end = rest + strcspn(rest, "/");
+    for (*phost = at = rest; at < end; at++) {
+        *phost = *at == '@' ? at + 1 : *phost; /* a user may have one, too */
+    }
     *plen = strcspn(*phost, ":/");
     return *plen > 0 && **phost != '[' && !memchr(*phost, ',', *plen);
 }
@@ -98,7 +100,12 @@ ctl_exit_e fleet_reader_open(ctl_t *ctl, const sync_options_t *options, fleet_re
         return APR_STATUS_IS_ENOENT(rv) ? CTL_IO : CTL_REFUSED;
     }
     for (i = 0; i < options->store_n; i++) {
+        int n = reader->store_n;
+
         add_addresses(options->urls[i], urls, &reader->store_n, ctl->pool);
+        for (; n < reader->store_n; n++) {
+            reader->of[n] = i;
+        }
     }
     code = announce_stores_open(host, urls, reader->store_n, reader->stores);
     reader->open_n = code == CTL_DONE ? reader->store_n : 0;
@@ -170,6 +177,23 @@ int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_time_t now)
         answered_n += !reader->stores[i].skip;
     }
     return answered_n;
+}
+
+const announce_store_t *fleet_reader_silent(const fleet_reader_t *reader)
+{
+    int i, first = 0, answered = 0;
+
+    for (i = 0; i < reader->store_n; i++) {
+        if (reader->of[i] != reader->of[first]) {
+            if (!answered) {
+                break;
+            }
+            first = i;
+            answered = 0;
+        }
+        answered |= !reader->stores[i].skip;
+    }
+    return answered ? NULL : &reader->stores[first];
 }
 
 /* ---- forgetting ---- */

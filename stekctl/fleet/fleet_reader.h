@@ -14,6 +14,7 @@ typedef struct fleet_reader_t {
     sync_options_t options;
     sync_host_t host;
     announce_store_t stores[ANNOUNCE_STORES_MAX]; /* each address of each store's name */
+    int of[ANNOUNCE_STORES_MAX]; /* which of the options' stores each is an address of */
     int store_n, open_n;
     announce_set_t parts[ANNOUNCE_PARTS];
     announce_set_t all; /* in the order of parts */
@@ -27,6 +28,9 @@ void fleet_reader_close(fleet_reader_t *reader);
 /* Reads all parts, or those of which wanted[part] is not 0 (NULL: all), into reader->all.  A store that
  * fails is skipped, with its reason.  Returns how many stores answered throughout. */
 int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_time_t now);
+
+/* The first of the options' stores of which no address answered throughout the last read; NULL: all did. */
+const announce_store_t *fleet_reader_silent(const fleet_reader_t *reader);
 
 /* Removes the host's announcement from all stores.  CTL_DONE, CTL_REFUSED if none has it, CTL_STORE if
  * one could not be asked or written; the last two are reported. */

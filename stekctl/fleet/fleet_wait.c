@@ -35,6 +35,8 @@ typedef struct waiting_t {
     apr_size_t digest_n;
     apr_size_t behind_n, gone_n; /* hosts that have not followed; of those, the silent ones */
     int wanted[ANNOUNCE_PARTS];  /* where they are */
+    const announce_store_t
+        *silent; /* NULL: all stores have answered; or else it may know more hosts */
 } waiting_t;
 
 ctl_exit_e fleet_wait_option(ctl_t *ctl, int option, const char *value, fleet_wait_t *wait)
@@ -167,6 +169,7 @@ static int look(ctl_t *ctl, waiting_t *waiting, int first)
     note_ring(ctl, waiting, now);
     answered_n = fleet_reader_read(&waiting->reader, first ? NULL : waiting->wanted, now);
     waiting->view = fleet_view_make(&waiting->reader.all, now, waiting->reader.pool);
+    waiting->silent = fleet_reader_silent(&waiting->reader);
     waiting->behind_n = 0;
     waiting->gone_n = 0;
     memset(waiting->wanted, 0, sizeof(waiting->wanted));
@@ -205,7 +208,8 @@ static void print_json(const waiting_t *waiting, apr_interval_time_t took)
 
     json_begin(&json, stdout);
     json_open(&json, NULL, '{');
-    json_string(&json, "done", waiting->behind_n ? NULL : "followed");
+    json_string(&json, "done",
+                waiting->behind_n || waiting->silent || waiting->view.n == 0 ? NULL : "followed");
     json_count(&json, "hosts", waiting->view.n);
     json_span(&json, "took", took);
     json_open(&json, "behind", '[');
@@ -232,9 +236,18 @@ static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
                     waiting->reader.stores[0].why);
         return CTL_STORE;
     }
+    if (waiting->silent) {
+        report_line(
+            "%s: silent: %s; hosts that reach no other store are not shown, so it is unknown "
+            "whether all hosts have followed",
+            store_url_shown(waiting->silent->url, ctl->pool), waiting->silent->why);
+    }
     if (waiting->view.n == 0) {
         report_line("no host has announced itself; is 'stekctl sync' running?");
         return CTL_BEHIND;
+    }
+    if (waiting->behind_n == 0 && waiting->silent) {
+        return CTL_STORE;
     }
     if (waiting->behind_n == 0) {
         if (!ctl->json) {
@@ -274,10 +287,10 @@ ctl_exit_e fleet_wait_run(ctl_t *ctl, const fleet_wait_t *wait, const stek_ring_
         note_digest(waiting, ring, ringio_now());
         answered_n = look(ctl, waiting, 1);
         /* Those that are silent are not waited for, but named. */
-        while ((answered_n == 0 || waiting->view.n == 0 || waiting->behind_n > waiting->gone_n)
+        while ((waiting->silent || waiting->view.n == 0 || waiting->behind_n > waiting->gone_n)
                && monotonic_ms() < end) {
             apr_sleep(POLL);
-            answered_n = look(ctl, waiting, answered_n == 0 || waiting->view.n == 0);
+            answered_n = look(ctl, waiting, waiting->silent || waiting->view.n == 0);
         }
         code = conclude(ctl, waiting, answered_n, apr_time_from_msec(monotonic_ms() - begin));
     }

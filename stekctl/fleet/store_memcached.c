@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "monotonic.h"
@@ -116,16 +117,20 @@ static int is_connected(int fd)
     return fd >= 0 && getpeername(fd, (struct sockaddr *)&address, &len) == 0;
 }
 
-/* Why a socket of this machine lets nobody in, which the library does not tell. */
-static int path_error(const struct sockaddr *address, socklen_t len)
+/* Why a server lets nobody in, which the library does not tell. */
+static int connect_error(const struct sockaddr *address, socklen_t len, int limit_ms)
 {
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int error = fd < 0 || connect(fd, address, len) != 0 ? errno : ECONNABORTED;
+    const struct timeval limit = {limit_ms / 1000, limit_ms % 1000 * 1000};
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int error = fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0
+                        || connect(fd, address, len) != 0
+                    ? errno
+                    : ECONNABORTED;
 
     if (fd >= 0) {
         close(fd);
     }
-    return error;
+    return error == EINPROGRESS ? ETIMEDOUT : error;
 }
 
 /* The address as a number: looking it up again could give another. */
@@ -157,10 +162,9 @@ static int try_address(void *baton, const struct sockaddr *address, socklen_t le
     error = memcached_last_error_errno(conn->mc);
     memcached_free(conn->mc);
     conn->mc = NULL;
-    return address->sa_family == AF_UNIX ? path_error(address, len)
-           : rc == MEMCACHED_TIMEOUT     ? ETIMEDOUT
-           : error != 0                  ? error
-                                         : ECONNABORTED;
+    return address->sa_family != AF_UNIX && rc == MEMCACHED_TIMEOUT ? ETIMEDOUT
+           : address->sa_family != AF_UNIX && error != 0            ? error
+                                                         : connect_error(address, len, limit_ms);
 }
 
 static store_result_e mc_connect(void *data, char why[STORE_WHY_LEN])

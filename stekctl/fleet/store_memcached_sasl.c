@@ -243,7 +243,7 @@ static store_result_e call(conn_t *conn, const request_t *request, answer_t *ans
 }
 
 /* What a status means that is none of those a call expects. */
-static store_result_e refused(const answer_t *answer, char *why)
+static store_result_e refused(const conn_t *conn, const answer_t *answer, char *why)
 {
     char said[TEXT_MAX + 1];
     apr_size_t len = answer->too_long ? 0 : answer->value_len;
@@ -253,6 +253,7 @@ static store_result_e refused(const answer_t *answer, char *why)
         memcpy(said, answer->value, len);
     }
     said[len] = '\0';
+    store_words_hide(said, conn->target->password);
     switch (answer->status) {
     case STATUS_AUTH:
         snprintf(why, STORE_WHY_LEN, "wrong user or password, or no mechanism PLAIN (%s)", said);
@@ -308,7 +309,7 @@ static store_result_e log_in(conn_t *conn, char *why)
         return result;
     }
     conn->logged_in = answer.status == STATUS_OK;
-    return conn->logged_in ? STORE_DONE : refused(&answer, why);
+    return conn->logged_in ? STORE_DONE : refused(conn, &answer, why);
 }
 
 static store_result_e sasl_read(void *data, const unsigned char **pbytes, apr_size_t *plen,
@@ -327,7 +328,7 @@ static store_result_e sasl_read(void *data, const unsigned char **pbytes, apr_si
         return result;
     }
     if (answer.status != STATUS_OK && answer.status != STATUS_ABSENT) {
-        return refused(&answer, why);
+        return refused(conn, &answer, why);
     }
     conn->has_read = 1;
     conn->absent = answer.status == STATUS_ABSENT;
@@ -370,7 +371,7 @@ static store_result_e sasl_write(void *data, const unsigned char *bytes, apr_siz
     case STATUS_NOT_STORED:
         return STORE_CHANGED;
     default:
-        return refused(&answer, why);
+        return refused(conn, &answer, why);
     }
 }
 

@@ -36,12 +36,13 @@ void redis_link_end(redis_link_t *redis)
 }
 
 /* No reply came. */
-static store_result_e failed(const redis_link_t *redis, const store_peek_t *peek,
-                             store_link_e result, char *why)
+static store_result_e failed(const redis_link_t *redis, store_peek_t *peek, store_link_e result,
+                             char *why)
 {
     if (result == STORE_LINK_FAILED) {
         return STORE_SILENT;
     }
+    store_words_hide(peek->said, redis->link.target->password);
     if (peek->how == STORE_PEEK_SAID && peek->said[0] == '-') {
         return store_words_error(redis->name, peek->said + 1, why);
     }
@@ -118,8 +119,8 @@ static store_link_e receive_head(redis_link_t *redis, apr_int64_t deadline_ms, s
 }
 
 /* Receives a reply, whose head the reader has. */
-static store_result_e receive(redis_link_t *redis, const store_peek_t *peek,
-                              apr_int64_t deadline_ms, redisReply **preply, char *why)
+static store_result_e receive(redis_link_t *redis, store_peek_t *peek, apr_int64_t deadline_ms,
+                              redisReply **preply, char *why)
 {
     static char piece[PIECE_LEN];
     void *reply = NULL;
@@ -154,6 +155,7 @@ static store_result_e check_reply(redis_link_t *redis, const redisReply *reply, 
                                   const store_peek_t *peek, char *why)
 {
     if (reply->type == REDIS_REPLY_ERROR) {
+        store_words_hide(reply->str, redis->link.target->password);
         snprintf(redis->error, sizeof(redis->error), "%s", reply->str);
         return store_words_error(redis->name, reply->str, why);
     }

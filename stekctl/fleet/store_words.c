@@ -4,10 +4,14 @@
  */
 #include "store_words.h"
 
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 
 #define QUOTED_MAX 60
+/* So many bytes of a secret tell it from other words; fewer are none. */
+#define SECRET_BEGIN 8
+#define SECRET_MIN 4
 
 #define NO_PERMISSION                                                                              \
     "no permission: this user needs access to the commands GET, SET and EVAL, and to the key"
@@ -104,6 +108,22 @@ static int is_denied_in_script(const char *said)
 {
     return strstr(said, "executing the script can't run this command")
            || strstr(said, "ACL failure in script");
+}
+
+void store_words_hide(char *said, const char *secret)
+{
+    char begin[SECRET_BEGIN + 1];
+    char *at;
+
+    snprintf(begin, sizeof(begin), "%s", secret ? secret : "");
+    at = strlen(begin) >= SECRET_MIN ? strstr(said, begin) : NULL;
+    if (at) {
+        apr_size_t room = strlen(at) + 1;
+
+        OPENSSL_cleanse(at, room);
+        snprintf(at, room, "***");
+    }
+    OPENSSL_cleanse(begin, sizeof(begin));
 }
 
 store_result_e store_words_error(const char *name, const char *said, char why[STORE_WHY_LEN])

@@ -21,6 +21,10 @@ typedef enum store_fault_e {
 /* Nonzero if text begins with that. */
 int store_words_begin(const char *text, const char *with);
 
+/* Hides secret, of which a server may have repeated only the beginning, and what follows it in said.  NULL: there
+ * is none. */
+void store_words_hide(char *said, const char *secret);
+
 /* All others return the call's result and set why.  name: the kind of store that was expected.  said: a line of
  * the server's, NUL-terminated; it may be anything. */
 

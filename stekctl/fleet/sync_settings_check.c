@@ -341,7 +341,7 @@ static const char *default_name(const ctl_t *ctl)
 {
     char *name = apr_pcalloc(ctl->pool, ANNOUNCE_NAME_MAX + 1), *at;
 
-    if (gethostname(name, ANNOUNCE_NAME_MAX) != 0 || !*name) {
+    if (gethostname(name, ANNOUNCE_NAME_MAX + 1) != 0 || !*name) {
         return "unnamed";
     }
     for (at = name; *at; at++) {

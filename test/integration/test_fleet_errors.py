@@ -247,8 +247,9 @@ def test_error_without_words_still_has_a_reason(fleet, says, scheme, said):
 
 
 def test_error_no_connection(fleet):
-    host = fleet.host(f"redis://127.0.0.1:{free_port()}", **HOURLY)
-    assert reason(host) == "connection refused: nothing listens at this port"
+    for scheme in ("memcached", "redis"):
+        host = fleet.host(f"{scheme}://127.0.0.1:{free_port()}", **HOURLY)
+        assert reason(host) == "connection refused: nothing listens at this port"
     assert reason(host, "redis://store.invalid").startswith("name not found (") or "looked up" in reason(host)
     listener = socket.create_server(("127.0.0.1", 0), backlog=0)
     full = [socket.socket() for _ in range(3)]

@@ -189,6 +189,16 @@ def test_redis_users_and_databases(fleet):
     assert "WRONGPASS" in reason(host, *password(host, "wrong"))
 
 
+@pytest.mark.parametrize("text", ["sesame-open-0815", "s3same" * 40, "abcd"], ids=["usual", "long", "short"])
+def test_redis_that_repeats_the_password_puts_it_into_no_log(fleet, text):
+    """Redis repeats the words of a command that it does not know, and the first 128 characters of each."""
+    host = fleet.host(fleet.store(Redis, "--rename-command", "AUTH", ""), **HOURLY)
+    host.options = password(host, text)
+    said = reason(host)
+    assert said.startswith("ERR unknown command 'AUTH', with args beginning with: '***")
+    assert text[:8] not in said
+
+
 @pytest.mark.parametrize("kind", [kinds.SocketRedis, kinds.SocketMemcached], ids=["redis", "memcached"])
 def test_store_at_a_socket(fleet, kind):
     store = fleet.store(kind)

@@ -159,11 +159,11 @@ def test_fleet_split_brain_behind_one_name_is_seen_by_who_looks(fleet, pair):
     words = [lib.STEKCTL, "--json", "fleet", "--store", f"memcached://store.test:{pair[0].port}", "--fleet-secret",
              fleet.secret]
 
-    def seen():
+    def seen(code=1):
         done = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c",
                                f'mount --bind {table} /etc/hosts && exec "$@"', "sh", *map(str, words)],
                               capture_output=True, text=True, timeout=30)
-        assert done.returncode == 1, done.stderr
+        assert done.returncode == code, done.stderr
         return json.loads(done.stdout)
     wait_for(lambda: [ring["hosts"] for ring in seen()["rings"]] == [3, 3], lambda: f"{seen()}", 30, 0.5)
     # At first one half may be on its way to the other's ring.  When it has spoken since, it disagrees.
@@ -173,6 +173,10 @@ def test_fleet_split_brain_behind_one_name_is_seen_by_who_looks(fleet, pair):
     wait_for(lambda: sorted(host["state"] for host in seen()["hosts"]) == ["disagrees"] * 3 + ["good"] * 3,
              lambda: f"{seen()}", 90, 1)
     assert len(seen()["stores"]) == 2 and {host["host"] for host in seen()["hosts"]} == {h.name for h in hosts}
+    # A user with a realm, as SASL has them.
+    words[words.index("--store") + 1] = f"memcached://app@stek.test@store.test:{pair[0].port}"
+    assert [store["store"] for store in seen(5)["stores"]] == \
+        [f"memcached://app@stek.test@127.0.0.2{side}:{pair[0].port}" for side in (1, 2)]
 
 
 def agree_ready(hosts):
@@ -314,6 +318,18 @@ def test_fleet_a_host_may_be_silent(fleet):
     assert shown["hosts"] == [] and not shown["good"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="sets a host name")
+def test_fleet_a_host_with_the_longest_name_has_a_name(fleet):
+    store, name = fleet.store(), "x" * 64
+    host = fleet.host(**HOURLY)
+    words = list(map(str, [lib.STEKCTL, *host.arguments("--once")]))
+    at = words.index("--announce")
+    done = subprocess.run(["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, *words[:at],
+                           *words[at + 2:]], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert list(announcements.read(store, fleet.secret)) == [name]
+
+
 @pytest.mark.timeout(60)
 def test_fleet_once_announces_for_an_hour(fleet):
     store = fleet.store()
@@ -353,6 +369,33 @@ def test_fleet_no_store_answers_is_not_no_host(fleet):
     url = f"memcached://127.0.0.1:{free_port()}"
     done = lib.run("fleet", "--store", url, "--fleet-secret", fleet.secret, "--timeout", "1s", code=5)
     assert f"{url}: silent: " in done.stdout
+
+
+@pytest.mark.timeout(90)
+def test_fleet_a_store_that_is_silent_may_know_hosts_that_have_not_followed(fleet):
+    """One host reaches only that store; the other, on which the command runs, does not any more."""
+    store, other = fleet.store(), fleet.store()
+    proxy = fleet.proxy(other)
+    here, there = fleet.host(store, proxy, **HOURLY), fleet.host(other, **HOURLY)
+    for host in (here, there):
+        host.start(web=False)
+    wait_good(fleet, [here, there])
+    proxy.set("refuse")
+    done = lib.run("--ring", here.ring_path, "--json", "revoke", "--all", "--wait=3s", "--fleet",
+                   config(fleet, store, proxy), code=5)
+    assert json.loads(done.stdout.splitlines()[-1])["done"] is None and there.ring().epoch == 0
+    assert f"{proxy.url}: silent: " in done.stderr
+    assert "it is unknown whether all hosts have followed" in done.stderr
+    # It is asked again, from the beginning.
+    timer = threading.Timer(2, proxy.set, ("pass",))
+    timer.start()
+    done = lib.run("--ring", here.ring_path, "revoke", "--all", "--wait=30s", "--fleet", config(fleet, store, proxy))
+    assert "2 hosts have followed" in done.stdout and there.ring().epoch == here.ring().epoch
+    for one in (store, other):
+        one.kill()
+    done = lib.run("--ring", here.ring_path, "--json", "revoke", "--all", "--wait=1s", "--fleet", config(fleet, store),
+                   code=5)
+    assert json.loads(done.stdout.splitlines()[-1])["done"] is None
 
 
 @pytest.mark.timeout(120)
