@@ -135,7 +135,7 @@ simulate-mutants:
 # ---- integration --------------------------------------------------------------------------------
 
 PYTEST ?=
-XDIST  := $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(JOBS) --dist loadgroup')
+XDIST  := $(shell $(PYTHON) -c 'import xdist' 2>/dev/null && echo '-n $(shell expr $(JOBS) + 1) --dist loadgroup')
 
 integration: all bench-build
 	$(Q)$(PYTHON) -m pytest test/integration $(XDIST) -q -p no:cacheprovider $(PYTEST)
