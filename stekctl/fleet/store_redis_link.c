@@ -9,6 +9,7 @@
 
 #include "store_redis_link.h"
 
+#include <hiredis.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>

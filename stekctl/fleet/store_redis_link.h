@@ -6,11 +6,13 @@
 #ifndef STEKCTL_STORE_REDIS_LINK_H
 #define STEKCTL_STORE_REDIS_LINK_H
 
-#include <hiredis.h>
-
 #include "store_link.h"
 
 #pragma GCC visibility push(hidden)
+
+/* hiredis.h, which only sources include. */
+struct redisReader;
+struct redisReply;
 
 #define REDIS_ERROR_MAX 320
 #define REDIS_ELEMENTS_MAX 64
@@ -18,7 +20,7 @@
 typedef struct redis_link_t {
     store_link_t link;
     const char *name;            /* who is expected, for people */
-    redisReader *reader;         /* NULL: not started */
+    struct redisReader *reader;  /* NULL: not started */
     int answered;                /* a command has been */
     char error[REDIS_ERROR_MAX]; /* "" or what the last command was refused with */
 } redis_link_t;
@@ -29,7 +31,7 @@ int redis_link_start(redis_link_t *redis, const char *name);
 /* Sends a command of n words and receives the reply, of that type, or nil; none, unless the result is
  * STORE_DONE.  lens: NULL if all words end with NUL. */
 store_result_e redis_link_call(redis_link_t *redis, int n, const char **words, const size_t *lens,
-                               int type, redisReply **preply, char why[STORE_WHY_LEN]);
+                               int type, struct redisReply **preply, char why[STORE_WHY_LEN]);
 
 /* The same, if the reply is OK. */
 store_result_e redis_link_expect_ok(redis_link_t *redis, int n, const char **words,

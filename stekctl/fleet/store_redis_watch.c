@@ -7,6 +7,7 @@
 
 #include "store_redis_watch.h"
 
+#include <hiredis.h>
 #include <stdio.h>
 #include <string.h>
 

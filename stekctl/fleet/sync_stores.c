@@ -414,11 +414,10 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
         store->lost_n = store->answer == SYNC_GOOD ? 0 : store->lost_n;
         store->wrote = 0;
         store->answers[store->answer]++;
-        if (store->answer == SYNC_GOOD || store->answer == SYNC_ABSENT) {
+        /* One in the future is of this host's own clock, when that was ahead. */
+        if (store->answer == SYNC_GOOD || store->answer == SYNC_ABSENT
+            || store->last_success > now) {
             store->last_success = now;
-        }
-        else if (store->last_success > now) {
-            store->last_success = now; /* it was this host's clock that was ahead */
         }
     }
 }
