@@ -153,11 +153,11 @@ static int wait_for_change(const store_watch_t *watch, void *conn)
 }
 
 /* Connects, and is confined from then on.  Nonzero: ready for calls. */
-static int make_ready(store_result_e (*begin)(void *, char *), void *conn)
+static int make_ready(store_result_e (*connecting)(void *, char *), void *conn)
 {
     wire_answer_t answer = {0};
 
-    answer.result = (unsigned char)begin(conn, answer.why);
+    answer.result = (unsigned char)connecting(conn, answer.why);
     if (answer.result == STORE_DONE) {
         const char *missing = confine_worker();
 

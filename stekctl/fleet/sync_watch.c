@@ -63,6 +63,7 @@ static void fail(const sync_host_t *host, sync_store_t *store, int refused, cons
 {
     sync_watch_t *watch = &store->watch;
     apr_int64_t pause = RETRY_MS;
+    int stood = watch->stands;
 
     /* One that ends again at once is no better than one that does not begin. */
     watch->failed_n = watch->stands && now_ms - watch->born_ms > every_ms(host) ? 0
@@ -72,7 +73,8 @@ static void fail(const sync_host_t *host, sync_store_t *store, int refused, cons
     watch->failed_n++;
     end_watch(watch);
     watch->due_ms = now_ms + pause - some_of(pause / 4);
-    if (!watch->told && may_log(watch, now_ms)) {
+    /* Why a store is silent from the beginning, the log says already. */
+    if (!watch->told && (stood || store->answer != SYNC_SILENT) && may_log(watch, now_ms)) {
         report_line(
             "%s: does not push changes: %s; until it does, this host sees them in its next cycle",
             store->url, why);
