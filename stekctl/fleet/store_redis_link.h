@@ -10,7 +10,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* hiredis.h, which only sources include. */
+/* hiredis's; its header is for sources alone. */
 struct redisReader;
 struct redisReply;
 
