@@ -12,30 +12,24 @@ import fleet
 from etcd import PREFIX, Etcd
 from fleet import STEKCTL, Memcached, Redis
 from httpd import wait_for
+from listener import Listener
 from report import Part, Sample
 
 EVERY_S, FLEET_HOSTS, OLD_KB = 10, 1000, 293
 KINDS = {"etcd": Etcd, "Redis": Redis, "memcached": Memcached}
 
 
-class Counter:
+class Counter(Listener):
     """Passes on between hosts and a store, and counts."""
 
     def __init__(self, port):
         self.to, self.bytes = port, 0
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.to))
-            for ends in ((client, server), (server, client)):
-                threading.Thread(target=self._pass, args=ends, daemon=True).start()
+    def _serve(self, sock):
+        server = socket.create_connection(("127.0.0.1", self.to))
+        threading.Thread(target=self._pass, args=(server, sock), daemon=True).start()
+        self._pass(sock, server)
 
     def _pass(self, source, sink):
         try:

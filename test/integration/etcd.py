@@ -5,12 +5,11 @@ import http.client
 import json
 import os
 import shutil
-import signal
 import ssl
 import subprocess
 
 import pki
-from fleet import Store
+from fleet import Server, Store
 from httpd import free_port, make_folder, wait_for
 
 PREFIX = "test/keys"
@@ -24,7 +23,7 @@ class Refused(OSError):
     """etcd answered with an error."""
 
 
-class Member:
+class Member(Server):
     def __init__(self, name, cluster):
         self.name, self.cluster, self.dir = name, cluster, make_folder()
         self.port, self.peer_port, self.process = free_port(), free_port(), None
@@ -40,15 +39,6 @@ class Member:
             self.process = subprocess.Popen(["etcd", *(f"--{key}={value}" for key, value in words.items()),
                                              *self.cluster.extra], stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, cwd=self.dir, env=dict(os.environ, GOMAXPROCS="2"))
-
-    def signal(self, sign):
-        self.process.send_signal(sign)
-
-    def kill(self):
-        if self.process and self.process.poll() is None:
-            self.signal(signal.SIGCONT)
-            self.process.kill()
-            self.process.wait()
 
     def ask(self, path, token=None, **fields):
         """What the gateway answers."""

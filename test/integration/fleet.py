@@ -67,7 +67,20 @@ def object_name(path):
 
 # ---- stores ----
 
-class Store:
+class Server:
+    """Has a process."""
+
+    def signal(self, sign):
+        self.process.send_signal(sign)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.process.kill()
+            self.process.wait()
+
+
+class Store(Server):
     """A server of its own port.  get, put and flush go past stekctl."""
 
     def __init__(self, *extra):
@@ -93,15 +106,6 @@ class Store:
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), 5)
-
-    def signal(self, sign):
-        self.process.send_signal(sign)
-
-    def kill(self):
-        if self.process and self.process.poll() is None:
-            self.signal(signal.SIGCONT)
-            self.process.kill()
-            self.process.wait()
 
     def remove(self):
         self.kill()
@@ -201,6 +205,22 @@ class Redis(Store):
 
     def unfill(self):
         self.ask("CONFIG", "SET", "maxmemory", "0")
+
+
+def pair_of(fleet, kind, *addresses):
+    """Servers at one port of these addresses, as behind one name."""
+    port, servers = free_port(), []
+    for address in addresses:
+        server = kind()
+        server.port = port
+        server.command = {
+            Memcached: lambda address=address: ["memcached", "-u", "nobody", "-l", address, "-p", str(port), "-U", "0"],
+            Redis: lambda address=address: ["redis-server", "--bind", address, "--port", str(port), "--save", "",
+                                            "--appendonly", "no"]}[kind]
+        server.connect = lambda address=address: socket.create_connection((address, port), 5)
+        fleet.stores.append(server.start())
+        servers.append(server)
+    return servers
 
 
 class Proxy(Listener):
@@ -452,3 +472,30 @@ def reboot(host):
     """What a reboot leaves of /run: nothing.  sync and httpd must have ended."""
     for path in host.ring_path.parent.iterdir():
         path.unlink()
+
+
+# ---- what is wrong with a store ----
+
+def complaint(host, *more, url=None):
+    """The line of the log that says why that store cannot be used; the ring serves on."""
+    if url:
+        host.urls = [url]
+    host.options = list(more) or host.options
+    text = host.once(code=5).stderr
+    line, = [line for line in text.splitlines() if line.startswith(f"stekctl: {host.urls[0]}: ")]
+    assert host.ring().current(time.time()), line
+    return line
+
+
+def reason_in(line, then="continuing with the file ring.*"):
+    """Why, according to the line, which goes on with what sync does."""
+    return re.fullmatch(r"stekctl: \S+: (?:silent|can be read, but not written|its object is unusable): (.+?); "
+                        + f"(?:{then})", line).group(1)
+
+
+def password(host, text, name="password"):
+    """The options that give this password."""
+    path = host.root / name
+    path.write_text(text + "\n")
+    path.chmod(0o600)
+    return ["--password", path]

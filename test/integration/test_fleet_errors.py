@@ -12,7 +12,7 @@ import time
 import pytest
 
 import fleet as lib
-from fleet import Memcached, Redis
+from fleet import Memcached, Redis, complaint, reason_in
 from httpd import free_port, wait_for
 from listener import Listener
 
@@ -63,13 +63,9 @@ def says():
 
 def reason(host, url=None):
     """Why that store cannot be used, in the log and in both forms of --status."""
-    if url:
-        host.urls = [url]
-    text = host.once(code=5).stderr
-    line, = [line for line in text.splitlines() if line.startswith(f"stekctl: {host.urls[0]}: ")]
-    why = re.fullmatch(r"stekctl: \S+: (?:silent|can be read, but not written|its object is unusable): (.*?)"
-                       r"; continuing with the file ring.*", line).group(1)
-    assert why.strip() and host.ring().current(time.time())
+    line = complaint(host, url=url)
+    why = reason_in(line)
+    assert why.strip()
     shown = json.loads(lib.run(*host.arguments("--status", "--json"), code=1).stdout)["stores"][0]
     if "written" not in line:
         assert shown["why"] == why, shown
@@ -78,10 +74,7 @@ def reason(host, url=None):
 
 
 def password(host, text):
-    path = host.root / "password"
-    path.write_text(text + "\n")
-    path.chmod(0o600)
-    host.options = ["--password", path]
+    host.options = lib.password(host, text)
 
 
 # ---- servers that are what the URL says ----

@@ -2,9 +2,7 @@
 """etcd as a store, on real clusters: members that die or are cut off, users and rights, TLS, alarms, snapshots,
 and servers that are no etcd."""
 import json
-import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -16,8 +14,9 @@ import fleet as lib
 import pki
 import ringfile
 from etcd import PREFIX, Etcd, b64, serving, tls_files
-from fleet import DAY, Memcached, object_name, sealing_secrets
+from fleet import DAY, Memcached, complaint, object_name, password, reason_in, sealing_secrets
 from httpd import free_port, wait_for
+from listener import Listener
 
 # Patient, where it is not about time: logging in costs etcd some 50 ms of CPU, and the machine may be busy.
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h", "timeout": "5s"}
@@ -39,22 +38,8 @@ def status(host, code=1):
 
 
 def reason(host, *more, url=None):
-    """Why that store cannot be used, as the log says it; the ring serves on."""
-    if url:
-        host.urls = [url]
-    host.options = list(more) or host.options
-    text = host.once(code=5).stderr
-    line, = [line for line in text.splitlines() if line.startswith(f"stekctl: {host.urls[0]}: ")]
-    assert host.ring().current(time.time()), line
-    return re.fullmatch(r"stekctl: \S+: (?:silent|can be read, but not written|its object is unusable): (.+?)"
-                        r"; (?:continuing with the file ring|overwriting it with this host's ring)", line).group(1)
-
-
-def password(host, text, name="password"):
-    path = host.root / name
-    path.write_text(text + "\n")
-    path.chmod(0o600)
-    return ["--password", path]
+    return reason_in(complaint(host, *more, url=url),
+                     "continuing with the file ring|overwriting it with this host's ring")
 
 
 def as_user(host, store, user, text="right"):
@@ -361,21 +346,13 @@ def test_etcd_with_somebody_elses_data_at_the_key(fleet, etcd):
     assert not host.once().stderr and not other.once().stderr
 
 
-class Says:
+class Says(Listener):
     """An HTTP server that says the same to everybody."""
 
     def __init__(self, said):
-        self.said, self.asked, self.listener = said, 0, socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.url = f"etcd://127.0.0.1:{self.listener.getsockname()[1]}/stek"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        self.said, self.asked = said, 0
+        super().__init__()
+        self.url = f"etcd://127.0.0.1:{self.port}/stek"
 
     def _serve(self, sock):
         try:
@@ -387,9 +364,6 @@ class Says:
             pass
         finally:
             sock.close()
-
-    def close(self):
-        self.listener.close()
 
 
 def http_says(body, status="200 OK", *headers):

@@ -4,7 +4,6 @@ import json
 import re
 import ssl
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import fleet as lib
 import pki
 import redis_kinds as kinds
 from etcd import tls_files
-from fleet import Memcached, Redis, object_name
+from fleet import Memcached, Redis, complaint, object_name, password, reason_in
 from httpd import free_port, wait_for
 from listener import Listener
 
@@ -21,22 +20,7 @@ HOURLY = {"web": False, "interval": "1h", "lifetime": "18h", "timeout": "5s"}
 
 
 def reason(host, *more, url=None):
-    """Why that store cannot be used, as the log says it; the ring serves on."""
-    if url:
-        host.urls = [url]
-    host.options = list(more) or host.options
-    text = host.once(code=5).stderr
-    line, = [line for line in text.splitlines() if line.startswith(f"stekctl: {host.urls[0]}: ")]
-    assert host.ring().current(time.time()), line
-    return re.fullmatch(r"stekctl: \S+: (?:silent|can be read, but not written|its object is unusable): (.+?)"
-                        r"; continuing with the file ring.*", line).group(1)
-
-
-def password(host, text, name="password"):
-    path = host.root / name
-    path.write_text(text + "\n")
-    path.chmod(0o600)
-    return ["--password", path]
+    return reason_in(complaint(host, *more, url=url))
 
 
 def confined(fleet, host):

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
@@ -14,7 +13,7 @@ import pytest
 
 import fleet as lib
 from checks import VERSIONS
-from fleet import DAY, Memcached, Redis, object_name
+from fleet import DAY, Memcached, Redis, object_name, pair_of
 from httpd import free_port, wait_for
 from liar import Liar, RedisLiar
 from test_emergency import Operator, Thief, blocks
@@ -329,25 +328,10 @@ def test_twenty_6_ratchet_moved_by_twenty_days(fleet, trial, kind):
 
 # ---- 7: two servers behind one name ----
 
-def pair_of(fleet, kind):
-    port, servers = free_port(), []
-    for address in ("127.0.0.11", "127.0.0.12"):
-        server = kind()
-        server.port = port
-        server.command = {
-            Memcached: lambda address=address: ["memcached", "-u", "nobody", "-l", address, "-p", str(port), "-U", "0"],
-            Redis: lambda address=address: ["redis-server", "--bind", address, "--port", str(port), "--save", "",
-                                            "--appendonly", "no"]}[kind]
-        server.connect = lambda address=address: socket.create_connection((address, port), 5)
-        fleet.stores.append(server.start())
-        servers.append(server)
-    return servers
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts an /etc/hosts")
 @engines("memcached")
 def test_twenty_7_name_of_two_servers_and_one_that_moves(fleet, trial, kind):
-    first, second = pair_of(fleet, kind)
+    first, second = pair_of(fleet, kind, "127.0.0.11", "127.0.0.12")
     url = f"{kind.scheme}://store.test:{first.port}"
     addresses = ["127.0.0.11", "127.0.0.12"]
     hosts, names = trial.add(url), {}

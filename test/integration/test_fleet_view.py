@@ -18,7 +18,7 @@ import fleet as lib
 from announcements import Announcement
 from etcd import Etcd
 from exposition import faults
-from fleet import Memcached, Redis, agree, clock_env
+from fleet import Memcached, Redis, agree, clock_env, pair_of
 from httpd import TOP, Vhost, free_port, wait_for
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
@@ -134,16 +134,7 @@ def test_fleet_hosts_in_trouble_come_first_and_are_named(fleet):
 
 @pytest.fixture
 def pair(fleet):
-    """Two servers at one port of two addresses, as behind one name."""
-    port, servers = free_port(), []
-    for address in ("127.0.0.21", "127.0.0.22"):
-        server = Memcached()
-        server.port = port
-        server.command = lambda address=address: ["memcached", "-u", "nobody", "-l", address, "-p", str(port), "-U", "0"]
-        server.connect = lambda address=address: socket.create_connection((address, port), 5)
-        fleet.stores.append(server.start())
-        servers.append(server)
-    return servers
+    return pair_of(fleet, Memcached, "127.0.0.21", "127.0.0.22")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts an /etc/hosts")

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import struct
 import subprocess
 import sys
@@ -16,8 +15,8 @@ import pytest
 
 import fleet as lib
 from etcd import Etcd
-from fleet import Memcached, Redis, agree
-from httpd import RUN_AS, free_port, wait_for
+from fleet import Memcached, Redis, agree, pair_of
+from httpd import RUN_AS, wait_for
 from listener import Listener
 from redis_kinds import SocketMemcached, SocketRedis
 
@@ -291,16 +290,7 @@ class Names:
 
 @pytest.fixture
 def pair(fleet):
-    """Two servers at one port of two addresses, as behind one name."""
-    port, servers = free_port(), []
-    for address in ("127.0.0.11", "127.0.0.12"):
-        server = Memcached()
-        server.port = port
-        server.command = lambda address=address: ["memcached", "-u", "nobody", "-l", address, "-p", str(port), "-U", "0"]
-        server.connect = lambda address=address: socket.create_connection((address, port), 5)
-        fleet.stores.append(server.start())
-        servers.append(server)
-    return servers
+    return pair_of(fleet, Memcached, "127.0.0.11", "127.0.0.12")
 
 
 def named(fleet, pair, *addresses):
