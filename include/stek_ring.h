@@ -57,7 +57,7 @@ apr_status_t stek_ring_create(apr_size_t key_max, apr_size_t tombstone_max, stek
 void stek_ring_destroy(stek_ring_t *ring);
 
 /* Adds a copy of a key (or tombstone), while the ring is still private.  Not audited: what comes
- * from outside goes through stek_ring_open.  STEK_EFULL without room, APR_EEXIST if the name is
+ * from outside goes through stek_ring_unseal.  STEK_EFULL without room, APR_EEXIST if the name is
  * there, STEK_EMALFORMED if stek_key_check refuses it. */
 apr_status_t stek_ring_add_key(stek_ring_t *ring, const stek_key_t *key);
 apr_status_t stek_ring_add_tombstone(stek_ring_t *ring, const stek_tombstone_t *tombstone);

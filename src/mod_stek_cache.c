@@ -35,7 +35,7 @@ static SSL_SESSION *on_get(SSL *ssl, const unsigned char *id, int id_len, int *c
         return NULL;
     }
     if (session) {
-        mod_stek_ticket_count_choose(ssl, vhost, mod_stek_handshake_of(ssl),
+        mod_stek_ticket_count_choose(ssl, vhost, mod_stek_outcome_of(ssl),
                                      MOD_STEK_TICKETS_RESUMED);
     }
     return session;

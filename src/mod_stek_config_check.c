@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "mod_stek_config.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "stek_claim.h"
 #include "stek_ring_file.h"
 #include "stek_secret_file.h"

@@ -10,7 +10,7 @@
 
 #include "http_ssl.h"
 #include "mod_stek_counters.h"
-#include "mod_stek_handshake.h"
+#include "mod_stek_outcome.h"
 #include "mod_stek_trust_watch.h"
 #include "stek_appdata.h"
 
@@ -18,7 +18,7 @@
  * optional_no_ca lets through may have left no error in OpenSSL. */
 static int is_verified(const SSL *ssl)
 {
-    conn_rec *c = mod_stek_handshake_conn(ssl);
+    conn_rec *c = mod_stek_outcome_conn(ssl);
     const char *verdict = c ? ap_ssl_var_lookup(c->pool, c->base_server, c, NULL,
                                                 "SSL_CLIENT_VERIFY")
                             : NULL;
@@ -87,7 +87,7 @@ static int policy_of(const SSL *ssl, const mod_stek_vhost_t *vhost,
     if (!vhost->asks_clients) {
         return 1;
     }
-    first = mod_stek_handshake_first(ssl);
+    first = mod_stek_outcome_first(ssl);
     for (i = 0; first && i < STEK_POLICY_LEN; i++) {
         policy[i] ^= first->groups[i];
     }
@@ -142,7 +142,7 @@ static int certificate_ended(SSL_SESSION *session, apr_time_t now)
 
 /* Nonzero if the connection, resumed, could be protected by what is in the session alone: its key
  * would open what was recorded of it.  In TLS 1.3, OpenSSL asks for a key exchange unless it was
- * told otherwise; nobody does so for this connection (mod_stek_handshake_begin). */
+ * told otherwise; nobody does so for this connection (mod_stek_outcome_begin). */
 static int lacks_secrecy(const SSL *ssl)
 {
     return SSL_version(ssl) < TLS1_3_VERSION

@@ -7,7 +7,7 @@
 #include "http_log.h"
 
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "stek_schedule.h"
 
 APLOG_USE_MODULE(stek_rotate);

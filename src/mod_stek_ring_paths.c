@@ -20,11 +20,11 @@
 #include <unistd.h>
 
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_reach.h"
 #include "stek_claim.h"
 #include "stek_secret_file.h"
-#include "stek_swap.h"
+#include "stek_swappable.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -244,10 +244,10 @@ static void warn_swap(const mod_stek_task_t *task)
     mod_stek_logged_t *logged = mod_stek_live_logged(ring->live);
     const char *path = NULL;
 
-    if (stek_swap_reaches(ring->path, task->pool)) {
+    if (stek_swappable_file(ring->path, task->pool)) {
         path = ring->path;
     }
-    else if (stek_swap_reaches(ring->secret_path, task->pool)) {
+    else if (stek_swappable_file(ring->secret_path, task->pool)) {
         path = ring->secret_path;
     }
     if (path && !logged->swap) {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_ring_log.h"
 #include "mod_stek_ring_paths.h"

@@ -7,7 +7,7 @@
 #include "apr_strings.h"
 
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "stek_time.h"
 
 /* Three polls may pass without a look, and half a minute of a busy machine. */

@@ -10,7 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "stek_escape.h"
 #include "stek_time.h"
 #include "stek_version.h"

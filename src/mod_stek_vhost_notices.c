@@ -8,7 +8,7 @@
 #include "http_log.h"
 #include "apr_strings.h"
 
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_vhost.h"
 #include "stek_time.h"
 

@@ -44,10 +44,10 @@ static apr_status_t load(sync_host_t *host, stek_ring_t **pring, apr_size_t *pse
     (void)stek_file_stamp(file.path, &host->ring_stamp);
     rv = stek_ring_file_read(&file, &sealed, &len, NULL, NULL, host->pool);
     if (rv == APR_SUCCESS) {
-        rv = stek_ring_open(sealed, len, host->local, 1, pring, psecret_i);
+        rv = stek_ring_unseal(sealed, len, host->local, 1, pring, psecret_i);
     }
     if (rv == STEK_ESECRET && sync_secrets_load_local(host) == CTL_DONE) {
-        rv = stek_ring_open(sealed, len, host->local, 1, pring, psecret_i);
+        rv = stek_ring_unseal(sealed, len, host->local, 1, pring, psecret_i);
     }
     free(sealed);
     if (rv == APR_SUCCESS) {
@@ -177,11 +177,11 @@ apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_
     apr_status_t rv = stek_path_check_written(path, host->ctl->owner, NULL, host->pool);
 
     if (rv == APR_SUCCESS) {
-        rv = stek_file_lock(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool);
+        rv = stek_lock_take(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool);
     }
     if (rv == APR_SUCCESS) {
         rv = save_locked(host, ring, now, lifetime, pcovered_until);
-        stek_file_unlock(&lock);
+        stek_lock_release(&lock);
     }
     return rv;
 }

@@ -244,7 +244,7 @@ static apr_status_t open_today(const sync_host_t *host, const unsigned char *byt
     for (i = 0; i < 3 && rv == STEK_ESECRET; i++) {
         *pday = order[i];
         if (host->keys[*pday]) {
-            rv = stek_ring_open(bytes, len, host->keys[*pday], 1, pring, psecret_i);
+            rv = stek_ring_unseal(bytes, len, host->keys[*pday], 1, pring, psecret_i);
         }
     }
     return rv;
@@ -264,7 +264,7 @@ static apr_status_t open_earlier(sync_host_t *host, const unsigned char *bytes, 
 
         rv = ratchet_keys(host->fleet, day, &keys);
         if (rv == APR_SUCCESS) {
-            rv = stek_ring_open(bytes, len, keys, 1, pring, NULL);
+            rv = stek_ring_unseal(bytes, len, keys, 1, pring, NULL);
         }
         stek_secrets_destroy(keys);
         if (rv == APR_SUCCESS) {

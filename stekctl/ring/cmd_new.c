@@ -187,7 +187,7 @@ ctl_exit_e cmd_new(ctl_t *ctl, int argc, char **argv)
         return code;
     }
     code = new_locked(ctl, &params, &made, &ring);
-    stek_file_unlock(&lock);
+    stek_lock_release(&lock);
     if (code == CTL_DONE) {
         if (!ctl->json && made) {
             printf("%s: made\n", report_path(ctl->secret_path, ctl->pool));

@@ -15,7 +15,7 @@
 #include "ring.h"
 #include "stek_error.h"
 #include "stek_schedule.h"
-#include "stek_swap.h"
+#include "stek_swappable.h"
 #include "stek_time.h"
 #include "terminal.h"
 
@@ -277,8 +277,8 @@ static health_words_place_e ring_place(const ctl_t *ctl, apr_pool_t *pool)
     if (!stek_file_in_memory(ctl->ring_path, pool)) {
         return HEALTH_WORDS_ON_DISK;
     }
-    return stek_swap_reaches(ctl->ring_path, pool) ? HEALTH_WORDS_SWAPPABLE
-                                                   : HEALTH_WORDS_IN_MEMORY;
+    return stek_swappable_file(ctl->ring_path, pool) ? HEALTH_WORDS_SWAPPABLE
+                                                     : HEALTH_WORDS_IN_MEMORY;
 }
 
 static ctl_exit_e put_view(FILE *out, ctl_t *ctl, const ringio_t *io, const terminal_t *terminal,

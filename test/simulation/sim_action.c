@@ -312,7 +312,7 @@ static void forge(sim_server_t *server, sim_forgery_e what)
         return;
     }
     if (server->object.bytes) {
-        (void)stek_ring_open(server->object.bytes, server->object.len, seals, 1, &base, NULL);
+        (void)stek_ring_unseal(server->object.bytes, server->object.len, seals, 1, &base, NULL);
     }
     ring = forged_ring(base, what, now);
     if (ring && stek_ring_seal(ring, &seals->secrets[0], salt, &sealed, &len) == APR_SUCCESS) {

@@ -555,7 +555,7 @@ static void random_ring(rnd_t *rnd, stek_ring_t *ring)
         stek_tombstone_t tombstone;
 
         random_key(rnd, name, &key);
-        /* As stek_ring_open demands. */
+        /* As stek_ring_unseal demands. */
         key.epoch = key.epoch < ring->epoch ? key.epoch : ring->epoch;
         if (rnd_below(rnd, 2)) {
             assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);

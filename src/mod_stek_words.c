@@ -2,7 +2,7 @@
 /*
  * Words that messages share.  Glue; no state; any thread.
  */
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 
 #include "apr_strings.h"
 

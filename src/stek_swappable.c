@@ -3,7 +3,7 @@
  * Swap space, as Linux shows it below /proc.  Core; no state, any thread; not for the monitor hook,
  * because the list of mounts can be long.
  */
-#include "stek_swap.h"
+#include "stek_swappable.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 
 #define BLOCK_LEN 16384 /* longer lines of mountinfo are ignored */
 
-int stek_swap_is_on(const char *text, apr_size_t len)
+int stek_swappable_is_on(const char *text, apr_size_t len)
 {
     const char *end = memchr(text, '\n', len);
 
@@ -68,8 +68,8 @@ static int has_option(const char *options, apr_size_t len, const char *wanted)
 
 /* proc(5): id, parent, device, root, mount point, options, any number of tags, "-", type, source,
  * options of the file system. */
-int stek_swap_mount_swaps(const char *line, apr_size_t len, unsigned int dev_major,
-                          unsigned int dev_minor)
+int stek_swappable_mount(const char *line, apr_size_t len, unsigned int dev_major,
+                         unsigned int dev_minor)
 {
     const char *word;
     char device[32];
@@ -121,7 +121,7 @@ static int swap_is_on(char *buf)
     }
     while (len < BLOCK_LEN && read_more(fd, buf, &len) > 0) {
     }
-    on = stek_swap_is_on(buf, len);
+    on = stek_swappable_is_on(buf, len);
     close(fd);
     return on;
 }
@@ -136,7 +136,7 @@ static int scan_lines(char *buf, apr_size_t *plen, dev_t dev)
     while (!swaps && (end = memchr(line, '\n', left)) != NULL) {
         apr_size_t len = (apr_size_t)(end - line);
 
-        swaps = stek_swap_mount_swaps(line, len, major(dev), minor(dev));
+        swaps = stek_swappable_mount(line, len, major(dev), minor(dev));
         line += len + 1;
         left -= len + 1;
     }
@@ -160,7 +160,7 @@ static int mount_swaps(char *buf, dev_t dev)
     return swaps;
 }
 
-int stek_swap_reaches(const char *path, apr_pool_t *pool)
+int stek_swappable_file(const char *path, apr_pool_t *pool)
 {
     char *buf = apr_palloc(pool, BLOCK_LEN);
     struct stat st;
@@ -171,7 +171,7 @@ int stek_swap_reaches(const char *path, apr_pool_t *pool)
     return swap_is_on(buf) && mount_swaps(buf, st.st_dev);
 }
 #else
-int stek_swap_reaches(const char *path, apr_pool_t *pool)
+int stek_swappable_file(const char *path, apr_pool_t *pool)
 {
     (void)path;
     (void)pool;

@@ -4,8 +4,8 @@
  * manual says what to do.  1xxx: directives; 2xxx: rings and secrets in the parent; 3xxx: virtual
  * hosts; 4xxx: handshakes and children (debug).
  */
-#ifndef MOD_STEK_LOG_H
-#define MOD_STEK_LOG_H
+#ifndef MOD_STEK_WORDS_H
+#define MOD_STEK_WORDS_H
 
 #include "httpd.h"
 #include "stek_error.h"

@@ -7,16 +7,16 @@
 #include <apr_general.h>
 #include <apr_pools.h>
 
-#include "stek_swap.h"
+#include "stek_swappable.h"
 
 #define HEADING "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 
 static int is_on(const char *text)
 {
-    return stek_swap_is_on(text, strlen(text));
+    return stek_swappable_is_on(text, strlen(text));
 }
 
-static void test_swap_is_on_any_line_behind_the_heading(void **state)
+static void test_swappable_is_on_any_line_behind_the_heading(void **state)
 {
     (void)state;
     assert_false(is_on(""));
@@ -29,10 +29,10 @@ static void test_swap_is_on_any_line_behind_the_heading(void **state)
 
 static int swaps(const char *line)
 {
-    return stek_swap_mount_swaps(line, strlen(line), 0, 39);
+    return stek_swappable_mount(line, strlen(line), 0, 39);
 }
 
-static void test_swap_mount_swaps_tmpfs_without_noswap(void **state)
+static void test_swappable_mount_is_tmpfs_without_noswap(void **state)
 {
     (void)state;
     assert_true(swaps("63 43 0:39 / /mnt rw,relatime - tmpfs x rw,size=1024k,mode=755"));
@@ -50,7 +50,7 @@ static void test_swap_mount_swaps_tmpfs_without_noswap(void **state)
 }
 
 /* Cut anywhere, it is never more than the line said. */
-static void test_swap_mount_swaps_cut_lines_are_none(void **state)
+static void test_swappable_mount_is_cut_lines_are_none(void **state)
 {
     static const char line[] = "63 43 0:39 / /mnt rw,relatime shared:7 - tmpfs x rw";
 
@@ -59,30 +59,30 @@ static void test_swap_mount_swaps_cut_lines_are_none(void **state)
         char *cut = malloc(len + 1);
 
         memcpy(cut, line, len);
-        assert_false(stek_swap_mount_swaps(cut, len, 0, 39));
+        assert_false(stek_swappable_mount(cut, len, 0, 39));
         free(cut);
     }
 }
 
-static void test_swap_reaches_what_is_no_tmpfs_never(void **state)
+static void test_swappable_reaches_what_is_no_tmpfs_never(void **state)
 {
     apr_pool_t *pool;
 
     (void)state;
     assert_int_equal(apr_initialize(), APR_SUCCESS);
     assert_int_equal(apr_pool_create(&pool, NULL), APR_SUCCESS);
-    assert_false(stek_swap_reaches("/proc/version", pool));
-    assert_false(stek_swap_reaches("/not/there", pool));
+    assert_false(stek_swappable_file("/proc/version", pool));
+    assert_false(stek_swappable_file("/not/there", pool));
     apr_pool_destroy(pool);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_swap_is_on_any_line_behind_the_heading),
-        cmocka_unit_test(test_swap_mount_swaps_tmpfs_without_noswap),
-        cmocka_unit_test(test_swap_mount_swaps_cut_lines_are_none),
-        cmocka_unit_test(test_swap_reaches_what_is_no_tmpfs_never),
+        cmocka_unit_test(test_swappable_is_on_any_line_behind_the_heading),
+        cmocka_unit_test(test_swappable_mount_is_tmpfs_without_noswap),
+        cmocka_unit_test(test_swappable_mount_is_cut_lines_are_none),
+        cmocka_unit_test(test_swappable_reaches_what_is_no_tmpfs_never),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
