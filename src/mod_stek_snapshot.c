@@ -37,7 +37,7 @@ static const char *reason_text(const mod_stek_ring_snapshot_t *ring, unsigned pr
 
     switch (problem) {
     case STEK_HEALTH_NO_KEY:
-        return "no key encrypts now, so clients get no tickets";
+        return "there is no current key, so clients get no tickets";
     case STEK_HEALTH_LATE:
         return apr_psprintf(pool, "no key is prepared for %s from now",
                             mod_stek_span_text(health->covered_until - now, pool));

@@ -50,7 +50,7 @@ static const ctl_command_t commands[] = {
      "                         h or d\n" HELP_WAIT},
     {"revoke", cmd_revoke, "NAME... | --all [--wait[=TIME] [--fleet NAME]]",
      "Revokes keys at once and permanently: tickets sealed with them no longer work, and\n"
-     "clients go through a full handshake.  NAME is the key's name in hex, or at least its\n"
+     "clients do a full handshake.  NAME is the key's name in hex, or at least its\n"
      "first 8 digits.  A new key replaces a revoked current key.\n\n"
      "  --all                  revokes all keys, even ones that only other hosts have, and makes\n"
      "                         new ones\n" HELP_WAIT},

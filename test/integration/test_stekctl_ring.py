@@ -367,8 +367,8 @@ def test_stekctl_show_says_in_words_what_is_wrong(stekctl):
     now = int(time.time())
     ring = stekctl.ring()
     cases = [
-        ([ringfile.make_key(now - 7200)], "no key encrypts now"),
-        ([], "no key encrypts now"),
+        ([ringfile.make_key(now - 7200)], "there is no current key"),
+        ([], "there is no current key"),
         ([ringfile.make_key(now - 100, 130)], "none is prepared"),
         ([ringfile.make_key(now - 10, 7200)], None),
     ]
