@@ -27,7 +27,7 @@
 #include "mod_stek_config_check.h"
 #include "mod_stek_counters.h"
 #include "mod_stek_directives.h"
-#include "mod_stek_outcome.h"
+#include "mod_stek_ticket_outcome.h"
 #include "mod_stek_iv.h"
 #include "mod_stek_live.h"
 #include "mod_stek_words.h"
@@ -47,7 +47,7 @@ APLOG_USE_MODULE(stek_rotate);
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     mod_stek_vhosts_reset(pconf);
-    mod_stek_outcome_reset();
+    mod_stek_ticket_outcome_reset();
     return mod_stek_config_reset(pconf, plog, ptemp);
 }
 
@@ -99,7 +99,8 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(mod_stek_iv_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(mod_stek_timer_start, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_process_connection(mod_stek_timer_follow_fork, NULL, NULL, APR_HOOK_FIRST);
-    APR_OPTIONAL_HOOK(ssl, pre_handshake, mod_stek_outcome_begin, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ssl, pre_handshake, mod_stek_ticket_outcome_begin, NULL, NULL,
+                      APR_HOOK_MIDDLE);
     ap_hook_create_request(mod_stek_variables_create_request, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(mod_stek_variables_translate_name, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_log_transaction(mod_stek_variables_log, NULL, NULL, APR_HOOK_FIRST);

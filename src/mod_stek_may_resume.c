@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When a session may be resumed (mod_stek_resumption.h).  Glue; any thread of a child.
+ * When a session may be resumed (mod_stek_may_resume.h).  Glue; any thread of a child.
  */
-#include "mod_stek_resumption.h"
+#include "mod_stek_may_resume.h"
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -10,7 +10,7 @@
 
 #include "http_ssl.h"
 #include "mod_stek_counters.h"
-#include "mod_stek_outcome.h"
+#include "mod_stek_ticket_outcome.h"
 #include "mod_stek_trust_watch.h"
 #include "stek_appdata.h"
 
@@ -18,7 +18,7 @@
  * optional_no_ca lets through may have left no error in OpenSSL. */
 static int is_verified(const SSL *ssl)
 {
-    conn_rec *c = mod_stek_outcome_conn(ssl);
+    conn_rec *c = mod_stek_ticket_outcome_conn(ssl);
     const char *verdict = c ? ap_ssl_var_lookup(c->pool, c->base_server, c, NULL,
                                                 "SSL_CLIENT_VERIFY")
                             : NULL;
@@ -49,7 +49,7 @@ static int is_unbindable(const mod_stek_vhost_t *vhost)
     return vhost && vhost->unbindable;
 }
 
-int mod_stek_resumption_lasts(const SSL *ssl)
+int mod_stek_may_resume_lasts(const SSL *ssl)
 {
     const SSL_SESSION *session = SSL_get_session(ssl);
 
@@ -87,14 +87,14 @@ static int policy_of(const SSL *ssl, const mod_stek_vhost_t *vhost,
     if (!vhost->asks_clients) {
         return 1;
     }
-    first = mod_stek_outcome_first(ssl);
+    first = mod_stek_ticket_outcome_first(ssl);
     for (i = 0; first && i < STEK_POLICY_LEN; i++) {
         policy[i] ^= first->groups[i];
     }
     return first && first->has_groups;
 }
 
-int mod_stek_resumption_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now)
+int mod_stek_may_resume_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
     unsigned char bytes[STEK_APPDATA_LEN];
@@ -118,7 +118,7 @@ int mod_stek_resumption_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now)
     return 1;
 }
 
-apr_interval_time_t mod_stek_resumption_ticket_life(const mod_stek_vhost_t *vhost,
+apr_interval_time_t mod_stek_may_resume_ticket_life(const mod_stek_vhost_t *vhost,
                                                     SSL_SESSION *session, apr_time_t now)
 {
     const mod_stek_limits_t *limits = limits_of(vhost, session);
@@ -142,14 +142,14 @@ static int certificate_ended(SSL_SESSION *session, apr_time_t now)
 
 /* Nonzero if the connection, resumed, could be protected by what is in the session alone: its key
  * would open what was recorded of it.  In TLS 1.3, OpenSSL asks for a key exchange unless it was
- * told otherwise; nobody does so for this connection (mod_stek_outcome_begin). */
+ * told otherwise; nobody does so for this connection (mod_stek_ticket_outcome_begin). */
 static int lacks_secrecy(const SSL *ssl)
 {
     return SSL_version(ssl) < TLS1_3_VERSION
            || (SSL_get_options(ssl) & SSL_OP_ALLOW_NO_DHE_KEX) != 0;
 }
 
-int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
+int mod_stek_may_resume_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
                                 apr_time_t now)
 {
     unsigned char policy[STEK_POLICY_LEN];
@@ -180,7 +180,7 @@ int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, S
                : 0;
 }
 
-int mod_stek_resumption_possible(const SSL *ssl, const mod_stek_vhost_t *vhost)
+int mod_stek_may_resume_possible(const SSL *ssl, const mod_stek_vhost_t *vhost)
 {
     int is_tls13 = SSL_version(ssl) >= TLS1_3_VERSION;
 

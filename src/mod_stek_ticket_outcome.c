@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What became of each connection's ticket (mod_stek_outcome.h).  Glue; any thread of a child.
+ * What became of each connection's ticket (mod_stek_ticket_outcome.h).  Glue; any thread of a child.
  */
-#include "mod_stek_outcome.h"
+#include "mod_stek_ticket_outcome.h"
 
 #include "http_config.h"
 #include <string.h>
@@ -13,7 +13,7 @@
 
 /* mod_ssl keeps the connection as the SSL's application data, from before the handshake on.  Data of
  * our own there would cost more than all else that is done here. */
-mod_stek_outcome_t *mod_stek_outcome_of(const SSL *ssl)
+mod_stek_ticket_outcome_t *mod_stek_ticket_outcome_of(const SSL *ssl)
 {
     conn_rec *c = SSL_get_app_data(ssl);
 
@@ -30,9 +30,9 @@ static void forbid_no_kex(SSL *ssl)
     }
 }
 
-int mod_stek_outcome_begin(conn_rec *c, SSL *ssl, int is_proxy)
+int mod_stek_ticket_outcome_begin(conn_rec *c, SSL *ssl, int is_proxy)
 {
-    mod_stek_outcome_t *record;
+    mod_stek_ticket_outcome_t *record;
 
     if (is_proxy) {
         return DECLINED;
@@ -48,40 +48,40 @@ int mod_stek_outcome_begin(conn_rec *c, SSL *ssl, int is_proxy)
     return OK;
 }
 
-conn_rec *mod_stek_outcome_conn(const SSL *ssl)
+conn_rec *mod_stek_ticket_outcome_conn(const SSL *ssl)
 {
-    const mod_stek_outcome_t *record = mod_stek_outcome_of(ssl);
+    const mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_of(ssl);
 
     return record ? record->c : NULL;
 }
 
-const mod_stek_vhost_t *mod_stek_outcome_first(const SSL *ssl)
+const mod_stek_vhost_t *mod_stek_ticket_outcome_first(const SSL *ssl)
 {
-    const mod_stek_outcome_t *record = mod_stek_outcome_of(ssl);
+    const mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_of(ssl);
 
     return record ? mod_stek_vhost_of_ctx(record->first) : NULL;
 }
 
-const mod_stek_outcome_t *mod_stek_outcome_get(conn_rec *c)
+const mod_stek_ticket_outcome_t *mod_stek_ticket_outcome_get(conn_rec *c)
 {
     return ap_get_module_config((c->master ? c->master : c)->conn_config, &stek_rotate_module);
 }
 
 /* OpenSSL asks for each of several tickets, and again after a HelloRetryRequest: the first time it
  * stands at the first of them. */
-static void note_size(mod_stek_outcome_t *record, SSL *ssl, const unsigned char *ticket)
+static void note_size(mod_stek_ticket_outcome_t *record, SSL *ssl, const unsigned char *ticket)
 {
     if (!record->offered_len) {
         record->offered_len = (apr_uint32_t)mod_stek_ticket_size_offered(ssl, ticket);
     }
 }
 
-static void note_name(mod_stek_outcome_t *record, const unsigned char *name)
+static void note_name(mod_stek_ticket_outcome_t *record, const unsigned char *name)
 {
     stek_key_hex(name, record->key_hex);
 }
 
-void mod_stek_outcome_offered(SSL *ssl, stek_state_e state, const unsigned char *name)
+void mod_stek_ticket_outcome_offered(SSL *ssl, stek_state_e state, const unsigned char *name)
 {
     static const int outcomes[] = {
         [STEK_STATE_UNKNOWN] = MOD_STEK_REFUSED_UNKNOWN,
@@ -90,7 +90,7 @@ void mod_stek_outcome_offered(SSL *ssl, stek_state_e state, const unsigned char 
         [STEK_STATE_OLD] = MOD_STEK_RESUMED_OLD,
         [STEK_STATE_FUTURE] = MOD_STEK_RESUMED_FUTURE,
     };
-    mod_stek_outcome_t *record = mod_stek_outcome_of(ssl);
+    mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_of(ssl);
 
     if (record && !record->done) {
         record->outcome = outcomes[state];
@@ -104,9 +104,9 @@ static int is_resumed(int outcome)
     return outcome >= MOD_STEK_RESUMED_CURRENT && outcome <= MOD_STEK_RESUMED_FUTURE;
 }
 
-void mod_stek_outcome_damaged(SSL *ssl, const unsigned char *ticket)
+void mod_stek_ticket_outcome_damaged(SSL *ssl, const unsigned char *ticket)
 {
-    mod_stek_outcome_t *record = mod_stek_outcome_of(ssl);
+    mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_of(ssl);
 
     /* OpenSSL says the same of a ticket whose key is not there, and of one too short to name
      * any. */
@@ -117,8 +117,8 @@ void mod_stek_outcome_damaged(SSL *ssl, const unsigned char *ticket)
     }
 }
 
-void mod_stek_outcome_judged(mod_stek_outcome_t *record, const SSL_SESSION *session, int refused,
-                             apr_time_t now)
+void mod_stek_ticket_outcome_judged(mod_stek_ticket_outcome_t *record, const SSL_SESSION *session,
+                                    int refused, apr_time_t now)
 {
     apr_int64_t age_s = apr_time_sec(now) - apr_time_sec(stek_session_time(session));
 
@@ -151,9 +151,9 @@ static void on_message(int is_written, int version, int type, const void *bytes,
     }
 }
 
-void mod_stek_outcome_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned char *name)
+void mod_stek_ticket_outcome_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned char *name)
 {
-    mod_stek_outcome_t *record = mod_stek_outcome_of(ssl);
+    mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_of(ssl);
 
     /* The self-test's connection has no record. */
     if (record) {
@@ -166,26 +166,26 @@ void mod_stek_outcome_issued(SSL *ssl, mod_stek_tally_t *tally, const unsigned c
     }
 }
 
-int mod_stek_outcome_unsealed(SSL *ssl, mod_stek_tally_t *tally)
+int mod_stek_ticket_outcome_unsealed(SSL *ssl, mod_stek_tally_t *tally)
 {
     /* The self-test's connection has no record. */
-    if (!mod_stek_outcome_of(ssl)) {
+    if (!mod_stek_ticket_outcome_of(ssl)) {
         return 0;
     }
     mod_stek_count(tally, MOD_STEK_UNSEALED);
     return 1;
 }
 
-void mod_stek_outcome_keyless(SSL *ssl)
+void mod_stek_ticket_outcome_keyless(SSL *ssl)
 {
-    mod_stek_outcome_t *record = mod_stek_outcome_of(ssl);
+    mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_of(ssl);
 
     if (record && !(SSL_get_options(ssl) & SSL_OP_NO_TICKET)) {
         record->keyless = 1;
     }
 }
 
-static void count(const SSL *ssl, mod_stek_outcome_t *record, const mod_stek_vhost_t *vhost)
+static void count(const SSL *ssl, mod_stek_ticket_outcome_t *record, const mod_stek_vhost_t *vhost)
 {
     mod_stek_tally_t *tally = mod_stek_live_tally(vhost->ring->live);
 
@@ -210,7 +210,7 @@ static void count(const SSL *ssl, mod_stek_outcome_t *record, const mod_stek_vho
 
 /* After a resumption OpenSSL sends one ticket, however many it was told to; others it has to be
  * asked for singly.  Where it is about to send the first. */
-static void send_more(SSL *ssl, const mod_stek_outcome_t *record)
+static void send_more(SSL *ssl, const mod_stek_ticket_outcome_t *record)
 {
     int i;
 
@@ -225,7 +225,7 @@ static void send_more(SSL *ssl, const mod_stek_outcome_t *record)
 __attribute__((noinline)) static void on_done(const SSL *ssl)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
-    mod_stek_outcome_t *record = mod_stek_outcome_of(ssl);
+    mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_of(ssl);
 
     if (vhost && vhost->ring && vhost->ring->live && record && !record->done) {
         count(ssl, record, vhost);
@@ -248,12 +248,12 @@ static void on_info(const SSL *ssl, int where, int ret)
     }
 }
 
-void mod_stek_outcome_reset(void)
+void mod_stek_ticket_outcome_reset(void)
 {
     mod_ssl_info = NULL;
 }
 
-int mod_stek_outcome_install(SSL_CTX *ctx)
+int mod_stek_ticket_outcome_install(SSL_CTX *ctx)
 {
     void (*found)(const SSL *ssl, int where, int ret) = SSL_CTX_get_info_callback(ctx);
 

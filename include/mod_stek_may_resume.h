@@ -22,8 +22,8 @@
  * Any thread of a child, in handshakes: no file is read (directories of authorities are looked at,
  * as OpenSSL does itself), no log.
  */
-#ifndef MOD_STEK_RESUMPTION_H
-#define MOD_STEK_RESUMPTION_H
+#ifndef MOD_STEK_MAY_RESUME_H
+#define MOD_STEK_MAY_RESUME_H
 
 #include "mod_stek_vhost.h"
 
@@ -31,24 +31,24 @@
 
 /* In a full handshake: 0 if its session must never be resumed, because the vhost wants none that are, or
  * because httpd would decide differently after a resumption. */
-int mod_stek_resumption_possible(const SSL *ssl, const mod_stek_vhost_t *vhost);
+int mod_stek_may_resume_possible(const SSL *ssl, const mod_stek_vhost_t *vhost);
 
 /* Nonzero unless a resumption of the connection's session would say other things of its client
  * than a full handshake. */
-int mod_stek_resumption_lasts(const SSL *ssl);
+int mod_stek_may_resume_lasts(const SSL *ssl);
 
 /* Writes into a session that lasts what it is tied to, unless it has that: a resumed session goes
  * on with the policy and the age that it began with.  Returns 0 if it has none: what could not be
  * written is missing at resumption, and the session is refused. */
-int mod_stek_resumption_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now);
+int mod_stek_may_resume_bind(SSL *ssl, SSL_SESSION *session, apr_time_t now);
 
 /* How long a ticket of a session that is bound may live, from now. */
-apr_interval_time_t mod_stek_resumption_ticket_life(const mod_stek_vhost_t *vhost,
+apr_interval_time_t mod_stek_may_resume_ticket_life(const mod_stek_vhost_t *vhost,
                                                     SSL_SESSION *session, apr_time_t now);
 
 /* 0 if the session is good for this vhost, now; else MOD_STEK_REFUSED_*.  Of a vhost whose tickets
  * are not ours, only StekTickets counts. */
-int mod_stek_resumption_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
+int mod_stek_may_resume_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, SSL_SESSION *session,
                                 apr_time_t now);
 
 #pragma GCC visibility pop
