@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ ROUNDS = int(os.environ.get("STEK_POLICY_ROUNDS", "0")) or 4
 SEED = int(os.environ.get("STEK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 TALK = REFUSALS + ["AH01902", "AH02008", "AH02010", "AH02038", "SSL Library Error", "AH01910"]
 GROUPS = ["P-256:P-384", "P-256"]
+# One for all CRLs of a run: of two, the one with the higher number is the later, whenever it is made.
+START = pki._when(0)
 SUITES = "SSLCipherSuite TLSv1.3 TLS_AES_256_GCM_SHA384"   # decides nothing
 
 
@@ -56,11 +59,11 @@ class Item:
 
 
 def crl_of(issuer, revoked=(), *, reason=None, hours=24, key=None, extensions=()):
-    """A maker of CRLs.  hours: of life, from an hour ago."""
+    """A maker of CRLs.  hours: when they end, from the start."""
     def make(number):
         builder = (x509.CertificateRevocationListBuilder().issuer_name(issuer.subject)
-                   .last_update(pki._when(-36000 + number))
-                   .next_update(pki._when(hours * 3600 + number))
+                   .last_update(START + timedelta(seconds=number - 36000))
+                   .next_update(START + timedelta(seconds=number, hours=hours))
                    .add_extension(x509.CRLNumber(number), False))
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
@@ -195,8 +198,13 @@ class Site:
     def put(self, place, item):
         if item not in self.items[place]:
             self.items[place].append(item)
+            self.issue((place, item.name))
+
+    def issue(self, *keys):
+        """Issues CRLs again, one after the other: the last is then the latest of the site."""
+        for key in keys:
             self.issues += 1
-            self.number[place, item.name] = self.issues
+            self.number[key] = self.issues
 
     def settled(self):
         """Whether each CRL has a signer here.  One that has not counts byte by byte."""
@@ -244,7 +252,7 @@ class Site:
                 if len({item.hash for item in items}) == len(items):
                     rng.shuffle(items)
         elif what == "issue" and self.settled():
-            self.number = {key: number + 1000 for key, number in self.number.items()}
+            self.issue(*sorted(self.number, key=self.number.get))
         elif what == "names":
             self.moved += 1
         elif what == "gap":
