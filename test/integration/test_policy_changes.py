@@ -370,8 +370,10 @@ class Run:
         self.edge_groups = 1 - self.edge_groups
         self.configure()
         self.server.graceful()
-        # Where a site on the address asks in a section, those that ask resume nothing in TLS 1.3.
-        twice = {site.theme == "first" for site in self.sites.values() if site.section}
+        # Where a site on the address asks itself and in a section, those that ask themselves resume
+        # nothing in TLS 1.3.
+        twice = {site.theme == "first" for site in self.sites.values()
+                 if site.section and site.mode != "none"}
         for host, (nothing, what) in changes.items():
             old, new = self.sessions[host], self.visit(host)
             site = self.sites[host]
@@ -379,9 +381,8 @@ class Run:
                 if nothing:
                     self.complain("a change of nothing changes what is decided", host, what, before)
                 self.judge(host, what, before, old, new, True)
-            elif site.version == "1.3" and (site.theme == "first") in twice:
-                asks = bool(site.mode != "none" or site.section)
-                self.judge(host, what, before, old, new, asks or (not nothing and None))
+            elif site.version == "1.3" and site.mode != "none" and (site.theme == "first") in twice:
+                self.judge(host, what, before, old, new, True)
             else:
                 self.judge(host, what, before, old, new, not nothing and None)
             self.sessions[host] = new
