@@ -216,8 +216,8 @@ class Site:
 
     def change(self, rng, world):
         """Changes something; its name."""
-        what = rng.choice(["add", "add", "add", "drop", "drop", "swap", "swap", "check", "depth",
-                           "mode", "section"])
+        what = rng.choice(["add", "add", "add", "drop", "drop", "swap", "swap", "again",
+                           "check", "depth", "mode", "section"])
         place = rng.choice(PLACES)
         if self.theme and rng.random() < 0.7:
             self.turned = not self.turned
@@ -231,6 +231,9 @@ class Site:
             self.items[place].remove(rng.choice(self.items[place]))
         if what in ("add", "swap"):
             self.put(place, rng.choice(world.certs + 2 * world.crls))
+        elif what == "again":   # it may overtake another of its issuer
+            lists = [(at, item.name) for at in PLACES for item in self.items[at] if item.kind == "crl"]
+            self.issue(*rng.sample(lists, min(1, len(lists))))
         elif what == "check":
             self.check = rng.choice([None, "leaf", "chain", "leaf no_crl_for_cert_ok"])
         elif what == "depth":
