@@ -337,6 +337,45 @@ void sim_check_ring(sim_host_t *host, const stek_ring_t *ring, uint64_t known, c
     }
 }
 
+/* Whether the host's file ring has something that neither it nor another host had before, and that is not
+ * younger than seq: it must have come from a store. */
+int sim_truth_is_news(const sim_host_t *host, const stek_ring_t *before, int64_t seq)
+{
+    const stek_ring_t *ring = host->file, *others[SIM_HOSTS_MAX];
+    apr_uint64_t epoch = 0;
+    apr_size_t i;
+    int other_n = 0, n;
+
+    for (n = 0; n < sim->history->host_n; n++) {
+        const stek_ring_t *other = &sim->hosts[n] == host ? before : sim->hosts[n].file;
+
+        if (other) {
+            others[other_n++] = other;
+            epoch = other->epoch > epoch ? other->epoch : epoch;
+        }
+    }
+    if (!ring || ring->epoch > epoch) {
+        return ring != NULL;
+    }
+    for (i = 0; i < ring->key_n; i++) {
+        const unsigned char *name = ring->keys[i].name;
+
+        for (n = 0; n < other_n && !stek_ring_find(others[n], name); n++) {
+        }
+        if (n == other_n && sim_truth_see(&ring->keys[i])->seq <= seq) {
+            return 1;
+        }
+    }
+    for (i = 0; i < ring->tombstone_n; i++) {
+        for (n = 0; n < other_n && !has_tombstone(others[n], ring->tombstones[i].name); n++) {
+        }
+        if (n == other_n) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* What all hosts have to hold: keys that have not ended for any of them, and that none of them
  * leaves out because they begin too late. */
 typedef struct common_t {
