@@ -621,6 +621,28 @@ void sim_act(const sim_action_t *action)
 
 /* ---- the end ---- */
 
+static int is_any_liar(void)
+{
+    int i, any = 0;
+
+    for (i = 0; i < sim->history->store_n; i++) {
+        any |= sim->servers[i].lie != SIM_HONEST;
+    }
+    return any;
+}
+
+static void cycle_and_poll(sim_host_t *host)
+{
+    stek_ring_t *before = is_any_liar() && host->file ? sim_ring_copy(host->file) : NULL;
+    int64_t seq = sim->seq;
+
+    sim_step_count++;
+    sim_host_cycle(host);
+    sim_host_poll(host);
+    sim->news |= is_any_liar() && sim_truth_is_news(host, before, seq);
+    stek_ring_destroy(before);
+}
+
 /* Every host, in turn. */
 static void all_cycle(int n)
 {
@@ -628,9 +650,7 @@ static void all_cycle(int n)
 
     for (; n > 0 && !sim->failed[0]; n--) {
         for (i = 0; i < sim->history->host_n; i++) {
-            sim_step_count++;
-            sim_host_cycle(&sim->hosts[i]);
-            sim_host_poll(&sim->hosts[i]);
+            cycle_and_poll(&sim->hosts[i]);
         }
     }
 }
@@ -816,6 +836,18 @@ static void let_slot_begin(void)
     }
 }
 
+/* Two cycles; and two more after a liar has shown what no host had any more, because that is a fault, too.
+ * It can do so once for each of the objects that it has kept. */
+static void agree(void)
+{
+    int n = sim->history->store_n * SIM_SNAPSHOTS_MAX;
+
+    do {
+        sim->news = 0;
+        all_cycle(2);
+    } while (sim->news && n-- > 0);
+}
+
 /* What logs say in the first cycle is done; then hosts have to come to an end. */
 static void settle(void)
 {
@@ -824,7 +856,7 @@ static void settle(void)
     if (is_any_from_the_future()) {
         all_cycle(SYNC_STORES_DISTRUST_N);
     }
-    all_cycle(2);
+    agree();
 }
 
 void sim_finish(void)
