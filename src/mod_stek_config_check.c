@@ -7,6 +7,7 @@
 
 #include "http_core.h"
 #include "http_log.h"
+#include "apr_strings.h"
 #include <openssl/crypto.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -66,9 +67,16 @@ static const char *lock_taken(const mod_stek_ring_config_t *a, const mod_stek_ri
                                               : NULL;
 }
 
+static const char *rings_text(const mod_stek_ring_config_t *a, const mod_stek_ring_config_t *b,
+                              apr_pool_t *pool)
+{
+    return a == b ? apr_psprintf(pool, "ring '%s'", a->name)
+                  : apr_psprintf(pool, "rings '%s' and '%s'", a->name, b->name);
+}
+
 /* Nonzero if ring i shares its file with no ring before it, and with no secret.  Two rings may
  * share a secret. */
-static int files_differ(server_rec *s, int i)
+static int files_differ(server_rec *s, int i, apr_pool_t *ptemp)
 {
     int j, n;
     mod_stek_ring_config_t *const *all = mod_stek_rings(&n);
@@ -80,9 +88,8 @@ static int files_differ(server_rec *s, int i)
         taken = taken ? taken : lock_taken(all[j], ring);
         if (taken) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         "STEK1011: StekRing: %s is a ring's lock file (rings '%s' and '%s'); name "
-                         "another file",
-                         taken, all[j]->name, ring->name);
+                         "STEK1011: StekRing: %s is a ring's lock file (%s); name another file",
+                         taken, rings_text(all[j], ring, ptemp));
             return 0;
         }
         if (j < i && same_file(ring->path, all[j]->path)) {
@@ -96,10 +103,10 @@ static int files_differ(server_rec *s, int i)
             || same_file(all[j]->path, ring->secret_path)) {
             ap_log_error(
                 APLOG_MARK, APLOG_EMERG, 0, s,
-                "STEK1001: StekRing: %s is both a file ring and a secret (rings '%s' and '%s'); "
-                "give each its own path",
+                "STEK1001: StekRing: %s is used both as a ring's file and as a secret (%s); give "
+                "each its own path",
                 same_file(ring->path, all[j]->secret_path) ? ring->path : all[j]->path,
-                all[j]->name, ring->name);
+                rings_text(all[j], ring, ptemp));
             return 0;
         }
     }
@@ -129,7 +136,7 @@ static int rings_valid(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
         valid = resolve_paths(s, all[i], pconf) && valid;
     }
     for (i = 0; valid && i < n; i++) {
-        valid = files_differ(s, i);
+        valid = files_differ(s, i, ptemp);
     }
     return valid;
 }
@@ -141,17 +148,17 @@ static int server_valid(const server_rec *s, apr_pool_t *ptemp)
 
     if (!ring) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1004: StekUseRing: ring '%s' of %s is not defined; define it with "
-                     "'StekRing %s' in the main server's configuration",
+                     "STEK1004: StekUseRing: ring '%s', used by %s, is not defined; define it "
+                     "with 'StekRing %s' in the main server's configuration",
                      config->ring_name, mod_stek_server_text(s, ptemp), config->ring_name);
         return 0;
     }
     if (config->ticket_lifetime > ring->params.lifetime) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1005: StekTicketLifetime: '%s' of %s: must be at most the lifetime of "
-                     "its ring '%s', %s",
+                     "STEK1005: StekTicketLifetime: '%s' in %s: must be at most %s, the lifetime "
+                     "of its ring '%s'",
                      stek_time_text(config->ticket_lifetime, ptemp), mod_stek_server_text(s, ptemp),
-                     ring->name, stek_time_text(ring->params.lifetime, ptemp));
+                     stek_time_text(ring->params.lifetime, ptemp), ring->name);
         return 0;
     }
     return 1;
@@ -191,7 +198,7 @@ static void warn_found(const mod_stek_ring_config_t *ring, const stek_claim_t *c
     if (stek_claim_check(claim, path, st.st_uid, &found, pool) == STEK_EFOREIGN) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "STEK1009: StekRing: ring '%s': %s %s: httpd will not change it and will keep "
-                     "no keys there; name another file, or move it away",
+                     "no keys there; name another file, or move this one out of the way",
                      ring->name, path, found);
     }
 }

@@ -95,7 +95,10 @@ static const char *set_path(const char *value, const char **ppath, apr_pool_t *p
     return NULL;
 }
 
-/* Sets one key=value of StekRing; NULL, or the fault without its "key " in front. */
+static const char unknown_key[] =
+    "must be one of file, secret, interval, lifetime, ahead, generate, poll";
+
+/* Sets one key=value of StekRing; NULL, or the fault without its "key " in front; or unknown_key. */
 static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const char *value,
                             apr_pool_t *pool)
 {
@@ -129,7 +132,7 @@ static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const
     if (strcmp(key, "poll") == 0) {
         return set_span(value, POLL_MIN, POLL_MAX, &ring->poll, pool);
     }
-    return "unknown key: must be one of file, secret, interval, lifetime, ahead, generate, poll";
+    return unknown_key;
 }
 
 /* Nonzero if one of n arguments begins with prefix. */
@@ -156,7 +159,7 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
         return fault;
     }
     if (argc < 1) {
-        return "StekRing: missing ring name: must be NAME, then key=value pairs";
+        return "StekRing: missing ring name; use StekRing NAME [key=value...]";
     }
     fault = ring_name_fault(argv[0], cmd->pool);
     if (fault) {
@@ -180,7 +183,10 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
         }
         fault = ring_set(ring, key, equals + 1, cmd->pool);
         if (fault) {
-            return apr_psprintf(cmd->pool, "StekRing: %s %s", key, fault);
+            return apr_psprintf(cmd->pool,
+                                fault == unknown_key ? "StekRing: unknown key '%s': %s"
+                                                     : "StekRing: %s %s",
+                                key, fault);
         }
     }
     return NULL;
@@ -309,7 +315,8 @@ static const char *cmd_ticket_count(cmd_parms *cmd, void *dir, int argc, char *c
 
     (void)dir;
     if (argc < 1) {
-        return "StekTicketCount: missing number: must be NUMBER [resumed=NUMBER] [max=NUMBER]";
+        return "StekTicketCount: missing number; use StekTicketCount NUMBER [resumed=NUMBER] "
+               "[max=NUMBER]";
     }
     count->resumed = count->max = MOD_STEK_UNSET;
     fault = set_number(argv[0], "tickets", MOD_STEK_TICKETS_MAX, &count->full, cmd->pool);
@@ -328,8 +335,8 @@ static const char *cmd_ticket_count(cmd_parms *cmd, void *dir, int argc, char *c
     }
     if (count->max != 0 && count->max < most) {
         return apr_psprintf(cmd->pool,
-                            "StekTicketCount: max '%d': must be at least %d, which clients get "
-                            "that do not ask; or 0, to ignore what they ask for",
+                            "StekTicketCount: max '%d': must be at least %d, the number that "
+                            "clients get without asking; or 0, to ignore what they ask for",
                             count->max, most);
     }
     server_config(cmd)->ticket_count = count;

@@ -374,8 +374,8 @@ apr_status_t mod_stek_ring_paths_read(mod_stek_task_t *task)
     }
     ap_log_error(
         APLOG_MARK, APLOG_NOTICE, 0, task->server,
-        "STEK2037: ring '%s': it is sealed with a secret that %s has now; httpd's parent uses "
-        "it, but running children cannot open the ring: reload httpd",
+        "STEK2037: ring '%s': sealed with a new secret, now in %s; httpd's parent uses that "
+        "secret, but running children cannot open the ring: reload httpd",
         task->ring->name, task->ring->secret_path);
     return APR_SUCCESS;
 }

@@ -274,6 +274,10 @@ const char *stek_path_describe(const char *path, uid_t owner, apr_pool_t *pool)
     if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
         return path;
     }
+    /* /tmp is meant to be everyone's: somewhere else is the remedy. */
+    if (S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)) {
+        return apr_psprintf(pool, "%s (mode %04o)", path, (unsigned)(st.st_mode & 07777));
+    }
     /* What only root can write to is refused where it is a secret that others can read. */
     return apr_psprintf(pool, "%s (mode %04o; chmod %s)", path, (unsigned)(st.st_mode & 07777),
                         stek_path_is_shared(&st) || S_ISDIR(st.st_mode) ? "go-w" : "600");

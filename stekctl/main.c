@@ -25,8 +25,8 @@
 #include "stek_version.h"
 
 #define HELP_WAIT                                                                                  \
-    "  --wait[=TIME]          waits until all hosts of the fleet have followed; after TIME\n"      \
-    "                         (1min), names those that have not, and exits with 6\n"               \
+    "  --wait[=TIME]          waits until all hosts of the fleet have followed the change;\n"      \
+    "                         after TIME (1min), names those that have not, and exits with 6\n"    \
     "  --fleet NAME           the fleet of /etc/stek/NAME.conf, or of the file at that path\n"     \
     "                         (default: the fleet whose ring this is)\n"                           \
     "  --fleet-secret PATH    its secret\n"
@@ -40,12 +40,12 @@ static const ctl_command_t commands[] = {
      "  --ahead N        slots to prepare in advance (1)\n\n"
      "TIME is a number followed by s, min, h or d.\n"},
     {"show", cmd_show, "[--watch]",
-     "Shows a ring's keys, which of them encrypts, and what is wrong with the ring.\n"
+     "Shows a ring's keys, which of them encrypts, and what, if anything, is wrong.\n"
      "Exits with 1 if anything is wrong.\n\n"
      "  --watch  redraws every second; press q or Ctrl-C to quit\n"},
     {"rotate", cmd_rotate, "[--in TIME] [--wait[=TIME] [--fleet NAME]]",
      "Adds a key that encrypts from now (or after TIME) until the end of its slot.\n"
-     "The previous key only decrypts from then on, until its lifetime is over.\n\n"
+     "From then on, the previous key only decrypts, until its lifetime is over.\n\n"
      "  --in TIME              starts after TIME instead of now; a number followed by s, min,\n"
      "                         h or d\n" HELP_WAIT},
     {"revoke", cmd_revoke, "NAME... | --all [--wait[=TIME] [--fleet NAME]]",
@@ -180,8 +180,8 @@ static void print_help(void)
          "  --instance NAME  use the ring of Debian's apache2@NAME\n"
          "  --json           prints one JSON value on standard output\n\n"
          "Exit codes: 0 done, 1 a finding, 2 usage error, 3 a file was refused, 4 a file could\n"
-         "not be read or written, 5 a store failed, 6 some hosts have not followed.  See\n"
-         "'stekctl COMMAND --help' and stekctl(8).");
+         "not be read or written, 5 a store failed, 6 some hosts have not followed a change.\n"
+         "See 'stekctl COMMAND --help' and stekctl(8).");
 }
 
 /* DefaultRuntimeDir of this machine's httpd: Debian's, or another system's if only that exists. */

@@ -56,7 +56,7 @@ static const advice_t advices[] = {
     {STEK_ECHANGED, CTL_IO, NULL, "changed while it was being read", "try again"},
     {STEK_EFOREIGN, CTL_REFUSED, "%s, so stekctl did not change it",
      "is not one of stekctl's files, so stekctl did not change it",
-     "choose another path, or move it away"},
+     "choose another path, or move what is there out of the way"},
     {STEK_ESHARED, CTL_REFUSED, "others can create files in %s",
      "others can create files beside it",
      "choose a directory that only root or its owner can write to"},

@@ -704,6 +704,8 @@ static void test_path_check_placed_what_is_in_a_sticky_directory_is_roots(void *
     assert_int_equal(placed("sticky/roots/his/s", NOBODY), STEK_EPERM);
     assert_string_equal(stek_path_describe(culprit, 0, pool),
                         apr_pstrcat(pool, culprit, " (mode 0775; chmod go-w)", NULL));
+    assert_string_equal(stek_path_describe(in_base("sticky"), 0, pool),
+                        apr_pstrcat(pool, in_base("sticky"), " (mode 1777)", NULL));
     assert_string_equal(
         stek_path_describe(in_base("sticky/his"), 0, pool),
         apr_pstrcat(pool, in_base("sticky/his"), " (belongs to uid 65534; give it to root)", NULL));
