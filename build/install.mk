@@ -55,7 +55,7 @@ install: all
 	install -D -m 644 build/systemd/stek.sysusers $(DESTDIR)$(SYSUSERSDIR)/stek.conf
 ifeq ($(DESTDIR),)
 	@if command -v a2enmod >/dev/null; then a2enmod -q stek_rotate; \
-	    a2query -q -m ssl || echo "Enabled, but not loaded before mod_ssl is: a2enmod ssl"; \
+	    a2query -q -m ssl || echo "Enabled, but httpd loads it only once mod_ssl is enabled: a2enmod ssl"; \
 	    echo "Check and reload httpd: apachectl configtest && apachectl graceful"; \
 	else echo "Installed. Where httpd does not include it, add: Include $(CONF_LOAD)"; fi
 endif

@@ -39,7 +39,7 @@ static const char *reason_text(const mod_stek_ring_snapshot_t *ring, unsigned pr
     case STEK_HEALTH_NO_KEY:
         return "there is no current key, so clients get no tickets";
     case STEK_HEALTH_LATE:
-        return apr_psprintf(pool, "no key is prepared for %s from now",
+        return apr_psprintf(pool, "keys are prepared for only the next %s",
                             mod_stek_span_text(health->covered_until - now, pool));
     case STEK_HEALTH_CLOCK:
         return apr_psprintf(
