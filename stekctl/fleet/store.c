@@ -117,12 +117,13 @@ static int pack_target(const store_t *store, char *text)
     const store_driver_t *driver = *store->at ? store->driver->next : store->driver;
 
     return snprintf(
-        text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d%c%d",
+        text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d%c%d%c%s%c%d",
         driver->scheme, 0, *store->at ? store->at : target->host, 0, target->port, 0,
         or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0, target->object, 0,
         target->timeout_ms, 0, or_empty(target->ca), 0, or_empty(target->cert), 0,
         or_empty(target->key), 0, or_empty(target->master), 0, driver->next ? target->host : "", 0,
-        *store->at ? store->asking : 0, 0, target->period_ms);
+        *store->at ? store->asking : 0, 0, target->period_ms, 0,
+        *store->at ? "" : or_empty(target->address), 0, *store->at ? 0 : target->listed);
 }
 
 /* Sends the target, in locked memory because of the password. */
@@ -552,6 +553,7 @@ void store_close(store_t *store)
         free(store->target.user);
         free(store->target.object);
         free(store->target.master);
+        free(store->target.address);
         free(store->target.ca);
         free(store->target.cert);
         free(store->target.key);
@@ -649,6 +651,13 @@ static int copy_target(store_t *store, const store_target_t *target, const char 
            && copy_text(&store->target.master, target->master)
            && copy_text(&store->target.ca, login->ca) && copy_text(&store->target.cert, login->cert)
            && copy_text(&store->target.key, login->key);
+}
+
+int store_set_address(store_t *store, const char *address, int listed)
+{
+    free(store->target.address);
+    store->target.listed = listed;
+    return copy_text(&store->target.address, address);
 }
 
 const char *store_open(const char *url, const char *object, const store_login_t *login,

@@ -168,7 +168,7 @@ static store_result_e log_in(conn_t *conn, char *why)
         /* One connection, so it has done its work. */
         OPENSSL_cleanse(target->password, strlen(target->password));
     }
-    if (result == STORE_DONE && strchr(target->host, ',')) {
+    if (result == STORE_DONE && (target->listed || strchr(target->host, ','))) {
         result = need_cluster(conn, why);
     }
     if (result == STORE_DONE && target->db > 0) {

@@ -127,6 +127,9 @@ static ctl_exit_e run_cycle(loop_t *loop)
     else {
         announce(loop);
     }
+    if (options->once) {
+        sync_state_write(&loop->host); /* with the hosts that it has seen */
+    }
     metrics_cycle(&loop->metrics, &loop->host, &loop->announcer, rv, &result, now);
     return judge(loop, rv);
 }

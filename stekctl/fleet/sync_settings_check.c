@@ -20,6 +20,7 @@
 #include "stek_ring_file.h"
 #include "stek_schedule.h"
 #include "store_url.h"
+#include "sync_login_check.h"
 #include "sync_secrets.h"
 #include "sync_stores.h"
 #include "stek_secret_file.h"
@@ -475,7 +476,9 @@ static void show_text(const ctl_t *ctl, const sync_options_t *options)
 ctl_exit_e sync_settings_show(ctl_t *ctl, const sync_settings_t *settings)
 {
     ctl_exit_e code = sync_secrets_check_fleet(ctl, settings->options.fleet_secret_path);
+    ctl_exit_e of_files = sync_login_check(ctl, &settings->options);
 
+    code = code == CTL_DONE ? of_files : code;
     if (code != CTL_DONE) {
         return code;
     }
