@@ -66,6 +66,7 @@ struct store_t {
     char mark[STORE_MARK_LEN]; /* empty: not known */
     apr_int64_t whole_ms;      /* when that object was last sent as a whole */
     int kept;                  /* the next finish gives it */
+    int sent_on_n;             /* writes in a row that another server should take */
     int rewritten;             /* the call that was begun is a write that was begun again */
     char why[STORE_WHY_LEN];
     char unconfined[STORE_WHY_LEN];   /* "" or what its worker lacks */
@@ -437,6 +438,18 @@ static int follow(store_t *store, const unsigned char *bytes, apr_size_t len)
     return 1;
 }
 
+/* Which server that is, the reason says. */
+static store_result_e sent_on(store_t *store)
+{
+    char why[STORE_WHY_LEN];
+
+    snprintf(why, sizeof(why),
+             "it answers reads, but sends every write to another server: check the nodes of its "
+             "cluster (%.110s)",
+             store->why);
+    return give_up(store, why);
+}
+
 store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsigned char **pbytes,
                             apr_size_t *plen)
 {
@@ -474,9 +487,10 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
         return store_finish(store, deadline_ms, pbytes, plen);
     }
     if (result == STORE_MOVED && !store->reading) {
-        /* Since it was read: reading it again finds it. */
-        return STORE_CHANGED;
+        /* Since it was read: reading it again finds it.  Unless reads are answered here. */
+        return ++store->sent_on_n > 1 ? sent_on(store) : STORE_CHANGED;
     }
+    store->sent_on_n = store->reading ? store->sent_on_n : 0;
     if (result == STORE_MOVED) {
         return follow(store, bytes, len) ? store_finish(store, deadline_ms, pbytes, plen)
                                          : STORE_SILENT;

@@ -491,6 +491,16 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
                                      : SYNC_FAILED;
 }
 
+int sync_stores_kept(sync_host_t *host, int i)
+{
+    store_t *store = host->stores[i].store;
+    const unsigned char *bytes = NULL;
+    apr_size_t len = 0;
+
+    store_begin_read(store);
+    return store_finish(store, deadline(host), &bytes, &len) != STORE_ABSENT;
+}
+
 void sync_stores_note_views(sync_host_t *host, const sync_view_t *views)
 {
     int i;

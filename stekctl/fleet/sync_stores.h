@@ -44,5 +44,9 @@ int sync_stores_agree(const sync_host_t *host, apr_status_t rv, const sync_resul
 void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views);
 sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, apr_time_t now);
 
+/* Nonzero if the store, which has just taken a write, has an object; or if it does not say so now: then the next
+ * cycle does. */
+int sync_stores_kept(sync_host_t *host, int i);
+
 #pragma GCC visibility pop
 #endif
