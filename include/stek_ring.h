@@ -22,6 +22,9 @@
 /* Memory that a ring takes for each key. */
 #define STEK_RING_KEY_LEN (sizeof(stek_key_t) + sizeof(apr_uint64_t) + sizeof(apr_uint16_t))
 
+/* What a count of generations can come to. */
+#define STEK_GENERATION_MAX (APR_UINT64_C(1) << 53)
+
 /* Stands in a sealed header in place of the generation: a fleet's floor, which is no ring. */
 #define STEK_RING_FLOOR APR_UINT64_C(0x53544b464c4f4f52)
 
@@ -79,6 +82,10 @@ void stek_ring_drop_keys(stek_ring_t *ring);
 /* The generation of what is written after one of that generation: the next number, never
  * STEK_RING_FLOOR, and the last one again and again. */
 apr_uint64_t stek_ring_next_generation(apr_uint64_t generation);
+
+/* The same for what is written after that ring, with that epoch.  A greater one begins the count anew if the
+ * generation is one that no count can have come to: a thief's, which would otherwise stay for ever. */
+apr_uint64_t stek_ring_generation_after(const stek_ring_t *before, apr_uint64_t epoch);
 
 /* Nonzero if both hold the same keys, tombstones and epoch. */
 int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b);

@@ -225,7 +225,7 @@ static ctl_exit_e change_locked(ctl_t *ctl, ringio_change_t *change, void *baton
     }
     if (code == CTL_DONE && next) {
         ringio_leave_out(ctl, next, now, NULL);
-        next->generation = stek_ring_next_generation(io.ring->generation);
+        next->generation = stek_ring_generation_after(io.ring, next->epoch);
         next->written_at = now;
         rv = save(ctl, next, io.secrets, first_secret ? 0 : io.secret_i);
         if (rv != APR_SUCCESS) {

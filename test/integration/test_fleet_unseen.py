@@ -11,6 +11,7 @@ import pytest
 
 import announcements
 import fleet as lib
+import ringfile
 from announcements import Announcement
 from fleet import Memcached, Redis, agree, clock_env
 from httpd import Vhost, free_port, wait_for
@@ -165,6 +166,42 @@ def test_unseen_state_of_an_httpd_that_does_not_answer_is_not_followed(fleet):
         stop_all(host.web.pid, signal.SIGCONT)
     wait_for(lambda: states(fleet) == {host.name: "good"}, lambda: f"{look(fleet)}{host.log()}", 30, 0.3)
     assert "1 host has followed" in waits(fleet, host, "rotate", code=0, wait="30s").stdout
+
+
+@pytest.mark.parametrize("poison", [2 ** 64 - 1, 2 ** 62])
+@pytest.mark.timeout(120)
+def test_unseen_generation_of_a_thief_ends_with_the_revocation_of_all(fleet, poison):
+    """The greatest generation that there is hid what httpd had loaded, for ever."""
+    store, port = fleet.store(), free_port()
+    host = fleet.host(interval="1h", lifetime="18h", options=["--httpd", f"http://localhost:{port}/stek-status"])
+    host.web.server = [line.replace("poll=1s", "poll=1min") for line in host.web.server]
+    host.web.vhosts.append(Vhost("status.test", port=port, tls=False,
+                                 lines=['<Location "/stek-status">', "SetHandler stek-status", "</Location>"]))
+    host.start()
+    seal = lib.sealing_secrets(fleet.secret, int(time.time()) // lib.DAY)[0]
+
+    def loaded():
+        """Its httpd has what it has; that generation."""
+        shown, = look(fleet)["hosts"]
+        same = (shown["httpd_epoch"], shown["httpd_generation"]) == (shown["epoch"], shown["generation"])
+        return same and shown["generation"]
+    wait_for(loaded, lambda: f"{look(fleet)['hosts']}", 20, 0.3)
+    stolen = ringfile.Ring([*host.ring().keys, ringfile.make_key()], generation=poison)
+    assert store.put(lib.object_name(fleet.secret), stolen.seal(seal))
+    wait_for(lambda: host.ring().generation == poison, host.log, 20)
+    host.web.graceful()
+    # The greatest is no number that the status page has.
+    wait_for(lambda: loaded() == poison or (poison == 2 ** 64 - 1 and look(fleet)["hosts"][0]["httpd_silent"]),
+             lambda: f"{look(fleet)['hosts']}", 20, 0.3)
+    lib.run("--ring", host.ring_path, "revoke", "--all")
+    host.web.graceful()
+    wait_for(lambda: loaded() and loaded() < 100, lambda: f"{look(fleet)}", 20, 0.3)
+    assert store.ring(fleet.secret).generation < 100
+    # So it is seen again what httpd has not loaded; and the thief's ring is of before.
+    assert store.put(lib.object_name(fleet.secret), stolen.seal(seal))
+    done = waits(fleet, host, "rotate", code=6)
+    assert f"{host.name}: has not followed: its httpd has not loaded the ring" in done.stderr
+    assert host.ring().generation < 100 and not {key.name for key in stolen.keys} & host.names()
 
 
 def stop_all(pid, sign):
