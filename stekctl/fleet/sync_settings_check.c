@@ -15,12 +15,12 @@
 
 #include "announce.h"
 #include "json.h"
+#include "login_files.h"
 #include "notify.h"
 #include "report.h"
 #include "stek_ring_file.h"
 #include "stek_schedule.h"
 #include "store_url.h"
-#include "sync_login_check.h"
 #include "sync_own_files.h"
 #include "sync_secrets.h"
 #include "sync_stores.h"
@@ -442,7 +442,7 @@ static void show_text(const ctl_t *ctl, const sync_options_t *options)
 ctl_exit_e sync_settings_show(ctl_t *ctl, const sync_settings_t *settings)
 {
     ctl_exit_e code = sync_secrets_check_fleet(ctl, settings->options.fleet_secret_path);
-    ctl_exit_e of_files = sync_login_check(ctl, &settings->options);
+    ctl_exit_e of_files = login_files_check(ctl, &settings->options);
 
     code = code == CTL_DONE ? of_files : code;
     if (code != CTL_DONE) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The check of password, certificates and key (sync_login_check.h).  What is read of them is wiped.
+ * The check of password, certificates and key (login_files.h).  What is read of them is wiped.
  */
-#include "sync_login_check.h"
+#include "login_files.h"
 
 #include <apr_strings.h>
 #include <pwd.h>
@@ -110,7 +110,7 @@ static ctl_exit_e check(ctl_t *ctl, const wanted_t *wanted, uid_t user)
     return CTL_REFUSED;
 }
 
-ctl_exit_e sync_login_check(ctl_t *ctl, const sync_options_t *options)
+ctl_exit_e login_files_check(ctl_t *ctl, const sync_options_t *options)
 {
     const wanted_t files[] = {
         {"--password", options->password_path, STEK_FILE_SECRET},

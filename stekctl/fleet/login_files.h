@@ -2,8 +2,8 @@
 /*
  * The files with which stekctl sync logs in at stores: whether its user will be able to use them.  One thread.
  */
-#ifndef STEKCTL_SYNC_LOGIN_CHECK_H
-#define STEKCTL_SYNC_LOGIN_CHECK_H
+#ifndef STEKCTL_LOGIN_FILES_H
+#define STEKCTL_LOGIN_FILES_H
 
 #include "sync_model.h"
 
@@ -11,7 +11,7 @@
 
 /* Reports each of password, CA, certificate and key that cannot be used: its path, its owner and mode as they are
  * and as they should be.  The first code of what was reported. */
-ctl_exit_e sync_login_check(ctl_t *ctl, const sync_options_t *options);
+ctl_exit_e login_files_check(ctl_t *ctl, const sync_options_t *options);
 
 #pragma GCC visibility pop
 #endif
