@@ -16,6 +16,7 @@
 #include <strings.h>
 
 #include "mod_stek_config.h"
+#include "stek_nearest.h"
 #include "stek_time.h"
 
 #define RING_NAME_MAX 64
@@ -95,10 +96,30 @@ static const char *set_path(const char *value, const char **ppath, apr_pool_t *p
     return NULL;
 }
 
-static const char unknown_key[] =
-    "must be one of file, secret, interval, lifetime, ahead, generate, poll";
+static const char *const ring_keys[] = {"file",  "secret",   "interval", "lifetime",
+                                        "ahead", "generate", "poll"};
 
-/* Sets one key=value of StekRing; NULL, or the fault without its "key " in front; or unknown_key. */
+#define RING_KEYS_N (sizeof(ring_keys) / sizeof(ring_keys[0]))
+
+/* NULL if StekRing has this key, or the fault. */
+static const char *ring_key_fault(const char *key, apr_pool_t *pool)
+{
+    const char *nearest;
+    apr_size_t i;
+
+    for (i = 0; i < RING_KEYS_N; i++) {
+        if (strcmp(key, ring_keys[i]) == 0) {
+            return NULL;
+        }
+    }
+    nearest = stek_nearest(key, ring_keys, RING_KEYS_N);
+    return apr_psprintf(
+        pool,
+        "unknown key '%s'%s: must be one of file, secret, interval, lifetime, ahead, generate, poll",
+        key, nearest ? apr_pstrcat(pool, " (did you mean '", nearest, "'?)", NULL) : "");
+}
+
+/* Sets one key=value of StekRing; NULL, or the fault without its "key " in front. */
 static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const char *value,
                             apr_pool_t *pool)
 {
@@ -118,9 +139,11 @@ static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const
         return set_path(value, &ring->secret_path, pool);
     }
     if (strcmp(key, "interval") == 0) {
+        ring->interval_is_default = 0;
         return set_span(value, apr_time_from_sec(1), STEK_TIME_MAX, &ring->params.interval, pool);
     }
     if (strcmp(key, "lifetime") == 0) {
+        ring->lifetime_is_default = 0;
         return set_span(value, apr_time_from_sec(1), STEK_TIME_MAX, &ring->params.lifetime, pool);
     }
     if (strcmp(key, "ahead") == 0) {
@@ -129,10 +152,7 @@ static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const
     if (strcmp(key, "generate") == 0) {
         return set_on_off(value, &ring->generate, pool);
     }
-    if (strcmp(key, "poll") == 0) {
-        return set_span(value, POLL_MIN, POLL_MAX, &ring->poll, pool);
-    }
-    return unknown_key;
+    return set_span(value, POLL_MIN, POLL_MAX, &ring->poll, pool); /* poll */
 }
 
 /* Nonzero if one of n arguments begins with prefix. */
@@ -169,6 +189,12 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
     if (!ring) {
         ring = mod_stek_ring_define(apr_pstrdup(cmd->pool, argv[0]));
     }
+    if (!ring->at) {
+        ring->at = cmd->directive;
+    }
+    else if (!ring->again) {
+        ring->again = cmd->directive;
+    }
     for (i = 1; i < argc; i++) {
         const char *equals = strchr(argv[i], '=');
         const char *key;
@@ -181,12 +207,13 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
         if (is_given(argv + 1, i - 1, argv[i], (apr_size_t)(equals - argv[i]) + 1)) {
             return apr_psprintf(cmd->pool, "StekRing: %s is given twice", key);
         }
+        fault = ring_key_fault(key, cmd->pool);
+        if (fault) {
+            return apr_pstrcat(cmd->pool, "StekRing: ", fault, NULL);
+        }
         fault = ring_set(ring, key, equals + 1, cmd->pool);
         if (fault) {
-            return apr_psprintf(cmd->pool,
-                                fault == unknown_key ? "StekRing: unknown key '%s': %s"
-                                                     : "StekRing: %s %s",
-                                key, fault);
+            return apr_psprintf(cmd->pool, "StekRing: %s %s", key, fault);
         }
     }
     return NULL;
@@ -201,6 +228,7 @@ static const char *cmd_use_ring(cmd_parms *cmd, void *dir, const char *name)
         return apr_pstrcat(cmd->pool, "StekUseRing: ", fault, NULL);
     }
     server_config(cmd)->ring_name = name;
+    server_config(cmd)->ring_name_at = cmd->directive;
     return NULL;
 }
 
@@ -218,6 +246,7 @@ static const char *cmd_ticket_lifetime(cmd_parms *cmd, void *dir, const char *va
                                  &server_config(cmd)->ticket_lifetime, cmd->pool);
 
     (void)dir;
+    server_config(cmd)->ticket_lifetime_at = cmd->directive;
     return fault ? apr_pstrcat(cmd->pool, "StekTicketLifetime: ", fault, NULL) : NULL;
 }
 
