@@ -65,7 +65,7 @@ Q   =
 QLT =
 endif
 
-.PHONY: all help module stekctl run deps install uninstall clean dist html first-five \
+.PHONY: all help module stekctl run deps install uninstall clean dist html install-doc contacts release first-five \
         deb rpm rpm-source packages check-deb check-fresh \
         check unit unit-build integration asan tsan valgrind compilers compilers-short fips openssl \
         fault fault-unit fault-guard \

@@ -8,6 +8,7 @@ MANDIR  ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+DOCDIR  ?= $(DATADIR)/doc/mod_stek_rotate-doc
 
 # Debian keeps a module's lines in mods-available and enables them by a2enmod; elsewhere httpd
 # includes conf.modules.d.
@@ -63,6 +64,11 @@ ifeq ($(DESTDIR),)
 	    echo "Check and reload httpd: apachectl configtest && apachectl graceful"; \
 	else echo "Installed. Where httpd does not include it, add: Include $(CONF_LOAD)"; fi
 endif
+
+# HTML, Markdown and what the guides use; needs what "make html" needs.
+install-doc:
+	install -d $(DESTDIR)$(DOCDIR)
+	$(PYTHON) build/make_html.py --install $(DESTDIR)$(DOCDIR)
 
 uninstall:
 ifeq ($(DESTDIR),)
