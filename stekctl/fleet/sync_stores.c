@@ -204,10 +204,16 @@ void sync_stores_close(sync_host_t *host)
     }
 }
 
-/* Whether this host's own clock has run backwards, as far as its floor can tell. */
-static int is_behind(const sync_host_t *host, apr_time_t now)
+/* For how many cycles in a row an object from the future stays as it is.  For longer if this host's own
+ * clock may have run backwards: its floor is from a time when that epoch was all right. */
+static unsigned leave_alone_n(const sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
 {
-    return host->floor && host->floor->written_at > now;
+    const stek_ring_t *floor = host->floor;
+
+    return floor && floor->written_at > now
+                   && stek_admit_epoch(ring->epoch, 0, floor->written_at) == APR_SUCCESS
+               ? SYNC_STORES_BEHIND_N
+               : SYNC_STORES_DISTRUST_N;
 }
 
 /* A ring whose epoch no clock can have come to.  If it was written in the future, too, this host's clock
@@ -218,7 +224,7 @@ static void refuse_epoch(sync_host_t *host, sync_store_t *store, sync_view_t *vi
     apr_interval_time_t ahead = view->ring->written_at - now;
 
     store->is_ahead = ahead > STEK_ADMIT_EPOCH_MARGIN;
-    if (store->is_ahead && (is_behind(host, now) || store->ahead_n < SYNC_STORES_DISTRUST_N)) {
+    if (store->is_ahead && store->ahead_n < leave_alone_n(host, view->ring, now)) {
         apr_snprintf(store->why, sizeof(store->why),
                      "its epoch and its time are %s ahead of this host's clock; check the clock",
                      report_span(ahead, host->pool));

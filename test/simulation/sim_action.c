@@ -796,14 +796,22 @@ static void emergency(void)
     all_cycle(1);
 }
 
-/* Hosts leave such an object alone for some cycles. */
-static int is_any_from_the_future(void)
+/* Whether the host's floor was written when its clock was ahead. */
+static int has_later_floor(const sim_host_t *host)
+{
+    return host->sync.floor && host->sync.floor->written_at > sim_clock(host);
+}
+
+/* Hosts leave such an object alone for some cycles; later: those that do so for longer. */
+static int is_any_from_the_future(int later)
 {
     int i, k;
 
     for (i = 0; i < sim->history->host_n; i++) {
-        for (k = 0; k < sim->history->store_n; k++) {
-            if (sim->hosts[i].up && sim->hosts[i].sync.stores[k].is_ahead) {
+        const sim_host_t *host = &sim->hosts[i];
+
+        for (k = 0; k < sim->history->store_n && host->up; k++) {
+            if (host->sync.stores[k].is_ahead && (!later || has_later_floor(host))) {
                 return 1;
             }
         }
@@ -853,8 +861,11 @@ static void settle(void)
 {
     all_cycle(1);
     help_stuck();
-    if (is_any_from_the_future()) {
+    if (is_any_from_the_future(0)) {
         all_cycle(SYNC_STORES_DISTRUST_N);
+    }
+    if (is_any_from_the_future(1)) {
+        all_cycle(SYNC_STORES_BEHIND_N - SYNC_STORES_DISTRUST_N);
     }
     agree();
 }
