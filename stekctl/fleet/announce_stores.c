@@ -26,7 +26,9 @@ static const char *object_name(const sync_host_t *host, int part)
 ctl_exit_e announce_stores_open(sync_host_t *host, const char *const *urls, int n,
                                 announce_store_t *stores)
 {
-    store_t **opened = apr_pcalloc(host->ctl->pool, ((apr_size_t)n + 1) * sizeof(*opened));
+    apr_size_t room = (apr_size_t)n + 1;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): these are pointers */
+    store_t **opened = apr_pcalloc(host->ctl->pool, room * sizeof(*opened));
     ctl_exit_e code = sync_stores_open_beside(host, urls, n, object_name(host, 0), opened);
     int i;
 

@@ -249,41 +249,48 @@ static void json_host(json_t *json, const shown_t *shown, const fleet_host_t *ho
     json_close(json, '}');
 }
 
+/* Stores, and hosts that none of them shows. */
+static void json_seen(json_t *json, const shown_t *shown)
+{
+    int n;
+
+    json_open(json, "stores", '[');
+    for (n = 0; n < shown->reader->store_n; n++) {
+        const announce_store_t *store = &shown->reader->stores[n];
+
+        json_open(json, NULL, '{');
+        json_string(json, "store", store_url_shown(store->url, shown->pool));
+        json_bool(json, "answered", !store->skip);
+        json_string(json, "why", store->skip ? store->why : NULL);
+        json_bool(json, "spare", store->skip && fleet_reader_is_spare(shown->reader, n));
+        json_count(json, "unusable_objects", (apr_uint64_t)announce_stores_refused_n(store));
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+    json_open(json, "missing", '[');
+    for (n = 0; n < shown->missing->nelts; n++) {
+        const known_host_t *host = &APR_ARRAY_IDX(shown->missing, n, known_host_t);
+
+        json_open(json, NULL, '{');
+        json_string(json, "host", host->name);
+        json_time(json, "seen", host->seen);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
 static void print_json(const shown_t *shown)
 {
     const fleet_view_t *view = shown->view;
     json_t json;
     apr_size_t i;
-    int n;
 
     json_begin(&json, stdout);
     json_open(&json, NULL, '{');
     json_bool(&json, "good", shown->good);
     json_time(&json, "now", shown->now);
     json_bool(&json, "now_is_behind", view->now_is_behind);
-    json_open(&json, "stores", '[');
-    for (n = 0; n < shown->reader->store_n; n++) {
-        const announce_store_t *store = &shown->reader->stores[n];
-
-        json_open(&json, NULL, '{');
-        json_string(&json, "store", store_url_shown(store->url, shown->pool));
-        json_bool(&json, "answered", !store->skip);
-        json_string(&json, "why", store->skip ? store->why : NULL);
-        json_bool(&json, "spare", store->skip && fleet_reader_is_spare(shown->reader, n));
-        json_count(&json, "unusable_objects", (apr_uint64_t)announce_stores_refused_n(store));
-        json_close(&json, '}');
-    }
-    json_close(&json, ']');
-    json_open(&json, "missing", '[');
-    for (n = 0; n < shown->missing->nelts; n++) {
-        const known_host_t *host = &APR_ARRAY_IDX(shown->missing, n, known_host_t);
-
-        json_open(&json, NULL, '{');
-        json_string(&json, "host", host->name);
-        json_time(&json, "seen", host->seen);
-        json_close(&json, '}');
-    }
-    json_close(&json, ']');
+    json_seen(&json, shown);
     json_open(&json, "rings", '[');
     for (i = 0; i < view->ring_n; i++) {
         json_open(&json, NULL, '{');
