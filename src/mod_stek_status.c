@@ -47,11 +47,11 @@ static int refresh_wanted(const char *text)
         return 0;
     }
     digits_n = strspn(text, "0123456789");
-    if (digits_n == 0 || digits_n > 5 || text[digits_n] != '\0' || atoi(text) < 1
-        || atoi(text) > REFRESH_MAX_S) {
+    if (digits_n == 0 || digits_n > 5 || text[digits_n] != '\0' || apr_atoi64(text) < 1
+        || apr_atoi64(text) > REFRESH_MAX_S) {
         return -1;
     }
-    return atoi(text);
+    return apr_atoi64(text);
 }
 
 static int send_page(request_rec *r, int refresh_s)

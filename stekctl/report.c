@@ -11,10 +11,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "json.h"
 #include "stek_error.h"
 #include "stek_escape.h"
+#include "stek_nearest.h"
 #include "stek_time.h"
+#include "wrap.h"
+
+#define KEPT_MAX 16 /* lines, for JSON: sync would never end */
 
 typedef struct advice_t {
     apr_status_t rv;
@@ -87,16 +93,38 @@ static int shown_len(const char *at)
     return *c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0) ? 0 : stek_utf8_len(at);
 }
 
-static void put_line(const char *text)
-{
-    fputs("stekctl: ", stderr);
-    while (*text) {
-        int len = shown_len(text);
+static const ctl_t *reporting; /* NULL: nobody */
+static const char *kept[KEPT_MAX];
+static int kept_n;
 
-        (void)fwrite(len ? text : "?", 1, len ? (size_t)len : 1, stderr);
-        text += len ? len : 1;
+void report_begin(const ctl_t *ctl)
+{
+    reporting = ctl;
+}
+
+static void put_line(char *text)
+{
+    char *at = text;
+
+    while (*at) {
+        int len = shown_len(at);
+
+        if (len == 0) {
+            *at = '?';
+        }
+        at += len ? len : 1;
     }
-    putc('\n', stderr);
+    if (reporting && kept_n < KEPT_MAX) {
+        kept[kept_n++] = apr_pstrdup(reporting->pool, text);
+    }
+    if (isatty(STDERR_FILENO)) {
+        fputs("stekctl: ", stderr);
+        (void)wrap_words(stderr, text, 9, 2, wrap_columns(STDERR_FILENO));
+        putc('\n', stderr);
+    }
+    else {
+        fprintf(stderr, "stekctl: %s\n", text);
+    }
 }
 
 void report_line(const char *format, ...)
@@ -188,8 +216,36 @@ const char *report_path(const char *path, apr_pool_t *pool)
     return copy;
 }
 
+const char *report_nearest(const char *word, const char *const *words, apr_size_t n,
+                           const char *before, apr_pool_t *pool)
+{
+    const char *nearest = stek_nearest(word, words, n);
+
+    return nearest ? apr_pstrcat(pool, " (did you mean '", before, nearest, "'?)", NULL) : "";
+}
+
+static void put_errors(ctl_exit_e code)
+{
+    json_t json;
+    int i;
+
+    json_begin(&json, stdout);
+    json_open(&json, NULL, '{');
+    json_open(&json, "errors", '[');
+    for (i = 0; i < kept_n; i++) {
+        json_string(&json, NULL, kept[i]);
+    }
+    json_close(&json, ']');
+    json_number(&json, "exit_code", code);
+    json_close(&json, '}');
+    json_end(&json);
+}
+
 ctl_exit_e report_finish(ctl_exit_e code)
 {
+    if (reporting && reporting->json && code != CTL_DONE && !json_has_begun()) {
+        put_errors(code);
+    }
     if (fflush(stdout) != 0 || ferror(stdout)) {
         report_line("standard output: %s; check where it goes", strerror(errno));
         return CTL_IO;
