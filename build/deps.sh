@@ -14,6 +14,7 @@ check=("${bench[@]}"
     lighttpd lighttpd-mod-openssl dnsdist trafficserver
     golang-go default-jdk-headless
     chromium fonts-dejavu-core python3-prometheus-client
+    zsh fish
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2
     debhelper dpkg-dev lintian rpm rpmlint systemd
     clang clang-format clang-tidy libclang-rt-dev llvm cppcheck shellcheck mandoc gdb)

@@ -75,7 +75,8 @@ def test_deb_holds_what_it_should(debs):
         f"{doc}{MODULE_PACKAGE}/examples/reference.conf",
         *(f"/usr/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.mount"))}
     assert tool >= {
-        "/usr/sbin/stekctl", "/usr/share/bash-completion/completions/stekctl", "/usr/lib/sysusers.d/stek.conf",
+        "/usr/sbin/stekctl", "/usr/lib/sysusers.d/stek.conf", "/usr/share/bash-completion/completions/stekctl",
+        "/usr/share/zsh/vendor-completions/_stekctl", "/usr/share/fish/vendor_completions.d/stekctl.fish",
         *(f"/usr/share/man/man{path.suffix[1]}/{path.name}" for path in (TOP / "docs").glob("*.[58]")),
         *(f"/usr/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.service")),
         *(f"{doc}stekctl/examples/{path.name}" for path in (TOP / "conf" / "fleet").glob("*.sync"))}
@@ -120,7 +121,7 @@ def test_install_destdir_is_what_the_packages_install(debs, tmp_path):
                                                                                   "/usr/share/lintian/"))}
     assert set(mine) == set(packaged)
     for path, data in mine.items():
-        if path.startswith(("/etc/", "/usr/lib/s", "/usr/share/bash")):
+        if path.startswith(("/etc/", "/usr/lib/s", "/usr/share/bash", "/usr/share/zsh", "/usr/share/fish")):
             assert data == packaged[path], path
     edited = tmp_path / LOAD[1:].replace(".load", ".conf")
     edited.write_text("# mine\n")
