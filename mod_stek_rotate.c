@@ -25,6 +25,7 @@
 
 #include "mod_stek_config.h"
 #include "mod_stek_config_check.h"
+#include "mod_stek_config_notices.h"
 #include "mod_stek_counters.h"
 #include "mod_stek_directives.h"
 #include "mod_stek_ticket_outcome.h"
@@ -83,6 +84,7 @@ static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     mod_stek_ssl_ctx_note_groups(ptemp);
     mod_stek_vhost_notices_log(ptemp);
     mod_stek_vhost_notices_warn(s, ptemp);
+    mod_stek_config_notices(s, ptemp);
     return OK;
 }
 

@@ -16,6 +16,7 @@
 #include <strings.h>
 
 #include "mod_stek_config.h"
+#include "stek_nearest.h"
 #include "stek_time.h"
 
 #define RING_NAME_MAX 64
@@ -98,6 +99,16 @@ static const char *set_path(const char *value, const char **ppath, apr_pool_t *p
 static const char unknown_key[] =
     "must be one of file, secret, interval, lifetime, ahead, generate, poll";
 
+/* " (did you mean 'interval'?)", or "". */
+static const char *nearest_key(const char *key, apr_pool_t *pool)
+{
+    static const char *const keys[] = {"file",  "secret",   "interval", "lifetime",
+                                       "ahead", "generate", "poll"};
+    const char *nearest = stek_nearest(key, keys, sizeof(keys) / sizeof(keys[0]));
+
+    return nearest ? apr_pstrcat(pool, " (did you mean '", nearest, "'?)", NULL) : "";
+}
+
 /* Sets one key=value of StekRing; NULL, or the fault without its "key " in front; or unknown_key. */
 static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const char *value,
                             apr_pool_t *pool)
@@ -118,9 +129,11 @@ static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const
         return set_path(value, &ring->secret_path, pool);
     }
     if (strcmp(key, "interval") == 0) {
+        ring->interval_is_default = 0;
         return set_span(value, apr_time_from_sec(1), STEK_TIME_MAX, &ring->params.interval, pool);
     }
     if (strcmp(key, "lifetime") == 0) {
+        ring->lifetime_is_default = 0;
         return set_span(value, apr_time_from_sec(1), STEK_TIME_MAX, &ring->params.lifetime, pool);
     }
     if (strcmp(key, "ahead") == 0) {
@@ -169,6 +182,12 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
     if (!ring) {
         ring = mod_stek_ring_define(apr_pstrdup(cmd->pool, argv[0]));
     }
+    if (!ring->at) {
+        ring->at = cmd->directive;
+    }
+    else if (!ring->again) {
+        ring->again = cmd->directive;
+    }
     for (i = 1; i < argc; i++) {
         const char *equals = strchr(argv[i], '=');
         const char *key;
@@ -183,10 +202,10 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
         }
         fault = ring_set(ring, key, equals + 1, cmd->pool);
         if (fault) {
-            return apr_psprintf(cmd->pool,
-                                fault == unknown_key ? "StekRing: unknown key '%s': %s"
-                                                     : "StekRing: %s %s",
-                                key, fault);
+            return fault == unknown_key
+                       ? apr_psprintf(cmd->pool, "StekRing: unknown key '%s'%s: %s", key,
+                                      nearest_key(key, cmd->pool), fault)
+                       : apr_psprintf(cmd->pool, "StekRing: %s %s", key, fault);
         }
     }
     return NULL;
@@ -201,6 +220,7 @@ static const char *cmd_use_ring(cmd_parms *cmd, void *dir, const char *name)
         return apr_pstrcat(cmd->pool, "StekUseRing: ", fault, NULL);
     }
     server_config(cmd)->ring_name = name;
+    server_config(cmd)->ring_name_at = cmd->directive;
     return NULL;
 }
 
@@ -218,6 +238,7 @@ static const char *cmd_ticket_lifetime(cmd_parms *cmd, void *dir, const char *va
                                  &server_config(cmd)->ticket_lifetime, cmd->pool);
 
     (void)dir;
+    server_config(cmd)->ticket_lifetime_at = cmd->directive;
     return fault ? apr_pstrcat(cmd->pool, "StekTicketLifetime: ", fault, NULL) : NULL;
 }
 

@@ -22,6 +22,11 @@ const char *mod_stek_server_text(const server_rec *s, apr_pool_t *pool)
                : name;
 }
 
+const char *mod_stek_place_text(const ap_directive_t *at, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%s:%d", at->filename, at->line_num);
+}
+
 const char *mod_stek_error_text(apr_status_t rv, apr_pool_t *pool)
 {
     char buf[200];

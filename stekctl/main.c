@@ -194,7 +194,7 @@ static void print_help(void)
         "  -V, --version    shows the version\n\n"
         "Exit codes: 0 done, 1 a finding, 2 usage error, 3 a file was refused, 4 a file could "
         "not be read or written, 5 a store failed, 6 some hosts have not followed a "
-              "change.  See "
+        "change.  See "
         "'stekctl COMMAND --help' and stekctl(8).\n",
         columns);
 }

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "stek_error.h"
 #include "stek_escape.h"
 #include "stek_nearest.h"
+#include "stek_path.h"
 #include "stek_time.h"
 #include "wrap.h"
 
@@ -45,9 +47,7 @@ static const advice_t advices[] = {
     {STEK_EWEAK, CTL_REFUSED, "contains a weak key: %s", "contains a weak key",
      "find it with 'stekctl audit' and replace it"},
     {STEK_EPERM, CTL_REFUSED, "%s can be read or changed by others",
-     "can be read or changed by others",
-     "make root or yourself the owner, and remove others' write access; secret and key files "
-     "need mode 0600"},
+     "can be read or changed by others", "correct its owner and mode"},
     {STEK_EKIND, CTL_REFUSED, NULL, "is not a regular file", "give the path of a file"},
     {STEK_ETOOBIG, CTL_REFUSED, NULL, "is too large for a file of this kind", "check the path"},
     {STEK_EFULL, CTL_REFUSED, "is full: %s", "has no room for another key or tombstone",
@@ -156,22 +156,50 @@ ctl_exit_e report_usage(const ctl_t *ctl, const char *format, ...)
     return CTL_USAGE;
 }
 
+/* What is known about a path that is refused, besides its name: owner and mode, as they are and as they
+ * should be, or the directory that is missing.  Either the detail, or what follows the sentence. */
+static const char *add_to_detail(const ctl_t *ctl, const char *path, apr_status_t rv,
+                                 const char *detail, const char **pafter)
+{
+    const char *about = detail ? detail : path, *more, *missing;
+    struct stat st;
+
+    *pafter = "";
+    if (rv == STEK_EPERM || rv == STEK_ESHARED) {
+        more = stek_path_describe(about, ctl->owner, ctl->pool);
+        if (!detail && strlen(more) > strlen(path)) {
+            *pafter = more + strlen(path);
+        }
+        return detail ? more : NULL;
+    }
+    if (APR_STATUS_IS_ENOENT(rv) && (missing = stek_path_missing_dir(path, ctl->pool)) != NULL) {
+        *pafter = apr_psprintf(ctl->pool, ", nor does %s", missing);
+    }
+    if (APR_STATUS_IS_EACCES(rv) && stat(path, &st) == 0) {
+        *pafter = apr_psprintf(ctl->pool, " (owner uid %ld, mode %04o)", (long)st.st_uid,
+                               (unsigned)(st.st_mode & 07777));
+    }
+    return detail;
+}
+
 ctl_exit_e report_status(ctl_t *ctl, const char *path, apr_status_t rv, const char *detail)
 {
+    const char *after;
     char text[256];
     apr_size_t i;
 
     if (detail && !strcmp(detail, path)) {
         detail = NULL;
     }
+    detail = add_to_detail(ctl, path, rv, detail, &after);
     for (i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
         const advice_t *advice = &advices[i];
 
         if (advice->rv == rv) {
-            report_line("%s: %s; %s", path,
+            report_line("%s: %s%s; %s", path,
                         detail && advice->what ? apr_psprintf(ctl->pool, advice->what, detail)
                                                : advice->without_detail,
-                        advice->todo);
+                        after, advice->todo);
             return advice->code;
         }
     }

@@ -703,12 +703,57 @@ static void test_path_check_placed_what_is_in_a_sticky_directory_is_roots(void *
     assert_int_equal(chmod(in_base("sticky/roots"), 0775), 0);
     assert_int_equal(placed("sticky/roots/his/s", NOBODY), STEK_EPERM);
     assert_string_equal(stek_path_describe(culprit, 0, pool),
-                        apr_pstrcat(pool, culprit, " (mode 0775; chmod go-w)", NULL));
+                        apr_pstrcat(pool, culprit,
+                                    " (owner root, mode 0775; wanted: owner root, not writable by "
+                                    "group or others: chmod go-w)",
+                                    NULL));
     assert_string_equal(stek_path_describe(in_base("sticky"), 0, pool),
-                        apr_pstrcat(pool, in_base("sticky"), " (mode 1777)", NULL));
-    assert_string_equal(
-        stek_path_describe(in_base("sticky/his"), 0, pool),
-        apr_pstrcat(pool, in_base("sticky/his"), " (belongs to uid 65534; give it to root)", NULL));
+                        apr_pstrcat(pool, in_base("sticky"), " (owner root, mode 1777)", NULL));
+    assert_string_equal(stek_path_describe(in_base("sticky/his"), 0, pool),
+                        apr_pstrcat(pool, in_base("sticky/his"),
+                                    " (owner uid 65534, mode 0755; wanted: owner root: chown root)",
+                                    NULL));
+}
+
+/* Whatever refuses a file says what is wanted: once that is done, it is accepted. */
+static void test_path_describe_what_it_wants_is_enough(void **state)
+{
+    static const mode_t modes[] = {0600, 0640, 0644, 0660, 0666, 0622, 0700, 0755, 0604};
+    const char *path = in_base("described"), *words;
+    size_t i;
+    int owner;
+
+    (void)state;
+    need_other_users();
+    make_file(path, "1", 1, 0600);
+    for (i = 0; i < 2 * sizeof(modes) / sizeof(modes[0]); i++) {
+        mode_t mode = modes[i / 2];
+
+        owner = i % 2 ? NOBODY : 0;
+        assert_int_equal(lchown(path, (uid_t)owner, 0), 0);
+        assert_int_equal(chmod(path, mode), 0);
+        words = stek_path_describe(path, 0, pool);
+        assert_non_null(strstr(words, apr_psprintf(pool, "(owner %s, mode %04o; wanted: owner root",
+                                                   owner ? "uid 65534" : "root", (unsigned)mode)));
+        assert_int_equal(strstr(words, "chown root") != NULL, owner != 0);
+        assert_int_equal(strstr(words, "chmod go-w") != NULL, (mode & 022) != 0);
+        assert_int_equal(strstr(words, "chmod 600") != NULL, owner == 0 && (mode & 022) == 0);
+    }
+    assert_string_equal(stek_path_describe(in_base("nothing"), 0, pool), in_base("nothing"));
+}
+
+static void test_path_missing_dir_is_the_first_that_is_missing(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(in_base("there"), 0755), 0);
+    assert_null(stek_path_missing_dir(in_base("there/x"), pool));
+    assert_null(stek_path_missing_dir("x", pool));
+    assert_null(stek_path_missing_dir("/x", pool));
+    assert_string_equal(stek_path_missing_dir(in_base("there/a/x"), pool), in_base("there/a"));
+    assert_string_equal(stek_path_missing_dir(in_base("there/a/b/c/x"), pool), in_base("there/a"));
+    assert_string_equal(stek_path_missing_dir("no/such/x", pool), "no");
+    make_file(in_base("there/file"), "1", 1, 0600);
+    assert_null(stek_path_missing_dir(in_base("there/file/x"), pool));
 }
 
 /* Somebody swaps names between opening a file and checking where it lies. */
@@ -1084,6 +1129,8 @@ int main(void)
         TEST(test_file_replace_what_is_no_file_of_ours_is_kept),
         TEST(test_file_replace_shared_directory_is_refused),
         TEST(test_path_check_placed_what_is_in_a_sticky_directory_is_roots),
+        TEST(test_path_describe_what_it_wants_is_enough),
+        TEST(test_path_missing_dir_is_the_first_that_is_missing),
         TEST(test_path_check_opened_what_the_path_leads_to_is_what_was_opened),
         TEST(test_file_replace_cut_short_keeps_the_old),
         TEST(test_file_replace_full_disk_keeps_the_old),
