@@ -81,7 +81,7 @@ static const char *lock_taken(const mod_stek_ring_config_t *a, const mod_stek_ri
 static const char *rings_text(const mod_stek_ring_config_t *a, const mod_stek_ring_config_t *b,
                               apr_pool_t *pool)
 {
-    return a == b ? apr_psprintf(pool, "ring %s", ring_text(a, pool))
+    return a == b ? apr_pstrcat(pool, "ring ", ring_text(a, pool), NULL)
                   : apr_psprintf(pool, "rings %s and %s", ring_text(a, pool), ring_text(b, pool));
 }
 
@@ -188,23 +188,24 @@ static int server_valid(const server_rec *s, apr_pool_t *ptemp)
     const mod_stek_ring_config_t *ring = mod_stek_server_ring(s);
 
     if (!ring) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1004: StekUseRing (%s): ring '%s', used by %s, is not defined%s; define "
-                     "it with 'StekRing %s' in the main server's configuration",
-                     mod_stek_place_text(config->ring_name_at, ptemp), config->ring_name,
-                     mod_stek_server_text(s, ptemp), nearest_ring(config->ring_name, ptemp),
-                     config->ring_name);
+        ap_log_error(
+            APLOG_MARK, APLOG_EMERG, 0, s,
+            "STEK1004: StekUseRing (%s): ring '%s', used by %s, is not defined%s; define it "
+            "with 'StekRing %s' in the main server's configuration",
+            mod_stek_place_text(config->ring_name_at, ptemp), config->ring_name,
+            mod_stek_server_text(s, ptemp), nearest_ring(config->ring_name, ptemp),
+            config->ring_name);
         return 0;
     }
     if (config->ticket_lifetime > ring->params.lifetime) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1005: StekTicketLifetime (%s): '%s' in %s: must be at most %s, %s of "
-                     "its ring %s",
-                     mod_stek_place_text(config->ticket_lifetime_at, ptemp),
-                     stek_time_text(config->ticket_lifetime, ptemp), mod_stek_server_text(s, ptemp),
-                     stek_time_text(ring->params.lifetime, ptemp),
-                     ring->lifetime_is_default ? "the default lifetime" : "the lifetime",
-                     ring_text(ring, ptemp));
+        ap_log_error(
+            APLOG_MARK, APLOG_EMERG, 0, s,
+            "STEK1005: StekTicketLifetime (%s): '%s' in %s: must be at most %s, the %slifetime "
+            "of its ring %s",
+            mod_stek_place_text(config->ticket_lifetime_at, ptemp),
+            stek_time_text(config->ticket_lifetime, ptemp), mod_stek_server_text(s, ptemp),
+            stek_time_text(ring->params.lifetime, ptemp),
+            ring->lifetime_is_default ? "default " : "", ring_text(ring, ptemp));
         return 0;
     }
     return 1;

@@ -96,30 +96,20 @@ static const char *set_path(const char *value, const char **ppath, apr_pool_t *p
     return NULL;
 }
 
-static const char *const ring_keys[] = {"file",  "secret",   "interval", "lifetime",
-                                        "ahead", "generate", "poll"};
+static const char unknown_key[] =
+    "must be one of file, secret, interval, lifetime, ahead, generate, poll";
 
-#define RING_KEYS_N (sizeof(ring_keys) / sizeof(ring_keys[0]))
-
-/* NULL if StekRing has this key, or the fault. */
-static const char *ring_key_fault(const char *key, apr_pool_t *pool)
+/* " (did you mean 'interval'?)", or "". */
+static const char *nearest_key(const char *key, apr_pool_t *pool)
 {
-    const char *nearest;
-    apr_size_t i;
+    static const char *const keys[] = {"file",  "secret",   "interval", "lifetime",
+                                       "ahead", "generate", "poll"};
+    const char *nearest = stek_nearest(key, keys, sizeof(keys) / sizeof(keys[0]));
 
-    for (i = 0; i < RING_KEYS_N; i++) {
-        if (strcmp(key, ring_keys[i]) == 0) {
-            return NULL;
-        }
-    }
-    nearest = stek_nearest(key, ring_keys, RING_KEYS_N);
-    return apr_psprintf(
-        pool,
-        "unknown key '%s'%s: must be one of file, secret, interval, lifetime, ahead, generate, poll",
-        key, nearest ? apr_pstrcat(pool, " (did you mean '", nearest, "'?)", NULL) : "");
+    return nearest ? apr_pstrcat(pool, " (did you mean '", nearest, "'?)", NULL) : "";
 }
 
-/* Sets one key=value of StekRing; NULL, or the fault without its "key " in front. */
+/* Sets one key=value of StekRing; NULL, or the fault without its "key " in front; or unknown_key. */
 static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const char *value,
                             apr_pool_t *pool)
 {
@@ -152,7 +142,10 @@ static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const
     if (strcmp(key, "generate") == 0) {
         return set_on_off(value, &ring->generate, pool);
     }
-    return set_span(value, POLL_MIN, POLL_MAX, &ring->poll, pool); /* poll */
+    if (strcmp(key, "poll") == 0) {
+        return set_span(value, POLL_MIN, POLL_MAX, &ring->poll, pool);
+    }
+    return unknown_key;
 }
 
 /* Nonzero if one of n arguments begins with prefix. */
@@ -207,13 +200,12 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
         if (is_given(argv + 1, i - 1, argv[i], (apr_size_t)(equals - argv[i]) + 1)) {
             return apr_psprintf(cmd->pool, "StekRing: %s is given twice", key);
         }
-        fault = ring_key_fault(key, cmd->pool);
-        if (fault) {
-            return apr_pstrcat(cmd->pool, "StekRing: ", fault, NULL);
-        }
         fault = ring_set(ring, key, equals + 1, cmd->pool);
         if (fault) {
-            return apr_psprintf(cmd->pool, "StekRing: %s %s", key, fault);
+            return fault == unknown_key
+                       ? apr_psprintf(cmd->pool, "StekRing: unknown key '%s'%s: %s", key,
+                                      nearest_key(key, cmd->pool), fault)
+                       : apr_psprintf(cmd->pool, "StekRing: %s %s", key, fault);
         }
     }
     return NULL;

@@ -266,13 +266,18 @@ static const char *owner_text(uid_t uid, apr_pool_t *pool)
 
 const char *stek_path_describe(const char *path, uid_t owner, apr_pool_t *pool)
 {
-    const char *wanted_owner = "root", *wanted_mode = "", *todo = "", *found;
+    const char *wanted_owner = "root", *wanted_mode = "", *todo = "";
     struct stat st;
 
     if (lstat(path, &st) != 0
         || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)
             && stek_path_is_trusted(st.st_uid, owner))) {
         return path;
+    }
+    /* /tmp is meant to be everyone's: somewhere else is the remedy. */
+    if (S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)) {
+        return apr_psprintf(pool, "%s (owner %s, mode %04o)", path, owner_text(st.st_uid, pool),
+                            (unsigned)(st.st_mode & 07777));
     }
     if (owner != 0) {
         wanted_owner = apr_pstrcat(pool, "root or ", owner_text(owner, pool), NULL);
@@ -289,13 +294,8 @@ const char *stek_path_describe(const char *path, uid_t owner, apr_pool_t *pool)
         wanted_mode = S_ISDIR(st.st_mode) ? ", not writable by group or others" : ", mode 0600";
         todo = S_ISDIR(st.st_mode) ? "chmod go-w" : "chmod 600";
     }
-    found = apr_psprintf(pool, "owner %s, mode %04o", owner_text(st.st_uid, pool),
-                         (unsigned)(st.st_mode & 07777));
-    /* /tmp is meant to be everyone's: somewhere else is the remedy. */
-    if (S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)) {
-        return apr_psprintf(pool, "%s (%s)", path, found);
-    }
-    return apr_psprintf(pool, "%s (%s; wanted: owner %s%s: %s)", path, found, wanted_owner,
+    return apr_psprintf(pool, "%s (owner %s, mode %04o; wanted: owner %s%s: %s)", path,
+                        owner_text(st.st_uid, pool), (unsigned)(st.st_mode & 07777), wanted_owner,
                         wanted_mode, todo);
 }
 

@@ -41,9 +41,9 @@ static const ctl_command_t commands[] = {
      "  --ahead N        slots to prepare in advance (1)\n\n"
      "TIME is a number followed by s, min, h or d.\n"},
     {"show", cmd_show, "[--watch] [NAME]",
-     "Shows a ring's keys, which of them encrypts, and last of all what, if anything, is wrong\n"
-     "with the ring.  Exits with 1 if anything is wrong.  NAME is a ring's name, as in StekRing:\n"
-     "its file is NAME.ring beside that of the ring 'default'.\n\n"
+     "Shows a ring's keys, which of them encrypts, and last of all whether anything is wrong\n"
+     "with the ring.  Exits with 1 if so.  NAME is a ring's name, as in StekRing: its file is\n"
+     "NAME.ring beside that of the ring 'default'.\n\n"
      "  --watch  redraws every second; press q or Ctrl-C to quit\n"},
     {"rotate", cmd_rotate, "[--in TIME] [--wait[=TIME] [--fleet NAME]]",
      "Adds a key that encrypts from now (or after TIME) until the end of its slot.\n"
@@ -193,7 +193,8 @@ static void print_help(void)
         "  -h, --help       shows this; after a command, what that does\n"
         "  -V, --version    shows the version\n\n"
         "Exit codes: 0 done, 1 a finding, 2 usage error, 3 a file was refused, 4 a file could "
-        "not be read or written, 5 a store failed, 6 some hosts have not followed a change.  See "
+        "not be read or written, 5 a store failed, 6 some hosts have not followed a "
+        "change.  See "
         "'stekctl COMMAND --help' and stekctl(8).\n",
         columns);
 }

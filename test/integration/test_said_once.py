@@ -77,9 +77,9 @@ def test_silent_settings_that_mean_something_are_not_told(httpd):
     (["StekRing x interval=2h lifetime=1h"], [], "must be at least the interval (2h) and at most 7d\n"),
     (["StekRing x ahead=4096"], [], "the interval of 1h, like the lifetime, is the default"),
     (["StekRing x file=memory generate=off"], [], "STEK1007: StekRing: ring 'x' ({0}): generate=off"),
-    (["StekTicketLifetime 19h"], [], "STEK1005: StekTicketLifetime ({0}): '19h' of "),
-    (["StekTicketLifetime 19h"], [], "must be at most the default lifetime of its ring 'default', 18h"),
-    ([], ["StekUseRing tennants"], "STEK1004: StekUseRing ({0}): ring 'tennants' of a.test:"),
+    (["StekTicketLifetime 19h"], [], "STEK1005: StekTicketLifetime ({0}): '19h' in "),
+    (["StekTicketLifetime 19h"], [], "must be at most 18h, the default lifetime of its ring 'default'"),
+    ([], ["StekUseRing tennants"], "STEK1004: StekUseRing ({0}): ring 'tennants', used by a.test:"),
     ([], ["StekUseRing tennants"], "is not defined (did you mean 'tenants'?); define it with"),
     ([], ["StekUseRing zzz"], "is not defined; define it with"),
     (["StekRing x file=/one", "StekRing y file=/one"], [], "STEK1002: StekRing: rings 'x' ({0}) and 'y' ({1})"),
@@ -104,10 +104,10 @@ def test_unknown_keys_name_the_nearest(httpd):
                                key[:at] + "_" + key[at + 1:], key[:at] + key[at + 1:], key.upper()])
         status, output = httpd(server=[f"StekRing x {wrong}={value}"]).configtest()
         if wrong != key:
-            assert status != 0 and (f"StekRing: {wrong} unknown key (did you mean '{key}'?): must be one of "
+            assert status != 0 and (f"StekRing: unknown key '{wrong}' (did you mean '{key}'?): must be one of "
                                     "file, ") in output, output
     status, output = httpd(server=["StekRing x zzzzz=1"]).configtest()
-    assert status != 0 and "StekRing: zzzzz unknown key: must be one of" in output
+    assert status != 0 and "StekRing: unknown key 'zzzzz': must be one of" in output
 
 
 @pytest.mark.parametrize("generate", ["on", "off"])
