@@ -142,7 +142,7 @@ void probe_test_mac(probe_run_t *run)
     apr_size_t i, n, unit_n; /* the ticket's places: bytes, or bits at level deep */
 
     if (version->format.layout == PROBE_LAYOUT_STATEFUL) {
-        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "stateful: no MAC");
+        probe_tell_moot(run, PROBE_TEST_MAC, "stateful: no MAC");
         return;
     }
     unit_n = change.ticket->len * (run->options->level == PROBE_DEEP ? 8 : 1);

@@ -330,10 +330,11 @@ void probe_test_padding(probe_run_t *run)
         return;
     }
     if (version->format.layout == PROBE_LAYOUT_STATEFUL
-        || version->format.layout == PROBE_LAYOUT_MBEDTLS) {
-        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
-                   version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful: no padding"
-                                                                   : "GCM has no padding");
+        || version->format.layout == PROBE_LAYOUT_MBEDTLS
+        || version->format.layout == PROBE_LAYOUT_BOTAN) {
+        probe_tell_moot(run, PROBE_TEST_PADDING,
+                        version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful: no padding"
+                                                                        : "GCM has no padding");
         return;
     }
     oracle = apr_pcalloc(run->pool, sizeof(*oracle));
