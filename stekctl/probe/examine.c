@@ -16,7 +16,8 @@
 #include "words.h"
 
 #define DISTINCT_MAX 64 /* tickets with different key names whose keys are searched for */
-#define NAMELESS_MAX 8  /* the same, if names are not known */
+#define NAMELESS_MAX 24 /* the same, if it is not known what of a ticket is its name */
+#define NAMELESS_LEN 16 /* then names may be that long */
 #define WHOLE_MAX 3     /* with all keys of the level; the others with the most common ones */
 #define NAME_MIN 4      /* a shorter common prefix is not a name */
 
@@ -210,21 +211,29 @@ static probe_finding_t *tell_key(probe_run_t *run, probe_test_e test, const prob
     return finding;
 }
 
+/* Names that begin alike look like a shorter one, so a short prefix is not taken for a name. */
+static int has_names(const probe_version_t *version)
+{
+    return version->format.layout != PROBE_LAYOUT_UNKNOWN
+           || version->format.name_len >= NAMELESS_LEN;
+}
+
 /* Chooses one ticket for every key name; without names, every ticket.  Returns how many were chosen,
  * and in *pmore_n how many there are besides. */
 static int choose_distinct(const probe_version_t *version, const probe_ticket_t **chosen,
                            int *pmore_n)
 {
     apr_size_t name_len = version->format.name_len;
-    int most = name_len >= NAME_MIN ? DISTINCT_MAX : NAMELESS_MAX, i, j, n = 0;
+    int is_known = has_names(version), most = is_known ? DISTINCT_MAX : NAMELESS_MAX, i, j, n = 0;
 
+    name_len = is_known ? name_len : NAMELESS_LEN;
     *pmore_n = 0;
 
     for (i = 0; i < version->tickets->nelts; i++) {
         const probe_ticket_t *ticket = ticket_n(version, i);
         int is_new = 1;
 
-        for (j = 0; j < n && name_len >= NAME_MIN; j++) {
+        for (j = 0; j < n; j++) {
             is_new = is_new
                      && (ticket->len < name_len || chosen[j]->len < name_len
                          || memcmp(ticket->bytes, chosen[j]->bytes, name_len) != 0);
@@ -261,7 +270,7 @@ static const char *why_unknown(const probe_run_t *run, probe_test_e test,
 static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t *search,
                       const char *why, int searched_n, int more_n)
 {
-    int whole_n = run->version->format.name_len >= NAME_MIN ? WHOLE_MAX : 1;
+    int whole_n = has_names(run->version) ? WHOLE_MAX : 1;
     const char *whole = searched_n > whole_n
                             ? apr_psprintf(run->pool,
                                            ", only the most common keys on all but the first %d",
@@ -284,7 +293,7 @@ static void search_keys(probe_run_t *run, probe_test_e test)
 {
     const probe_ticket_t *chosen[DISTINCT_MAX];
     probe_version_t *version = run->version;
-    int whole_n = version->format.name_len >= NAME_MIN ? WHOLE_MAX : 1;
+    int whole_n = has_names(version) ? WHOLE_MAX : 1;
     int more_n, n = choose_distinct(version, chosen, &more_n), i;
     const char *why = NULL;
     probe_search_t first = {.keys_n = 0};

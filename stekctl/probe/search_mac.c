@@ -96,16 +96,19 @@ static void add_front(work_t *work, apr_size_t at, apr_size_t mac_len)
     }
 }
 
-/* Where this digest's MAC may be.  If the layout is known, its own place gets all keys. */
+/* Where this digest's MAC may be.  If the layout is known, its own place gets all keys; that of
+ * OpenSSL has no length field, so the MAC's length is not certain. */
 static void choose_spans(work_t *work, const digest_t *digest)
 {
     static const apr_size_t from[] = {0, 16, 32, 4, 2, 12, 20};
     const probe_format_t *format = work->search->format;
-    int is_known = format->layout != PROBE_LAYOUT_UNKNOWN, is_huge;
+    int is_known = format->layout != PROBE_LAYOUT_UNKNOWN, is_own, is_huge;
     apr_size_t most = work->search->level == PROBE_QUICK ? 1 : 7, i, j;
 
     work->spans_n = work->usual_n = 0;
-    add_behind(work, 0, digest->len, !is_known || format->mac_len == digest->len);
+    is_own = !is_known || format->mac_len == digest->len || work->search->is_again
+             || (format->layout == PROBE_LAYOUT_OPENSSL && digest->len % 16 == 0);
+    add_behind(work, 0, digest->len, is_own);
     is_huge = work->search->ticket->len > PROBE_TEXT_MAX;
     if (!is_huge && (!is_known || format->mac_len == digest->len)) {
         add_behind(work, 16, digest->len, !is_known);
@@ -218,7 +221,7 @@ static int try_keys(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, apr_
     }
     search->missing = found < 0 ? digest->hmac : search->missing;
     /* The keys are the same for every digest. */
-    if (is_usual && (work->counted == NULL || work->counted == digest)) {
+    if (is_usual && (!work->counted || work->counted == digest)) {
         work->counted = digest;
         search->keys_n += i;
     }
