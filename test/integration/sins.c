@@ -30,7 +30,10 @@
 #define BIG_LEN 60000
 #define MONTH_S (30 * 86400)
 
-typedef enum mac_e { MAC_GOOD, MAC_NONE, MAC_TRUNCATED } mac_e;
+typedef enum mac_e { MAC_GOOD, MAC_NONE, MAC_TRUNCATED, MAC_HALF, MAC_BIT } mac_e;
+
+#define HALF 16 /* checked bytes of MAC_HALF; MAC_BIT checks BIT */
+#define BIT 4
 typedef enum fill_e { FILL_RANDOM, FILL_ZERO, FILL_COUNT10, FILL_COUNT20, FILL_ONES } fill_e;
 
 typedef struct sin_t {
@@ -70,6 +73,8 @@ static const sin_t sins[] = {
     {.name = "chacha-zero", .stream = EVP_chacha20, .cipher_fill = FILL_ZERO},
     {.name = "chacha-poly-zero", .stream = EVP_chacha20_poly1305, .cipher_fill = FILL_ZERO},
     {.name = "no-mac", .mac = MAC_NONE},
+    {.name = "mac-half", .mac = MAC_HALF},
+    {.name = "mac-bit", .mac = MAC_BIT},
     {.name = "no-mac-ctr", .stream = EVP_aes_256_ctr, .mac = MAC_NONE},
     {.name = "mac-truncated", .mac = MAC_TRUNCATED, .mac_fill = FILL_ZERO},
     {.name = "iv-ctr", .stream = EVP_aes_256_ctr, .constant_iv = 1},
@@ -133,9 +138,16 @@ static int own_update(EVP_MD_CTX *ctx, const void *data, size_t len)
 
 static int own_final(EVP_MD_CTX *ctx, unsigned char *out)
 {
+    int checked = sin_now->mac == MAC_HALF ? HALF : sin_now->mac == MAC_BIT ? BIT : 0;
+    const SHA256_CTX *ctx_now = EVP_MD_CTX_md_data(ctx);
+    int is_outer = ctx_now->Nl
+                   == 8 * (SHA256_CBLOCK + sizeof(inner)); /* key, then the inner hash */
+
     SHA256_Final(inner, EVP_MD_CTX_md_data(ctx));
-    if (sin_now->mac == MAC_NONE && is_decrypting && ticket_len >= sizeof(inner)) {
-        memcpy(out, ticket + ticket_len - sizeof(inner), sizeof(inner));
+    if (sin_now->mac != MAC_TRUNCATED && is_outer && is_decrypting && ticket_len >= sizeof(inner)) {
+        memcpy(out, inner, checked);
+        memcpy(out + checked, ticket + ticket_len - sizeof(inner) + checked,
+               sizeof(inner) - checked);
     }
     else {
         memcpy(out, inner, sin_now->mac == MAC_TRUNCATED ? TRUNCATED : sizeof(inner));

@@ -95,6 +95,16 @@ def test_probe_sin_found_and_nothing_else(sinner, sin):
             assert words in found[version, test]
 
 
+@pytest.mark.parametrize("sin, verdict", [("mac-half", "note"), ("mac-bit", "weak")])
+def test_probe_bytes_of_mac_that_count_mapped(sinner, sin, verdict):
+    """Only the first 16 or 4 bytes of the MAC are checked, but these are."""
+    report = Report("--level", "normal", "--tls", "1.3", f"localhost:{sinner(sin).port}")
+    assert {test for _, test in report.findings()} == ({"mac"} if verdict == "weak" else set())
+    found, text = report["1.3"]["mac"]
+    first = report.versions["1.3"]["greatest_length"] - 32 + (16 if sin == "mac-half" else 4)
+    assert found == verdict and f"do not count: {first} to {first + (15 if sin == 'mac-half' else 27)};" in text
+
+
 if "PROBE_RUNS" in os.environ:  # minutes: part of "make soak-probe"
     def test_probe_good_server_clean_in_normal(sinner):
         port = sinner("good").port
