@@ -9,11 +9,12 @@ import os
 import random
 import shutil
 import subprocess
+import sysconfig
 import time
 
 import pytest
 
-from probe_tool import Gnutls, Openssl, ProbedHaproxy, ProbedNginx, Report, Sins, build
+from probe_tool import HERE, Gnutls, Openssl, ProbedHaproxy, ProbedNginx, Report, Sins, build
 from stekctl_tool import Lighttpd, Program
 
 FULL = "PROBE_SCORE" in os.environ
@@ -189,6 +190,14 @@ def go_server(folder):
     return [str(binary)]
 
 
+def gnutls_server(folder):
+    binary = folder / "gnutls_key"
+    compiler = shutil.which(sysconfig.get_config_var("CC") or "cc") or "cc"
+    subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", HERE / "clients" / "gnutls_key.c", "-o", binary,
+                    "-lgnutls"], check=True)
+    return [str(binary)]
+
+
 def node_server(folder):
     (folder / "serve.js").write_text(NODE)
     return ["node", str(folder / "serve.js")]
@@ -209,7 +218,7 @@ BOTH = {"cipher-key", "mac-key"}
 
 
 def real_servers(folder, certs):
-    """(name, what it finds, program) of those that are installed."""
+    """(name, what the probe has to find, program)."""
     yield "nginx", set(), ProbedNginx(folder, certs)
     yield "nginx, zero 48", BOTH, ProbedNginx(folder, certs, file_of(folder, "a", bytes(48)))
     yield "nginx, words", BOTH, ProbedNginx(folder, certs, file_of(folder, "b", b"ticketkey1234567" * 3))
@@ -218,13 +227,14 @@ def real_servers(folder, certs):
     yield "lighttpd", set(), Lighttpd(folder, certs)
     yield "OpenSSL", set(), Openssl(folder, certs)
     yield "GnuTLS", set(), Gnutls(folder, certs)
-    if FULL and shutil.which("go"):
+    # Its keys follow from the master key and the time.
+    yield "GnuTLS, zero", BOTH, Served(folder, certs, gnutls_server(folder), "0")
+    if FULL:
         command = go_server(folder)
         yield "Go", set(), Served(folder, certs, command, "random")
         yield "Go, zero", BOTH, Served(folder, certs, command, "zero")
-    if shutil.which("node"):
-        yield "Node", set(), Served(folder, certs, node_server(folder), "random")
-        yield "Node, zero", BOTH, Served(folder, certs, node_server(folder), "zero")
+    yield "Node", set(), Served(folder, certs, node_server(folder), "random")
+    yield "Node, zero", BOTH, Served(folder, certs, node_server(folder), "zero")
 
 
 def test_probe_score_of_real_servers(folder, certs):
