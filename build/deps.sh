@@ -13,9 +13,9 @@ bench=("${run[@]}" pkgconf libcurl4-openssl-dev libhiredis-dev libjansson-dev li
 check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
     redis-server sasl2-bin etcd-server etcd-client
-    rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot
+    rsync curl gnutls-bin libgnutls28-dev faketime libfaketime procps psmisc util-linux git fakeroot
     lighttpd lighttpd-mod-openssl dnsdist trafficserver
-    golang-go default-jdk-headless
+    golang-go default-jdk-headless nodejs
     chromium fonts-dejavu-core python3-prometheus-client
     zsh fish
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils iproute2

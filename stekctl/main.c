@@ -82,7 +82,7 @@ static const ctl_command_t commands[] = {
      "  --exec COMMAND   runs COMMAND with /bin/sh after every change\n"},
     {"probe", cmd_probe,
      "[--sni NAME...] [--tls 1.2,1.3] [--tickets N] [--level quick|normal|deep]\n"
-     "                [--watch TIME] [--rate N] [--json] HOST[:PORT]...",
+     "                [--watch TIME] [--rate N] [--keys FILE] [--redact] [--json] HOST[:PORT]...",
      "Reports what an attacker could learn from a server's session tickets: weak keys,\n"
      "altered tickets that the server accepts, and more.  Works with any server; probe only\n"
      "your own.  Exits with 1 if there is a finding.\n\n"
@@ -95,7 +95,9 @@ static const ctl_command_t commands[] = {
      "                   version; normal: every byte of a ticket altered, up to 3,600; deep: every\n"
      "                   bit, response times, more keys, up to 9,240 (default: normal)\n"
      "  --watch TIME     keeps watching for TIME, to see keys rotate\n"
-     "  --rate N         at most N connections per second (100)\n"},
+     "  --rate N         at most N connections per second (100)\n"
+     "  --keys FILE      also tries the keys in FILE, one per line: text, hex or base64\n"
+     "  --redact         shows digests of the keys that it finds\n"},
     {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",
      "Manages the secret file given by --secret.\n\n"
      "  new              creates it; --fleet: makes a fleet secret, with a new fleet ID;\n"

@@ -11,12 +11,13 @@
 #include "budget.h"
 #include "host.h"
 #include "options.h"
+#include "own_keys.h"
 #include "print.h"
 #include "probe.h"
 #include "report.h"
 
 #define TICKETS_DEFAULT 10
-#define TICKETS_MAX 64
+#define TICKETS_MAX 1000
 #define RATE_DEFAULT 100
 #define RATE_MAX 1000
 #define TIMEOUT_DEFAULT apr_time_from_sec(5)
@@ -111,6 +112,8 @@ static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
 /* Nonzero: reported an invalid value. */
 static int set_option(ctl_t *ctl, probe_options_t *options, int option)
 {
+    const char *why = NULL;
+
     switch (option) {
     case 's':
         return !add_names(options, optarg, ctl->pool)
@@ -134,6 +137,12 @@ static int set_option(ctl_t *ctl, probe_options_t *options, int option)
         return options->per_second < 0
                && report_usage(ctl, "invalid rate '%s': must be between 1 and %d", optarg,
                                RATE_MAX);
+    case 'k':
+        options->own = probe_own_keys_read(optarg, &why, ctl->pool);
+        return !options->own && report_usage(ctl, "invalid value '%s' for 'keys': %s", optarg, why);
+    case 'd':
+        options->redacts = 1;
+        return 0;
     case 'j':
         ctl->json = 1;
         return 0;
@@ -154,10 +163,10 @@ static ctl_exit_e probe_all(ctl_t *ctl, probe_host_t *hosts, int n, const probe_
         if (hosts[i].failure) {
             report_line("%s:%d: %s; nothing was tested", hosts[i].name, hosts[i].port,
                         hosts[i].failure);
-            code = CTL_IO;
+            code = code == CTL_FINDING ? code : CTL_IO;
         }
         else {
-            code = code == CTL_DONE && probe_print_findings_n(&hosts[i]) ? CTL_FINDING : code;
+            code = probe_print_findings_n(&hosts[i]) ? CTL_FINDING : code;
             if (!ctl->json) {
                 probe_print_host(&hosts[i], ctl->pool);
             }
@@ -175,6 +184,8 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
         {"level", required_argument, NULL, 'l'},
         {"watch", required_argument, NULL, 'w'},
         {"rate", required_argument, NULL, 'r'},
+        {"keys", required_argument, NULL, 'k'},
+        {"redact", no_argument, NULL, 'd'},
         {"json", no_argument, NULL, 'j'},
         CTL_OPTION_HELP,
         CTL_OPTION_END,
@@ -209,7 +220,7 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
     chosen.shows_progress = isatty(STDERR_FILENO);
     code = probe_all(ctl, hosts, n, &chosen);
     if (ctl->json) {
-        probe_print_json(hosts, n, chosen.per_second);
+        probe_print_json(hosts, n, chosen.per_second, ctl->pool);
     }
     return code;
 }
