@@ -72,7 +72,7 @@ static void log_without_tls(server_rec *main_server, apr_pool_t *ptemp)
             continue;
         }
         with_tls = with_tls ? with_tls : tls_servers(ptemp);
-        if (!apr_hash_get(with_tls, &s, sizeof(s))) {
+        if (!apr_hash_get(with_tls, &s, sizeof(server_rec *))) {
             ap_log_error(
                 APLOG_MARK, APLOG_NOTICE, 0, s,
                 "STEK1014: StekUseRing (%s) has no effect: %s has no TLS; remove it, or add "
