@@ -66,7 +66,7 @@ QLT =
 endif
 
 .PHONY: all help module stekctl run deps install uninstall clean dist html install-doc contacts release first-five \
-        deb rpm rpm-source packages check-deb check-fresh \
+        deb rpm rpm-source packages check-deb check-fresh check-suites \
         check unit unit-build integration asan tsan valgrind compilers compilers-short fips openssl \
         fault fault-unit fault-guard \
         fuzz fuzz-replay fuzz-coverage soak soak-fleet fleet-twenty soak-httpd soak-probe probe-score soak-shared \

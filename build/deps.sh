@@ -16,7 +16,7 @@ check=("${bench[@]}"
     rsync curl gnutls-bin libgnutls28-dev faketime libfaketime procps psmisc util-linux git fakeroot
     lighttpd lighttpd-mod-openssl dnsdist trafficserver
     golang-go default-jdk-headless nodejs
-    chromium fonts-dejavu-core python3-prometheus-client
+    chromium fonts-dejavu-core python3-prometheus-client ansible-core
     zsh fish
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils iproute2
     "${html[@]}" debhelper dpkg-dev gnupg lintian rpm rpmlint systemd

@@ -24,6 +24,7 @@ TOP = Path(__file__).resolve().parents[1]
 PAGES = sorted(TOP.glob("*.md")) + sorted((TOP / "docs").glob("*.md"))
 # A package has CHANGES.md where its distribution has changelogs.
 INSTALLED = [page for page in PAGES if page.name != "CHANGES.md"]
+DATA = sorted((TOP / "docs").glob("*.json"))
 MAN = sorted((TOP / "docs").glob("*.[58]"))
 NAV = [("Documentation", "docs/README.md"), ("Quick start", "docs/quick-start.md"),
        ("Manual", "docs/mod_stek_rotate.md"), ("stekctl(8)", "docs/stekctl.8"),
@@ -74,7 +75,7 @@ def title_of(source):
 
 def is_shipped(source):
     """Whether an installed copy of the Markdown has this file beside it."""
-    return TOP / source in INSTALLED or source.parts[0] == "conf"
+    return TOP / source in INSTALLED or source.parts[0] == "conf" or TOP / source in DATA
 
 
 class Site:
@@ -204,6 +205,8 @@ def install_markdown(to):
 
         (to / source).parent.mkdir(parents=True, exist_ok=True)
         (to / source).write_text(MARKDOWN_LINK.sub(link, page.read_text()))
+    for path in DATA:
+        shutil.copy(path, to / path.relative_to(TOP))
     shutil.copytree(TOP / "conf", to / "conf", dirs_exist_ok=True)
     for path in [to, *to.rglob("*")]:
         path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)

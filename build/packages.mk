@@ -37,6 +37,11 @@ check-deb:
 	$(PYTHON) test/packaging/check_deb.py
 	$(PYTHON) test/packaging/check_releases.py $(ARGS)
 
+# Debian 12, 13 and sid: no warnings, unit tests, the packages installed, a smoke run; ARGS=sid tries one.
+check-suites:
+	@build/deps.sh check-deb
+	$(PYTHON) test/packaging/check_suites.py $(ARGS)
+
 # README's commands one after the other on a Debian with git and make alone; ARGS=--short takes minutes.
 check-fresh:
 	@build/deps.sh check-fresh

@@ -9,7 +9,7 @@ import pytest
 
 from httpd import TOP
 
-DASHBOARD = json.loads((TOP / "conf/monitoring/stek-dashboard.json").read_text())
+DASHBOARD = json.loads((TOP / "conf" / "monitoring" / "stek-dashboard.json").read_text())
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 EXPRESSIONS = [(panel["title"], target["expr"]) for panel in PANELS for target in panel["targets"]]
 SOURCES = ["src/mod_stek_metric_names.c", "src/mod_stek_status_prometheus.c", "stekctl/fleet/metrics.c"]

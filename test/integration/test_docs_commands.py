@@ -92,7 +92,7 @@ def script_of(page, prints, patience_s=30):
     return "\n".join(lines) + "\n"
 
 
-def play(tmp_path, script, **env):
+def play(tmp_path, script, timeout_s=80, **env):
     path = tmp_path / "script"
     path.write_text(script)
     done = subprocess.run(
@@ -100,7 +100,7 @@ def play(tmp_path, script, **env):
          str(TOP / "test" / "integration" / "sandbox.sh"), str(path)],
         env=dict(os.environ, TOP=str(TOP), MODULE=str(harness.MODULE), STEKCTL=stekctl_tool.BINARY,
                  TZ="UTC", **env),
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=80)
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     return done.stdout
 

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian 12, 13 and sid, each in a root of its own (debian_root.py): the programs build without a warning, the
+packages build and their unit tests pass, they install beside that Debian's httpd, and their smoke test passes there
+(debian/tests/smoke).  "make check-suites" runs this; ARGS="sid" tries one release.
+
+Needs root, mmdebstrap and a mirror."""
+import re
+import sys
+
+from check_releases import SUITES, build_depends, counts
+from debian_root import Root, check, closing_line
+
+VERSIONS = ("gcc -dumpfullversion; openssl version | cut -d' ' -f2; apache2 -v | sed -n 's,.*Apache/\\([^ ]*\\).*,\\1,p'; "
+            "dpkg --print-architecture")
+WARNING = re.compile(r"^.*\bwarning: .*$", re.M)
+
+
+def try_suite(suite):
+    packages = sorted({*build_depends(), "apache2", "openssl"})
+    with Root(suite, packages, network=True) as root:
+        root.put_sources()
+        gcc, openssl, httpd, machine = root.run(VERSIONS)[1].split()[-4:]
+        print(f"== {suite}: gcc {gcc}, OpenSSL {openssl}, httpd {httpd}, {machine}", flush=True)
+        said = root.expect("builds with warnings as errors", "cd /src && make -j2 WERROR=1 all bench-build 2>&1",
+                           timeout_s=3600)
+        check("and without one", not WARNING.search(said), WARNING.findall(said)[:5])
+        root.expect("builds the packages", "cd /src && make deb 2>&1", timeout_s=3600)
+        counts(root, suite, 1)
+        log = (root.path / "src/out/deb/build.log").read_text(errors="replace")
+        check("without a warning of the compiler", not re.search(r"\.[ch]:\d+:\d+: warning: ", log),
+              re.findall(r"^.*\.[ch]:\d+:\d+: warning: .*$", log, re.M)[:5])
+        root.expect("which install", "apt-get -q update 2>&1; apt-get -q -y install /src/out/deb/*.deb 2>&1", timeout_s=1800)
+        root.expect("the documentation is there",
+                    "test -e /usr/share/doc/mod-stek-rotate-doc/html/docs/index.html; stekctl --version")
+        root.expect("their smoke test passes", "bash /src/debian/tests/smoke 2>&1", r"^ok$")
+
+
+def main():
+    for suite in sys.argv[1:] or SUITES:
+        try_suite(suite)
+    return closing_line()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
