@@ -97,10 +97,8 @@ int mod_stek_ssl_ctx_install(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX
                      mod_stek_server_text(s, p));
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     }
-    else if (!mod_stek_ticket_outcome_install(ctx)) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     "STEK3012: %s: another module watches its handshakes; they are not counted",
-                     mod_stek_server_text(s, p));
+    else {
+        mod_stek_ticket_outcome_install(vhost);
     }
     if (!mod_stek_ticket_count_install(ctx) && vhost->ring) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
@@ -175,7 +173,7 @@ void mod_stek_ssl_ctx_note_neighbours(apr_pool_t *ptemp)
 
             at->asking_n++;
             at->twice |= mod_stek_policy_asks_twice(policy);
-            at->mixed |= mod_stek_policy_mixes_hosts(policy);
+            at->mixed |= mod_stek_policy_mixes_hosts();
         }
     }
     for (i = 0; i < n; i++) {
