@@ -11,7 +11,7 @@ check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
     redis-server sasl2-bin etcd-server etcd-client
     rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot
-    lighttpd lighttpd-mod-openssl dnsdist trafficserver
+    lighttpd lighttpd-mod-openssl dnsdist trafficserver microsocks tinyproxy
     golang-go default-jdk-headless
     chromium fonts-dejavu-core python3-prometheus-client
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2

@@ -79,21 +79,28 @@ static const ctl_command_t commands[] = {
      "  --follow         keeps running, and updates the files whenever the ring changes\n"
      "  --exec COMMAND   runs COMMAND with /bin/sh after every change\n"},
     {"probe", cmd_probe,
-     "[--sni NAME...] [--tls 1.2,1.3] [--tickets N] [--level quick|normal|deep]\n"
-     "                [--watch TIME] [--rate N] [--json] HOST[:PORT]...",
+     "[--sni NAME...] [--tls VERSIONS] [--tickets N] [--level quick|normal|deep]\n"
+     "                [--watch TIME] [--rate N] [--starttls PROTOCOL] [--alpn NAMES]\n"
+     "                [--cert PATH [--key PATH]] [--proxy URL] [--json] HOST[:PORT] | URL...",
      "Reports what an attacker could learn from a server's session tickets: weak keys,\n"
      "altered tickets that the server accepts, and more.  Works with any server; probe only\n"
      "your own.  Exits with 1 if there is a finding.\n\n"
      "  --sni NAME       server name to send (SNI); with several (separated by commas, or repeat\n"
      "                   the option), tickets for the first are also offered under the others\n"
-     "  --tls VERSIONS   1.2, 1.3 or both\n"
+     "  --tls VERSIONS   1.0, 1.1, 1.2 or 1.3, or several (1.2,1.3)\n"
      "  --tickets N      at most N full handshakes per version (10); the level limits\n"
      "                   connections that present a ticket\n"
      "  --level LEVEL    quick: takes seconds; up to 40 connections that present a ticket, per\n"
      "                   version; normal: every byte of a ticket altered, up to 3,600; deep: every\n"
      "                   bit, response times, more keys, up to 9,240 (default: normal)\n"
      "  --watch TIME     keeps watching for TIME, to see keys rotate\n"
-     "  --rate N         at most N connections per second (100)\n"},
+     "  --rate N         at most N connections per second (100)\n"
+     "  --starttls PROTOCOL\n"
+     "                   asks for TLS first: smtp, imap, pop3, ldap, postgres or mysql\n"
+     "  --alpn NAMES     protocols to offer, separated by commas\n"
+     "  --cert PATH, --key PATH\n"
+     "                   the client certificate to show, and its key, in PEM\n"
+     "  --proxy URL      socks5://HOST[:PORT] or http://HOST[:PORT]\n"},
     {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",
      "Manages the secret file given by --secret.\n\n"
      "  new              creates it; --fleet: makes a fleet secret, with a new fleet ID;\n"

@@ -13,26 +13,29 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "contexts.h"
 #include "link.h"
+#include "proxy.h"
+#include "starttls.h"
+#include "wait.h"
 
 struct probe_client_t {
+    const probe_host_t *host;
+    const probe_options_t *options;
     struct addrinfo *addresses;
     const struct addrinfo *chosen;
-    SSL_CTX *contexts[2]; /* TLS 1.2, 1.3 */
-    apr_interval_time_t timeout, gap;
+    apr_interval_time_t gap;
     apr_time_t next_at; /* no connection before that time */
     apr_time_t end;     /* nor after that; 0: no end */
     apr_size_t connections_n;
     int full_left, offers_left;
-    int is_mute; /* a request got no answer: do not wait for one again */
+    int is_mute; /* not HTTP, or a request got no answer: do not wait for one again */
 };
 
 static apr_status_t free_client(void *data)
 {
     probe_client_t *client = data;
 
-    SSL_CTX_free(client->contexts[0]);
-    SSL_CTX_free(client->contexts[1]);
     if (client->addresses) {
         freeaddrinfo(client->addresses);
     }
@@ -51,12 +54,10 @@ static void read_cert(const probe_link_t *link)
 
 static void keep_to_rate(probe_client_t *client)
 {
-    apr_time_t now = apr_time_now();
+    apr_time_t now;
 
-    if (client->next_at > now) {
-        apr_sleep(client->next_at - now);
-        now = apr_time_now();
-    }
+    probe_wait_until(client->next_at);
+    now = apr_time_now();
     /* Do not catch up after a delay. */
     client->next_at = (client->next_at > now - client->gap ? client->next_at : now) + client->gap;
 }
@@ -68,10 +69,37 @@ static int take_allowance(probe_client_t *client, const probe_offer_t *offer)
     return *left > 0 && (*left)-- > 0;
 }
 
+/* Connects, up to where TLS begins. */
+static int reach(probe_client_t *client, probe_link_t *link)
+{
+    const probe_host_t *host = client->host;
+    const probe_proxy_t *proxy = client->options->proxy;
+
+    if (!probe_link_open(link, client->addresses, &client->chosen)) {
+        if (proxy) {
+            link->reply->why = apr_pstrcat(link->pool, "the proxy ", link->reply->why, NULL);
+        }
+        return 0;
+    }
+    return probe_proxy_connect(link, proxy, host->name, host->port)
+           && probe_starttls(link, host->starttls);
+}
+
+/* A server that has chosen h2, or none of HTTP, would not understand a request. */
+static int speaks_http1(const SSL *ssl)
+{
+    const unsigned char *protocol;
+    unsigned int len;
+
+    SSL_get0_alpn_selected(ssl, &protocol, &len);
+    return len == 0 || (len >= 6 && memcmp(protocol, "http/1", 6) == 0);
+}
+
 void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, probe_reply_t *reply,
                           apr_pool_t *pool)
 {
-    probe_link_t link = {.offer = offer, .reply = reply, .fd = -1, .pool = pool};
+    probe_link_t link = {
+        .offer = offer, .reply = reply, .fd = -1, .path = client->host->path, .pool = pool};
 
     memset(reply, 0, sizeof(*reply));
     reply->alert = -1;
@@ -86,12 +114,13 @@ void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, pr
         return;
     }
     keep_to_rate(client);
-    link.deadline = apr_time_now() + client->timeout;
+    link.deadline = apr_time_now() + client->options->timeout;
     client->connections_n++;
-    if (probe_link_open(&link, client->addresses, &client->chosen)
-        && probe_link_shake(&link, client->contexts[offer->version == TLS1_3_VERSION])) {
+    if (reach(client, &link)
+        && probe_link_shake(&link,
+                            client->options->contexts->of[PROBE_VERSION_AT(offer->version)])) {
         read_cert(&link);
-        if (offer->host && !client->is_mute) {
+        if (offer->host && !client->is_mute && speaks_http1(link.ssl)) {
             client->is_mute = probe_link_request(&link);
         }
         if (offer->collect && offer->version == TLS1_3_VERSION && !reply->status) {
@@ -126,50 +155,34 @@ apr_size_t probe_client_count(const probe_client_t *client)
     return client->connections_n;
 }
 
-static SSL_CTX *make_context(int version)
-{
-    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-
-    if (!context) {
-        return NULL;
-    }
-    SSL_CTX_set_security_level(context, 0);
-    SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    probe_messages_prepare(context);
-    /* Old servers have neither secure renegotiation nor extended master secrets. */
-    (void)SSL_CTX_set_options(context, SSL_OP_LEGACY_SERVER_CONNECT);
-    if (SSL_CTX_set_min_proto_version(context, version) != 1
-        || SSL_CTX_set_max_proto_version(context, version) != 1
-        || SSL_CTX_set_cipher_list(context, "ALL:!aNULL:!eNULL:!PSK:!SRP") != 1) {
-        SSL_CTX_free(context);
-        return NULL;
-    }
-    return context;
-}
-
-apr_status_t probe_client_create(probe_client_t **pclient, const char *host, int port,
-                                 apr_interval_time_t timeout, int per_second, const char **pwhy,
-                                 apr_pool_t *pool)
+/* The server's addresses, or the proxy's. */
+static int resolve(probe_client_t *client, apr_pool_t *pool)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    const probe_proxy_t *proxy = client->options->proxy;
+
+    return getaddrinfo(proxy ? proxy->name : client->host->name,
+                       apr_itoa(pool, proxy ? proxy->port : client->host->port), &hints,
+                       &client->addresses);
+}
+
+apr_status_t probe_client_create(probe_client_t **pclient, const probe_host_t *host,
+                                 const probe_options_t *options, const char **pwhy,
+                                 apr_pool_t *pool)
+{
     probe_client_t *client = apr_pcalloc(pool, sizeof(*client));
     int error;
 
-    client->timeout = timeout;
-    client->gap = APR_USEC_PER_SEC / per_second;
+    client->host = host;
+    client->options = options;
+    client->gap = APR_USEC_PER_SEC / options->per_second;
+    client->is_mute = !host->speaks_http;
     apr_pool_cleanup_register(pool, client, free_client, apr_pool_cleanup_null);
-    client->contexts[0] = make_context(TLS1_2_VERSION);
-    client->contexts[1] = make_context(TLS1_3_VERSION);
-    if (!client->contexts[0] || !client->contexts[1]) {
-        ERR_clear_error();
-        *pwhy = "this machine's OpenSSL does not support TLS 1.2 and 1.3";
-        return APR_EGENERAL;
-    }
-    error = getaddrinfo(host, apr_itoa(pool, port), &hints, &client->addresses);
+    error = resolve(client, pool);
     if (error) {
         client->addresses = NULL;
-        *pwhy = apr_pstrcat(pool, "the name does not resolve: ", gai_strerror(error), NULL);
+        *pwhy = apr_pstrcat(pool, options->proxy ? "the proxy's" : "the",
+                            " name does not resolve: ", gai_strerror(error), NULL);
         return APR_EGENERAL;
     }
     *pclient = client;

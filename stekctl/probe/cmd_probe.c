@@ -13,7 +13,9 @@
 #include "options.h"
 #include "print.h"
 #include "probe.h"
+#include "reach_options.h"
 #include "report.h"
+#include "target.h"
 
 #define TICKETS_DEFAULT 10
 #define TICKETS_MAX 64
@@ -38,29 +40,11 @@ static int set_level(probe_options_t *options, const char *text)
     return 0;
 }
 
-static int set_tls(probe_options_t *options, const char *text)
-{
-    options->has_tls12 = !strcmp(text, "1.2") || !strcmp(text, "1.2,1.3")
-                         || !strcmp(text, "1.3,1.2");
-    options->has_tls13 = !strcmp(text, "1.3") || !strcmp(text, "1.2,1.3")
-                         || !strcmp(text, "1.3,1.2");
-    return options->has_tls12 || options->has_tls13;
-}
-
-/* As in host names: ASCII, without blanks or control characters. */
-static int is_printable(const char *text)
-{
-    while ((unsigned char)*text > ' ' && (unsigned char)*text < 0x7f) {
-        text++;
-    }
-    return *text == '\0';
-}
-
 static int add_names(probe_options_t *options, const char *text, apr_pool_t *pool)
 {
     char *last = NULL, *copy = apr_pstrdup(pool, text), *name;
 
-    if (!is_printable(text)) {
+    if (!probe_target_is_printable(text)) {
         return 0;
     }
     for (name = apr_strtok(copy, ",", &last); name; name = apr_strtok(NULL, ",", &last)) {
@@ -70,30 +54,6 @@ static int add_names(probe_options_t *options, const char *text, apr_pool_t *poo
         APR_ARRAY_PUSH(options->names, const char *) = name;
     }
     return options->names->nelts > 0;
-}
-
-/* HOST, HOST:PORT, [ADDRESS]:PORT, or an IPv6 address without a port. */
-static int parse_host(const char *text, probe_host_t *host, apr_pool_t *pool)
-{
-    const char *colon = strrchr(text, ':'), *end = NULL;
-
-    if (!is_printable(text)) {
-        return 0;
-    }
-    if (*text == '[') {
-        end = strchr(++text, ']');
-        if (!end || (end[1] && end[1] != ':')) {
-            return 0;
-        }
-        colon = end[1] ? end + 1 : NULL;
-    }
-    else if (colon && strchr(text, ':') != colon) {
-        colon = NULL;
-    }
-    host->port = colon ? options_number(colon + 1, 1, 65535) : 443;
-    end = end ? end : colon ? colon : text + strlen(text);
-    host->name = apr_pstrmemdup(pool, text, (apr_size_t)(end - text));
-    return host->port > 0 && *host->name;
 }
 
 /* Printed before the first connection.  JSON contains it as well, but only at the end. */
@@ -109,16 +69,12 @@ static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
 }
 
 /* Nonzero: reported an invalid value. */
-static int set_option(ctl_t *ctl, probe_options_t *options, int option)
+static int set_option(ctl_t *ctl, probe_reach_t *reach, probe_options_t *options, int option)
 {
     switch (option) {
     case 's':
         return !add_names(options, optarg, ctl->pool)
                && report_usage(ctl, "invalid value '%s' for 'sni': must be host names", optarg);
-    case 't':
-        return !set_tls(options, optarg)
-               && report_usage(ctl, "invalid value '%s' for 'tls': must be 1.2, 1.3 or 1.2,1.3",
-                               optarg);
     case 'n':
         options->tickets_n = options_number(optarg, 1, TICKETS_MAX);
         return options->tickets_n < 0
@@ -138,7 +94,7 @@ static int set_option(ctl_t *ctl, probe_options_t *options, int option)
         ctl->json = 1;
         return 0;
     default:
-        return 1;
+        return probe_reach_set(ctl, reach, options, option);
     }
 }
 
@@ -170,28 +126,28 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
 {
     static const struct option options[] = {
         {"sni", required_argument, NULL, 's'},
-        {"tls", required_argument, NULL, 't'},
         {"tickets", required_argument, NULL, 'n'},
         {"level", required_argument, NULL, 'l'},
         {"watch", required_argument, NULL, 'w'},
         {"rate", required_argument, NULL, 'r'},
         {"json", no_argument, NULL, 'j'},
+        PROBE_REACH_OPTIONS,
         CTL_OPTION_HELP,
         CTL_OPTION_END,
     };
-    probe_options_t chosen = {.has_tls12 = 1,
-                              .has_tls13 = 1,
+    probe_options_t chosen = {.has = {0, 0, 1, 1},
                               .tickets_n = TICKETS_DEFAULT,
                               .level = PROBE_NORMAL,
                               .timeout = TIMEOUT_DEFAULT,
                               .per_second = RATE_DEFAULT};
+    probe_reach_t reach = {0};
     ctl_exit_e code;
     probe_host_t *hosts;
     int option, i, n;
 
     chosen.names = apr_array_make(ctl->pool, 4, sizeof(const char *));
     while ((option = ctl_option(ctl, argc, argv, options)) != -1) {
-        if (set_option(ctl, &chosen, option)) {
+        if (set_option(ctl, &reach, &chosen, option)) {
             return CTL_USAGE;
         }
     }
@@ -201,10 +157,14 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
     }
     hosts = apr_pcalloc(ctl->pool, (apr_size_t)n * sizeof(*hosts));
     for (i = 0; i < n; i++) {
-        if (!parse_host(argv[optind + i], &hosts[i], ctl->pool)) {
-            return report_usage(ctl, "invalid host '%s': must be HOST or HOST:PORT",
+        if (!probe_target_parse(argv[optind + i], reach.starttls, &hosts[i], ctl->pool)) {
+            return report_usage(ctl, "invalid host '%s': must be " PROBE_TARGET_FORMS,
                                 argv[optind + i]);
         }
+    }
+    code = probe_reach_prepare(ctl, &reach, &chosen);
+    if (code != CTL_DONE) {
+        return code;
     }
     chosen.shows_progress = isatty(STDERR_FILENO);
     code = probe_all(ctl, hosts, n, &chosen);

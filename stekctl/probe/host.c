@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "analysis.h"
 #include "collect.h"
@@ -87,11 +88,12 @@ static void test_version(probe_run_t *run, const probe_host_t *earlier, int earl
     probe_test_reuse(run);
 }
 
+/* An IPv6 address may name an interface: "fe80::1%eth0". */
 static int is_address(const char *name)
 {
-    unsigned char address[16];
+    unsigned char address[4];
 
-    return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+    return strchr(name, ':') || inet_pton(AF_INET, name, address) == 1;
 }
 
 static void test_versions(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
@@ -99,13 +101,13 @@ static void test_versions(probe_run_t *run, const probe_host_t *earlier, int ear
     probe_host_t *host = run->host;
     int i, offered_n = 0;
 
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < PROBE_VERSIONS_N; i++) {
         probe_version_t *version = &host->versions[i];
 
-        version->version = i == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
+        version->version = TLS1_VERSION + i;
         version->tickets = apr_array_make(run->pool, 32, sizeof(probe_ticket_t));
         run->version = version;
-        if (i == 0 ? !run->options->has_tls12 : !run->options->has_tls13) {
+        if (!run->options->has[i]) {
             continue;
         }
         if (!probe_collect(run)) {
@@ -151,9 +153,7 @@ void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
         run.name = host->name;
     }
     apr_pool_create(&run.scratch, pool);
-    if (probe_client_create(&run.client, host->name, host->port, options->timeout,
-                            options->per_second, &host->failure, pool)
-        != APR_SUCCESS) {
+    if (probe_client_create(&run.client, host, options, &host->failure, pool) != APR_SUCCESS) {
         return;
     }
     probe_client_end_at(run.client, begun + time_limit(options, host->planned_n));

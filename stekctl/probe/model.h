@@ -7,6 +7,7 @@
 #define STEKCTL_PROBE_MODEL_H
 
 #include "exchange.h"
+#include "reach.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -35,10 +36,14 @@ typedef enum probe_test_e {
 
 typedef struct probe_finding_t {
     probe_test_e test;
-    int version; /* TLS1_2_VERSION or TLS1_3_VERSION */
+    int version; /* TLS1_VERSION to TLS1_3_VERSION */
     probe_verdict_e verdict;
     const char *text;
 } probe_finding_t;
+
+/* From TLS 1.0 to 1.3; an index is the version less that of TLS 1.0. */
+#define PROBE_VERSIONS_N 4
+#define PROBE_VERSION_AT(version) ((version)-0x0301)
 
 /* One protocol version of a host. */
 typedef struct probe_version_t {
@@ -53,10 +58,13 @@ typedef struct probe_version_t {
 } probe_version_t;
 
 typedef struct probe_host_t {
-    const char *name;
+    const char *name; /* without brackets */
     int port;
+    const char *path; /* of requests; begins with '/' */
+    int speaks_http;  /* 0: a request would make no sense */
+    probe_starttls_e starttls;
     const char *failure; /* why nothing was tested; NULL: it was tested */
-    probe_version_t versions[2];
+    probe_version_t versions[PROBE_VERSIONS_N];
     apr_array_header_t *findings; /* of probe_finding_t */
     int planned_n;                /* the most connections that may be made */
     apr_size_t connections_n;
@@ -64,14 +72,16 @@ typedef struct probe_host_t {
 } probe_host_t;
 
 typedef struct probe_options_t {
-    apr_array_header_t *names; /* of const char *: --sni; empty: the host's own */
-    int has_tls12, has_tls13;
-    int tickets_n; /* full handshakes per version, except those of watch */
+    apr_array_header_t *names;           /* of const char *: --sni; empty: the host's own */
+    unsigned char has[PROBE_VERSIONS_N]; /* the versions to test */
+    int tickets_n;                       /* full handshakes per version, except those of watch */
     probe_level_e level;
     apr_interval_time_t watch; /* 0: do not watch */
     apr_interval_time_t timeout;
     int per_second;
     int shows_progress;
+    const struct probe_contexts_t *contexts;
+    const probe_proxy_t *proxy; /* NULL: none */
 } probe_options_t;
 
 #pragma GCC visibility pop

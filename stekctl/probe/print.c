@@ -158,7 +158,7 @@ void probe_print_json(const probe_host_t *hosts, int n, int per_second)
         json_count(&json, "connections", hosts[i].connections_n);
         json_span(&json, "seconds", hosts[i].took);
         json_open(&json, "versions", '[');
-        for (j = 0; j < 2; j++) {
+        for (j = 0; j < PROBE_VERSIONS_N; j++) {
             if (hosts[i].versions[j].is_offered) {
                 json_version(&json, &hosts[i], &hosts[i].versions[j]);
             }
