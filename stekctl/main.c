@@ -81,7 +81,8 @@ static const ctl_command_t commands[] = {
     {"probe", cmd_probe,
      "[--sni NAME...] [--tls VERSIONS] [--tickets N] [--level quick|normal|deep]\n"
      "                [--watch TIME] [--rate N] [--starttls PROTOCOL] [--alpn NAMES]\n"
-     "                [--cert PATH [--key PATH]] [--proxy URL] [--json] HOST[:PORT] | URL...",
+     "                [--cert PATH [--key PATH]] [--proxy URL] [--json] [--csv FILE]\n"
+     "                [--collect FILE] HOST[:PORT] | URL... | --analyse FILE",
      "Reports what an attacker could learn from a server's session tickets: weak keys,\n"
      "altered tickets that the server accepts, and more.  Works with any server; probe only\n"
      "your own.  Exits with 1 if there is a finding.\n\n"
@@ -100,7 +101,10 @@ static const ctl_command_t commands[] = {
      "  --alpn NAMES     protocols to offer, separated by commas\n"
      "  --cert PATH, --key PATH\n"
      "                   the client certificate to show, and its key, in PEM\n"
-     "  --proxy URL      socks5://HOST[:PORT] or http://HOST[:PORT]\n"},
+     "  --proxy URL      socks5://HOST[:PORT] or http://HOST[:PORT]\n"
+     "  --csv FILE       writes a table of verdicts\n"
+     "  --collect FILE   keeps the tickets, and the secrets of the probe's own sessions\n"
+     "  --analyse FILE   examines what --collect has kept, without a network\n"},
     {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",
      "Manages the secret file given by --secret.\n\n"
      "  new              creates it; --fleet: makes a fleet secret, with a new fleet ID;\n"

@@ -8,9 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "analyse.h"
 #include "budget.h"
 #include "host.h"
 #include "options.h"
+#include "outputs.h"
 #include "print.h"
 #include "probe.h"
 #include "reach_options.h"
@@ -24,6 +26,14 @@
 #define TIMEOUT_DEFAULT apr_time_from_sec(5)
 #define WATCH_MAX apr_time_from_sec(7 * 86400)
 #define HOSTS_MAX 64
+
+/* What the command line says. */
+typedef struct command_t {
+    probe_reach_t reach;
+    probe_options_t options;
+    probe_outputs_t outputs;
+    const char *analyse_path;
+} command_t;
 
 static const char *const levels[] = {"quick", "normal", "deep"};
 
@@ -69,8 +79,10 @@ static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
 }
 
 /* Nonzero: reported an invalid value. */
-static int set_option(ctl_t *ctl, probe_reach_t *reach, probe_options_t *options, int option)
+static int set_option(ctl_t *ctl, command_t *command, int option)
 {
+    probe_options_t *options = &command->options;
+
     switch (option) {
     case 's':
         return !add_names(options, optarg, ctl->pool)
@@ -93,33 +105,78 @@ static int set_option(ctl_t *ctl, probe_reach_t *reach, probe_options_t *options
     case 'j':
         ctl->json = 1;
         return 0;
+    case 'C':
+        command->outputs.csv_path = optarg;
+        return 0;
+    case 'o':
+        command->outputs.collect_path = optarg;
+        return 0;
+    case 'A':
+        command->analyse_path = optarg;
+        return 0;
     default:
-        return probe_reach_set(ctl, reach, options, option);
+        return probe_reach_set(ctl, &command->reach, options, option);
     }
 }
 
-static ctl_exit_e probe_all(ctl_t *ctl, probe_host_t *hosts, int n, const probe_options_t *chosen)
+static ctl_exit_e probe_all(ctl_t *ctl, command_t *command, probe_host_t *hosts, int n)
 {
-    ctl_exit_e code = CTL_DONE;
-    int i;
+    const probe_options_t *chosen = &command->options;
+    int i, had_failure = 0;
 
     for (i = 0; i < n; i++) {
+        ctl_exit_e code;
+
         hosts[i].planned_n = probe_budget_all(chosen, i);
         announce(ctl, &hosts[i], chosen->per_second);
         probe_host(&hosts[i], hosts, i, chosen, ctl->pool);
-        if (hosts[i].failure) {
-            report_line("%s:%d: %s; nothing was tested", hosts[i].name, hosts[i].port,
-                        hosts[i].failure);
-            code = CTL_IO;
+        code = probe_outputs_add(ctl, &command->outputs, &hosts[i], ctl->pool);
+        if (code != CTL_DONE) {
+            return code;
         }
-        else {
-            code = code == CTL_DONE && probe_print_findings_n(&hosts[i]) ? CTL_FINDING : code;
-            if (!ctl->json) {
-                probe_print_host(&hosts[i], ctl->pool);
-            }
+        had_failure |= hosts[i].failure != NULL;
+    }
+    if (ctl->json) {
+        probe_print_json(hosts, n, chosen->per_second);
+    }
+    return had_failure ? CTL_IO : probe_outputs_code(&command->outputs);
+}
+
+/* The hosts of the command line. */
+static ctl_exit_e probe_arguments(ctl_t *ctl, command_t *command, int n, char **names)
+{
+    probe_host_t *hosts;
+    ctl_exit_e code;
+    int i;
+
+    if (n < 1 || n > HOSTS_MAX) {
+        return report_usage(ctl, n < 1 ? "missing host" : "too many hosts");
+    }
+    hosts = apr_pcalloc(ctl->pool, (apr_size_t)n * sizeof(*hosts));
+    for (i = 0; i < n; i++) {
+        if (!probe_target_parse(names[i], command->reach.starttls, &hosts[i], ctl->pool)) {
+            return report_usage(ctl, "invalid host '%s': must be " PROBE_TARGET_FORMS, names[i]);
         }
     }
-    return code;
+    code = probe_reach_prepare(ctl, &command->reach, &command->options);
+    if (code == CTL_DONE) {
+        code = probe_outputs_open(&command->outputs);
+    }
+    return code == CTL_DONE ? probe_all(ctl, command, hosts, n) : code;
+}
+
+static ctl_exit_e analyse(ctl_t *ctl, command_t *command, int n)
+{
+    ctl_exit_e code;
+
+    if (n > 0 || command->outputs.collect_path) {
+        return report_usage(ctl, "'analyse' connects to no host, and collects nothing");
+    }
+    command->outputs.prints_lines = ctl->json;
+    code = probe_outputs_open(&command->outputs);
+    return code == CTL_DONE
+               ? probe_analyse(ctl, command->analyse_path, &command->options, &command->outputs)
+               : code;
 }
 
 ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
@@ -131,45 +188,34 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
         {"watch", required_argument, NULL, 'w'},
         {"rate", required_argument, NULL, 'r'},
         {"json", no_argument, NULL, 'j'},
+        {"csv", required_argument, NULL, 'C'},
+        {"collect", required_argument, NULL, 'o'},
+        {"analyse", required_argument, NULL, 'A'},
         PROBE_REACH_OPTIONS,
         CTL_OPTION_HELP,
         CTL_OPTION_END,
     };
-    probe_options_t chosen = {.has = {0, 0, 1, 1},
-                              .tickets_n = TICKETS_DEFAULT,
-                              .level = PROBE_NORMAL,
-                              .timeout = TIMEOUT_DEFAULT,
-                              .per_second = RATE_DEFAULT};
-    probe_reach_t reach = {0};
+    command_t command = {.options = {.has = {0, 0, 1, 1},
+                                     .tickets_n = TICKETS_DEFAULT,
+                                     .level = PROBE_NORMAL,
+                                     .timeout = TIMEOUT_DEFAULT,
+                                     .per_second = RATE_DEFAULT}};
     ctl_exit_e code;
-    probe_host_t *hosts;
-    int option, i, n;
+    int option;
 
-    chosen.names = apr_array_make(ctl->pool, 4, sizeof(const char *));
+    command.options.names = apr_array_make(ctl->pool, 4, sizeof(const char *));
     while ((option = ctl_option(ctl, argc, argv, options)) != -1) {
-        if (set_option(ctl, &reach, &chosen, option)) {
+        if (set_option(ctl, &command, option)) {
             return CTL_USAGE;
         }
     }
-    n = argc - optind;
-    if (n < 1 || n > HOSTS_MAX) {
-        return report_usage(ctl, n < 1 ? "missing host" : "too many hosts");
+    command.options.shows_progress = isatty(STDERR_FILENO);
+    if (command.analyse_path) {
+        code = analyse(ctl, &command, argc - optind);
     }
-    hosts = apr_pcalloc(ctl->pool, (apr_size_t)n * sizeof(*hosts));
-    for (i = 0; i < n; i++) {
-        if (!probe_target_parse(argv[optind + i], reach.starttls, &hosts[i], ctl->pool)) {
-            return report_usage(ctl, "invalid host '%s': must be " PROBE_TARGET_FORMS,
-                                argv[optind + i]);
-        }
+    else {
+        code = probe_arguments(ctl, &command, argc - optind, argv + optind);
     }
-    code = probe_reach_prepare(ctl, &reach, &chosen);
-    if (code != CTL_DONE) {
-        return code;
-    }
-    chosen.shows_progress = isatty(STDERR_FILENO);
-    code = probe_all(ctl, hosts, n, &chosen);
-    if (ctl->json) {
-        probe_print_json(hosts, n, chosen.per_second);
-    }
+    probe_outputs_close(&command.outputs);
     return code;
 }

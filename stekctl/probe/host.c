@@ -143,8 +143,8 @@ void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
                 const probe_options_t *options, apr_pool_t *pool)
 {
     probe_run_t run = {.host = host, .options = options, .pool = pool};
-    apr_time_t begun = apr_time_now();
 
+    host->begun = apr_time_now();
     host->findings = apr_array_make(pool, 2 * PROBE_TEST_N, sizeof(probe_finding_t));
     if (options->names->nelts > 0) {
         run.name = APR_ARRAY_IDX(options->names, 0, const char *);
@@ -156,10 +156,10 @@ void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
     if (probe_client_create(&run.client, host, options, &host->failure, pool) != APR_SUCCESS) {
         return;
     }
-    probe_client_end_at(run.client, begun + time_limit(options, host->planned_n));
+    probe_client_end_at(run.client, host->begun + time_limit(options, host->planned_n));
     test_versions(&run, earlier, earlier_n);
     host->connections_n = probe_client_count(run.client);
-    host->took = apr_time_now() - begun;
+    host->took = apr_time_now() - host->begun;
     if (options->shows_progress) {
         fputs("\r\033[K", stderr);
     }

@@ -43,7 +43,8 @@ typedef struct probe_finding_t {
 
 /* From TLS 1.0 to 1.3; an index is the version less that of TLS 1.0. */
 #define PROBE_VERSIONS_N 4
-#define PROBE_VERSION_AT(version) ((version)-0x0301)
+#define PROBE_VERSION_FIRST 0x0301
+#define PROBE_VERSION_AT(version) ((version)-PROBE_VERSION_FIRST)
 
 /* One protocol version of a host. */
 typedef struct probe_version_t {
@@ -68,6 +69,7 @@ typedef struct probe_host_t {
     apr_array_header_t *findings; /* of probe_finding_t */
     int planned_n;                /* the most connections that may be made */
     apr_size_t connections_n;
+    apr_time_t begun;
     apr_interval_time_t took;
 } probe_host_t;
 
