@@ -12,14 +12,6 @@
 #include "recording.h"
 #include "report.h"
 
-static void name_host(const ctl_t *ctl, const probe_host_t *host)
-{
-    if (!ctl->json && !host->failure) {
-        printf("%s:%d: probed %s\n", host->name, host->port,
-               report_strftime(host->begun, "%Y-%m-%d %H:%M:%S UTC", ctl->pool));
-    }
-}
-
 static ctl_exit_e examine_all(ctl_t *ctl, const char *path, probe_reader_t *reader,
                               const probe_options_t *options, probe_outputs_t *outputs)
 {
@@ -43,7 +35,6 @@ static ctl_exit_e examine_all(ctl_t *ctl, const char *path, probe_reader_t *read
             break;
         }
         probe_offline(&host, options, pool);
-        name_host(ctl, &host);
         code = probe_outputs_add(ctl, outputs, &host, pool);
     }
     apr_pool_destroy(pool);

@@ -7,6 +7,7 @@
 
 #include <apr_strings.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -15,18 +16,21 @@
 
 #include "contexts.h"
 #include "link.h"
+#include "pace.h"
 #include "proxy.h"
 #include "starttls.h"
 #include "wait.h"
+
+#define DISTANCE_MAX apr_time_from_msec(500)
 
 struct probe_client_t {
     const probe_host_t *host;
     const probe_options_t *options;
     struct addrinfo *addresses;
     const struct addrinfo *chosen;
-    apr_interval_time_t gap;
-    apr_time_t next_at; /* no connection before that time */
-    apr_time_t end;     /* nor after that; 0: no end */
+    probe_pace_t *pace, own_pace;
+    apr_time_t end; /* no connection after that; 0: no end */
+    int has_connected;
     apr_size_t connections_n;
     int full_left, offers_left;
     int is_mute; /* not HTTP, or a request got no answer: do not wait for one again */
@@ -36,8 +40,11 @@ static apr_status_t free_client(void *data)
 {
     probe_client_t *client = data;
 
+    if (client->options->paces && client->pace) {
+        probe_paces_leave(client->options->paces, client->pace);
+    }
     if (client->addresses) {
-        freeaddrinfo(client->addresses);
+        probe_wait_free_names(client->addresses);
     }
     return APR_SUCCESS;
 }
@@ -52,21 +59,22 @@ static void read_cert(const probe_link_t *link)
     }
 }
 
-static void keep_to_rate(probe_client_t *client)
-{
-    apr_time_t now;
-
-    probe_wait_until(client->next_at);
-    now = apr_time_now();
-    /* Do not catch up after a delay. */
-    client->next_at = (client->next_at > now - client->gap ? client->next_at : now) + client->gap;
-}
-
 static int take_allowance(probe_client_t *client, const probe_offer_t *offer)
 {
     int *left = offer->session ? &client->offers_left : &client->full_left;
 
     return *left > 0 && (*left)-- > 0;
+}
+
+/* A handshake takes about four times as long as a connection: far hosts get more time. */
+static void allow_for_distance(probe_client_t *client, apr_interval_time_t took)
+{
+    apr_interval_time_t limit = client->end - apr_time_now(), more;
+
+    more = (took < DISTANCE_MAX ? took : DISTANCE_MAX) * 4 * client->host->planned_n;
+    if (client->end && limit > 0) {
+        client->end += more < 4 * limit ? more : 4 * limit;
+    }
 }
 
 /* Connects, up to where TLS begins. */
@@ -75,7 +83,14 @@ static int reach(probe_client_t *client, probe_link_t *link)
     const probe_host_t *host = client->host;
     const probe_proxy_t *proxy = client->options->proxy;
 
-    if (!probe_link_open(link, client->addresses, &client->chosen)) {
+    apr_time_t begun = apr_time_now();
+    int is_open = probe_link_open(link, client->addresses, &client->chosen);
+
+    if (is_open && !client->has_connected) {
+        client->has_connected = 1;
+        allow_for_distance(client, apr_time_now() - begun);
+    }
+    if (!is_open) {
         if (proxy) {
             link->reply->why = apr_pstrcat(link->pool, "the proxy ", link->reply->why, NULL);
         }
@@ -113,7 +128,7 @@ void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, pr
         probe_link_fail(&link, PROBE_SPENT, "the connection limit was reached");
         return;
     }
-    keep_to_rate(client);
+    probe_pace_keep(client->pace, client->options->paces);
     link.deadline = apr_time_now() + client->options->timeout;
     client->connections_n++;
     if (reach(client, &link)
@@ -155,15 +170,26 @@ apr_size_t probe_client_count(const probe_client_t *client)
     return client->connections_n;
 }
 
+/* Whatever the port. */
+static probe_pace_t *enter_address(probe_paces_t *paces, const struct sockaddr *address)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)address;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)address;
+
+    return address->sa_family == AF_INET
+               ? probe_paces_enter(paces, &four->sin_addr, sizeof(four->sin_addr))
+               : probe_paces_enter(paces, &six->sin6_addr, sizeof(six->sin6_addr));
+}
+
 /* The server's addresses, or the proxy's. */
 static int resolve(probe_client_t *client, apr_pool_t *pool)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     const probe_proxy_t *proxy = client->options->proxy;
 
-    return getaddrinfo(proxy ? proxy->name : client->host->name,
-                       apr_itoa(pool, proxy ? proxy->port : client->host->port), &hints,
-                       &client->addresses);
+    return probe_wait_for_name(proxy ? proxy->name : client->host->name,
+                               apr_itoa(pool, proxy ? proxy->port : client->host->port), &hints,
+                               &client->addresses);
 }
 
 apr_status_t probe_client_create(probe_client_t **pclient, const probe_host_t *host,
@@ -175,7 +201,6 @@ apr_status_t probe_client_create(probe_client_t **pclient, const probe_host_t *h
 
     client->host = host;
     client->options = options;
-    client->gap = APR_USEC_PER_SEC / options->per_second;
     client->is_mute = !host->speaks_http;
     apr_pool_cleanup_register(pool, client, free_client, apr_pool_cleanup_null);
     error = resolve(client, pool);
@@ -184,6 +209,13 @@ apr_status_t probe_client_create(probe_client_t **pclient, const probe_host_t *h
         *pwhy = apr_pstrcat(pool, options->proxy ? "the proxy's" : "the",
                             " name does not resolve: ", gai_strerror(error), NULL);
         return APR_EGENERAL;
+    }
+    client->own_pace.gap = APR_USEC_PER_SEC / options->per_second;
+    client->pace = &client->own_pace;
+    if (options->paces) {
+        client->pace = options->proxy
+                           ? probe_paces_enter(options->paces, host->name, strlen(host->name))
+                           : enter_address(options->paces, client->addresses->ai_addr);
     }
     *pclient = client;
     return APR_SUCCESS;

@@ -17,6 +17,7 @@
 #include "probe.h"
 #include "reach_options.h"
 #include "report.h"
+#include "scan.h"
 #include "target.h"
 
 #define TICKETS_DEFAULT 10
@@ -26,12 +27,17 @@
 #define TIMEOUT_DEFAULT apr_time_from_sec(5)
 #define WATCH_MAX apr_time_from_sec(7 * 86400)
 #define HOSTS_MAX 64
+#define AT_ONCE_DEFAULT 1000
+#define AT_ONCE_MAX 20000
+#define TOTAL_RATE_DEFAULT 2000
+#define TOTAL_RATE_MAX 100000
 
 /* What the command line says. */
 typedef struct command_t {
     probe_reach_t reach;
     probe_options_t options;
     probe_outputs_t outputs;
+    probe_scan_options_t scan;
     const char *analyse_path;
 } command_t;
 
@@ -111,6 +117,22 @@ static int set_option(ctl_t *ctl, command_t *command, int option)
     case 'o':
         command->outputs.collect_path = optarg;
         return 0;
+    case 'H':
+        command->scan.list_path = optarg;
+        return 0;
+    case 'R':
+        command->scan.resume_path = optarg;
+        return 0;
+    case 'O':
+        command->scan.at_once = options_number(optarg, 1, AT_ONCE_MAX);
+        return command->scan.at_once < 0
+               && report_usage(ctl, "invalid value '%s' for 'at-once': must be between 1 and %d",
+                               optarg, AT_ONCE_MAX);
+    case 'T':
+        command->scan.per_second = options_number(optarg, 1, TOTAL_RATE_MAX);
+        return command->scan.per_second < 0
+               && report_usage(ctl, "invalid value '%s' for 'total-rate': must be between 1 and %d",
+                               optarg, TOTAL_RATE_MAX);
     case 'A':
         command->analyse_path = optarg;
         return 0;
@@ -173,10 +195,27 @@ static ctl_exit_e analyse(ctl_t *ctl, command_t *command, int n)
         return report_usage(ctl, "'analyse' connects to no host, and collects nothing");
     }
     command->outputs.prints_lines = ctl->json;
+    command->outputs.names_hosts = 1;
     code = probe_outputs_open(&command->outputs);
     return code == CTL_DONE
                ? probe_analyse(ctl, command->analyse_path, &command->options, &command->outputs)
                : code;
+}
+
+static ctl_exit_e scan(ctl_t *ctl, command_t *command, int n)
+{
+    ctl_exit_e code;
+
+    if (n > 0) {
+        return report_usage(ctl, "'hosts' takes all hosts from the list");
+    }
+    if (command->options.level == PROBE_DEEP || command->options.watch) {
+        return report_usage(ctl, "'hosts' requires level quick or normal, and no 'watch'");
+    }
+    command->scan.starttls = command->reach.starttls;
+    code = probe_reach_prepare(ctl, &command->reach, &command->options);
+    return code == CTL_DONE ? probe_scan(ctl, &command->scan, &command->options, &command->outputs)
+                            : code;
 }
 
 ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
@@ -191,6 +230,10 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
         {"csv", required_argument, NULL, 'C'},
         {"collect", required_argument, NULL, 'o'},
         {"analyse", required_argument, NULL, 'A'},
+        {"hosts", required_argument, NULL, 'H'},
+        {"at-once", required_argument, NULL, 'O'},
+        {"total-rate", required_argument, NULL, 'T'},
+        {"resume", required_argument, NULL, 'R'},
         PROBE_REACH_OPTIONS,
         CTL_OPTION_HELP,
         CTL_OPTION_END,
@@ -199,7 +242,8 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
                                      .tickets_n = TICKETS_DEFAULT,
                                      .level = PROBE_NORMAL,
                                      .timeout = TIMEOUT_DEFAULT,
-                                     .per_second = RATE_DEFAULT}};
+                                     .per_second = RATE_DEFAULT},
+                         .scan = {.at_once = AT_ONCE_DEFAULT, .per_second = TOTAL_RATE_DEFAULT}};
     ctl_exit_e code;
     int option;
 
@@ -210,7 +254,13 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
         }
     }
     command.options.shows_progress = isatty(STDERR_FILENO);
-    if (command.analyse_path) {
+    if (!command.scan.list_path && command.scan.resume_path) {
+        return report_usage(ctl, "'resume' requires 'hosts'");
+    }
+    if (command.scan.list_path && !command.analyse_path) {
+        code = scan(ctl, &command, argc - optind);
+    }
+    else if (command.analyse_path) {
         code = analyse(ctl, &command, argc - optind);
     }
     else {

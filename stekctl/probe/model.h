@@ -83,7 +83,8 @@ typedef struct probe_options_t {
     int per_second;
     int shows_progress;
     const struct probe_contexts_t *contexts;
-    const probe_proxy_t *proxy; /* NULL: none */
+    const probe_proxy_t *proxy;  /* NULL: none */
+    struct probe_paces_t *paces; /* of hosts that are probed at the same time; NULL: only one is */
 } probe_options_t;
 
 #pragma GCC visibility pop

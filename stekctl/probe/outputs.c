@@ -146,6 +146,10 @@ ctl_exit_e probe_outputs_add(ctl_t *ctl, probe_outputs_t *outputs, const probe_h
     else {
         outputs->findings_n += probe_print_findings_n(host) > 0;
         if (!ctl->json) {
+            if (outputs->names_hosts) {
+                printf("%s:%d: probed %s\n", host->name, host->port,
+                       report_strftime(host->begun, "%Y-%m-%d %H:%M:%S UTC", pool));
+            }
             probe_print_host(host, pool);
         }
     }

@@ -16,6 +16,7 @@
 typedef struct probe_outputs_t {
     const char *csv_path, *collect_path; /* NULL: not wanted */
     int prints_lines;                    /* JSON: one line per host */
+    int names_hosts;                     /* text: a line with the host's name first */
     int is_resumed;                      /* goes on where earlier files ended */
     FILE *csv, *collected;
     int findings_n, failed_n; /* of hosts so far: hosts with findings, hosts not tested */

@@ -7,7 +7,14 @@
 #include <errno.h>
 #include <poll.h>
 
-int probe_wait(int fd, short events, apr_time_t until)
+static const probe_waiter_t *by;
+
+void probe_wait_by(const probe_waiter_t *waiter)
+{
+    by = waiter;
+}
+
+static int wait_here(int fd, short events, apr_time_t until)
 {
     struct pollfd one = {fd, events, 0};
 
@@ -29,11 +36,35 @@ int probe_wait(int fd, short events, apr_time_t until)
     }
 }
 
+int probe_wait(int fd, short events, apr_time_t until)
+{
+    return by ? by->wait(fd, events, until) : wait_here(fd, events, until);
+}
+
 void probe_wait_until(apr_time_t until)
 {
     apr_time_t now = apr_time_now();
 
-    if (until > now) {
+    if (by && until > now) {
+        by->until(until);
+    }
+    else if (until > now) {
         apr_sleep(until - now);
+    }
+}
+
+int probe_wait_for_name(const char *name, const char *port, const struct addrinfo *hints,
+                        struct addrinfo **presult)
+{
+    return by ? by->name(name, port, hints, presult) : getaddrinfo(name, port, hints, presult);
+}
+
+void probe_wait_free_names(struct addrinfo *addresses)
+{
+    if (by) {
+        by->free_names(addresses);
+    }
+    else {
+        freeaddrinfo(addresses);
     }
 }
