@@ -5,8 +5,8 @@
 set -eu
 
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
-bench=("${run[@]}" pkgconf libcurl4-openssl-dev libhiredis-dev libjansson-dev libmemcached-dev
-    libseccomp-dev memcached nginx-light haproxy valgrind python3-cryptography mmdebstrap iproute2 git)
+bench=("${run[@]}" pkgconf libcurl4-openssl-dev libevent-dev libhiredis-dev libjansson-dev
+    libmemcached-dev libseccomp-dev memcached nginx-light haproxy valgrind python3-cryptography mmdebstrap iproute2 git)
 check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
     redis-server sasl2-bin etcd-server etcd-client
@@ -29,7 +29,7 @@ check)
     unpack=(libapache2-mpm-itk)
     ;;
 check-deb) wanted=("${run[@]}" debhelper dpkg-dev git iproute2 libcmocka-dev libcurl4-openssl-dev
-    libhiredis-dev libjansson-dev libmemcached-dev libseccomp-dev mmdebstrap pkgconf python3-cryptography) ;;
+    libevent-dev libhiredis-dev libjansson-dev libmemcached-dev libseccomp-dev mmdebstrap pkgconf python3-cryptography) ;;
 compilers) wanted=("${check[@]}" lld) ;;
 first-five | check-fresh) wanted=(mmdebstrap git python3) ;;
 *)

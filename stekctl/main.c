@@ -82,7 +82,9 @@ static const ctl_command_t commands[] = {
      "[--sni NAME...] [--tls VERSIONS] [--tickets N] [--level quick|normal|deep]\n"
      "                [--watch TIME] [--rate N] [--starttls PROTOCOL] [--alpn NAMES]\n"
      "                [--cert PATH [--key PATH]] [--proxy URL] [--json] [--csv FILE]\n"
-     "                [--collect FILE] HOST[:PORT] | URL... | --analyse FILE",
+     "                [--collect FILE] HOST[:PORT] | URL... |\n"
+     "                --hosts FILE [--at-once N] [--total-rate N] [--resume FILE] |\n"
+     "                --analyse FILE",
      "Reports what an attacker could learn from a server's session tickets: weak keys,\n"
      "altered tickets that the server accepts, and more.  Works with any server; probe only\n"
      "your own.  Exits with 1 if there is a finding.\n\n"
@@ -104,7 +106,13 @@ static const ctl_command_t commands[] = {
      "  --proxy URL      socks5://HOST[:PORT] or http://HOST[:PORT]\n"
      "  --csv FILE       writes a table of verdicts\n"
      "  --collect FILE   keeps the tickets, and the secrets of the probe's own sessions\n"
-     "  --analyse FILE   examines what --collect has kept, without a network\n"},
+     "  --analyse FILE   examines what --collect has kept, without a network\n"
+     "  --hosts FILE     probes the hosts in FILE (-: standard input), one per line, many at a\n"
+     "                   time; --json then prints a line per host\n"
+     "  --at-once N      at most N hosts at a time (1000)\n"
+     "  --total-rate N   at most N connections per second to all hosts (2000); --rate is for one\n"
+     "                   address\n"
+     "  --resume FILE    remembers in FILE what is done: the same command goes on there\n"},
     {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",
      "Manages the secret file given by --secret.\n\n"
      "  new              creates it; --fleet: makes a fleet secret, with a new fleet ID;\n"
@@ -270,8 +278,9 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
         }
         return 0;
     case OPTION_VERSION:
-        printf("stekctl " STEK_VERSION "\nstores: %s\nstore workers confined by: %s\n",
-               fleet_store_names(ctl->pool), fleet_confinement_names());
+        printf("stekctl " STEK_VERSION "\nstores: %s\nstore workers confined by: %s\n"
+               "probes of many hosts at a time: %s\n",
+               fleet_store_names(ctl->pool), fleet_confinement_names(), probe_loop_name());
         return 1;
     case 'h':
         print_help();

@@ -219,7 +219,7 @@ static void read_on(probe_link_t *link, apr_interval_time_t first_wait, char *an
         apr_time_t until = answer || !link->reply->tickets->nelts ? last
                                                                   : apr_time_now() + NEXT_WAIT;
         apr_size_t room = answer ? ANSWER_MAX - len : sizeof(bytes);
-        int result;
+        int result, ends;
 
         ERR_clear_error();
         result = SSL_read(link->ssl, answer ? answer + len : bytes, (int)room);
@@ -231,9 +231,11 @@ static void read_on(probe_link_t *link, apr_interval_time_t first_wait, char *an
                 return;
             }
         }
+        /* Before waiting: others may leave errors meanwhile. */
+        ends = result <= 0 && is_over(link, result);
         if (apr_time_now() > last
             || (result <= 0 && !step(link, result, until < last ? until : last))) {
-            link->reply->is_cut |= answer && len == 0 && result <= 0 && is_over(link, result);
+            link->reply->is_cut |= answer && len == 0 && ends;
             return;
         }
     }

@@ -16,6 +16,7 @@
 #include <poll.h>
 
 #include "fiber.h"
+#include "probe.h"
 #include "wait.h"
 
 #define NAMES_AT_ONCE "1000"
@@ -174,6 +175,11 @@ int probe_loop_run(void (*run)(void *arg), void *arg)
            && (first.has_ended || event_base_dispatch(base) >= 0);
 }
 
+const char *probe_loop_name(void)
+{
+    return "libevent";
+}
+
 void probe_loop_end(void)
 {
     probe_wait_by(NULL);
@@ -189,6 +195,13 @@ void probe_loop_end(void)
 }
 
 #else
+
+#include "probe.h"
+
+const char *probe_loop_name(void)
+{
+    return "nothing (built without libevent)";
+}
 
 const char *probe_loop_begin(void)
 {

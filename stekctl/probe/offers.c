@@ -31,6 +31,10 @@ void probe_test_reuse(probe_run_t *run)
     probe_progress(run, 0, 0);
     for (i = 0; i < 2; i++) {
         probe_offer(run, ticket, NULL, &reply);
+        if (!probe_is_answer(run, &reply)) {
+            probe_tell(run, PROBE_TEST_REUSE, PROBE_UNTESTED, "a connection failed: %s", reply.why);
+            return;
+        }
         resumed_n += reply.outcome == PROBE_RESUMED;
     }
     if (resumed_n == 2) {
