@@ -16,6 +16,8 @@
 #include "tests.h"
 #include "words.h"
 
+#define LIST_TIMES 5
+
 static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
 {
     return &APR_ARRAY_IDX(version->tickets, n, probe_ticket_t);
@@ -130,12 +132,15 @@ static void test_versions(probe_run_t *run, const probe_host_t *earlier, int ear
     }
 }
 
-/* More than any server needs that answers promptly, and a limit for those that do not. */
+/* More than any server needs that answers promptly, and a limit for those that do not.  Hosts of a
+ * list share this machine's time. */
 static apr_interval_time_t time_limit(const probe_options_t *options, int planned_n)
 {
     static const int base_s[] = {30, 300, 900};
 
-    return apr_time_from_sec(base_s[options->level] + planned_n / options->per_second)
+    int times = options->paces ? LIST_TIMES : 1;
+
+    return apr_time_from_sec(times * (base_s[options->level] + planned_n / options->per_second))
            + 2 * options->watch;
 }
 
