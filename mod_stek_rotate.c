@@ -25,12 +25,13 @@
 
 #include "mod_stek_config.h"
 #include "mod_stek_config_check.h"
+#include "mod_stek_config_notices.h"
 #include "mod_stek_counters.h"
 #include "mod_stek_directives.h"
-#include "mod_stek_handshake.h"
+#include "mod_stek_ticket_outcome.h"
 #include "mod_stek_iv.h"
 #include "mod_stek_live.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_monitor.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_ring_start.h"
@@ -47,7 +48,7 @@ APLOG_USE_MODULE(stek_rotate);
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     mod_stek_vhosts_reset(pconf);
-    mod_stek_handshake_reset();
+    mod_stek_ticket_outcome_reset();
     return mod_stek_config_reset(pconf, plog, ptemp);
 }
 
@@ -83,6 +84,7 @@ static int post_config_last(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *pte
     mod_stek_ssl_ctx_note_groups(ptemp);
     mod_stek_vhost_notices_log(ptemp);
     mod_stek_vhost_notices_warn(s, ptemp);
+    mod_stek_config_notices(s, ptemp);
     return OK;
 }
 
@@ -99,7 +101,8 @@ static void register_hooks(apr_pool_t *p)
     ap_hook_child_init(mod_stek_iv_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(mod_stek_timer_start, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_process_connection(mod_stek_timer_follow_fork, NULL, NULL, APR_HOOK_FIRST);
-    APR_OPTIONAL_HOOK(ssl, pre_handshake, mod_stek_handshake_begin, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ssl, pre_handshake, mod_stek_ticket_outcome_begin, NULL, NULL,
+                      APR_HOOK_MIDDLE);
     ap_hook_create_request(mod_stek_variables_create_request, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_translate_name(mod_stek_variables_translate_name, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_log_transaction(mod_stek_variables_log, NULL, NULL, APR_HOOK_FIRST);

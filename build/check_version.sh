@@ -12,7 +12,7 @@ says() { # file, what it says
     failed=1
 }
 
-says debian/changelog "$(sed -n '1s/^mod-stek-rotate (\([^)]*\)) .*/\1/p' debian/changelog)"
+says debian/changelog "$(sed -n '1s/^mod-stek-rotate (\([^)-]*\)-[^)]*) .*/\1/p' debian/changelog)"
 says build/rpm/mod_stek_rotate.spec "$(sed -n 's/^Version: *//p' build/rpm/mod_stek_rotate.spec)"
 says CHANGES.md "$(sed -n 's/^## \([^, ]*\).*/\1/p' CHANGES.md | head -n 1)"
 for page in docs/*.[58]; do

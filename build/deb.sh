@@ -10,6 +10,7 @@ rm -rf "$out"
 mkdir -p "$out"
 build/dist.sh "$name" "$out"
 tar -x -C "$out" -f "$out/$name.tar.gz"
+ln "$out/$name.tar.gz" "$out/mod-stek-rotate_${name##*-}.orig.tar.gz"
 cd "$out/$name"
 # A build of its own: nothing of the make that may have started this.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES

@@ -1,39 +1,44 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, by name.  Says nothing when none is.
-# Usage: deps.sh run|bench|check|check-deb|check-fresh|compilers|first-five
+# Usage: deps.sh run|html|release|bench|check|check-deb|check-fresh|compilers|first-five
 set -eu
 
+html=(mandoc python3 python3-markdown-it)
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
+package=("${run[@]}" "${html[@]}" debhelper dpkg-dev libcmocka-dev libcurl4-openssl-dev libevent-dev libhiredis-dev
+    libjansson-dev libmemcached-dev libseccomp-dev pkgconf python3-cryptography)
 bench=("${run[@]}" pkgconf libcurl4-openssl-dev libevent-dev libhiredis-dev libjansson-dev
     libmemcached-dev libseccomp-dev memcached nginx-light haproxy valgrind python3-cryptography mmdebstrap iproute2 git)
 check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
     redis-server sasl2-bin etcd-server etcd-client
-    rsync curl gnutls-bin faketime libfaketime procps psmisc util-linux git fakeroot
+    rsync curl gnutls-bin libgnutls28-dev faketime libfaketime procps psmisc util-linux git fakeroot
     lighttpd lighttpd-mod-openssl dnsdist trafficserver microsocks tinyproxy
-    golang-go default-jdk-headless
+    golang-go default-jdk-headless nodejs
     chromium fonts-dejavu-core python3-prometheus-client
-    apache2 logrotate prometheus python3-yaml apparmor selinux-utils cmark-gfm iproute2
-    debhelper dpkg-dev lintian rpm rpmlint systemd
-    clang clang-format clang-tidy libclang-rt-dev llvm cppcheck shellcheck mandoc gdb)
+    zsh fish
+    apache2 logrotate prometheus python3-yaml apparmor selinux-utils iproute2
+    "${html[@]}" debhelper dpkg-dev gnupg lintian rpm rpmlint systemd
+    clang clang-format clang-tidy libclang-rt-dev llvm cppcheck shellcheck gdb)
 
 # Taken apart, not installed: their scripts would change the machine's Apache to another MPM.
 unpack=()
 
 case ${1-} in
 run) wanted=("${run[@]}") ;;
+html) wanted=("${html[@]}") ;;
+release) wanted=("${package[@]}" git gnupg rpm rpmlint) ;;
 bench) wanted=("${bench[@]}") ;;
 check)
     wanted=("${check[@]}")
     unpack=(libapache2-mpm-itk)
     ;;
-check-deb) wanted=("${run[@]}" debhelper dpkg-dev git iproute2 libcmocka-dev libcurl4-openssl-dev
-    libevent-dev libhiredis-dev libjansson-dev libmemcached-dev libseccomp-dev mmdebstrap pkgconf python3-cryptography) ;;
+check-deb) wanted=("${package[@]}" git iproute2 mmdebstrap) ;;
 compilers) wanted=("${check[@]}" lld) ;;
 first-five | check-fresh) wanted=(mmdebstrap git python3) ;;
 *)
-    echo 'usage: deps.sh run|bench|check|check-deb|check-fresh|compilers|first-five' >&2
+    echo 'usage: deps.sh run|html|release|bench|check|check-deb|check-fresh|compilers|first-five' >&2
     exit 2
     ;;
 esac

@@ -8,6 +8,7 @@ MANDIR  ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+DOCDIR  ?= $(DATADIR)/doc/mod_stek_rotate-doc
 
 # Debian keeps a module's lines in mods-available and enables them by a2enmod; elsewhere httpd
 # includes conf.modules.d.
@@ -24,6 +25,10 @@ CONF_STATUS = $(DATADIR)/doc/mod_stek_rotate/status.conf
 WEBGROUP   ?= apache
 RUNTIME     = httpd
 endif
+# Debian's zsh looks for what packages bring in a folder of its own.
+ZSHDIR ?= $(DATADIR)/zsh/$(if $(filter apache2,$(PROGNAME)),vendor-completions,site-functions)
+COMPLETIONS = bash=$(DATADIR)/bash-completion/completions/stekctl zsh=$(ZSHDIR)/_stekctl \
+              fish=$(DATADIR)/fish/vendor_completions.d/stekctl.fish
 MAN8  = $(wildcard docs/*.8)
 MAN5  = $(wildcard docs/*.5)
 UNITS = $(notdir $(wildcard build/systemd/*.service))
@@ -43,8 +48,8 @@ install: all
 	install -d $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 $(MAN5) $(DESTDIR)$(MANDIR)/man5
 	install -m 644 $(MAN8) $(DESTDIR)$(MANDIR)/man8
-	install -D -m 644 build/stekctl.bash-completion \
-	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl
+	@set -e; for pair in $(COMPLETIONS); do \
+	    install -D -m 644 "build/stekctl.$${pair%%=*}-completion" "$(DESTDIR)$${pair#*=}"; done
 	@set -e; for unit in $(UNITS); do to="$(DESTDIR)$(UNITDIR)/$$unit"; \
 	    sed -e 's,/usr/sbin/stekctl,$(SBINDIR)/stekctl,' -e 's,^Group=www-data,Group=$(WEBGROUP),' \
 	    -e 's,=/run/apache2/stek_rotate,=/run/$(RUNTIME)/stek_rotate,' \
@@ -55,10 +60,15 @@ install: all
 	install -D -m 644 build/systemd/stek.sysusers $(DESTDIR)$(SYSUSERSDIR)/stek.conf
 ifeq ($(DESTDIR),)
 	@if command -v a2enmod >/dev/null; then a2enmod -q stek_rotate; \
-	    a2query -q -m ssl || echo "Enabled, but not loaded before mod_ssl is: a2enmod ssl"; \
+	    a2query -q -m ssl || echo "Enabled, but httpd loads it only once mod_ssl is enabled: a2enmod ssl"; \
 	    echo "Check and reload httpd: apachectl configtest && apachectl graceful"; \
 	else echo "Installed. Where httpd does not include it, add: Include $(CONF_LOAD)"; fi
 endif
+
+# HTML, Markdown and what the guides use; needs what "make html" needs.
+install-doc:
+	install -d $(DESTDIR)$(DOCDIR)
+	$(PYTHON) build/make_html.py --install $(DESTDIR)$(DOCDIR)
 
 uninstall:
 ifeq ($(DESTDIR),)
@@ -70,7 +80,7 @@ endif
 	rm -f $(DESTDIR)$(LIBEXECDIR)/mod_stek_rotate.so $(DESTDIR)$(CONF_LOAD) \
 	    $(DESTDIR)$(SBINDIR)/stekctl $(MAN8:docs/%=$(DESTDIR)$(MANDIR)/man8/%) \
 	    $(MAN5:docs/%=$(DESTDIR)$(MANDIR)/man5/%) \
-	    $(DESTDIR)$(DATADIR)/bash-completion/completions/stekctl \
+	    $(foreach pair,$(COMPLETIONS),'$(DESTDIR)$(lastword $(subst =, ,$(pair)))') \
 	    $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') '$(DESTDIR)$(UNITDIR)/$(MOUNT)' \
 	    $(DESTDIR)$(SYSUSERSDIR)/stek.conf
 

@@ -8,7 +8,7 @@ ALL_C  := $(MOD_SRC) $(STEKCTL_SRC) $(UNIT_SRC) $(SOAK_SRC) $(UNIT_LIB) $(FUZZ_S
           $(BENCH_SRC) $(SIM_SRC) $(wildcard test/fault/*.c) test/integration/sins.c \
           test/integration/leak_roots.c
 ALL_H  := $(wildcard include/*.h src/*.h stekctl/*.h stekctl/*/*.h test/*/*.h)
-ALL_SH := $(wildcard build/*.sh test/*/*.sh .ci/run) $(MAINTAINER_SH)
+ALL_SH := $(wildcard build/*.sh conf/container/*.sh test/*/*.sh .ci/run) $(MAINTAINER_SH)
 ALL_PY := $(wildcard build/*.py test/*/*.py)
 
 LINT := $(OUT)/lint
@@ -60,8 +60,12 @@ lint-sh: $(ALL_SH)
 lint-py: $(ALL_PY)
 	$(call SAY,LINT,pyflakes)$(PYTHON) -m pyflakes $^
 
+# All remarks, but not those on the customs of the BSDs' own pages.  Pages that refer to each other are found.
 man-lint:
-	$(if $(wildcard docs/*.[58]),$(call SAY,LINT,man pages)mandoc -T lint -W warning $(wildcard docs/*.[58]))
+	@mkdir -p $(OUT)/man/man5 $(OUT)/man/man8
+	@cp $(wildcard docs/*.5) $(OUT)/man/man5; cp $(wildcard docs/*.8) $(OUT)/man/man8
+	@PATH=$$PATH:/usr/sbin makewhatis $(OUT)/man
+	$(call SAY,LINT,man pages)MANPATH=$(CURDIR)/$(OUT)/man:/usr/share/man mandoc -T lint -W style $(wildcard docs/*.[58])
 
 format:
 	clang-format -i $(ALL_C) $(ALL_H)

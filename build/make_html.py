@@ -1,11 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""make html: the documentation as HTML, in out/html.
+"""make html: the documentation as HTML, in out/html.  "--install DIRECTORY": as a package has it.
 
 Every page of Markdown and every man page, in the folders that they have in the source; what they link
 to besides (configurations, sources) is wrapped into a page, so that no link leaves the directory.
-Markdown through cmark-gfm, man pages through mandoc.  Headings get the anchors that repository pages give
-them; a message's tag and a man page's name become links.
+Markdown through markdown-it, man pages through mandoc.  Headings get the anchors that repository pages give
+them; a message's tag and a man page's name become links.  A link to a page whose text is the page's file name
+shows the page's title instead, and a table whose header is empty has none.
+
+Installed, the pages of Markdown and what is in conf/ lie beside html/, in the folders that they have in the
+source.  Links between them stay as they are; all others lead to the page in html/.
 """
 import argparse
 import html
@@ -18,6 +22,8 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
 PAGES = sorted(TOP.glob("*.md")) + sorted((TOP / "docs").glob("*.md"))
+# A package has CHANGES.md where its distribution has changelogs.
+INSTALLED = [page for page in PAGES if page.name != "CHANGES.md"]
 MAN = sorted((TOP / "docs").glob("*.[58]"))
 NAV = [("Documentation", "docs/README.md"), ("Quick start", "docs/quick-start.md"),
        ("Manual", "docs/mod_stek_rotate.md"), ("stekctl(8)", "docs/stekctl.8"),
@@ -40,6 +46,7 @@ h1, h2, h3 { line-height: 1.2; margin-top: 1.6em; }
 :target { background: #fd63; }
 """
 MESSAGES = "docs/messages.md"
+MARKDOWN_LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def run(*words, text):
@@ -59,9 +66,21 @@ def target_of(source):
     return (name[:-3] if name.endswith(".md") else name) + ".html"
 
 
+def title_of(source):
+    """Of a page of Markdown."""
+    first = re.search(r"^# (.+)$", (TOP / source).read_text(), re.M)
+    return first.group(1) if first else source.name
+
+
+def is_shipped(source):
+    """Whether an installed copy of the Markdown has this file beside it."""
+    return TOP / source in INSTALLED or source.parts[0] == "conf"
+
+
 class Site:
-    def __init__(self, out):
-        self.out, self.wanted, self.made = out, [], set()
+    def __init__(self, out, markdown):
+        self.out, self.to_html = out, markdown
+        self.wanted, self.made = [], set()
 
     def link(self, source, href):
         """href of a page as it stands in the page's HTML; what it names is made too."""
@@ -85,7 +104,7 @@ class Site:
         self.made.add(source)
 
     def markdown(self, source):
-        body = run("cmark-gfm", "-e", "table", "--to", "html", text=(TOP / source).read_text())
+        body = self.to_html((TOP / source).read_text())
         used = {}
 
         def heading(found):
@@ -96,8 +115,15 @@ class Site:
             return f'<h{level} id="{name}">{inner}</h{level}>'
 
         body = re.sub(r"<h(\d)>(.*?)</h\1>", heading, body, flags=re.S)
-        body = re.sub(r'href="([^"]+)"', lambda found: 'href="%s"' % html.escape(
-            self.link(source, html.unescape(found.group(1)))), body)
+        def link(found):
+            href, text = html.unescape(found.group(1)), found.group(2)
+            there = Path(os.path.normpath(source.parent / href.partition("#")[0]))
+            if re.fullmatch(r"(<code>)?[\w./-]+\.md(</code>)?", text) and TOP / there in PAGES:
+                text = html.escape(title_of(there))
+            return f'<a href="{html.escape(self.link(source, href))}">{text}</a>'
+
+        body = re.sub(r'<a href="([^"]+)">(.*?)</a>', link, body, flags=re.S)
+        body = re.sub(r"<thead>\n<tr>\n(<th[^>]*></th>\n)+</tr>\n</thead>\n", "", body)
         if str(source) == MESSAGES:
             body = re.sub(r"<tr>\n<td>(STEK\d{4})</td>", r'<tr id="\1">' + "\n" + r"<td>\1</td>", body)
         title = re.search(r"<h1[^>]*>(.*?)</h1>", body, re.S)
@@ -164,17 +190,44 @@ class Site:
         return len(self.made)
 
 
+def install_markdown(to):
+    for page in INSTALLED:
+        source = page.relative_to(TOP)
+
+        def link(found, source=source):
+            path, _, anchor = found.group(1).partition("#")
+            there = Path(os.path.normpath(source.parent / path))
+            if not path or ":" in path or is_shipped(there):
+                return found.group(0)
+            there = os.path.relpath("html/" + target_of(there), source.parent)
+            return f"]({there}{'#' + anchor if anchor else ''})"
+
+        (to / source).parent.mkdir(parents=True, exist_ok=True)
+        (to / source).write_text(MARKDOWN_LINK.sub(link, page.read_text()))
+    shutil.copytree(TOP / "conf", to / "conf", dirs_exist_ok=True)
+    for path in [to, *to.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="make html", description="The documentation as HTML.")
     parser.add_argument("out", type=Path, nargs="?", default=TOP / "out" / "html")
+    parser.add_argument("--install", action="store_true", help="as a package has it: HTML, Markdown and conf/")
     args = parser.parse_args()
-    for tool in ("cmark-gfm", "mandoc"):
-        if not shutil.which(tool):
-            print(f"no {tool}: install the package {tool}", file=sys.stderr)
-            return 1
-    shutil.rmtree(args.out, ignore_errors=True)
-    count = Site(args.out).build()
-    print(f"{count} pages; begin with {args.out / 'docs' / 'index.html'}")
+    try:
+        from markdown_it import MarkdownIt
+    except ImportError:
+        print("no markdown-it: build/deps.sh html, or install the package python3-markdown-it", file=sys.stderr)
+        return 1
+    if not shutil.which("mandoc"):
+        print("no mandoc: build/deps.sh html, or install the package mandoc", file=sys.stderr)
+        return 1
+    site = args.out / "html" if args.install else args.out
+    shutil.rmtree(site, ignore_errors=True)
+    count = Site(site, MarkdownIt("commonmark").enable("table").render).build()
+    if args.install:
+        install_markdown(args.out)
+    print(f"{count} pages; begin with {site / 'docs' / 'index.html'}")
     return 0
 
 

@@ -5,6 +5,7 @@
 # ---- documentation ------------------------------------------------------------------------------
 
 html:
+	@build/deps.sh html
 	@$(PYTHON) build/make_html.py
 
 # The quick start's commands in an empty Debian, timed; ARGS=--keep leaves it.
@@ -44,6 +45,16 @@ check-fresh:
 packages: all
 	$(Q)$(PYTHON) -m pytest test/packaging -q -p no:cacheprovider $(PYTEST)
 
+# Writes the addresses of build/contacts to the files that repeat them.
+contacts:
+	@$(PYTHON) build/contacts.py write
+
+# Tarball, packages, SBOM and checksums, in out/release; RELEASE_KEY=ID signs them.
+release:
+	@build/deps.sh release
+	@$(PYTHON) build/release.py
+
 version:
+	$(call SAY,LINT,contacts)$(PYTHON) build/contacts.py check
 	$(call SAY,LINT,version)build/check_version.sh
 

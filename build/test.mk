@@ -42,6 +42,12 @@ soak-probe: all
 	$(Q)PROBE_RUNS=20 $(PYTHON) -m pytest test/integration/test_probe.py $(XDIST) -q \
 	    -p no:cacheprovider -k 'good_server or clean_in_normal or by_time'
 
+# How good the probe is: configurations drawn at random, and real servers, as a table.
+PROBE_SCORE ?= 100
+probe-score: all
+	$(Q)PROBE_SCORE=$(PROBE_SCORE) $(PYTHON) -m pytest test/integration/test_probe_score.py -q -s \
+	    -p no:cacheprovider
+
 # An accelerated month (an hour is a second): reloads, revocations, damaged rings, clients that return.
 SOAK_TIME ?= 1200
 SOAK_MPM  ?= event
@@ -102,7 +108,7 @@ SIM_O    := $(SIM_SRC:%.c=$(OUT)/obj/%.o)
 SIM_WRAP := rename link unlink write open openat close read pread pwrite fstat stat lstat fstatat \
             unlinkat mkdir opendir readdir closedir dirfd flock ftruncate fchmod fchown futimens \
             apr_time_now apr_sleep stek_mem_alloc stek_mem_free \
-            stek_rng_system stek_ring_seal stek_ring_open stek_ring_file_save_under stek_swap_reaches stek_file_check_dirs \
+            stek_rng_system stek_ring_seal stek_ring_unseal stek_ring_file_save_under stek_swappable_file stek_file_check_dirs \
             stek_path_check_written stek_path_check_opened stek_file_fsync_flag \
             stek_file_sweep stek_secret_hkdf stek_secret_set_id stek_ring_merge stek_ring_merge_into \
             stek_schedule_extend stek_audit_drop_shared EVP_KDF_fetch EVP_MAC_fetch EVP_CIPHER_fetch

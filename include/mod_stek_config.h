@@ -32,9 +32,12 @@ typedef struct mod_stek_ticket_count_t {
 /* A ring as configured. */
 typedef struct mod_stek_ring_config_t {
     const char *name;
-    const char *path;        /* file ring; NULL: anonymous memory */
-    const char *secret_path; /* local secret; NULL: made in memory */
-    int secret_is_default;   /* secret= was not given */
+    const char *path;                             /* file ring; NULL: anonymous memory */
+    const char *secret_path;                      /* local secret; NULL: made in memory */
+    int secret_is_default;                        /* secret= was not given */
+    const ap_directive_t *at;                     /* the first StekRing of that name; NULL: none */
+    const ap_directive_t *again;                  /* the second; NULL: none */
+    int interval_is_default, lifetime_is_default; /* not given, either */
     stek_params_t params;
     int generate; /* the parent makes keys */
     apr_interval_time_t poll;
@@ -48,12 +51,14 @@ typedef struct mod_stek_ring_config_t {
  */
 #define MOD_STEK_SERVER_FIELDS(X)                                                                  \
     X(const char *, ring_name, NULL)                        /* StekUseRing */                      \
+    X(const ap_directive_t *, ring_name_at, NULL)           /* and where it is */                  \
     X(int, rotate, MOD_STEK_UNSET)                          /* StekRotate, as written */           \
     X(int, tickets, MOD_STEK_UNSET)                         /* StekTickets: MOD_STEK_TICKETS_* */  \
     X(const mod_stek_ticket_count_t *, ticket_count, NULL)  /* StekTicketCount */                  \
     X(int, allows_no_kex, MOD_STEK_UNSET)                   /* Options AllowNoDHEKEX */            \
     X(int, binding, MOD_STEK_UNSET)                         /* StekBinding: policy */              \
     X(apr_interval_time_t, ticket_lifetime, MOD_STEK_UNSET) /* StekTicketLifetime */               \
+    X(const ap_directive_t *, ticket_lifetime_at, NULL)     /* and where it is */                  \
     X(apr_interval_time_t, max_session_age, MOD_STEK_UNSET) /* StekMaxSessionAge; 0: off */        \
     X(const char *, ticket_key_file, NULL)                  /* SSLSessionTicketKeyFile */          \
     X(int, ssl_tickets, MOD_STEK_UNSET)                     /* SSLSessionTickets */                \

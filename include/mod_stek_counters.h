@@ -2,7 +2,7 @@
 /*
  * Counters of a ring, in anonymous shared memory that the parent makes before it forks.
  *
- *     counters of a ring:   | before: totals of a while ago | parent | tally 0 | ... | tally n-1 |
+ *     counters of a ring:   | totals of a while ago | marks of an hour | parent | tally 0 | ... |
  *     claims, once:         | used_n | pid of tally 0 .. n-1 |
  *
  * A process counts in one tally, the same for every ring: the parent in tally 0, a child in one
@@ -73,7 +73,7 @@ typedef enum mod_stek_counter_e {
 } mod_stek_counter_e;
 
 /* Of all that is behind a pointer in retained memory here; goes up when any of it changes. */
-#define MOD_STEK_COUNTERS_LAYOUT 3
+#define MOD_STEK_COUNTERS_LAYOUT 4
 
 /* One process's part. */
 typedef struct mod_stek_tally_t {
@@ -82,6 +82,13 @@ typedef struct mod_stek_tally_t {
 } mod_stek_tally_t;
 
 typedef struct mod_stek_counters_t mod_stek_counters_t;
+
+/* Handshakes that resumed with a ticket, and all that are counted, in a span that ends now.
+ * 0 <= resumed <= all. */
+typedef struct mod_stek_rate_t {
+    apr_interval_time_t span; /* 0: not known yet */
+    apr_uint64_t resumed, all;
+} mod_stek_rate_t;
 
 /* To be shown only.  No time is negative, and no sum less than one of its parts. */
 typedef struct mod_stek_totals_t {
@@ -116,6 +123,18 @@ void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now);
 /* Sums up, in a child; zeros if counters is NULL. */
 void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_t *totals);
 
+/* Of all counts. */
+void mod_stek_counts_handshakes(const apr_uint64_t *counts, mod_stek_rate_t *rate);
+
+/* What the totals have gained since before_at. */
+void mod_stek_counters_rate_now(const mod_stek_totals_t *totals, apr_time_t now,
+                                mod_stek_rate_t *rate);
+
+/* What they have gained in an hour, or since they were first remembered. */
+void mod_stek_counters_rate_hour(const mod_stek_counters_t *counters,
+                                 const mod_stek_totals_t *totals, apr_time_t now,
+                                 mod_stek_rate_t *rate);
+
 /* Counts so many.  Any thread; tally may be NULL. */
 static inline void mod_stek_count_n(mod_stek_tally_t *tally, int counter, apr_uint64_t n)
 {
@@ -142,6 +161,9 @@ void mod_stek_count_look(mod_stek_counters_t *counters, apr_status_t rv, apr_tim
 /* How the last look of this process ended (until its first, its parent's), and when one last ended
  * well (0: never); from its own memory. */
 apr_status_t mod_stek_counters_looked(const mod_stek_counters_t *counters, apr_time_t *pat);
+
+/* Sum of n counters from the first on. */
+apr_uint64_t mod_stek_counts_sum(const apr_uint64_t *counts, int first, int n);
 
 /* Sum of two counts; stays at the greatest number instead of wrapping. */
 static inline apr_uint64_t mod_stek_counts_add(apr_uint64_t a, apr_uint64_t b)

@@ -15,13 +15,13 @@
  *       SSLOCSP*: what decides whether an answer is good
  *       SSLCipherSuite, but for TLS 1.3, whose suites decide nothing here; SSLSRPVerifierFile
  *       what the SSL_CTX ends up with, also by openssl.cnf: the security level, the signature
- *         algorithms; its groups count by connection (mod_stek_resumption.c)
+ *         algorithms; its groups count by connection (mod_stek_may_resume.c)
  *       SSLOpenSSLConfCmd Verify*, CipherString, SignatureAlgorithms, ClientSignatureAlgorithms
  *       the same directives in sections, in order, with the sections around them
  *
  * Not in it: addresses, names of CA and CRL files, server certificates and keys,
  * SSLCADNRequestFile and -Path, which are only hints, and .htaccess files, which httpd reads after
- * the handshake: a certificate that these ask for goes into no ticket (mod_stek_resumption.h).  The
+ * the handshake: a certificate that these ask for goes into no ticket (mod_stek_may_resume.h).  The
  * SSL_CTX does not hold all this, so the directives are recorded as httpd reads them.  Records are
  * written in the configuration phase, digests in init_server; read-only afterwards.
  */

@@ -22,7 +22,9 @@ typedef struct mod_stek_ring_snapshot_t {
     const char *source; /* path of the file, or "memory" */
     mod_stek_view_t view;
     mod_stek_totals_t totals;
-    apr_time_t looked_at; /* when this process last found the file good; 0: never */
+    mod_stek_rate_t rate_now, rate_hour;
+    apr_time_t looked_at;       /* when this process last found the file good; 0: never */
+    apr_status_t source_status; /* how its last look ended */
     int vhost_n;
     int secret_vhost_n; /* of these, with StekTickets tls1.3 */
     int reason_n;       /* 0: healthy */
@@ -48,9 +50,6 @@ const char *mod_stek_span_text(apr_interval_time_t span, apr_pool_t *pool);
 /* The ring's state in a sentence, not escaped; in pool. */
 const char *mod_stek_snapshot_sentence(const mod_stek_ring_snapshot_t *ring, apr_time_t now,
                                        apr_pool_t *pool);
-
-/* Sum of n counters from the first on. */
-apr_uint64_t mod_stek_counts_sum(const apr_uint64_t *counts, int first, int n);
 
 #pragma GCC visibility pop
 #endif

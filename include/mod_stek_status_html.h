@@ -9,11 +9,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Writes the snapshot to r. */
-void mod_stek_status_html(request_rec *r, const mod_stek_snapshot_t *snapshot);
-
-/* Value of the page's Content-Security-Policy; NULL if OpenSSL cannot digest. */
-const char *mod_stek_status_csp(apr_pool_t *pool);
+/* Writes the snapshot to r.  refresh_s: how often the browser asks again; 0: never. */
+void mod_stek_status_html(request_rec *r, const mod_stek_snapshot_t *snapshot, int refresh_s);
 
 #pragma GCC visibility pop
 #endif

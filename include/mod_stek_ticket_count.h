@@ -17,7 +17,7 @@
 #ifndef MOD_STEK_TICKET_COUNT_H
 #define MOD_STEK_TICKET_COUNT_H
 
-#include "mod_stek_handshake.h"
+#include "mod_stek_ticket_outcome.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -36,7 +36,7 @@ int mod_stek_ticket_count_install(SSL_CTX *ctx);
 
 /* From the ticket and session callbacks: a handshake of that vhost comes to this.  The last call counts. */
 void mod_stek_ticket_count_choose(SSL *ssl, const mod_stek_vhost_t *vhost,
-                                  mod_stek_handshake_t *record, int chosen);
+                                  mod_stek_ticket_outcome_t *record, int chosen);
 
 #pragma GCC visibility pop
 #endif

@@ -47,6 +47,7 @@ typedef struct mod_stek_trust_object_t {
     int also;     /* the directory that has the same, if a file has it; 0: none */
     char hash[8]; /* under which it is found, if that is not its name's own; else zeros */
     mod_stek_digest_t der, whole; /* without and with a certificate's trust attributes */
+    char scope;                   /* of a CRL, see scope_of(); set before it is digested */
 } mod_stek_trust_object_t;
 
 /* Sources that are being read; pool, crls and watched are the caller's to set, all else is 0. */

@@ -8,7 +8,7 @@
  *                    place among those of the same name
  *     a CRL          issuer, revoked serials, extensions, whether its time has begun or ended, which
  *                    certificates of the store have signed it, and which of several CRLs of one issuer
- *                    OpenSSL prefers
+ *                    OpenSSL prefers, if they can hold for the same certificate
  *
  * What a directory has under another hash than that of its own name, OpenSSL finds only by chance: it
  * counts as something else.

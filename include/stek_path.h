@@ -48,9 +48,13 @@ apr_status_t stek_path_check_written(const char *path, uid_t owner, const char *
 apr_status_t stek_path_check_placed(const char *path, uid_t owner, const char **pculprit,
                                     apr_pool_t *pool);
 
-/* The path that STEK_EPERM or STEK_ESHARED was about, and in brackets its owner or mode. In pool,
- * or path itself. */
+/* The path that STEK_EPERM or STEK_ESHARED was about, and in brackets its owner and mode, those
+ * that are wanted, and the command for it. In pool, or path itself. */
 const char *stek_path_describe(const char *path, uid_t owner, apr_pool_t *pool);
+
+/* Of the directories on the way to path, the first that does not exist, in pool; NULL: all do, or
+ * that cannot be seen. */
+const char *stek_path_missing_dir(const char *path, apr_pool_t *pool);
 
 #pragma GCC visibility pop
 #endif

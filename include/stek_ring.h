@@ -22,6 +22,9 @@
 /* Memory that a ring takes for each key. */
 #define STEK_RING_KEY_LEN (sizeof(stek_key_t) + sizeof(apr_uint64_t) + sizeof(apr_uint16_t))
 
+/* What a count of generations can come to. */
+#define STEK_GENERATION_MAX (APR_UINT64_C(1) << 53)
+
 /* Stands in a sealed header in place of the generation: a fleet's floor, which is no ring. */
 #define STEK_RING_FLOOR APR_UINT64_C(0x53544b464c4f4f52)
 
@@ -57,7 +60,7 @@ apr_status_t stek_ring_create(apr_size_t key_max, apr_size_t tombstone_max, stek
 void stek_ring_destroy(stek_ring_t *ring);
 
 /* Adds a copy of a key (or tombstone), while the ring is still private.  Not audited: what comes
- * from outside goes through stek_ring_open.  STEK_EFULL without room, APR_EEXIST if the name is
+ * from outside goes through stek_ring_unseal.  STEK_EFULL without room, APR_EEXIST if the name is
  * there, STEK_EMALFORMED if stek_key_check refuses it. */
 apr_status_t stek_ring_add_key(stek_ring_t *ring, const stek_key_t *key);
 apr_status_t stek_ring_add_tombstone(stek_ring_t *ring, const stek_tombstone_t *tombstone);
@@ -79,6 +82,10 @@ void stek_ring_drop_keys(stek_ring_t *ring);
 /* The generation of what is written after one of that generation: the next number, never
  * STEK_RING_FLOOR, and the last one again and again. */
 apr_uint64_t stek_ring_next_generation(apr_uint64_t generation);
+
+/* The same for what is written after that ring, with that epoch.  A greater one begins the count anew if the
+ * generation is one that no count can have come to: a thief's, which would otherwise stay for ever. */
+apr_uint64_t stek_ring_generation_after(const stek_ring_t *before, apr_uint64_t epoch);
 
 /* Nonzero if both hold the same keys, tombstones and epoch. */
 int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b);

@@ -70,7 +70,7 @@ apr_status_t stek_ring_file_read(const stek_ring_file_t *file, unsigned char **p
                                  apr_size_t *plen, stek_stamp_t *stamp, const char **pculprit,
                                  apr_pool_t *pool);
 
-/* Reads, opens and audits the ring.  Codes of stek_file_read and stek_ring_open; APR_ENOENT if
+/* Reads, opens and audits the ring.  Codes of stek_file_read and stek_ring_unseal; APR_ENOENT if
  * there is none.  *stamp as stek_file_read sets it.  *pculprit (may be NULL): path at fault, on
  * STEK_EPERM. */
 apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secrets_t *secrets,

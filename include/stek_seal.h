@@ -73,9 +73,9 @@ apr_status_t stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret
  * STEK_ESECRET, STEK_ESEAL, STEK_EMALFORMED (unsorted or double names, bad windows), STEK_EWEAK,
  * STEK_ETOOBIG. audit == 0 leaves the audit to the caller (stekctl audit: shows which key is
  * weak).  *psecret_i (may be NULL): which of the secrets sealed it. */
-apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
-                            const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
-                            apr_size_t *psecret_i);
+apr_status_t stek_ring_unseal(const unsigned char *sealed, apr_size_t len,
+                              const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
+                              apr_size_t *psecret_i);
 
 /* Reads the header only, without any secret: STEK_EMAGIC, STEK_EVERSION, STEK_ELENGTH.  Nothing has
  * been authenticated: a time beyond the format's is shown as its last. */

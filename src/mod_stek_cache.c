@@ -4,7 +4,7 @@
  */
 #include "mod_stek_cache.h"
 
-#include "mod_stek_resumption.h"
+#include "mod_stek_may_resume.h"
 #include "mod_stek_ticket_count.h"
 
 /* 0: OpenSSL keeps its reference. */
@@ -14,8 +14,8 @@ static int on_new(SSL *ssl, SSL_SESSION *session)
 
     if (!vhost || !vhost->cache_new
         || (vhost->ring
-            && (!mod_stek_resumption_lasts(ssl)
-                || !mod_stek_resumption_bind(ssl, session, apr_time_now())))) {
+            && (!mod_stek_may_resume_lasts(ssl)
+                || !mod_stek_may_resume_bind(ssl, session, apr_time_now())))) {
         return 0;
     }
     return vhost->cache_new(ssl, session);
@@ -27,7 +27,7 @@ static SSL_SESSION *on_get(SSL *ssl, const unsigned char *id, int id_len, int *c
     SSL_SESSION *session = vhost && vhost->cache_get ? vhost->cache_get(ssl, id, id_len, copy)
                                                      : NULL;
 
-    if (session && mod_stek_resumption_refused(ssl, vhost, session, apr_time_now())) {
+    if (session && mod_stek_may_resume_refused(ssl, vhost, session, apr_time_now())) {
         /* Ours to give back, unless mod_ssl goes on holding it. */
         if (!*copy) {
             SSL_SESSION_free(session);
@@ -35,7 +35,7 @@ static SSL_SESSION *on_get(SSL *ssl, const unsigned char *id, int id_len, int *c
         return NULL;
     }
     if (session) {
-        mod_stek_ticket_count_choose(ssl, vhost, mod_stek_handshake_of(ssl),
+        mod_stek_ticket_count_choose(ssl, vhost, mod_stek_ticket_outcome_of(ssl),
                                      MOD_STEK_TICKETS_RESUMED);
     }
     return session;

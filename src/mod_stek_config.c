@@ -75,7 +75,7 @@ mod_stek_ring_config_t *mod_stek_ring_define(const char *name)
     ring->name = name;
     /* Resolved in check_config: DefaultRuntimeDir may be set further down. */
     ring->path = apr_pstrcat(rings->pool, "stek_rotate/", name, ".ring", NULL);
-    ring->secret_is_default = 1;
+    ring->secret_is_default = ring->interval_is_default = ring->lifetime_is_default = 1;
     ring->params = params;
     ring->generate = 1;
     ring->poll = POLL_DEFAULT;

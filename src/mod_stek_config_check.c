@@ -7,18 +7,29 @@
 
 #include "http_core.h"
 #include "http_log.h"
+#include "apr_strings.h"
 #include <openssl/crypto.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "mod_stek_config.h"
-#include "mod_stek_log.h"
+#include "mod_stek_config_notices.h"
+#include "mod_stek_words.h"
 #include "stek_claim.h"
+#include "stek_nearest.h"
 #include "stek_ring_file.h"
 #include "stek_secret_file.h"
 #include "stek_time.h"
 
 APLOG_USE_MODULE(stek_rotate);
+
+/* "'default'", or "'default' (FILE:LINE)" if a directive defines it. */
+static const char *ring_text(const mod_stek_ring_config_t *ring, apr_pool_t *pool)
+{
+    return ring->at
+               ? apr_psprintf(pool, "'%s' (%s)", ring->name, mod_stek_place_text(ring->at, pool))
+               : apr_psprintf(pool, "'%s'", ring->name);
+}
 
 /* Makes the ring's paths absolute; 0 if one cannot be. */
 static int resolve_paths(server_rec *s, mod_stek_ring_config_t *ring, apr_pool_t *pconf)
@@ -38,9 +49,10 @@ static int resolve_paths(server_rec *s, mod_stek_ring_config_t *ring, apr_pool_t
     }
     if (fault) {
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1008: StekRing: ring '%s': %s '%.200s' is not a usable path; use a "
+                     "STEK1008: StekRing: ring %s: %s '%.200s' is not a usable path; use a "
                      "shorter one",
-                     ring->name, fault, strcmp(fault, "file") == 0 ? path : secret_path);
+                     ring_text(ring, pconf), fault,
+                     strcmp(fault, "file") == 0 ? path : secret_path);
     }
     return !fault;
 }
@@ -66,9 +78,16 @@ static const char *lock_taken(const mod_stek_ring_config_t *a, const mod_stek_ri
                                               : NULL;
 }
 
+static const char *rings_text(const mod_stek_ring_config_t *a, const mod_stek_ring_config_t *b,
+                              apr_pool_t *pool)
+{
+    return a == b ? apr_pstrcat(pool, "ring ", ring_text(a, pool), NULL)
+                  : apr_psprintf(pool, "rings %s and %s", ring_text(a, pool), ring_text(b, pool));
+}
+
 /* Nonzero if ring i shares its file with no ring before it, and with no secret.  Two rings may
  * share a secret. */
-static int files_differ(server_rec *s, int i)
+static int files_differ(server_rec *s, int i, apr_pool_t *ptemp)
 {
     int j, n;
     mod_stek_ring_config_t *const *all = mod_stek_rings(&n);
@@ -80,30 +99,45 @@ static int files_differ(server_rec *s, int i)
         taken = taken ? taken : lock_taken(all[j], ring);
         if (taken) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         "STEK1011: StekRing: %s is a ring's lock file (rings '%s' and '%s'); name "
-                         "another file",
-                         taken, all[j]->name, ring->name);
+                         "STEK1011: StekRing: %s is a ring's lock file (%s); name another file",
+                         taken, rings_text(all[j], ring, ptemp));
             return 0;
         }
         if (j < i && same_file(ring->path, all[j]->path)) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         "STEK1002: StekRing: rings '%s' and '%s' use the same file %s; give every "
+                         "STEK1002: StekRing: rings %s and %s use the same file %s; give every "
                          "ring its own file=",
-                         all[j]->name, ring->name, ring->path);
+                         ring_text(all[j], ptemp), ring_text(ring, ptemp), ring->path);
             return 0;
         }
         if (same_file(ring->path, all[j]->secret_path)
             || same_file(all[j]->path, ring->secret_path)) {
             ap_log_error(
                 APLOG_MARK, APLOG_EMERG, 0, s,
-                "STEK1001: StekRing: %s is both a file ring and a secret (rings '%s' and '%s'); "
-                "give each its own path",
+                "STEK1001: StekRing: %s is used both as a ring's file and as a secret (%s); give "
+                "each its own path",
                 same_file(ring->path, all[j]->secret_path) ? ring->path : all[j]->path,
-                all[j]->name, ring->name);
+                rings_text(all[j], ring, ptemp));
             return 0;
         }
     }
     return 1;
+}
+
+/* Which values in the fault nobody has written: "; the lifetime of 18h is the default". */
+static const char *defaults_text(const mod_stek_ring_config_t *ring, const char *fault,
+                                 apr_pool_t *pool)
+{
+    int interval = ring->interval_is_default && strstr(fault, "interval");
+    int lifetime = ring->lifetime_is_default && strstr(fault, "lifetime");
+
+    if (!interval && !lifetime) {
+        return "";
+    }
+    return apr_psprintf(
+        pool, "; the %s%s%s is the default", interval ? "interval of " : "lifetime of ",
+        stek_time_text(interval ? ring->params.interval : ring->params.lifetime, pool),
+        interval && lifetime ? ", like the lifetime," : "");
 }
 
 static int rings_valid(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
@@ -115,23 +149,37 @@ static int rings_valid(server_rec *s, apr_pool_t *pconf, apr_pool_t *ptemp)
         const char *fault = stek_schedule_check(&all[i]->params, ptemp);
 
         if (fault) {
-            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "STEK1003: StekRing: ring '%s': %s",
-                         all[i]->name, fault);
+            ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "STEK1003: StekRing: ring %s: %s%s",
+                         ring_text(all[i], ptemp), fault, defaults_text(all[i], fault, ptemp));
             valid = 0;
         }
         if (!all[i]->path && !all[i]->generate) {
             ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                         "STEK1007: StekRing: ring '%s': generate=off and file=memory cannot be "
+                         "STEK1007: StekRing: ring %s: generate=off and file=memory cannot be "
                          "combined: nothing could write the ring; use file=PATH or generate=on",
-                         all[i]->name);
+                         ring_text(all[i], ptemp));
             valid = 0;
         }
         valid = resolve_paths(s, all[i], pconf) && valid;
     }
     for (i = 0; valid && i < n; i++) {
-        valid = files_differ(s, i);
+        valid = files_differ(s, i, ptemp);
     }
     return valid;
+}
+
+/* The defined ring that was probably meant, in brackets. */
+static const char *nearest_ring(const char *name, apr_pool_t *pool)
+{
+    int i, n;
+    mod_stek_ring_config_t *const *all = mod_stek_rings(&n);
+    const char **names = apr_palloc(pool, ((apr_size_t)n + 1) * sizeof(*names)), *nearest;
+
+    for (i = 0; i < n; i++) {
+        names[i] = all[i]->name;
+    }
+    nearest = stek_nearest(name, names, (apr_size_t)n);
+    return nearest ? apr_psprintf(pool, " (did you mean '%s'?)", nearest) : "";
 }
 
 static int server_valid(const server_rec *s, apr_pool_t *ptemp)
@@ -140,18 +188,24 @@ static int server_valid(const server_rec *s, apr_pool_t *ptemp)
     const mod_stek_ring_config_t *ring = mod_stek_server_ring(s);
 
     if (!ring) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1004: StekUseRing: ring '%s' of %s is not defined; define it with "
-                     "'StekRing %s' in the main server's configuration",
-                     config->ring_name, mod_stek_server_text(s, ptemp), config->ring_name);
+        ap_log_error(
+            APLOG_MARK, APLOG_EMERG, 0, s,
+            "STEK1004: StekUseRing (%s): ring '%s', used by %s, is not defined%s; define it "
+            "with 'StekRing %s' in the main server's configuration",
+            mod_stek_place_text(config->ring_name_at, ptemp), config->ring_name,
+            mod_stek_server_text(s, ptemp), nearest_ring(config->ring_name, ptemp),
+            config->ring_name);
         return 0;
     }
     if (config->ticket_lifetime > ring->params.lifetime) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
-                     "STEK1005: StekTicketLifetime: '%s' of %s: must be at most the lifetime of "
-                     "its ring '%s', %s",
-                     stek_time_text(config->ticket_lifetime, ptemp), mod_stek_server_text(s, ptemp),
-                     ring->name, stek_time_text(ring->params.lifetime, ptemp));
+        ap_log_error(
+            APLOG_MARK, APLOG_EMERG, 0, s,
+            "STEK1005: StekTicketLifetime (%s): '%s' in %s: must be at most %s, the %slifetime "
+            "of its ring %s",
+            mod_stek_place_text(config->ticket_lifetime_at, ptemp),
+            stek_time_text(config->ticket_lifetime, ptemp), mod_stek_server_text(s, ptemp),
+            stek_time_text(ring->params.lifetime, ptemp),
+            ring->lifetime_is_default ? "default " : "", ring_text(ring, ptemp));
         return 0;
     }
     return 1;
@@ -191,7 +245,7 @@ static void warn_found(const mod_stek_ring_config_t *ring, const stek_claim_t *c
     if (stek_claim_check(claim, path, st.st_uid, &found, pool) == STEK_EFOREIGN) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                      "STEK1009: StekRing: ring '%s': %s %s: httpd will not change it and will keep "
-                     "no keys there; name another file, or move it away",
+                     "no keys there; name another file, or move this one out of the way",
                      ring->name, path, found);
     }
 }
@@ -230,7 +284,11 @@ int mod_stek_config_check_files(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t 
 
     (void)pconf;
     (void)plog;
-    for (i = 0; ap_state_query(AP_SQ_RUN_MODE) == AP_SQ_RM_CONFIG_TEST && i < n; i++) {
+    if (ap_state_query(AP_SQ_RUN_MODE) != AP_SQ_RM_CONFIG_TEST) {
+        return OK;
+    }
+    mod_stek_config_notices_twice(s, ptemp);
+    for (i = 0; i < n; i++) {
         if (rings[i]->path) {
             warn_found(rings[i], &stek_claim_ring, rings[i]->path, s, ptemp);
         }

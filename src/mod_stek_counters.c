@@ -20,6 +20,9 @@
 #define TALLIES_MAX 1025 /* beyond that children share */
 #define REMEMBER_EVERY apr_time_from_sec(60)
 #define RAISE_TRIES 1000
+#define HOUR apr_time_from_sec(3600)
+#define MARK_N 62 /* one a minute, and so two that are an hour apart */
+#define SPAN_MIN apr_time_from_sec(10)
 
 /* ---- shared: any child may have written anything ---- */
 
@@ -34,8 +37,14 @@ typedef struct past_t {
     _Atomic apr_uint64_t counts[MOD_STEK_COUNTER_N];
 } past_t;
 
+typedef struct mark_t {
+    _Atomic apr_int64_t at;
+    _Atomic apr_uint64_t resumed, all; /* handshakes */
+} mark_t;
+
 typedef struct shared_t {
-    past_t past[2]; /* the later first; written by children */
+    past_t past[2];       /* the later first; written by children */
+    mark_t marks[MARK_N]; /* each minute has its place; by children too */
     /* How the parent follows the ring's file, for children to show. */
     _Atomic apr_int64_t parent_looked_at;
     _Atomic int parent_status;
@@ -363,6 +372,81 @@ void mod_stek_counters_sum(const mod_stek_counters_t *counters, mod_stek_totals_
     }
 }
 
+apr_uint64_t mod_stek_counts_sum(const apr_uint64_t *counts, int first, int n)
+{
+    apr_uint64_t sum = 0;
+
+    while (n-- > 0) {
+        sum = mod_stek_counts_add(sum, counts[first + n]);
+    }
+    return sum;
+}
+
+void mod_stek_counts_handshakes(const apr_uint64_t *counts, mod_stek_rate_t *rate)
+{
+    rate->span = 0;
+    rate->resumed = mod_stek_counts_sum(counts, MOD_STEK_RESUMED_CURRENT, 3);
+    rate->all = mod_stek_counts_sum(counts, MOD_STEK_RESUMED_CURRENT,
+                                    MOD_STEK_NOT_OFFERED - MOD_STEK_RESUMED_CURRENT + 1);
+}
+
+/* A child may have written anything into what was remembered. */
+static void set_gain(apr_time_t at, apr_uint64_t resumed, apr_uint64_t all, apr_time_t now,
+                     mod_stek_rate_t *rate)
+{
+    rate->resumed -= resumed < rate->resumed ? resumed : rate->resumed;
+    rate->all -= all < rate->all ? all : rate->all;
+    rate->resumed = rate->resumed < rate->all ? rate->resumed : rate->all;
+    rate->span = now - at;
+}
+
+void mod_stek_counters_rate_now(const mod_stek_totals_t *totals, apr_time_t now,
+                                mod_stek_rate_t *rate)
+{
+    mod_stek_rate_t before;
+
+    memset(rate, 0, sizeof(*rate));
+    if (totals->before_at != 0 && now - totals->before_at >= SPAN_MIN) {
+        mod_stek_counts_handshakes(totals->all, rate);
+        mod_stek_counts_handshakes(totals->before, &before);
+        set_gain(totals->before_at, before.resumed, before.all, now, rate);
+    }
+}
+
+void mod_stek_counters_rate_hour(const mod_stek_counters_t *counters,
+                                 const mod_stek_totals_t *totals, apr_time_t now,
+                                 mod_stek_rate_t *rate)
+{
+    const mark_t *mark = NULL;
+    apr_time_t from = now;
+    int i;
+
+    memset(rate, 0, sizeof(*rate));
+    for (i = 0; counters && i < MARK_N; i++) {
+        apr_time_t at = get_time(&counters->shared->marks[i].at);
+
+        if (at != 0 && at < from && at >= now - HOUR - REMEMBER_EVERY) {
+            mark = &counters->shared->marks[i];
+            from = at;
+        }
+    }
+    if (mark && now - from >= SPAN_MIN) {
+        mod_stek_counts_handshakes(totals->all, rate);
+        set_gain(from, get(&mark->resumed), get(&mark->all), now, rate);
+    }
+}
+
+static void set_mark(shared_t *shared, const mod_stek_totals_t *totals, apr_time_t now)
+{
+    mark_t *mark = &shared->marks[now / REMEMBER_EVERY % MARK_N];
+    mod_stek_rate_t rate;
+
+    mod_stek_counts_handshakes(totals->all, &rate);
+    mark->resumed = rate.resumed;
+    mark->all = rate.all;
+    mark->at = now;
+}
+
 void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now)
 {
     mod_stek_totals_t totals;
@@ -390,4 +474,5 @@ void mod_stek_counters_remember(mod_stek_counters_t *counters, apr_time_t now)
         past[0].counts[i] = totals.all[i];
     }
     past[1].at = at;
+    set_mark(counters->shared, &totals, now);
 }

@@ -16,6 +16,7 @@
 #include <strings.h>
 
 #include "mod_stek_config.h"
+#include "stek_nearest.h"
 #include "stek_time.h"
 
 #define RING_NAME_MAX 64
@@ -95,7 +96,20 @@ static const char *set_path(const char *value, const char **ppath, apr_pool_t *p
     return NULL;
 }
 
-/* Sets one key=value of StekRing; NULL, or the fault without its "key " in front. */
+static const char unknown_key[] =
+    "must be one of file, secret, interval, lifetime, ahead, generate, poll";
+
+/* " (did you mean 'interval'?)", or "". */
+static const char *nearest_key(const char *key, apr_pool_t *pool)
+{
+    static const char *const keys[] = {"file",  "secret",   "interval", "lifetime",
+                                       "ahead", "generate", "poll"};
+    const char *nearest = stek_nearest(key, keys, sizeof(keys) / sizeof(keys[0]));
+
+    return nearest ? apr_pstrcat(pool, " (did you mean '", nearest, "'?)", NULL) : "";
+}
+
+/* Sets one key=value of StekRing; NULL, or the fault without its "key " in front; or unknown_key. */
 static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const char *value,
                             apr_pool_t *pool)
 {
@@ -115,9 +129,11 @@ static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const
         return set_path(value, &ring->secret_path, pool);
     }
     if (strcmp(key, "interval") == 0) {
+        ring->interval_is_default = 0;
         return set_span(value, apr_time_from_sec(1), STEK_TIME_MAX, &ring->params.interval, pool);
     }
     if (strcmp(key, "lifetime") == 0) {
+        ring->lifetime_is_default = 0;
         return set_span(value, apr_time_from_sec(1), STEK_TIME_MAX, &ring->params.lifetime, pool);
     }
     if (strcmp(key, "ahead") == 0) {
@@ -129,7 +145,7 @@ static const char *ring_set(mod_stek_ring_config_t *ring, const char *key, const
     if (strcmp(key, "poll") == 0) {
         return set_span(value, POLL_MIN, POLL_MAX, &ring->poll, pool);
     }
-    return "unknown key: must be one of file, secret, interval, lifetime, ahead, generate, poll";
+    return unknown_key;
 }
 
 /* Nonzero if one of n arguments begins with prefix. */
@@ -156,7 +172,7 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
         return fault;
     }
     if (argc < 1) {
-        return "StekRing: missing ring name: must be NAME, then key=value pairs";
+        return "StekRing: missing ring name; use StekRing NAME [key=value...]";
     }
     fault = ring_name_fault(argv[0], cmd->pool);
     if (fault) {
@@ -165,6 +181,12 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
     ring = mod_stek_ring_find(argv[0]);
     if (!ring) {
         ring = mod_stek_ring_define(apr_pstrdup(cmd->pool, argv[0]));
+    }
+    if (!ring->at) {
+        ring->at = cmd->directive;
+    }
+    else if (!ring->again) {
+        ring->again = cmd->directive;
     }
     for (i = 1; i < argc; i++) {
         const char *equals = strchr(argv[i], '=');
@@ -180,7 +202,10 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
         }
         fault = ring_set(ring, key, equals + 1, cmd->pool);
         if (fault) {
-            return apr_psprintf(cmd->pool, "StekRing: %s %s", key, fault);
+            return fault == unknown_key
+                       ? apr_psprintf(cmd->pool, "StekRing: unknown key '%s'%s: %s", key,
+                                      nearest_key(key, cmd->pool), fault)
+                       : apr_psprintf(cmd->pool, "StekRing: %s %s", key, fault);
         }
     }
     return NULL;
@@ -195,6 +220,7 @@ static const char *cmd_use_ring(cmd_parms *cmd, void *dir, const char *name)
         return apr_pstrcat(cmd->pool, "StekUseRing: ", fault, NULL);
     }
     server_config(cmd)->ring_name = name;
+    server_config(cmd)->ring_name_at = cmd->directive;
     return NULL;
 }
 
@@ -212,6 +238,7 @@ static const char *cmd_ticket_lifetime(cmd_parms *cmd, void *dir, const char *va
                                  &server_config(cmd)->ticket_lifetime, cmd->pool);
 
     (void)dir;
+    server_config(cmd)->ticket_lifetime_at = cmd->directive;
     return fault ? apr_pstrcat(cmd->pool, "StekTicketLifetime: ", fault, NULL) : NULL;
 }
 
@@ -309,7 +336,8 @@ static const char *cmd_ticket_count(cmd_parms *cmd, void *dir, int argc, char *c
 
     (void)dir;
     if (argc < 1) {
-        return "StekTicketCount: missing number: must be NUMBER [resumed=NUMBER] [max=NUMBER]";
+        return "StekTicketCount: missing number; use StekTicketCount NUMBER [resumed=NUMBER] "
+               "[max=NUMBER]";
     }
     count->resumed = count->max = MOD_STEK_UNSET;
     fault = set_number(argv[0], "tickets", MOD_STEK_TICKETS_MAX, &count->full, cmd->pool);
@@ -328,8 +356,8 @@ static const char *cmd_ticket_count(cmd_parms *cmd, void *dir, int argc, char *c
     }
     if (count->max != 0 && count->max < most) {
         return apr_psprintf(cmd->pool,
-                            "StekTicketCount: max '%d': must be at least %d, which clients get "
-                            "that do not ask; or 0, to ignore what they ask for",
+                            "StekTicketCount: max '%d': must be at least %d, the number that "
+                            "clients get without asking; or 0, to ignore what they ask for",
                             count->max, most);
     }
     server_config(cmd)->ticket_count = count;

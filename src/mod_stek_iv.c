@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "http_log.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_phase.h"
 
 APLOG_USE_MODULE(stek_rotate);

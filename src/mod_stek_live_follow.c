@@ -104,7 +104,8 @@ static apr_status_t merge_in(mod_stek_live_t *live, const stek_ring_t *loaded,
     }
     (void)stek_admit_keys(merged, NULL, now);
     /* The greatest would be that of a writer whose clock was ahead, long after it was corrected. */
-    if (loaded->generation >= live->ring->generation) {
+    if (loaded->epoch > live->ring->epoch
+        || (loaded->epoch == live->ring->epoch && loaded->generation >= live->ring->generation)) {
         merged->written_at = loaded->written_at;
     }
     if (!stek_ring_equal(merged, stored)) {

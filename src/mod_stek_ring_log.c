@@ -5,9 +5,10 @@
 #include "mod_stek_ring_log.h"
 
 #include "http_log.h"
+#include "apr_strings.h"
 
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "stek_schedule.h"
 
 APLOG_USE_MODULE(stek_rotate);
@@ -16,8 +17,16 @@ APLOG_USE_MODULE(stek_rotate);
 
 const char *mod_stek_ring_describe(const mod_stek_task_t *task, const char *path, apr_status_t rv)
 {
-    return rv == STEK_EPERM || rv == STEK_ESHARED
-               ? stek_path_describe(path, mod_stek_live_file(task->ring->live)->owner, task->pool)
+    const char *missing;
+
+    if (rv == STEK_EPERM || rv == STEK_ESHARED) {
+        return stek_path_describe(path, mod_stek_live_file(task->ring->live)->owner, task->pool);
+    }
+    missing = APR_STATUS_IS_ENOENT(rv) ? stek_path_missing_dir(path, task->pool) : NULL;
+    return missing
+               ? apr_psprintf(task->pool,
+                              "%s (directory %s does not exist; to make it: install -d -m 755 %s)",
+                              path, missing, stek_file_dir(path, task->pool))
                : path;
 }
 

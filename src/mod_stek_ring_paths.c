@@ -20,11 +20,11 @@
 #include <unistd.h>
 
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_reach.h"
 #include "stek_claim.h"
 #include "stek_secret_file.h"
-#include "stek_swap.h"
+#include "stek_swappable.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -244,10 +244,10 @@ static void warn_swap(const mod_stek_task_t *task)
     mod_stek_logged_t *logged = mod_stek_live_logged(ring->live);
     const char *path = NULL;
 
-    if (stek_swap_reaches(ring->path, task->pool)) {
+    if (stek_swappable_file(ring->path, task->pool)) {
         path = ring->path;
     }
-    else if (stek_swap_reaches(ring->secret_path, task->pool)) {
+    else if (stek_swappable_file(ring->secret_path, task->pool)) {
         path = ring->secret_path;
     }
     if (path && !logged->swap) {
@@ -374,8 +374,8 @@ apr_status_t mod_stek_ring_paths_read(mod_stek_task_t *task)
     }
     ap_log_error(
         APLOG_MARK, APLOG_NOTICE, 0, task->server,
-        "STEK2037: ring '%s': it is sealed with a secret that %s has now; httpd's parent uses "
-        "it, but running children cannot open the ring: reload httpd",
+        "STEK2037: ring '%s': sealed with a new secret, now in %s; httpd's parent uses that "
+        "secret, but running children cannot open the ring: reload httpd",
         task->ring->name, task->ring->secret_path);
     return APR_SUCCESS;
 }

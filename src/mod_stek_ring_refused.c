@@ -8,7 +8,7 @@
 #include "apr_strings.h"
 
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "stek_error.h"
 #include "stek_ring_aside.h"
 

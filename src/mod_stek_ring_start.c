@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_ring_log.h"
 #include "mod_stek_ring_paths.h"
@@ -52,7 +52,7 @@ static apr_status_t start_in_memory(mod_stek_task_t *task)
 /* What to do about a place that keeps no ring, if the status alone does not say it. */
 static const char *remedy(apr_status_t rv)
 {
-    return rv == STEK_EFOREIGN  ? "; name another file, or move it away, then reload"
+    return rv == STEK_EFOREIGN ? "; name another file, or move this one out of the way, then reload"
            : rv == STEK_ESHARED ? "; name a directory that only root can write to, then reload"
            : rv == STEK_EFLEET  ? "; point secret= at another file, or leave it out, then reload"
                                 : "; fix this, then reload";

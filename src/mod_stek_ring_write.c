@@ -12,7 +12,7 @@
 #include "apr_strings.h"
 
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_ring_log.h"
 #include "mod_stek_ring_paths.h"
 #include "mod_stek_ring_refused.h"
@@ -79,7 +79,7 @@ static apr_status_t take_lock(mod_stek_task_t *task, apr_interval_time_t wait, s
 {
     const char *path = mod_stek_live_file(task->ring->live)->path;
     pid_t holder = 0;
-    apr_status_t rv = stek_file_lock(path, wait, lock, &holder, task->pool);
+    apr_status_t rv = stek_lock_take(path, wait, lock, &holder, task->pool);
 
     if (rv == STEK_EFOREIGN || rv == STEK_EKIND) {
         task->culprit = apr_psprintf(task->pool, "%s.lock is not a lock file", path);
@@ -131,7 +131,7 @@ apr_status_t mod_stek_ring_write(mod_stek_task_t *task, apr_interval_time_t lock
     if (rv == APR_SUCCESS) {
         rv = save(task, !file->path || lock.fd >= 0, flags);
     }
-    stek_file_unlock(&lock);
+    stek_lock_release(&lock);
     return rv;
 }
 

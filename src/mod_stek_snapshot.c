@@ -7,7 +7,7 @@
 #include "apr_strings.h"
 
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "stek_time.h"
 
 /* Three polls may pass without a look, and half a minute of a busy machine. */
@@ -37,9 +37,9 @@ static const char *reason_text(const mod_stek_ring_snapshot_t *ring, unsigned pr
 
     switch (problem) {
     case STEK_HEALTH_NO_KEY:
-        return "no key encrypts now, so clients get no tickets";
+        return "there is no current key, so clients get no tickets";
     case STEK_HEALTH_LATE:
-        return apr_psprintf(pool, "no key is prepared for %s from now",
+        return apr_psprintf(pool, "keys are prepared for only the next %s",
                             mod_stek_span_text(health->covered_until - now, pool));
     case STEK_HEALTH_CLOCK:
         return apr_psprintf(
@@ -81,8 +81,11 @@ static void fill(mod_stek_ring_snapshot_t *snapshot, mod_stek_ring_config_t *rin
     snapshot->ring = ring;
     snapshot->source = stek_ring_file_name(mod_stek_live_file(live));
     mod_stek_counters_sum(counters, &snapshot->totals);
+    mod_stek_counters_rate_now(&snapshot->totals, now, &snapshot->rate_now);
+    mod_stek_counters_rate_hour(counters, &snapshot->totals, now, &snapshot->rate_hour);
     if (counters) {
         source.status = mod_stek_counters_looked(counters, &snapshot->looked_at);
+        snapshot->source_status = source.status;
         source.age = now - snapshot->looked_at;
         source.age_max = STALE_POLLS * ring->poll + STALE_SLACK;
     }
@@ -127,6 +130,20 @@ mod_stek_snapshot_t *mod_stek_snapshot_take(apr_time_t now, apr_pool_t *pool)
     return snapshot;
 }
 
+/* When the file was checked, as far as that went well. */
+static const char *source_text(const mod_stek_ring_snapshot_t *ring, apr_time_t now,
+                               apr_pool_t *pool)
+{
+    const char *ago = mod_stek_span_text(now - ring->looked_at, pool);
+
+    if (!ring->looked_at) {
+        return ring->source_status == APR_SUCCESS ? "source not checked yet"
+                                                  : "source never found good";
+    }
+    return apr_psprintf(pool, "source %s %s ago",
+                        ring->source_status == APR_SUCCESS ? "checked" : "last found good", ago);
+}
+
 const char *mod_stek_snapshot_sentence(const mod_stek_ring_snapshot_t *ring, apr_time_t now,
                                        apr_pool_t *pool)
 {
@@ -135,21 +152,7 @@ const char *mod_stek_snapshot_sentence(const mod_stek_ring_snapshot_t *ring, apr
                               ? apr_psprintf(pool, "rotates in %s",
                                              mod_stek_span_text(health->rotates_at - now, pool))
                               : "no next key is prepared";
-    const char *source = ring->looked_at
-                             ? apr_psprintf(pool, "source checked %s ago",
-                                            mod_stek_span_text(now - ring->looked_at, pool))
-                             : "source never loaded";
 
     return apr_psprintf(pool, "%s; %d key%s; %s", rotates, (int)ring->view.key_n,
-                        ring->view.key_n == 1 ? "" : "s", source);
-}
-
-apr_uint64_t mod_stek_counts_sum(const apr_uint64_t *counts, int first, int n)
-{
-    apr_uint64_t sum = 0;
-
-    while (n-- > 0) {
-        sum = mod_stek_counts_add(sum, counts[first + n]);
-    }
-    return sum;
+                        ring->view.key_n == 1 ? "" : "s", source_text(ring, now, pool));
 }

@@ -9,9 +9,9 @@
 #include "apr_strings.h"
 
 #include "mod_stek_cache.h"
-#include "mod_stek_handshake.h"
+#include "mod_stek_ticket_outcome.h"
 #include "mod_stek_hello.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_ticket.h"
 #include "mod_stek_ticket_count.h"
@@ -97,7 +97,7 @@ int mod_stek_ssl_ctx_install(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX
                      mod_stek_server_text(s, p));
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     }
-    else if (!mod_stek_handshake_install(ctx)) {
+    else if (!mod_stek_ticket_outcome_install(ctx)) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                      "STEK3012: %s: another module watches its handshakes; they are not counted",
                      mod_stek_server_text(s, p));

@@ -16,9 +16,11 @@
 #include "mod_stek_status_html.h"
 #include "mod_stek_status_json.h"
 #include "mod_stek_status_prometheus.h"
+#include "mod_stek_status_style.h"
 #include "stek_escape.h"
 
 #define HANDLER "stek-status"
+#define REFRESH_MAX_S 86400
 
 static void set_headers(request_rec *r, const char *type)
 {
@@ -28,7 +30,31 @@ static void set_headers(request_rec *r, const char *type)
     ap_set_content_type(r, type);
 }
 
-static int send_page(request_rec *r)
+static int refuse(request_rec *r, const char *why)
+{
+    r->status = HTTP_BAD_REQUEST;
+    set_headers(r, "text/plain; charset=utf-8");
+    ap_rputs(why, r);
+    return OK;
+}
+
+/* As in mod_status, by a header; -1: not a time. */
+static int refresh_wanted(const char *text)
+{
+    apr_size_t digits_n;
+
+    if (!text) {
+        return 0;
+    }
+    digits_n = strspn(text, "0123456789");
+    if (digits_n == 0 || digits_n > 5 || text[digits_n] != '\0' || apr_atoi64(text) < 1
+        || apr_atoi64(text) > REFRESH_MAX_S) {
+        return -1;
+    }
+    return apr_atoi64(text);
+}
+
+static int send_page(request_rec *r, int refresh_s)
 {
     const char *csp = mod_stek_status_csp(r->pool);
 
@@ -37,8 +63,11 @@ static int send_page(request_rec *r)
     }
     apr_table_setn(r->headers_out, "Content-Security-Policy", csp);
     set_headers(r, "text/html; charset=utf-8");
+    if (refresh_s) {
+        apr_table_setn(r->headers_out, "Refresh", apr_itoa(r->pool, refresh_s));
+    }
     if (!r->header_only) {
-        mod_stek_status_html(r, mod_stek_snapshot_take(apr_time_now(), r->pool));
+        mod_stek_status_html(r, mod_stek_snapshot_take(apr_time_now(), r->pool), refresh_s);
     }
     return OK;
 }
@@ -57,6 +86,7 @@ int mod_stek_status_handler(request_rec *r)
 {
     apr_table_t *args;
     const char *format;
+    int refresh_s;
 
     if (!r->handler || strcmp(r->handler, HANDLER) != 0) {
         return DECLINED;
@@ -66,9 +96,13 @@ int mod_stek_status_handler(request_rec *r)
         return HTTP_METHOD_NOT_ALLOWED;
     }
     ap_args_to_table(r, &args);
+    refresh_s = refresh_wanted(apr_table_get(args, "refresh"));
+    if (refresh_s < 0) {
+        return refuse(r, "refresh must be a number of seconds from 1 to 86400\n");
+    }
     format = apr_table_get(args, "format");
     if (!format || strcmp(format, "html") == 0) {
-        return send_page(r);
+        return send_page(r, refresh_s);
     }
     if (strcmp(format, "json") == 0) {
         return send_text(r, "application/json", mod_stek_status_json);
@@ -76,10 +110,7 @@ int mod_stek_status_handler(request_rec *r)
     if (strcmp(format, "prometheus") == 0) {
         return send_text(r, "text/plain; version=0.0.4; charset=utf-8", mod_stek_status_prometheus);
     }
-    r->status = HTTP_BAD_REQUEST;
-    set_headers(r, "text/plain; charset=utf-8");
-    ap_rputs("format must be html, json or prometheus\n", r);
-    return OK;
+    return refuse(r, "format must be html, json or prometheus\n");
 }
 
 static void section_short(request_rec *r, const mod_stek_ring_snapshot_t *ring)
@@ -125,6 +156,17 @@ static void section_row(request_rec *r, const mod_stek_ring_snapshot_t *ring, ap
                mod_stek_counts_sum(all, MOD_STEK_REFUSED_UNKNOWN, MOD_STEK_REFUSED_N));
 }
 
+static void section_rows(request_rec *r, const mod_stek_snapshot_t *snapshot, int in_trouble)
+{
+    int i;
+
+    for (i = 0; i < snapshot->ring_n; i++) {
+        if ((snapshot->rings[i].reason_n > 0) == in_trouble) {
+            section_row(r, &snapshot->rings[i], snapshot->now);
+        }
+    }
+}
+
 int mod_stek_status_section(request_rec *r, int flags)
 {
     const mod_stek_snapshot_t *snapshot = mod_stek_snapshot_take(apr_time_now(), r->pool);
@@ -140,9 +182,8 @@ int mod_stek_status_section(request_rec *r, int flags)
     ap_rputs("<hr />\n<h2>Session ticket keys</h2>\n<table border=\"0\"><tr><th>Ring</th>"
              "<th>State</th><th>Issued</th><th>Resumed</th><th>Refused</th></tr>\n",
              r);
-    for (i = 0; i < snapshot->ring_n; i++) {
-        section_row(r, &snapshot->rings[i], snapshot->now);
-    }
+    section_rows(r, snapshot, 1);
+    section_rows(r, snapshot, 0);
     ap_rputs("</table>\n", r);
     return OK;
 }

@@ -1,187 +1,117 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The status as a page: one document without script or outside resources.  The policy in its header
- * allows one style sheet, by its digest, and nothing else.  Glue; any thread of a child.
+ * The status as a page: one document without script or outside resources, rings in trouble first.
+ * Its links lead to itself.  Glue; any thread of a child.
  */
 #include "mod_stek_status_html.h"
 
 #include "http_protocol.h"
 #include "apr_strings.h"
-#include <openssl/err.h>
-#include <openssl/evp.h>
 
-#include "mod_stek_log.h"
+#include "mod_stek_status_line.h"
+#include "mod_stek_status_style.h"
+#include "mod_stek_words.h"
 #include "stek_escape.h"
 #include "stek_time.h"
 #include "stek_version.h"
 
 #define COUNT APR_UINT64_T_FMT
-#define LINE_WIDTH 1000 /* units across the time line */
-#define ROW_HEIGHT 9    /* of one key in it */
-#define ROW_TALL 16     /* where there are few, in pixels */
-#define ROWS_FEW 8
-#define ROWS_MAX 40    /* keys shown at most, around the current one */
-#define ROWS_BEFORE 10 /* of these, keys that come after the current one */
+#define RINGS_OPEN 3   /* if there are more, healthy ones are folded */
 #define VHOSTS_OPEN 20 /* more virtual hosts than that are folded */
+#define REFRESH_S 10   /* that the page offers */
+#define HOUR_NEARLY apr_time_from_sec(59 * 60)
 #define RATE_SPAN_MIN_S 10
-
-static const char css[] =
-    ":root{color-scheme:light dark;--bg:#ffffff;--panel:#f5f7f9;--text:#1c2430;--dim:#55606e;"
-    "--line:#d5dae0;--good:#17663a;--bad:#a4232b;--current:#1d8250;--old:#7b8896;--future:#3a6ea5}\n"
-    "@media (prefers-color-scheme:dark){:root{--bg:#14181d;--panel:#1b2128;--text:#e6eaef;"
-    "--dim:#a3aebb;--line:#39424d;--good:#6fd39a;--bad:#ff9494;--current:#3fae74;--old:#7f8d9c;"
-    "--future:#6aa3dd}}\n"
-    "*{box-sizing:border-box}\n"
-    "body{margin:0 auto;padding:1rem;max-width:80rem;background:var(--bg);color:var(--text);"
-    "font:1rem/1.45 system-ui,sans-serif;overflow-wrap:break-word}\n"
-    "h1{font-size:1.5rem;margin:0}h2{font-size:1.2rem;margin:0}h3{font-size:1rem;margin:1rem 0 .3rem}\n"
-    "p{margin:.3rem 0}section{margin:1rem 0;padding:1rem;background:var(--panel);"
-    "border:1px solid var(--line);border-radius:.5rem}\n"
-    ".good{color:var(--good);font-weight:600}.bad{color:var(--bad);font-weight:600}"
-    ".dim{color:var(--dim);font-size:.875rem}\n"
-    ".ends{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 1rem}\n"
-    ".line{display:block;width:100%;margin:.6rem 0 .2rem;background:var(--bg);"
-    "border:1px solid var(--line)}\n"
-    ".enc.k-current{fill:var(--current)}.enc.k-old,.enc.k-ended{fill:var(--old)}"
-    ".enc.k-future{fill:var(--future)}\n"
-    ".dec{fill-opacity:.45}.dec.k-current{fill:var(--current)}.dec.k-old,.dec.k-ended{fill:var(--old)}"
-    ".dec.k-future{fill:var(--future)}\n"
-    ".now{stroke:var(--bad);stroke-width:2;vector-effect:non-scaling-stroke}\n"
-    ".sw{display:inline-block;width:.8em;height:.8em;vertical-align:-.05em}\n"
-    ".cols{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(21rem,100%),1fr));"
-    "gap:0 2rem}\n"
-    ".scroll{overflow-x:auto}.scroll td:first-child{min-width:11rem}.cols td:first-child{"
-    "white-space:nowrap}.cols .wide{overflow-wrap:anywhere}\n"
-    "table{border-collapse:collapse;width:100%;font-size:.875rem}\n"
-    "th,td{text-align:left;padding:.2rem .5rem .2rem 0;border-bottom:1px solid var(--line);"
-    "vertical-align:middle}th{font-weight:600}\n"
-    "@media (max-width:30rem){section{padding:.7rem}.cols td:first-child{white-space:normal}}\n"
-    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.b{width:24%;white-space:nowrap}\n"
-    ".bar{display:block;width:100%;min-width:3.5rem;height:.6rem}.bar rect{fill:var(--future)}\n"
-    "summary{cursor:pointer;font-weight:600}code{font-size:.95em}\n";
-
-const char *mod_stek_status_csp(apr_pool_t *pool)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    char text[2 * EVP_MAX_MD_SIZE];
-    unsigned int len = 0;
-
-    if (!EVP_Digest(css, sizeof(css) - 1, digest, &len, EVP_sha256(), NULL)) {
-        ERR_clear_error();
-        return NULL;
-    }
-    EVP_EncodeBlock((unsigned char *)text, digest, (int)len);
-    return apr_psprintf(pool,
-                        "default-src 'none'; style-src 'sha256-%s'; base-uri 'none'; "
-                        "form-action 'none'; frame-ancestors 'none'",
-                        text);
-}
 
 static const char *html(const char *text, request_rec *r)
 {
     return stek_escape_html(text, r->pool);
 }
 
-/* ---- time line ---- */
+/* ---- rate of resumption ---- */
 
-typedef struct axis_t {
-    apr_time_t from, to;
-} axis_t;
-
-static double place(const axis_t *axis, apr_time_t t)
+static void put_percent(request_rec *r, const mod_stek_rate_t *rate)
 {
-    return (double)(t - axis->from) * LINE_WIDTH / (double)(axis->to - axis->from);
+    ap_rprintf(r, "<b>%.1f %%</b>", 100.0 * (double)rate->resumed / (double)rate->all);
 }
 
-static axis_t measure(const mod_stek_view_t *view, apr_size_t first, apr_size_t end, apr_time_t now)
+static void put_share(request_rec *r, const mod_stek_rate_t *rate, const char *words)
 {
-    axis_t axis = {now, now + apr_time_from_sec(1)};
-    apr_size_t i;
+    const char *span = rate->span >= HOUR_NEARLY ? "hour" : mod_stek_span_text(rate->span, r->pool);
 
-    for (i = first; i < end; i++) {
-        const mod_stek_view_key_t *key = &view->keys[i];
-
-        axis.from = key->not_before < axis.from ? key->not_before : axis.from;
-        axis.to = key->decrypt_until > axis.to ? key->decrypt_until : axis.to;
+    if (rate->all) {
+        put_percent(r, rate);
+        ap_rprintf(r, " %s", words);
     }
-    return axis;
+    else {
+        ap_rputs("no handshakes", r);
+    }
+    ap_rprintf(r, " in the last %s", span);
 }
 
-static void put_span(request_rec *r, const axis_t *axis, const char *kind, const char *state,
-                     apr_time_t from, apr_time_t to, apr_size_t row)
+/* Now and over an hour, as far as it is known; total: since httpd was started. */
+static void put_rate_words(request_rec *r, const mod_stek_rate_t *now, const mod_stek_rate_t *hour,
+                           const mod_stek_rate_t *total)
 {
-    if (to > from) {
-        ap_rprintf(r, "<rect class=\"%s k-%s\" x=\"%.2f\" y=\"%d\" width=\"%.2f\" height=\"%d\"/>",
-                   kind, state, place(axis, from), (int)row * ROW_HEIGHT + 1,
-                   place(axis, to) - place(axis, from), ROW_HEIGHT - 2);
+    ap_rputs("<span class=\"rate\">", r);
+    if (total->all == 0) {
+        ap_rputs("no handshakes yet", r);
     }
+    else if (now->span == 0) {
+        put_percent(r, total);
+        ap_rputs(" of handshakes resumed since httpd was started", r);
+    }
+    else {
+        put_share(r, now, "of handshakes resumed");
+        if (hour->span > now->span) {
+            ap_rputs(", ", r);
+            put_share(r, hour, "");
+        }
+    }
+    ap_rputs("</span>", r);
 }
 
-static void put_key(request_rec *r, const axis_t *axis, const mod_stek_view_key_t *key,
-                    apr_size_t row)
+static void add_rate(mod_stek_rate_t *sum, const mod_stek_rate_t *rate)
 {
-    const char *state = stek_state_text(key->state);
-
-    ap_rprintf(r, "<g><title>%s, %s: encrypts %s to %s, opens until %s</title>", key->hex, state,
-               mod_stek_time_text(key->not_before, r->pool),
-               mod_stek_time_text(key->encrypt_until, r->pool),
-               mod_stek_time_text(key->decrypt_until, r->pool));
-    put_span(r, axis, "enc", state, key->not_before, key->encrypt_until, row);
-    put_span(r, axis, "dec", state, key->encrypt_until, key->decrypt_until, row);
-    ap_rputs("</g>\n", r);
+    sum->span = rate->span > sum->span ? rate->span : sum->span;
+    sum->resumed = mod_stek_counts_add(sum->resumed, rate->resumed);
+    sum->all = mod_stek_counts_add(sum->all, rate->all);
 }
 
-static void put_line(request_rec *r, const mod_stek_view_t *view, apr_time_t now)
+static void put_rate_of_all(request_rec *r, const mod_stek_snapshot_t *snapshot)
 {
-    static const stek_state_e states[] = {STEK_STATE_CURRENT, STEK_STATE_OLD, STEK_STATE_FUTURE};
-    apr_size_t first = 0, end, i;
-    axis_t axis;
+    mod_stek_rate_t now = {0}, hour = {0}, total = {0}, one;
+    int i;
 
-    while (first < view->key_n && view->keys[first].state == STEK_STATE_FUTURE) {
-        first++;
+    for (i = 0; i < snapshot->ring_n; i++) {
+        add_rate(&now, &snapshot->rings[i].rate_now);
+        add_rate(&hour, &snapshot->rings[i].rate_hour);
+        mod_stek_counts_handshakes(snapshot->rings[i].totals.all, &one);
+        add_rate(&total, &one);
     }
-    first = view->key_n <= ROWS_MAX || first < ROWS_BEFORE ? 0 : first - ROWS_BEFORE;
-    end = first + ROWS_MAX < view->key_n ? first + ROWS_MAX : view->key_n;
-    axis = measure(view, first, end, now);
-    ap_rprintf(r,
-               "<svg class=\"line\" role=\"img\" aria-label=\"time line of %d keys\" "
-               "viewBox=\"0 0 %d %d\" height=\"%d\" preserveAspectRatio=\"none\">\n",
-               (int)view->key_n, LINE_WIDTH, (int)(end - first) * ROW_HEIGHT,
-               (int)(end - first) * (end - first <= ROWS_FEW ? ROW_TALL : ROW_HEIGHT));
-    for (i = first; i < end; i++) {
-        put_key(r, &axis, &view->keys[i], i - first);
-    }
-    ap_rprintf(r, "<line class=\"now\" x1=\"%.2f\" x2=\"%.2f\" y1=\"0\" y2=\"%d\"/></svg>\n",
-               place(&axis, now), place(&axis, now), (int)(end - first) * ROW_HEIGHT);
-    ap_rprintf(r, "<div class=\"ends dim\"><span>%s ago</span><span>",
-               mod_stek_span_text(now - axis.from, r->pool));
-    for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-        ap_rprintf(r,
-                   "<svg class=\"sw\" viewBox=\"0 0 1 1\"><rect class=\"enc k-%s\" width=\"1\" "
-                   "height=\"1\"/></svg> %s key &nbsp;",
-                   stek_state_text(states[i]), stek_state_text(states[i]));
-    }
-    ap_rprintf(r, "solid: encrypts, pale: opens; line: now%s</span><span>in %s</span></div>\n",
-               end - first < view->key_n ? "; further keys are not shown" : "",
-               mod_stek_span_text(axis.to - now, r->pool));
+    ap_rputs("<p>", r);
+    put_rate_words(r, &now, &hour, &total);
+    ap_rputs("</p>\n", r);
 }
 
 /* ---- counters ---- */
 
+/* kind: the colour of the bar. */
 static const struct {
-    const char *words;
+    const char *words, *kind;
     int counter;
 } rows[] = {
-    {"no ticket offered", MOD_STEK_NOT_OFFERED},
-    {"resumed, current key", MOD_STEK_RESUMED_CURRENT},
-    {"resumed, old key", MOD_STEK_RESUMED_OLD},
-    {"resumed, future key", MOD_STEK_RESUMED_FUTURE},
-    {"refused, unknown key", MOD_STEK_REFUSED_UNKNOWN},
-    {"refused, key expired", MOD_STEK_REFUSED_EXPIRED},
-    {"refused, damaged", MOD_STEK_REFUSED_DAMAGED},
-    {"refused, policy", MOD_STEK_REFUSED_POLICY},
-    {"refused, session too old", MOD_STEK_REFUSED_AGE},
-    {"refused, secrecy", MOD_STEK_REFUSED_SECRECY},
+    {"resumed, current key", "resumed", MOD_STEK_RESUMED_CURRENT},
+    {"resumed, old key", "resumed", MOD_STEK_RESUMED_OLD},
+    {"resumed, future key", "resumed", MOD_STEK_RESUMED_FUTURE},
+    {"no ticket offered", "new", MOD_STEK_NOT_OFFERED},
+    {"refused, unknown key", "refused", MOD_STEK_REFUSED_UNKNOWN},
+    {"refused, key expired", "refused", MOD_STEK_REFUSED_EXPIRED},
+    {"refused, policy", "refused", MOD_STEK_REFUSED_POLICY},
+    {"refused, session too old", "refused", MOD_STEK_REFUSED_AGE},
+    {"refused, secrecy", "refused", MOD_STEK_REFUSED_SECRECY},
+    {"refused, damaged", "wrong", MOD_STEK_REFUSED_DAMAGED},
+    {"without ticket: no key", "wrong", MOD_STEK_KEYLESS},
+    {"tickets not sealed", "wrong", MOD_STEK_UNSEALED},
 };
 
 static void put_bar(request_rec *r, apr_uint64_t part, apr_uint64_t whole)
@@ -210,53 +140,77 @@ static void put_rate(request_rec *r, const mod_stek_totals_t *totals, int counte
 }
 
 static void put_counter(request_rec *r, const mod_stek_totals_t *totals, const char *words,
-                        int counter, apr_time_t now)
+                        const char *kind, int counter, apr_time_t now)
 {
-    ap_rprintf(r, "<tr><td>%s</td><td class=\"n\">%" COUNT "</td>", words, totals->all[counter]);
+    ap_rprintf(r, "<tr class=\"%s%s\"><td>%s</td><td class=\"n\">%" COUNT "</td>", kind,
+               totals->all[counter] ? "" : " zero", words, totals->all[counter]);
     put_rate(r, totals, counter, now);
+}
+
+static int any_counted(const mod_stek_totals_t *totals)
+{
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (totals->all[rows[i].counter]) {
+            return 1;
+        }
+    }
+    return totals->all[MOD_STEK_ISSUED] != 0;
 }
 
 static void put_counters(request_rec *r, const mod_stek_totals_t *totals, apr_time_t now)
 {
-    apr_uint64_t whole = mod_stek_counts_sum(totals->all, MOD_STEK_RESUMED_CURRENT,
-                                             MOD_STEK_NOT_OFFERED - MOD_STEK_RESUMED_CURRENT + 1);
+    mod_stek_rate_t total;
     apr_size_t i;
 
+    ap_rputs("<div><h3>Handshakes</h3>", r);
+    if (!any_counted(totals)) {
+        ap_rputs("<p class=\"dim\">none yet</p></div>\n", r);
+        return;
+    }
+    mod_stek_counts_handshakes(totals->all, &total);
     ap_rprintf(r,
-               "<div><h3>Handshakes</h3><table><tr><th>what</th><th class=\"n\">count</th>"
+               "<table><tr><th>what</th><th class=\"n\">count</th>"
                "<th class=\"n\">per min</th><th class=\"b\">of %" COUNT "</th></tr>\n",
-               whole);
+               total.all);
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        put_counter(r, totals, rows[i].words, rows[i].counter, now);
-        put_bar(r, totals->all[rows[i].counter], whole);
+        put_counter(r, totals, rows[i].words, rows[i].kind, rows[i].counter, now);
+        put_bar(r, totals->all[rows[i].counter], total.all);
         ap_rputs("</tr>\n", r);
     }
-    put_counter(r, totals, "without ticket: no key", MOD_STEK_KEYLESS, now);
-    put_bar(r, totals->all[MOD_STEK_KEYLESS], whole);
-    ap_rputs("</tr>\n", r);
-    put_counter(r, totals, "tickets not sealed", MOD_STEK_UNSEALED, now);
-    put_bar(r, totals->all[MOD_STEK_UNSEALED], whole);
-    ap_rputs("</tr>\n", r);
-    put_counter(r, totals, "tickets issued", MOD_STEK_ISSUED, now);
+    put_counter(r, totals, "tickets issued", "new", MOD_STEK_ISSUED, now);
     ap_rputs("<td></td></tr>\n</table></div>\n", r);
 }
 
+/* Buckets before the first and after the last ticket are left out. */
 static void put_ages(request_rec *r, const mod_stek_totals_t *totals)
 {
-    apr_uint64_t whole = mod_stek_counts_sum(totals->all, MOD_STEK_AGE, MOD_STEK_AGE_BOUND_N + 1);
-    int b;
+    const apr_uint64_t *ages = totals->all + MOD_STEK_AGE;
+    apr_uint64_t whole = mod_stek_counts_sum(ages, 0, MOD_STEK_AGE_BOUND_N + 1);
+    int b = 0, end = MOD_STEK_AGE_BOUND_N + 1;
 
+    ap_rputs("<div><h3>Age of tickets that resumed</h3>", r);
+    if (whole == 0) {
+        ap_rputs("<p class=\"dim\">none yet</p></div>\n", r);
+        return;
+    }
+    for (; b < end - 1 && ages[b] == 0; b++) {
+    }
+    for (; end > b + 1 && ages[end - 1] == 0; end--) {
+    }
     ap_rprintf(r,
-               "<div><h3>Age of tickets that resumed</h3><table><tr><th>up to</th>"
-               "<th class=\"n\">count</th><th class=\"b\">of %" COUNT "</th></tr>\n",
+               "<table><tr><th>up to</th><th class=\"n\">count</th>"
+               "<th class=\"b\">of %" COUNT "</th></tr>\n",
                whole);
-    for (b = 0; b <= MOD_STEK_AGE_BOUND_N; b++) {
-        ap_rprintf(r, "<tr><td>%s</td><td class=\"n\">%" COUNT "</td>",
+    for (; b < end; b++) {
+        ap_rprintf(r, "<tr class=\"resumed%s\"><td>%s</td><td class=\"n\">%" COUNT "</td>",
+                   ages[b] ? "" : " zero",
                    b < MOD_STEK_AGE_BOUND_N
                        ? mod_stek_span_text(apr_time_from_sec(mod_stek_age_bounds[b]), r->pool)
                        : "longer",
-                   totals->all[MOD_STEK_AGE + b]);
-        put_bar(r, totals->all[MOD_STEK_AGE + b], whole);
+                   ages[b]);
+        put_bar(r, ages[b], whole);
         ap_rputs("</tr>\n", r);
     }
     ap_rputs("</table></div>\n", r);
@@ -267,17 +221,30 @@ static const char *ago(apr_time_t t, apr_time_t now, apr_pool_t *pool)
     return t ? apr_pstrcat(pool, mod_stek_span_text(now - t, pool), " ago", NULL) : "never";
 }
 
+/* "once", "2 times" */
+static const char *times_text(apr_uint64_t n, apr_pool_t *pool)
+{
+    return n == 1 ? "once" : apr_psprintf(pool, "%" COUNT " times", n);
+}
+
 static void put_loads(request_rec *r, const mod_stek_totals_t *totals, apr_time_t now)
 {
     int i, any = 0;
 
-    ap_rprintf(r, "<tr><td>file loaded</td><td>%" COUNT ", last %s</td></tr>\n",
-               totals->all[MOD_STEK_LOADS], ago(totals->loaded_at, now, r->pool));
+    if (totals->all[MOD_STEK_LOADS]) {
+        ap_rprintf(r, "<tr><td>file loaded</td><td>%s, last %s</td></tr>\n",
+                   times_text(totals->all[MOD_STEK_LOADS], r->pool),
+                   ago(totals->loaded_at, now, r->pool));
+    }
+    else {
+        ap_rputs("<tr><td>file loaded</td><td>never</td></tr>\n", r);
+    }
     ap_rputs("<tr><td>file refused</td><td>", r);
     for (i = MOD_STEK_LOAD_FAILED_MISSING; i <= MOD_STEK_LOAD_FAILED_OTHER; i++) {
         if (totals->all[i]) {
-            ap_rprintf(r, "%s%s: %" COUNT, any ? ", " : "",
-                       mod_stek_cause_texts[i - MOD_STEK_LOAD_FAILED_MISSING], totals->all[i]);
+            ap_rprintf(r, "%s%s: %s", any ? ", " : "",
+                       mod_stek_cause_texts[i - MOD_STEK_LOAD_FAILED_MISSING],
+                       times_text(totals->all[i], r->pool));
             any = 1;
         }
     }
@@ -300,52 +267,83 @@ static void put_sizes(request_rec *r, const mod_stek_totals_t *totals)
                mean_text(totals->all[MOD_STEK_OFFERED_BYTES], offered, r->pool));
 }
 
+/* How httpd's parent sees the file; it alone writes it. */
+static void put_parent(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_time_t now)
+{
+    apr_time_t looked_at = ring->totals.parent_looked_at;
+
+    ap_rprintf(r, "<tr><td>httpd's parent</td><td>%s%s%s</td></tr>\n",
+               ring->parent_trouble ? html(ring->parent_trouble, r) : "",
+               ring->parent_trouble ? "; last found it good: " : "found it good ",
+               ago(looked_at, now, r->pool));
+}
+
 static void put_facts(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_time_t now)
 {
     const mod_stek_view_t *view = &ring->view;
     const stek_params_t *params = &ring->ring->params;
+    const char *next = *view->next_hex ? apr_pstrcat(r->pool, ", next ", view->next_hex, NULL) : "";
 
-    ap_rputs("<div><h3>Ring</h3><table>\n", r);
-    ap_rprintf(r, "<tr><td>current key</td><td>%s%s%s</td></tr>\n",
-               *view->current_hex ? view->current_hex : "none", *view->next_hex ? ", next " : "",
-               view->next_hex);
+    ap_rputs("<div><h3>Ring</h3><table class=\"facts\">\n", r);
+    ap_rprintf(r, "<tr><td>current key</td><td>%s%s</td></tr>\n",
+               *view->current_hex ? view->current_hex : "none", next);
     ap_rprintf(r, "<tr><td>prepared until</td><td>%s</td></tr>\n",
-               mod_stek_time_text(view->health.covered_until, r->pool));
+               view->health.covered_until > now
+                   ? mod_stek_time_text(view->health.covered_until, r->pool)
+                   : "nothing is prepared");
     ap_rprintf(r, "<tr><td>interval, lifetime</td><td>%s, %s; keys made %s</td></tr>\n",
                stek_time_text(params->interval, r->pool), stek_time_text(params->lifetime, r->pool),
                ring->ring->generate ? "by httpd" : "elsewhere");
     ap_rprintf(r,
                "<tr><td>epoch, generation</td><td>%" COUNT ", %" COUNT "; %d revoked</td></tr>\n",
                view->epoch, view->generation, (int)view->tombstone_n);
-    ap_rprintf(r, "<tr><td>source</td><td class=\"wide\">%s, written %s</td></tr>\n",
-               html(ring->source, r), ago(view->written_at, now, r->pool));
+    ap_rprintf(r, "<tr><td>source</td><td>%s%s%s</td></tr>\n", html(ring->source, r),
+               view->written_at ? "; keys written " : "",
+               view->written_at ? ago(view->written_at, now, r->pool) : "");
     put_sizes(r, &ring->totals);
     put_loads(r, &ring->totals, now);
-    ap_rprintf(r, "<tr><td>httpd's parent</td><td>%s%s%s%s</td></tr>\n", "looked ",
-               ago(ring->totals.parent_looked_at, now, r->pool), ring->parent_trouble ? "; " : "",
-               ring->parent_trouble ? html(ring->parent_trouble, r) : "");
+    put_parent(r, ring, now);
     ap_rputs("</table></div>\n", r);
 }
 
-static void put_ring(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_time_t now)
+static void put_ring(request_rec *r, const mod_stek_ring_snapshot_t *ring, int open, apr_time_t now)
 {
+    const char *name = html(ring->ring->name, r);
+    mod_stek_rate_t total;
     int i;
 
-    ap_rprintf(r, "<section>\n<h2>%s <span class=\"%s\">%s</span></h2>\n<p>%s</p>\n",
-               html(ring->ring->name, r), ring->reason_n ? "bad" : "good",
-               ring->reason_n ? "not healthy" : "healthy",
+    mod_stek_counts_handshakes(ring->totals.all, &total);
+    ap_rprintf(
+        r,
+        "<details class=\"panel ring\" id=\"ring-%s\"%s>\n<summary><h2>%s <span class=\"%s\">"
+        "%s</span></h2> ",
+        name, open ? " open" : "", name, ring->reason_n ? "bad" : "good",
+        ring->reason_n ? "not healthy" : "healthy");
+    put_rate_words(r, &ring->rate_now, &ring->rate_hour, &total);
+    ap_rprintf(r, "</summary>\n<p>%s</p>\n",
                html(mod_stek_snapshot_sentence(ring, now, r->pool), r));
     for (i = 0; i < ring->reason_n; i++) {
         ap_rprintf(r, "<p class=\"bad\">%s</p>\n", html(ring->reasons[i].text, r));
     }
     if (ring->view.key_n) {
-        put_line(r, &ring->view, now);
+        mod_stek_status_line(r, &ring->view, now);
     }
     ap_rputs("<div class=\"cols\">\n", r);
     put_counters(r, &ring->totals, now);
     put_ages(r, &ring->totals);
     put_facts(r, ring, now);
-    ap_rputs("</div>\n</section>\n", r);
+    ap_rputs("</div>\n</details>\n", r);
+}
+
+static void put_rings(request_rec *r, const mod_stek_snapshot_t *snapshot, int in_trouble)
+{
+    int i, open = in_trouble || snapshot->ring_n <= RINGS_OPEN;
+
+    for (i = 0; i < snapshot->ring_n; i++) {
+        if ((snapshot->rings[i].reason_n > 0) == in_trouble) {
+            put_ring(r, &snapshot->rings[i], open, snapshot->now);
+        }
+    }
 }
 
 /* ---- virtual hosts ---- */
@@ -386,54 +384,92 @@ static void put_vhosts(request_rec *r, const mod_stek_snapshot_t *snapshot)
     if (apr_pool_create(&pool, r->pool) != APR_SUCCESS) {
         return;
     }
-    ap_rprintf(r,
-               "<section><details%s><summary>%d virtual host%s</summary>\n<div class=\"scroll\">"
-               "<table><tr><th>name</th><th>ring</th><th>tickets</th><th>binding</th>"
-               "<th class=\"n\">lifetime</th><th class=\"n\">max age</th>"
-               "<th>TLS 1.3 tickets</th></tr>\n",
-               snapshot->vhost_n > VHOSTS_OPEN ? "" : " open", snapshot->vhost_n,
-               snapshot->vhost_n == 1 ? "" : "s");
+    ap_rprintf(
+        r,
+        "<details class=\"panel\"%s><summary><strong>%d virtual host%s</strong></summary>\n"
+        "<table class=\"hosts\"><tr><th>name</th><th>ring</th><th>tickets</th><th>binding</th>"
+        "<th class=\"n\">lifetime</th><th class=\"n\">max age</th>"
+        "<th>TLS 1.3 tickets</th></tr>\n",
+        snapshot->vhost_n > VHOSTS_OPEN ? "" : " open", snapshot->vhost_n,
+        snapshot->vhost_n == 1 ? "" : "s");
     for (i = 0; i < snapshot->vhost_n; i++) {
         put_vhost(r, snapshot->vhosts[i], pool);
         apr_pool_clear(pool);
     }
-    ap_rputs("</table></div></details></section>\n", r);
+    ap_rputs("</table></details>\n", r);
     apr_pool_destroy(pool);
 }
 
-void mod_stek_status_html(request_rec *r, const mod_stek_snapshot_t *snapshot)
+/* ---- the page ---- */
+
+static void put_troubled(request_rec *r, const mod_stek_snapshot_t *snapshot, int bad_n)
+{
+    const char *gap = ": ";
+    int i;
+
+    ap_rprintf(r, "%d of %d ring%s %s not healthy", bad_n, snapshot->ring_n,
+               snapshot->ring_n == 1 ? "" : "s", bad_n == 1 ? "is" : "are");
+    for (i = 0; i < snapshot->ring_n; i++) {
+        const char *name = html(snapshot->rings[i].ring->name, r);
+
+        if (snapshot->rings[i].reason_n) {
+            ap_rprintf(r, "%s<a href=\"#ring-%s\">%s</a>", gap, name, name);
+            gap = ", ";
+        }
+    }
+}
+
+static void put_head(request_rec *r, const mod_stek_snapshot_t *snapshot)
 {
     int i, bad_n = 0;
 
     for (i = 0; i < snapshot->ring_n; i++) {
         bad_n += snapshot->rings[i].reason_n > 0;
     }
-    ap_rputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-             "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-             "<title>Session ticket keys</title>\n<style>",
-             r);
-    ap_rputs(css, r);
-    ap_rprintf(r,
-               "</style></head>\n<body>\n<header><h1>Session ticket keys</h1>\n"
-               "<p class=\"%s\">",
-               bad_n ? "bad" : "good");
+    ap_rprintf(r, "<header><h1>Session ticket keys</h1>\n<p class=\"%s\">", bad_n ? "bad" : "good");
     if (snapshot->ring_n == 0) {
         ap_rputs("No virtual host uses a ring", r);
     }
     else if (bad_n) {
-        ap_rprintf(r, "%d of %d ring%s %s not healthy", bad_n, snapshot->ring_n,
-                   snapshot->ring_n == 1 ? "" : "s", bad_n == 1 ? "is" : "are");
+        put_troubled(r, snapshot, bad_n);
     }
     else {
         ap_rputs(snapshot->ring_n == 1 ? "The ring is healthy" : "All rings are healthy", r);
     }
-    ap_rprintf(r,
-               "</p>\n<p class=\"dim\">%s; mod_stek_rotate " STEK_VERSION
-               "; counted since httpd was started</p></header>\n<main>\n",
-               mod_stek_time_text(snapshot->now, r->pool));
-    for (i = 0; i < snapshot->ring_n; i++) {
-        put_ring(r, &snapshot->rings[i], snapshot->now);
+    ap_rputs("</p>\n", r);
+    if (snapshot->ring_n > 1) {
+        put_rate_of_all(r, snapshot);
     }
+}
+
+static void put_about(request_rec *r, apr_time_t now, int refresh_s)
+{
+    ap_rprintf(r,
+               "<p class=\"dim\">%s; all times are in UTC; mod_stek_rotate " STEK_VERSION
+               "; counted since httpd was started; <a href=\"?format=json\">JSON</a>, "
+               "<a href=\"?format=prometheus\">Prometheus</a>; ",
+               mod_stek_time_text(now, r->pool));
+    if (refresh_s) {
+        ap_rprintf(r, "reloads every %d s, <a href=\"?\">stop</a>", refresh_s);
+    }
+    else {
+        ap_rprintf(r, "<a href=\"?refresh=%d\">reload every %d s</a>", REFRESH_S, REFRESH_S);
+    }
+    ap_rputs("</p></header>\n<main>\n", r);
+}
+
+void mod_stek_status_html(request_rec *r, const mod_stek_snapshot_t *snapshot, int refresh_s)
+{
+    ap_rputs("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+             "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+             "<title>Session ticket keys</title>\n<style>",
+             r);
+    ap_rputs(mod_stek_status_css, r);
+    ap_rputs("</style></head>\n<body>\n", r);
+    put_head(r, snapshot);
+    put_about(r, snapshot->now, refresh_s);
+    put_rings(r, snapshot, 1);
+    put_rings(r, snapshot, 0);
     put_vhosts(r, snapshot);
     ap_rputs("</main>\n</body></html>\n", r);
 }

@@ -107,6 +107,14 @@ static void json_reasons(request_rec *r, const mod_stek_ring_snapshot_t *ring, i
     }
 }
 
+static void json_rate(request_rec *r, const char *member, const mod_stek_rate_t *rate)
+{
+    ap_rprintf(r,
+               "\"%s\":{\"span\":%" APR_INT64_T_FMT ",\"resumed\":%" COUNT ",\"handshakes\":%" COUNT
+               "}",
+               member, apr_time_sec(rate->span), rate->resumed, rate->all);
+}
+
 static void json_ring(request_rec *r, const mod_stek_ring_snapshot_t *ring)
 {
     const mod_stek_view_t *view = &ring->view;
@@ -136,6 +144,11 @@ static void json_ring(request_rec *r, const mod_stek_ring_snapshot_t *ring)
                json_time(view->health.rotates_at, r->pool),
                json_time(view->health.covered_until, r->pool), (int)view->tombstone_n,
                ring->vhost_n);
+    ap_rputs(",\"resumption\":{", r);
+    json_rate(r, "now", &ring->rate_now);
+    ap_rputs(",", r);
+    json_rate(r, "hour", &ring->rate_hour);
+    ap_rputs("}", r);
     json_keys(r, view);
     json_counters(r, &ring->totals);
     ap_rputs("}", r);

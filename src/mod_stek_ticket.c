@@ -16,10 +16,10 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "mod_stek_handshake.h"
+#include "mod_stek_ticket_outcome.h"
 #include "mod_stek_iv.h"
 #include "mod_stek_live.h"
-#include "mod_stek_resumption.h"
+#include "mod_stek_may_resume.h"
 #include "mod_stek_ticket_count.h"
 #include "stek_error.h"
 #include "stek_mem.h"
@@ -122,20 +122,20 @@ static int ring_key_encrypt(SSL *ssl, mod_stek_live_t *live, unsigned char *name
     stek_key_t key;
     int ok;
 
-    if (!mod_stek_resumption_lasts(ssl)) {
+    if (!mod_stek_may_resume_lasts(ssl)) {
         return 0;
     }
     if (!mod_stek_live_current(live, now, &key)) {
-        mod_stek_handshake_keyless(ssl);
+        mod_stek_ticket_outcome_keyless(ssl);
         return 0;
     }
     memcpy(name, key.name, sizeof(key.name));
     ok = mod_stek_iv_next(now, iv) && key_apply(&key, iv, cipher_ctx, mac_ctx, 1);
     key_wipe(&key);
     if (ok) {
-        mod_stek_handshake_issued(ssl, mod_stek_live_tally(live), name);
+        mod_stek_ticket_outcome_issued(ssl, mod_stek_live_tally(live), name);
     }
-    else if (mod_stek_handshake_unsealed(ssl, mod_stek_live_tally(live))) {
+    else if (mod_stek_ticket_outcome_unsealed(ssl, mod_stek_live_tally(live))) {
         mod_stek_live_count_unsealed(live);
     }
     return ok;
@@ -149,7 +149,7 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
     int renewable, ok;
     stek_state_e state = mod_stek_live_lookup(live, name, apr_time_now(), &key, &renewable);
 
-    mod_stek_handshake_offered(ssl, state, name);
+    mod_stek_ticket_outcome_offered(ssl, state, name);
     if (state == STEK_STATE_UNKNOWN || state == STEK_STATE_ENDED) {
         return 0;
     }
@@ -159,7 +159,7 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
         return 0;
     }
     if (!renewable && (state != STEK_STATE_CURRENT || SSL_version(ssl) >= TLS1_3_VERSION)) {
-        mod_stek_handshake_keyless(ssl);
+        mod_stek_ticket_outcome_keyless(ssl);
     }
     /* TLS 1.2 has promised the ticket by the time that it would be sealed: promise none that no
      * key can seal.  TLS 1.3: a fresh ticket for each connection (RFC 8446, C.4). */
@@ -190,11 +190,11 @@ static int on_generate(SSL *ssl, void *arg)
     apr_time_t now = apr_time_now();
 
     (void)arg;
-    if (!vhost || !vhost->ring || !session || !mod_stek_resumption_bind(ssl, session, now)) {
+    if (!vhost || !vhost->ring || !session || !mod_stek_may_resume_bind(ssl, session, now)) {
         return 1;
     }
     SSL_SESSION_set_timeout(
-        session, (long)apr_time_sec(mod_stek_resumption_ticket_life(vhost, session, now)));
+        session, (long)apr_time_sec(mod_stek_may_resume_ticket_life(vhost, session, now)));
     /* A renewed TLS 1.2 ticket lives from now on; TLS 1.3 does so by itself. */
     stek_session_set_time(session, now);
     return 1;
@@ -205,16 +205,16 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
                                       size_t name_len, SSL_TICKET_STATUS status, void *arg)
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
-    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
+    mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_of(ssl);
     int ours = vhost && vhost->ring, refused = 0;
     apr_time_t now = apr_time_now();
 
     (void)name_len;
     (void)arg;
     if (status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW) {
-        refused = vhost ? mod_stek_resumption_refused(ssl, vhost, session, now) : 0;
+        refused = vhost ? mod_stek_may_resume_refused(ssl, vhost, session, now) : 0;
         if (ours) {
-            mod_stek_handshake_judged(record, session, refused, now);
+            mod_stek_ticket_outcome_judged(record, session, refused, now);
         }
         if (!refused) {
             mod_stek_ticket_count_choose(ssl, vhost, record,
@@ -226,7 +226,7 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
         }
     }
     else if (ours && status == SSL_TICKET_NO_DECRYPT) {
-        mod_stek_handshake_damaged(ssl, name);
+        mod_stek_ticket_outcome_damaged(ssl, name);
     }
     /* Plain IGNORE would leave a TLS 1.2 client without a ticket for good. */
     return SSL_TICKET_RETURN_IGNORE_RENEW;
@@ -235,12 +235,12 @@ static SSL_TICKET_RETURN on_decrypted(SSL *ssl, SSL_SESSION *session, const unsi
 /* Whether the session of a full handshake must not be resumed.  Without a key, no ticket may be promised. */
 static int is_not_resumable(SSL *ssl, const mod_stek_vhost_t *vhost)
 {
-    if (!mod_stek_resumption_possible(ssl, vhost)) {
+    if (!mod_stek_may_resume_possible(ssl, vhost)) {
         return 1;
     }
     if (vhost->ring && vhost->ring->live
         && !mod_stek_live_can_issue(vhost->ring->live, apr_time_now())) {
-        mod_stek_handshake_keyless(ssl);
+        mod_stek_ticket_outcome_keyless(ssl);
         return 1;
     }
     return 0;
@@ -256,7 +256,7 @@ static int on_not_resumable(SSL *ssl, int is_forward_secure)
         /* OpenSSL would tell the client an id that it keeps no session under. */
         SSL_SESSION_set1_id(SSL_get_session(ssl), (const unsigned char *)"", 0);
     }
-    mod_stek_ticket_count_choose(ssl, vhost, mod_stek_handshake_of(ssl),
+    mod_stek_ticket_count_choose(ssl, vhost, mod_stek_ticket_outcome_of(ssl),
                                  none ? MOD_STEK_TICKETS_NONE : MOD_STEK_TICKETS_FULL);
     return none;
 }

@@ -6,7 +6,7 @@
 
 #include <openssl/err.h>
 
-#include "mod_stek_handshake.h"
+#include "mod_stek_ticket_outcome.h"
 
 #define EXTENSION_TICKET_REQUEST 58
 #define REQUEST_LEN 2
@@ -19,7 +19,7 @@ static const mod_stek_vhost_t *counting_vhost(const SSL *ssl)
     return vhost && vhost->ring ? vhost : NULL;
 }
 
-static void set_number(SSL *ssl, mod_stek_handshake_t *record, int number)
+static void set_number(SSL *ssl, mod_stek_ticket_outcome_t *record, int number)
 {
     record->ticket_n = (unsigned char)number;
     if (SSL_get_num_tickets(ssl) != (size_t)number) {
@@ -28,7 +28,7 @@ static void set_number(SSL *ssl, mod_stek_handshake_t *record, int number)
 }
 
 void mod_stek_ticket_count_choose(SSL *ssl, const mod_stek_vhost_t *vhost,
-                                  mod_stek_handshake_t *record, int chosen)
+                                  mod_stek_ticket_outcome_t *record, int chosen)
 {
     if (!vhost || !vhost->ring || !record || SSL_version(ssl) < TLS1_3_VERSION) {
         return;
@@ -46,7 +46,7 @@ static int on_request(SSL *ssl, unsigned type, unsigned context, const unsigned 
                       size_t len, X509 *cert, size_t chain_at, int *alert, void *arg)
 {
     const mod_stek_vhost_t *vhost = counting_vhost(ssl);
-    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
+    mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_of(ssl);
 
     (void)type;
     (void)cert;
@@ -75,7 +75,7 @@ static int on_answer(SSL *ssl, unsigned type, unsigned context, const unsigned c
                      size_t *len, X509 *cert, size_t chain_at, int *alert, void *arg)
 {
     const mod_stek_vhost_t *vhost = counting_vhost(ssl);
-    mod_stek_handshake_t *record = mod_stek_handshake_of(ssl);
+    mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_of(ssl);
     int asked;
 
     (void)type;

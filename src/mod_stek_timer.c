@@ -24,7 +24,7 @@
 
 #include "mod_stek_counters.h"
 #include "mod_stek_live_follow.h"
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_monitor.h"
 #include "mod_stek_phase.h"
 

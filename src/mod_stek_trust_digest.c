@@ -251,7 +251,36 @@ static void digest_extensions(mod_stek_trust_t *trust, const X509_CRL *crl,
     digest_set(trust, parts, digest);
 }
 
-/* How many CRLs of the same issuer are later, or of the same second and met before: OpenSSL prefers
+/* 'u': the CRL holds for users' certificates alone, 'a': for authorities' alone (RFC 5280, 5.2.5); 0
+ * for any other.  OpenSSLs that take a delta for a whole list do not check what it holds for. */
+static char scope_of(mod_stek_trust_t *trust, const X509_CRL *crl)
+{
+    int found = -1;
+    char scope = 0;
+    ISSUING_DIST_POINT *idp = X509_CRL_get_ext_d2i(crl, NID_issuing_distribution_point, &found,
+                                                   NULL);
+
+    if (!idp) {
+        mod_stek_trust_check_memory(trust);
+    }
+    else if ((idp->onlyuser > 0) != (idp->onlyCA > 0) && idp->onlyattr <= 0
+             && X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) < 0) {
+        scope = idp->onlyuser > 0 ? 'u' : 'a';
+    }
+    ISSUING_DIST_POINT_free(idp);
+    return scope;
+}
+
+/* Whether OpenSSL ever chooses between the two, and the choice decides.  For one certificate, one of
+ * users' and authorities' lists is out of scope: the other is better if it is in scope, and if it is
+ * not either, each of the two refuses the certificate. */
+static int compete(const mod_stek_trust_object_t *a, const mod_stek_trust_object_t *b)
+{
+    return !(a->scope && b->scope && a->scope != b->scope)
+           && X509_NAME_cmp(X509_CRL_get_issuer(a->crl), X509_CRL_get_issuer(b->crl)) == 0;
+}
+
+/* How many CRLs that it competes with are later, or of the same second and met before: OpenSSL prefers
  * those.  -1 if a time cannot be read. */
 static int rank_of(mod_stek_trust_t *trust, const mod_stek_trust_object_t *object)
 {
@@ -262,9 +291,7 @@ static int rank_of(mod_stek_trust_t *trust, const mod_stek_trust_object_t *objec
                                                               mod_stek_trust_object_t);
         int order;
 
-        if (other == object || !other->crl
-            || X509_NAME_cmp(X509_CRL_get_issuer(other->crl), X509_CRL_get_issuer(object->crl))
-                   != 0) {
+        if (other == object || !other->crl || !compete(other, object)) {
             continue;
         }
         order = ASN1_TIME_compare(X509_CRL_get0_lastUpdate(other->crl),
@@ -360,8 +387,14 @@ static void digest_whole(mod_stek_trust_t *trust, const mod_stek_trust_object_t 
 
 static void digest_objects(mod_stek_trust_t *trust)
 {
+    mod_stek_trust_object_t *objects = (mod_stek_trust_object_t *)trust->objects->elts;
     int i, many = trust->objects->nelts > MOD_STEK_TRUST_MANY;
 
+    for (i = 0; i < trust->objects->nelts && !many; i++) {
+        if (objects[i].crl) {
+            objects[i].scope = scope_of(trust, objects[i].crl);
+        }
+    }
     for (i = 0; i < trust->objects->nelts; i++) {
         const mod_stek_trust_object_t *object = &APR_ARRAY_IDX(trust->objects, i,
                                                                mod_stek_trust_object_t);

@@ -4,10 +4,10 @@
  */
 #include "mod_stek_variables.h"
 
-#include "mod_stek_handshake.h"
+#include "mod_stek_ticket_outcome.h"
 
 /* STEK_TICKET's word. */
-static const char *ticket_word(const mod_stek_handshake_t *record)
+static const char *ticket_word(const mod_stek_ticket_outcome_t *record)
 {
     switch (record->outcome) {
     case MOD_STEK_RESUMED_CURRENT:
@@ -60,7 +60,7 @@ static void set_in(apr_table_t *table, const char *const values[NAME_N])
 
 static void set_all(request_rec *r)
 {
-    const mod_stek_handshake_t *record = mod_stek_handshake_get(r->connection);
+    const mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_get(r->connection);
     const char *values[NAME_N];
 
     /* An internal redirect is made before its tables. */
@@ -77,7 +77,7 @@ static void set_all(request_rec *r)
 /* Most often nothing has changed since the request was made: its notes begin with what is so now. */
 static int is_told(const request_rec *r)
 {
-    const mod_stek_handshake_t *record = mod_stek_handshake_get(r->connection);
+    const mod_stek_ticket_outcome_t *record = mod_stek_ticket_outcome_get(r->connection);
     const apr_array_header_t *notes = r->notes ? apr_table_elts(r->notes) : NULL;
     const apr_table_entry_t *entries = notes ? (const apr_table_entry_t *)notes->elts : NULL;
     int n = record && *record->key_hex ? NAME_N : KEY;

@@ -8,7 +8,7 @@
 #include "http_log.h"
 #include "apr_strings.h"
 
-#include "mod_stek_log.h"
+#include "mod_stek_words.h"
 #include "mod_stek_vhost.h"
 #include "stek_time.h"
 
@@ -155,6 +155,29 @@ static void lint_shared_addresses(apr_pool_t *ptemp)
 static int has_no_ticket_option(const mod_stek_vhost_t *vhost)
 {
     return (SSL_CTX_get_options(vhost->ctx) & SSL_OP_NO_TICKET) != 0;
+}
+
+/* Asked for, but mod_ssl has the last word. */
+static int is_overruled(const mod_stek_vhost_t *vhost)
+{
+    const mod_stek_server_t *config = mod_stek_server_get(vhost->server);
+
+    return vhost->ring && config->tickets > MOD_STEK_TICKETS_OFF && config->ssl_tickets == 0;
+}
+
+static void lint_overruled(apr_pool_t *ptemp)
+{
+    const affected_t found = find_affected(is_overruled);
+
+    if (found.n > 0) {
+        ap_log_error(
+            APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
+            "STEK3017: %s: 'StekTickets %s' has no effect, because 'SSLSessionTickets off' "
+            "applies here; set 'SSLSessionTickets on' after it",
+            affected_text(&found, ptemp),
+            mod_stek_server_get(found.first->server)->tickets == MOD_STEK_TICKETS_ON ? "on"
+                                                                                     : "tls1.3");
+    }
 }
 
 /* OpenSSL takes the option from the first vhost on an address, whichever SNI chooses. */
@@ -368,6 +391,7 @@ void mod_stek_vhost_notices_warn(server_rec *main_server, apr_pool_t *ptemp)
     }
     if (find_affected(mod_stek_vhost_tickets_off).n > 0) {
         lint_all_off(main_server);
+        lint_overruled(ptemp);
         lint_tickets_off(ptemp);
     }
     if (find_affected(is_forward_secret).n > 0) {

@@ -178,7 +178,7 @@ static apr_status_t lock_try(const char *lock_path, apr_pool_t *pool, stek_lock_
     return APR_SUCCESS;
 }
 
-apr_status_t stek_file_lock(const char *path, apr_interval_time_t wait, stek_lock_t *lock,
+apr_status_t stek_lock_take(const char *path, apr_interval_time_t wait, stek_lock_t *lock,
                             pid_t *pholder, apr_pool_t *pool)
 {
     const apr_interval_time_t step = apr_time_from_msec(LOCK_POLL_MS);
@@ -199,7 +199,7 @@ apr_status_t stek_file_lock(const char *path, apr_interval_time_t wait, stek_loc
     return rv;
 }
 
-void stek_file_unlock(stek_lock_t *lock)
+void stek_lock_release(stek_lock_t *lock)
 {
     if (lock->fd < 0) {
         return;

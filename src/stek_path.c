@@ -259,22 +259,54 @@ apr_status_t stek_path_check_placed(const char *path, uid_t owner, const char **
     return check_written(path, owner, 1, pculprit, pool);
 }
 
+static const char *owner_text(uid_t uid, apr_pool_t *pool)
+{
+    return uid == 0 ? "root" : apr_psprintf(pool, "uid %ld", (long)uid);
+}
+
 const char *stek_path_describe(const char *path, uid_t owner, apr_pool_t *pool)
 {
+    const char *wanted_owner = "root", *wanted_mode = "", *todo = "";
     struct stat st;
 
-    if (lstat(path, &st) != 0) {
+    if (lstat(path, &st) != 0
+        || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)
+            && stek_path_is_trusted(st.st_uid, owner))) {
         return path;
+    }
+    /* /tmp is meant to be everyone's: somewhere else is the remedy. */
+    if (S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)) {
+        return apr_psprintf(pool, "%s (owner %s, mode %04o)", path, owner_text(st.st_uid, pool),
+                            (unsigned)(st.st_mode & 07777));
+    }
+    if (owner != 0) {
+        wanted_owner = apr_pstrcat(pool, "root or ", owner_text(owner, pool), NULL);
     }
     if (!stek_path_is_trusted(st.st_uid, owner)) {
-        return apr_psprintf(pool, "%s (belongs to uid %ld; give it to %s)", path, (long)st.st_uid,
-                            owner == 0 ? "root"
-                                       : apr_psprintf(pool, "root or uid %ld", (long)owner));
+        todo = "chown root";
     }
-    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
-        return path;
+    if (stek_path_is_shared(&st) && !S_ISLNK(st.st_mode)) {
+        wanted_mode = ", not writable by group or others";
+        todo = *todo ? "chown root and chmod go-w" : "chmod go-w";
     }
-    /* What only root can write to is refused where it is a secret that others can read. */
-    return apr_psprintf(pool, "%s (mode %04o; chmod %s)", path, (unsigned)(st.st_mode & 07777),
-                        stek_path_is_shared(&st) || S_ISDIR(st.st_mode) ? "go-w" : "600");
+    else if (!*todo) {
+        /* What only its owner can write to is refused where it is a secret that others can read. */
+        wanted_mode = S_ISDIR(st.st_mode) ? ", not writable by group or others" : ", mode 0600";
+        todo = S_ISDIR(st.st_mode) ? "chmod go-w" : "chmod 600";
+    }
+    return apr_psprintf(pool, "%s (owner %s, mode %04o; wanted: owner %s%s: %s)", path,
+                        owner_text(st.st_uid, pool), (unsigned)(st.st_mode & 07777), wanted_owner,
+                        wanted_mode, todo);
+}
+
+const char *stek_path_missing_dir(const char *path, apr_pool_t *pool)
+{
+    const char *missing = NULL, *dir = stek_file_dir(path, pool);
+    struct stat st;
+
+    while (stat(dir, &st) != 0 && errno == ENOENT && strcmp(dir, ".") != 0) {
+        missing = dir;
+        dir = stek_file_dir(dir, pool);
+    }
+    return missing;
 }

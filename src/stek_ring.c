@@ -251,6 +251,13 @@ apr_uint64_t stek_ring_next_generation(apr_uint64_t generation)
     return generation == STEK_RING_FLOOR ? generation + 1 : generation;
 }
 
+apr_uint64_t stek_ring_generation_after(const stek_ring_t *before, apr_uint64_t epoch)
+{
+    return epoch > before->epoch && before->generation > STEK_GENERATION_MAX
+               ? 1
+               : stek_ring_next_generation(before->generation);
+}
+
 int stek_ring_equal(const stek_ring_t *a, const stek_ring_t *b)
 {
     apr_size_t i;

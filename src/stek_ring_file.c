@@ -316,7 +316,7 @@ static apr_status_t memory_load(int fd, const stek_secrets_t *secrets, unsigned 
         }
         rv = memory_read(fd, buf, STEK_RING_BYTES_MAX, &len, stamp);
         if (rv == APR_SUCCESS) {
-            rv = stek_ring_open(buf, len, secrets, 1, pring, NULL);
+            rv = stek_ring_unseal(buf, len, secrets, 1, pring, NULL);
         }
         if (rv != STEK_ECHANGED && rv != STEK_ELENGTH && rv != STEK_ESEAL && rv != STEK_ESECRET) {
             break;
@@ -374,7 +374,7 @@ apr_status_t stek_ring_file_load(const stek_ring_file_t *file, const stek_secret
     else {
         rv = path_read(file, buf, &len, stamp, pculprit, pool);
         if (rv == APR_SUCCESS) {
-            rv = stek_ring_open(buf, len, secrets, 1, pring, NULL);
+            rv = stek_ring_unseal(buf, len, secrets, 1, pring, NULL);
         }
     }
     free(buf);

@@ -295,8 +295,10 @@ static apr_size_t room_beside(apr_size_t tombstone_n, apr_size_t entry_max)
 /* The side that wrote last, as far as that can be told. */
 static const stek_ring_t *last_writer(const stek_ring_t *a, const stek_ring_t *b)
 {
-    int c = STEK_COMPARE(a->generation, b->generation);
+    /* Generations count from the last revocation of all on, so that none outlives it. */
+    int c = STEK_COMPARE(a->epoch, b->epoch);
 
+    c = c ? c : STEK_COMPARE(a->generation, b->generation);
     c = c ? c : STEK_COMPARE(a->interval, b->interval);
     c = c ? c : STEK_COMPARE(a->lifetime, b->lifetime);
     return c >= 0 ? a : b;

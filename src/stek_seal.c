@@ -393,9 +393,9 @@ static apr_status_t unseal(const unsigned char *sealed, const stek_header_t *hea
     return rv;
 }
 
-apr_status_t stek_ring_open(const unsigned char *sealed, apr_size_t len,
-                            const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
-                            apr_size_t *psecret_i)
+apr_status_t stek_ring_unseal(const unsigned char *sealed, apr_size_t len,
+                              const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
+                              apr_size_t *psecret_i)
 {
     stek_header_t header;
     apr_size_t plain_len, secret_i = 0;

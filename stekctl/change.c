@@ -137,6 +137,6 @@ void change_print(ctl_t *ctl, const stek_ring_t *ring, const unsigned char *name
                report_time(key->encrypt_until, now, ctl->pool));
     }
     else {
-        printf("no key encrypts now\n");
+        printf("there is no current key\n");
     }
 }

@@ -9,8 +9,16 @@
 
 #include "stek_escape.h"
 
+static int has_begun;
+
+int json_has_begun(void)
+{
+    return has_begun;
+}
+
 void json_begin(json_t *json, FILE *out)
 {
+    has_begun |= out == stdout;
     json->out = out;
     json->comma = 0;
 }

@@ -18,6 +18,9 @@ typedef struct json_t {
 
 void json_begin(json_t *json, FILE *out);
 
+/* Whether a value was begun on standard output. */
+int json_has_begun(void);
+
 /* key: the member's name in an object; NULL in an array and for the outermost value. */
 void json_open(json_t *json, const char *key, char bracket);       /* '{' or '[' */
 void json_close(json_t *json, char bracket);                       /* '}' or ']' */

@@ -23,10 +23,11 @@
 #include "stek_ring_file.h"
 #include "stek_secret_file.h"
 #include "stek_version.h"
+#include "wrap.h"
 
 #define HELP_WAIT                                                                                  \
-    "  --wait[=TIME]          waits until all hosts of the fleet have followed; after TIME\n"      \
-    "                         (1min), names those that have not, and exits with 6\n"               \
+    "  --wait[=TIME]          waits until all hosts of the fleet have followed the change;\n"      \
+    "                         after TIME (1min), names those that have not, and exits with 6\n"    \
     "  --fleet NAME           the fleet of /etc/stek/NAME.conf, or of the file at that path\n"     \
     "                         (default: the fleet whose ring this is)\n"                           \
     "  --fleet-secret PATH    its secret\n"
@@ -39,18 +40,19 @@ static const ctl_command_t commands[] = {
      "  --lifetime TIME  how long a key decrypts after its slot (18h)\n"
      "  --ahead N        slots to prepare in advance (1)\n\n"
      "TIME is a number followed by s, min, h or d.\n"},
-    {"show", cmd_show, "[--watch]",
-     "Shows a ring's keys, which of them encrypts, and what is wrong with the ring.\n"
-     "Exits with 1 if anything is wrong.\n\n"
+    {"show", cmd_show, "[--watch] [NAME]",
+     "Shows a ring's keys, which of them encrypts, and last of all whether anything is wrong\n"
+     "with the ring.  Exits with 1 if so.  NAME is a ring's name, as in StekRing: its file is\n"
+     "NAME.ring beside that of the ring 'default'.\n\n"
      "  --watch  redraws every second; press q or Ctrl-C to quit\n"},
     {"rotate", cmd_rotate, "[--in TIME] [--wait[=TIME] [--fleet NAME]]",
      "Adds a key that encrypts from now (or after TIME) until the end of its slot.\n"
-     "The previous key only decrypts from then on, until its lifetime is over.\n\n"
+     "From then on, the previous key only decrypts, until its lifetime is over.\n\n"
      "  --in TIME              starts after TIME instead of now; a number followed by s, min,\n"
      "                         h or d\n" HELP_WAIT},
     {"revoke", cmd_revoke, "NAME... | --all [--wait[=TIME] [--fleet NAME]]",
      "Revokes keys at once and permanently: tickets sealed with them no longer work, and\n"
-     "clients go through a full handshake.  NAME is the key's name in hex, or at least its\n"
+     "clients do a full handshake.  NAME is the key's name in hex, or at least its\n"
      "first 8 digits.  A new key replaces a revoked current key.\n\n"
      "  --all                  revokes all keys, even ones that only other hosts have, and makes\n"
      "                         new ones\n" HELP_WAIT},
@@ -80,9 +82,9 @@ static const ctl_command_t commands[] = {
      "  --exec COMMAND   runs COMMAND with /bin/sh after every change\n"},
     {"probe", cmd_probe,
      "[--sni NAME...] [--tls VERSIONS] [--tickets N] [--level quick|normal|deep]\n"
-     "                [--watch TIME] [--rate N] [--starttls PROTOCOL] [--alpn NAMES]\n"
-     "                [--cert PATH [--key PATH]] [--proxy URL] [--json] [--csv FILE]\n"
-     "                [--collect FILE] HOST[:PORT] | URL... |\n"
+     "                [--watch TIME] [--rate N] [--keys FILE] [--redact]\n"
+     "                [--starttls PROTOCOL] [--alpn NAMES] [--cert PATH [--key PATH]] [--proxy URL]\n"
+     "                [--json] [--csv FILE] [--collect FILE] HOST[:PORT] | URL... |\n"
      "                --hosts FILE [--at-once N] [--total-rate N] [--resume FILE] |\n"
      "                --analyse FILE",
      "Reports what an attacker could learn from a server's session tickets: weak keys,\n"
@@ -98,6 +100,8 @@ static const ctl_command_t commands[] = {
      "                   bit, response times, more keys, up to 9,240 (default: normal)\n"
      "  --watch TIME     keeps watching for TIME, to see keys rotate\n"
      "  --rate N         at most N connections per second (100)\n"
+     "  --keys FILE      also tries the keys in FILE, one per line: text, hex or base64\n"
+     "  --redact         shows digests of the keys that it finds\n"
      "  --starttls PROTOCOL\n"
      "                   asks for TLS first: smtp, imap, pop3, ldap, postgres or mysql\n"
      "  --alpn NAMES     protocols to offer, separated by commas\n"
@@ -171,36 +175,56 @@ static const ctl_command_t commands[] = {
 
 #define COMMANDS_N (sizeof(commands) / sizeof(commands[0]))
 
-enum { OPTION_RING = 1, OPTION_SECRET, OPTION_JSON, OPTION_INSTANCE, OPTION_VERSION };
+enum { OPTION_RING = 1, OPTION_SECRET, OPTION_JSON, OPTION_INSTANCE };
 
 static const struct option global_options[] = {
     {"ring", required_argument, NULL, OPTION_RING},
     {"secret", required_argument, NULL, OPTION_SECRET},
     {"json", no_argument, NULL, OPTION_JSON},
     {"instance", required_argument, NULL, OPTION_INSTANCE},
-    {"version", no_argument, NULL, OPTION_VERSION},
+    {"version", no_argument, NULL, 'V'},
     CTL_OPTION_HELP,
     CTL_OPTION_END,
 };
 
 static void print_help(void)
 {
+    int columns = wrap_columns(STDOUT_FILENO);
     apr_size_t i;
 
-    puts("usage: stekctl [--ring PATH] [--secret PATH] [--instance NAME] [--json] COMMAND\n");
+    wrap_help(stdout,
+              "usage: stekctl [--ring PATH] [--secret PATH] [--instance NAME] [--json] COMMAND\n\n",
+              columns);
     for (i = 0; i < COMMANDS_N; i++) {
-        printf("  %-7s %s\n", commands[i].name, commands[i].arguments);
+        printf("  %-7s ", commands[i].name);
+        (void)wrap_words(stdout, commands[i].arguments, 10, 12, columns);
+        putchar('\n');
     }
-    puts("\n"
-         "  --ring PATH      the file ring (default: $STEK_RING, or else that of this machine's\n"
-         "                   httpd)\n"
-         "  --secret PATH    the file with the secret that seals it (default: $STEK_SECRET, or\n"
-         "                   else the ring's path with .secret in place of .ring)\n"
-         "  --instance NAME  use the ring of Debian's apache2@NAME\n"
-         "  --json           prints one JSON value on standard output\n\n"
-         "Exit codes: 0 done, 1 a finding, 2 usage error, 3 a file was refused, 4 a file could\n"
-         "not be read or written, 5 a store failed, 6 some hosts have not followed.  See\n"
-         "'stekctl COMMAND --help' and stekctl(8).");
+    wrap_help(
+        stdout,
+        "  help    [COMMAND]\n"
+        "  version\n\n"
+        "  --ring PATH      the file ring (default: $STEK_RING, or else that of this "
+        "machine's httpd)\n"
+        "  --secret PATH    the file with the secret that seals it (default: $STEK_SECRET, or "
+        "else the ring's path with .secret in place of .ring)\n"
+        "  --instance NAME  use the ring of Debian's apache2@NAME\n"
+        "  --json           prints one JSON value on standard output, errors included; may "
+        "also follow the command\n"
+        "  -h, --help       shows this; after a command, what that does\n"
+        "  -V, --version    shows the version\n\n"
+        "Exit codes: 0 done, 1 a finding, 2 usage error, 3 a file was refused, 4 a file could "
+        "not be read or written, 5 a store failed, 6 some hosts have not followed a "
+        "change.  See "
+        "'stekctl COMMAND --help' and stekctl(8).\n",
+        columns);
+}
+
+static void print_version(apr_pool_t *pool)
+{
+    printf("stekctl " STEK_VERSION "\nstores: %s\nstore workers confined by: %s\n"
+           "probes of many hosts at a time: %s\n",
+           fleet_store_names(pool), fleet_confinement_names(), probe_loop_name());
 }
 
 /* DefaultRuntimeDir of this machine's httpd: Debian's, or another system's if only that exists. */
@@ -236,23 +260,72 @@ static void settle_paths(ctl_t *ctl, const char *instance)
     if (!ctl->secret_path && !instance) {
         ctl->secret_path = from_environment("STEK_SECRET");
     }
+    ctl->secret_given = ctl->secret_path != NULL;
     if (!ctl->secret_path) {
         ctl->secret_path = stek_secret_path_beside(ctl->ring_path, ctl->pool);
     }
 }
 
-static ctl_exit_e run_command(ctl_t *ctl, int argc, char **argv)
+static const ctl_command_t *find_command(const char *name)
 {
     apr_size_t i;
 
     for (i = 0; i < COMMANDS_N; i++) {
-        if (!strcmp(commands[i].name, argv[0])) {
-            ctl->command = &commands[i];
-            optind = 0; /* glibc: restart the scan */
-            return report_finish(commands[i].run(ctl, argc, argv));
+        if (!strcmp(commands[i].name, name)) {
+            return &commands[i];
         }
     }
-    return report_usage(ctl, "unknown command '%s'", argv[0]);
+    return NULL;
+}
+
+static ctl_exit_e unknown_command(const ctl_t *ctl, const char *name)
+{
+    const char *names[COMMANDS_N + 2] = {"help", "version"};
+    apr_size_t i;
+
+    for (i = 0; i < COMMANDS_N; i++) {
+        names[i + 2] = commands[i].name;
+    }
+    return report_usage(ctl, "unknown command '%s'%s", name,
+                        report_nearest(name, names, COMMANDS_N + 2, "", ctl->pool));
+}
+
+/* help [COMMAND] */
+static ctl_exit_e run_help(const ctl_t *ctl, int argc, char **argv)
+{
+    const ctl_command_t *command = argc > 1 ? find_command(argv[1]) : NULL;
+
+    if (argc > 2) {
+        return report_usage(ctl, "unexpected argument '%s'", argv[2]);
+    }
+    if (argc > 1 && !command) {
+        return unknown_command(ctl, argv[1]);
+    }
+    if (command) {
+        options_help(command);
+    }
+    else {
+        print_help();
+    }
+    return CTL_DONE;
+}
+
+static ctl_exit_e run_command(ctl_t *ctl, int argc, char **argv)
+{
+    ctl->command = find_command(argv[0]);
+    if (ctl->command) {
+        optind = 0; /* glibc: restart the scan */
+        return ctl->command->run(ctl, argc, argv);
+    }
+    if (!strcmp(argv[0], "help")) {
+        return run_help(ctl, argc, argv);
+    }
+    if (!strcmp(argv[0], "version") && argc == 1) {
+        print_version(ctl->pool);
+        return CTL_DONE;
+    }
+    return !strcmp(argv[0], "version") ? report_usage(ctl, "unexpected argument '%s'", argv[1])
+                                       : unknown_command(ctl, argv[0]);
 }
 
 /* An option before the command.  Nonzero: exit with *pcode. */
@@ -268,7 +341,6 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
         ctl->secret_path = optarg;
         return 0;
     case OPTION_JSON:
-        ctl->json = 1;
         return 0;
     case OPTION_INSTANCE:
         *pinstance = optarg;
@@ -277,28 +349,74 @@ static int global_option(ctl_t *ctl, int option, const char **pinstance, char **
             return 1;
         }
         return 0;
-    case OPTION_VERSION:
-        printf("stekctl " STEK_VERSION "\nstores: %s\nstore workers confined by: %s\n"
-               "probes of many hosts at a time: %s\n",
-               fleet_store_names(ctl->pool), fleet_confinement_names(), probe_loop_name());
+    case 'V':
+        print_version(ctl->pool);
         return 1;
     case 'h':
         print_help();
         return 1;
+    case ':':
+        *pcode = report_usage(ctl, "option '%s' requires a value", argv[optind - 1]);
+        return 1;
     default:
-        *pcode = report_usage(
-            ctl, option == ':' ? "option '%s' requires a value" : "unknown option '%s'",
-            argv[optind - 1]);
+        *pcode = options_unknown(ctl, options_culprit(ctl, argv), global_options);
         return 1;
     }
 }
 
-int main(int argc, char **argv)
+/* Every command has --json, and it may stand anywhere: takes it out. */
+static int take_json(ctl_t *ctl, int argc, char **argv)
+{
+    int i, n = 0;
+
+    for (i = 0; i < argc; i++) {
+        if (!strcmp(argv[i], "--")) {
+            break;
+        }
+        if (i > 0 && !strcmp(argv[i], "--json")) {
+            ctl->json = 1;
+        }
+        else {
+            argv[n++] = argv[i];
+        }
+    }
+    while (i < argc) {
+        argv[n++] = argv[i++];
+    }
+    argv[n] = NULL;
+    return n;
+}
+
+static ctl_exit_e run(ctl_t *ctl, int argc, char **argv)
 {
     const char *instance = NULL, *inexact;
-    ctl_t ctl = {0};
     ctl_exit_e code;
     int option;
+
+    ctl->owner = geteuid();
+    argc = take_json(ctl, argc, argv);
+    inexact = options_inexact(argc, argv, global_options, 1);
+    if (inexact) {
+        return options_unknown(ctl, inexact, global_options);
+    }
+    while ((option = getopt_long(argc, argv, "+:hV", global_options, NULL)) != -1) {
+        if (global_option(ctl, option, &instance, argv, &code)) {
+            return code;
+        }
+    }
+    if (optind == argc) {
+        return report_usage(ctl, "missing command");
+    }
+    if ((ctl->ring_path && !*ctl->ring_path) || (ctl->secret_path && !*ctl->secret_path)) {
+        return report_usage(ctl, "the path must not be empty");
+    }
+    settle_paths(ctl, instance);
+    return run_command(ctl, argc - optind, argv + optind);
+}
+
+int main(int argc, char **argv)
+{
+    ctl_t ctl = {0};
 
     (void)setlocale(LC_CTYPE, ""); /* NOLINT(concurrency-mt-unsafe): one thread */
     (void)signal(SIGPIPE, SIG_IGN);
@@ -306,22 +424,6 @@ int main(int argc, char **argv)
         report_line("out of memory; try again");
         return CTL_IO;
     }
-    ctl.owner = geteuid();
-    inexact = options_inexact(argc, argv, global_options, 1);
-    if (inexact) {
-        return report_usage(&ctl, "unknown option '%s'", inexact);
-    }
-    while ((option = getopt_long(argc, argv, "+:", global_options, NULL)) != -1) {
-        if (global_option(&ctl, option, &instance, argv, &code)) {
-            return report_finish(code);
-        }
-    }
-    if (optind == argc) {
-        return report_usage(&ctl, "missing command");
-    }
-    if ((ctl.ring_path && !*ctl.ring_path) || (ctl.secret_path && !*ctl.secret_path)) {
-        return report_usage(&ctl, "the path must not be empty");
-    }
-    settle_paths(&ctl, instance);
-    return run_command(&ctl, argc - optind, argv + optind);
+    report_begin(&ctl);
+    return report_finish(run(&ctl, argc, argv));
 }

@@ -4,13 +4,18 @@
  */
 #include "options.h"
 
+#include <apr_strings.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "report.h"
 #include "stek_ring.h"
 #include "stek_time.h"
+#include "wrap.h"
+
+#define OPTIONS_MAX 64
 
 /* The option that arg names in full; NULL: none. */
 static const struct option *exact_option(const char *arg, const struct option *options)
@@ -44,24 +49,74 @@ const char *options_inexact(int argc, char **argv, const struct option *options,
     return NULL;
 }
 
+static int is_global(const char *arg)
+{
+    static const char *const names[] = {"--ring", "--secret", "--instance", "--version"};
+    apr_size_t len = strcspn(arg, "="), i;
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strlen(names[i]) == len && !strncmp(arg, names[i], len)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+ctl_exit_e options_unknown(const ctl_t *ctl, const char *arg, const struct option *options)
+{
+    const char *names[OPTIONS_MAX], *nearest = "";
+    apr_size_t n = 0;
+
+    if (is_global(arg)) {
+        return report_usage(ctl, "option '%s' must come before the command", arg);
+    }
+
+    for (; options->name && n < OPTIONS_MAX; options++) {
+        names[n++] = options->name;
+    }
+    if (strncmp(arg, "--", 2) == 0) {
+        const char *word = apr_pstrmemdup(ctl->pool, arg + 2, strcspn(arg + 2, "="));
+
+        nearest = report_nearest(word, names, n, "--", ctl->pool);
+    }
+    return report_usage(ctl, "unknown option '%s'%s", arg, nearest);
+}
+
+const char *options_culprit(const ctl_t *ctl, char **argv)
+{
+    /* Of "-xh", getopt has not yet passed the whole. */
+    return argv[optind - 1][0] == '-' && argv[optind - 1][1] == '-'
+               ? argv[optind - 1]
+               : apr_psprintf(ctl->pool, "-%c", optopt);
+}
+
+void options_help(const ctl_command_t *command)
+{
+    int columns = wrap_columns(STDOUT_FILENO);
+    int at = printf("usage: stekctl [OPTIONS] %s ", command->name);
+
+    (void)wrap_words(stdout, command->arguments, at, at, columns);
+    puts("\n");
+    wrap_help(stdout, command->help, columns);
+}
+
 int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options)
 {
     const char *inexact = options_inexact(argc, argv, options, 0);
     int option;
 
     if (inexact) {
-        report_usage(ctl, "unknown option '%s'", inexact);
+        options_unknown(ctl, inexact, options);
         return '?';
     }
-    option = getopt_long(argc, argv, ":", options, NULL);
+    option = getopt_long(argc, argv, ":h", options, NULL);
 
     switch (option) {
     case 'h':
-        printf("usage: stekctl [OPTIONS] %s %s\n\n%s", ctl->command->name, ctl->command->arguments,
-               ctl->command->help);
+        options_help(ctl->command);
         exit(report_finish(CTL_DONE));
     case '?':
-        report_usage(ctl, "unknown option '%s'", argv[optind - 1]);
+        options_unknown(ctl, options_culprit(ctl, argv), options);
         return '?';
     case ':':
         report_usage(ctl, "option '%s' requires a value", argv[optind - 1]);

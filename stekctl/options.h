@@ -14,14 +14,23 @@
 #pragma GCC visibility push(hidden)
 
 /* The command's next option, by getopt_long.  Returns its character, -1 after the last one, or '?'
- * after reporting an unknown option or a missing value.  --help prints the command's help and
- * exits. */
+ * after reporting an unknown option or a missing value.  --help and -h print the command's help
+ * and exit. */
 int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options);
+
+/* Reports an unknown option, and which one may have been meant.  Returns CTL_USAGE. */
+ctl_exit_e options_unknown(const ctl_t *ctl, const char *arg, const struct option *options);
+
+/* The option at which getopt_long stopped with '?'. */
+const char *options_culprit(const ctl_t *ctl, char **argv);
 
 /* The first argument after argv[0] that begins with "--" and is not the full name of an option:
  * getopt_long would accept an abbreviation.  in_front: only before the first other argument.
  * NULL: none. */
 const char *options_inexact(int argc, char **argv, const struct option *options, int in_front);
+
+/* Prints a command's help. */
+void options_help(const ctl_command_t *command);
 
 /* Every option list ends with these two. */
 #define CTL_OPTION_HELP                                                                            \

@@ -10,11 +10,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "json.h"
 #include "stek_error.h"
 #include "stek_escape.h"
+#include "stek_nearest.h"
+#include "stek_path.h"
 #include "stek_time.h"
+#include "wrap.h"
+
+#define KEPT_MAX 16 /* lines, for JSON: sync would never end */
 
 typedef struct advice_t {
     apr_status_t rv;
@@ -39,9 +47,7 @@ static const advice_t advices[] = {
     {STEK_EWEAK, CTL_REFUSED, "contains a weak key: %s", "contains a weak key",
      "find it with 'stekctl audit' and replace it"},
     {STEK_EPERM, CTL_REFUSED, "%s can be read or changed by others",
-     "can be read or changed by others",
-     "make root or yourself the owner, and remove others' write access; secret and key files "
-     "need mode 0600"},
+     "can be read or changed by others", "correct its owner and mode"},
     {STEK_EKIND, CTL_REFUSED, NULL, "is not a regular file", "give the path of a file"},
     {STEK_ETOOBIG, CTL_REFUSED, NULL, "is too large for a file of this kind", "check the path"},
     {STEK_EFULL, CTL_REFUSED, "is full: %s", "has no room for another key or tombstone",
@@ -56,7 +62,7 @@ static const advice_t advices[] = {
     {STEK_ECHANGED, CTL_IO, NULL, "changed while it was being read", "try again"},
     {STEK_EFOREIGN, CTL_REFUSED, "%s, so stekctl did not change it",
      "is not one of stekctl's files, so stekctl did not change it",
-     "choose another path, or move it away"},
+     "choose another path, or move what is there out of the way"},
     {STEK_ESHARED, CTL_REFUSED, "others can create files in %s",
      "others can create files beside it",
      "choose a directory that only root or its owner can write to"},
@@ -87,16 +93,38 @@ static int shown_len(const char *at)
     return *c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0) ? 0 : stek_utf8_len(at);
 }
 
-static void put_line(const char *text)
-{
-    fputs("stekctl: ", stderr);
-    while (*text) {
-        int len = shown_len(text);
+static const ctl_t *reporting; /* NULL: nobody */
+static const char *kept[KEPT_MAX];
+static int kept_n;
 
-        (void)fwrite(len ? text : "?", 1, len ? (size_t)len : 1, stderr);
-        text += len ? len : 1;
+void report_begin(const ctl_t *ctl)
+{
+    reporting = ctl;
+}
+
+static void put_line(char *text)
+{
+    char *at = text;
+
+    while (*at) {
+        int len = shown_len(at);
+
+        if (len == 0) {
+            *at = '?';
+        }
+        at += len ? len : 1;
     }
-    putc('\n', stderr);
+    if (reporting && kept_n < KEPT_MAX) {
+        kept[kept_n++] = apr_pstrdup(reporting->pool, text);
+    }
+    if (isatty(STDERR_FILENO)) {
+        fputs("stekctl: ", stderr);
+        (void)wrap_words(stderr, text, 9, 2, wrap_columns(STDERR_FILENO));
+        putc('\n', stderr);
+    }
+    else {
+        fprintf(stderr, "stekctl: %s\n", text);
+    }
 }
 
 void report_line(const char *format, ...)
@@ -128,22 +156,50 @@ ctl_exit_e report_usage(const ctl_t *ctl, const char *format, ...)
     return CTL_USAGE;
 }
 
+/* What is known about a path that is refused, besides its name: owner and mode, as they are and as they
+ * should be, or the directory that is missing.  Either the detail, or what follows the sentence. */
+static const char *add_to_detail(const ctl_t *ctl, const char *path, apr_status_t rv,
+                                 const char *detail, const char **pafter)
+{
+    const char *about = detail ? detail : path, *more, *missing;
+    struct stat st;
+
+    *pafter = "";
+    if (rv == STEK_EPERM || rv == STEK_ESHARED) {
+        more = stek_path_describe(about, ctl->owner, ctl->pool);
+        if (!detail && strlen(more) > strlen(path)) {
+            *pafter = more + strlen(path);
+        }
+        return detail ? more : NULL;
+    }
+    if (APR_STATUS_IS_ENOENT(rv) && (missing = stek_path_missing_dir(path, ctl->pool)) != NULL) {
+        *pafter = apr_psprintf(ctl->pool, ", nor does %s", missing);
+    }
+    if (APR_STATUS_IS_EACCES(rv) && stat(path, &st) == 0) {
+        *pafter = apr_psprintf(ctl->pool, " (owner uid %ld, mode %04o)", (long)st.st_uid,
+                               (unsigned)(st.st_mode & 07777));
+    }
+    return detail;
+}
+
 ctl_exit_e report_status(ctl_t *ctl, const char *path, apr_status_t rv, const char *detail)
 {
+    const char *after;
     char text[256];
     apr_size_t i;
 
     if (detail && !strcmp(detail, path)) {
         detail = NULL;
     }
+    detail = add_to_detail(ctl, path, rv, detail, &after);
     for (i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
         const advice_t *advice = &advices[i];
 
         if (advice->rv == rv) {
-            report_line("%s: %s; %s", path,
+            report_line("%s: %s%s; %s", path,
                         detail && advice->what ? apr_psprintf(ctl->pool, advice->what, detail)
                                                : advice->without_detail,
-                        advice->todo);
+                        after, advice->todo);
             return advice->code;
         }
     }
@@ -188,8 +244,36 @@ const char *report_path(const char *path, apr_pool_t *pool)
     return copy;
 }
 
+const char *report_nearest(const char *word, const char *const *words, apr_size_t n,
+                           const char *before, apr_pool_t *pool)
+{
+    const char *nearest = stek_nearest(word, words, n);
+
+    return nearest ? apr_pstrcat(pool, " (did you mean '", before, nearest, "'?)", NULL) : "";
+}
+
+static void put_errors(ctl_exit_e code)
+{
+    json_t json;
+    int i;
+
+    json_begin(&json, stdout);
+    json_open(&json, NULL, '{');
+    json_open(&json, "errors", '[');
+    for (i = 0; i < kept_n; i++) {
+        json_string(&json, NULL, kept[i]);
+    }
+    json_close(&json, ']');
+    json_number(&json, "exit_code", code);
+    json_close(&json, '}');
+    json_end(&json);
+}
+
 ctl_exit_e report_finish(ctl_exit_e code)
 {
+    if (reporting && reporting->json && code != CTL_DONE && !json_has_begun()) {
+        put_errors(code);
+    }
     if (fflush(stdout) != 0 || ferror(stdout)) {
         report_line("standard output: %s; check where it goes", strerror(errno));
         return CTL_IO;

@@ -17,7 +17,11 @@
  * STEK_EPERM, the secret file for STEK_ESECRET, "line 3" for syntax, a process for a lock. */
 ctl_exit_e report_status(ctl_t *ctl, const char *path, apr_status_t rv, const char *detail);
 
-/* Prints "stekctl: " and one line to standard error; control characters become '?'. */
+/* From now on, what is reported is also kept for ctl's JSON (report_finish). */
+void report_begin(const ctl_t *ctl);
+
+/* Prints "stekctl: " and one line to standard error, wrapped between words if that is a terminal;
+ * control characters become '?'. */
 void report_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Reports "stekctl: COMMAND: ...; see 'stekctl COMMAND --help'" and returns CTL_USAGE. */
@@ -37,7 +41,14 @@ const char *report_strftime(apr_time_t t, const char *format, apr_pool_t *pool);
 /* path with '?' in place of control characters, for standard output. */
 const char *report_path(const char *path, apr_pool_t *pool);
 
-/* Flushes standard output.  Returns code, or reports and returns CTL_IO if the output failed. */
+/* " (did you mean 'NEAREST'?)", or "" if none of n words is near.  before: what stands before
+ * a word where it is used, such as "--". */
+const char *report_nearest(const char *word, const char *const *words, apr_size_t n,
+                           const char *before, apr_pool_t *pool);
+
+/* The end of the process: with --json, if there is no other value, prints {"errors":[...],
+ * "exit_code":code} unless code is CTL_DONE.  Flushes standard output.  Returns code, or reports and
+ * returns CTL_IO if the output failed. */
 ctl_exit_e report_finish(ctl_exit_e code);
 
 #pragma GCC visibility pop

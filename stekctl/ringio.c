@@ -91,7 +91,7 @@ apr_status_t ringio_try(ctl_t *ctl, const char *path, int audit, ringio_t *io,
     }
     if (rv == APR_SUCCESS) {
         *pfault_path = path;
-        rv = stek_ring_open(sealed, len, io->secrets, audit, &io->ring, &io->secret_i);
+        rv = stek_ring_unseal(sealed, len, io->secrets, audit, &io->ring, &io->secret_i);
         if (rv == STEK_ESECRET) {
             *pculprit = ctl->secret_path;
         }
@@ -167,7 +167,7 @@ ctl_exit_e ringio_lock(ctl_t *ctl, const char *path, stek_lock_t *lock)
     if (code != CTL_DONE) {
         return code;
     }
-    rv = stek_file_lock(path, RINGIO_LOCK_WAIT, lock, &holder, ctl->pool);
+    rv = stek_lock_take(path, RINGIO_LOCK_WAIT, lock, &holder, ctl->pool);
     if (rv == APR_SUCCESS) {
         return CTL_DONE;
     }
@@ -225,7 +225,7 @@ static ctl_exit_e change_locked(ctl_t *ctl, ringio_change_t *change, void *baton
     }
     if (code == CTL_DONE && next) {
         ringio_leave_out(ctl, next, now, NULL);
-        next->generation = stek_ring_next_generation(io.ring->generation);
+        next->generation = stek_ring_generation_after(io.ring, next->epoch);
         next->written_at = now;
         rv = save(ctl, next, io.secrets, first_secret ? 0 : io.secret_i);
         if (rv != APR_SUCCESS) {
@@ -264,7 +264,7 @@ ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int f
     }
     if (code == CTL_DONE) {
         code = change_locked(ctl, change, baton, first_secret, pring);
-        stek_file_unlock(&lock);
+        stek_lock_release(&lock);
     }
     return code;
 }

@@ -32,7 +32,7 @@ ctl_exit_e ringio_secrets(ctl_t *ctl, stek_secrets_t **psecrets);
 /* The same of a secret that seals file rings: a fleet's is refused. */
 ctl_exit_e ringio_local_secrets(ctl_t *ctl, stek_secrets_t **psecrets);
 
-/* Reads secret file and ring; audit as stek_ring_open.  On CTL_DONE the caller releases io. */
+/* Reads secret file and ring; audit as stek_ring_unseal.  On CTL_DONE the caller releases io. */
 ctl_exit_e ringio_load(ctl_t *ctl, const char *path, int audit, ringio_t *io);
 void ringio_release(ringio_t *io);
 

@@ -28,6 +28,7 @@ typedef enum ctl_exit_e {
 typedef struct ctl_t {
     const char *ring_path;
     const char *secret_path;
+    int secret_given; /* by an option or the environment, not by default */
     int json;
     uid_t owner; /* the user whose files are trusted besides root's */
     apr_pool_t *pool;

@@ -205,7 +205,7 @@ static void tell_none(ctl_t *ctl, export_t *export, apr_time_t now)
     int none = !stek_ring_current(export->live, now);
 
     if (none && !export->none_told) {
-        report_line("%s: no key encrypts now; check that httpd or stekctl sync is running",
+        report_line("%s: there is no current key; check that httpd or stekctl sync is running",
                     ctl->ring_path);
     }
     export->none_told = none;
@@ -220,7 +220,7 @@ static ctl_exit_e bring_up(ctl_t *ctl, export_t *export, apr_time_t now)
 
     if (rv != APR_SUCCESS) {
         if (!export->follow) {
-            report_line("%s: no key encrypts now, so there is nothing to export; create one: "
+            report_line("%s: there is no current key, so there is nothing to export; create one: "
                         "stekctl rotate",
                         ctl->ring_path);
             return CTL_FINDING;

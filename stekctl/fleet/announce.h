@@ -41,8 +41,11 @@
 #define ANNOUNCE_HEADER_LEN 56
 #define ANNOUNCE_HOST_MAX (2 + ANNOUNCE_NAME_MAX + ANNOUNCE_VERSION_MAX + 8 + 8 + 2 + 7 * 8 + 3 * 4)
 
-#define ANNOUNCE_GENERATES 0x1u /* makes keys */
-#define ANNOUNCE_HTTPD 0x2u     /* knows what its httpd has loaded */
+#define ANNOUNCE_GENERATES 0x1u  /* makes keys */
+#define ANNOUNCE_HTTPD 0x2u      /* knows what its httpd has loaded */
+#define ANNOUNCE_MUTE 0x4u       /* its httpd should say that, but does not answer */
+#define ANNOUNCE_TWIN 0x8u       /* another host announces itself by the same name */
+#define ANNOUNCE_FORGOTTEN 0x10u /* not by the host: somebody has said to forget it */
 
 typedef struct announce_t {
     char name[ANNOUNCE_NAME_MAX + 1];

@@ -4,11 +4,13 @@
  */
 #include "announce_set.h"
 
+#include <apr_strings.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <string.h>
 
 #include "stek_error.h"
+#include "stek_version.h"
 
 /* Clocks that NTP keeps differ by less. */
 #define CLOCK_MARGIN apr_time_from_sec(5)
@@ -18,14 +20,21 @@ static int by_number(apr_int64_t a, apr_int64_t b)
     return (a > b) - (a < b);
 }
 
+/* When it was said, as far as the host knows by how much its clock is behind. */
+static apr_time_t said_at(const announce_t *host)
+{
+    return host->clock + host->behind;
+}
+
 int announce_compare(const announce_t *a, const announce_t *b, apr_time_t now)
 {
     unsigned char bytes_a[ANNOUNCE_HOST_MAX], bytes_b[ANNOUNCE_HOST_MAX];
     apr_size_t len_a, len_b;
-    int order = by_number(b->clock > now + ANNOUNCE_AHEAD_MAX, a->clock > now + ANNOUNCE_AHEAD_MAX);
+    int order = by_number(said_at(b) > now + ANNOUNCE_AHEAD_MAX,
+                          said_at(a) > now + ANNOUNCE_AHEAD_MAX);
 
     if (order == 0) {
-        order = by_number(a->clock, b->clock);
+        order = by_number(said_at(a), said_at(b));
     }
     /* A host may say two things within a second. */
     if (order == 0) {
@@ -57,7 +66,7 @@ static announce_set_t living(const announce_set_t *set, apr_time_t now, apr_pool
     apr_size_t i;
 
     for (i = 0; i < set->n; i++) {
-        if (set->hosts[i].clock + ANNOUNCE_FORGET > now) {
+        if (said_at(&set->hosts[i]) + ANNOUNCE_FORGET > now) {
             kept.hosts[kept.n++] = set->hosts[i];
         }
     }
@@ -130,6 +139,19 @@ announce_set_t announce_without(const announce_set_t *set, const char *name, apr
     return rest;
 }
 
+announce_set_t announce_present(const announce_set_t *set, apr_pool_t *pool)
+{
+    announce_set_t rest = room_for(set->n, pool);
+    apr_size_t i;
+
+    for (i = 0; i < set->n; i++) {
+        if (!(set->hosts[i].flags & ANNOUNCE_FORGOTTEN)) {
+            rest.hosts[rest.n++] = set->hosts[i];
+        }
+    }
+    return rest;
+}
+
 announce_set_t announce_put(const announce_set_t *set, const announce_t *host, apr_time_t now,
                             apr_pool_t *pool)
 {
@@ -139,6 +161,20 @@ announce_set_t announce_put(const announce_set_t *set, const announce_t *host, a
     one.hosts[one.n++] = *host;
     others = announce_merge(&others, &none, now, ANNOUNCE_PART_HOSTS_MAX - 1, pool);
     return unite(&others, &one, now, pool);
+}
+
+announce_set_t announce_forget(const announce_set_t *set, const char *name, apr_time_t now,
+                               apr_pool_t *pool)
+{
+    const announce_t *said = announce_find(set, name);
+    announce_t mark = {.version = STEK_VERSION, .flags = ANNOUNCE_FORGOTTEN, .clock = now};
+    apr_time_t last = said ? said_at(said) : 0;
+
+    apr_cpystrn(mark.name, name, sizeof(mark.name));
+    if (last >= now && last <= now + ANNOUNCE_AHEAD_MAX) {
+        mark.clock = last + apr_time_from_sec(1);
+    }
+    return announce_put(set, &mark, now, pool);
 }
 
 const announce_t *announce_find(const announce_set_t *set, const char *name)
@@ -212,12 +248,39 @@ apr_status_t announce_digest(const stek_ring_t *ring, apr_time_t now,
 
 /* ---- clocks ---- */
 
-apr_interval_time_t announce_behind(const announce_set_t *set, const char *name, apr_time_t now)
+/* How far the others are ahead, if most of them are further ahead than any clock should be: as far as most of them
+ * are at least.  0: they are not. */
+static apr_interval_time_t far_behind(const announce_set_t *set, const char *name, apr_time_t now)
 {
-    apr_interval_time_t most = 0, second = 0;
-    apr_size_t i, other_n = 0;
+    apr_size_t i, j, other_n = 0, far_n = 0, more_n;
+    apr_interval_time_t least = 0;
 
     for (i = 0; i < set->n; i++) {
+        int other = strcmp(set->hosts[i].name, name) != 0;
+
+        other_n += (apr_size_t)other;
+        far_n += other && said_at(&set->hosts[i]) - now > ANNOUNCE_AHEAD_MAX;
+    }
+    for (i = 0; 2 * far_n > other_n && i < set->n; i++) {
+        apr_interval_time_t ahead = said_at(&set->hosts[i]) - now;
+
+        for (j = 0, more_n = 0; j < set->n; j++) {
+            more_n += strcmp(set->hosts[j].name, name) != 0
+                      && said_at(&set->hosts[j]) - now >= ahead;
+        }
+        if (strcmp(set->hosts[i].name, name) != 0 && 2 * more_n > other_n && ahead > least) {
+            least = ahead;
+        }
+    }
+    return least;
+}
+
+apr_interval_time_t announce_behind(const announce_set_t *set, const char *name, apr_time_t now)
+{
+    apr_interval_time_t most = 0, second = 0, far = far_behind(set, name, now);
+    apr_size_t i, other_n = 0;
+
+    for (i = 0; far == 0 && i < set->n; i++) {
         apr_interval_time_t ahead = set->hosts[i].clock - now;
 
         if (!strcmp(set->hosts[i].name, name) || ahead > ANNOUNCE_AHEAD_MAX) {
@@ -233,5 +296,6 @@ apr_interval_time_t announce_behind(const announce_set_t *set, const char *name,
         }
     }
     second = other_n == 1 ? most : second;
+    second = far > 0 ? far : second;
     return second > CLOCK_MARGIN ? second : 0;
 }

@@ -17,8 +17,8 @@
 /* A clock that is further ahead than this is wrong: what it stamps comes after everything else. */
 #define ANNOUNCE_AHEAD_MAX apr_time_from_sec(86400)
 
-/* Which of two announcements of one host counts: greater than 0 if a does.  Clocks decide, and in the
- * same second epochs and generations; those too far ahead of now come last.  A total order: 0 only if they are the same. */
+/* Which of two announcements of one host counts: greater than 0 if a does.  Clocks decide, with what the host
+ * knows to be behind by, and in the same second epochs and generations; those too far ahead of now come last.  A total order: 0 only if they are the same. */
 int announce_compare(const announce_t *a, const announce_t *b, apr_time_t now);
 
 /* The union, without those that are to be forgotten, of each host the announcement that counts; then drops
@@ -34,6 +34,13 @@ announce_set_t announce_put(const announce_set_t *set, const announce_t *host, a
 /* The set without the host of that name.  In pool. */
 announce_set_t announce_without(const announce_set_t *set, const char *name, apr_pool_t *pool);
 
+/* The set with a mark in place of the host: whoever has seen the host before shall forget it.  In pool. */
+announce_set_t announce_forget(const announce_set_t *set, const char *name, apr_time_t now,
+                               apr_pool_t *pool);
+
+/* The set without such marks.  In pool. */
+announce_set_t announce_present(const announce_set_t *set, apr_pool_t *pool);
+
 /* The host's, or NULL. */
 const announce_t *announce_find(const announce_set_t *set, const char *name);
 
@@ -43,7 +50,7 @@ apr_status_t announce_digest(const stek_ring_t *ring, apr_time_t now,
                              unsigned char digest[ANNOUNCE_DIGEST_LEN]);
 
 /* For a set in any order: how far at least the others' clocks are ahead of the host's, by what they have said and its now: as two
- * of them agree, or the only other says.  0: not at all, as far as can be seen. */
+ * of them agree, or the only other says; more than a day only if most of them agree.  0: not at all, as far as can be seen. */
 apr_interval_time_t announce_behind(const announce_set_t *set, const char *name, apr_time_t now);
 
 #pragma GCC visibility pop

@@ -26,7 +26,9 @@ static const char *object_name(const sync_host_t *host, int part)
 ctl_exit_e announce_stores_open(sync_host_t *host, const char *const *urls, int n,
                                 announce_store_t *stores)
 {
-    store_t *opened[ANNOUNCE_STORES_MAX] = {NULL};
+    apr_size_t room = (apr_size_t)n + 1;
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): these are pointers */
+    store_t **opened = apr_pcalloc(host->ctl->pool, room * sizeof(*opened));
     ctl_exit_e code = sync_stores_open_beside(host, urls, n, object_name(host, 0), opened);
     int i;
 
@@ -122,6 +124,24 @@ void announce_stores_read(sync_host_t *host, announce_store_t *stores, int n, in
     }
 }
 
+static void note_refusal(announce_store_t *store, int part)
+{
+    store->refused_parts[part] = store->refused != 0;
+    if (store->refused) {
+        apr_cpystrn(store->refused_why, store->why, sizeof(store->refused_why));
+    }
+}
+
+int announce_stores_refused_n(const announce_store_t *store)
+{
+    int i, n = 0;
+
+    for (i = 0; i < ANNOUNCE_PARTS; i++) {
+        n += store->refused_parts[i];
+    }
+    return n;
+}
+
 int announce_stores_gather(sync_host_t *host, announce_store_t *stores, int n, int part,
                            apr_int64_t deadline_ms, apr_time_t now, announce_set_t *set,
                            apr_pool_t *pool)
@@ -137,6 +157,7 @@ int announce_stores_gather(sync_host_t *host, announce_store_t *stores, int n, i
         stores[i].skip = stores[i].result != STORE_DONE && stores[i].result != STORE_ABSENT;
         if (!stores[i].skip) {
             answered_n++;
+            note_refusal(&stores[i], part);
             *set = announce_merge(set, &stores[i].set, now, ANNOUNCE_PART_HOSTS_MAX, pool);
         }
     }

@@ -11,9 +11,6 @@
 
 #pragma GCC visibility push(hidden)
 
-/* More than a host has: 'stekctl fleet' asks every address of a name. */
-#define ANNOUNCE_STORES_MAX 32
-
 typedef struct announce_store_t {
     const char *url;
     store_t *store;
@@ -22,6 +19,9 @@ typedef struct announce_store_t {
     char why[STORE_WHY_LEN];
     announce_set_t set; /* of a read: empty unless STORE_DONE */
     int refused;        /* what was read does not open */
+    unsigned char
+        refused_parts[ANNOUNCE_PARTS]; /* the same of each part, when it was gathered last */
+    char refused_why[STORE_WHY_LEN];   /* of the last one */
 } announce_store_t;
 
 /* Opens them.  Codes of what was reported. */
@@ -41,6 +41,9 @@ void announce_stores_read(sync_host_t *host, announce_store_t *stores, int n, in
 int announce_stores_gather(sync_host_t *host, announce_store_t *stores, int n, int part,
                            apr_int64_t deadline_ms, apr_time_t now, announce_set_t *set,
                            apr_pool_t *pool);
+
+/* How many parts do not open, of those that were gathered. */
+int announce_stores_refused_n(const announce_store_t *store);
 
 /* Writes each store's set, as long as the store still has what was read there. */
 void announce_stores_write(sync_host_t *host, announce_store_t *stores, int n, int part,

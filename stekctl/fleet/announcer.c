@@ -7,7 +7,6 @@
 #include <apr_strings.h>
 #include <string.h>
 
-#include "fleet_view.h"
 #include "loaded_ring.h"
 #include "monotonic.h"
 #include "notify.h"
@@ -29,8 +28,11 @@
 /* One look of somebody for each host of the fleet in that time. */
 #define LOOK_SHARE_MS 30000
 #define LOOK_MIN_MS 60000
+#define LOOK_ONCE apr_time_from_sec(600)
 /* The status page is on this machine. */
 #define HTTPD_LIMIT apr_time_from_sec(1)
+/* Two hosts of one name find each other about once in a period. */
+#define TWIN_MS (3 * 1000 * PERIOD_MAX_S)
 
 /* ---- what this host is ---- */
 
@@ -109,7 +111,7 @@ static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
                     url, why);
     }
     announcer->httpd_told = why != NULL;
-    self->flags |= why ? 0 : ANNOUNCE_HTTPD;
+    self->flags |= why ? ANNOUNCE_MUTE : ANNOUNCE_HTTPD;
     self->httpd_epoch = status.epoch;
     self->httpd_generation = status.generation;
 }
@@ -126,6 +128,7 @@ static void describe(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
         (void)stek_rng_system(self->process, sizeof(self->process));
     }
     self->flags = options->rules.generate ? ANNOUNCE_GENERATES : 0;
+    self->flags |= monotonic_ms() < announcer->twin_until_ms ? ANNOUNCE_TWIN : 0;
     ask_httpd(announcer, host);
     self->every = options->once ? ONCE_PERIOD : options->every;
     self->clock = now;
@@ -164,6 +167,9 @@ static int choose_stores(announcer_t *announcer, const sync_host_t *host)
     for (i = 0; i < host->options->store_n; i++) {
         const announce_t *told = &announcer->told[i];
 
+        if (host->stores[i].answer == SYNC_ABSENT && !announcer->store_refuses[i]) {
+            announcer->again_ms[i] = 0; /* it has lost everything */
+        }
         announcer->stores[i].skip = host->stores[i].answer == SYNC_SILENT
                                     || (ms < announcer->again_ms[i]
                                         && (announcer->store_refuses[i]
@@ -173,24 +179,35 @@ static int choose_stores(announcer_t *announcer, const sync_host_t *host)
     return chosen_n;
 }
 
-/* Another process says that it is this host, and has done so since this one did.  Once may be a sync --once
- * beside this one. */
-static void check_twin(announcer_t *announcer, int i)
+/* Another process may say that it is this host, and have done so since this one did. */
+static void note_twin(announcer_t *announcer, int i)
 {
     const announce_t *self = &announcer->self;
     const announce_t *found = announce_find(&announcer->stores[i].set, self->name);
 
-    if (!found || announcer->told[i].clock == 0) {
-        return;
+    if (found && announcer->told[i].clock != 0 && !(found->flags & ANNOUNCE_FORGOTTEN)) {
+        int is_self = !memcmp(found->process, self->process, sizeof(self->process));
+
+        announcer->self_seen |= is_self;
+        announcer->twin_seen |= !is_self;
     }
-    if (!memcmp(found->process, self->process, sizeof(self->process))) {
+}
+
+/* Once may be a sync --once beside this one. */
+static void check_twin(announcer_t *announcer)
+{
+    if (announcer->twin_seen && ++announcer->twin_n >= 2) {
+        if (announcer->twin_n == 2) {
+            report_line("another host also announces itself as '%s', so 'stekctl fleet' shows only "
+                        "one of them; give each its own name ('announce NAME')",
+                        announcer->self.name);
+        }
+        announcer->twin_until_ms = monotonic_ms() + TWIN_MS;
+    }
+    else if (announcer->self_seen && !announcer->twin_seen) {
         announcer->twin_n = 0;
     }
-    else if (++announcer->twin_n == 2) {
-        report_line("another host also announces itself as '%s', so 'stekctl fleet' shows only one "
-                    "of them; give each its own name ('announce NAME')",
-                    self->name);
-    }
+    announcer->twin_seen = announcer->self_seen = 0;
 }
 
 /* A store that takes no ring either has been reported for that. */
@@ -227,7 +244,7 @@ static int tell(announcer_t *announcer, sync_host_t *host, int part, apr_int64_t
             stores[i].skip = 1;
             continue;
         }
-        check_twin(announcer, i);
+        note_twin(announcer, i);
         announcer->self.period = period_for(host->options, stores[i].set.n + 1);
         stores[i].set = announce_put(&stores[i].set, &announcer->self, now, host->pool);
     }
@@ -256,6 +273,7 @@ static void announce(announcer_t *announcer, sync_host_t *host, apr_int64_t dead
     while (left > 0 && try_n++ < TRIES) {
         left = tell(announcer, host, announce_part(announcer->self.name), deadline, now);
     }
+    check_twin(announcer);
 }
 
 /* ---- looking ---- */
@@ -281,11 +299,16 @@ static void report_apart(announcer_t *announcer, const fleet_view_t *view, apr_p
 
 static void finish_look(announcer_t *announcer, sync_host_t *host, apr_time_t now)
 {
-    announce_set_t seen = {(announce_t *)(void *)announcer->seen->elts,
-                           (apr_size_t)announcer->seen->nelts};
+    const announce_set_t all = {(announce_t *)(void *)announcer->seen->elts,
+                                (apr_size_t)announcer->seen->nelts};
+    announce_set_t seen = announce_present(&all, host->pool);
     fleet_view_t view = fleet_view_make(&seen, now, host->pool);
     apr_int64_t share_ms = (apr_int64_t)view.n * LOOK_SHARE_MS;
 
+    if (!host->known) {
+        host->known = known_hosts_make(host->ctl->pool);
+    }
+    known_hosts_update(host->known, &all, now);
     announcer->look.looked_at = now;
     announcer->look.host_n = view.n;
     announcer->look.ring_n = view.ring_n;
@@ -295,6 +318,33 @@ static void finish_look(announcer_t *announcer, sync_host_t *host, apr_time_t no
     apr_pool_destroy(announcer->look_pool);
     announcer->look_pool = NULL;
     announcer->look_due_ms = monotonic_ms() + (share_ms > LOOK_MIN_MS ? share_ms : LOOK_MIN_MS);
+}
+
+/* A store that has lost this host's announcement, and one with an object that nobody can read. */
+static void repair(announcer_t *announcer, sync_host_t *host, const announce_set_t *set,
+                   apr_int64_t deadline)
+{
+    announce_store_t *stores = announcer->stores;
+    int i, part = announcer->look_part, n = host->options->store_n, refused_n = 0;
+    int was_skipped[SYNC_STORES_MAX];
+
+    for (i = 0; i < n; i++) {
+        was_skipped[i] = stores[i].skip;
+        if (!stores[i].skip && part == announce_part(announcer->self.name)
+            && announcer->told[i].clock != 0
+            && !announce_find(&stores[i].set, announcer->self.name)) {
+            announcer->again_ms[i] = 0;
+        }
+        stores[i].skip |= !stores[i].refused;
+        stores[i].set = *set;
+        refused_n += !stores[i].skip;
+    }
+    if (refused_n > 0) {
+        announce_stores_write(host, stores, n, part, deadline);
+    }
+    for (i = 0; i < n; i++) {
+        stores[i].skip = was_skipped[i];
+    }
 }
 
 /* Adds what the stores say of the next part; 0: none answered. */
@@ -309,6 +359,7 @@ static int look_at_part(announcer_t *announcer, sync_host_t *host, apr_int64_t d
         == 0) {
         return 0;
     }
+    repair(announcer, host, &set, deadline);
     for (i = 0; i < set.n; i++) {
         APR_ARRAY_PUSH(announcer->seen, announce_t) = set.hosts[i];
     }
@@ -342,6 +393,14 @@ static void look(announcer_t *announcer, sync_host_t *host, apr_int64_t deadline
     }
 }
 
+/* For sync --once, which does not remember when it looked last: then it saw this host, too. */
+static int is_look_due(const announcer_t *announcer, const sync_host_t *host, apr_time_t now)
+{
+    apr_time_t seen = host->known ? known_hosts_seen(host->known, announcer->self.name) : 0;
+
+    return seen > now || now - seen > LOOK_ONCE;
+}
+
 /* A revocation on this host waits for none of them.  0: reported. */
 static int open_stores(announcer_t *announcer, sync_host_t *host)
 {
@@ -373,7 +432,7 @@ void announcer_cycle(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
     /* All of it takes no longer than a call to a store may. */
     deadline = monotonic_ms() + apr_time_as_msec(options->timeout);
     announce(announcer, host, deadline, now);
-    if (!options->once) {
+    if (!options->once || is_look_due(announcer, host, now)) {
         look(announcer, host, deadline, now);
     }
     announce_stores_rest(announcer->stores, options->store_n);

@@ -11,6 +11,7 @@
 #include <apr_tables.h>
 
 #include "announce_stores.h"
+#include "fleet_view.h"
 #include "stek_file.h"
 #include "sync_host.h"
 
@@ -20,7 +21,7 @@
 typedef struct announcer_look_t {
     apr_time_t looked_at;
     apr_size_t host_n, ring_n;
-    apr_size_t trouble_n[5]; /* by fleet_trouble_e */
+    apr_size_t trouble_n[FLEET_TROUBLES_N];
 } announcer_look_t;
 
 typedef struct announcer_t {
@@ -35,11 +36,13 @@ typedef struct announcer_t {
     stek_stamp_t stamp;                 /* of the file ring that self describes */
     apr_time_t next_end;                /* when something in that ring ends; 0: never */
     int httpd_told;                     /* its status page cannot be read: reported */
-    int twin_n;                         /* in a row, another process was found under this name */
-    apr_pool_t *look_pool;              /* NULL: no look is under way */
-    apr_array_header_t *seen;           /* announce_t: by it, so far */
-    int look_part;                      /* the next */
-    apr_int64_t look_due_ms;            /* monotonic */
+    int twin_seen, self_seen;  /* under this name: another process, or this one; in this cycle */
+    int twin_n;                /* in a row, another was found */
+    apr_int64_t twin_until_ms; /* for so long that is told; monotonic */
+    apr_pool_t *look_pool;     /* NULL: no look is under way */
+    apr_array_header_t *seen;  /* announce_t: by it, so far */
+    int look_part;             /* the next */
+    apr_int64_t look_due_ms;   /* monotonic */
     announcer_look_t look;
     apr_size_t told_apart_n;       /* hosts that disagree, as last reported */
     int (*is_called)(void *baton); /* nonzero: go on looking another time.  NULL: never */

@@ -15,13 +15,16 @@
 #include "json.h"
 #include "report.h"
 #include "ringio.h"
+#include "sync_state.h"
 #include "sync_settings_check.h"
 #include "store_url.h"
 
 typedef struct shown_t {
     const fleet_reader_t *reader;
     const fleet_view_t *view;
+    const apr_array_header_t *missing; /* known_host_t: hosts that no store shows */
     apr_time_t now;
+    int good;
     apr_pool_t *pool;
 } shown_t;
 
@@ -43,6 +46,9 @@ static const char *ring_words(const fleet_host_t *host, unsigned trouble, apr_po
         return apr_psprintf(pool, "has had a different ring for %s",
                             report_span(host->apart, pool));
     }
+    if (host->httpd_mute) {
+        return "its httpd does not answer, so it is unknown what that has loaded";
+    }
     if (host->httpd_lags) {
         return "its httpd has not loaded its ring";
     }
@@ -57,13 +63,15 @@ static const char *clock_words(const fleet_host_t *host, apr_pool_t *pool)
 {
     return host->ahead > 0
                ? apr_psprintf(pool, "clock at least %s ahead", report_span(host->ahead, pool))
-               : apr_psprintf(pool, "clock at least %s behind",
-                              report_span(host->host->behind, pool));
+               : apr_psprintf(pool, "clock at least %s behind", report_span(host->behind, pool));
 }
 
 static const char *words_of(const fleet_host_t *host, unsigned trouble, apr_pool_t *pool)
 {
     switch (trouble) {
+    case FLEET_TWIN:
+        return "another host announces itself by the same name, so only one of them is shown; give "
+               "each its own ('announce NAME')";
     case FLEET_CLOCK:
         return clock_words(host, pool);
     case FLEET_VERSION:
@@ -107,7 +115,8 @@ static void print_host(const shown_t *shown, const fleet_host_t *host, int width
     const announce_t *said = host->host;
     const char *httpd = said->flags & ANNOUNCE_HTTPD ? apr_psprintf(
                             shown->pool, "%" APR_UINT64_T_FMT, said->httpd_generation)
-                                                     : "-";
+                        : said->flags & ANNOUNCE_MUTE ? "silent"
+                                                      : "-";
 
     printf("%-*s  %-9s  %s  %10" APR_UINT64_T_FMT "  %8" APR_UINT64_T_FMT "  %6s  %8s  %s", width,
            said->name, fleet_trouble_name(fleet_trouble_worst(host->troubles)),
@@ -126,7 +135,8 @@ static void print_summary(const shown_t *shown)
     for (trouble = 0; trouble < FLEET_TROUBLES_N; trouble++) {
         if (view->trouble_n[trouble] > 0) {
             printf(", %d %s", (int)view->trouble_n[trouble],
-                   trouble == FLEET_CLOCK          ? "with a wrong clock"
+                   trouble == FLEET_TWIN           ? "with a name that another host has"
+                   : trouble == FLEET_CLOCK        ? "with a wrong clock"
                    : trouble == FLEET_VERSION      ? "with another version"
                    : trouble == FLEET_LAGS         ? "behind"
                    : trouble == FLEET_GONE         ? "gone"
@@ -134,7 +144,11 @@ static void print_summary(const shown_t *shown)
                                                    : "disagree");
         }
     }
-    puts(view->n > 0 && view->ring_n == 1 && view->trouble_n[FLEET_GONE] == 0 ? ": all agree" : "");
+    puts(view->n > 0 && view->ring_n == 1 && view->trouble_n[FLEET_GONE] == 0
+                 && view->trouble_n[FLEET_TWIN] == 0 && shown->missing->nelts == 0
+                 && !fleet_reader_refused(shown->reader)
+             ? ": all agree"
+             : "");
     for (i = 0; view->ring_n > 1 && i < view->ring_n; i++) {
         printf("ring %s: %d host%s, epoch %" APR_UINT64_T_FMT "\n",
                hex_of(view->rings[i].digest, shown->pool), (int)view->rings[i].host_n,
@@ -145,19 +159,44 @@ static void print_summary(const shown_t *shown)
     }
 }
 
+/* Only those about which there is something to say. */
+static void print_store(const shown_t *shown, int i)
+{
+    const announce_store_t *store = &shown->reader->stores[i];
+    const char *url = report_path(store_url_shown(store->url, shown->pool), shown->pool);
+
+    if (store->skip) {
+        printf("%s: silent: %s%s\n", url, store->why,
+               fleet_reader_is_spare(shown->reader, i) ? "; another server of this store answers"
+                                                       : "");
+    }
+    if (announce_stores_refused_n(store) > 0) {
+        printf("%s: %s\n", url, fleet_reader_refusal(store, shown->pool));
+    }
+}
+
+static void print_missing(const shown_t *shown)
+{
+    int i;
+
+    for (i = 0; i < shown->missing->nelts; i++) {
+        const known_host_t *host = &APR_ARRAY_IDX(shown->missing, i, known_host_t);
+
+        printf("%s: no store shows it now; last heard from %s ago. If it is out of service, run "
+               "'stekctl fleet forget %s'\n",
+               host->name, report_span(shown->now - host->seen, shown->pool), host->name);
+    }
+}
+
 static void print_text(const shown_t *shown)
 {
     int i, width = name_width(shown->view);
 
     for (i = 0; i < shown->reader->store_n; i++) {
-        const announce_store_t *store = &shown->reader->stores[i];
-
-        if (store->skip) {
-            printf("%s: silent: %s\n",
-                   report_path(store_url_shown(store->url, shown->pool), shown->pool), store->why);
-        }
+        print_store(shown, i);
     }
     print_summary(shown);
+    print_missing(shown);
     if (shown->view->n > 0) {
         printf("%-*s  %-9s  %-8s  %10s  %8s  %6s  %8s  %s\n", width, "HOST", "STATE", "RING",
                "EPOCH", "GEN", "HTTPD", "SEEN", "VERSION");
@@ -195,9 +234,10 @@ static void json_host(json_t *json, const shown_t *shown, const fleet_host_t *ho
     json_time(json, "since", said->since);
     json_time(json, "agreed_at", said->agreed);
     json_span(json, "ahead", host->ahead);
-    json_span(json, "behind", said->behind);
+    json_span(json, "behind", host->behind);
     json_span(json, "every", said->every);
     json_span(json, "period", said->period);
+    json_bool(json, "httpd_silent", (said->flags & ANNOUNCE_MUTE) != 0);
     if (said->flags & ANNOUNCE_HTTPD) {
         json_count(json, "httpd_epoch", said->httpd_epoch);
         json_count(json, "httpd_generation", said->httpd_generation);
@@ -209,29 +249,48 @@ static void json_host(json_t *json, const shown_t *shown, const fleet_host_t *ho
     json_close(json, '}');
 }
 
-static void print_json(const shown_t *shown, int good)
+/* Stores, and hosts that none of them shows. */
+static void json_seen(json_t *json, const shown_t *shown)
+{
+    int n;
+
+    json_open(json, "stores", '[');
+    for (n = 0; n < shown->reader->store_n; n++) {
+        const announce_store_t *store = &shown->reader->stores[n];
+
+        json_open(json, NULL, '{');
+        json_string(json, "store", store_url_shown(store->url, shown->pool));
+        json_bool(json, "answered", !store->skip);
+        json_string(json, "why", store->skip ? store->why : NULL);
+        json_bool(json, "spare", store->skip && fleet_reader_is_spare(shown->reader, n));
+        json_count(json, "unusable_objects", (apr_uint64_t)announce_stores_refused_n(store));
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+    json_open(json, "missing", '[');
+    for (n = 0; n < shown->missing->nelts; n++) {
+        const known_host_t *host = &APR_ARRAY_IDX(shown->missing, n, known_host_t);
+
+        json_open(json, NULL, '{');
+        json_string(json, "host", host->name);
+        json_time(json, "seen", host->seen);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+static void print_json(const shown_t *shown)
 {
     const fleet_view_t *view = shown->view;
     json_t json;
     apr_size_t i;
-    int n;
 
     json_begin(&json, stdout);
     json_open(&json, NULL, '{');
-    json_bool(&json, "good", good);
+    json_bool(&json, "good", shown->good);
     json_time(&json, "now", shown->now);
     json_bool(&json, "now_is_behind", view->now_is_behind);
-    json_open(&json, "stores", '[');
-    for (n = 0; n < shown->reader->store_n; n++) {
-        const announce_store_t *store = &shown->reader->stores[n];
-
-        json_open(&json, NULL, '{');
-        json_string(&json, "store", store_url_shown(store->url, shown->pool));
-        json_bool(&json, "answered", !store->skip);
-        json_string(&json, "why", store->skip ? store->why : NULL);
-        json_close(&json, '}');
-    }
-    json_close(&json, ']');
+    json_seen(&json, shown);
     json_open(&json, "rings", '[');
     for (i = 0; i < view->ring_n; i++) {
         json_open(&json, NULL, '{');
@@ -253,33 +312,48 @@ static void print_json(const shown_t *shown, int good)
 
 /* ---- the command ---- */
 
+static int is_good(const shown_t *shown)
+{
+    const fleet_view_t *view = shown->view;
+    int i, good = view->n > 0 && shown->missing->nelts == 0 && !fleet_reader_refused(shown->reader);
+
+    for (i = 0; i < shown->reader->store_n; i++) {
+        good = good && (!shown->reader->stores[i].skip || fleet_reader_is_spare(shown->reader, i));
+    }
+    for (i = 0; i < (int)view->n; i++) {
+        good = good && view->hosts[i].troubles == 0;
+    }
+    return good;
+}
+
 static ctl_exit_e show(ctl_t *ctl, fleet_reader_t *reader)
 {
     apr_time_t now = ringio_now();
-    int i, answered_n = fleet_reader_read(reader, NULL, now);
+    int answered_n = fleet_reader_read(reader, NULL, now);
     fleet_view_t view = fleet_view_make(&reader->all, now, ctl->pool);
-    shown_t shown = {reader, &view, now, ctl->pool};
-    int good = view.n > 0 && answered_n == reader->store_n;
+    apr_array_header_t *missing = known_hosts_missing(sync_state_known(ctl, ctl->pool),
+                                                      &reader->all, now, ctl->pool);
+    shown_t shown = {reader, &view, missing, now, 0, ctl->pool};
 
-    for (i = 0; i < (int)view.n; i++) {
-        good = good && view.hosts[i].troubles == 0;
-    }
+    shown.good = is_good(&shown);
     if (ctl->json) {
-        print_json(&shown, good);
+        print_json(&shown);
     }
     else {
         print_text(&shown);
     }
-    return good ? CTL_DONE : answered_n > 0 ? CTL_FINDING : CTL_STORE;
+    return shown.good ? CTL_DONE : answered_n > 0 ? CTL_FINDING : CTL_STORE;
 }
 
 static ctl_exit_e forget(ctl_t *ctl, fleet_reader_t *reader, char **names, int n)
 {
+    const apr_array_header_t *known = sync_state_known(ctl, ctl->pool);
     ctl_exit_e worst = CTL_DONE;
     int i;
 
     for (i = 0; i < n; i++) {
-        ctl_exit_e code = fleet_reader_forget(reader, names[i]);
+        ctl_exit_e code = fleet_reader_forget(reader, names[i],
+                                              known_hosts_seen(known, names[i]) > 0);
 
         if (code == CTL_DONE && !ctl->json) {
             printf(

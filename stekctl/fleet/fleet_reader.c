@@ -5,14 +5,13 @@
 #include "fleet_reader.h"
 
 #include <apr_strings.h>
-#include <netdb.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "monotonic.h"
 #include "ratchet.h"
 #include "report.h"
 #include "ringio.h"
+#include "store_connect.h"
 #include "store_url.h"
 #include "sync_secrets.h"
 #include "sync_stores.h"
@@ -21,68 +20,55 @@
 
 /* ---- stores ---- */
 
-static void add_url(const char *url, const char **urls, int *pn)
+/* Two servers behind one name are two stores: what one host wrote to the first, another may not find in the
+ * second. */
+static apr_array_header_t *find_servers(const sync_options_t *options, apr_pool_t *pool)
 {
-    if (*pn < ANNOUNCE_STORES_MAX) {
-        urls[(*pn)++] = url;
-    }
-}
+    apr_array_header_t *servers = apr_array_make(pool, SYNC_STORES_MAX, sizeof(fleet_server_t));
+    int i, n;
 
-/* The host in the URL of one server; 0 if it names none, or several, or its certificate is checked. */
-static int find_host(const char *url, const char **phost, apr_size_t *plen)
-{
-    const char *rest = strstr(url, "://"), *end, *at;
+    for (i = 0; i < options->store_n; i++) {
+        apr_array_header_t *found = store_addresses(options->urls[i], pool);
 
-    if (!rest || (strncmp(url, "memcached:", 10) != 0 && strncmp(url, "redis:", 6) != 0)) {
-        return 0;
-    }
-    rest += 3;
-    end = rest + strcspn(rest, "/");
-    for (*phost = at = rest; at < end; at++) {
-        *phost = *at == '@' ? at + 1 : *phost; /* a user may have one, too */
-    }
-    *plen = strcspn(*phost, ":/");
-    return *plen > 0 && **phost != '[' && !memchr(*phost, ',', *plen);
-}
+        for (n = 0; n < found->nelts; n++) {
+            fleet_server_t server = {.address = APR_ARRAY_IDX(found, n, store_address_t), .of = i};
 
-/* Two servers behind one name are two stores: what one host wrote to the first, another may not find in
- * the second. */
-static void add_addresses(const char *url, const char **urls, int *pn, apr_pool_t *pool)
-{
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL, *address;
-    const char *name = NULL;
-    apr_size_t len = 0;
-
-    if (!find_host(url, &name, &len)
-        || getaddrinfo(apr_pstrmemdup(pool, name, len), NULL, &hints, &found) != 0 || !found
-        || !found->ai_next) {
-        add_url(url, urls, pn);
-    }
-    for (address = found && found->ai_next ? found : NULL; address; address = address->ai_next) {
-        char number[64];
-
-        if (getnameinfo(address->ai_addr, address->ai_addrlen, number, sizeof(number), NULL, 0,
-                        NI_NUMERICHOST)
-            == 0) {
-            const char *format = address->ai_family == AF_INET6 ? "%.*s[%s]%s" : "%.*s%s%s";
-
-            add_url(apr_psprintf(pool, format, (int)(name - url), url, number, name + len), urls,
-                    pn);
+            APR_ARRAY_PUSH(servers, fleet_server_t) = server;
         }
     }
-    if (found) {
-        freeaddrinfo(found);
+    return servers;
+}
+
+static ctl_exit_e open_servers(fleet_reader_t *reader)
+{
+    apr_pool_t *pool = reader->host.ctl->pool;
+    apr_array_header_t *found = find_servers(&reader->options, pool);
+    const char **urls = apr_palloc(pool, (apr_size_t)found->nelts * sizeof(*urls));
+    int i, n = found->nelts;
+    ctl_exit_e code;
+
+    reader->servers = (fleet_server_t *)(void *)found->elts;
+    reader->stores = apr_pcalloc(pool, (apr_size_t)n * sizeof(*reader->stores));
+    for (i = 0; i < n; i++) {
+        urls[i] = reader->servers[i].address.url;
     }
+    code = announce_stores_open(&reader->host, urls, n, reader->stores);
+    reader->store_n = code == CTL_DONE ? n : 0;
+    for (i = 0; i < reader->store_n; i++) {
+        const store_address_t *address = &reader->servers[i].address;
+
+        reader->stores[i].url = address->shown;
+        if (!store_set_address(reader->stores[i].store, address->number, address->listed)) {
+            return report_status(reader->host.ctl, address->shown, APR_ENOMEM, NULL);
+        }
+    }
+    return code;
 }
 
 ctl_exit_e fleet_reader_open(ctl_t *ctl, const sync_options_t *options, fleet_reader_t *reader)
 {
-    const char *urls[ANNOUNCE_STORES_MAX];
     sync_host_t *host = &reader->host;
     apr_status_t rv;
-    ctl_exit_e code;
-    int i;
 
     memset(reader, 0, sizeof(*reader));
     reader->options = *options;
@@ -99,24 +85,14 @@ ctl_exit_e fleet_reader_open(ctl_t *ctl, const sync_options_t *options, fleet_re
     if (rv != APR_SUCCESS) {
         return APR_STATUS_IS_ENOENT(rv) ? CTL_IO : CTL_REFUSED;
     }
-    for (i = 0; i < options->store_n; i++) {
-        int n = reader->store_n;
-
-        add_addresses(options->urls[i], urls, &reader->store_n, ctl->pool);
-        for (; n < reader->store_n; n++) {
-            reader->of[n] = i;
-        }
-    }
-    code = announce_stores_open(host, urls, reader->store_n, reader->stores);
-    reader->open_n = code == CTL_DONE ? reader->store_n : 0;
-    return code;
+    return open_servers(reader);
 }
 
 void fleet_reader_close(fleet_reader_t *reader)
 {
     int i;
 
-    announce_stores_close(reader->stores, reader->open_n);
+    announce_stores_close(reader->stores, reader->store_n);
     for (i = 0; i < 3; i++) {
         stek_secrets_destroy(reader->host.keys[i]);
     }
@@ -163,10 +139,12 @@ int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_time_t now)
     reader->all.hosts = apr_palloc(pool, (n + 1) * sizeof(announce_t));
     reader->all.n = 0;
     for (i = 0; i < ANNOUNCE_PARTS; i++) {
-        if (reader->parts[i].n > 0) {
-            memcpy(reader->all.hosts + reader->all.n, reader->parts[i].hosts,
-                   reader->parts[i].n * sizeof(announce_t));
-            reader->all.n += reader->parts[i].n;
+        announce_set_t present = announce_present(&reader->parts[i], pool);
+
+        if (present.n > 0) {
+            memcpy(reader->all.hosts + reader->all.n, present.hosts,
+                   present.n * sizeof(announce_t));
+            reader->all.n += present.n;
         }
     }
     if (reader->pool) {
@@ -179,46 +157,83 @@ int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_time_t now)
     return answered_n;
 }
 
+/* Whether another server of the same store has answered. */
+static int has_stand_in(const fleet_reader_t *reader, int i)
+{
+    int other;
+
+    for (other = 0; other < reader->store_n; other++) {
+        if (reader->servers[other].of == reader->servers[i].of && !reader->stores[other].skip) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int fleet_reader_is_spare(const fleet_reader_t *reader, int i)
+{
+    const announce_store_t *store = &reader->stores[i];
+
+    return has_stand_in(reader, i)
+           && (reader->servers[i].address.listed || strstr(store->why, STORE_CONNECT_REFUSED));
+}
+
 const announce_store_t *fleet_reader_silent(const fleet_reader_t *reader)
 {
-    int i, first = 0, answered = 0;
+    int i;
 
     for (i = 0; i < reader->store_n; i++) {
-        if (reader->of[i] != reader->of[first]) {
-            if (!answered) {
-                break;
-            }
-            first = i;
-            answered = 0;
+        if (reader->stores[i].skip && !has_stand_in(reader, i)) {
+            return &reader->stores[i];
         }
-        answered |= !reader->stores[i].skip;
     }
-    return answered ? NULL : &reader->stores[first];
+    return NULL;
+}
+
+const announce_store_t *fleet_reader_refused(const fleet_reader_t *reader)
+{
+    int i;
+
+    for (i = 0; i < reader->store_n; i++) {
+        if (announce_stores_refused_n(&reader->stores[i]) > 0) {
+            return &reader->stores[i];
+        }
+    }
+    return NULL;
+}
+
+const char *fleet_reader_refusal(const announce_store_t *store, apr_pool_t *pool)
+{
+    int n = announce_stores_refused_n(store);
+
+    return apr_psprintf(
+        pool, "%d of %d objects with announcements cannot be used, so hosts may be missing: %s", n,
+        ANNOUNCE_PARTS, store->refused_why);
 }
 
 /* ---- forgetting ---- */
 
-/* One try; afterwards only the stores to try again are not skipped. */
-static void forget_once(fleet_reader_t *reader, const char *name, int *pfound, int *pfailed)
+/* One try; afterwards only the stores to try again are not skipped.  Returns how many could not be asked or
+ * written. */
+static int forget_once(fleet_reader_t *reader, const char *name, int *pleft)
 {
-    announce_store_t *stores = reader->stores;
-    int i, part = announce_part(name), n = reader->store_n;
-    announce_store_t *store;
+    announce_store_t *stores = reader->stores, *store;
+    int i, part = announce_part(name), n = reader->store_n, failed_n = 0;
+    apr_time_t now = ringio_now();
 
+    *pleft = 0;
     announce_stores_read(&reader->host, stores, n, part, deadline(reader));
     for (i = 0; i < n; i++) {
         store = &stores[i];
-        if (store->skip) {
-            continue;
-        }
-        if (store->result != STORE_DONE && store->result != STORE_ABSENT) {
+        if (!store->skip && store->result != STORE_DONE && store->result != STORE_ABSENT) {
             report_line("%s: could not be asked: %s",
                         store_url_shown(store->url, reader->host.pool), store->why);
-            ++*pfailed;
+            store->skip = 1;
+            failed_n++;
         }
-        store->skip = !announce_find(&store->set, name);
-        *pfound |= !store->skip;
-        store->set = announce_without(&store->set, name, reader->host.pool);
+        if (!store->skip) {
+            store->set = announce_forget(&store->set, name, now, reader->host.pool);
+        }
     }
     announce_stores_write(&reader->host, stores, n, part, deadline(reader));
     for (i = 0; i < n; i++) {
@@ -227,25 +242,40 @@ static void forget_once(fleet_reader_t *reader, const char *name, int *pfound, i
             if (store->result != STORE_DONE) {
                 report_line("%s: could not be written: %s",
                             store_url_shown(store->url, reader->host.pool), store->why);
-                ++*pfailed;
+                failed_n++;
             }
             store->skip = 1;
         }
+        *pleft += !store->skip;
     }
+    return failed_n;
 }
 
-ctl_exit_e fleet_reader_forget(fleet_reader_t *reader, const char *name)
+/* Whether a store shows the host.  The stores that do not answer are skipped from then on; *pfailed: how many of
+ * them are missed. */
+static int is_shown(fleet_reader_t *reader, const char *name, int *pfailed)
 {
-    int i, try_n, left = reader->store_n, found = 0, failed = 0;
+    int wanted[ANNOUNCE_PARTS] = {0}, i;
 
+    wanted[announce_part(name)] = 1;
+    (void)fleet_reader_read(reader, wanted, ringio_now());
     for (i = 0; i < reader->store_n; i++) {
-        reader->stores[i].skip = 0;
-    }
-    for (try_n = 0; left > 0 && try_n < FORGET_TRIES; try_n++) {
-        forget_once(reader, name, &found, &failed);
-        for (i = 0, left = 0; i < reader->store_n; i++) {
-            left += !reader->stores[i].skip;
+        if (reader->stores[i].skip && !fleet_reader_is_spare(reader, i)) {
+            report_line("%s: could not be asked: %s",
+                        store_url_shown(reader->stores[i].url, reader->host.pool),
+                        reader->stores[i].why);
+            ++*pfailed;
         }
+    }
+    return announce_find(&reader->all, name) != NULL;
+}
+
+ctl_exit_e fleet_reader_forget(fleet_reader_t *reader, const char *name, int known)
+{
+    int try_n, failed = 0, found = is_shown(reader, name, &failed) || known, left = found;
+
+    for (try_n = 0; left > 0 && try_n < FORGET_TRIES; try_n++) {
+        failed += forget_once(reader, name, &left);
     }
     if (left > 0) {
         report_line("%s: other hosts wrote first each time; try again", name);

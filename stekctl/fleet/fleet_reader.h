@@ -7,15 +7,21 @@
 #define STEKCTL_FLEET_READER_H
 
 #include "announce_stores.h"
+#include "store_addresses.h"
 
 #pragma GCC visibility push(hidden)
+
+typedef struct fleet_server_t {
+    store_address_t address;
+    int of; /* which of the options' stores leads to it */
+} fleet_server_t;
 
 typedef struct fleet_reader_t {
     sync_options_t options;
     sync_host_t host;
-    announce_store_t stores[ANNOUNCE_STORES_MAX]; /* each address of each store's name */
-    int of[ANNOUNCE_STORES_MAX]; /* which of the options' stores each is an address of */
-    int store_n, open_n;
+    announce_store_t *stores; /* each server that the options' stores may lead to */
+    fleet_server_t *servers;  /* the same */
+    int store_n;
     announce_set_t parts[ANNOUNCE_PARTS];
     announce_set_t all; /* in the order of parts */
     apr_pool_t *pool;   /* of the sets; NULL: nothing was read */
@@ -32,9 +38,19 @@ int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_time_t now)
 /* The first of the options' stores of which no address answered throughout the last read; NULL: all did. */
 const announce_store_t *fleet_reader_silent(const fleet_reader_t *reader);
 
-/* Removes the host's announcement from all stores.  CTL_DONE, CTL_REFUSED if none has it, CTL_STORE if
- * one could not be asked or written; the last two are reported. */
-ctl_exit_e fleet_reader_forget(fleet_reader_t *reader, const char *name);
+/* Nonzero: that store, which was silent, is not missed: another server of the same store has answered, and
+ * either nothing listens at this address of a name, or its URL names several, of which one is enough. */
+int fleet_reader_is_spare(const fleet_reader_t *reader, int i);
+
+/* The first store with an object of announcements that does not open; NULL: none has. */
+const announce_store_t *fleet_reader_refused(const fleet_reader_t *reader);
+
+/* What is wrong with it, in words, in pool. */
+const char *fleet_reader_refusal(const announce_store_t *store, apr_pool_t *pool);
+
+/* Replaces the host's announcement by a mark, in all stores.  CTL_DONE, CTL_REFUSED if none has it and it is not known
+ * otherwise, CTL_STORE if one could not be asked or written; the last two are reported. */
+ctl_exit_e fleet_reader_forget(fleet_reader_t *reader, const char *name, int known);
 
 #pragma GCC visibility pop
 #endif

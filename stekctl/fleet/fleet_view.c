@@ -13,7 +13,8 @@
 
 const char *fleet_trouble_name(fleet_trouble_e trouble)
 {
-    static const char *const names[] = {"disagrees", "lags", "clock", "version", "gone", "good"};
+    static const char *const names[] = {"disagrees", "twin", "lags", "clock",
+                                        "version",   "gone", "good"};
 
     return names[trouble];
 }
@@ -41,16 +42,22 @@ static apr_interval_time_t grace_of(const announce_t *host)
 
 static void look_at(const announce_t *said, apr_time_t now, fleet_host_t *host)
 {
-    apr_time_t clock = said->clock + said->behind;
+    /* By others whose clocks were years ahead: then it is not behind. */
+    int is_behind = said->behind > 0 && said->clock + said->behind <= now + ANNOUNCE_AHEAD_MAX;
+    apr_time_t clock = said->clock + (is_behind ? said->behind : 0);
 
     host->host = said;
+    host->behind = is_behind ? said->behind : 0;
     host->age = now > clock ? now - clock : 0;
     host->ahead = said->clock - now > CLOCK_MARGIN ? said->clock - now : 0;
-    if (said->behind > 0 || host->ahead > 0) {
+    if (host->behind > 0 || host->ahead > 0) {
         host->troubles |= 1u << FLEET_CLOCK;
     }
     if (host->age > PERIODS_MAX * said->period + grace_of(said)) {
         host->troubles = 1u << FLEET_GONE; /* what else it said is history */
+    }
+    else if (said->flags & ANNOUNCE_TWIN) {
+        host->troubles |= 1u << FLEET_TWIN;
     }
 }
 
@@ -108,6 +115,10 @@ static void judge_ring(const fleet_ring_t *ring, apr_time_t now, fleet_host_t *h
     }
     else if (said->agreed == 0 || said->clock - said->agreed > 2 * grace) {
         host->apart = said->agreed ? said->clock - said->agreed : 0;
+        host->troubles |= 1u << FLEET_LAGS;
+    }
+    else if (said->flags & ANNOUNCE_MUTE) {
+        host->httpd_mute = 1;
         host->troubles |= 1u << FLEET_LAGS;
     }
     else if (httpd_lags(said, now)) {

@@ -14,7 +14,9 @@
 /* The worst first. */
 typedef enum fleet_trouble_e {
     FLEET_DISAGREES, /* has another ring than the fleet, although it has spoken since */
-    FLEET_LAGS, /* has not yet, has not agreed with its stores lately, or its httpd has an older ring */
+    FLEET_TWIN,      /* another host has the same name, so that only one of them is seen */
+    FLEET_LAGS, /* has not yet, has not agreed with its stores lately, or its httpd has an older ring, or
+                    * does not answer */
     FLEET_CLOCK,   /* its clock is off */
     FLEET_VERSION, /* runs another version than most */
     FLEET_GONE,    /* has been silent for three of its periods */
@@ -23,11 +25,13 @@ typedef enum fleet_trouble_e {
 
 typedef struct fleet_host_t {
     const announce_t *host;
-    unsigned troubles;         /* bits: 1 << fleet_trouble_e */
-    apr_interval_time_t age;   /* since it last spoke, as far as its clock tells */
-    apr_interval_time_t ahead; /* how far at least its clock is ahead of now */
-    int httpd_lags;            /* FLEET_LAGS: its httpd has not loaded its ring */
-    apr_interval_time_t apart; /* FLEET_DISAGREES, FLEET_LAGS: for how long */
+    unsigned troubles;          /* bits: 1 << fleet_trouble_e */
+    apr_interval_time_t age;    /* since it last spoke, as far as its clock tells */
+    apr_interval_time_t ahead;  /* how far at least its clock is ahead of now */
+    apr_interval_time_t behind; /* the same: behind now, by what it has said */
+    int httpd_lags;             /* FLEET_LAGS: its httpd has not loaded its ring */
+    int httpd_mute;             /* FLEET_LAGS: its httpd does not answer */
+    apr_interval_time_t apart;  /* FLEET_DISAGREES, FLEET_LAGS: for how long */
 } fleet_host_t;
 
 /* Hosts, not gone, with one digest. */
@@ -50,7 +54,7 @@ typedef struct fleet_view_t {
 /* The view of a set, in any order, at now; in pool, and it points into the set. */
 fleet_view_t fleet_view_make(const announce_set_t *set, apr_time_t now, apr_pool_t *pool);
 
-/* "disagrees", "lags", "clock", "version" or "gone"; constant. */
+/* "disagrees", "twin", "lags", "clock", "version" or "gone"; constant. */
 const char *fleet_trouble_name(fleet_trouble_e trouble);
 
 /* The worst of a host's troubles; FLEET_TROUBLES_N: none. */

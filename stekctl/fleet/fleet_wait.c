@@ -17,6 +17,7 @@
 #include "options.h"
 #include "report.h"
 #include "ringio.h"
+#include "sync_state.h"
 #include "sync_settings_check.h"
 #include "store_url.h"
 
@@ -33,8 +34,13 @@ typedef struct waiting_t {
     apr_uint64_t epoch;                                      /* 0: the digest counts */
     unsigned char digests[DIGESTS_MAX][ANNOUNCE_DIGEST_LEN]; /* of the file ring since the change */
     apr_size_t digest_n;
-    apr_size_t behind_n, gone_n; /* hosts that have not followed; of those, the silent ones */
-    int wanted[ANNOUNCE_PARTS];  /* where they are */
+    apr_size_t behind_n, gone_n;     /* hosts that have not followed; of those, the silent ones */
+    const apr_array_header_t *known; /* hosts that this one has seen */
+    apr_array_header_t
+        *missing; /* of those: no store shows them, so they have not followed either */
+    const announce_store_t
+        *refused;               /* has objects that do not open, and may hide hosts; NULL: none */
+    int wanted[ANNOUNCE_PARTS]; /* where they are */
     const announce_store_t
         *silent; /* NULL: all stores have answered; or else it may know more hosts */
 } waiting_t;
@@ -140,14 +146,18 @@ static void note_ring(ctl_t *ctl, waiting_t *waiting, apr_time_t now)
 /* Where sync asks httpd, that has to have it, too. */
 static int httpd_has_it(const announce_t *host)
 {
-    return !(host->flags & ANNOUNCE_HTTPD)
-           || (host->httpd_epoch == host->epoch && host->httpd_generation >= host->generation);
+    return !(host->flags & (ANNOUNCE_HTTPD | ANNOUNCE_MUTE))
+           || (!(host->flags & ANNOUNCE_MUTE) && host->httpd_epoch == host->epoch
+               && host->httpd_generation >= host->generation);
 }
 
 static int has_followed(const waiting_t *waiting, const announce_t *host)
 {
     apr_size_t i;
 
+    if (host->flags & ANNOUNCE_TWIN) {
+        return 0; /* one of them may not have */
+    }
     if (waiting->epoch > 0) {
         return host->epoch >= waiting->epoch && httpd_has_it(host);
     }
@@ -157,6 +167,25 @@ static int has_followed(const waiting_t *waiting, const announce_t *host)
         }
     }
     return 0;
+}
+
+/* What may hide hosts: objects that do not open, and hosts that no store shows. */
+static void note_unseen(waiting_t *waiting, apr_time_t now)
+{
+    int i, part;
+
+    waiting->refused = fleet_reader_refused(&waiting->reader);
+    for (i = 0; waiting->refused && i < waiting->reader.store_n; i++) {
+        for (part = 0; part < ANNOUNCE_PARTS; part++) {
+            waiting->wanted[part] |= waiting->reader.stores[i].refused_parts[part];
+        }
+    }
+    waiting->missing = known_hosts_missing(waiting->known, &waiting->reader.all, now,
+                                           waiting->reader.pool);
+    for (i = 0; i < waiting->missing->nelts; i++) {
+        waiting->wanted[announce_part(APR_ARRAY_IDX(waiting->missing, i, known_host_t).name)] = 1;
+    }
+    waiting->behind_n += (apr_size_t)waiting->missing->nelts;
 }
 
 /* Looks once; afterwards only where somebody has not followed.  Returns how many stores answered. */
@@ -182,7 +211,14 @@ static int look(ctl_t *ctl, waiting_t *waiting, int first)
             waiting->wanted[announce_part(host->host->name)] = 1;
         }
     }
+    note_unseen(waiting, now);
     return answered_n;
+}
+
+/* There may be hosts that nobody shows. */
+static int is_unsure(const waiting_t *waiting)
+{
+    return waiting->silent || waiting->refused;
 }
 
 /* ---- what it says ---- */
@@ -194,6 +230,18 @@ static void name_host(const fleet_host_t *host, apr_pool_t *pool)
                     "run 'stekctl fleet forget %s'",
                     host->host->name, report_span(host->age, pool), host->host->name);
     }
+    else if (host->host->flags & ANNOUNCE_TWIN) {
+        report_line(
+            "%s: two hosts have this name, so it is unknown whether both have followed; give "
+            "each its own ('announce NAME')",
+            host->host->name);
+    }
+    else if (host->host->flags & ANNOUNCE_MUTE) {
+        report_line(
+            "%s: is not known to have followed: httpd at %s does not answer; last heard from "
+            "%s ago",
+            host->host->name, host->host->name, report_span(host->age, pool));
+    }
     else {
         report_line("%s: has not followed%s; last heard from %s ago", host->host->name,
                     httpd_has_it(host->host) ? "" : ": its httpd has not loaded the ring",
@@ -201,15 +249,25 @@ static void name_host(const fleet_host_t *host, apr_pool_t *pool)
     }
 }
 
+static void name_missing(const known_host_t *host, apr_pool_t *pool)
+{
+    report_line(
+        "%s: no store shows it now, so it is not known to have followed; last heard from %s "
+        "ago. If it is out of service, run 'stekctl fleet forget %s'",
+        host->name, report_span(ringio_now() - host->seen, pool), host->name);
+}
+
 static void print_json(const waiting_t *waiting, apr_interval_time_t took)
 {
     json_t json;
     apr_size_t i;
+    int n;
 
     json_begin(&json, stdout);
     json_open(&json, NULL, '{');
     json_string(&json, "done",
-                waiting->behind_n || waiting->silent || waiting->view.n == 0 ? NULL : "followed");
+                waiting->behind_n || is_unsure(waiting) || waiting->view.n == 0 ? NULL
+                                                                                : "followed");
     json_count(&json, "hosts", waiting->view.n);
     json_span(&json, "took", took);
     json_open(&json, "behind", '[');
@@ -218,16 +276,50 @@ static void print_json(const waiting_t *waiting, apr_interval_time_t took)
             json_string(&json, NULL, waiting->view.hosts[i].host->name);
         }
     }
+    for (n = 0; n < waiting->missing->nelts; n++) {
+        json_string(&json, NULL, APR_ARRAY_IDX(waiting->missing, n, known_host_t).name);
+    }
     json_close(&json, ']');
     json_close(&json, '}');
     json_end(&json);
 }
 
+static void tell_unsure(const waiting_t *waiting, apr_pool_t *pool)
+{
+    if (waiting->silent) {
+        report_line(
+            "%s: silent: %s; hosts that reach no other store are not shown, so it is unknown "
+            "whether all hosts have followed",
+            store_url_shown(waiting->silent->url, pool), waiting->silent->why);
+    }
+    if (waiting->refused) {
+        report_line("%s: %s; so it is unknown whether all hosts have followed",
+                    store_url_shown(waiting->refused->url, pool),
+                    fleet_reader_refusal(waiting->refused, pool));
+    }
+}
+
+static void tell_behind(const waiting_t *waiting, apr_interval_time_t took, apr_pool_t *pool)
+{
+    apr_size_t i, named_n = 0, all_n = waiting->view.n + (apr_size_t)waiting->missing->nelts;
+    int n;
+
+    for (i = 0; i < waiting->view.n && named_n < NAMED_MAX; i++) {
+        if (!has_followed(waiting, waiting->view.hosts[i].host)) {
+            name_host(&waiting->view.hosts[i], pool);
+            named_n++;
+        }
+    }
+    for (n = 0; n < waiting->missing->nelts && named_n < NAMED_MAX; n++, named_n++) {
+        name_missing(&APR_ARRAY_IDX(waiting->missing, n, known_host_t), pool);
+    }
+    report_line("%d of %d hosts %s not followed within %s", (int)waiting->behind_n, (int)all_n,
+                waiting->behind_n == 1 ? "has" : "have", report_span(took, pool));
+}
+
 static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
                            apr_interval_time_t took)
 {
-    apr_size_t i, named_n = 0;
-
     if (ctl->json) {
         print_json(waiting, took);
     }
@@ -236,36 +328,23 @@ static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
                     waiting->reader.stores[0].why);
         return CTL_STORE;
     }
-    if (waiting->silent) {
-        report_line(
-            "%s: silent: %s; hosts that reach no other store are not shown, so it is unknown "
-            "whether all hosts have followed",
-            store_url_shown(waiting->silent->url, ctl->pool), waiting->silent->why);
+    tell_unsure(waiting, ctl->pool);
+    if (waiting->behind_n > 0) {
+        tell_behind(waiting, took, ctl->pool);
+        return CTL_BEHIND;
     }
     if (waiting->view.n == 0) {
         report_line("no host has announced itself; is 'stekctl sync' running?");
         return CTL_BEHIND;
     }
-    if (waiting->behind_n == 0 && waiting->silent) {
+    if (is_unsure(waiting)) {
         return CTL_STORE;
     }
-    if (waiting->behind_n == 0) {
-        if (!ctl->json) {
-            printf("%d host%s followed within %s\n", (int)waiting->view.n,
-                   waiting->view.n == 1 ? " has" : "s have", report_span(took, ctl->pool));
-        }
-        return CTL_DONE;
+    if (!ctl->json) {
+        printf("%d host%s followed within %s\n", (int)waiting->view.n,
+               waiting->view.n == 1 ? " has" : "s have", report_span(took, ctl->pool));
     }
-    for (i = 0; i < waiting->view.n && named_n < NAMED_MAX; i++) {
-        if (!has_followed(waiting, waiting->view.hosts[i].host)) {
-            name_host(&waiting->view.hosts[i], waiting->reader.pool);
-            named_n++;
-        }
-    }
-    report_line("%d of %d hosts %s not followed within %s", (int)waiting->behind_n,
-                (int)waiting->view.n, waiting->behind_n == 1 ? "has" : "have",
-                report_span(took, ctl->pool));
-    return CTL_BEHIND;
+    return CTL_DONE;
 }
 
 ctl_exit_e fleet_wait_run(ctl_t *ctl, const fleet_wait_t *wait, const stek_ring_t *ring,
@@ -284,10 +363,11 @@ ctl_exit_e fleet_wait_run(ctl_t *ctl, const fleet_wait_t *wait, const stek_ring_
     code = fleet_reader_open(ctl, &settings.options, &waiting->reader);
     if (code == CTL_DONE) {
         waiting->epoch = epoch;
+        waiting->known = sync_state_known(ctl, ctl->pool);
         note_digest(waiting, ring, ringio_now());
         answered_n = look(ctl, waiting, 1);
         /* Those that are silent are not waited for, but named. */
-        while ((waiting->silent || waiting->view.n == 0 || waiting->behind_n > waiting->gone_n)
+        while ((is_unsure(waiting) || waiting->view.n == 0 || waiting->behind_n > waiting->gone_n)
                && monotonic_ms() < end) {
             apr_sleep(POLL);
             answered_n = look(ctl, waiting, waiting->silent || waiting->view.n == 0);

@@ -116,7 +116,7 @@ static apr_status_t open_under(const stek_secrets_t *fleet, apr_int32_t day,
     apr_status_t rv = ratchet_keys(fleet, day, &keys);
 
     if (rv == APR_SUCCESS) {
-        rv = stek_ring_open(sealed, len, keys, 1, pring, psecret_i);
+        rv = stek_ring_unseal(sealed, len, keys, 1, pring, psecret_i);
     }
     stek_secrets_destroy(keys);
     return rv;

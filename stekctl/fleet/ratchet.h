@@ -33,7 +33,7 @@ apr_int32_t ratchet_day(apr_time_t now);
 apr_status_t ratchet_move(stek_secrets_t *secrets, apr_int32_t day, apr_int32_t *pmoved);
 
 /* The sealing secrets K of that day, in the set's order, without fleet id and day: for
- * stek_ring_seal and stek_ring_open.  STEK_ESECRET if the set is past that day, because earlier
+ * stek_ring_seal and stek_ring_unseal.  STEK_ESECRET if the set is past that day, because earlier
  * secrets cannot be derived; APR_EINVAL, STEK_ECRYPTO, APR_ENOMEM.  Release with
  * stek_secrets_destroy. */
 apr_status_t ratchet_keys(const stek_secrets_t *secrets, apr_int32_t day, stek_secrets_t **pkeys);

@@ -66,6 +66,7 @@ struct store_t {
     char mark[STORE_MARK_LEN]; /* empty: not known */
     apr_int64_t whole_ms;      /* when that object was last sent as a whole */
     int kept;                  /* the next finish gives it */
+    int sent_on_n;             /* writes in a row that another server should take */
     int rewritten;             /* the call that was begun is a write that was begun again */
     char why[STORE_WHY_LEN];
     char unconfined[STORE_WHY_LEN];   /* "" or what its worker lacks */
@@ -117,12 +118,13 @@ static int pack_target(const store_t *store, char *text)
     const store_driver_t *driver = *store->at ? store->driver->next : store->driver;
 
     return snprintf(
-        text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d%c%d",
+        text, WIRE_TARGET_MAX, "%s%c%s%c%d%c%s%c%s%c%d%c%s%c%d%c%s%c%s%c%s%c%s%c%s%c%d%c%d%c%s%c%d",
         driver->scheme, 0, *store->at ? store->at : target->host, 0, target->port, 0,
         or_empty(target->user), 0, or_empty(target->password), 0, target->db, 0, target->object, 0,
         target->timeout_ms, 0, or_empty(target->ca), 0, or_empty(target->cert), 0,
         or_empty(target->key), 0, or_empty(target->master), 0, driver->next ? target->host : "", 0,
-        *store->at ? store->asking : 0, 0, target->period_ms);
+        *store->at ? store->asking : 0, 0, target->period_ms, 0,
+        *store->at ? "" : or_empty(target->address), 0, *store->at ? 0 : target->listed);
 }
 
 /* Sends the target, in locked memory because of the password. */
@@ -436,6 +438,18 @@ static int follow(store_t *store, const unsigned char *bytes, apr_size_t len)
     return 1;
 }
 
+/* Which server that is, the reason says. */
+static store_result_e sent_on(store_t *store)
+{
+    char why[STORE_WHY_LEN];
+
+    snprintf(why, sizeof(why),
+             "it answers reads, but sends every write to another server: check the nodes of its "
+             "cluster (%.110s)",
+             store->why);
+    return give_up(store, why);
+}
+
 store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsigned char **pbytes,
                             apr_size_t *plen)
 {
@@ -473,9 +487,10 @@ store_result_e store_finish(store_t *store, apr_int64_t deadline_ms, const unsig
         return store_finish(store, deadline_ms, pbytes, plen);
     }
     if (result == STORE_MOVED && !store->reading) {
-        /* Since it was read: reading it again finds it. */
-        return STORE_CHANGED;
+        /* Since it was read: reading it again finds it.  Unless reads are answered here. */
+        return ++store->sent_on_n > 1 ? sent_on(store) : STORE_CHANGED;
     }
+    store->sent_on_n = store->reading ? store->sent_on_n : 0;
     if (result == STORE_MOVED) {
         return follow(store, bytes, len) ? store_finish(store, deadline_ms, pbytes, plen)
                                          : STORE_SILENT;
@@ -552,6 +567,7 @@ void store_close(store_t *store)
         free(store->target.user);
         free(store->target.object);
         free(store->target.master);
+        free(store->target.address);
         free(store->target.ca);
         free(store->target.cert);
         free(store->target.key);
@@ -649,6 +665,13 @@ static int copy_target(store_t *store, const store_target_t *target, const char 
            && copy_text(&store->target.master, target->master)
            && copy_text(&store->target.ca, login->ca) && copy_text(&store->target.cert, login->cert)
            && copy_text(&store->target.key, login->key);
+}
+
+int store_set_address(store_t *store, const char *address, int listed)
+{
+    free(store->target.address);
+    store->target.listed = listed;
+    return copy_text(&store->target.address, address);
 }
 
 const char *store_open(const char *url, const char *object, const store_login_t *login,

@@ -29,6 +29,10 @@ typedef struct store_login_t {
 const char *store_open(const char *url, const char *object, const store_login_t *login,
                        int timeout_ms, apr_pool_t *pool, store_t **pstore);
 
+/* From now on, the host of the URL is at that address (NULL: look it up); listed: the URL is one host's of a URL
+ * that names several.  0: out of memory. */
+int store_set_address(store_t *store, const char *address, int listed);
+
 /* Frees the store and ends its worker.  Ignores NULL. */
 void store_close(store_t *store);
 

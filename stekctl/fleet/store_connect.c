@@ -59,7 +59,7 @@ static void add_reason(const struct addrinfo *address, int several, int error, c
     snprintf(why + len, STORE_WHY_LEN - len, "%s%s%s%s", len > 0 ? "; " : "", number,
              several ? ": " : "",
              error == ETIMEDOUT      ? "no connection in time"
-             : error == ECONNREFUSED ? "connection refused: nothing listens at this port"
+             : error == ECONNREFUSED ? STORE_CONNECT_REFUSED
                                      : strerror(error));
 }
 
@@ -116,7 +116,7 @@ int store_connect_each(const store_target_t *target, store_connect_try_t try, vo
         return connect_path(target, try, baton, why);
     }
     snprintf(port, sizeof(port), "%d", target->port);
-    rc = getaddrinfo(target->host, port, &hints, &found);
+    rc = getaddrinfo(target->address ? target->address : target->host, port, &hints, &found);
     if (rc != 0) {
         snprintf(why, STORE_WHY_LEN, "%s (%s)",
                  rc == EAI_AGAIN ? "the name could not be looked up" : "name not found",

@@ -12,6 +12,9 @@
 
 #pragma GCC visibility push(hidden)
 
+/* Why there is no connection, if the machine is there. */
+#define STORE_CONNECT_REFUSED "connection refused: nothing listens at this port"
+
 /* Tries one address for at most limit_ms.  0, or an errno. */
 typedef int (*store_connect_try_t)(void *baton, const struct sockaddr *address, socklen_t len,
                                    int limit_ms);

@@ -30,6 +30,8 @@ typedef struct store_target_t {
     char *master;   /* Sentinel, in URLs only: the primary's name */
     char *origin;   /* Redis: host[:port],... of the URL, for which certificates may be as well */
     int asking;     /* Redis Cluster: the object is just moving to this node */
+    char *address;  /* of the host, which is not looked up; NULL: it is */
+    int listed;     /* the host is one of several that the store's URL names */
     char *ca;       /* TLS: a file of PEM; NULL: the system's */
     char *cert;     /* the same: of this host; NULL: none */
     char *key;      /* the same; NULL: in the certificate's file */

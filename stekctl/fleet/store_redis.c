@@ -168,7 +168,7 @@ static store_result_e log_in(conn_t *conn, char *why)
         /* One connection, so it has done its work. */
         OPENSSL_cleanse(target->password, strlen(target->password));
     }
-    if (result == STORE_DONE && strchr(target->host, ',')) {
+    if (result == STORE_DONE && (target->listed || strchr(target->host, ','))) {
         result = need_cluster(conn, why);
     }
     if (result == STORE_DONE && target->db > 0) {
@@ -219,7 +219,19 @@ static store_result_e command(conn_t *conn, int n, const char **words, const siz
     if (result == STORE_DONE) {
         result = redis_link_call(&conn->redis, n, words, lens, type, preply, why);
     }
-    return result == STORE_REFUSED && find_where(conn) ? STORE_MOVED : result;
+    if (result != STORE_REFUSED || !find_where(conn)) {
+        return result;
+    }
+    if (conn->redis.link.host[0] == '/') {
+        snprintf(
+            why, STORE_WHY_LEN,
+            "it is a node of a cluster and sends stekctl to %.60s, but the URL of a Unix socket "
+            "stays on this machine: use redis://HOST,HOST",
+            conn->where);
+        return STORE_REFUSED;
+    }
+    snprintf(why, STORE_WHY_LEN, "%.200s", conn->redis.error);
+    return STORE_MOVED;
 }
 
 /* ---- read and write ---- */
@@ -381,9 +393,9 @@ const store_driver_t store_rediss = {.scheme = "rediss",
                                      .watch = &watch_tls,
                                      REDIS(1, rediss_open)};
 
+/* What a socket says leads to no other server: whoever names one wants to stay on this machine. */
 const store_driver_t store_redis_unix = {.scheme = "redis+unix",
                                          .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_SOCKET,
-                                         .next = &store_redis,
                                          .watch = &watch,
                                          REDIS(0, redis_open)};
 

@@ -10,8 +10,8 @@
  * A mark is text of STORE_MARK_LEN bytes, and says which state of an object it was; empty: not known.  Of 'r': what
  * sync has.  Of 'w': what the write is to replace, if this worker has read nothing.  The worker answers 'o' and
  * 'O' when it is connected and confined (why: without what), 'n' when it waits (done), or when the object has changed.
- * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT CA CERT KEY MASTER ORIGIN ASKING PERIOD",
- * each ended by NUL.  The worker's answers are trusted as little as the store.  One thread on either side.
+ * The target is "SCHEME HOST PORT USER PASSWORD DB OBJECT TIMEOUT CA CERT KEY MASTER ORIGIN ASKING PERIOD
+ * ADDRESS LISTED", each ended by NUL.  The worker's answers are trusted as little as the store.  One thread on either side.
  */
 #ifndef STEKCTL_STORE_WIRE_H
 #define STEKCTL_STORE_WIRE_H
@@ -31,7 +31,7 @@
 #define WIRE_OBJECT_MAX 1024      /* bytes of an object's name, its NUL included */
 #define WIRE_TOO_LONG 0xffffffffu /* length of an answer whose bytes are not sent */
 #define WIRE_TARGET_MAX 16384
-#define WIRE_TARGET_FIELDS 15
+#define WIRE_TARGET_FIELDS 17
 #define WIRE_FD 3 /* the worker's end */
 
 typedef struct wire_call_t {

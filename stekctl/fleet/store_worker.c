@@ -68,6 +68,8 @@ static const store_driver_t *unpack_target(char *text, apr_size_t len, store_tar
     target->origin = *fields[12] ? fields[12] : NULL;
     target->asking = options_number(fields[13], 0, 1) == 1;
     target->period_ms = options_number(fields[14], 0, INT32_MAX);
+    target->address = *fields[15] ? fields[15] : NULL;
+    target->listed = options_number(fields[16], 0, 1) == 1;
     return store_kinds_find(fields[0], strlen(fields[0]), &why);
 }
 

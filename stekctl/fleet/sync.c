@@ -21,8 +21,7 @@ static apr_status_t take_in(stek_ring_t **pring, const stek_ring_t *ring, apr_ti
     return stek_ring_merge_into(pring, ring, now, 0);
 }
 
-/* How long keys live in this host's file ring at most.  A host that does not generate does not decide. */
-static apr_interval_time_t lifetime_of(const sync_rules_t *rules)
+apr_interval_time_t sync_lifetime(const sync_rules_t *rules)
 {
     return rules->generate ? rules->params.lifetime : 0;
 }
@@ -274,7 +273,7 @@ static apr_status_t attempt(const sync_port_t *port, const sync_rules_t *rules, 
         result->made = plan.made;
         result->left_out_n = plan.left_out_n;
         result->doubled_n = plan.doubled_n;
-        rv = keep(port, agreed, now, lifetime_of(rules), result);
+        rv = keep(port, agreed, now, sync_lifetime(rules), result);
     }
     stek_ring_destroy(agreed);
     sync_plan_release(&plan);

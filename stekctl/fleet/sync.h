@@ -97,6 +97,10 @@ typedef struct sync_result_t {
     apr_interval_time_t skew; /* how far at least the latest writer's clock is ahead of ours */
 } sync_result_t;
 
+/* How long keys live in this host's file ring at most; 0: as long as their makers decided, because a host that does not
+ * generate does not decide. */
+apr_interval_time_t sync_lifetime(const sync_rules_t *rules);
+
 /* Makes the plan; reads and writes nothing.  file_ring may be NULL.  A view's ring that does not fit with the
  * others is refused (STEK_EFULL).  The caller releases the plan.  STEK_EFULL, STEK_ERNG, STEK_EWEAK,
  * APR_ENOMEM. */

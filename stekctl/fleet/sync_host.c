@@ -12,7 +12,7 @@
 #include "ratchet.h"
 #include "report.h"
 #include "ringio.h"
-#include "stek_swap.h"
+#include "stek_swappable.h"
 #include "sync_ring_file.h"
 #include "sync_secrets.h"
 #include "sync_stores.h"
@@ -33,7 +33,7 @@ static ctl_exit_e make_directory(ctl_t *ctl)
 /* Of the ring only: the fleet secret is on a disk anyway. */
 static void warn_swap(ctl_t *ctl)
 {
-    if (stek_swap_reaches(ctl->ring_path, ctl->pool)) {
+    if (stek_swappable_file(ctl->ring_path, ctl->pool)) {
         report_line("%s: is on a tmpfs that may be swapped out; mount it with noswap (Linux 6.4 "
                     "and later), or use encrypted swap or none",
                     ctl->ring_path);

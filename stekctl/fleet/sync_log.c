@@ -131,9 +131,10 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
     log->file_n += rv != APR_SUCCESS;
     if (keyless != log->keyless) {
         report_line("%s: %s", host->ctl->ring_path,
-                    keyless ? "no key encrypts now, so no tickets are issued; bring back a store, "
-                              "or a host that generates keys"
-                            : "has a current key again");
+                    keyless
+                        ? "there is no current key, so no tickets are issued; bring back a store, "
+                          "or a host that generates keys"
+                        : "has a current key again");
     }
     log->keyless = keyless;
     if (rv == APR_SUCCESS && result->made > 0) {

@@ -21,6 +21,7 @@
 #include "sync_state.h"
 #include "sync_log.h"
 #include "stek_file.h"
+#include "store_url.h"
 #include "sync_ring_file.h"
 #include "sync_stores.h"
 #include "sync_watch.h"
@@ -59,23 +60,44 @@ typedef struct loop_t {
         wakes_until; /* what the cycles so far that stores wanted would take at the pace they may have */
 } loop_t;
 
-/* What a cycle came to, for --once. */
-static ctl_exit_e judge(const loop_t *loop, apr_status_t rv)
+/* Nonzero: the store did its part in the last cycle.  What makes it fail is in the log, but for what may still be
+ * chance there. */
+static int judge_store(sync_host_t *host, int i)
 {
-    int i;
+    const sync_store_t *store = &host->stores[i];
+    const char *url = store_url_shown(store->url, host->pool);
+
+    if (store->answer == SYNC_SILENT || store->answer == SYNC_REFUSED || store->write_failed) {
+        return 0;
+    }
+    if (store->overtaken_n > 0) {
+        if (store->overtaken_n < SYNC_STORES_DISTRUST_N) {
+            report_line("%s: took no write: other hosts were first each time, or so it says", url);
+        }
+        return 0;
+    }
+    if (store->wrote && !sync_stores_kept(host, i)) {
+        report_line(
+            "%s: has taken the ring, but does not have it any more: it keeps nothing; check its "
+            "memory limit, and what else deletes objects",
+            url);
+        return 0;
+    }
+    return 1;
+}
+
+/* What a cycle came to, for --once. */
+static ctl_exit_e judge(loop_t *loop, apr_status_t rv)
+{
+    int i, good = 1;
 
     if (rv != APR_SUCCESS || loop->log.keyless) {
         return CTL_IO;
     }
     for (i = 0; i < loop->host.options->store_n; i++) {
-        const sync_store_t *store = &loop->host.stores[i];
-
-        if (store->answer == SYNC_SILENT || store->answer == SYNC_REFUSED || store->write_failed
-            || store->overtaken_n > 0) {
-            return CTL_STORE;
-        }
+        good &= judge_store(&loop->host, i);
     }
-    return CTL_DONE;
+    return good ? CTL_DONE : CTL_STORE;
 }
 
 /* A part of span, at random. */
@@ -127,8 +149,11 @@ static ctl_exit_e run_cycle(loop_t *loop)
     else {
         announce(loop);
     }
+    if (options->once) {
+        sync_state_write(&loop->host); /* with the hosts that it has seen */
+    }
     metrics_cycle(&loop->metrics, &loop->host, &loop->announcer, rv, &result, now);
-    return judge(loop, rv);
+    return options->once ? judge(loop, rv) : CTL_DONE;
 }
 
 /* The pause before the next cycle: the cycle's length, shortened a little at random so that hosts

@@ -6,6 +6,7 @@
 #ifndef STEKCTL_SYNC_MODEL_H
 #define STEKCTL_SYNC_MODEL_H
 
+#include "known_hosts.h"
 #include "stek_file.h"
 #include "stek_seal.h"
 #include "stekctl.h"
@@ -109,15 +110,17 @@ typedef struct sync_host_t {
     apr_status_t floor_rv;    /* of writing it, as last reported */
     stek_stamp_t ring_stamp;  /* of the file ring, as it was read or written last */
     stek_stamp_t first_stamp; /* as it was read when the cycle began */
+    apr_status_t ring_rv;     /* of reading it last, if there is one */
     int ring_news;       /* the file ring has something that the cycle did not give to the stores */
     apr_int64_t kept_ns; /* modification time of the last whose revocations the floor has */
     apr_int64_t told_ns; /* the same, as the state file has it */
     int reseal_file;     /* seal the file ring under the first local secret once */
-    apr_status_t fleet_rv;   /* of reading the fleet secret, as last reported */
-    apr_status_t ratchet_rv; /* of writing the fleet secret's file, as last reported */
-    apr_status_t aside_rv;   /* of moving a bad ring aside, as last reported */
-    apr_time_t swept_at;     /* when temporary files were looked for; 0: never */
-    apr_pool_t *pool;        /* of one cycle */
+    apr_status_t fleet_rv;     /* of reading the fleet secret, as last reported */
+    apr_status_t ratchet_rv;   /* of writing the fleet secret's file, as last reported */
+    apr_status_t aside_rv;     /* of moving a bad ring aside, as last reported */
+    apr_time_t swept_at;       /* when temporary files were looked for; 0: never */
+    apr_array_header_t *known; /* the hosts that it has seen (known_hosts.h); NULL: none yet */
+    apr_pool_t *pool;          /* of one cycle */
 } sync_host_t;
 
 #pragma GCC visibility pop

@@ -44,10 +44,10 @@ static apr_status_t load(sync_host_t *host, stek_ring_t **pring, apr_size_t *pse
     (void)stek_file_stamp(file.path, &host->ring_stamp);
     rv = stek_ring_file_read(&file, &sealed, &len, NULL, NULL, host->pool);
     if (rv == APR_SUCCESS) {
-        rv = stek_ring_open(sealed, len, host->local, 1, pring, psecret_i);
+        rv = stek_ring_unseal(sealed, len, host->local, 1, pring, psecret_i);
     }
     if (rv == STEK_ESECRET && sync_secrets_load_local(host) == CTL_DONE) {
-        rv = stek_ring_open(sealed, len, host->local, 1, pring, psecret_i);
+        rv = stek_ring_unseal(sealed, len, host->local, 1, pring, psecret_i);
     }
     free(sealed);
     if (rv == APR_SUCCESS) {
@@ -76,6 +76,7 @@ apr_status_t sync_ring_file_load(void *baton, stek_ring_t **pring)
     apr_size_t secret_i;
     apr_status_t rv = load(host, pring, &secret_i);
 
+    host->ring_rv = APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
     host->first_stamp = host->ring_stamp;
     host->ring_news = 0;
     if (rv == APR_SUCCESS) {
@@ -115,6 +116,21 @@ static apr_status_t set_aside(sync_host_t *host, apr_status_t why, apr_time_t no
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }
 
+apr_status_t sync_ring_file_merge(const stek_ring_t *ring, const stek_ring_t *before,
+                                  apr_time_t now, apr_interval_time_t lifetime,
+                                  stek_ring_t **pmerged)
+{
+    stek_ring_t *merged = NULL;
+    apr_status_t rv = stek_ring_merge(ring, before, now, 0, &merged);
+
+    if (rv == APR_SUCCESS) {
+        (void)stek_audit_drop_shared(merged);
+        stek_ring_drop_ended(merged, now, lifetime);
+        *pmerged = merged;
+    }
+    return rv;
+}
+
 static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_time_t now,
                                 apr_interval_time_t lifetime, apr_time_t *pcovered_until)
 {
@@ -137,11 +153,8 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
         /* The cycle has counted them. */
         later_n = stek_admit_keys(before, rules->generate ? &rules->params : NULL, now);
     }
-    /* By the stored lifetimes first, so that a shorter one makes no room for what the stores leave out. */
-    rv = stek_ring_merge(ring, before, now, 0, &merged);
+    rv = sync_ring_file_merge(ring, before, now, lifetime, &merged);
     if (rv == APR_SUCCESS) {
-        (void)stek_audit_drop_shared(merged);
-        stek_ring_drop_ended(merged, now, lifetime);
         floor_keep(host, merged, now);
         note_kept(host);
         /* One from the future is of this host's own clock, when that was ahead. */
@@ -177,11 +190,11 @@ apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_
     apr_status_t rv = stek_path_check_written(path, host->ctl->owner, NULL, host->pool);
 
     if (rv == APR_SUCCESS) {
-        rv = stek_file_lock(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool);
+        rv = stek_lock_take(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool);
     }
     if (rv == APR_SUCCESS) {
         rv = save_locked(host, ring, now, lifetime, pcovered_until);
-        stek_file_unlock(&lock);
+        stek_lock_release(&lock);
     }
     return rv;
 }

@@ -18,5 +18,11 @@ apr_status_t sync_ring_file_save(void *baton, const stek_ring_t *ring, apr_time_
 /* Nonzero if somebody else has written the file since the last cycle: a revocation must not wait. */
 int sync_ring_file_changed(const void *baton);
 
+/* What saving ring makes of the file ring before, which may be NULL.  By the stored lifetimes first, so that a shorter
+ * one makes no room for what the stores leave out.  Codes of stek_ring_merge. */
+apr_status_t sync_ring_file_merge(const stek_ring_t *ring, const stek_ring_t *before,
+                                  apr_time_t now, apr_interval_time_t lifetime,
+                                  stek_ring_t **pmerged);
+
 #pragma GCC visibility pop
 #endif

@@ -232,7 +232,7 @@ apr_status_t sync_secrets_load_fleet(sync_host_t *host, apr_int32_t day)
     /* Read it again under the lock: what is replaced must be what was read.  Only a ratchet writes, so
      * only that takes the lock. */
     if (rv == APR_SUCCESS && fleet->day > 0 && fleet->day < day - 1 && !host->reader
-        && stek_file_lock(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool) == APR_SUCCESS) {
+        && stek_lock_take(path, RINGIO_LOCK_WAIT, &lock, NULL, host->pool) == APR_SUCCESS) {
         stek_secrets_destroy(fleet);
         fleet = NULL;
         rv = load_file(host->ctl, path, &fleet, &culprit, host->pool);
@@ -247,7 +247,7 @@ apr_status_t sync_secrets_load_fleet(sync_host_t *host, apr_int32_t day)
         }
     }
     if (lock.fd >= 0) {
-        stek_file_unlock(&lock);
+        stek_lock_release(&lock);
     }
     if (rv == APR_SUCCESS) {
         rv = derive_keys(host, fleet, day);

@@ -15,11 +15,13 @@
 
 #include "announce.h"
 #include "json.h"
+#include "login_files.h"
 #include "notify.h"
 #include "report.h"
 #include "stek_ring_file.h"
 #include "stek_schedule.h"
 #include "store_url.h"
+#include "sync_own_files.h"
 #include "sync_secrets.h"
 #include "sync_stores.h"
 #include "stek_secret_file.h"
@@ -142,21 +144,11 @@ static const char *value_in(const char *text, const char *name, apr_pool_t *pool
     return value;
 }
 
-/* By name, or as files that exist. */
-static int same_file(const char *a, const char *b)
-{
-    struct stat st_a, st_b;
-
-    return !strcmp(a, b)
-           || (stat(a, &st_a) == 0 && stat(b, &st_b) == 0 && st_a.st_dev == st_b.st_dev
-               && st_a.st_ino == st_b.st_ino);
-}
-
 /* Whether both files belong to one fleet, as far as this user can read them. */
 static int same_fleet(const ctl_t *ctl, const char *a, const char *b)
 {
     stek_secrets_t *of_a = NULL, *of_b = NULL;
-    int same = same_file(a, b);
+    int same = sync_own_files_same(a, b, ctl->pool);
 
     if (!same && stek_secret_file_load(a, ctl->owner, &of_a, NULL, ctl->pool) == APR_SUCCESS
         && stek_secret_file_load(b, ctl->owner, &of_b, NULL, ctl->pool) == APR_SUCCESS) {
@@ -192,7 +184,7 @@ static ctl_exit_e check_other_floor(ctl_t *ctl, const sync_settings_t *settings,
     for (i = 0; floor_path && i < sizeof(names) / sizeof(names[0]); i++) {
         const char *named = value_in(text, names[i], ctl->pool);
 
-        if (named && same_file(named, floor_path)) {
+        if (named && sync_own_files_same(named, floor_path, ctl->pool)) {
             return report_usage(ctl, "the floor %s of %s is also the '%s' of %s: give each its own",
                                 floor_path, settings->config_path, names[i], path);
         }
@@ -207,7 +199,7 @@ static ctl_exit_e check_other(ctl_t *ctl, const sync_settings_t *settings, const
     const char *ring, *secret;
     apr_size_t len = 0;
 
-    if (same_file(path, settings->config_path)
+    if (sync_own_files_same(path, settings->config_path, ctl->pool)
         || stek_file_read(path, STEK_FILE_RING, ctl->owner, text, OTHER_MAX, &len, NULL, NULL,
                           ctl->pool)
                != APR_SUCCESS) {
@@ -223,7 +215,7 @@ static ctl_exit_e check_other(ctl_t *ctl, const sync_settings_t *settings, const
             settings->config_path, path, settings->options.fleet_secret_path, secret);
     }
     ring = value_in(text, "ring", ctl->pool);
-    if (ring && settings->ring_path && same_file(ring, settings->ring_path)) {
+    if (ring && settings->ring_path && sync_own_files_same(ring, settings->ring_path, ctl->pool)) {
         return report_usage(ctl, "%s and %s have the same ring %s: give each its own",
                             settings->config_path, path, ring);
     }
@@ -285,32 +277,6 @@ static const char *default_floor(const ctl_t *ctl, const sync_settings_t *settin
     return apr_pstrcat(ctl->pool, directory,
                        dot ? apr_pstrmemdup(ctl->pool, name, (apr_size_t)(dot - name)) : name,
                        ".floor", NULL);
-}
-
-/* Sync writes its floor, so that must not be another of its files. */
-static ctl_exit_e check_floor(ctl_t *ctl, const sync_settings_t *settings)
-{
-    const sync_options_t *options = &settings->options;
-    const struct {
-        const char *option, *path;
-    } others[] = {{"--ring", ctl->ring_path},
-                  {"--secret", ctl->secret_path},
-                  {"--fleet-secret", options->fleet_secret_path},
-                  {"--password", options->password_path},
-                  {"--store-ca", options->ca_path},
-                  {"--store-cert", options->cert_path},
-                  {"--store-key", options->key_path},
-                  {"--metrics", options->metrics_path},
-                  {"--config", settings->config_path}};
-    apr_size_t i;
-
-    for (i = 0; options->floor_path && i < sizeof(others) / sizeof(others[0]); i++) {
-        if (others[i].path && same_file(options->floor_path, others[i].path)) {
-            return report_usage(ctl, "--floor and %s are the same file: give the floor its own",
-                                others[i].option);
-        }
-    }
-    return CTL_DONE;
 }
 
 /* What systemd gives the unit; for a command that somebody else runs, the file that the unit of the
@@ -376,11 +342,12 @@ static ctl_exit_e complete_paths(ctl_t *ctl, sync_settings_t *settings)
     if (options->floor_path && !strcmp(options->floor_path, "none")) {
         options->floor_path = NULL;
     }
-    if (ctl->secret_path && same_file(ctl->secret_path, options->fleet_secret_path)) {
+    if (ctl->secret_path
+        && sync_own_files_same(ctl->secret_path, options->fleet_secret_path, ctl->pool)) {
         return report_usage(ctl, "--secret and --fleet-secret are the same file: the host's ring "
                                  "needs a secret of its own");
     }
-    return check_floor(ctl, settings);
+    return sync_own_files_check(ctl, settings);
 }
 
 ctl_exit_e sync_settings_complete(ctl_t *ctl, sync_settings_t *settings)
@@ -475,7 +442,9 @@ static void show_text(const ctl_t *ctl, const sync_options_t *options)
 ctl_exit_e sync_settings_show(ctl_t *ctl, const sync_settings_t *settings)
 {
     ctl_exit_e code = sync_secrets_check_fleet(ctl, settings->options.fleet_secret_path);
+    ctl_exit_e of_files = login_files_check(ctl, &settings->options);
 
+    code = code == CTL_DONE ? of_files : code;
     if (code != CTL_DONE) {
         return code;
     }

@@ -16,8 +16,8 @@ ctl_exit_e sync_settings_check(ctl_t *ctl, sync_settings_t *settings);
 /* Only completes them: for commands that read what a fleet's stores hold. */
 ctl_exit_e sync_settings_complete(ctl_t *ctl, sync_settings_t *settings);
 
-/* --check: opens the secrets as well, and prints what follows from the settings.  Writes nothing
- * and connects to no store. */
+/* --check: opens the secrets as well, looks at the files for the stores, and prints what follows from the
+ * settings.  Writes nothing and connects to no store. */
 ctl_exit_e sync_settings_show(ctl_t *ctl, const sync_settings_t *settings);
 
 #pragma GCC visibility pop

@@ -16,8 +16,10 @@
 #include "stek_claim.h"
 #include "stek_file.h"
 
-#define STATE_MAX 8192
+/* KNOWN_HOSTS_MAX of the longest lines, and more than stores and floor need. */
+#define STATE_MAX 262144
 #define FLOOR_SCHEME "floor://"
+#define HOST_SCHEME "host://"
 
 /* A running sync sees a change of the ring within a second. */
 #define KEPT_PAUSE apr_time_from_msec(50)
@@ -49,8 +51,24 @@ static int is_state(const unsigned char *bytes, apr_size_t len, const void *bato
 
 static const stek_claim_t state_claim = {"a state of stekctl sync", STATE_MAX, 1, is_state, NULL};
 
-/* Lines "TIME URL CYCLES": the last success of each store, and for how many cycles it took no write.  And
- * "MTIME floor://PATH": the floor has the revocations of a file ring of that modification time, in ns. */
+static const char *known_lines(const sync_host_t *host)
+{
+    apr_array_header_t *lines = apr_array_make(host->pool, 8, sizeof(const char *));
+    int i;
+
+    for (i = 0; host->known && i < host->known->nelts; i++) {
+        const known_host_t *known = &APR_ARRAY_IDX(host->known, i, known_host_t);
+
+        APR_ARRAY_PUSH(lines, const char *) = apr_psprintf(
+            host->pool, "%" APR_TIME_T_FMT " " HOST_SCHEME "%s\n", apr_time_sec(known->seen),
+            known->name);
+    }
+    return apr_array_pstrcat(host->pool, lines, 0);
+}
+
+/* Lines "TIME URL CYCLES": the last success of each store, and for how many cycles it took no write.
+ * "MTIME floor://PATH": the floor has the revocations of a file ring of that modification time, in ns.
+ * "TIME host://NAME": that host has been seen, and last spoke at that time. */
 void sync_state_write(const sync_host_t *host)
 {
     const stek_file_how_t how = {host->ctl->owner, (uid_t)-1, (gid_t)-1, 0640, 0};
@@ -67,6 +85,7 @@ void sync_state_write(const sync_host_t *host)
         text = apr_psprintf(host->pool, "%s%" APR_INT64_T_FMT " " FLOOR_SCHEME "%s\n", text,
                             host->kept_ns, host->options->floor_path);
     }
+    text = apr_pstrcat(host->pool, text, known_lines(host), NULL);
     rv = stek_claim_check(&state_claim, path, host->ctl->owner, &found, host->pool);
     if (rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv)) {
         (void)stek_file_replace(path, text, strlen(text), &how, host->pool);
@@ -88,25 +107,47 @@ static char *read_text(const ctl_t *ctl, apr_pool_t *pool)
     return text;
 }
 
+/* Anything that cannot be a time counts as never. */
+static apr_time_t time_of(const char *line)
+{
+    apr_int64_t at_s = strtoll(line, NULL, 10);
+
+    return apr_time_from_sec(at_s >= 0 && at_s <= STEK_SEAL_TIME_MAX_S ? at_s : 0);
+}
+
+apr_array_header_t *sync_state_known(const ctl_t *ctl, apr_pool_t *pool)
+{
+    char *text = read_text(ctl, pool), *line, *last = NULL;
+    apr_array_header_t *known = known_hosts_make(pool);
+
+    for (line = text ? apr_strtok(text, "\n", &last) : NULL; line;
+         line = apr_strtok(NULL, "\n", &last)) {
+        const char *url = strchr(line, ' ');
+
+        if (url && !strncmp(url + 1, HOST_SCHEME, strlen(HOST_SCHEME))) {
+            known_hosts_add(known, url + 1 + strlen(HOST_SCHEME), time_of(line));
+        }
+    }
+    return known;
+}
+
 void sync_state_read(sync_host_t *host)
 {
     char *text = read_text(host->ctl, host->pool), *line, *last = NULL;
     int i;
 
+    host->known = sync_state_known(host->ctl, host->ctl->pool);
     for (line = text ? apr_strtok(text, "\n", &last) : NULL; line;
          line = apr_strtok(NULL, "\n", &last)) {
         char *url = strchr(line, ' '), *cycles = url ? strchr(url + 1, ' ') : NULL;
         int overtaken_n = cycles ? options_number(cycles + 1, 0, 1000000) : 0;
-        apr_int64_t at_s = strtoll(line, NULL, 10);
 
-        /* Anything that cannot be a time counts as never. */
-        at_s = at_s >= 0 && at_s <= STEK_SEAL_TIME_MAX_S ? at_s : 0;
         if (cycles) {
             *cycles = '\0';
         }
         for (i = 0; url && i < host->options->store_n; i++) {
             if (!strcmp(host->stores[i].url, url + 1)) {
-                host->stores[i].last_success = apr_time_from_sec(at_s);
+                host->stores[i].last_success = time_of(line);
                 host->stores[i].overtaken_n = overtaken_n > 0 ? (unsigned)overtaken_n : 0;
             }
         }

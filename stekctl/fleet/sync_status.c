@@ -11,7 +11,9 @@
 #include "report.h"
 #include "ringio.h"
 #include "sync_state.h"
+#include "stek_error.h"
 #include "stek_schedule.h"
+#include "sync_ring_file.h"
 #include "sync_stores.h"
 
 static const char *answer_text(sync_answer_e answer)
@@ -37,16 +39,30 @@ static apr_interval_time_t skew_of(const sync_store_t *store, apr_time_t now)
     return store->written_at > now ? store->written_at - now : 0;
 }
 
+/* What the file ring would be after the next cycle; NULL: there is none. */
+static apr_status_t find_after(const status_t *status, stek_ring_t **pafter)
+{
+    const stek_ring_t *wanted = status->plan->wanted;
+
+    *pafter = NULL;
+    return wanted ? sync_ring_file_merge(wanted, status->file_ring, status->now,
+                                         sync_lifetime(&status->host->options->rules), pafter)
+                  : APR_SUCCESS;
+}
+
 /* Finds out what the next cycle would do. */
 static void find_next(status_t *status)
 {
     const stek_ring_t *shared = status->plan->shared;
+    stek_ring_t *after = NULL;
     apr_size_t i;
     int n;
 
-    for (i = 0; shared && i < shared->key_n; i++) {
-        status->behind_n += !status->file_ring
-                            || !stek_ring_find(status->file_ring, shared->keys[i].name);
+    status->rv = find_after(status, &after);
+    for (i = 0; shared && after && i < shared->key_n; i++) {
+        status->behind_n += stek_ring_find(after, shared->keys[i].name)
+                            && !(status->file_ring
+                                 && stek_ring_find(status->file_ring, shared->keys[i].name));
     }
     if (status->plan->made > 0) {
         status->next[status->next_n++] = apr_psprintf(status->host->pool, "make %d key%s",
@@ -59,10 +75,21 @@ static void find_next(status_t *status)
                                                          status->host->stores[n].url, NULL);
         }
     }
-    if (status->plan->wanted
-        && (!status->file_ring || !stek_ring_equal(status->file_ring, status->plan->wanted))) {
+    if (after && (!status->file_ring || !stek_ring_equal(status->file_ring, after))) {
         status->next[status->next_n++] = "write the file ring";
     }
+    stek_ring_destroy(after);
+}
+
+/* Why the file ring is not used, in pool; NULL: it is, or there is none. */
+static const char *ring_why(const status_t *status)
+{
+    char text[160];
+    apr_status_t rv = status->host->ring_rv;
+
+    return rv == APR_SUCCESS
+               ? NULL
+               : apr_pstrdup(status->host->pool, stek_strerror(rv, text, sizeof(text)));
 }
 
 static void print_json(const status_t *status)
@@ -76,6 +103,7 @@ static void print_json(const status_t *status)
     json_open(&json, NULL, '{');
     json_string(&json, "ring", host->ctl->ring_path);
     json_bool(&json, "readable", status->rv == APR_SUCCESS && ring);
+    json_string(&json, "why", ring_why(status));
     json_count(&json, "generation", ring ? ring->generation : 0);
     json_count(&json, "epoch", ring ? ring->epoch : 0);
     json_count(&json, "keys", ring ? ring->key_n : 0);
@@ -164,7 +192,10 @@ static void print_text(const status_t *status)
                report_time(status->covered_until, status->now, pool));
     }
     else {
-        printf("%s: no ring\n", report_path(host->ctl->ring_path, pool));
+        const char *why = ring_why(status);
+
+        printf("%s: %s%s\n", report_path(host->ctl->ring_path, pool),
+               why ? "damaged, or not this host's: " : "no ring", why ? why : "");
     }
     print_floor(status);
     for (i = 0; i < host->options->store_n; i++) {
@@ -237,7 +268,7 @@ ctl_exit_e sync_status_show(ctl_t *ctl, const sync_options_t *options)
     if (status.rv == APR_SUCCESS) {
         find_next(&status);
     }
-    else {
+    if (status.rv != APR_SUCCESS) {
         (void)report_status(ctl, ctl->ring_path, status.rv, NULL);
     }
     if (ctl->json) {

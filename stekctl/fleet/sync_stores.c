@@ -204,10 +204,16 @@ void sync_stores_close(sync_host_t *host)
     }
 }
 
-/* Whether this host's own clock has run backwards, as far as its floor can tell. */
-static int is_behind(const sync_host_t *host, apr_time_t now)
+/* For how many cycles in a row an object from the future stays as it is.  For longer if this host's own
+ * clock may have run backwards: its floor is from a time when that epoch was all right. */
+static unsigned leave_alone_n(const sync_host_t *host, const stek_ring_t *ring, apr_time_t now)
 {
-    return host->floor && host->floor->written_at > now;
+    const stek_ring_t *floor = host->floor;
+
+    return floor && floor->written_at > now
+                   && stek_admit_epoch(ring->epoch, 0, floor->written_at) == APR_SUCCESS
+               ? SYNC_STORES_BEHIND_N
+               : SYNC_STORES_DISTRUST_N;
 }
 
 /* A ring whose epoch no clock can have come to.  If it was written in the future, too, this host's clock
@@ -218,7 +224,7 @@ static void refuse_epoch(sync_host_t *host, sync_store_t *store, sync_view_t *vi
     apr_interval_time_t ahead = view->ring->written_at - now;
 
     store->is_ahead = ahead > STEK_ADMIT_EPOCH_MARGIN;
-    if (store->is_ahead && (is_behind(host, now) || store->ahead_n < SYNC_STORES_DISTRUST_N)) {
+    if (store->is_ahead && store->ahead_n < leave_alone_n(host, view->ring, now)) {
         apr_snprintf(store->why, sizeof(store->why),
                      "its epoch and its time are %s ahead of this host's clock; check the clock",
                      report_span(ahead, host->pool));
@@ -244,7 +250,7 @@ static apr_status_t open_today(const sync_host_t *host, const unsigned char *byt
     for (i = 0; i < 3 && rv == STEK_ESECRET; i++) {
         *pday = order[i];
         if (host->keys[*pday]) {
-            rv = stek_ring_open(bytes, len, host->keys[*pday], 1, pring, psecret_i);
+            rv = stek_ring_unseal(bytes, len, host->keys[*pday], 1, pring, psecret_i);
         }
     }
     return rv;
@@ -264,7 +270,7 @@ static apr_status_t open_earlier(sync_host_t *host, const unsigned char *bytes, 
 
         rv = ratchet_keys(host->fleet, day, &keys);
         if (rv == APR_SUCCESS) {
-            rv = stek_ring_open(bytes, len, keys, 1, pring, NULL);
+            rv = stek_ring_unseal(bytes, len, keys, 1, pring, NULL);
         }
         stek_secrets_destroy(keys);
         if (rv == APR_SUCCESS) {
@@ -489,6 +495,16 @@ sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, ap
     return result == STORE_DONE      ? SYNC_WRITTEN
            : result == STORE_CHANGED ? SYNC_CHANGED
                                      : SYNC_FAILED;
+}
+
+int sync_stores_kept(sync_host_t *host, int i)
+{
+    store_t *store = host->stores[i].store;
+    const unsigned char *bytes = NULL;
+    apr_size_t len = 0;
+
+    store_begin_read(store);
+    return store_finish(store, deadline(host), &bytes, &len) != STORE_ABSENT;
 }
 
 void sync_stores_note_views(sync_host_t *host, const sync_view_t *views)

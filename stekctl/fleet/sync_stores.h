@@ -40,9 +40,17 @@ int sync_stores_agree(const sync_host_t *host, apr_status_t rv, const sync_resul
 /* Cycles in a row without a write, after which a store decides nothing. */
 #define SYNC_STORES_DISTRUST_N 3
 
+/* An object from the future stays as it is for so many cycles if this host's clock may be the wrong one: time
+ * enough for NTP to set it after a boot. */
+#define SYNC_STORES_BEHIND_N 30
+
 /* For the port, whose baton is the host. */
 void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views);
 sync_written_e sync_stores_write(void *baton, int i, const stek_ring_t *ring, apr_time_t now);
+
+/* Nonzero if the store, which has just taken a write, has an object; or if it does not say so now: then the next
+ * cycle does. */
+int sync_stores_kept(sync_host_t *host, int i);
 
 #pragma GCC visibility pop
 #endif

@@ -10,11 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "needles.h"
 #include "secret.h"
+#include "text_ticket.h"
 
 #define STATEFUL_MAX 32 /* a session id */
 #define NAME_MAX_LEN 64
-#define PAIRS_MAX 64 /* at most that many tickets are compared with each other */
+#define NAMES_MAX 64   /* at most that many tickets are compared for their names */
+#define PAIRS_MAX 1000 /* and for their IVs and key streams */
+#define LENGTHS_MIN 3  /* tickets whose length field fits: not by chance */
 
 static apr_size_t common_prefix(const probe_ticket_t *a, const probe_ticket_t *b)
 {
@@ -32,7 +36,7 @@ static apr_size_t name_len(const probe_ticket_t *tickets, apr_size_t n)
 {
     apr_size_t seen[NAME_MAX_LEN + 1] = {0}, i, j, found = 0;
 
-    n = n < PAIRS_MAX ? n : PAIRS_MAX;
+    n = n < NAMES_MAX ? n : NAMES_MAX;
     for (i = 0; i < n; i++) {
         apr_size_t most = 0;
 
@@ -62,9 +66,14 @@ typedef struct shape_t {
 static const shape_t shapes[] = {
     {PROBE_LAYOUT_GNUTLS, "GnuTLS", 16, 16, 32, 34, 20, 16},
     {PROBE_LAYOUT_RFC5077, "RFC 5077, with length field", 16, 16, 32, 34, 32, 16},
+    {PROBE_LAYOUT_WOLFSSL, "wolfSSL", 16, 16, 32, 34, 32, 1},
     {PROBE_LAYOUT_MBEDTLS, "mbedTLS", 4, 12, 16, 18, 16, 1},
+    {PROBE_LAYOUT_BOTAN, "Botan", 12, 12, 0, 40, 16, 1},
     {PROBE_LAYOUT_OPENSSL, "OpenSSL", 16, 16, 0, 32, 32, 16},
 };
+
+/* At the beginning of Botan's tickets (src/lib/tls/tls_session.cpp, 2.19 and 3.0). */
+static const unsigned char botan_magic[] = {0x06, 0x8b, 0x5a, 0x9d, 0x39, 0x6c, 0x00, 0x00};
 
 #define SHAPES_N (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -74,6 +83,10 @@ static int fits(const shape_t *shape, const probe_ticket_t *ticket)
 
     /* The shortest ticket that can contain a secret. */
     if (ticket->len < shape->text_at + 32 + shape->mac_len) {
+        return 0;
+    }
+    if (shape->layout == PROBE_LAYOUT_BOTAN
+        && memcmp(ticket->bytes, botan_magic, sizeof(botan_magic)) != 0) {
         return 0;
     }
     text_len = ticket->len - shape->text_at - shape->mac_len;
@@ -91,7 +104,8 @@ static int all_fit(const shape_t *shape, const probe_ticket_t *tickets, apr_size
 {
     apr_size_t i;
 
-    if (n > 1 && prefix_len < shape->name_len) {
+    /* Without a common name, each ticket may have another key. */
+    if (n > 1 && prefix_len < shape->name_len && (!shape->length_at || n < LENGTHS_MIN)) {
         return 0;
     }
     for (i = 0; i < n; i++) {
@@ -124,7 +138,7 @@ void probe_analysis_format(const probe_ticket_t *tickets, apr_size_t n, probe_fo
         if (all_fit(&shapes[i], tickets, n, prefix_len)) {
             format->layout = shapes[i].layout;
             format->name_len = shapes[i].name_len;
-            format->iv_at = shapes[i].name_len;
+            format->iv_at = shapes[i].layout == PROBE_LAYOUT_BOTAN ? 28 : shapes[i].name_len;
             format->iv_len = shapes[i].iv_len;
             format->text_at = shapes[i].text_at;
             format->mac_len = shapes[i].mac_len;
@@ -145,28 +159,55 @@ const char *probe_analysis_layout(probe_layout_e layout)
     return layout == PROBE_LAYOUT_STATEFUL ? "stateful" : "unknown";
 }
 
+static int plain_in(const probe_ticket_t *ticket, probe_hit_t *hit)
+{
+    probe_needles_t needles;
+    probe_scan_t *scan;
+    probe_find_t find;
+    int found;
+
+    probe_needles_make(&needles, ticket);
+    scan = probe_scan_create(&needles, NULL, 0);
+    found = scan && probe_scan_text(scan, ticket->bytes, ticket->len, &find);
+    if (found) {
+        hit->secret_at = hit->text_at = find.at;
+        hit->form = find.form;
+    }
+    probe_scan_free(scan);
+    OPENSSL_cleanse(&needles, sizeof(needles));
+    return found;
+}
+
+/* A resumption master secret that could not be computed may still be there: that costs an HMAC per
+ * byte. */
+static int master_in(const probe_ticket_t *ticket, probe_hit_t *hit)
+{
+    const unsigned char *at = probe_secret_find_master(ticket->bytes, ticket->len, ticket);
+
+    hit->secret_at = hit->text_at = at ? (apr_size_t)(at - ticket->bytes) : 0;
+    return at != NULL;
+}
+
 int probe_analysis_plain(const probe_ticket_t *tickets, apr_size_t n, probe_hit_t *hit)
 {
     apr_size_t i;
+    int found = 0;
 
     memset(hit, 0, sizeof(*hit));
-    for (i = 0; i < n; i++) {
-        const probe_ticket_t *ticket = &tickets[i];
-        const unsigned char *at = probe_secret_find(ticket->bytes, ticket->len, ticket);
+    for (i = 0; i < n && !found; i++) {
+        probe_ticket_t decoded;
 
-        /* Once is enough, because it costs an HMAC per byte. */
-        if (!at && i == 0) {
-            at = probe_secret_find_master(ticket->bytes, ticket->len, ticket);
+        found = plain_in(&tickets[i], hit)
+                || (i == 0 && tickets[i].more_n == 0 && master_in(&tickets[i], hit));
+        if (!found && probe_text_ticket_decode(&tickets[i], &decoded)) {
+            found = hit->is_decoded = plain_in(&decoded, hit);
+            free((void *)decoded.bytes);
         }
-        if (at) {
-            hit->algorithm = "none";
-            hit->text_at = (apr_size_t)(at - ticket->bytes);
-            hit->first = hit->second = i;
-            return 1;
-        }
+        hit->algorithm = found ? "none" : NULL;
+        hit->first = hit->second = i;
     }
     ERR_clear_error();
-    return 0;
+    return found;
 }
 
 static int same_iv(const probe_ticket_t *a, const probe_ticket_t *b, const probe_format_t *format)
@@ -177,33 +218,44 @@ static int same_iv(const probe_ticket_t *a, const probe_ticket_t *b, const probe
            && memcmp(a->bytes, b->bytes, end) == 0;
 }
 
+/* Secret i of a ticket: its own, then those behind it. */
+static const unsigned char *secret_n(const probe_ticket_t *ticket, apr_size_t i)
+{
+    return i == 0 ? ticket->secret : ticket->more[i - 1];
+}
+
 /* With one key stream, the XOR of two ciphertexts is the XOR of their plaintexts, secrets included.
  * */
 static int same_stream(const probe_ticket_t *a, const probe_ticket_t *b, apr_size_t *pat)
 {
-    apr_size_t len = a->len < b->len ? a->len : b->len, want = a->secret_len, i;
-    unsigned char secret[PROBE_SECRET_MAX];
-    unsigned char *text, *at = NULL;
+    apr_size_t len = a->len < b->len ? a->len : b->len, want = a->secret_len, i, j;
+    apr_size_t secrets_n = 1 + (a->more_n < b->more_n ? a->more_n : b->more_n);
+    unsigned char secret[PROBE_SECRET_MAX], text[PROBE_TEXT_MAX];
+    int found = 0;
 
-    if (want < 16 || want != b->secret_len || want > sizeof(secret)
-        || memcmp(a->secret, b->secret, want) == 0) {
+    len = len < sizeof(text) ? len : sizeof(text);
+    if (want < 16 || want != b->secret_len || want > sizeof(secret)) {
         return 0;
-    }
-    text = malloc(len ? len : 1);
-    if (!text) {
-        return 0;
-    }
-    for (i = 0; i < want; i++) {
-        secret[i] = a->secret[i] ^ b->secret[i];
     }
     for (i = 0; i < len; i++) {
         text[i] = a->bytes[i] ^ b->bytes[i];
     }
-    at = memmem(text, len, secret, want);
-    *pat = at ? (apr_size_t)(at - text) : 0;
+    for (j = 0; j < secrets_n && !found; j++) {
+        const unsigned char *one = secret_n(a, j), *two = secret_n(b, j), *at;
+
+        /* Two tickets of one connection share all but the PSK. */
+        if (memcmp(one, two, want) == 0) {
+            continue;
+        }
+        for (i = 0; i < want; i++) {
+            secret[i] = one[i] ^ two[i];
+        }
+        at = memmem(text, len, secret, want);
+        found = at != NULL;
+        *pat = at ? (apr_size_t)(at - text) : 0;
+    }
     OPENSSL_cleanse(secret, sizeof(secret));
-    free(text);
-    return at != NULL;
+    return found;
 }
 
 int probe_analysis_nonce(const probe_ticket_t *tickets, apr_size_t n, const probe_format_t *format,
@@ -234,4 +286,56 @@ int probe_analysis_nonce(const probe_ticket_t *tickets, apr_size_t n, const prob
         }
     }
     return found;
+}
+
+/* CRC-32 (ISO 3309), as Ethernet and zlib have it. */
+static apr_uint32_t crc32_of(const unsigned char *bytes, apr_size_t len)
+{
+    apr_uint32_t crc = 0xffffffff;
+    apr_size_t i;
+    int bit;
+
+    for (i = 0; i < len; i++) {
+        crc ^= bytes[i];
+        for (bit = 0; bit < 8; bit++) {
+            crc = crc >> 1 ^ (0xedb88320 & (0 - (crc & 1)));
+        }
+    }
+    return ~crc;
+}
+
+static int ends_in_crc(const probe_ticket_t *ticket, apr_size_t from)
+{
+    apr_size_t end = ticket->len - 4;
+    const unsigned char *at = ticket->bytes + end;
+    apr_uint32_t crc = crc32_of(ticket->bytes + from, end - from);
+    apr_uint32_t big = (apr_uint32_t)at[0] << 24 | (apr_uint32_t)at[1] << 16
+                       | (apr_uint32_t)at[2] << 8 | at[3];
+    apr_uint32_t little = (apr_uint32_t)at[3] << 24 | (apr_uint32_t)at[2] << 16
+                          | (apr_uint32_t)at[1] << 8 | at[0];
+
+    return crc == big || crc == little;
+}
+
+int probe_analysis_checksum(const probe_ticket_t *tickets, apr_size_t n,
+                            const probe_format_t *format, probe_hit_t *hit)
+{
+    apr_size_t froms[] = {0, 16, 32, format->name_len}, i, j;
+
+    memset(hit, 0, sizeof(*hit));
+    for (i = 0; i < sizeof(froms) / sizeof(froms[0]); i++) {
+        for (j = 0; j < n && tickets[j].len >= froms[i] + 36 && tickets[j].len <= PROBE_TEXT_MAX
+                    && ends_in_crc(&tickets[j], froms[i]);
+             j++) {
+        }
+        /* One may be chance. */
+        if (j == n && n >= 2) {
+            hit->algorithm = "CRC-32";
+            hit->text_at = froms[i];
+            hit->mac_at = tickets[0].len - 4;
+            hit->mac_len = hit->mac_full_len = 4;
+            return 1;
+        }
+    }
+    return 0;
 }

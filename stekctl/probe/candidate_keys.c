@@ -4,157 +4,473 @@
  */
 #include "candidate_keys.h"
 
-#include <stdlib.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "stek_audit.h"
 
-typedef struct keys_t {
-    unsigned char *bytes;
-    apr_size_t len, n, room;
-} keys_t;
+static const apr_uint32_t words[] = {
+    0xdeadbeef, 0xcafebabe, 0xbaadf00d, 0xbaddcafe, 0xfeedface, 0xfeedfeed, 0xfee1dead,
+    0xdeadc0de, 0xdeadf00d, 0xdeadbabe, 0xdeaddead, 0xcafed00d, 0xcafefeed, 0xabadcafe,
+    0xabbababe, 0x8badf00d, 0x1badb002, 0x0d15ea5e, 0xc001d00d, 0xdefec8ed, 0xfeeefeee,
+    0xd00d2bad, 0x0badf00d, 0x12345678, 0x01234567, 0x00112233, 0x01020304, 0x0badcafe,
+    0xaa55aa55, 0x55aa55aa, 0x00ff00ff, 0xff00ff00, 0x00000001, 0x01000000,
+};
 
-static unsigned char *next_key(keys_t *keys)
+static const char *const texts[] = {
+    "secret",
+    "password",
+    "changeme",
+    "test",
+    "key",
+    "0123456789",
+    "1234567890",
+    "abcdefghijklmnopqrstuvwxyz",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    "0123456789abcdef",
+    "0123456789ABCDEF",
+    "fedcba9876543210",
+    "FEDCBA9876543210",
+    "1234",
+    "12345",
+    "123456",
+    "12345678",
+    "123456789",
+    "123",
+    "abc",
+    "abc123",
+    "abcd",
+    "abcdef",
+    "abcdefgh",
+    "ABCDEFGH",
+    "a1b2c3d4",
+    "qwerty",
+    "qwertyuiop",
+    "letmein",
+    "welcome",
+    "passw0rd",
+    "Password",
+    "Passw0rd",
+    "password1",
+    "password123",
+    "admin",
+    "root",
+    "user",
+    "guest",
+    "default",
+    "example",
+    "sample",
+    "demo",
+    "dummy",
+    "temp",
+    "tmp",
+    "foo",
+    "bar",
+    "foobar",
+    "baz",
+    "hello",
+    "helloworld",
+    "hello world",
+    "Hello World",
+    "testing",
+    "test123",
+    "testkey",
+    "test key",
+    "mykey",
+    "my key",
+    "mysecret",
+    "mysecretkey",
+    "my secret key",
+    "secretkey",
+    "secret key",
+    "secret-key",
+    "secret_key",
+    "supersecret",
+    "super secret",
+    "topsecret",
+    "top secret",
+    "thisisasecret",
+    "this is a secret",
+    "thisisasecretkey",
+    "this is a secret key",
+    "notasecret",
+    "not secret",
+    "insecure",
+    "unsafe",
+    "changeit",
+    "change me",
+    "change-me",
+    "CHANGEME",
+    "replaceme",
+    "fixme",
+    "todo",
+    "TODO",
+    "none",
+    "null",
+    "empty",
+    "zero",
+    "random",
+    "randomkey",
+    "random key",
+    "notrandom",
+    "private",
+    "privatekey",
+    "public",
+    "master",
+    "masterkey",
+    "master key",
+    "ticket",
+    "ticketkey",
+    "ticket key",
+    "ticket_key",
+    "ticket-key",
+    "ticketkey1234567",
+    "tickets",
+    "session",
+    "sessionkey",
+    "session key",
+    "session_key",
+    "sessionticket",
+    "session ticket",
+    "session_ticket",
+    "session-ticket",
+    "sessionticketkey",
+    "session ticket key",
+    "session_ticket_key",
+    "session-ticket-key",
+    "SessionTicketKey",
+    "ssl_session_ticket_key",
+    "SSLSessionTicketKey",
+    "tls-ticket-keys",
+    "tlsticketkey",
+    "tls_ticket_key",
+    "tls ticket key",
+    "stek",
+    "STEK",
+    "tls",
+    "TLS",
+    "ssl",
+    "SSL",
+    "https",
+    "server",
+    "serverkey",
+    "client",
+    "host",
+    "localhost",
+    "encrypt",
+    "encryption",
+    "encryptionkey",
+    "encryption key",
+    "encryption_key",
+    "cipher",
+    "cipherkey",
+    "aes",
+    "AES",
+    "aeskey",
+    "aes key",
+    "aes_key",
+    "AES128",
+    "AES256",
+    "aes-128-cbc",
+    "aes-256-cbc",
+    "aes256key",
+    "hmac",
+    "HMAC",
+    "hmackey",
+    "hmac key",
+    "hmac_key",
+    "mac",
+    "mackey",
+    "iv",
+    "nonce",
+    "name",
+    "keyname",
+    "key name",
+    "key1",
+    "key2",
+    "k",
+    "a",
+    "x",
+    "YELLOW SUBMARINE",
+    "openssl",
+    "OpenSSL",
+    "gnutls",
+    "GnuTLS",
+    "wolfssl",
+    "wolfSSL",
+    "mbedtls",
+    "mbed TLS",
+    "boringssl",
+    "botan",
+    "s2n",
+    "nss",
+    "golang",
+    "go",
+    "java",
+    "node",
+    "nodejs",
+    "python",
+    "nginx",
+    "apache",
+    "httpd",
+    "haproxy",
+    "envoy",
+    "traefik",
+    "caddy",
+    "lighttpd",
+    "varnish",
+    "hitch",
+    "stunnel",
+    "squid",
+    "docker",
+    "kubernetes",
+    "k8s",
+    "cluster",
+    "prod",
+    "production",
+    "staging",
+    "stage",
+    "dev",
+    "development",
+    "company",
+    "internal",
+    "www",
+    "web",
+    "proxy",
+    "loadbalancer",
+    "load balancer",
+    "lb",
+    "cdn",
+    "edge",
+    "gateway",
+    "vpn",
+};
+
+static void add_count(probe_keys_t *keys, int start, int step)
 {
-    if (keys->n == keys->room) {
-        apr_size_t room = keys->room ? 2 * keys->room : 512;
-        unsigned char *more = realloc(keys->bytes, room * keys->len);
-
-        if (!more) {
-            return NULL;
-        }
-        keys->bytes = more;
-        keys->room = room;
-    }
-    return memset(keys->bytes + keys->len * keys->n++, 0, keys->len);
-}
-
-static int add_count(keys_t *keys, int start, int step)
-{
-    unsigned char *key = next_key(keys);
+    unsigned char key[PROBE_KEY_MAX];
     apr_size_t i;
 
-    for (i = 0; key && i < keys->len; i++) {
+    for (i = 0; i < keys->len; i++) {
         key[i] = (unsigned char)(start + (int)i * step);
     }
-    return key != NULL;
+    probe_keys_add(keys, key, keys->len);
 }
 
-/* pattern repeated over text_len bytes, followed by zeros. */
-static int add_pattern(keys_t *keys, const unsigned char *pattern, apr_size_t pattern_len,
-                       apr_size_t text_len)
+static void add_known(probe_keys_t *keys, probe_level_e level)
 {
-    unsigned char *key = next_key(keys);
-    apr_size_t i;
-
-    for (i = 0; key && i < keys->len && i < text_len; i++) {
-        key[i] = pattern[i % pattern_len];
-    }
-    return key != NULL;
-}
-
-/* Two halves from the audit's list; longer keys end in zeros. */
-static int add_halves(keys_t *keys, const unsigned char *a, const unsigned char *b)
-{
-    unsigned char both[32];
-
-    memcpy(both, a, 16);
-    memcpy(both + 16, b, 16);
-    return add_pattern(keys, both, sizeof(both), sizeof(both));
-}
-
-static int add_known(keys_t *keys, probe_level_e level)
-{
-    static const unsigned char zeros[16];
-    unsigned char half[16], other[16];
+    unsigned char both[32] = {0};
     apr_size_t i, j;
 
-    for (i = 0; stek_audit_known(i, half); i++) {
-        if (!add_pattern(keys, half, 16, keys->len) || !add_pattern(keys, half, 8, 8)) {
-            return 0;
-        }
+    for (i = 0; stek_audit_known(i, both); i++) {
+        probe_keys_repeat(keys, both, 16);
+        probe_keys_add(keys, both, 8);
         if (keys->len <= 16) {
             continue;
         }
-        if (!add_halves(keys, half, zeros)) {
-            return 0;
-        }
+        probe_keys_add(keys, both, 16);
         /* Neighbours in the list are often the two halves of one key. */
-        for (j = 0; stek_audit_known(j, other); j++) {
-            if ((level == PROBE_DEEP || j == i + 1) && !add_halves(keys, half, other)) {
-                return 0;
+        for (j = 0; stek_audit_known(j, both + 16); j++) {
+            if (level == PROBE_DEEP || j == i + 1) {
+                probe_keys_add(keys, both, sizeof(both));
             }
         }
     }
-    return 1;
 }
 
-static int add_words(keys_t *keys)
+static void add_bits(probe_keys_t *keys)
 {
-    static const apr_uint32_t words[] = {
-        0xdeadbeef, 0xcafebabe, 0xbaadf00d, 0xbaddcafe, 0xfeedface, 0xfeedfeed, 0xfee1dead,
-        0xdeadc0de, 0xdeadf00d, 0xdeadbabe, 0xdeaddead, 0xcafed00d, 0xcafefeed, 0xabadcafe,
-        0xabbababe, 0x8badf00d, 0x1badb002, 0x0d15ea5e, 0xc001d00d, 0xdefec8ed, 0xfeeefeee,
-        0xd00d2bad, 0x0badf00d, 0x12345678, 0x01234567, 0x00112233,
-    };
-    static const char *const texts[] = {"secret",
-                                        "password",
-                                        "changeme",
-                                        "test",
-                                        "key",
-                                        "0123456789",
-                                        "1234567890",
-                                        "abcdefghijklmnopqrstuvwxyz",
-                                        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"};
+    unsigned char key[PROBE_KEY_MAX] = {0};
+    apr_size_t i;
+
+    for (i = 0; i < 8 * keys->len; i++) {
+        key[i / 8] = (unsigned char)(1 << i % 8);
+        probe_keys_add(keys, key, keys->len);
+        key[i / 8] = 0;
+    }
+}
+
+/* Adds a hash of the text, cut into keys, and its hex digits, which are a key as well. */
+static void add_hash(probe_keys_t *keys, const EVP_MD *md, const unsigned char *text,
+                     apr_size_t len)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    char hex[2 * EVP_MAX_MD_SIZE + 1];
+    unsigned int digest_len = 0, i;
+    apr_size_t at;
+
+    /* A FIPS provider has no MD5, and so no server there made a key with it. */
+    if (EVP_Digest(text, len, digest, &digest_len, md, NULL) != 1) {
+        return;
+    }
+    for (i = 0; i < digest_len; i++) {
+        snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
+    }
+    probe_keys_add(keys, digest, digest_len);
+    for (at = keys->len; at + keys->len <= digest_len; at += keys->len) {
+        probe_keys_add(keys, digest + at, keys->len);
+    }
+    probe_keys_add(keys, (unsigned char *)hex, (apr_size_t)2 * digest_len);
+}
+
+static void add_hashes(probe_keys_t *keys, const unsigned char *text, apr_size_t len)
+{
+    add_hash(keys, EVP_md5(), text, len);
+    add_hash(keys, EVP_sha1(), text, len);
+    add_hash(keys, EVP_sha256(), text, len);
+    add_hash(keys, EVP_sha512(), text, len);
+}
+
+/* What base64 or hex digits of key material look like that is itself taken as a key. */
+static void add_encoded(probe_keys_t *keys, const unsigned char *text, apr_size_t len)
+{
+    unsigned char material[PROBE_KEY_MAX], base64[2 * PROBE_KEY_MAX + 4],
+        hex[2 * PROBE_KEY_MAX + 1];
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(material); i++) {
+        material[i] = text[i % len];
+    }
+    EVP_EncodeBlock(base64, material, (int)sizeof(material));
+    probe_keys_add(keys, base64, keys->len);
+    for (i = 0; i < sizeof(material); i++) {
+        snprintf((char *)hex + 2 * i, 3, "%02x", material[i]);
+    }
+    probe_keys_add(keys, hex, keys->len);
+}
+
+static void add_text(probe_keys_t *keys, const char *word, int has_hashes)
+{
+    unsigned char text[64], out[64];
+    apr_size_t len = strlen(word), out_len;
+
+    memcpy(text, word, len);
+    probe_keys_repeat(keys, text, len);
+    probe_keys_add(keys, text, len);
+    out_len = probe_decode_base64(text, len, out);
+    if (out_len) {
+        probe_keys_repeat(keys, out, out_len);
+    }
+    text[len] = '\n';
+    probe_keys_repeat(keys, text, len + 1);
+    if (has_hashes) {
+        probe_keys_add(keys, text, len + 1);
+        memset(text + len, ' ', sizeof(text) - len);
+        probe_keys_add(keys, text, sizeof(text));
+        add_encoded(keys, text, len);
+        add_hashes(keys, text, len);
+    }
+}
+
+static void add_words(probe_keys_t *keys)
+{
     apr_size_t i;
 
     for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         unsigned char word[4] = {(unsigned char)(words[i] >> 24), (unsigned char)(words[i] >> 16),
                                  (unsigned char)(words[i] >> 8), (unsigned char)words[i]};
+        unsigned char back[4] = {word[3], word[2], word[1], word[0]};
 
-        if (!add_pattern(keys, word, sizeof(word), keys->len)) {
-            return 0;
-        }
+        probe_keys_repeat(keys, word, sizeof(word));
+        probe_keys_repeat(keys, back, sizeof(back));
+        probe_keys_add(keys, word, sizeof(word));
+        add_encoded(keys, word, sizeof(word));
     }
     for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        const unsigned char *text = (const unsigned char *)texts[i];
-        apr_size_t len = strlen(texts[i]);
-
-        if (!add_pattern(keys, text, len, keys->len) || !add_pattern(keys, text, len, len)) {
-            return 0;
-        }
+        add_text(keys, texts[i], 1);
     }
-    return add_count(keys, 0x00, 0x11) && add_count(keys, 0x11, 0x11);
 }
 
-unsigned char *probe_candidate_keys(apr_size_t key_len, probe_level_e level, apr_size_t *pn)
+/* Configured bytes that are longer than the key are cut somewhere. */
+static void add_own(probe_keys_t *keys, const probe_own_keys_t *own)
 {
-    static const unsigned char zero, one = '1';
-    keys_t keys = {NULL, key_len, 0, 0};
-    int start, is_good;
+    apr_size_t i, at;
 
-    /* The most frequent in the wild first. */
-    is_good = add_pattern(&keys, &zero, 1, key_len);
-    if (is_good && level >= PROBE_QUICK) {
-        is_good = add_pattern(&keys, &one, 1, key_len > 16 ? 16 : 8)
-                  && add_pattern(&keys, &one, 1, 16) && add_known(&keys, level);
+    for (i = 0; own && i < own->n; i++) {
+        const unsigned char *bytes = own->keys[i].bytes;
+        apr_size_t len = own->keys[i].len;
+
+        for (at = 0; at == 0 || at + keys->len <= len; at += 16) {
+            probe_keys_add(keys, bytes + at, len - at);
+        }
+        if (len < keys->len) {
+            probe_keys_repeat(keys, bytes, len);
+        }
+        add_hashes(keys, bytes, len);
     }
-    for (start = 0; is_good && start < 256 && level > PROBE_QUICK; start++) {
+}
+
+/* A key that the ticket shows: its name, or the name's beginning, also as text. */
+static void add_shown(probe_keys_t *keys, const probe_ticket_t *ticket)
+{
+    unsigned char out[PROBE_KEY_MAX];
+    apr_size_t i, len;
+
+    for (i = 0; i <= 16 && i + PROBE_KEY_MAX <= ticket->len; i += 4) {
+        probe_keys_add(keys, ticket->bytes + i, keys->len);
+    }
+    for (i = 4; i <= 16 && i <= ticket->len; i += 4) {
+        probe_keys_repeat(keys, ticket->bytes, i);
+        probe_keys_add(keys, ticket->bytes, i);
+    }
+    if (ticket->len >= 16) {
+        len = probe_decode_hex(ticket->bytes, 16, out);
+        if (len) {
+            probe_keys_repeat(keys, out, len);
+        }
+        add_hashes(keys, ticket->bytes, 16);
+    }
+}
+
+static void add_series(probe_keys_t *keys)
+{
+    int start;
+
+    for (start = 0; start < 256; start++) {
         unsigned char byte = (unsigned char)start;
 
-        is_good = add_pattern(&keys, &byte, 1, key_len) && add_count(&keys, start, 1)
-                  && add_count(&keys, start, -1);
-        if (is_good && key_len > 16) {
-            is_good = add_pattern(&keys, &byte, 1, 16);
+        probe_keys_repeat(keys, &byte, 1);
+        add_count(keys, start, 1);
+        add_count(keys, start, -1);
+        if (keys->len > 16) {
+            unsigned char half[16];
+
+            memset(half, start, sizeof(half));
+            probe_keys_add(keys, half, sizeof(half));
         }
+        probe_keys_add(keys, &byte, 1);
     }
-    if (is_good && level > PROBE_QUICK) {
-        is_good = add_words(&keys);
+    add_count(keys, 0x00, 0x11);
+    add_count(keys, 0x11, 0x11);
+    add_bits(keys);
+}
+
+void probe_candidate_keys(probe_keys_t *keys, apr_size_t key_len, const probe_keys_for_t *what)
+{
+    static const unsigned char zero, ones[16] = "1111111111111111";
+    apr_size_t i;
+
+    memset(keys, 0, sizeof(*keys));
+    keys->len = key_len;
+    /* The most frequent in the wild first. */
+    probe_keys_repeat(keys, &zero, 1);
+    if (what->level < PROBE_QUICK) {
+        return;
     }
-    if (!is_good) {
-        free(keys.bytes);
-        return NULL;
+    probe_keys_add(keys, ones, key_len > 16 ? 16 : 8);
+    probe_keys_add(keys, ones, 16);
+    add_known(keys, what->level);
+    add_own(keys, what->own);
+    if (what->ticket) {
+        add_shown(keys, what->ticket);
     }
-    *pn = keys.n;
-    return keys.bytes;
+    if (what->level == PROBE_QUICK) {
+        for (i = 0; i < 9; i++) {
+            add_text(keys, texts[i], 0);
+        }
+        return;
+    }
+    add_series(keys);
+    add_words(keys);
 }

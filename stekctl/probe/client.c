@@ -170,6 +170,19 @@ apr_size_t probe_client_count(const probe_client_t *client)
     return client->connections_n;
 }
 
+const char *probe_client_address(const probe_client_t *client, apr_pool_t *pool)
+{
+    char text[NI_MAXHOST];
+
+    if (!client->chosen
+        || getnameinfo(client->chosen->ai_addr, client->chosen->ai_addrlen, text, sizeof(text),
+                       NULL, 0, NI_NUMERICHOST)
+               != 0) {
+        return NULL;
+    }
+    return apr_pstrdup(pool, text);
+}
+
 /* Whatever the port. */
 static probe_pace_t *enter_address(probe_paces_t *paces, const struct sockaddr *address)
 {

@@ -39,5 +39,8 @@ void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, pr
 /* The number of connections so far. */
 apr_size_t probe_client_count(const probe_client_t *client);
 
+/* The address that answers, as text in pool; NULL: none did. */
+const char *probe_client_address(const probe_client_t *client, apr_pool_t *pool);
+
 #pragma GCC visibility pop
 #endif

@@ -13,6 +13,7 @@
 #include "host.h"
 #include "options.h"
 #include "outputs.h"
+#include "own_keys.h"
 #include "print.h"
 #include "probe.h"
 #include "reach_options.h"
@@ -21,7 +22,7 @@
 #include "target.h"
 
 #define TICKETS_DEFAULT 10
-#define TICKETS_MAX 64
+#define TICKETS_MAX 1000
 #define RATE_DEFAULT 100
 #define RATE_MAX 1000
 #define TIMEOUT_DEFAULT apr_time_from_sec(5)
@@ -88,6 +89,7 @@ static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
 static int set_option(ctl_t *ctl, command_t *command, int option)
 {
     probe_options_t *options = &command->options;
+    const char *why = NULL;
 
     switch (option) {
     case 's':
@@ -108,6 +110,12 @@ static int set_option(ctl_t *ctl, command_t *command, int option)
         return options->per_second < 0
                && report_usage(ctl, "invalid rate '%s': must be between 1 and %d", optarg,
                                RATE_MAX);
+    case 'k':
+        options->own = probe_own_keys_read(optarg, &why, ctl->pool);
+        return !options->own && report_usage(ctl, "invalid value '%s' for 'keys': %s", optarg, why);
+    case 'd':
+        options->redacts = 1;
+        return 0;
     case 'j':
         ctl->json = 1;
         return 0;
@@ -144,7 +152,7 @@ static int set_option(ctl_t *ctl, command_t *command, int option)
 static ctl_exit_e probe_all(ctl_t *ctl, command_t *command, probe_host_t *hosts, int n)
 {
     const probe_options_t *chosen = &command->options;
-    int i, had_failure = 0;
+    int i;
 
     for (i = 0; i < n; i++) {
         ctl_exit_e code;
@@ -156,12 +164,11 @@ static ctl_exit_e probe_all(ctl_t *ctl, command_t *command, probe_host_t *hosts,
         if (code != CTL_DONE) {
             return code;
         }
-        had_failure |= hosts[i].failure != NULL;
     }
     if (ctl->json) {
-        probe_print_json(hosts, n, chosen->per_second);
+        probe_print_json(hosts, n, chosen->per_second, ctl->pool);
     }
-    return had_failure ? CTL_IO : probe_outputs_code(&command->outputs);
+    return probe_outputs_code(&command->outputs);
 }
 
 /* The hosts of the command line. */
@@ -226,6 +233,8 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
         {"level", required_argument, NULL, 'l'},
         {"watch", required_argument, NULL, 'w'},
         {"rate", required_argument, NULL, 'r'},
+        {"keys", required_argument, NULL, 'k'},
+        {"redact", no_argument, NULL, 'd'},
         {"json", no_argument, NULL, 'j'},
         {"csv", required_argument, NULL, 'C'},
         {"collect", required_argument, NULL, 'o'},

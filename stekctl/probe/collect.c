@@ -9,6 +9,9 @@
 
 #include "budget.h"
 
+#define EMPTY_QUICK 2 /* connections without a ticket until the probe gives up */
+#define EMPTY_MAX 4
+
 /* Nonzero if the first connection shows that nothing can be tested: give up on the host. */
 static int is_hopeless(probe_run_t *run, const probe_reply_t *reply)
 {
@@ -51,11 +54,18 @@ static int is_for_others(const probe_reply_t *reply)
     return reply->asked_cert && reply->outcome == PROBE_ALERT;
 }
 
-static void keep(probe_run_t *run, const probe_reply_t *reply)
+static void keep(probe_run_t *run, const probe_reply_t *reply, int is_asked)
 {
     probe_version_t *version = run->version;
 
     version->is_offered = 1;
+    /* Nothing is said about backends by connections on which the server waited for a request. */
+    if (reply->outcome == PROBE_FULL
+        && !(version->version == TLS1_3_VERSION && !is_asked
+             && version->tickets->nelts + reply->tickets->nelts == 0)) {
+        version->full_n++;
+        version->empty_n += reply->tickets->nelts == 0;
+    }
     version->own = version->own ? version->own : reply;
     if (reply->tickets->nelts > version->per_connection) {
         version->per_connection = reply->tickets->nelts;
@@ -71,25 +81,43 @@ static int asks_http(const probe_run_t *run, int is_last)
            && (run->asks_http || (is_last && run->version->tickets->nelts == 0));
 }
 
+/* A connection that was not answered in time may be an accident: once more. */
+static void connect_first(probe_run_t *run, const probe_offer_t *offer, probe_reply_t *reply)
+{
+    probe_client_connect(run->client, offer, reply, run->pool);
+    if (reply->outcome == PROBE_TIMEOUT && probe_client_full_left(run->client) > 0) {
+        run->host->stalled_n++;
+        probe_client_connect(run->client, offer, reply, run->pool);
+    }
+}
+
 int probe_collect(probe_run_t *run)
 {
     probe_offer_t offer = {.version = run->version->version, .sni = run->name, .collect = 1};
     const char *host = probe_host_header(run, run->name, run->pool);
     int i, n = collecting_n(run), empty_n = 0;
+    int most = run->options->level == PROBE_QUICK ? EMPTY_QUICK : EMPTY_MAX;
 
     run->test = "tickets";
     probe_client_allow_full(run->client, run->options->tickets_n);
-    for (i = 0; i < n && empty_n < 2; i++) {
+    /* A few connections without a ticket are enough, unless others had some: there may be several
+     * backends. */
+    for (i = 0; i < n && (empty_n < most || run->version->tickets->nelts > 0); i++) {
         probe_reply_t *reply = apr_palloc(run->pool, sizeof(*reply));
 
         probe_progress(run, (apr_size_t)i, (apr_size_t)n);
         offer.host = asks_http(run, i == n - 1) ? host : NULL;
-        probe_client_connect(run->client, &offer, reply, run->pool);
-        if (i == 0 && is_hopeless(run, reply)) {
-            return 0;
+        if (i == 0) {
+            connect_first(run, &offer, reply);
+            if (is_hopeless(run, reply)) {
+                return 0;
+            }
+        }
+        else {
+            probe_client_connect(run->client, &offer, reply, run->pool);
         }
         if (reply->outcome == PROBE_FULL || is_for_others(reply)) {
-            keep(run, reply);
+            keep(run, reply, offer.host != NULL);
             run->asks_http = reply->tickets->nelts == 0 ? !offer.host : run->asks_http;
         }
         empty_n += reply->outcome != PROBE_FULL || reply->tickets->nelts == 0;

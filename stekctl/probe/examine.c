@@ -9,13 +9,17 @@
 #include <string.h>
 
 #include "analysis.h"
+#include "key_digest.h"
 #include "report.h"
 #include "stek_time.h"
 #include "search.h"
 #include "words.h"
 
-#define DISTINCT_MAX 3  /* tickets with different key names whose keys are searched for */
-#define NAME_COMPARED 4 /* bytes of the name that distinguish keys */
+#define DISTINCT_MAX 64 /* tickets with different key names whose keys are searched for */
+#define NAMELESS_MAX 24 /* the same, if it is not known what of a ticket is its name */
+#define NAMELESS_LEN 16 /* then names may be that long */
+#define WHOLE_MAX 3     /* with all keys of the level; the others with the most common ones */
+#define NAME_MIN 4      /* a shorter common prefix is not a name */
 
 static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
 {
@@ -25,6 +29,35 @@ static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
 static const char *span_text(const probe_run_t *run, apr_uint32_t s)
 {
     return s ? report_span(apr_time_from_sec(s), run->pool) : "none";
+}
+
+/* No tickets: is that known, or could it not be found out? */
+static void tell_no_tickets(probe_run_t *run, const char *by_id)
+{
+    const probe_version_t *version = run->version;
+
+    if (version->own->asked_cert && version->own->alert >= 0) {
+        probe_tell(run, PROBE_TEST_SUPPORT, PROBE_UNTESTED,
+                   "gave no ticket: refuses clients without a certificate%s", by_id);
+    }
+    else {
+        probe_tell(run, PROBE_TEST_SUPPORT, PROBE_OK, "gives no tickets%s%s", by_id,
+                   version->own->asked_cert ? "; asks for a client certificate" : "");
+    }
+}
+
+static const char *some_text(const probe_run_t *run)
+{
+    const probe_version_t *version = run->version;
+    const char *text = "";
+
+    if (version->empty_n) {
+        text = apr_psprintf(run->pool, "; %d of %d connections gave none, perhaps other backends",
+                            version->empty_n, version->full_n);
+    }
+    return run->host->stalled_n
+               ? apr_psprintf(run->pool, "%s; the first connection failed and was repeated", text)
+               : text;
 }
 
 void probe_examine_support(probe_run_t *run)
@@ -38,25 +71,49 @@ void probe_examine_support(probe_run_t *run)
     int is_long;
 
     if (version->tickets->nelts == 0) {
-        probe_tell(run, PROBE_TEST_SUPPORT, PROBE_OK, "gives no tickets%s%s",
-                   version->own->asked_cert && version->own->alert >= 0
-                       ? ": refuses clients without a certificate"
-                       : "",
-                   by_id);
+        tell_no_tickets(run, by_id);
         return;
     }
     first = ticket_n(version, 0);
     is_long = apr_time_from_sec(first->hint_s) > STEK_TIME_MAX;
-    verdict = is_long                 ? PROBE_WEAK
-              : first->hint_s == 0    ? PROBE_NOTE
-              : !version->is_accepted ? PROBE_NOTE
-                                      : PROBE_OK;
+    verdict = is_long                                                               ? PROBE_WEAK
+              : first->hint_s == 0 || !version->is_accepted || version->empty_n > 0 ? PROBE_NOTE
+                                                                                    : PROBE_OK;
     probe_tell(run, PROBE_TEST_SUPPORT, verdict,
-               "%d ticket%s per connection, %s, lifetime hint %s%s%s%s", version->per_connection,
+               "%d ticket%s per connection, %s, lifetime hint %s%s%s%s%s", version->per_connection,
                version->per_connection == 1 ? "" : "s",
                version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful" : "stateless",
                span_text(run, first->hint_s), is_long ? ", more than 7d" : "",
-               version->is_accepted ? "" : ", but a ticket does not resume", by_id);
+               version->is_accepted ? "" : ", but a ticket does not resume", by_id, some_text(run));
+}
+
+/* What a name says to people, if they made it; or "". */
+static const char *name_text(const probe_run_t *run)
+{
+    const probe_format_t *format = &run->version->format;
+    const unsigned char *name = ticket_n(run->version, 0)->bytes;
+    apr_size_t len = format->name_len, text_len, period, i;
+
+    if (len < 2 * NAME_MIN || len > ticket_n(run->version, 0)->len) {
+        return "";
+    }
+    for (text_len = 0; text_len < len && name[text_len] >= ' ' && name[text_len] < 0x7f;
+         text_len++) {
+    }
+    for (i = text_len; i < len && name[i] == '\0'; i++) {
+    }
+    if (text_len >= 2 * NAME_MIN && i == len) {
+        return apr_psprintf(run->pool, ", the name is the text '%.*s'", (int)text_len, name);
+    }
+    for (period = 1; period <= len / 2; period++) {
+        for (i = period; i < len && name[i] == name[i - period]; i++) {
+        }
+        if (i == len) {
+            return apr_psprintf(run->pool, ", the name repeats itself every %d byte%s", (int)period,
+                                period == 1 ? "" : "s");
+        }
+    }
+    return "";
 }
 
 static void tell_format(probe_run_t *run)
@@ -69,8 +126,8 @@ static void tell_format(probe_run_t *run)
 
     if (format->layout == PROBE_LAYOUT_UNKNOWN) {
         probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK,
-                   "%s, common prefix of %d bytes, layout not recognised", sizes,
-                   (int)format->name_len);
+                   "%s, common prefix of %d bytes, layout not recognised%s", sizes,
+                   (int)format->name_len, name_text(run));
     }
     else if (format->layout == PROBE_LAYOUT_STATEFUL) {
         probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK, "%s: refers to the server's session cache",
@@ -78,87 +135,211 @@ static void tell_format(probe_run_t *run)
     }
     else {
         probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK,
-                   "%s, %s layout: name %d, IV %d, text at %d, MAC %d", sizes,
+                   "%s, %s layout: name %d, IV %d, text at %d, MAC %d%s", sizes,
                    probe_analysis_layout(format->layout), (int)format->name_len,
-                   (int)format->iv_len, (int)format->text_at, (int)format->mac_len);
+                   (int)format->iv_len, (int)format->text_at, (int)format->mac_len, name_text(run));
     }
 }
 
-/* "00 x 32", or the bytes in hex; they may be shown, because the key is publicly known. */
-static const char *key_text(const probe_run_t *run, const probe_hit_t *hit)
+/* "the key 00 x 32", or the bytes in hex; they may be shown, because anyone can guess the key. */
+static const char *key_text(const probe_run_t *run, const unsigned char *key, apr_size_t len)
 {
     char text[2 * PROBE_KEY_MAX + 1] = "";
     apr_size_t i;
 
-    for (i = 1; i < hit->key_len && hit->key[i] == hit->key[0]; i++) {
+    if (run->options->redacts) {
+        return probe_key_digest(key, len, run->pool);
     }
-    if (i == hit->key_len) {
-        return apr_psprintf(run->pool, "%02x x %d", hit->key[0], (int)hit->key_len);
+    for (i = 1; i < len && key[i] == key[0]; i++) {
     }
-    for (i = 0; i < hit->key_len; i++) {
-        apr_snprintf(text + 2 * i, 3, "%02x", hit->key[i]);
+    if (i == len) {
+        return apr_psprintf(run->pool, "%02x x %d", key[0], (int)len);
+    }
+    for (i = 0; i < len; i++) {
+        apr_snprintf(text + 2 * i, 3, "%02x", key[i]);
     }
     return apr_pstrdup(run->pool, text);
 }
 
-static void tell_key(probe_run_t *run, probe_test_e test, const probe_hit_t *hit)
+static const char *place_text(const probe_run_t *run, probe_test_e test, const probe_hit_t *hit)
 {
-    const char *text;
+    const char *iv = hit->no_iv    ? "all-zero IV, "
+                     : hit->iv_len ? apr_psprintf(run->pool, "IV at %d, ", (int)hit->iv_at)
+                                   : "";
 
     if (test == PROBE_TEST_CIPHER_KEY) {
-        text = apr_psprintf(run->pool, "%s, text at %d",
-                            hit->no_iv ? "all-zero IV"
-                                       : apr_psprintf(run->pool, "IV at %d", (int)hit->iv_at),
-                            (int)hit->text_at);
+        return apr_psprintf(run->pool, "%stext at %d, the secret at %d%s%s%s", iv,
+                            (int)hit->text_at, (int)hit->secret_at, hit->form ? " " : "",
+                            hit->form ? hit->form : "",
+                            hit->is_decoded ? " of the decoded ticket" : "");
     }
-    else {
-        text = apr_psprintf(run->pool, "over the bytes from offset %d%s", (int)hit->text_at,
-                            hit->mac_len < hit->mac_full_len ? apr_psprintf(
-                                run->pool, ", truncated to %d bytes", (int)hit->mac_len)
-                                                             : "");
-    }
-    probe_tell(run, test, PROBE_BROKEN, "%s with the key %s (%s)", hit->algorithm,
-               key_text(run, hit), text);
+    return apr_psprintf(run->pool, "at %d, over the bytes from offset %d%s", (int)hit->mac_at,
+                        (int)hit->text_at,
+                        hit->mac_len < hit->mac_full_len
+                            ? apr_psprintf(run->pool, ", truncated to %d bytes", (int)hit->mac_len)
+                            : "");
 }
 
-/* Chooses one ticket for every key name, as far as their prefixes differ. */
-static int choose_distinct(const probe_version_t *version, const probe_ticket_t **chosen)
+/* How many of the names, if there is more than one. */
+static const char *names_text(const probe_run_t *run, const char *format, int n)
 {
-    int i, j, n = 0;
+    return n > 1 ? apr_psprintf(run->pool, format, n) : "";
+}
 
-    for (i = 0; i < version->tickets->nelts && n < DISTINCT_MAX; i++) {
+static probe_finding_t *tell_key(probe_run_t *run, probe_test_e test, const probe_hit_t *hit,
+                                 int names_n)
+{
+    const char *place = place_text(run, test, hit);
+    const char *names = names_text(run, "; one of %d key names", names_n);
+    probe_finding_t *finding;
+
+    if (hit->key_len == 0) {
+        finding = probe_tell(run, test, PROBE_BROKEN, "%s without a key (%s)%s", hit->algorithm,
+                             place, names);
+    }
+    else if (hit->scheme) {
+        finding = probe_tell(run, test, PROBE_BROKEN,
+                             "%s with the key %s, which %s makes of %s (%s)%s", hit->algorithm,
+                             key_text(run, hit->key, hit->key_len), hit->scheme,
+                             key_text(run, hit->configured, hit->configured_len), place, names);
+    }
+    else {
+        finding = probe_tell(run, test, PROBE_BROKEN, "%s with the key %s (%s)%s", hit->algorithm,
+                             key_text(run, hit->key, hit->key_len), place, names);
+    }
+    finding->hit = apr_pmemdup(run->pool, hit, sizeof(*hit));
+    return finding;
+}
+
+/* Names that begin alike look like a shorter one, so a short prefix is not taken for a name. */
+static int has_names(const probe_version_t *version)
+{
+    return version->format.layout != PROBE_LAYOUT_UNKNOWN
+           || version->format.name_len >= NAMELESS_LEN;
+}
+
+/* Chooses one ticket for every key name; without names, every ticket.  Returns how many were chosen,
+ * and in *pmore_n how many there are besides. */
+static int choose_distinct(const probe_version_t *version, const probe_ticket_t **chosen,
+                           int *pmore_n)
+{
+    apr_size_t name_len = version->format.name_len;
+    int is_known = has_names(version), most = is_known ? DISTINCT_MAX : NAMELESS_MAX, i, j, n = 0;
+
+    name_len = is_known ? name_len : NAMELESS_LEN;
+    *pmore_n = 0;
+
+    for (i = 0; i < version->tickets->nelts; i++) {
         const probe_ticket_t *ticket = ticket_n(version, i);
         int is_new = 1;
 
-        for (j = 0; j < n && version->format.name_len >= NAME_COMPARED; j++) {
-            is_new = is_new && ticket->len >= NAME_COMPARED && chosen[j]->len >= NAME_COMPARED
-                     && memcmp(ticket->bytes, chosen[j]->bytes, NAME_COMPARED) != 0;
+        for (j = 0; j < n; j++) {
+            is_new = is_new
+                     && (ticket->len < name_len || chosen[j]->len < name_len
+                         || memcmp(ticket->bytes, chosen[j]->bytes, name_len) != 0);
         }
-        if (is_new || n == 0) {
+        if (is_new && n < most) {
             chosen[n++] = ticket;
+        }
+        else {
+            *pmore_n += is_new;
         }
     }
     return n;
+}
+
+/* Why "no key was found" says nothing about this ticket; or NULL. */
+static const char *why_unknown(const probe_run_t *run, probe_test_e test,
+                               const probe_search_t *search)
+{
+    const probe_ticket_t *ticket = search->ticket;
+
+    if (search->missing) {
+        return apr_psprintf(run->pool, "%s is missing on this machine", search->missing);
+    }
+    if (ticket->len > PROBE_STREAM_MAX) {
+        return apr_psprintf(run->pool, "only a part of its %d bytes was searched",
+                            (int)ticket->len);
+    }
+    if (test == PROBE_TEST_CIPHER_KEY && ticket->is_tls13 && ticket->more_n == 0) {
+        return "the resumption master secret could not be computed";
+    }
+    return run->version->format.layout == PROBE_LAYOUT_UNKNOWN ? "layout not recognised" : NULL;
+}
+
+static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t *search,
+                      const char *why, int searched_n, int more_n)
+{
+    int whole_n = has_names(run->version) ? WHOLE_MAX : 1;
+    const char *whole = searched_n > whole_n
+                            ? apr_psprintf(run->pool,
+                                           ", only the most common keys on all but the first %d",
+                                           whole_n)
+                            : "";
+    const char *left = more_n ? apr_psprintf(run->pool, "; %d more were not searched", more_n) : "";
+    probe_finding_t *finding;
+
+    finding = probe_tell(run, test, why ? PROBE_UNTESTED : PROBE_OK,
+                         "%s%sno weak key opens %s: %d keys in %d forms on %d ticket%s%s%s",
+                         why ? why : "", why ? "; " : "",
+                         searched_n > 1 ? "the tickets" : "the ticket", (int)search->keys_n,
+                         (int)search->forms_n, searched_n, searched_n == 1 ? "" : "s", whole, left);
+    finding->keys_n = search->keys_n;
+    finding->forms_n = search->forms_n;
+    finding->tickets_n = (apr_size_t)searched_n;
 }
 
 static void search_keys(probe_run_t *run, probe_test_e test)
 {
     const probe_ticket_t *chosen[DISTINCT_MAX];
     probe_version_t *version = run->version;
-    int n = choose_distinct(version, chosen), i;
-    probe_hit_t hit;
+    int whole_n = has_names(version) ? WHOLE_MAX : 1;
+    int more_n, n = choose_distinct(version, chosen, &more_n), i;
+    const char *why = NULL;
+    probe_search_t first = {.keys_n = 0};
 
     run->test = probe_test_name(test);
     for (i = 0; i < n; i++) {
+        probe_search_t search = {.ticket = chosen[i],
+                                 .format = &version->format,
+                                 .own = run->options->own,
+                                 .level = run->options->level};
+
+        /* Without names, the tickets are most likely all of one key. */
+        if (i >= whole_n) {
+            search.level = PROBE_QUICK;
+            search.is_again = 1;
+        }
         probe_progress(run, (apr_size_t)i, (apr_size_t)n);
-        if (test == PROBE_TEST_CIPHER_KEY
-                ? probe_search_cipher(chosen[i], &version->format, run->options->level, &hit)
-                : probe_search_mac(chosen[i], &version->format, run->options->level, &hit)) {
-            tell_key(run, test, &hit);
+        if (test == PROBE_TEST_CIPHER_KEY ? probe_search_cipher(&search)
+                                          : probe_search_mac(&search)) {
+            tell_key(run, test, &search.hit, n + more_n);
             return;
         }
+        why = why ? why : why_unknown(run, test, &search);
+        if (i == 0) {
+            first = search;
+        }
     }
-    probe_tell(run, test, PROBE_OK, "no weak key opens %s", n > 1 ? "the tickets" : "the ticket");
+    tell_none(run, test, &first, why, n, more_n);
+}
+
+static void search_macs(probe_run_t *run)
+{
+    const probe_version_t *version = run->version;
+    probe_hit_t hit;
+
+    if (version->format.layout == PROBE_LAYOUT_MBEDTLS
+        || version->format.layout == PROBE_LAYOUT_BOTAN) {
+        probe_tell_moot(run, PROBE_TEST_MAC_KEY, "the cipher makes the tag: no key of its own");
+    }
+    else if (probe_analysis_checksum(ticket_n(version, 0), (apr_size_t)version->tickets->nelts,
+                                     &version->format, &hit)) {
+        tell_key(run, PROBE_TEST_MAC_KEY, &hit, 1);
+    }
+    else {
+        search_keys(run, PROBE_TEST_MAC_KEY);
+    }
 }
 
 static void search_nonces(probe_run_t *run, int is_plain)
@@ -199,18 +380,21 @@ void probe_examine_tickets(probe_run_t *run)
     is_plain = probe_analysis_plain(tickets, n, &hit);
     if (is_plain) {
         probe_tell(run, PROBE_TEST_PLAIN, PROBE_BROKEN,
-                   "contains the session's secret, at offset %d", (int)hit.text_at);
+                   "contains the session's secret%s%s, at offset %d%s", hit.form ? " " : "",
+                   hit.form ? hit.form : "", (int)hit.text_at,
+                   hit.is_decoded ? " of the decoded ticket" : "")
+            ->hit = apr_pmemdup(run->pool, &hit, sizeof(hit));
     }
     else {
         probe_tell(run, PROBE_TEST_PLAIN, PROBE_OK, "does not contain the secret");
     }
     if (version->format.layout == PROBE_LAYOUT_STATEFUL) {
-        probe_tell(run, PROBE_TEST_CIPHER_KEY, PROBE_UNTESTED, "stateful: nothing is encrypted");
-        probe_tell(run, PROBE_TEST_MAC_KEY, PROBE_UNTESTED, "stateful: no MAC");
-        probe_tell(run, PROBE_TEST_NONCE, PROBE_UNTESTED, "stateful: no IV");
+        probe_tell_moot(run, PROBE_TEST_CIPHER_KEY, "stateful: nothing is encrypted");
+        probe_tell_moot(run, PROBE_TEST_MAC_KEY, "stateful: no MAC");
+        probe_tell_moot(run, PROBE_TEST_NONCE, "stateful: no IV");
         return;
     }
     search_keys(run, PROBE_TEST_CIPHER_KEY);
-    search_keys(run, PROBE_TEST_MAC_KEY);
+    search_macs(run);
     search_nonces(run, is_plain);
 }

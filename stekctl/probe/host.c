@@ -37,13 +37,18 @@ static void try_as_given(probe_run_t *run)
     }
 }
 
-/* Skips the tests from first to the one before end. */
+/* Skips the tests from first to the one before end.  Without tickets there is nothing to test. */
 static void skip(probe_run_t *run, probe_test_e first, probe_test_e end, const char *why)
 {
     int test;
 
     for (test = (int)first; test < (int)end; test++) {
-        probe_tell(run, (probe_test_e)test, PROBE_UNTESTED, "%s", why);
+        if (run->version->tickets->nelts == 0) {
+            probe_tell_moot(run, (probe_test_e)test, why);
+        }
+        else {
+            probe_tell(run, (probe_test_e)test, PROBE_UNTESTED, "%s", why);
+        }
     }
 }
 
@@ -107,7 +112,6 @@ static void test_versions(probe_run_t *run, const probe_host_t *earlier, int ear
         probe_version_t *version = &host->versions[i];
 
         version->version = TLS1_VERSION + i;
-        version->tickets = apr_array_make(run->pool, 32, sizeof(probe_ticket_t));
         run->version = version;
         if (!run->options->has[i]) {
             continue;
@@ -148,8 +152,13 @@ void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
                 const probe_options_t *options, apr_pool_t *pool)
 {
     probe_run_t run = {.host = host, .options = options, .pool = pool};
+    int i;
 
-    host->begun = apr_time_now();
+    for (i = 0; i < PROBE_VERSIONS_N; i++) {
+        host->versions[i].tickets = apr_array_make(pool, 32, sizeof(probe_ticket_t));
+    }
+    host->at = apr_time_now();
+    host->redacts = options->redacts;
     host->findings = apr_array_make(pool, 2 * PROBE_TEST_N, sizeof(probe_finding_t));
     if (options->names->nelts > 0) {
         run.name = APR_ARRAY_IDX(options->names, 0, const char *);
@@ -161,10 +170,11 @@ void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
     if (probe_client_create(&run.client, host, options, &host->failure, pool) != APR_SUCCESS) {
         return;
     }
-    probe_client_end_at(run.client, host->begun + time_limit(options, host->planned_n));
+    probe_client_end_at(run.client, host->at + time_limit(options, host->planned_n));
     test_versions(&run, earlier, earlier_n);
     host->connections_n = probe_client_count(run.client);
-    host->took = apr_time_now() - host->begun;
+    host->address = probe_client_address(run.client, pool);
+    host->took = apr_time_now() - host->at;
     if (options->shows_progress) {
         fputs("\r\033[K", stderr);
     }

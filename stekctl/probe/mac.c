@@ -4,6 +4,9 @@
  * server that decrypts without checking either resumes or, if the alteration hit the secret,
  * answers as it does to a client with a wrong secret.  So that answer is fetched first, for
  * comparison.
+ *
+ * All places are tried, also after one that was accepted: the map shows whether the session itself
+ * can be altered, or only bytes that nothing depends on.
  */
 #include "tests.h"
 
@@ -12,17 +15,22 @@
 
 #include "budget.h"
 
+#define AGAIN_MAX 4  /* accepted alterations that are offered once more */
+#define COUNT_MIN 10 /* bytes of a MAC that have to count, as RFC 2104, 5 has it */
 #define BIG_LEN 4096 /* longer tickets, which every offer sends, get few alterations */
 #define BIG_N 256
+
+typedef enum place_e { PLACE_UNTRIED, PLACE_REFUSED, PLACE_TAKEN } place_e;
 
 typedef struct change_t {
     const probe_ticket_t *ticket;
     unsigned char *bytes;
     probe_reply_t wrong; /* to an unaltered ticket with a wrong secret */
-    apr_size_t tried_n, ignored_n, like_wrong_n;
+    apr_size_t tried_n, taken_n, ignored_n, like_wrong_n;
     apr_size_t like_wrong_at; /* one of them */
-    const char *taken_how;
+    const char *taken_how;    /* the first one that was accepted; NULL: none was */
     apr_size_t taken_at;
+    unsigned char *map; /* for every byte: place_e */
 } change_t;
 
 static void offer_changed(probe_run_t *run, change_t *change, apr_size_t unit, probe_reply_t *reply)
@@ -88,13 +96,84 @@ static int is_believed(probe_run_t *run, change_t *change)
     return 1;
 }
 
+/* The bytes that did not count, as ranges: "0, 17 to 40".  Untried ones between belong to them. */
+static const char *ranges_text(const probe_run_t *run, const change_t *change)
+{
+    apr_size_t i, first = 0, last = 0, n = 0;
+    const char *text = "";
+
+    for (i = 0; i <= change->ticket->len; i++) {
+        int is_end = i == change->ticket->len || change->map[i] == PLACE_REFUSED;
+
+        if (!is_end && change->map[i] == PLACE_TAKEN) {
+            first = n++ ? first : i;
+            last = i;
+        }
+        if (is_end && n) {
+            text = apr_psprintf(run->pool, n > 1 ? "%s%s%d to %d" : "%s%s%d", text,
+                                *text ? ", " : "", (int)first, (int)last);
+            n = 0;
+        }
+    }
+    return text;
+}
+
+/* How many places from begin on, up to end, are as said. */
+static int count_places(const change_t *change, apr_size_t begin, apr_size_t end, place_e place)
+{
+    apr_size_t i;
+    int n = 0;
+
+    for (i = begin; i < end; i++) {
+        n += change->map[i] == place;
+    }
+    return n;
+}
+
+/* The session cannot be altered through its key's name, or what fills a MAC's field up: if the rest
+ * of the MAC is checked, and with it IV and text.  Only a known layout tells which bytes these are. */
+static probe_verdict_e grade(const probe_run_t *run, const change_t *change)
+{
+    const probe_format_t *format = &run->version->format;
+    apr_size_t len = change->ticket->len, mac_at = len - format->mac_len;
+
+    if (format->layout == PROBE_LAYOUT_UNKNOWN || len < format->text_at + format->mac_len
+        || count_places(change, format->iv_at, mac_at, PLACE_TAKEN) > 0
+        || count_places(change, format->iv_at, mac_at, PLACE_REFUSED) == 0
+        || count_places(change, mac_at, len, PLACE_REFUSED) == 0) {
+        return PROBE_BROKEN;
+    }
+    return count_places(change, mac_at, len, PLACE_TAKEN) + COUNT_MIN > (int)format->mac_len
+               ? PROBE_WEAK
+               : PROBE_NOTE;
+}
+
+static void tell_taken(probe_run_t *run, const change_t *change)
+{
+    probe_verdict_e verdict = grade(run, change);
+    const char *unit = run->options->level == PROBE_DEEP ? "bit" : "byte";
+
+    if (verdict == PROBE_BROKEN) {
+        probe_tell(
+            run, PROBE_TEST_MAC, PROBE_BROKEN,
+            "%s with %s %d altered; of %d alterations, those of these bytes are accepted: %s",
+            change->taken_how, unit, (int)change->taken_at, (int)change->tried_n,
+            ranges_text(run, change));
+    }
+    else {
+        probe_tell(run, PROBE_TEST_MAC, verdict,
+                   "these bytes of the %s do not count: %s; IV, text and the rest of the MAC do",
+                   change->taken_at < run->version->format.iv_at ? "key's name" : "MAC",
+                   ranges_text(run, change));
+    }
+}
+
 static void tell(probe_run_t *run, change_t *change)
 {
     const char *unit = run->options->level == PROBE_DEEP ? "bit" : "byte";
 
     if (change->taken_how) {
-        probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN, "%s with %s %d altered", change->taken_how,
-                   unit, (int)change->taken_at);
+        tell_taken(run, change);
     }
     else if (is_believed(run, change)) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN,
@@ -132,6 +211,31 @@ static void learn_wrong(probe_run_t *run, change_t *change)
     probe_client_connect(run->client, &offer, &change->wrong, run->scratch);
 }
 
+static void try_place(probe_run_t *run, change_t *change, apr_size_t unit)
+{
+    apr_size_t at = run->options->level == PROBE_DEEP ? unit / 8 : unit;
+    probe_reply_t reply;
+
+    offer_changed(run, change, unit, &reply);
+    if (!probe_is_answer(run, &reply)) {
+        return;
+    }
+    if (is_taken(&reply) && (change->taken_n >= AGAIN_MAX || is_taken_again(run, change, unit))) {
+        if (!change->taken_n++) {
+            change->taken_how = reply.outcome == PROBE_RESUMED ? "resumes"
+                                                               : "resumes with a different secret";
+            change->taken_at = unit;
+        }
+        change->tried_n++;
+        change->map[at] = PLACE_TAKEN;
+        return;
+    }
+    count(change, &reply, unit);
+    if (change->map[at] == PLACE_UNTRIED) {
+        change->map[at] = PLACE_REFUSED;
+    }
+}
+
 void probe_test_mac(probe_run_t *run)
 {
     /* The most places to alter; if a ticket has more, they are spread evenly. */
@@ -142,32 +246,21 @@ void probe_test_mac(probe_run_t *run)
     apr_size_t i, n, unit_n; /* the ticket's places: bytes, or bits at level deep */
 
     if (version->format.layout == PROBE_LAYOUT_STATEFUL) {
-        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "stateful: no MAC");
+        probe_tell_moot(run, PROBE_TEST_MAC, "stateful: no MAC");
         return;
     }
     unit_n = change.ticket->len * (run->options->level == PROBE_DEEP ? 8 : 1);
+    change.map = apr_pcalloc(run->pool, change.ticket->len);
     change.bytes = apr_pmemdup(run->pool, change.ticket->bytes, change.ticket->len);
     n = unit_n < most ? unit_n : most;
     n = change.ticket->len > BIG_LEN && n > BIG_N ? BIG_N : n;
     learn_wrong(run, &change);
-    for (i = 0; i < n && run->faults_n < PROBE_FAULTS_MAX && !change.taken_how; i++) {
+    for (i = 0; i < n && run->faults_n < PROBE_FAULTS_MAX; i++) {
         /* Always includes the first and the last place. */
         apr_size_t unit = n > 1 ? i * (unit_n - 1) / (n - 1) : 0;
-        probe_reply_t reply;
 
         probe_progress(run, i, n);
-        offer_changed(run, &change, unit, &reply);
-        if (!probe_is_answer(run, &reply)) {
-            continue;
-        }
-        if (is_taken(&reply) && is_taken_again(run, &change, unit)) {
-            change.taken_how = reply.outcome == PROBE_RESUMED ? "resumes"
-                                                              : "resumes with a different secret";
-            change.taken_at = unit;
-        }
-        else {
-            count(&change, &reply, unit);
-        }
+        try_place(run, &change, unit);
     }
     tell(run, &change);
 }

@@ -5,6 +5,7 @@
 #include "messages.h"
 
 #include <apr_strings.h>
+#include <openssl/err.h>
 #include <string.h>
 
 #include "session.h"
@@ -67,6 +68,9 @@ static void on_message(int is_write, int version, int type, const void *data, si
     if (is_write || !messages->reply->first_us) {
         take_time(messages, is_write, type, bytes);
     }
+    if (type == SSL3_RT_HANDSHAKE && messages->offer->collect) {
+        probe_transcript_add(&messages->transcript, is_write, bytes, len, messages->pool);
+    }
     if (is_write) {
         return;
     }
@@ -96,7 +100,7 @@ static void on_message(int is_write, int version, int type, const void *data, si
     }
 }
 
-static void keep_ticket(probe_messages_t *messages, SSL_SESSION *session)
+static void keep_ticket(probe_messages_t *messages, SSL *ssl, SSL_SESSION *session)
 {
     const unsigned char *bytes;
     size_t len;
@@ -120,7 +124,9 @@ static void keep_ticket(probe_messages_t *messages, SSL_SESSION *session)
     if (ticket->is_tls13) {
         memcpy(ticket->nonce, messages->nonce, messages->nonce_len);
         ticket->nonce_len = messages->nonce_len;
+        probe_schedule_secrets(ssl, &messages->transcript, ticket);
     }
+    ticket->at = apr_time_now();
     ticket->session = probe_session_encode(session, &ticket->session_len, messages->pool);
 }
 
@@ -129,7 +135,7 @@ static int on_session(SSL *ssl, SSL_SESSION *session)
     probe_messages_t *messages = SSL_get_app_data(ssl);
 
     if (SSL_SESSION_has_ticket(session)) {
-        keep_ticket(messages, session);
+        keep_ticket(messages, ssl, session);
     }
     else if (SSL_SESSION_is_resumable(session)) {
         messages->reply->session = probe_session_encode(session, &messages->reply->session_len,
@@ -145,6 +151,13 @@ void probe_messages_prepare(SSL_CTX *context)
 
 int probe_messages_watch(SSL *ssl, probe_messages_t *messages)
 {
+    /* The secret of another key exchange could not be computed again.  Without X25519 and X448, as
+     * with a FIPS provider, the first list is refused. */
+    if (messages->offer->collect && messages->offer->version == TLS1_3_VERSION
+        && SSL_set1_groups_list(ssl, "X25519:P-256:P-384:P-521:X448:ffdhe2048:ffdhe3072") != 1) {
+        (void)SSL_set1_groups_list(ssl, "P-256:P-384:P-521:ffdhe2048:ffdhe3072");
+        ERR_clear_error();
+    }
     SSL_set_msg_callback(ssl, on_message);
     SSL_set_msg_callback_arg(ssl, messages);
     return SSL_set_app_data(ssl, messages);

@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 
 #include "exchange.h"
+#include "schedule.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -22,6 +23,7 @@ typedef struct probe_messages_t {
     int took_ticket, saw_cert;
     unsigned char nonce[PROBE_NONCE_MAX]; /* of the latest ticket */
     apr_size_t nonce_len;
+    probe_transcript_t transcript; /* if tickets are collected */
     apr_pool_t *pool;
 } probe_messages_t;
 

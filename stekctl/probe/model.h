@@ -7,6 +7,7 @@
 #define STEKCTL_PROBE_MODEL_H
 
 #include "exchange.h"
+#include "own_keys.h"
 #include "reach.h"
 
 #pragma GCC visibility push(hidden)
@@ -39,6 +40,9 @@ typedef struct probe_finding_t {
     int version; /* TLS1_VERSION to TLS1_3_VERSION */
     probe_verdict_e verdict;
     const char *text;
+    int is_moot;                           /* not testable, because there is nothing to test */
+    const probe_hit_t *hit;                /* what was found; or NULL */
+    apr_size_t keys_n, forms_n, tickets_n; /* what was searched; zeros: this is no search */
 } probe_finding_t;
 
 /* From TLS 1.0 to 1.3; an index is the version less that of TLS 1.0. */
@@ -51,6 +55,7 @@ typedef struct probe_version_t {
     int version;
     int is_offered;
     int per_connection;          /* tickets per connection; 0: none */
+    int full_n, empty_n;         /* full handshakes that collected; those without a ticket */
     int by_session_id;           /* TLS 1.2: a session resumes by its id; -1: not tried */
     int is_accepted;             /* an unaltered ticket resumes */
     apr_array_header_t *tickets; /* of probe_ticket_t */
@@ -66,10 +71,13 @@ typedef struct probe_host_t {
     probe_starttls_e starttls;
     const char *failure; /* why nothing was tested; NULL: it was tested */
     probe_version_t versions[PROBE_VERSIONS_N];
+    const char *address;          /* that was connected to; NULL: none */
+    apr_time_t at;                /* when the probe began */
+    int redacts;                  /* digests of keys are shown, not the keys */
+    int stalled_n;                /* first connections that failed, and were tried again */
     apr_array_header_t *findings; /* of probe_finding_t */
     int planned_n;                /* the most connections that may be made */
     apr_size_t connections_n;
-    apr_time_t begun;
     apr_interval_time_t took;
 } probe_host_t;
 
@@ -85,6 +93,8 @@ typedef struct probe_options_t {
     const struct probe_contexts_t *contexts;
     const probe_proxy_t *proxy;  /* NULL: none */
     struct probe_paces_t *paces; /* of hosts that are probed at the same time; NULL: only one is */
+    int redacts;                 /* show digests of keys that were found, not the keys */
+    const probe_own_keys_t *own; /* --keys; NULL: none */
 } probe_options_t;
 
 #pragma GCC visibility pop

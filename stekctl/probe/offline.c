@@ -27,6 +27,7 @@ void probe_offline(probe_host_t *host, const probe_options_t *options, apr_pool_
     apr_array_header_t *recorded = host->findings;
     int i, j;
 
+    host->redacts = options->redacts;
     host->findings = apr_array_make(pool, 2 * PROBE_TEST_N, sizeof(probe_finding_t));
     apr_pool_create(&run.scratch, pool);
     for (i = 0; i < PROBE_VERSIONS_N && !host->failure; i++) {

@@ -148,13 +148,13 @@ ctl_exit_e probe_outputs_add(ctl_t *ctl, probe_outputs_t *outputs, const probe_h
         if (!ctl->json) {
             if (outputs->names_hosts) {
                 printf("%s:%d: probed %s\n", host->name, host->port,
-                       report_strftime(host->begun, "%Y-%m-%d %H:%M:%S UTC", pool));
+                       report_strftime(host->at, "%Y-%m-%d %H:%M:%S UTC", pool));
             }
             probe_print_host(host, pool);
         }
     }
     if (outputs->prints_lines) {
-        probe_print_json_line(host);
+        probe_print_json_line(host, pool);
     }
     if (outputs->csv) {
         code = add_csv(outputs, host);

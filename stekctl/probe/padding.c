@@ -21,19 +21,21 @@
 #include "stats.h"
 
 #define BLOCK 16
+#define BLOCK_DES 8
 #define VALUES_N 256
-#define LAST (BLOCK - 1)
-#define SECOND (BLOCK - 2)
 #define STANDOUT_MAX 3 /* values that may stand out: 01, and by chance longer paddings */
 #define ROUNDS_N 6     /* over all values, to find candidates by time */
 #define CANDIDATES_N 4 /* examined more closely */
-#define SAMPLE_N 100   /* times of a candidate, and of others */
+#define ROUGH_N 3      /* offers with wrong padding, before all values are tried */
+#define GUESSES_MAX 16
+#define SAMPLE_N 100 /* times of a candidate, and of others */
 
 typedef struct oracle_t {
     const probe_ticket_t *ticket;
     unsigned char *bytes; /* as offered */
     apr_size_t text_end;  /* where the MAC begins */
-    int kinds[VALUES_N];  /* the answers: outcome and alert in one number */
+    int block_len;
+    int kinds[VALUES_N]; /* the answers: outcome and alert in one number */
     apr_int64_t times[VALUES_N * ROUNDS_N];
     apr_uint64_t chance; /* state of the random generator for the order */
     int is_timed;
@@ -60,18 +62,19 @@ static int kind_of(const probe_reply_t *reply)
  * are equal.  -1: no answer. */
 static int ask(probe_run_t *run, oracle_t *oracle, int index, int value, int last, apr_int64_t *pus)
 {
-    unsigned char *block = oracle->bytes + oracle->text_end - 2 * BLOCK;
+    int block_len = oracle->block_len;
+    unsigned char *block = oracle->bytes + oracle->text_end - (apr_size_t)2 * block_len;
     probe_reply_t reply;
 
     memcpy(oracle->bytes, oracle->ticket->bytes, oracle->ticket->len);
     if (oracle->is_timed) {
-        block[draw(oracle, BLOCK) - BLOCK] ^= (unsigned char)(1 + draw(oracle, 255));
+        block[draw(oracle, block_len) - block_len] ^= (unsigned char)(1 + draw(oracle, 255));
     }
     else {
-        block[-BLOCK] ^= 0x40;
+        block[-block_len] ^= 0x40;
     }
     block[index] ^= (unsigned char)value;
-    block[LAST] ^= (unsigned char)last;
+    block[block_len - 1] ^= (unsigned char)last;
     probe_offer(run, oracle->ticket, oracle->bytes, &reply);
     if (pus) {
         *pus = reply.first_us;
@@ -139,12 +142,12 @@ static int is_confirmed(probe_run_t *run, oracle_t *oracle, int v, int kind)
 {
     int values[STANDOUT_MAX], n;
 
-    if (!ask_all(run, oracle, SECOND, v ^ 3, 1)) {
+    if (!ask_all(run, oracle, oracle->block_len - 2, v ^ 3, 1)) {
         return 0;
     }
     n = find_standouts(oracle, values);
     return n >= 1 && n <= 2 && oracle->kinds[values[0]] == kind
-           && ask(run, oracle, SECOND, values[0], v ^ 3, NULL) == kind;
+           && ask(run, oracle, oracle->block_len - 2, values[0], v ^ 3, NULL) == kind;
 }
 
 /* 1: found and reported; 0: all answers are the same; -1: too many connections failed. */
@@ -152,7 +155,7 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
 {
     int values[STANDOUT_MAX], n, i;
 
-    if (!ask_all(run, oracle, LAST, 0, 1)) {
+    if (!ask_all(run, oracle, oracle->block_len - 1, 0, 1)) {
         return -1;
     }
     n = find_standouts(oracle, values);
@@ -160,7 +163,7 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
         int kind = oracle->kinds[values[i]];
 
         /* If it does not repeat, it was a network error. */
-        if (ask(run, oracle, LAST, values[i], 0, NULL) != kind) {
+        if (ask(run, oracle, oracle->block_len - 1, values[i], 0, NULL) != kind) {
             continue;
         }
         *pis_uneven = 1;
@@ -171,7 +174,7 @@ static int try_messages(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
                        (int)(oracle->ticket->len - oracle->text_end));
             return 1;
         }
-        if (!ask_all(run, oracle, LAST, 0, 1)) {
+        if (!ask_all(run, oracle, oracle->block_len - 1, 0, 1)) {
             return -1;
         }
     }
@@ -224,11 +227,12 @@ static int is_confirmed_in_time(probe_run_t *run, oracle_t *oracle, int last)
 {
     int i;
 
-    if (!ask_all(run, oracle, SECOND, last, ROUNDS_N)) {
+    if (!ask_all(run, oracle, oracle->block_len - 2, last, ROUNDS_N)) {
         return 0;
     }
     for (i = 0; i < CANDIDATES_N && run->faults_n < PROBE_FAULTS_MAX; i++) {
-        if (differs_in_time(run, oracle, SECOND, last, next_candidate(oracle->times))) {
+        if (differs_in_time(run, oracle, oracle->block_len - 2, last,
+                            next_candidate(oracle->times))) {
             return 1;
         }
     }
@@ -241,15 +245,15 @@ static int try_times(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
     int by_second, by_first, is_found;
 
     oracle->is_timed = 1;
-    if (!differs_in_time(run, oracle, LAST, 0, 0)) {
+    if (!differs_in_time(run, oracle, oracle->block_len - 1, 0, 0)) {
         return run->faults_n < PROBE_FAULTS_MAX ? 0 : -1;
     }
     *pis_uneven = 1;
-    by_second = differs_in_time(run, oracle, SECOND, 0, 0);
+    by_second = differs_in_time(run, oracle, oracle->block_len - 2, 0, 0);
     by_first = differs_in_time(run, oracle, 0, 0, 0);
     is_found = (by_second && !by_first)
                || (by_second == by_first
-                   && is_confirmed_in_time(run, oracle, (by_second ? BLOCK : 1) ^ 2));
+                   && is_confirmed_in_time(run, oracle, (by_second ? oracle->block_len : 1) ^ 2));
     if (run->faults_n >= PROBE_FAULTS_MAX) {
         return -1;
     }
@@ -262,46 +266,75 @@ static int try_times(probe_run_t *run, oracle_t *oracle, int *pis_uneven)
     return is_found;
 }
 
-/* The lengths of the MAC to try; if the layout is known, its own comes first. */
-static int choose_macs(const probe_run_t *run, apr_size_t *mac_lens)
+/* With the block as it is, padding is correct; with another last byte it is wrong, but for one value
+ * in 255.  Nonzero: the answers differ, so it is worth while to try all values. */
+static int differs_at_all(probe_run_t *run, oracle_t *oracle)
 {
-    static const apr_size_t normal[] = {32, 20, 48}, deep[] = {32, 20, 48, 64, 16, 0};
-    const probe_format_t *format = &run->version->format;
-    int is_deep = run->options->level == PROBE_DEEP;
-    const apr_size_t *more = is_deep ? deep : normal;
-    int more_n = is_deep ? 6 : 3, n = 0, i;
+    int right = ask(run, oracle, 0, 0, 0, NULL), i;
 
-    if (format->layout != PROBE_LAYOUT_UNKNOWN) {
-        mac_lens[n++] = format->mac_len;
-        if (!is_deep) {
-            return n;
+    for (i = 0; i < ROUGH_N && run->faults_n < PROBE_FAULTS_MAX; i++) {
+        int wrong = ask(run, oracle, oracle->block_len - 1, 1 + draw(oracle, VALUES_N - 1), 0,
+                        NULL);
+
+        if (wrong != right && wrong != -1 && right != -1) {
+            return 1;
         }
     }
-    for (i = 0; i < more_n; i++) {
-        if (n == 0 || mac_lens[0] != more[i]) {
-            mac_lens[n++] = more[i];
+    return 0;
+}
+
+typedef struct guess_t {
+    apr_size_t mac_len;
+    int block_len;
+} guess_t;
+
+/* What the MAC's length and the cipher's block may be; if the layout is known, its own come first.
+ * Returns their number. */
+static int choose_guesses(const probe_run_t *run, guess_t *guesses)
+{
+    static const apr_size_t lens[] = {32, 20, 48, 64, 16, 28, 0};
+    const probe_format_t *format = &run->version->format;
+    int is_known = format->layout != PROBE_LAYOUT_UNKNOWN, n = 0, i, block_len;
+
+    if (is_known) {
+        guesses[n++] = (guess_t){format->mac_len, BLOCK};
+    }
+    for (block_len = BLOCK; block_len >= BLOCK_DES; block_len -= BLOCK_DES) {
+        for (i = 0; i < (int)(sizeof(lens) / sizeof(lens[0])); i++) {
+            if (!is_known || lens[i] != format->mac_len || block_len != BLOCK) {
+                guesses[n++] = (guess_t){lens[i], block_len};
+            }
         }
     }
     return n;
 }
 
+/* As try_messages. */
+static int try_guess(probe_run_t *run, oracle_t *oracle, const guess_t *guess, int is_first,
+                     int *pis_uneven)
+{
+    int is_deep = run->options->level == PROBE_DEEP, result = 0;
+
+    oracle->text_end = oracle->ticket->len - guess->mac_len;
+    oracle->block_len = guess->block_len;
+    oracle->is_timed = 0;
+    if ((is_deep && is_first) || differs_at_all(run, oracle)) {
+        result = try_messages(run, oracle, pis_uneven);
+    }
+    if (result == 0 && !*pis_uneven && is_first && is_deep) {
+        result = try_times(run, oracle, pis_uneven);
+    }
+    return run->faults_n >= PROBE_FAULTS_MAX ? -1 : result;
+}
+
 static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
 {
-    apr_size_t mac_lens[8];
-    int n = choose_macs(run, mac_lens), i, is_uneven = 0, result = 0, asked_n = 0;
+    guess_t guesses[GUESSES_MAX];
+    int n = choose_guesses(run, guesses), i, is_uneven = 0, result = 0, asked_n = 0;
 
     for (i = 0; i < n && result == 0; i++) {
-        apr_size_t end = oracle->ticket->len - mac_lens[i];
-
-        if (oracle->ticket->len < mac_lens[i] + 4 * BLOCK) {
-            continue;
-        }
-        oracle->text_end = end;
-        asked_n++;
-        oracle->is_timed = 0;
-        result = try_messages(run, oracle, &is_uneven);
-        if (result == 0 && !is_uneven && i == 0 && run->options->level == PROBE_DEEP) {
-            result = try_times(run, oracle, &is_uneven);
+        if (oracle->ticket->len >= guesses[i].mac_len + 4 * BLOCK) {
+            result = try_guess(run, oracle, &guesses[i], asked_n++ == 0, &is_uneven);
         }
     }
     if (result < 0 || asked_n == 0) {
@@ -314,9 +347,10 @@ static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
                    "pattern of a padding check");
     }
     else if (result == 0) {
-        probe_tell(run, PROBE_TEST_PADDING, PROBE_OK,
-                   "correct and wrong padding get the same answer%s",
-                   run->options->level == PROBE_DEEP ? ", after the same time" : "");
+        probe_tell(
+            run, PROBE_TEST_PADDING, PROBE_OK,
+            "correct and wrong padding get the same answer%s, for %d lengths of MAC and block",
+            run->options->level == PROBE_DEEP ? ", after the same time" : "", asked_n);
     }
 }
 
@@ -330,10 +364,11 @@ void probe_test_padding(probe_run_t *run)
         return;
     }
     if (version->format.layout == PROBE_LAYOUT_STATEFUL
-        || version->format.layout == PROBE_LAYOUT_MBEDTLS) {
-        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s",
-                   version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful: no padding"
-                                                                   : "GCM has no padding");
+        || version->format.layout == PROBE_LAYOUT_MBEDTLS
+        || version->format.layout == PROBE_LAYOUT_BOTAN) {
+        probe_tell_moot(run, PROBE_TEST_PADDING,
+                        version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful: no padding"
+                                                                        : "GCM has no padding");
         return;
     }
     oracle = apr_pcalloc(run->pool, sizeof(*oracle));

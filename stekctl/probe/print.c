@@ -8,8 +8,10 @@
 #include <string.h>
 
 #include "analysis.h"
-#include "json.h"
+#include "json_details.h"
 #include "report.h"
+#include "stek_version.h"
+#include "verdict.h"
 #include "words.h"
 
 static int is_finding(const probe_finding_t *finding)
@@ -68,6 +70,8 @@ void probe_print_host(const probe_host_t *host, apr_pool_t *pool)
 {
     int i, test, version = 0, found_n = probe_print_findings_n(host);
 
+    printf("%s: %s\n", probe_verdict_name(probe_verdict(host)),
+           report_path(probe_verdict_text(host, pool), pool));
     for (i = 0; i < host->findings->nelts; i++) {
         const probe_finding_t *finding = finding_n(host, i);
 
@@ -89,7 +93,7 @@ void probe_print_host(const probe_host_t *host, apr_pool_t *pool)
            (int)host->connections_n, report_span(host->took, pool));
 }
 
-static void json_findings(json_t *json, const probe_host_t *host, int version)
+static void json_findings(json_t *json, const probe_host_t *host, int version, apr_pool_t *pool)
 {
     int i;
 
@@ -108,12 +112,14 @@ static void json_findings(json_t *json, const probe_host_t *host, int version)
             json_string(json, "meaning", probe_test_meaning(finding->test));
             json_string(json, "remedy", probe_test_remedy(finding->test));
         }
+        probe_json_finding(json, finding, host->redacts, pool);
         json_close(json, '}');
     }
     json_close(json, ']');
 }
 
-static void json_version(json_t *json, const probe_host_t *host, const probe_version_t *version)
+static void json_version(json_t *json, const probe_host_t *host, const probe_version_t *version,
+                         apr_pool_t *pool)
 {
     const probe_format_t *format = &version->format;
     int has_tickets = version->tickets->nelts > 0;
@@ -131,12 +137,19 @@ static void json_version(json_t *json, const probe_host_t *host, const probe_ver
         json_count(json, "name_length", format->name_len);
         json_count(json, "least_length", format->len_min);
         json_count(json, "greatest_length", format->len_max);
+        json_number(json, "collected", version->tickets->nelts);
+        if (format->iv_len) {
+            json_count(json, "iv_offset", format->iv_at);
+            json_count(json, "iv_length", format->iv_len);
+            json_count(json, "text_offset", format->text_at);
+            json_count(json, "mac_length", format->mac_len);
+        }
     }
-    json_findings(json, host, version->version);
+    json_findings(json, host, version->version, pool);
     json_close(json, '}');
 }
 
-static void json_host(json_t *json, const probe_host_t *host)
+static void json_host(json_t *json, const probe_host_t *host, apr_pool_t *pool)
 {
     int i;
 
@@ -147,26 +160,27 @@ static void json_host(json_t *json, const probe_host_t *host)
     json_number(json, "planned", host->planned_n);
     json_count(json, "connections", host->connections_n);
     json_span(json, "seconds", host->took);
+    probe_json_host(json, host, pool);
     json_open(json, "versions", '[');
     for (i = 0; i < PROBE_VERSIONS_N; i++) {
         if (host->versions[i].is_offered) {
-            json_version(json, host, &host->versions[i]);
+            json_version(json, host, &host->versions[i], pool);
         }
     }
     json_close(json, ']');
     json_close(json, '}');
 }
 
-void probe_print_json_line(const probe_host_t *host)
+void probe_print_json_line(const probe_host_t *host, apr_pool_t *pool)
 {
     json_t json;
 
     json_begin(&json, stdout);
-    json_host(&json, host);
+    json_host(&json, host, pool);
     json_end(&json);
 }
 
-void probe_print_json(const probe_host_t *hosts, int n, int per_second)
+void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool_t *pool)
 {
     int i, findings_n = 0;
     json_t json;
@@ -178,9 +192,11 @@ void probe_print_json(const probe_host_t *hosts, int n, int per_second)
     json_open(&json, NULL, '{');
     json_number(&json, "findings", findings_n);
     json_number(&json, "rate", per_second);
+    json_string(&json, "tool", "stekctl probe");
+    json_string(&json, "tool_version", STEK_VERSION);
     json_open(&json, "hosts", '[');
     for (i = 0; i < n; i++) {
-        json_host(&json, &hosts[i]);
+        json_host(&json, &hosts[i], pool);
     }
     json_close(&json, ']');
     json_close(&json, '}');

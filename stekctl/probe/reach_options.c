@@ -74,7 +74,7 @@ int probe_reach_set(ctl_t *ctl, probe_reach_t *reach, probe_options_t *options, 
     case 'c':
         reach->hello.cert_path = optarg;
         return 0;
-    case 'k':
+    case 'K':
         reach->hello.key_path = optarg;
         return 0;
     case 'p':

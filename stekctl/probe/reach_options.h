@@ -19,7 +19,7 @@ typedef struct probe_reach_t {
 /* For the table of options. */
 #define PROBE_REACH_OPTIONS                                                                        \
     {"starttls", required_argument, NULL, 'S'}, {"alpn", required_argument, NULL, 'a'},            \
-        {"cert", required_argument, NULL, 'c'}, {"key", required_argument, NULL, 'k'},             \
+        {"cert", required_argument, NULL, 'c'}, {"key", required_argument, NULL, 'K'},             \
         {"proxy", required_argument, NULL, 'p'},                                                   \
     {                                                                                              \
         "tls", required_argument, NULL, 't'                                                        \

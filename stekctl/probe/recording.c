@@ -92,14 +92,19 @@ static void put_text(FILE *file, const char *text)
     putc('\n', file);
 }
 
-static void put_hex(FILE *file, const char *key, const unsigned char *bytes, apr_size_t len)
+static void put_bytes(FILE *file, const unsigned char *bytes, apr_size_t len)
 {
     apr_size_t i;
 
-    fprintf(file, " %s=", key);
     for (i = 0; i < len; i++) {
         fprintf(file, "%02x", bytes[i]);
     }
+}
+
+static void put_hex(FILE *file, const char *key, const unsigned char *bytes, apr_size_t len)
+{
+    fprintf(file, " %s=", key);
+    put_bytes(file, bytes, len);
 }
 
 /* Tests that examine tickets are done again; those that offer them cannot be. */
@@ -111,17 +116,23 @@ static int is_kept(const probe_version_t *version, const probe_finding_t *findin
 
 static void add_version(FILE *file, const probe_host_t *host, const probe_version_t *version)
 {
-    int i;
+    int i, j;
 
-    fprintf(file, "version %s per_connection=%d session_ids=%d resumes=%d asked_cert=%d alert=%d\n",
+    fprintf(file,
+            "version %s per_connection=%d session_ids=%d resumes=%d asked_cert=%d alert=%d "
+            "full=%d empty=%d\n",
             probe_version_name(version->version) + strlen("TLS "), version->per_connection,
             version->by_session_id, version->is_accepted, version->own->asked_cert,
-            version->own->alert);
+            version->own->alert, version->full_n, version->empty_n);
     for (i = 0; i < version->tickets->nelts; i++) {
         const probe_ticket_t *ticket = &APR_ARRAY_IDX(version->tickets, i, probe_ticket_t);
 
-        fprintf(file, "ticket hint=%u", (unsigned)ticket->hint_s);
+        fprintf(file, "ticket hint=%u at=%" APR_TIME_T_FMT, (unsigned)ticket->hint_s, ticket->at);
         put_hex(file, "secret", ticket->secret, ticket->secret_len);
+        fputs(" more=", file);
+        for (j = 0; j < (int)ticket->more_n; j++) {
+            put_bytes(file, ticket->more[j], ticket->secret_len);
+        }
         put_hex(file, "nonce", ticket->nonce, ticket->nonce_len);
         put_hex(file, "bytes", ticket->bytes, ticket->len);
         putc('\n', file);
@@ -131,8 +142,9 @@ static void add_version(FILE *file, const probe_host_t *host, const probe_versio
 
         if (is_kept(version, finding)) {
             fprintf(file, "finding %s %s ", probe_test_name(finding->test),
-                    finding->verdict == PROBE_UNTESTED ? "not-testable"
-                                                       : probe_verdict_name(finding->verdict));
+                    finding->is_moot                     ? "nothing-to-test"
+                    : finding->verdict == PROBE_UNTESTED ? "not-testable"
+                                                         : probe_verdict_name(finding->verdict));
             put_text(file, finding->text);
         }
     }
@@ -142,9 +154,15 @@ apr_status_t probe_recording_add(FILE *file, const probe_host_t *host)
 {
     int i;
 
-    fprintf(file, "host %s %d\ntime %" APR_INT64_T_FMT "\nplanned %d\nconnections %d\ntook %d\n",
-            host->name, host->port, (apr_int64_t)apr_time_sec(host->begun), host->planned_n,
-            (int)host->connections_n, (int)apr_time_sec(host->took));
+    fprintf(file,
+            "host %s %d\ntime %" APR_INT64_T_FMT
+            "\nplanned %d\nconnections %d\ntook %d\nstalled %d\n",
+            host->name, host->port, (apr_int64_t)apr_time_sec(host->at), host->planned_n,
+            (int)host->connections_n, (int)apr_time_sec(host->took), host->stalled_n);
+    if (host->address) {
+        fputs("address ", file);
+        put_text(file, host->address);
+    }
     if (host->failure) {
         fputs("failure ", file);
         put_text(file, host->failure);

@@ -6,10 +6,12 @@
  *   stek-probe 1                      the format's version; only at the beginning of the file
  *   host NAME PORT                    begins a host
  *   time SECONDS                      when it was probed, since 1970
- *   planned N, connections N, took SECONDS
+ *   planned N, connections N, took SECONDS, stalled N
+ *   address TEXT                      that was connected to
  *   failure TEXT                      nothing was tested; no versions follow
- *   version TLS per_connection=N session_ids=-1|0|1 resumes=0|1 asked_cert=0|1 alert=N
- *   ticket hint=SECONDS secret=HEX nonce=HEX bytes=HEX       of the version above it; any number
+ *   version TLS per_connection=N session_ids=-1|0|1 resumes=0|1 asked_cert=0|1 alert=N full=N empty=N
+ *   ticket hint=SECONDS at=MICROSECONDS secret=HEX more=HEX nonce=HEX bytes=HEX
+ *                                     of the version above it; any number
  *   finding TEST VERDICT TEXT         of a test that needs the server
  *   end                               the host is complete
  *

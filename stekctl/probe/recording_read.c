@@ -109,7 +109,7 @@ static apr_status_t read_line(probe_reader_t *reader, const char **pwhy)
 
 static int set_version(probe_host_t *host, char *text, probe_version_t **pversion, apr_pool_t *pool)
 {
-    apr_int64_t per_connection, by_id, resumes, asked, alert;
+    apr_int64_t per_connection, by_id, resumes, asked, alert, full_n, empty_n;
     probe_reply_t *own;
     int i;
 
@@ -126,7 +126,9 @@ static int set_version(probe_host_t *host, char *text, probe_version_t **pversio
         || !get_field_number(&text, "session_ids", -1, 1, &by_id)
         || !get_field_number(&text, "resumes", 0, 1, &resumes)
         || !get_field_number(&text, "asked_cert", 0, 1, &asked)
-        || !get_field_number(&text, "alert", -1, 255, &alert) || *text) {
+        || !get_field_number(&text, "alert", -1, 255, &alert)
+        || !get_field_number(&text, "full", 0, TICKETS_MAX, &full_n)
+        || !get_field_number(&text, "empty", 0, TICKETS_MAX, &empty_n) || *text) {
         return 0;
     }
     own = apr_pcalloc(pool, sizeof(*own));
@@ -137,6 +139,8 @@ static int set_version(probe_host_t *host, char *text, probe_version_t **pversio
     (*pversion)->per_connection = (int)per_connection;
     (*pversion)->by_session_id = (int)by_id;
     (*pversion)->is_accepted = (int)resumes;
+    (*pversion)->full_n = (int)full_n;
+    (*pversion)->empty_n = (int)empty_n;
     (*pversion)->own = own;
     return 1;
 }
@@ -145,16 +149,28 @@ static int add_ticket(probe_version_t *version, char *text, apr_pool_t *pool)
 {
     probe_ticket_t ticket = {.is_tls13 = PROBE_VERSION_AT(version->version) == 3};
     unsigned char *bytes = apr_palloc(pool, strlen(text) / 2 + 1);
-    apr_int64_t hint;
+    unsigned char more[PROBE_MORE_N * PROBE_SECRET_MAX];
+    apr_size_t more_len = 0, i;
+    apr_int64_t hint, at;
 
     if (version->tickets->nelts >= TICKETS_MAX
         || !get_field_number(&text, "hint", 0, 0xffffffff, &hint)
+        || !get_field_number(&text, "at", 0, APR_INT64_MAX, &at)
         || !get_field_hex(&text, "secret", ticket.secret, sizeof(ticket.secret), &ticket.secret_len)
+        || !get_field_hex(&text, "more", more, sizeof(more), &more_len)
+        || (more_len
+            && (!ticket.secret_len || more_len % ticket.secret_len
+                || more_len / ticket.secret_len > PROBE_MORE_N))
         || !get_field_hex(&text, "nonce", ticket.nonce, sizeof(ticket.nonce), &ticket.nonce_len)
         || !get_field_hex(&text, "bytes", bytes, TICKET_MAX, &ticket.len) || *text
         || ticket.len == 0) {
         return 0;
     }
+    for (i = 0; i * ticket.secret_len < more_len; i++) {
+        memcpy(ticket.more[i], more + i * ticket.secret_len, ticket.secret_len);
+    }
+    ticket.more_n = i;
+    ticket.at = at;
     ticket.hint_s = (apr_uint32_t)hint;
     ticket.bytes = bytes;
     APR_ARRAY_PUSH(version->tickets, probe_ticket_t) = ticket;
@@ -176,7 +192,8 @@ static int add_finding(probe_host_t *host, const probe_version_t *version, char 
     while (test < PROBE_TEST_N && strcmp(probe_test_name((probe_test_e)test), text) != 0) {
         test++;
     }
-    if (!strcmp(verdict, "not-testable")) {
+    finding.is_moot = !strcmp(verdict, "nothing-to-test");
+    if (finding.is_moot || !strcmp(verdict, "not-testable")) {
         i = PROBE_UNTESTED;
     }
     else {
@@ -203,13 +220,16 @@ static int set_number(probe_host_t *host, const char *word, const char *text)
         return 0;
     }
     if (is_time) {
-        host->begun = apr_time_from_sec(number);
+        host->at = apr_time_from_sec(number);
     }
     else if (!strcmp(word, "planned")) {
         host->planned_n = (int)number;
     }
     else if (!strcmp(word, "connections")) {
         host->connections_n = (apr_size_t)number;
+    }
+    else if (!strcmp(word, "stalled")) {
+        host->stalled_n = (int)number;
     }
     else if (!strcmp(word, "took")) {
         host->took = apr_time_from_sec(number);
@@ -227,6 +247,10 @@ static int take_line(probe_host_t *host, const char *word, char *text, probe_ver
     if (!strcmp(word, "failure")) {
         host->failure = apr_pstrdup(pool, text);
         return !*pversion;
+    }
+    if (!strcmp(word, "address")) {
+        host->address = apr_pstrdup(pool, text);
+        return 1;
     }
     if (!strcmp(word, "version")) {
         return !host->failure && set_version(host, text, pversion, pool);

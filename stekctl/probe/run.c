@@ -12,18 +12,25 @@
 #include "budget.h"
 #include "words.h"
 
-void probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e verdict, const char *format,
-                ...)
+probe_finding_t *probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e verdict,
+                            const char *format, ...)
 {
     probe_finding_t *finding = apr_array_push(run->host->findings);
     va_list args;
 
     va_start(args, format);
+    memset(finding, 0, sizeof(*finding));
     finding->test = test;
     finding->version = run->version->version;
     finding->verdict = verdict;
     finding->text = apr_pvsprintf(run->pool, format, args);
     va_end(args);
+    return finding;
+}
+
+void probe_tell_moot(probe_run_t *run, probe_test_e test, const char *why)
+{
+    probe_tell(run, test, PROBE_UNTESTED, "%s", why)->is_moot = 1;
 }
 
 void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all)

@@ -27,9 +27,12 @@ typedef struct probe_run_t {
     apr_pool_t *pool;
 } probe_run_t;
 
-/* Records a test's finding. */
-void probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e verdict, const char *format,
-                ...) __attribute__((format(printf, 4, 5)));
+/* Records a test's finding, and returns it for details. */
+probe_finding_t *probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e verdict,
+                            const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Records that there is nothing to test. */
+void probe_tell_moot(probe_run_t *run, probe_test_e test, const char *why);
 
 void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all);
 

@@ -6,15 +6,28 @@
 #ifndef STEKCTL_PROBE_SEARCH_H
 #define STEKCTL_PROBE_SEARCH_H
 
+#include "own_keys.h"
 #include "ticket.h"
 
 #pragma GCC visibility push(hidden)
 
-/* Does a weak key decrypt the ticket, or authenticate it?  Nonzero: yes, and hit says which. */
-int probe_search_cipher(const probe_ticket_t *ticket, const probe_format_t *format,
-                        probe_level_e level, probe_hit_t *hit);
-int probe_search_mac(const probe_ticket_t *ticket, const probe_format_t *format,
-                     probe_level_e level, probe_hit_t *hit);
+typedef struct probe_search_t {
+    const probe_ticket_t *ticket;
+    const probe_format_t *format;
+    const probe_own_keys_t *own; /* NULL: none */
+    probe_level_e level;
+    int is_again; /* another ticket was searched more thoroughly */
+    /* What was done; zeros before. */
+    probe_hit_t hit;
+    apr_size_t keys_n;   /* keys tried, once for each length */
+    apr_size_t forms_n;  /* ciphers or MACs tried */
+    const char *missing; /* what could not be tried, one for all; NULL: everything was */
+} probe_search_t;
+
+/* Does a weak key decrypt the ticket, or authenticate it?  Nonzero: yes, and hit says which.  If
+ * not, and something is missing, then that is not known. */
+int probe_search_cipher(probe_search_t *search);
+int probe_search_mac(probe_search_t *search);
 
 #pragma GCC visibility pop
 #endif

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The search for a weak key of the MAC (search.h).
+ * The search for a weak key of the MAC, or for a digest without a key (search.h).
+ *
+ *     | from ... | MAC                  behind what it covers, up to the ticket's end
+ *     ... | MAC | covered               in front of it
+ *     covered | MAC | covered           between
  */
-#include "candidate_keys.h"
 #include "search.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <stdlib.h>
 #include <string.h>
 
-typedef struct search_t {
-    const probe_ticket_t *ticket;
-    const probe_format_t *format;
-    probe_level_e level;
-    probe_hit_t *hit;
-} search_t;
+#include "derived_keys.h"
+
+#define COVERED_MIN 16
+#define SPANS_MAX 256
 
 typedef struct digest_t {
     const char *name, *hmac;
@@ -25,108 +25,263 @@ typedef struct digest_t {
 
 static const digest_t digests[] = {
     {"SHA256", "HMAC-SHA256", 32}, {"SHA384", "HMAC-SHA384", 48}, {"SHA1", "HMAC-SHA1", 20},
-    {"SHA512", "HMAC-SHA512", 64}, {"MD5", "HMAC-MD5", 16},
+    {"SHA512", "HMAC-SHA512", 64}, {"MD5", "HMAC-MD5", 16},       {"SHA224", "HMAC-SHA224", 28},
 };
 
-/* Full and commonly truncated lengths of MACs; with less than 8 bytes, a match proves nothing. */
+#define DIGESTS_N (sizeof(digests) / sizeof(digests[0]))
+
+/* Full and commonly truncated lengths. */
 static const apr_size_t mac_lens[] = {64, 48, 32, 28, 24, 20, 16, 12, 10, 8};
 
-static int found_key(probe_hit_t *hit, const char *algorithm, const unsigned char *key,
-                     apr_size_t key_len)
+/* A MAC, and the two pieces that it covers; the second may be empty. */
+typedef struct span_t {
+    apr_size_t mac_at, mac_len;
+    apr_size_t from, len, second_from, second_len;
+    int is_usual; /* all keys are tried, not only the most common ones */
+} span_t;
+
+typedef struct work_t {
+    probe_search_t *search;
+    span_t spans[SPANS_MAX];
+    apr_size_t spans_n, usual_n;
+    const digest_t *counted; /* the digest whose keys are counted */
+} work_t;
+
+static void add_span(work_t *work, const span_t *span)
 {
-    hit->algorithm = algorithm;
-    memcpy(hit->key, key, key_len);
-    hit->key_len = key_len;
+    apr_size_t i;
+
+    for (i = 0; i < work->spans_n; i++) {
+        const span_t *other = &work->spans[i];
+
+        if (other->mac_at == span->mac_at && other->mac_len == span->mac_len
+            && other->from == span->from && other->len == span->len
+            && other->second_len == span->second_len) {
+            return;
+        }
+    }
+    if (work->spans_n < SPANS_MAX && span->len + span->second_len >= COVERED_MIN) {
+        work->spans[work->spans_n++] = *span;
+        work->usual_n += span->is_usual != 0;
+    }
+}
+
+/* A MAC at the end over what begins at from. */
+static void add_behind(work_t *work, apr_size_t from, apr_size_t mac_len, int is_usual)
+{
+    apr_size_t len = work->search->ticket->len;
+    span_t span = {.mac_len = mac_len, .from = from, .is_usual = is_usual};
+
+    if (len >= from + mac_len) {
+        span.mac_at = len - mac_len;
+        span.len = span.mac_at - from;
+        add_span(work, &span);
+    }
+}
+
+/* A MAC at a place in front, over what follows it, and with what precedes it. */
+static void add_front(work_t *work, apr_size_t at, apr_size_t mac_len)
+{
+    apr_size_t len = work->search->ticket->len, end = at + mac_len;
+    span_t span = {.mac_at = at, .mac_len = mac_len, .from = end};
+
+    if (len >= end) {
+        span.len = len - end;
+        add_span(work, &span);
+        span.from = 0;
+        span.len = at;
+        span.second_from = end;
+        span.second_len = len - end;
+        add_span(work, &span);
+    }
+}
+
+/* Where this digest's MAC may be.  If the layout is known, its own place gets all keys; that of
+ * OpenSSL has no length field, so the MAC's length is not certain. */
+static void choose_spans(work_t *work, const digest_t *digest)
+{
+    static const apr_size_t from[] = {0, 16, 32, 4, 2, 12, 20};
+    const probe_format_t *format = work->search->format;
+    int is_known = format->layout != PROBE_LAYOUT_UNKNOWN, is_own, is_huge;
+    apr_size_t most = work->search->level == PROBE_QUICK ? 1 : 7, i, j;
+
+    work->spans_n = work->usual_n = 0;
+    is_own = !is_known || format->mac_len == digest->len || work->search->is_again
+             || (format->layout == PROBE_LAYOUT_OPENSSL && digest->len % 16 == 0);
+    add_behind(work, 0, digest->len, is_own);
+    is_huge = work->search->ticket->len > PROBE_TEXT_MAX;
+    if (!is_huge && (!is_known || format->mac_len == digest->len)) {
+        add_behind(work, 16, digest->len, !is_known);
+    }
+    for (i = 0; !is_huge && i < sizeof(mac_lens) / sizeof(mac_lens[0]); i++) {
+        for (j = 0; mac_lens[i] <= digest->len && j < most; j++) {
+            add_behind(work, from[j], mac_lens[i], 0);
+            if (mac_lens[i] >= 16) {
+                add_front(work, from[j], mac_lens[i]);
+            }
+        }
+        if (mac_lens[i] <= digest->len && format->name_len) {
+            add_behind(work, format->name_len, mac_lens[i], 0);
+            add_front(work, format->name_len, mac_lens[i]);
+        }
+    }
+}
+
+static int found_span(work_t *work, const span_t *span, const digest_t *digest, const char *name)
+{
+    probe_hit_t *hit = &work->search->hit;
+
+    hit->algorithm = name;
+    hit->text_at = span->from;
+    hit->mac_at = span->mac_at;
+    hit->mac_len = span->mac_len;
+    hit->mac_full_len = digest->len;
     return 1;
 }
 
-/* HMAC over bytes[from, len - mac_len) against the last mac_len bytes. */
-static int try_mac(search_t *search, const digest_t *digest, EVP_MAC_CTX *mac,
-                   const unsigned char *key, apr_size_t key_len, apr_size_t from)
+/* A digest that anyone can compute.  -1: OpenSSL does not have it. */
+static int try_digest(work_t *work, const digest_t *digest, const EVP_MD *md)
 {
-    const probe_ticket_t *ticket = search->ticket;
-    apr_size_t i, len;
+    const unsigned char *bytes = work->search->ticket->bytes;
     unsigned char out[EVP_MAX_MD_SIZE];
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    apr_size_t i;
+    int found = ctx ? 0 : -1;
 
-    for (i = 0; i < sizeof(mac_lens) / sizeof(mac_lens[0]); i++) {
-        apr_size_t mac_len = mac_lens[i];
+    for (i = 0; i < work->spans_n && found == 0; i++) {
+        const span_t *span = &work->spans[i];
 
-        if (mac_len > digest->len || ticket->len < from + mac_len + 16
-            || (ticket->len > PROBE_TEXT_MAX && mac_len != digest->len)) {
+        if (EVP_DigestInit_ex(ctx, md, NULL) != 1
+            || EVP_DigestUpdate(ctx, bytes + span->from, span->len) != 1
+            || EVP_DigestUpdate(ctx, bytes + span->second_from, span->second_len) != 1
+            || EVP_DigestFinal_ex(ctx, out, NULL) != 1) {
+            found = -1;
+        }
+        else if (memcmp(out, bytes + span->mac_at, span->mac_len) == 0) {
+            found = found_span(work, span, digest, digest->name);
+            work->search->hit.key_len = 0;
+        }
+    }
+    EVP_MD_CTX_free(ctx);
+    return found;
+}
+
+/* As try_digest(). */
+static int try_key(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, const unsigned char *key,
+                   apr_size_t key_len, int is_usual)
+{
+    const unsigned char *bytes = work->search->ticket->bytes;
+    unsigned char out[EVP_MAX_MD_SIZE];
+    apr_size_t i, len;
+
+    for (i = 0; i < work->spans_n; i++) {
+        const span_t *span = &work->spans[i];
+
+        if (is_usual && !span->is_usual) {
             continue;
         }
         if (EVP_MAC_init(mac, key, key_len, NULL) != 1
-            || EVP_MAC_update(mac, ticket->bytes + from, ticket->len - mac_len - from) != 1
+            || EVP_MAC_update(mac, bytes + span->from, span->len) != 1
+            || EVP_MAC_update(mac, bytes + span->second_from, span->second_len) != 1
             || EVP_MAC_final(mac, out, &len, sizeof(out)) != 1) {
-            return 0;
+            return -1;
         }
-        if (memcmp(out, ticket->bytes + ticket->len - mac_len, mac_len) == 0) {
-            search->hit->text_at = from;
-            search->hit->mac_len = mac_len;
-            search->hit->mac_full_len = digest->len;
-            return 1;
+        if (memcmp(out, bytes + span->mac_at, span->mac_len) == 0) {
+            return found_span(work, span, digest, digest->hmac);
         }
     }
     return 0;
 }
 
-/* What the MAC covers begins at the ticket's start, after the name, or after name and IV. */
-static int try_mac_key(search_t *search, const digest_t *digest, EVP_MAC_CTX *mac,
-                       const unsigned char *key, apr_size_t key_len)
+static int try_keys(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, apr_size_t key_len,
+                    int is_usual)
 {
-    static const apr_size_t usual[] = {0, 16, 32, 4, 2};
-    apr_size_t n = search->level == PROBE_QUICK ? 1 : search->level == PROBE_NORMAL ? 3 : 5, i;
-    apr_size_t name_len = search->format->name_len;
+    probe_search_t *search = work->search;
+    /* All keys would take minutes on a huge ticket; its MAC key is most likely its cipher key. */
+    int is_quick = search->level > PROBE_QUICK
+                   && (!is_usual || search->ticket->len > PROBE_TEXT_MAX);
+    probe_keys_for_t what = {.level = is_quick ? PROBE_QUICK : search->level,
+                             .is_mac = 1,
+                             .own = search->own,
+                             .ticket = search->ticket,
+                             .layout = search->format->layout};
+    probe_keys_t keys;
+    apr_size_t i;
+    int found = 0;
 
-    for (i = 0; i < n; i++) {
-        if (try_mac(search, digest, mac, key, key_len, usual[i])) {
-            return found_key(search->hit, digest->hmac, key, key_len);
-        }
+    if (!probe_keys_make(&keys, key_len, &what)) {
+        search->missing = "memory";
+        return 0;
     }
-    return n > 1 && name_len != 0 && name_len != 16 && name_len != 32
-           && try_mac(search, digest, mac, key, key_len, name_len)
-           && found_key(search->hit, digest->hmac, key, key_len);
+    for (i = 0; i < keys.n && found == 0; i++) {
+        found = try_key(work, digest, mac, keys.bytes + i * key_len, key_len, is_usual);
+    }
+    if (found > 0) {
+        probe_keys_tell(&keys, i - 1, &search->hit);
+    }
+    search->missing = found < 0 ? digest->hmac : search->missing;
+    /* The keys are the same for every digest. */
+    if (is_usual && (!work->counted || work->counted == digest)) {
+        work->counted = digest;
+        search->keys_n += i;
+    }
+    probe_keys_free(&keys);
+    return found > 0;
 }
 
-static int search_mac(search_t *search, const digest_t *digest, EVP_MAC *fetched,
-                      apr_size_t key_len)
+static int try_hmac(work_t *work, const digest_t *digest, EVP_MAC *fetched)
 {
+    static const apr_size_t key_lens[] = {32, 16, 48, 64, 20};
     OSSL_PARAM params[2] = {OSSL_PARAM_END, OSSL_PARAM_END};
     EVP_MAC_CTX *mac = EVP_MAC_CTX_new(fetched);
-    apr_size_t n = 0, i;
-    unsigned char *keys = probe_candidate_keys(key_len, search->level, &n);
+    apr_size_t n = work->search->level == PROBE_DEEP ? 5 : 4, i;
     int found = 0;
 
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest->name, 0);
-    if (mac && keys && EVP_MAC_CTX_set_params(mac, params) == 1) {
-        for (i = 0; i < n && !found; i++) {
-            found = try_mac_key(search, digest, mac, keys + i * key_len, key_len);
-        }
+    if (!mac || EVP_MAC_CTX_set_params(mac, params) != 1) {
+        work->search->missing = digest->hmac;
+        EVP_MAC_CTX_free(mac);
+        return 0;
+    }
+    n = work->search->ticket->len > PROBE_TEXT_MAX ? 1 : n;
+    for (i = 0; i < n && !found && work->usual_n > 0; i++) {
+        found = try_keys(work, digest, mac, key_lens[i], 1);
+    }
+    for (i = 0; i < n && !found && !work->search->is_again; i++) {
+        found = try_keys(work, digest, mac, key_lens[i], 0);
     }
     EVP_MAC_CTX_free(mac);
-    free(keys);
     return found;
 }
 
-int probe_search_mac(const probe_ticket_t *ticket, const probe_format_t *format,
-                     probe_level_e level, probe_hit_t *hit)
+static int try_both(work_t *work, const digest_t *digest, EVP_MAC *fetched)
 {
-    static const apr_size_t key_lens[] = {32, 16, 48, 64, 20};
-    search_t search = {.ticket = ticket, .format = format, .level = level, .hit = hit};
-    apr_size_t digests_n = ticket->len > PROBE_TEXT_MAX ? 2 : sizeof(digests) / sizeof(digests[0]);
-    /* All keys would take minutes on a huge ticket; its MAC key is most likely its cipher key. */
-    apr_size_t key_lens_n = ticket->len > PROBE_TEXT_MAX ? 1 : level == PROBE_DEEP ? 5 : 3, i, j;
+    EVP_MD *md = EVP_MD_fetch(NULL, digest->name, NULL);
+    int found;
+
+    choose_spans(work, digest);
+    found = md ? try_digest(work, digest, md) : -1;
+    EVP_MD_free(md);
+    if (found < 0) {
+        work->search->missing = digest->hmac;
+        return 0;
+    }
+    work->search->forms_n += 2;
+    return found || try_hmac(work, digest, fetched);
+}
+
+int probe_search_mac(probe_search_t *search)
+{
+    apr_size_t n = search->ticket->len > PROBE_TEXT_MAX ? 2 : DIGESTS_N, i;
     EVP_MAC *fetched = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    work_t work = {.search = search};
     int found = 0;
 
-    memset(hit, 0, sizeof(*hit));
-    if (ticket->len > PROBE_TEXT_MAX && level > PROBE_QUICK) {
-        search.level = PROBE_QUICK;
+    if (!fetched) {
+        search->missing = "HMAC";
     }
-    for (i = 0; fetched && i < digests_n && !found; i++) {
-        for (j = 0; j < key_lens_n && !found; j++) {
-            found = search_mac(&search, &digests[i], fetched, key_lens[j]);
-        }
+    for (i = 0; fetched && i < n && !found; i++) {
+        found = try_both(&work, &digests[i], fetched);
     }
     EVP_MAC_free(fetched);
     ERR_clear_error();

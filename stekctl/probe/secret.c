@@ -4,9 +4,9 @@
  */
 #include "secret.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <string.h>
+
+#include "schedule.h"
 
 /* How far a text is searched for a resumption master secret, because that costs an HMAC per byte.
  * */
@@ -28,24 +28,11 @@ const unsigned char *probe_secret_find(const unsigned char *text, apr_size_t len
 /* Nonzero: the ticket's PSK is derived from window[ticket->secret_len]. */
 static int expands(const unsigned char *window, const probe_ticket_t *ticket)
 {
-    /* HkdfLabel of RFC 8446, 7.1; one block of HKDF-Expand. */
-    static const char label[] = "tls13 resumption";
-    unsigned char info[4 + sizeof(label) + PROBE_NONCE_MAX + 1], out[EVP_MAX_MD_SIZE];
-    const EVP_MD *md = ticket->secret_len == 48 ? EVP_sha384() : EVP_sha256();
-    apr_size_t len = 0;
-    unsigned int out_len = sizeof(out);
+    unsigned char out[PROBE_SECRET_MAX];
 
-    info[len++] = 0;
-    info[len++] = (unsigned char)ticket->secret_len;
-    info[len++] = sizeof(label) - 1;
-    memcpy(info + len, label, sizeof(label) - 1);
-    len += sizeof(label) - 1;
-    info[len++] = (unsigned char)ticket->nonce_len;
-    memcpy(info + len, ticket->nonce, ticket->nonce_len);
-    len += ticket->nonce_len;
-    info[len++] = 1;
-    return HMAC(md, window, (int)ticket->secret_len, info, len, out, &out_len) != NULL
-           && out_len == ticket->secret_len && memcmp(out, ticket->secret, out_len) == 0;
+    return probe_schedule_expand(window, ticket->secret_len, "resumption", ticket->nonce,
+                                 ticket->nonce_len, out)
+           && memcmp(out, ticket->secret, ticket->secret_len) == 0;
 }
 
 const unsigned char *probe_secret_find_master(const unsigned char *text, apr_size_t len,

@@ -6,14 +6,18 @@
 #define STEKCTL_PROBE_TICKET_H
 
 #include <apr.h>
+#include <apr_time.h>
 
 #pragma GCC visibility push(hidden)
 
 #define PROBE_SECRET_MAX 48
 #define PROBE_NONCE_MAX 255
+#define PROBE_MORE_N 3
 #define PROBE_KEY_MAX 64
 #define PROBE_TEXT_MAX                                                                             \
     2048 /* bytes of a ticket that are decrypted; longer tickets are searched less */
+
+#define PROBE_STREAM_MAX 1024 /* of those, under ciphers that make a stream */
 
 typedef enum probe_level_e {
     /* One key of every length, for fuzzing: the whole search except the number of keys. */
@@ -30,10 +34,14 @@ typedef struct probe_ticket_t {
     apr_size_t len;
     unsigned char secret[PROBE_SECRET_MAX]; /* TLS 1.2: master secret; 1.3: the resumption PSK */
     apr_size_t secret_len;
+    /* TLS 1.3: the secrets behind the PSK, as long as it (schedule.h); more_n 0: not known. */
+    unsigned char more[PROBE_MORE_N][PROBE_SECRET_MAX];
+    apr_size_t more_n;
     unsigned char nonce[PROBE_NONCE_MAX]; /* TLS 1.3: ticket_nonce (RFC 8446, 4.6.1) */
     apr_size_t nonce_len;
     int is_tls13;
     apr_uint32_t hint_s;
+    apr_time_t at;                /* when it came; some servers derive keys from the time */
     const unsigned char *session; /* DER, to offer it again */
     apr_size_t session_len;
 } probe_ticket_t;
@@ -44,7 +52,9 @@ typedef enum probe_layout_e {
     PROBE_LAYOUT_OPENSSL,  /* name 16 | IV 16 | CBC | HMAC-SHA256 32 */
     PROBE_LAYOUT_GNUTLS,   /* name 16 | IV 16 | length 2 | CBC | HMAC-SHA1 20 */
     PROBE_LAYOUT_RFC5077,  /* name 16 | IV 16 | length 2 | CBC | HMAC-SHA256 32 (RFC 5077, 4) */
-    PROBE_LAYOUT_MBEDTLS   /* name 4 | IV 12 | length 2 | GCM | tag 16 */
+    PROBE_LAYOUT_MBEDTLS,  /* name 4 | IV 12 | length 2 | GCM | tag 16 */
+    PROBE_LAYOUT_WOLFSSL,  /* name 16 | IV 16 | length 2 | text | MAC 32 */
+    PROBE_LAYOUT_BOTAN     /* magic 8 | name 4 | seed 16 | IV 12 | GCM | tag 16 */
 } probe_layout_e;
 
 /* Offsets and lengths in bytes.  For an unknown layout, only name_len and the lengths are valid. */
@@ -57,10 +67,17 @@ typedef struct probe_format_t {
 
 /* A key that was found, or a position.  Fields that do not apply are 0. */
 typedef struct probe_hit_t {
+    const char *scheme; /* how a library makes the key from the configured one; NULL: it does not */
+    unsigned char configured[PROBE_KEY_MAX];
+    apr_size_t configured_len;
+    const char *form;      /* of the secret in the text: "in hex", "in base64"; NULL: as it is */
+    int is_decoded;        /* positions are those of the decoded ticket: the ticket is text */
     const char *algorithm; /* "AES-128-CBC", "HMAC-SHA256" */
     unsigned char key[PROBE_KEY_MAX];
     apr_size_t key_len;
-    apr_size_t iv_at, text_at;
+    apr_size_t iv_at, iv_len; /* iv_len 0: not known where it is */
+    apr_size_t text_at, secret_at;
+    apr_size_t mac_at;
     apr_size_t mac_len, mac_full_len; /* shorter than full: truncated */
     apr_size_t first, second;         /* indexes of the tickets concerned */
     int proven;                       /* nonce reuse: the XOR of the secrets was found */

@@ -69,8 +69,10 @@ static ctl_exit_e check_directory(ctl_t *ctl)
     if (errno != ENOENT) {
         return report_status(ctl, directory, APR_FROM_OS_ERROR(errno), NULL);
     }
-    report_line("%s: does not exist; create it with httpd's group and mode 0750, or start httpd",
-                directory);
+    report_line(
+        "%s: does not exist; create it with httpd's group (install -d -m 750 -g GROUP %s), or "
+        "start httpd",
+        directory, directory);
     return CTL_IO;
 }
 
@@ -187,7 +189,7 @@ ctl_exit_e cmd_new(ctl_t *ctl, int argc, char **argv)
         return code;
     }
     code = new_locked(ctl, &params, &made, &ring);
-    stek_file_unlock(&lock);
+    stek_lock_release(&lock);
     if (code == CTL_DONE) {
         if (!ctl->json && made) {
             printf("%s: made\n", report_path(ctl->secret_path, ctl->pool));

@@ -255,7 +255,7 @@ ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv)
     }
     if (code == CTL_DONE) {
         code = is_roll ? roll_locked(ctl, reseal) : retire_locked(ctl);
-        stek_file_unlock(&lock);
+        stek_lock_release(&lock);
     }
     return code;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Command show: prints a ring's keys as a table with a timeline, or as JSON; --watch redraws it.
+ * Command show: prints a ring's keys as a table, and last of all what is wrong, or everything as JSON;
+ * --watch redraws it.
  * It shows the first four bytes of names, and never a key.  stekctl; one thread.
  */
 #include <apr_strings.h>
@@ -13,14 +14,21 @@
 #include "options.h"
 #include "report.h"
 #include "ring.h"
+#include "ring_name.h"
+#include "show_table.h"
 #include "stek_error.h"
-#include "stek_schedule.h"
-#include "stek_swap.h"
+#include "stek_swappable.h"
 #include "stek_time.h"
 #include "terminal.h"
+#include "wrap.h"
 
 #define REDRAW_MS 1000
 #define COLUMNS_MAX 100 /* longer bars show nothing more */
+#define HEAD_LINES 3
+
+#define BOLD_RED "\033[1;31m"
+#define BOLD_GREEN "\033[1;32m"
+#define COLOUR_OFF "\033[0m"
 
 /* One picture of a ring. */
 typedef struct view_t {
@@ -29,196 +37,105 @@ typedef struct view_t {
     const terminal_t *terminal;
     const health_words_t *judgement;
     apr_time_t now;
-    apr_time_t from, to; /* the timeline's ends */
-    int bar_columns;
-    int seconds; /* slots are so short that their seconds matter */
+    int columns;
     apr_pool_t *pool;
 } view_t;
 
-#define COLOUR_OFF "\033[0m"
-
-static const char *colour_of(const view_t *view, const char *state)
+/* A label, coloured, and a sentence after it. */
+static void put_sentence(FILE *out, const view_t *view, const char *label, const char *colour,
+                         const char *text)
 {
-    if (!view->terminal->colour) {
-        return "";
+    int at = (int)strlen(label);
+
+    if (view->terminal->colour && *colour) {
+        fprintf(out, "%s%s%s", colour, label, COLOUR_OFF);
     }
-    switch (*state) {
-    case 'c':
-        return "\033[1;32m";
-    case 'f':
-        return "\033[36m";
-    default:
-        return "\033[2m";
+    else {
+        fputs(label, out);
     }
-}
-
-static const stek_key_t *row_key(const stek_ring_t *ring, apr_size_t i)
-{
-    return &ring->keys[ring->by_start[i]];
-}
-
-/* The timeline contains all windows and now. */
-static void measure(view_t *view)
-{
-    const stek_ring_t *ring = view->io->ring;
-    int columns = view->terminal->columns < COLUMNS_MAX ? view->terminal->columns : COLUMNS_MAX;
-    apr_size_t i;
-
-    view->from = view->to = view->now;
-    for (i = 0; i < ring->key_n; i++) {
-        const stek_key_t *key = &ring->keys[i];
-
-        view->from = key->not_before < view->from ? key->not_before : view->from;
-        view->to = stek_key_end(key, ring->lifetime) > view->to ? stek_key_end(key, ring->lifetime)
-                                                                : view->to;
-    }
-    view->seconds = ring->interval % apr_time_from_sec(60) != 0;
-    view->bar_columns = columns - (view->seconds ? 61 : 59);
-    if (view->bar_columns < 10) {
-        view->bar_columns = 10;
-    }
-}
-
-static apr_time_t column_time(const view_t *view, int column)
-{
-    apr_time_t span = view->to - view->from;
-
-    return view->from + span / view->bar_columns * column;
-}
-
-static int now_column(const view_t *view)
-{
-    int column = 0;
-
-    while (column + 1 < view->bar_columns && column_time(view, column + 1) <= view->now) {
-        column++;
-    }
-    return column;
-}
-
-/* One row of the timeline; key NULL: only the line for now. */
-static void put_bar(FILE *out, const view_t *view, const stek_key_t *key, const char *colour)
-{
-    const char *off = *colour ? COLOUR_OFF : "";
-    int at_now = now_column(view), unicode = view->terminal->unicode, column;
-
-    fputs(colour, out);
-    for (column = 0; column < view->bar_columns; column++) {
-        apr_time_t begin = column_time(view, column), end = column_time(view, column + 1);
-
-        if (column == at_now) {
-            fprintf(out, "%s%s%s", off, unicode ? "\u2502" : "|", colour);
-        }
-        else if (key && key->not_before < end && key->encrypt_until > begin) {
-            fputs(unicode ? "\u2588" : "#", out);
-        }
-        else if (key && key->not_before < end
-                 && stek_key_end(key, view->io->ring->lifetime) > begin) {
-            fputs(unicode ? "\u2500" : "-", out);
-        }
-        else {
-            putc(' ', out);
-        }
-    }
-    fputs(off, out);
-}
-
-static const char *slot_text(const view_t *view, const stek_key_t *key)
-{
-    const char *begin = view->seconds ? "%H:%M:%S" : "%b %d %H:%M";
-    const char *end = view->seconds ? "%H:%M:%S" : "%H:%M";
-
-    if (key->not_before == key->encrypt_until) {
-        return "only decrypts";
-    }
-    return apr_psprintf(view->pool, "%s-%s", report_strftime(key->not_before, begin, view->pool),
-                        report_strftime(key->encrypt_until, end, view->pool));
-}
-
-static void put_row(FILE *out, const view_t *view, const stek_key_t *key)
-{
-    const char *state = change_state(view->io->ring, key, view->now);
-    const char *colour = colour_of(view, state), *off = *colour ? COLOUR_OFF : "";
-    apr_time_t end = stek_key_end(key, view->io->ring->lifetime);
-    char hex[STEK_HEX_LEN];
-
-    fprintf(out, "%s%-7s%s %s %-*s %-*s %-9s ", colour, state, off, stek_key_hex(key->name, hex),
-            view->seconds ? 17 : 18, slot_text(view, key), view->seconds ? 15 : 12,
-            report_strftime(end, view->seconds ? "%b %d %H:%M:%S" : "%b %d %H:%M", view->pool),
-            report_span(end - view->now, view->pool));
-    put_bar(out, view, key, colour);
+    (void)wrap_words(out, text, at, at ? 2 : 0, view->columns);
     putc('\n', out);
 }
 
-static void put_table(FILE *out, const view_t *view)
+static void put_head(FILE *out, const view_t *view)
 {
     const stek_ring_t *ring = view->io->ring;
-    apr_size_t i;
 
-    if (ring->key_n == 0) {
-        return;
-    }
-    fprintf(out, "%-7s %-8s %-*s %-*s %-9s ", "STATE", "KEY", view->seconds ? 17 : 18, "SLOT (UTC)",
-            view->seconds ? 15 : 12, "ENDS (UTC)", "LEFT");
-    put_bar(out, view, NULL, "");
-    putc('\n', out);
-    for (i = 0; i < ring->key_n; i++) {
-        put_row(out, view, row_key(ring, i));
-    }
+    fprintf(out, "%s\n", report_path(view->ctl->ring_path, view->pool));
+    put_sentence(out, view, "", "",
+                 apr_psprintf(view->pool,
+                              "epoch %" APR_UINT64_T_FMT ", generation %" APR_UINT64_T_FMT
+                              ", written %s ago",
+                              ring->epoch, ring->generation,
+                              report_span(view->now - ring->written_at, view->pool)));
+    put_sentence(out, view, "", "",
+                 apr_psprintf(view->pool, "interval %s, lifetime %s; %d key%s, %d revoked",
+                              stek_time_text(ring->interval, view->pool),
+                              stek_time_text(ring->lifetime, view->pool), (int)ring->key_n,
+                              ring->key_n == 1 ? "" : "s", (int)ring->tombstone_n));
 }
 
-/* A sentence after its label, wrapped at 80 columns. */
-static void put_sentence(FILE *out, const char *label, const char *colour, const char *text)
+/* What is on the screen when the table has scrolled by. */
+static void put_verdict(FILE *out, const view_t *view)
 {
-    size_t column = strlen(label);
-
-    fprintf(out, "%s%s%s", colour, label, *colour ? COLOUR_OFF : "");
-    while (*text) {
-        size_t len = strcspn(text, " ");
-
-        if (column + 1 + len > 80) {
-            fputs("\n ", out);
-            column = 1;
-        }
-        fprintf(out, " %.*s", (int)len, text);
-        column += 1 + len;
-        text += len + (text[len] ? 1 : 0);
-    }
-    putc('\n', out);
-}
-
-static void put_header(FILE *out, const view_t *view)
-{
-    const stek_ring_t *ring = view->io->ring;
-    const stek_health_t *health = &view->judgement->health;
+    const health_words_t *judgement = view->judgement;
+    const stek_health_t *health = &judgement->health;
     char hex[STEK_HEX_LEN];
     int i;
 
-    fprintf(out, "%s\n", report_path(view->ctl->ring_path, view->pool));
-    fprintf(out, "epoch %" APR_UINT64_T_FMT ", generation %" APR_UINT64_T_FMT ", written %s ago\n",
-            ring->epoch, ring->generation, report_span(view->now - ring->written_at, view->pool));
-    fprintf(out, "interval %s, lifetime %s; %d key%s, %d revoked\n",
-            stek_time_text(ring->interval, view->pool), stek_time_text(ring->lifetime, view->pool),
-            (int)ring->key_n, ring->key_n == 1 ? "" : "s", (int)ring->tombstone_n);
-    if (health->rotates_at) {
-        fprintf(out, "rotates in %s, at %s, to %s\n",
-                report_span(health->rotates_at - view->now, view->pool),
-                report_time(health->rotates_at, view->now, view->pool),
-                stek_key_hex(health->next->name, hex));
+    put_sentence(out, view, "", "",
+                 health->rotates_at
+                     ? apr_psprintf(view->pool, "rotates in %s, at %s, to %s",
+                                    report_span(health->rotates_at - view->now, view->pool),
+                                    report_time(health->rotates_at, view->now, view->pool),
+                                    stek_key_hex(health->next->name, hex))
+                     : "no next key is prepared");
+    for (i = 0; i < judgement->note_n; i++) {
+        put_sentence(out, view, "note:", "",
+                     apr_pstrcat(view->pool, " ", judgement->notes[i], NULL));
     }
-    else {
-        fputs("no next key is prepared\n", out);
+    for (i = 0; i < judgement->problem_n; i++) {
+        put_sentence(out, view, "WRONG:", BOLD_RED,
+                     apr_pstrcat(view->pool, " ", judgement->problems[i], NULL));
     }
-    for (i = 0; i < view->judgement->problem_n; i++) {
-        put_sentence(out, "WRONG:", view->terminal->colour ? "\033[1;31m" : "",
-                     view->judgement->problems[i]);
+    if (judgement->problem_n == 0) {
+        put_sentence(out, view, "healthy", BOLD_GREEN, "");
     }
-    if (view->judgement->problem_n == 0) {
-        fputs("healthy\n", out);
+}
+
+static int lines_of(const char *text)
+{
+    int n = 0;
+
+    for (; *text; text++) {
+        n += *text == '\n';
     }
-    for (i = 0; i < view->judgement->note_n; i++) {
-        put_sentence(out, "note:", "", view->judgement->notes[i]);
+    return n;
+}
+
+/* rows: lines that there are, for all of it; 0: no limit. */
+static void put_picture(FILE *out, const view_t *view, int rows)
+{
+    show_table_t table = {.ring = view->io->ring, .terminal = view->terminal};
+    char *verdict = NULL;
+    size_t len;
+    FILE *end = open_memstream(&verdict, &len);
+
+    if (end) {
+        put_verdict(end, view);
+        fclose(end);
     }
+    table.columns = view->columns;
+    table.now = view->now;
+    table.pool = view->pool;
+    put_head(out, view);
+    if (rows > 0) {
+        rows -= HEAD_LINES + (verdict ? lines_of(verdict) : 0);
+        rows = rows > 3 ? rows : 3;
+    }
+    show_table_put(out, &table, rows);
+    fputs(verdict ? verdict : "", out);
+    free(verdict);
 }
 
 static void put_json(FILE *out, const view_t *view)
@@ -257,7 +174,7 @@ static void put_json(FILE *out, const view_t *view)
     json_time(&json, "covered_until", view->judgement->health.covered_until);
     json_open(&json, "keys", '[');
     for (i = 0; i < ring->key_n; i++) {
-        change_json_key(&json, NULL, ring, row_key(ring, i), view->now);
+        change_json_key(&json, NULL, ring, &ring->keys[ring->by_start[i]], view->now);
     }
     json_close(&json, ']');
     json_open(&json, "tombstones", '[');
@@ -277,26 +194,25 @@ static health_words_place_e ring_place(const ctl_t *ctl, apr_pool_t *pool)
     if (!stek_file_in_memory(ctl->ring_path, pool)) {
         return HEALTH_WORDS_ON_DISK;
     }
-    return stek_swap_reaches(ctl->ring_path, pool) ? HEALTH_WORDS_SWAPPABLE
-                                                   : HEALTH_WORDS_IN_MEMORY;
+    return stek_swappable_file(ctl->ring_path, pool) ? HEALTH_WORDS_SWAPPABLE
+                                                     : HEALTH_WORDS_IN_MEMORY;
 }
 
 static ctl_exit_e put_view(FILE *out, ctl_t *ctl, const ringio_t *io, const terminal_t *terminal,
-                           apr_pool_t *pool)
+                           int rows, apr_pool_t *pool)
 {
     health_words_t judgement;
     view_t view = {
         .ctl = ctl, .io = io, .terminal = terminal, .judgement = &judgement, .pool = pool};
 
     view.now = ringio_now();
+    view.columns = terminal->columns < COLUMNS_MAX ? terminal->columns : COLUMNS_MAX;
     health_words_make(io, ring_place(ctl, pool), view.now, pool, &judgement);
     if (ctl->json) {
         put_json(out, &view);
     }
     else {
-        measure(&view);
-        put_header(out, &view);
-        put_table(out, &view);
+        put_picture(out, &view, rows);
     }
     return judgement.problem_n > 0 ? CTL_FINDING : CTL_DONE;
 }
@@ -319,12 +235,15 @@ static char *watch_text(ctl_t *ctl, const terminal_t *terminal, apr_pool_t *pool
     here.pool = pool;
     rv = ringio_try(&here, ctl->ring_path, 1, &io, &culprit, &fault_path);
     if (rv == APR_SUCCESS) {
-        put_view(out, &here, &io, terminal, pool);
+        put_view(out, &here, &io, terminal, terminal->rows, pool);
         ringio_release(&io);
     }
     else {
-        fprintf(out, "%s: %s\n", report_path(fault_path, pool),
-                stek_strerror(rv, why, sizeof(why)));
+        (void)wrap_words(out,
+                         apr_pstrcat(pool, report_path(fault_path, pool), ": ",
+                                     stek_strerror(rv, why, sizeof(why)), NULL),
+                         0, 2, terminal->columns);
+        putc('\n', out);
     }
     return fclose(out) == 0 ? text : NULL;
 }
@@ -383,8 +302,14 @@ ctl_exit_e cmd_show(ctl_t *ctl, int argc, char **argv)
         }
         watching = 1;
     }
+    if (optind + 1 < argc) {
+        return report_usage(ctl, "unexpected argument '%s'", argv[optind + 1]);
+    }
     if (optind < argc) {
-        return report_usage(ctl, "unexpected argument '%s'", argv[optind]);
+        code = ring_by_name(ctl, argv[optind]);
+        if (code != CTL_DONE) {
+            return code;
+        }
     }
     if (watching) {
         return watch(ctl);
@@ -394,7 +319,7 @@ ctl_exit_e cmd_show(ctl_t *ctl, int argc, char **argv)
         return code;
     }
     terminal_look(&terminal);
-    code = put_view(stdout, ctl, &io, &terminal, ctl->pool);
+    code = put_view(stdout, ctl, &io, &terminal, 0, ctl->pool);
     ringio_release(&io);
     return code;
 }

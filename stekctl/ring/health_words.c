@@ -49,7 +49,7 @@ void health_words_make(const ringio_t *io, health_words_place_e place, apr_time_
     stek_health_judge(ring, 0, NULL, now, &judgement->health);
     if (judgement->health.problems & STEK_HEALTH_NO_KEY) {
         add(judgement->problems, &judgement->problem_n,
-            "no key encrypts now, so httpd issues no tickets: check that httpd or stekctl sync is "
+            "there is no current key, so httpd issues no tickets: check that httpd or stekctl sync is "
             "running");
     }
     if (judgement->health.problems & STEK_HEALTH_LATE) {

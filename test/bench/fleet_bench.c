@@ -73,7 +73,7 @@ static void bench_read(void *baton, apr_time_t now, sync_view_t *views)
 
     (void)now;
     if (result == STORE_DONE) {
-        views->why = stek_ring_open(bytes, len, host->fleet->secrets, 1, &views->ring, NULL);
+        views->why = stek_ring_unseal(bytes, len, host->fleet->secrets, 1, &views->ring, NULL);
         views->answer = views->why == APR_SUCCESS ? SYNC_GOOD : SYNC_REFUSED;
     }
     else if (result == STORE_ABSENT) {

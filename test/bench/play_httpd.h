@@ -19,7 +19,7 @@
 #include "http_ssl.h"
 #include "mod_stek_phase.h"
 #include "mod_stek_exdata.h"
-#include "mod_stek_handshake.h"
+#include "mod_stek_ticket_outcome.h"
 #include "mod_stek_live.h"
 #include "mod_stek_ticket.h"
 
@@ -161,7 +161,7 @@ static void play_connect(int counted, apr_pool_t *pool, SSL **pserver, SSL **pcl
 
         c->pool = pool;
         c->conn_config = apr_pcalloc(pool, sizeof(void *));
-        mod_stek_handshake_begin(c, server, 0);
+        mod_stek_ticket_outcome_begin(c, server, 0);
         SSL_set_app_data(server, c); /* mod_ssl does */
     }
     for (i = 0; i < 10 && !(SSL_is_init_finished(client) && SSL_is_init_finished(server)); i++) {

@@ -92,7 +92,7 @@ int main(int argc, char **argv)
         stek_ring_t *opened = NULL, *merged = NULL;
         double from = cpu_ms(), between;
 
-        check(stek_ring_open(sealed, len, secrets, 1, &opened, NULL) == APR_SUCCESS, "open");
+        check(stek_ring_unseal(sealed, len, secrets, 1, &opened, NULL) == APR_SUCCESS, "open");
         between = cpu_ms();
         check(stek_ring_merge(ring, opened, now, LIFETIME, &merged) == APR_SUCCESS, "merge");
         open_ms[i] = between - from;

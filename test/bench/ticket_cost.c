@@ -207,7 +207,7 @@ CALLBACK void callback_begin(bench_t *b)
 {
     if (b->is_module) {
         b->c->pool = b->connection_pool;
-        mod_stek_handshake_begin(b->c, b->server, 0);
+        mod_stek_ticket_outcome_begin(b->c, b->server, 0);
     }
 }
 
@@ -401,7 +401,7 @@ static void prepare(bench_t *b, const char *who)
     check(b->keys != NULL, "memory");
     if (b->is_module) {
         play_module(make_ring(b), b->pool);
-        check(mod_stek_handshake_install(server_ctx), "info callback");
+        check(mod_stek_ticket_outcome_install(server_ctx), "info callback");
     }
     else {
         make_one(b, strcmp(who, "static") == 0);

@@ -205,6 +205,8 @@ CALL(int, i2d_X509_EXTENSION, (const X509_EXTENSION *extension, unsigned char **
 CALL(int, X509_CRL_verify, (X509_CRL * crl, EVP_PKEY *key), (crl, key), -1, QUEUED)
 CALL(void *, X509_REVOKED_get_ext_d2i, (const X509_REVOKED *entry, int nid, int *found, int *at),
      (entry, nid, found, at), NULL, QUEUED)
+CALL(void *, X509_CRL_get_ext_d2i, (const X509_CRL *crl, int nid, int *found, int *at),
+     (crl, nid, found, at), NULL, QUEUED)
 CALL(int, ASN1_TIME_compare, (const ASN1_TIME *a, const ASN1_TIME *b), (a, b), -2, QUEUED)
 CALL(int, X509_NAME_digest,
      (const X509_NAME *name, const EVP_MD *type, unsigned char *md, unsigned int *md_len),

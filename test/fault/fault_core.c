@@ -110,7 +110,7 @@ static apr_status_t rotate(const char *path, const stek_secrets_t *secrets, int 
     apr_status_t rv;
 
     stek_ring_file_init(&file, path, geteuid(), getegid());
-    rv = stek_file_lock(path, apr_time_from_msec(1), &lock, &holder, work);
+    rv = stek_lock_take(path, apr_time_from_msec(1), &lock, &holder, work);
     if (rv == APR_SUCCESS) {
         rv = stek_ring_file_load(&file, secrets, &ring, &stamp, NULL, work);
     }
@@ -121,7 +121,7 @@ static apr_status_t rotate(const char *path, const stek_secrets_t *secrets, int 
         HOLDS(stek_audit_ring(next, NULL) == STEK_WEAK_NONE && holds_keys(next, ring));
         rv = stek_ring_file_save(&file, next, secrets, flags, stek_rng_system, &again, work);
     }
-    stek_file_unlock(&lock);
+    stek_lock_release(&lock);
     stek_ring_destroy(next);
     stek_ring_destroy(ring);
     return rv;

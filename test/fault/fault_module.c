@@ -11,7 +11,7 @@
 #include "httpd_part.h"
 
 #include "mod_stek_config_check.h"
-#include "mod_stek_handshake.h"
+#include "mod_stek_ticket_outcome.h"
 #include "mod_stek_iv.h"
 #include "mod_stek_live.h"
 #include "mod_stek_live_private.h"
@@ -96,7 +96,7 @@ static void configure(void)
     make_contexts();
     ap_unixd_config.user_name = "root";
     mod_stek_vhosts_reset(pconf);
-    mod_stek_handshake_reset();
+    mod_stek_ticket_outcome_reset();
     (void)mod_stek_config_reset(pconf, pconf, pconf);
     server = part_server(pconf);
     part_directive(server, apr_psprintf(pconf, "StekRing default file=%s/run/a.ring poll=1s", base),
@@ -196,7 +196,7 @@ static int connect_once(int version, int with_faults)
     HOLDS(apr_pool_create(&c.pool, NULL) == APR_SUCCESS);
     c.conn_config = apr_pcalloc(c.pool, 64 * sizeof(void *));
     fault->on = with_faults;
-    (void)mod_stek_handshake_begin(&c, served, 0);
+    (void)mod_stek_ticket_outcome_begin(&c, served, 0);
     fault->on = 0;
     HOLDS(SSL_set_app_data(served, &c)); /* mod_ssl does */
     ERR_clear_error();

@@ -25,9 +25,12 @@ static void look_at(probe_ticket_t *tickets, size_t n, int searches)
     (void)probe_analysis_layout(format.layout);
     (void)probe_analysis_plain(tickets, n, &hit);
     (void)probe_analysis_nonce(tickets, n, &format, &hit);
+    (void)probe_analysis_checksum(tickets, n, &format, &hit);
     if (n > 0 && searches) {
-        (void)probe_search_cipher(&tickets[0], &format, PROBE_ONE_KEY, &hit);
-        (void)probe_search_mac(&tickets[0], &format, PROBE_ONE_KEY, &hit);
+        probe_search_t search = {.ticket = &tickets[0], .format = &format, .level = PROBE_ONE_KEY};
+
+        (void)probe_search_cipher(&search);
+        (void)probe_search_mac(&search);
     }
 }
 
@@ -66,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ticket->secret_len = data[0] & 2 ? 32 : data[0] & 4 ? 48 : data[0] & 8 ? 0 : 16;
         ticket->nonce_len = data[0] >> 4;
         memset(ticket->secret, (int)(n * 37), ticket->secret_len);
+        ticket->more_n = ticket->secret_len >= 32 ? n % (PROBE_MORE_N + 1) : 0;
         at += ticket->len;
     }
     look_at(tickets, n, (data[0] & 0xe0) == 0xe0);

@@ -93,7 +93,7 @@ static void open_file(const uint8_t *data, size_t size)
 {
     stek_ring_t *ring = NULL;
 
-    if (stek_ring_open(data, size, &secrets, 1, &ring, NULL) == APR_SUCCESS) {
+    if (stek_ring_unseal(data, size, &secrets, 1, &ring, NULL) == APR_SUCCESS) {
         HOLDS(is_sealable(ring) && stek_audit_ring(ring, NULL) == STEK_WEAK_NONE);
         stek_ring_destroy(ring);
     }
@@ -117,14 +117,15 @@ static void seal_and_open(const uint8_t *data, size_t size)
                         work->plain, plain_len, &work->box, sealed + STEK_RING_HEADER_LEN)
           == APR_SUCCESS);
     stek_mem_free(work);
-    if (stek_ring_open(sealed, STEK_RING_HEADER_LEN + plain_len + TAG_LEN, &secrets, 1, &ring, NULL)
+    if (stek_ring_unseal(sealed, STEK_RING_HEADER_LEN + plain_len + TAG_LEN, &secrets, 1, &ring,
+                         NULL)
         == APR_SUCCESS) {
         unsigned char random[STEK_RING_SALT_RANDOM_LEN] = {0}, *again;
         stek_ring_t *other;
         apr_size_t len;
 
         HOLDS(stek_ring_seal(ring, &secrets.secrets[0], random, &again, &len) == APR_SUCCESS);
-        HOLDS(stek_ring_open(again, len, &secrets, 1, &other, NULL) == APR_SUCCESS);
+        HOLDS(stek_ring_unseal(again, len, &secrets, 1, &other, NULL) == APR_SUCCESS);
         HOLDS(stek_ring_equal(ring, other));
         stek_ring_destroy(other);
         stek_ring_destroy(ring);

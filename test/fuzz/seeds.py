@@ -204,8 +204,8 @@ def announcements():
 
 def recordings():
     head, rest = "stek-probe 1\nhost localhost 443\ntime 1764243649\n", "planned 80\nconnections 61\ntook 3\n"
-    version = "version 1.{} per_connection=1 session_ids={} resumes=1 asked_cert=0 alert=-1\n"
-    ticket = f"ticket hint=7200 secret={'5a' * 48} nonce={{}} bytes={'c3' * 192}\n"
+    version = "version 1.{} per_connection=1 session_ids={} resumes=1 asked_cert=0 alert=-1 full=9 empty=0\n"
+    ticket = f"ticket hint=7200 at=1764243649000000 secret={'5a' * 48} more={'5b' * 48} nonce={{}} bytes={'c3' * 192}\n"
     finding = "finding mac ok refuses all of 24 altered tickets\nfinding padding not-testable a deeper level\n"
     put("recording", "both", (head + rest + version.format(2, 1) + ticket.format("") + finding + version.format(3, 0)
                               + ticket.format("0102") + ticket.format("0103") + finding + "end\n").encode())

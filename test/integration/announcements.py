@@ -14,6 +14,7 @@ from fleet import DAY, fleet_fields, sealing_secrets
 from ringfile import hkdf
 
 PARTS = 64
+MUTE, TWIN, FORGOTTEN = 4, 8, 16
 HEADER = struct.Struct(">8sHH8s32sI")
 REST = struct.Struct(">8s8sHQQQQQIIIQQ")
 
@@ -91,7 +92,8 @@ def read(store, secret_path):
     """What all hosts have announced there: by name."""
     secrets = sealing_secrets(secret_path, int(time.time()) // DAY)
     parts = {part: store.get(object_of(secret_path, part)) for part in range(PARTS)}
-    return {host.name: host for part, data in parts.items() if data for host in opened(data, secrets, part)}
+    return {host.name: host for part, data in parts.items() if data for host in opened(data, secrets, part)
+            if not host.flags & FORGOTTEN}
 
 
 def put(store, secret_path, host):

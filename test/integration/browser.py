@@ -63,9 +63,9 @@ class Browser:
             self.events.append(answer)
 
     def open(self, url, width=1600, height=1000, scheme="light"):
-        """Loads a page; the seconds until it was there."""
+        """Loads a page; the seconds until it was there.  What is as narrow as a phone is one."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
-                  mobile=False)
+                  mobile=width < 600)
         self.call("Emulation.setEmulatedMedia",
                   features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events, begin = [], time.monotonic()

@@ -32,6 +32,14 @@ def clock_env(clock):
             "NO_FAKE_STAT": "1"}
 
 
+def whole_slot(before_s, after_s, now=None):
+    """An interval of which no slot ends between so long ago and so long from now: no host makes a key meanwhile, even
+    one whose clock is off by as much."""
+    now = int(time.time() if now is None else now)
+    return next(interval for interval in range(3600, 86400, 60)
+                if (now - before_s) // interval == (now + after_s) // interval)
+
+
 def run(*args, clock=None, code=0, env=None, **options):
     """stekctl with those arguments; its result, after a check of the exit code."""
     env = dict(os.environ, **(env or {}), **(clock_env(clock) if clock is not None else {}))

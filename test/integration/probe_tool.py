@@ -3,6 +3,8 @@
 anything but good TLS."""
 import json
 import os
+import re
+import select
 import shutil
 import socket
 import subprocess
@@ -15,6 +17,7 @@ from httpd import free_port, wait_for
 from stekctl_tool import BINARY, DONE, FINDING, Program
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
 FINDINGS = ("weak", "broken")
 SERVERS = os.environ.get("PROBE_SERVER_SBIN", "/usr/sbin")
 
@@ -165,6 +168,55 @@ class Peer:
         self.ended.set()
         self.thread.join(10)
         self.server.close()
+
+
+def relay(sock, first, port):
+    """Carries what comes on sock, first included, to a port on loopback, and back."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as other:
+        other.sendall(first)
+        ends = {sock: other, other: sock}
+        while True:
+            for one in select.select(list(ends), [], [], 10)[0]:
+                data = one.recv(65536)
+                if not data:
+                    return
+                ends[one].sendall(data)
+
+
+TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+
+
+def schema_errors(schema, value, where="$"):
+    """What a value violates, by the words of JSON Schema that the project's schemas use."""
+    unknown = set(schema) - {"$schema", "title", "description", "type", "enum", "const", "pattern", "minimum",
+                             "maximum", "properties", "required", "additionalProperties", "items"}
+    if unknown:
+        yield f"{where}: the schema has {unknown}"
+    types = schema.get("type", [])
+    types = [types] if isinstance(types, str) else types
+    if types and not any(type(value) is int if name == "integer" else isinstance(value, TYPES[name])
+                         for name in types):
+        yield f"{where}: {value!r} is not {types}"
+        return
+    if value not in schema.get("enum", [value]) or value != schema.get("const", value):
+        yield f"{where}: {value!r} is none of the values"
+    if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
+        yield f"{where}: {value!r} does not match"
+    if isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+        yield f"{where}: {value} is out of range"
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from schema_errors(schema.get("items", {}), item, f"{where}[{i}]")
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        for name in schema.get("required", []):
+            if name not in value:
+                yield f"{where}: {name} is missing"
+        for name, item in value.items():
+            if name in known:
+                yield from schema_errors(known[name], item, f"{where}.{name}")
+            elif schema.get("additionalProperties", True) is False:
+                yield f"{where}: {name} is unknown"
 
 
 def until(predicate, what, timeout=15):

@@ -4,7 +4,10 @@
  * find. Loopback only, one connection at a time, until it is killed.  Prints "listening" once it
  * does, then for each ClientHello "full" or "offer".  Answers requests in HTTP. The MACs that
  * OpenSSL would always check are bent by a digest of our own under its HMAC.  Which ciphers it
- * takes is bent likewise. Usage: sins PORT CERT KEY SIN
+ * takes is bent likewise.  Usage: sins PORT CERT KEY SIN, or for a SIN of your own
+ *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated,iv=constant,keys=20,weak=7
+ * of which all words may be missing.  Of keys with names that begin alike, which tickets get in turn,
+ * only number weak is the given one; the others, and whatever is not given, are random.
  */
 #define OPENSSL_API_COMPAT 10101
 #include <arpa/inet.h>
@@ -27,7 +30,10 @@
 #define BIG_LEN 60000
 #define MONTH_S (30 * 86400)
 
-typedef enum mac_e { MAC_GOOD, MAC_NONE, MAC_TRUNCATED } mac_e;
+typedef enum mac_e { MAC_GOOD, MAC_NONE, MAC_TRUNCATED, MAC_HALF, MAC_BIT } mac_e;
+
+#define HALF 16 /* checked bytes of MAC_HALF; MAC_BIT checks BIT */
+#define BIT 4
 typedef enum fill_e { FILL_RANDOM, FILL_ZERO, FILL_COUNT10, FILL_COUNT20, FILL_ONES } fill_e;
 
 typedef struct sin_t {
@@ -44,6 +50,7 @@ typedef struct sin_t {
     int outlives;                             /* tickets never end */
     useconds_t padding_delay_us;
     long timeout_s;
+    int keys_n, weak;
 } sin_t;
 
 static const sin_t sins[] = {
@@ -66,6 +73,8 @@ static const sin_t sins[] = {
     {.name = "chacha-zero", .stream = EVP_chacha20, .cipher_fill = FILL_ZERO},
     {.name = "chacha-poly-zero", .stream = EVP_chacha20_poly1305, .cipher_fill = FILL_ZERO},
     {.name = "no-mac", .mac = MAC_NONE},
+    {.name = "mac-half", .mac = MAC_HALF},
+    {.name = "mac-bit", .mac = MAC_BIT},
     {.name = "no-mac-ctr", .stream = EVP_aes_256_ctr, .mac = MAC_NONE},
     {.name = "mac-truncated", .mac = MAC_TRUNCATED, .mac_fill = FILL_ZERO},
     {.name = "iv-ctr", .stream = EVP_aes_256_ctr, .constant_iv = 1},
@@ -84,8 +93,12 @@ static const sin_t sins[] = {
     {.name = "long-hint", .timeout_s = MONTH_S},
 };
 
+#define KEYS_MAX 64
+
 static const sin_t *sin_now;
-static unsigned char cipher_key[32], mac_key[32];
+static unsigned char cipher_keys[KEYS_MAX][32], mac_keys[KEYS_MAX][32];
+#define cipher_key cipher_keys[0]
+#define mac_key mac_keys[0]
 static unsigned char ticket[65536]; /* as the ClientHello at hand offers it */
 static size_t ticket_len;
 static int is_decrypting;
@@ -125,9 +138,16 @@ static int own_update(EVP_MD_CTX *ctx, const void *data, size_t len)
 
 static int own_final(EVP_MD_CTX *ctx, unsigned char *out)
 {
+    int checked = sin_now->mac == MAC_HALF ? HALF : sin_now->mac == MAC_BIT ? BIT : 0;
+    const SHA256_CTX *ctx_now = EVP_MD_CTX_md_data(ctx);
+    int is_outer = ctx_now->Nl
+                   == 8 * (SHA256_CBLOCK + sizeof(inner)); /* key, then the inner hash */
+
     SHA256_Final(inner, EVP_MD_CTX_md_data(ctx));
-    if (sin_now->mac == MAC_NONE && is_decrypting && ticket_len >= sizeof(inner)) {
-        memcpy(out, ticket + ticket_len - sizeof(inner), sizeof(inner));
+    if (sin_now->mac != MAC_TRUNCATED && is_outer && is_decrypting && ticket_len >= sizeof(inner)) {
+        memcpy(out, inner, checked);
+        memcpy(out + checked, ticket + ticket_len - sizeof(inner) + checked,
+               sizeof(inner) - checked);
     }
     else {
         memcpy(out, inner, sin_now->mac == MAC_TRUNCATED ? TRUNCATED : sizeof(inner));
@@ -243,6 +263,135 @@ static EVP_CIPHER *make_cipher(void)
     return cipher;
 }
 
+/* ---- a sin of one's own ---- */
+
+typedef struct named_cipher_t {
+    const char *name;
+    const EVP_CIPHER *(*cipher)(void), *(*stream)(void);
+    int is_ccm;
+} named_cipher_t;
+
+static const named_cipher_t named_ciphers[] = {
+    {"aes-128-cbc", EVP_aes_128_cbc, NULL, 0},
+    {"aes-192-cbc", EVP_aes_192_cbc, NULL, 0},
+    {"aes-256-cbc", EVP_aes_256_cbc, NULL, 0},
+    {"3des-cbc", EVP_des_ede3_cbc, NULL, 0},
+    {"aes-128-ctr", NULL, EVP_aes_128_ctr, 0},
+    {"aes-192-ctr", NULL, EVP_aes_192_ctr, 0},
+    {"aes-256-ctr", NULL, EVP_aes_256_ctr, 0},
+    {"aes-128-gcm", NULL, EVP_aes_128_gcm, 0},
+    {"aes-192-gcm", NULL, EVP_aes_192_gcm, 0},
+    {"aes-256-gcm", NULL, EVP_aes_256_gcm, 0},
+    {"aes-128-ccm", NULL, EVP_aes_128_ctr, 1},
+    {"chacha20", NULL, EVP_chacha20, 0},
+    {"chacha20-poly1305", NULL, EVP_chacha20_poly1305, 0},
+};
+
+static const struct {
+    const char *name;
+    const EVP_MD *(*md)(void);
+} named_digests[] = {{"md5", EVP_md5},       {"sha1", EVP_sha1},     {"sha224", EVP_sha224},
+                     {"sha256", EVP_sha256}, {"sha384", EVP_sha384}, {"sha512", EVP_sha512}};
+
+static void read_hex(const char *hex, unsigned char *key)
+{
+    int i;
+    unsigned byte;
+
+    memset(key, 0, 32);
+    for (i = 0; i < 32 && sscanf(hex + (size_t)2 * i, "%2x", &byte) == 1; i++) {
+        key[i] = (unsigned char)byte;
+    }
+}
+
+/* 0: there is no such word. */
+static int read_word(sin_t *mix, const char *name, const char *value)
+{
+    size_t i, known = 0;
+
+    for (i = 0; !strcmp(name, "cipher") && i < sizeof(named_ciphers) / sizeof(named_ciphers[0]);
+         i++) {
+        if (!strcmp(value, named_ciphers[i].name)) {
+            mix->cipher = named_ciphers[i].cipher;
+            mix->stream = named_ciphers[i].stream;
+            mix->is_ccm = named_ciphers[i].is_ccm;
+            known = 1;
+        }
+    }
+    for (i = 0; !strcmp(name, "digest") && i < sizeof(named_digests) / sizeof(named_digests[0]);
+         i++) {
+        if (!strcmp(value, named_digests[i].name)) {
+            mix->digest = named_digests[i].md;
+            known = 1;
+        }
+    }
+    if (!strcmp(name, "mac")) {
+        mix->mac = !strcmp(value, "none") ? MAC_NONE : MAC_TRUNCATED;
+        return !strcmp(value, "none") || !strcmp(value, "truncated");
+    }
+    if (!strcmp(name, "iv")) {
+        mix->constant_iv = 1;
+        return !strcmp(value, "constant");
+    }
+    if (!strcmp(name, "keys")) {
+        mix->keys_n = atoi(value);
+        return mix->keys_n > 0 && mix->keys_n <= KEYS_MAX;
+    }
+    if (!strcmp(name, "weak")) {
+        mix->weak = atoi(value);
+        return mix->weak >= 0 && mix->weak < KEYS_MAX;
+    }
+    return (int)known || !strcmp(name, "key") || !strcmp(name, "mac-key");
+}
+
+/* Makes the sin, with its keys, from the words after "mix:". */
+static const sin_t *make_mix(char *words)
+{
+    static sin_t mix = {.name = "mix", .keys_n = 1};
+    char *word, *last = NULL;
+    const char *keys[2] = {NULL, NULL};
+    int i;
+
+    for (word = strtok_r(words, ",", &last); word; word = strtok_r(NULL, ",", &last)) {
+        char *value = strchr(word, '=');
+
+        if (value) {
+            *value++ = '\0';
+        }
+        if (!value || !read_word(&mix, word, value)) {
+            return NULL;
+        }
+        if (!strcmp(word, "key") || !strcmp(word, "mac-key")) {
+            keys[*word == 'm'] = value;
+        }
+    }
+    for (i = 0; i < mix.keys_n; i++) {
+        fill(cipher_keys[i], FILL_RANDOM);
+        fill(mac_keys[i], FILL_RANDOM);
+    }
+    if (keys[0]) {
+        read_hex(keys[0], cipher_keys[mix.weak]);
+    }
+    if (keys[1]) {
+        read_hex(keys[1], mac_keys[mix.weak]);
+    }
+    return &mix;
+}
+
+/* Which key encrypts, or has the name; -1: none. */
+static int choose_key(const unsigned char *name, int enc)
+{
+    static int turn;
+
+    if (sin_now->keys_n < 2) {
+        return 0;
+    }
+    if (enc) {
+        return turn++ % sin_now->keys_n;
+    }
+    return name[15] < sin_now->keys_n ? name[15] : -1;
+}
+
 /* ---- tickets ---- */
 
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
@@ -254,9 +403,14 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     const EVP_MD *md = own_digest ? own_digest : sin_now->digest ? sin_now->digest() : EVP_sha256();
     unsigned char own[16] = "a name of a key";
     long slot = (long)time(NULL) / 2;
+    int n = choose_key(name, enc);
 
     (void)ssl;
     is_decrypting = !enc;
+    if (n < 0) {
+        return 0;
+    }
+    own[15] = (unsigned char)n;
     if (sin_now->rotates && (enc || sin_now->forgets)) {
         memcpy(own, &slot, sizeof(slot));
     }
@@ -272,8 +426,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     else if ((!sin_now->rotates || sin_now->forgets) && memcmp(name, own, sizeof(own)) != 0) {
         return 0;
     }
-    if (!HMAC_Init_ex(hmac, mac_key, sizeof(mac_key), md, NULL)
-        || !EVP_CipherInit_ex(cipher, type, NULL, cipher_key, iv, enc)) {
+    if (!HMAC_Init_ex(hmac, mac_keys[n], sizeof(mac_keys[n]), md, NULL)
+        || !EVP_CipherInit_ex(cipher, type, NULL, cipher_keys[n], iv, enc)) {
         return -1;
     }
     return 1;
@@ -444,13 +598,18 @@ int main(int argc, char **argv)
             sin_now = &sins[i];
         }
     }
+    if (argc == 5 && !strncmp(argv[4], "mix:", 4)) {
+        sin_now = make_mix(argv[4] + 4);
+    }
     if (!sin_now) {
         fputs("usage: sins PORT CERT KEY SIN\n", stderr);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
-    fill(cipher_key, sin_now->cipher_fill);
-    fill(mac_key, sin_now->mac_fill);
+    if (!sin_now->keys_n) {
+        fill(cipher_key, sin_now->cipher_fill);
+        fill(mac_key, sin_now->mac_fill);
+    }
     own_digest = sin_now->mac == MAC_GOOD ? NULL : make_digest();
     own_cipher = sin_now->stream ? make_cipher() : NULL;
     check_ccm();

@@ -45,7 +45,7 @@ def own_directives():
 
 def ring_keys():
     source = source_of(TOP / "src" / "mod_stek_directives.c")
-    listed = re.search(r'unknown key: must be one of ([\w, ]+)"', source)
+    listed = re.search(r"unknown key '%s'%s: must be one of ([\w, ]+)\"", source)
     return listed.group(1).split(", ")
 
 
@@ -200,7 +200,7 @@ def test_docs_fleet_log_lines_are_the_sources():
     # The first words of each, without what stands for a value.
     words = {next((part.strip() for part in re.split(r"%\d*\w|[;,:'%]", text) if len(part.strip()) > 3), "")
              for text in texts} - {""}
-    assert {"silent", "its object is unusable", "no key encrypts now", "its day is ahead of this host"} <= words
+    assert {"silent", "its object is unusable", "there is no current key", "its day is ahead of this host"} <= words
     for word in sorted(words):
         assert word in quoted, f"the page has no row for a line of the log: {word}"
 

@@ -21,6 +21,7 @@ ELSEWHERE = [
     (r"apt-get ", "packages of the machine: make first-five"),
     (r"(sudo )?make( -j2| install| uninstall)?$", "make first-five"),
     (r"make (run|check|first-five)\b", "test_demo.py; the run that this is part of; itself"),
+    (r"make release\b", "test_release.py"),
     (r"make bench\b", "minutes long; the check runs its smallest form"),
     (r"apxs -c ", "make bare"),
     (r"(semanage|restorecon|ausearch) ", "a kernel with SELinux: test_conf.py reads the file"),

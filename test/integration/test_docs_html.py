@@ -91,6 +91,20 @@ def test_html_tags_have_anchors_and_are_linked(site):
         assert f"messages.html#{tag}" in troubles.links
 
 
+def test_html_links_to_pages_show_their_titles(site):
+    _, out = site
+    for path in out.rglob("*.html"):
+        for href, text in re.findall(r'<a href="([^"]+)">(.*?)</a>', path.read_text(), re.S):
+            assert "bench" in str(path) or not re.fullmatch(r"(<code>)?[\w./-]+\.md(</code>)?", text), f"{path}: {href}"
+    assert '<a href="mod_stek_rotate.html">Apache module mod_stek_rotate<' in (out / "docs/index.html").read_text()
+
+
+def test_html_tables_have_no_empty_header(site):
+    _, out = site
+    heads = [head for path in out.rglob("*.html") for head in re.findall(r"<thead>.*?</thead>", path.read_text(), re.S)]
+    assert len(heads) > 20 and all(re.sub(r"<[^>]+>|\s", "", head) for head in heads)
+
+
 def test_html_every_page_is_reached_from_the_index(site):
     pages, out = site
     index = next(path for path in pages if path.name == "index.html")

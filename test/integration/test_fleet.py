@@ -224,7 +224,7 @@ def test_fleet_host_without_keys_stops_issuing_and_recovers(fleet):
     reply = host.get(tls="1.2")
     assert reply.status == 200 and not reply.tickets, "a ticket without a good key"
     assert host.get(tls="1.2", session=session).resumed, "living tickets open on"
-    wait_for(lambda: "no key encrypts now" in host.log(), host.log, 5)
+    wait_for(lambda: "there is no current key" in host.log(), host.log, 5)
     wait_for(lambda: host.web.lines("STEK2002"), "httpd to say so", 15)
     maker.once()
     proxy.set("pass")

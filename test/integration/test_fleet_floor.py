@@ -664,6 +664,31 @@ def test_floor_ahead_of_the_clock_is_named_in_one_line(fleet):
     assert "remove the ring, the secret and the floor" in lines[0]
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("epoch_days, cycles", [(10, 3), (3, 30)], ids=["beyond-the-floor", "as-the-floor"])
+def test_floor_ahead_of_the_clock_keeps_no_object_from_the_future(fleet, epoch_days, cycles):
+    """The floor is from a day when this host's clock was ahead. If the object may be of that day, this clock may be the
+    wrong one, and the host waits for longer. But only for longer."""
+    store, name = fleet.store(Memcached), object_name(fleet.secret)
+    host = with_floor(fleet, every="1s")
+    host.once(clock=3 * DAY)
+    key = host.ring().current(time.time() + 3 * DAY)
+    lib.run("--ring", host.ring_path, "revoke", key.name.hex(), clock=3 * DAY)
+    host.once(clock=3 * DAY)
+    host.once()
+    assert floor_of(host).written_at > time.time() + 2 * DAY
+    later = int(time.time()) + epoch_days * DAY
+    store.put(name, ringfile.Ring([ringfile.make_key()], epoch=later, written_at=later).seal(
+        sealing_secrets(fleet.secret, today())[0]))
+    begun = time.monotonic()
+    host.start()
+    wait_for(lambda: store.ring(fleet.secret).epoch == 0, host.log, 100)
+    # The random part shortens a cycle by up to a fifth.
+    assert time.monotonic() - begun > 0.8 * (cycles - 1), host.log()
+    assert "ahead of this host's clock; check the clock" in host.log()
+    assert {key.name for key in store.ring(fleet.secret).keys} == host.names()
+
+
 # ---- crashes ----
 
 @pytest.mark.timeout(90)

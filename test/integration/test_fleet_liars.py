@@ -13,7 +13,7 @@ import fleet as lib
 import ringfile
 from fleet import DAY, Memcached, Redis, agree, object_name, sealing_secrets
 from httpd import wait_for
-from liar import Liar
+from liar import Liar, RedisLiar
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 
@@ -70,7 +70,9 @@ def test_liar_keeps_no_key_and_no_revocation_from_the_others(fleet, liar, first)
 def test_liar_alone_hosts_make_their_own_keys(fleet, liar):
     hosts = [fleet.host(liar, **HOURLY) for _ in range(2)]
     for host in hosts:
-        assert "conflict" not in host.once(code=5).stderr
+        text = host.once(code=5).stderr
+        assert "conflict" not in text
+        assert f"{liar.url}: took no write: other hosts were first each time, or so it says" in text
         assert host.ring().current(time.time())
 
 
@@ -247,3 +249,88 @@ def test_store_that_accepts_writes_and_keeps_nothing_is_named(fleet):
     assert (agreed and agreed.group(1)) == (again and again.group(1)), "it was said to agree"
     assert host.log().count("keeps nothing") == 1
     store.close()
+
+
+@pytest.mark.timeout(60)
+def test_store_that_keeps_nothing_is_told_by_one_cycle_too(fleet):
+    """It has answered STORED, so everything seemed well."""
+    store, good = Forgetful(), fleet.store()
+    host = fleet.host(store, good, **HOURLY)
+    for _ in range(2):
+        line, = [line for line in host.once(code=5).stderr.splitlines() if "made 2 keys" not in line]
+        assert line.startswith(f"stekctl: {store.url}: has taken the ring, but does not have it any more: it keeps nothing")
+    host.urls = [good.url]
+    assert not host.once(code=0).stderr
+    store.close()
+
+
+class SentOn(RedisLiar):
+    """Answers reads; for every write it says this."""
+
+    def __init__(self, error):
+        self.error = error
+        super().__init__()
+
+    def _serve(self, sock):
+        super()._serve(Replaced(sock, b":0\r\n", b"-%s\r\n" % self.error.replace("PORT", str(self.port)).encode()))
+
+
+class Replaced:
+    """A socket that says the one thing in place of the other."""
+
+    def __init__(self, sock, said, instead):
+        self.makefile, self.close, self.sock, self.said, self.instead = sock.makefile, sock.close, sock, said, instead
+
+    def sendall(self, data):
+        self.sock.sendall(self.instead if data == self.said else data)
+
+
+@pytest.mark.parametrize("error", ["MOVED 1 127.0.0.1:PORT", "MOVED 1 127.0.0.1:9", "MOVED", "MOVED ", "MOVED 1", "ASK",
+                                   "MOVED 1 :", "MOVED 1 a b:1", "ASK 1 127.0.0.1:PORT"])
+@pytest.mark.timeout(60)
+def test_store_that_sends_every_write_on_is_named_with_the_reason(fleet, error):
+    store = SentOn(error)
+    host = fleet.host(store, **HOURLY)
+    line, = [line for line in host.once(code=5).stderr.splitlines() if "made 2 keys" not in line]
+    assert line.startswith(f"stekctl: {store.url}: can be read, but not written: ")
+    assert error.replace("PORT", str(store.port)).strip() in line and line.endswith("continuing with the file ring")
+    assert ("but sends every write to another server" in line) != ("it is not clear which" in line), line
+    store.close()
+
+
+# ---- what the status says ----
+
+@pytest.mark.timeout(60)
+def test_status_of_a_damaged_ring_is_not_that_there_is_none(fleet):
+    host = fleet.host(fleet.store(), **HOURLY)
+    assert "default.ring: no ring\n" in lib.run(*host.arguments("--status"), code=None).stdout or not host.ring_path.exists()
+    host.once()
+    assert status(host)["why"] is None
+    whole = host.ring_path.read_bytes()
+    for data in (whole[:-3] + b"xyz", whole[:-1], b"", os.urandom(300)):
+        host.ring_path.write_bytes(data)
+        text = lib.run(*host.arguments("--status"), code=1).stdout
+        assert f"{host.ring_path}: damaged, or not this host's: " in text and "no ring" not in text.splitlines()[0]
+        assert "write the file ring" in text
+        shown = status(host, code=1)
+        assert shown["why"] and not shown["readable"]
+    host.ring_path.unlink()
+    assert "default.ring: no ring\n" in lib.run(*host.arguments("--status"), code=1).stdout
+    assert status(host, code=1)["why"] is None
+
+
+@pytest.mark.parametrize("generate", [True, False])
+@pytest.mark.timeout(60)
+def test_status_after_the_lifetime_has_shrunk_says_what_the_next_cycle_does(fleet, generate):
+    """The store keeps keys for as long as their makers decided, and this host's file does not."""
+    host = fleet.host(fleet.store(), **HOURLY)
+    for hours in range(-5, 1):
+        host.once(clock=hours * 3600)
+    host.times, host.generate = ["--interval", "1h", "--lifetime", "2h"], generate
+    for _ in range(3):
+        said = status(host)
+        before = host.ring_path.read_bytes()
+        host.once()
+        assert ("write the file ring" in said["next"]) == (host.ring_path.read_bytes() != before), said
+        assert (said["keys_behind"] > 0) <= ("write the file ring" in said["next"]), said
+    assert status(host)["next"] == []

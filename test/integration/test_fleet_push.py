@@ -2,6 +2,7 @@
 """Push: what wakes stekctl sync before its next cycle, what that costs, and that it falls back to its cycles. Where
 only a wake-up can be the reason for what is waited for, cycles take ten minutes."""
 import os
+import random
 import re
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 import fleet as lib
 from etcd import PREFIX, Etcd
-from fleet import Memcached, Redis, agree, object_name
+from fleet import Memcached, Proxy, Redis, agree, object_name
 from httpd import TOP, wait_for
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
@@ -212,6 +213,75 @@ def test_push_flood_of_messages_does_not_make_sync_spin(fleet, make):
     # What stores may wake for at once, and at length; its own cycles; and some calls for what changed.
     assert n <= 16 + (4 + 2) * seconds / every + 6, f"{n} cycles in {seconds} s"
     revoke_and_wait(hosts, hosts[1])
+
+
+class Replays(Proxy):
+    """Passes everything on, and keeps what a watch has been told, whole."""
+
+    def __init__(self, store):
+        self.told, self.watchers = [], set()
+        super().__init__(store)
+
+    def _back(self, server, client):
+        try:
+            while data := server.recv(65536):
+                client.sendall(data)
+                if b"*3\r\n$7\r\nmessage\r\n" in data or \
+                        (b'"events"' in data and re.fullmatch(rb"[0-9a-f]+\r\n.*\r\n", data, re.S)):
+                    self.told.append(data)
+                    self.watchers.add(client)
+        except OSError:
+            pass
+
+    def replay(self):
+        """One of the old ones, to all."""
+        for sock in list(self.watchers):
+            try:
+                sock.sendall(random.choice(self.told))
+            except OSError:
+                self.watchers.discard(sock)
+
+
+def test_push_watch_that_replays_brings_nothing_back_and_does_not_make_sync_spin(fleet, store, tmp_path):
+    """What was told once is told again, a hundred times in a second, and the old objects come back with it."""
+    if isinstance(store, Etcd):
+        store.port = store.members[0].port
+    proxy, every, name = Replays(store), 2, object_name(fleet.secret)
+    fleet.proxies.append(proxy)
+    url = proxy.url + (f"/{PREFIX}" if isinstance(store, Etcd) else "")
+    hosts = [fleet.host(url, **{**QUICK, "every": f"{every}s"}, options=["--metrics", tmp_path / f"{n}.prom"])
+             for n in range(2)]
+    for host in hosts:
+        host.start(web=False)
+    wait_for(lambda: all(host.ring_path.exists() for host in hosts) and agree(hosts), "all to have one ring", 30)
+    dead, old = set(), []
+    for n in range(4):
+        dead |= hosts[0].names()
+        old.append(store.get(name))
+        revoke_and_wait(hosts, hosts[n % 2])
+    wait_for(lambda: len(proxy.told) >= 2 and len(proxy.watchers) >= 1, "what to replay", 20)
+
+    def cycles(n):
+        return int(re.search(r"^stek_sync_cycles_total\S* (\d+)", (tmp_path / f"{n}.prom").read_text(), re.M).group(1))
+
+    def returned():
+        return [host.name for host in hosts if dead & host.names()]
+
+    before, begun, sent = [cycles(n) for n in range(2)], time.monotonic(), 0
+    while time.monotonic() - begun < 6:
+        proxy.replay()
+        sent += 1
+        if sent % 100 == 0:
+            store.put(name, random.choice(old))
+        assert not returned()
+        time.sleep(0.01)
+    seconds = time.monotonic() - begun
+    made = [cycles(n) - before[n] for n in range(2)]
+    assert sent > 100 and all(n <= 16 + (4 + 2) * seconds / every + 6 for n in made), f"{made} cycles in {seconds} s"
+    # Then all is as before: the stores have nothing of it, and a revocation arrives.
+    wait_for(lambda: not dead & {key.name for key in store.ring(fleet.secret).keys}, "the store to be repaired", 30)
+    revoke_and_wait(hosts, hosts[1])
+    assert not returned() and agree(hosts)
 
 
 def test_push_compaction_during_a_watch_ends_nothing(fleet, make):

@@ -360,6 +360,27 @@ def test_cluster_object_is_found_and_followed(fleet):
     host.once()
 
 
+@pytest.mark.timeout(60)
+def test_cluster_node_at_a_socket_sends_nobody_off_the_machine(fleet):
+    """The user named a socket: the password and the ring go nowhere else."""
+    store = fleet.store(kinds.Cluster)
+    name = object_name(fleet.secret)
+    for node in store.nodes:
+        node.kill()
+        node.extra += ["--unixsocket", str(node.dir / "redis.sock"), "--unixsocketperm", "700"]
+        node.start()
+    wait_for(lambda: all(b"cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in store.nodes), "the cluster", 30)
+    owner, other = store.owner(name), store.others(name)[0]
+    host = fleet.host(f"redis+unix://{owner.dir}/redis.sock", **HOURLY)
+    in_step(fleet, host)
+    away = fleet.host(f"redis+unix://{other.dir}/redis.sock", **HOURLY)
+    assert reason(away) == (f"it is a node of a cluster and sends stekctl to 127.0.0.1 {owner.port}, but the URL of a Unix "
+                            "socket stays on this machine: use redis://HOST,HOST")
+    assert not away.names() & host.names()
+    store.begin_move(name, other)
+    assert "stays on this machine" in reason(host)
+
+
 def test_cluster_reasons(fleet):
     single = fleet.store(Redis)
     single.ask("ACL", "SETUSER", "app", "on", ">right", "~stek:*", "+get", "+set", "+eval")

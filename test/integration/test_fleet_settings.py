@@ -198,3 +198,83 @@ def test_kubernetes_job_publishes_keys_whatever_its_store_does(fleet, folder):
     done = job()
     assert done.returncode != 0 and "applied" not in done.stdout, "published without a fleet secret"
     assert (folder / "old/default.ring").read_bytes() == before
+
+
+def with_files(fleet, **lines):
+    """A configuration with a password, a CA, a certificate and a key, all of them good; and these files."""
+    files = {}
+    for name, mode in (("password", 0o600), ("store-ca", 0o644), ("store-cert", 0o644), ("store-key", 0o600)):
+        files[name] = fleet.dir / name
+        files[name].write_text("something\n")
+        files[name].chmod(mode)
+    config = configuration(fleet, "a", store="etcds://127.0.0.1:9/stek", **files, **lines)
+    assert "the settings are valid" in checked(config).stdout
+    return config, files
+
+
+def spoiled(path, how):
+    """Makes the file so, and says what --check has to find."""
+    secret = path.name in ("password", "store-key")
+    if how == "empty":
+        path.write_text("")
+    elif how == "missing":
+        path.unlink()
+    elif how == "readable":
+        path.chmod(0o644 if secret else 0o666)
+    elif how == "somebody's":
+        os.chown(path, 12345, -1)
+    mode = "0600" if secret else "0644"
+    return {"empty": f"it is empty; found: owner root, mode {mode}, 0 bytes; wanted: owner root, mode {mode}",
+            "missing": f"there is no such file, or it cannot be seen; wanted: owner root, mode {mode}",
+            "readable": "others can read it; found: owner root, mode 0644" if secret else
+                        "others can write to it; found: owner root, mode 0666",
+            "somebody's": f"somebody else owns it; found: owner 12345, mode {mode}"}[how]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes owners")
+@pytest.mark.parametrize("how", ["empty", "missing", "readable", "somebody's"])
+@pytest.mark.parametrize("name", ["password", "store-ca", "store-cert", "store-key"])
+def test_check_files_for_the_stores_are_looked_at(fleet, name, how):
+    config, files = with_files(fleet)
+    said = spoiled(files[name], how)
+    done = checked(config, code=4 if how == "missing" else 3)
+    line, = done.stderr.splitlines()
+    assert line.startswith(f"stekctl: {files[name]} (--{name}): {said}"), line
+    assert line.endswith(("0600, not empty", "0644, not empty", "mode 0600", "mode 0644")) and not done.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes owners")
+def test_check_files_that_the_user_of_sync_cannot_read_are_named_all_at_once(fleet):
+    """Root checks for the unit's user: the owner of the ring's directory."""
+    run = fleet.dir / "run"
+    run.mkdir()
+    config, files = with_files(fleet, ring=run / "a.ring")
+    os.chown(run, 12345, -1)
+    lines = checked(config, code=3).stderr.splitlines()
+    assert [line.split(" (")[0] for line in lines] == [f"stekctl: {files[name]}" for name in ("password", "store-key")]
+    assert all("sync's user cannot read it; found: owner root, mode 0600, 10 bytes; wanted: owner 12345" in line
+               for line in lines)
+    for name in ("password", "store-key"):
+        os.chown(files[name], 12345, -1)
+    assert "the settings are valid" in checked(config).stdout
+
+
+@pytest.mark.parametrize("option", ["metrics", "floor"])
+def test_check_what_sync_writes_is_none_of_its_other_files(fleet, option):
+    ring, floor = fleet.dir / "a.ring", fleet.dir / "a.state"
+    more = {"floor": floor} if option == "metrics" else {"metrics": floor}
+    for path, said in ((ring, f"--{option} and --ring are the same file"),
+                       (f"{ring}.lock", f"{ring}.lock belongs to --ring {ring}"),
+                       (f"{ring}.sync", f"{ring}.sync belongs to --ring {ring}"),
+                       (f"{ring}.refused-20261127T120000Z", "belongs to --ring"),
+                       (fleet.dir / "." / ".." / fleet.dir.name / "a.ring.lock", f"belongs to --ring {ring}"),
+                       (fleet.dir / "a.secret", f"--{option} and --secret are the same file"),
+                       (fleet.dir / "a.secret.lock", "belongs to --secret"),
+                       (fleet.dir / "a.fleet", f"--{option} and --fleet-secret are the same file"),
+                       (fleet.dir / "a.fleet.lock", "belongs to --fleet-secret"),
+                       (fleet.dir / "a.conf", f"--{option} and --config are the same file"),
+                       (floor, "--floor and --metrics are the same file")):
+        text = checked(configuration(fleet, "a", **{**more, option: path}), code=2).stderr
+        assert said in text and f"give the {'floor' if path == floor else option} " in text, text
+    for path in (f"{ring}.prom", fleet.dir / "sync.prom", fleet.dir / "b.ring.lock"):
+        checked(configuration(fleet, "a", **{**more, option: path}))

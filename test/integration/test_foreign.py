@@ -78,7 +78,7 @@ def test_foreign_objects_at_every_path_stay_and_are_named(server):
             said = server.lines(rf"STEK2011: ring '{name}'")
             if len(said) != 1:
                 faults.append(f"{name}: {said}")
-            elif where == "file" and (word not in said[0] or "move it away" not in said[0]):
+            elif where == "file" and (word not in said[0] or "out of the way" not in said[0]):
                 faults.append(f"{name}: found is not said: {said}")
             elif where == "lock" and f"{server.foreign[kind, where]} is not a lock file" not in said[0]:
                 faults.append(f"{name}: the lock is not named: {said}")

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """stekctl probe: each sin is found and nothing else, good servers are clean, and no peer hangs it."""
 import base64
+import hashlib
+import json
 import os
 import shutil
 import socket
 import struct
 import subprocess
+from contextlib import closing
 
 import pytest
 
 from httpd import Vhost, free_port
-from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report,
-                        Sins, build, run, timed)
+from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, ROOT,
+                        Sins, build, relay, run, schema_errors, timed)
 from stekctl_tool import BINARY, FINDING, IO, USAGE, Lighttpd
 
 pytestmark = pytest.mark.timeout(300 if "PROBE_RUNS" not in os.environ else 1800)
@@ -90,6 +93,16 @@ def test_probe_sin_found_and_nothing_else(sinner, sin):
         assert {test for _, test in found} == set(expected)
         for test, words in expected.items():
             assert words in found[version, test]
+
+
+@pytest.mark.parametrize("sin, verdict", [("mac-half", "note"), ("mac-bit", "weak")])
+def test_probe_bytes_of_mac_that_count_mapped(sinner, sin, verdict):
+    """Only the first 16 or 4 bytes of the MAC are checked, but these are."""
+    report = Report("--level", "normal", "--tls", "1.3", f"localhost:{sinner(sin).port}")
+    assert {test for _, test in report.findings()} == ({"mac"} if verdict == "weak" else set())
+    found, text = report["1.3"]["mac"]
+    first = report.versions["1.3"]["greatest_length"] - 32 + (16 if sin == "mac-half" else 4)
+    assert found == verdict and f"do not count: {first} to {first + (15 if sin == 'mac-half' else 27)};" in text
 
 
 if "PROBE_RUNS" in os.environ:  # minutes: part of "make soak-probe"
@@ -316,10 +329,56 @@ def test_probe_one_dead_host_among_good_told(sinner):
     assert "0 findings" in done.stdout and "cannot be reached" in done.stderr
 
 
+def test_probe_finding_wins_over_dead_host(sinner):
+    done = run("--level", "quick", f"127.0.0.1:{sinner('mac-zero').port}", f"127.0.0.1:{free_port()}",
+               expect=(FINDING,))
+    assert "cannot be reached" in done.stderr
+
+
+def test_probe_stalled_first_connection_repeated(sinner):
+    """A peer in front of a good server that lets the first connection wait in vain."""
+    target, seen = sinner("good").port, []
+
+    def treat(sock, first):
+        seen.append(1)
+        if len(seen) == 1:
+            sock.settimeout(20)
+            sock.recv(1)
+            return
+        relay(sock, first, target)
+
+    with closing(Peer(treat)) as proxy:
+        report = Report("--level", "quick", "--tls", "1.3", f"127.0.0.1:{proxy.port}").assert_clean()
+    assert "was repeated" in report["1.3"]["support"][1]
+
+
+def test_probe_some_backends_without_tickets_noted(sinner, start):
+    with_tickets, without, turn = sinner("good").port, start(ProbedNginx, "ssl_session_tickets off;").port, []
+
+    def treat(sock, first):
+        turn.append(1)
+        relay(sock, first, without if len(turn) % 2 else with_tickets)
+
+    with closing(Peer(treat)) as proxy:
+        report = Report("--level", "quick", "--tls", "1.2", f"127.0.0.1:{proxy.port}")
+    verdict, text = report["1.2"]["support"]
+    assert verdict == "note" and "connections gave none" in text
+
+
+def test_probe_certificate_demanded_not_testable(httpd, certs):
+    second = free_port()
+    server = httpd(vhosts=[Vhost("a.test"), Vhost("a.test", ["SSLVerifyClient require",
+                                                             f"SSLCACertificateFile {certs}/ca.crt"], second)])
+    server.expect("AH0[0-9]{4}: .*(client|certificate|handshake)")
+    server.start()
+    report = Report("--level", "quick", "--tls", "1.2", "--sni", "a.test", f"127.0.0.1:{second}")
+    assert report["1.2"]["support"][0] == report.host["verdict"] == "not testable"
+
+
 # ---- the command ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("args", [
-    [], ["--level", "fast", "h"], ["--tickets", "0", "h"], ["--tickets", "65", "h"],
+    [], ["--level", "fast", "h"], ["--tickets", "0", "h"], ["--tickets", "1001", "h"],
     ["--tls", "1.4", "h"], ["--watch", "8d", "h"], ["--rate", "0", "h"], ["--sni", "a b", "h"],
     ["h:0"], ["h:65536"], ["h:x"], [":443"], ["[::1"], ["--nonsense", "h"], ["a b"]])
 def test_probe_bad_usage_told(args):
@@ -372,6 +431,55 @@ def test_probe_plan_told_first(sinner):
     planned = 2 * (3 + OFFERS["quick"])
     assert done.stdout.splitlines()[0] == f"localhost:{port}: up to {planned} connections, 200/s"
     assert Report("--level", "quick", "--tickets", 3, f"localhost:{port}", rate=200).whole["rate"] == 200
+
+
+def test_probe_verdict_first(sinner):
+    done = run("--level", "quick", f"localhost:{sinner('mac-zero').port}")
+    assert done.stdout.splitlines()[1] == "broken: TLS 1.2: mac-key; TLS 1.3: mac-key"
+    done = run("--level", "quick", f"localhost:{sinner('good').port}")
+    assert done.stdout.splitlines()[1].startswith("ok: no finding in ")
+
+
+def test_probe_json_as_in_schema(sinner):
+    schema = json.loads((ROOT / "docs/stekctl-probe.schema.json").read_text())
+    for sin in ("good", "zero-sha384", "plain", "mac-zero"):
+        report = Report("--level", "quick", "--tickets", 3, f"localhost:{sinner(sin).port}")
+        assert list(schema_errors(schema, report.whole)) == []
+    done = run("--json", f"127.0.0.1:{free_port()}", expect=(IO,))
+    assert list(schema_errors(schema, json.loads(done.stdout))) == []
+    assert list(schema_errors(schema, {**report.whole, "hosts": [{}]}))
+
+
+def test_probe_redact_hides_keys(sinner):
+    port = sinner("count10").port
+    args = ("--level", "quick", "--tickets", 3, "--tls", "1.3", f"localhost:{port}")
+    found = [test["found"] for test in Report(*args).versions["1.3"]["tests"] if "found" in test]
+    key = bytes(range(0x10, 0x20)).hex()
+    assert [part["key"] for part in found if "CBC" in part["algorithm"]] == [key]
+    hidden = Report("--redact", *args).whole
+    assert key not in json.dumps(hidden)
+    assert f"sha256:{hashlib.sha256(bytes.fromhex(key)).hexdigest()}" in json.dumps(hidden)
+
+
+def test_probe_own_keys_tried(start, folder):
+    secret = hashlib.sha512(b"only the probe's user has this").digest()
+    key, keys = folder / "key", folder / "keys"
+    key.write_bytes(os.urandom(16) + secret)
+    args = ("--level", "quick", "--tickets", 3,
+            f"localhost:{start(ProbedNginx, f'ssl_session_ticket_key {key};').port}")
+    Report(*args).assert_clean()
+    for line in (secret.hex(), base64.b64encode(secret).decode(), "only the probe's user has this"):
+        keys.write_text(f"# a comment\n\n{line}\n")
+        report = Report("--keys", keys, *args)
+        assert {test for _, test in report.findings()} == {"cipher-key", "mac-key"}, line
+
+
+@pytest.mark.parametrize("text, words", [(None, "No such file"), ("# none\n", "no keys"),
+                                         ("x" * 257, "256 characters")])
+def test_probe_bad_own_keys_told(folder, text, words):
+    if text:
+        (folder / "keys").write_text(text)
+    assert words in run("--keys", folder / "keys", "h", expect=(USAGE,)).stderr
 
 
 def test_probe_text_report_has_advice_and_no_progress(sinner):

@@ -40,7 +40,9 @@ class Strict(HTMLParser):
             self.stack.append(tag)
         if tag in ("script", "link", "img", "iframe", "object", "form", "base"):
             self.faults.append(tag)
-        for name, _value in attrs:
+        for name, value in attrs:
+            if name == "href" and tag == "a" and re.fullmatch(r"#ring-[\w.-]+|\?((refresh|format)=\w+)?", value):
+                continue  # the page itself
             if name.startswith("on") or name in ("style", "src", "href", "action"):
                 self.faults.append(f"{tag} {name}")
 
@@ -116,6 +118,28 @@ def test_status_headers_and_methods(httpd):
     assert headers["content-type"] == "text/plain; charset=utf-8"
 
 
+def test_status_refresh_as_in_mod_status(httpd, browser):
+    scripted = Scripted(httpd, processes=1)
+    scripted.server.start()
+    for query in ("", "?format=html"):
+        assert "refresh" not in scripted.ask("/stek-status" + query)[1]
+    for wanted in ("1", "10", "010", "86400"):
+        status, headers, body = scripted.ask(f"/stek-status?refresh={wanted}&format=html")
+        assert (status, headers["refresh"]) == (200, str(int(wanted)))
+        assert f"reloads every {int(wanted)} s" in page_text(body)
+    assert "refresh" not in scripted.ask("/stek-status?refresh=1&format=json")[1]
+    for wrong in ("0", "-1", "86401", "99999999999", "1s", "1.5", "", "%3Cb%3E", "+1", "1%201", "0x5"):
+        status, headers, body = scripted.ask(f"/stek-status?refresh={wrong}")
+        assert (status, body) == (400, "refresh must be a number of seconds from 1 to 86400\n"), wrong
+        assert headers["content-type"] == "text/plain; charset=utf-8" and "refresh" not in headers
+    # A real browser comes back by itself.
+    url = f"http://127.0.0.1:{scripted.port}/stek-status?refresh=1"
+    browser.open(url)
+    browser.evaluate("document.title = 'before'")
+    wait_for(lambda: browser.evaluate("document.title") == "Session ticket keys", "the page to reload", 20, 0.2)
+    assert browser.requests()[0] == url and browser.complaints() == []
+
+
 def test_status_forms_agree(httpd):
     scripted = Scripted(httpd, server=["StekRing other file=memory"],
                         vhosts=[Vhost("o.test", ["StekUseRing other"])])
@@ -134,7 +158,7 @@ def test_status_forms_agree(httpd):
         assert counters["issued"] == sample(metrics, "stek_tickets_issued_total", name)
         assert len(ring["keys"]) == sample(metrics, "stek_ring_keys", name)
         assert ring["next_rotation"] == sample(metrics, "stek_ring_next_rotation_timestamp_seconds", name)
-        assert f"tickets issued {counters['issued']} " in page
+        assert f"tickets issued {counters['issued']} " in page or not counters["issued"]
     assert data["rings"][0]["counters"]["refused"] == {
         **dict.fromkeys(["unknown", "expired", "damaged", "policy", "age"], 1), "secrecy": 0}
 
@@ -166,9 +190,11 @@ def test_status_prometheus_check_bites(old, new):
     assert exposition.faults(GOOD.replace(old, new)) != []
 
 
+SECTION = ["<Location /server-status>", "SetHandler server-status", "Require all granted", "</Location>"]
+
+
 def test_status_in_mod_status(httpd):
-    lines = ["<Location /server-status>", "SetHandler server-status", "Require all granted", "</Location>"]
-    scripted = Scripted(httpd, modules=["status"], server=lines)
+    scripted = Scripted(httpd, modules=["status"], server=SECTION)
     scripted.server.start()
     scripted.visit()
     body = scripted.ask("/server-status?auto")[2]
@@ -179,20 +205,34 @@ def test_status_in_mod_status(httpd):
     assert re.search(r"<td>default</td><td>healthy; rotates in .*</td><td>2</td><td>0</td><td>0</td>", body)
 
 
-def test_status_rates_per_minute(httpd):
-    """A child remembers the totals each minute; the rate is what came since."""
+def test_status_rates_per_minute_and_of_resumption(httpd):
+    """A child remembers the totals each minute; the rates are what came since."""
     scripted = Scripted(httpd, processes=1)
     scripted.server.start()
 
     def row():
         return re.search(r"<td>no ticket offered</td><td class=\"n\">(\d+)</td><td class=\"n\">([\d.-]+)</td>",
                          scripted.status()).groups()
-    assert row() == ("0", "-")
-    wait_for(lambda: row()[1] == "0.0", "the first look back", 25, 0.5)
-    for _ in range(5):
-        scripted.visit()
+    page = scripted.status()
+    assert "healthy</span></h2> <span class=\"rate\">no handshakes yet" in page
+    assert "Handshakes none yet Age of tickets that resumed none yet" in page_text(page)
+    session = scripted.visit(tls="1.2").session
+    scripted.visit(tls="1.2", session=session)
+    assert "50.0 % of handshakes resumed since httpd was started" in page_text(scripted.status())
+    wait_for(lambda: row()[1] != "-", "the first look back", 25, 0.5)
+    for _ in range(6):
+        scripted.visit(tls="1.2", session=session)
     count, rate = row()
-    assert count == "5" and 1 < float(rate) <= 300
+    assert count == "1" and float(rate) <= 60
+    assert '<tr class="refused zero"><td>refused, policy</td><td class="n">0</td>' in scripted.status()
+    (ring,) = scripted.json()["rings"]
+    for name in ("now", "hour"):
+        known = ring["resumption"][name]
+        assert known["span"] >= 10 and 6 <= known["resumed"] <= known["handshakes"] <= 8, known
+    text = page_text(scripted.status())
+    share = 100 * ring["resumption"]["now"]["resumed"] / ring["resumption"]["now"]["handshakes"]
+    # It is the ring's first number.
+    assert re.search(rf"default healthy {share:.1f} % of handshakes resumed in the last \d+ s", text), text
 
 
 # ---- health ----
@@ -269,6 +309,18 @@ def test_status_missing_file_says_what_the_keys_at_hand_do(httpd, at_hand, words
     assert ("no-key" in reasons) == (at_hand != "current")
     assert ("stay in use" in reasons["source"]) == ("no-key" not in reasons)
     assert sum(len(ring["keys"]) for ring in scripted.json()["rings"]) == (1 if key else 0)
+    wait_for(lambda: "last found it good: " in page_text(scripted.status()), "the parent to miss it", 25, 0.5)
+    text = page_text(scripted.status())
+    assert reasons["source"] in text and "1970" not in text and "source checked" not in text
+    if key:
+        assert "source last found good" in text and "No such file or directory; last found it good: " in text
+        assert re.search(r"file loaded (once|\d+ times), last .*? file refused missing: (once|\d+ times)", text), text
+    else:
+        for words in ("no next key is prepared; 0 keys; source never found good", "current key none",
+                      "prepared until nothing is prepared", "file loaded never",
+                      "No such file or directory; last found it good: never"):
+            assert words in text, (words, text)
+        assert "keys written" not in text
 
 
 def test_status_rotation_of_generated_ring_valid(httpd):
@@ -404,7 +456,7 @@ def test_status_text_contrast(httpd, dark):
     texts = set(re.findall(r"[{;]color:var\(--(\w+)\)", css))
     graphics = set(re.findall(r"(?:fill|stroke):var\(--(\w+)\)", css))
     grounds = set(re.findall(r"background:var\(--(\w+)\)", css))
-    assert texts == {"text", "dim", "good", "bad"} and grounds == {"bg", "panel"}
+    assert texts == {"text", "dim", "good", "bad"} and graphics >= {"current", "warn", "bad"} and grounds == {"bg", "panel"}
     for ground in grounds:
         for text in texts:
             assert contrast(found[text], found[ground]) >= 4.5, (text, ground)
@@ -412,18 +464,26 @@ def test_status_text_contrast(httpd, dark):
             assert contrast(found[graphic], found[ground]) >= 3, (graphic, ground)
 
 
+# What is wider than the window, or than a box around it that hides or scrolls the rest.
+WIDER = """[...document.querySelectorAll('body *')].filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.width > 0 && (box.left < -1 || box.right > document.documentElement.clientWidth + 1)
+        || !(e instanceof SVGElement) && getComputedStyle(e).display != 'inline'
+           && e.scrollWidth > e.clientWidth + 1;
+}).map(e => e.outerHTML.slice(0, 80))"""
+
+
 def look_at(browser, scripted, name):
     """The page at each width, light and dark: it fits, asks for nothing, and is refused nothing."""
     url = f"http://127.0.0.1:{scripted.port}/stek-status"
-    for width in (400, 1600):
+    for width in (390, 1280):
         for scheme in ("light", "dark"):
             spent = browser.open(url, width, scheme=scheme)
             assert spent < 1, f"{spent:.2f} s"
             assert browser.requests() == [url] and browser.complaints() == []
             assert browser.evaluate("document.documentElement.scrollWidth") <= width
-            assert browser.evaluate("[...document.querySelectorAll('.cols table')].every(t =>"
-                                    "t.getBoundingClientRect().right <="
-                                    "t.parentNode.getBoundingClientRect().right + 1)")
+            assert browser.evaluate("innerWidth") == width
+            assert browser.evaluate(WIDER) == []
             ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
             assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 29)")
             assert browser.evaluate("document.querySelectorAll('svg.line').length") >= 1
@@ -463,8 +523,54 @@ def test_status_page_looks_three_rings_one_stale(httpd, browser):
     server.put_ring(b"nonsense")
     wait_for(lambda: not scripted.json()["healthy"], "the refusal", 10, 0.1)
     look_at(browser, scripted, "three")
-    assert browser.evaluate("document.querySelectorAll('section h2').length") == 3
-    assert browser.evaluate("document.querySelector('header p').innerText") == "1 of 3 rings is not healthy"
+    assert heads(browser) == ["default not healthy", "tenants healthy", "short healthy"]
+    assert browser.evaluate("document.querySelector('header p').innerText") == \
+        "1 of 3 rings is not healthy: default"
+    # Colours say what happened, and now is no alarm.
+    colour = "getComputedStyle(document.querySelector('%s')).%s"
+    drawn = {what: browser.evaluate(colour % pair) for what, pair in {
+        "resumed": (".resumed rect", "fill"), "refused": (".refused rect", "fill"),
+        "damaged": (".wrong rect", "fill"), "alarm": (".bad", "color"), "now": (".now", "stroke"),
+        "zero": ("tr.zero", "color"), "text": ("body", "color")}.items()}
+    assert drawn["damaged"] == drawn["alarm"] and drawn["now"] == drawn["text"] != drawn["zero"]
+    assert len({drawn[what] for what in ("resumed", "refused", "damaged", "now")}) == 4, drawn
+
+
+def heads(browser):
+    return browser.evaluate("[...document.querySelectorAll('details.ring h2')].map(h => h.innerText)")
+
+
+def test_status_page_looks_fifty_rings_trouble_first(httpd, browser):
+    """Those in trouble come first, open and linked in the head line; the others keep their order, folded."""
+    names = [f"tenant-{i:02}" for i in range(49)]
+    bad = ["tenant-07", "tenant-" + "x" * 57]
+    names[30] = bad[1]
+    lines = [f"StekRing {name} " + ("generate=off" if name in bad else "file=memory") for name in names]
+    lines += SECTION
+    scripted = Scripted(httpd, processes=1, server=lines,
+                        vhosts=[Vhost(f"{name}.test"[-60:], [f"StekUseRing {name}"]) for name in names],
+                        modules=["status"])
+    server = scripted.server
+    server.log_level = "notice"
+    server.expect("STEK2002", "STEK2003", "STEK2017")
+    server.start()
+    look_at(browser, scripted, "fifty")
+    seen = heads(browser)
+    assert sorted(seen[:2]) == sorted(f"{name} not healthy" for name in bad)
+    others = [ring["name"] for ring in scripted.json()["rings"] if ring["name"] not in bad]
+    assert seen[2:] == [f"{name} healthy" for name in others] and len(others) == 48
+    head = "document.querySelector('header p.bad')"
+    assert browser.evaluate(head + ".innerText").startswith("2 of 50 rings are not healthy: tenant-")
+    assert browser.evaluate(f"[...{head}.querySelectorAll('a')].map(a => document.querySelector("
+                            "a.getAttribute('href')).open)") == [True, True]
+    assert browser.evaluate("document.querySelectorAll('details.ring[open]').length") == 2
+    assert browser.evaluate("document.querySelector('header .rate').innerText") == "no handshakes yet"
+    rows = re.findall(r"<tr><td>([\w-]+)</td><td>(?:<b>not healthy</b>|healthy);", section(scripted))
+    assert rows == [name.split()[0] for name in seen]
+
+
+def section(scripted):
+    return scripted.ask("/server-status")[2]
 
 
 def test_status_page_looks_1000_virtual_hosts(httpd, browser):
@@ -478,8 +584,8 @@ def test_status_page_looks_1000_virtual_hosts(httpd, browser):
     assert time.monotonic() - begin < 1
     assert page.count("<td>customer-") == 996
     look_at(browser, scripted, "many")
-    assert browser.evaluate("document.querySelector('details').open") is False
-    assert browser.evaluate("document.querySelectorAll('details tr').length") == 1001
+    assert browser.evaluate("document.querySelector('details:not(.ring)').open") is False
+    assert browser.evaluate("document.querySelectorAll('.hosts tr').length") == 1001
     begin = time.monotonic()
     assert len(scripted.json()["virtual_hosts"]) == 1000
     assert time.monotonic() - begin < 1

@@ -220,7 +220,7 @@ def test_stekctl_bad_input_right_code_one_line_untouched(place, name, kind):
         (["nothing"], "unknown command"),
         (["--nothing", "show"], "unknown"),
         (["show", "--nothing"], "unknown option"),
-        (["show", "more"], "unexpected argument"),
+        (["show", "more", "most"], "unexpected argument"),
         (["show", "--watch"], "terminal"),
         (["rotate", "--in"], "requires a value"),
         (["rotate", "--in", "5"], "number followed by"),

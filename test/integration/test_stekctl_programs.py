@@ -236,7 +236,7 @@ def test_stekctl_follow_files_end_with_their_keys(stekctl):
     wait_for(lambda: not files[1].exists() and not single.exists(), "the last key to go")
     assert time.time() >= keys[1].decrypt_until and not (folder / "tickets.conf").exists()
     wait_for(
-        lambda: "no key encrypts now" in (stekctl.root / "follow-0.log").read_text(), "the word"
+        lambda: "there is no current key" in (stekctl.root / "follow-0.log").read_text(), "the word"
     )
 
 

@@ -2,15 +2,11 @@
 """stekctl on rings: what each command does, what it prints, writers at once, and its behaviour on a
 terminal."""
 import base64
-import fcntl
 import json
 import os
-import pty
 import random
 import re
-import select
 import signal
-import struct
 import subprocess
 import termios
 import threading
@@ -21,6 +17,7 @@ import pytest
 
 import ringfile
 from httpd import wait_for
+from terminal import Terminal
 from stekctl_tool import BINARY, FINDING, IO, REFUSED, Stekctl
 
 
@@ -367,8 +364,8 @@ def test_stekctl_show_says_in_words_what_is_wrong(stekctl):
     now = int(time.time())
     ring = stekctl.ring()
     cases = [
-        ([ringfile.make_key(now - 7200)], "no key encrypts now"),
-        ([], "no key encrypts now"),
+        ([ringfile.make_key(now - 7200)], "there is no current key"),
+        ([], "there is no current key"),
         ([ringfile.make_key(now - 100, 130)], "none is prepared"),
         ([ringfile.make_key(now - 10, 7200)], None),
     ]
@@ -401,46 +398,6 @@ def test_stekctl_help_for_each_command_and_version(stekctl):
     assert stekctl.run("--version").stdout == (
         f"stekctl {version}\nstores: memcached, Redis, etcd\nstore workers confined by: seccomp, Landlock\n"
         "probes of many hosts at a time: libevent\n")
-
-
-class Terminal:
-    """stekctl on a terminal of its own."""
-
-    def __init__(self, command, columns=80, rows=24, **env):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            environ = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
-            environ = {**environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **env}
-            try:
-                os.execve(command[0], command, environ)
-            finally:
-                os._exit(127)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.before, self.text, self.status = termios.tcgetattr(self.fd), "", None
-
-    def read(self, timeout=0.05):
-        while select.select([self.fd], [], [], timeout)[0]:
-            try:
-                data = os.read(self.fd, 65536)
-            except OSError:
-                break
-            if not data:
-                break
-            self.text += data.decode("utf-8", "replace")
-        return self.text
-
-    def ended(self):
-        self.read(0.01)
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            self.status = os.waitstatus_to_exitcode(status) if pid else None
-        return self.status is not None
-
-    def close(self):
-        if not self.ended():
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        os.close(self.fd)
 
 
 @pytest.mark.parametrize("way", ["q", "^C", signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=str)

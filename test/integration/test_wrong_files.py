@@ -41,7 +41,7 @@ def test_secret_of_a_user_in_a_directory_of_his_below_a_sticky_one_is_refused(ht
     server.expect("STEK2011" if generate == "on" else "STEK2002")
     server.start()
     said, = server.lines("STEK2011" if generate == "on" else "STEK2002")
-    assert f"{his} (belongs to uid {ids[0]}; give it to root)" in said
+    assert f"{his} (owner uid {ids[0]}, mode 0755; wanted: owner root: chown root)" in said
     names = {ticket.name for v in VERSIONS for ticket in server.get(tls=v).tickets}
     assert not names & {key.name for key in tool.ring().keys}
     assert bool(names) == (generate == "on") and tool.ring_path.read_bytes() == before
@@ -89,7 +89,7 @@ def unusable(path, what):
 
 
 WORDS = {"folder": "is a directory", "fleet": "a fleet secret", "pem": "is a PEM file",
-         "open": "(mode 0644; chmod 600)", "comments": "contains no secret"}
+         "open": "(owner root, mode 0644; wanted: owner root, mode 0600: chmod 600)", "comments": "contains no secret"}
 
 
 def test_secret_unusable_from_the_start_seals_no_file_until_it_is_mended(httpd):
@@ -162,4 +162,5 @@ def test_rights_that_were_found_are_said(httpd):
     server.ring_path().chmod(0o664)
     server.expect("STEK2002")
     server.start()
-    assert f"{server.ring_path()} (mode 0664; chmod go-w)" in server.lines("STEK2002")[0]
+    assert (f"{server.ring_path()} (owner root, mode 0664; wanted: owner root, not writable by group or others: "
+            "chmod go-w)") in server.lines("STEK2002")[0]

@@ -61,10 +61,11 @@ class Clock:
         self.offset_s, self.frozen_at = int(offset_s), None
         self._write(f"{self.offset_s:+d}s")
 
-    def freeze(self, at=None):
-        at = int(self.now() if at is None else at)
+    def freeze(self, at):
+        """False if a host may have seen a later second before."""
         self._write(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at)))
         self.frozen_at = at
+        return time.time() + self.offset_s < at + 1
 
     def thaw(self):
         """On from where it stood."""
@@ -325,10 +326,11 @@ class Trial:
         assert self.same(hosts), f"{label}: no agreement after {cycles} cycles: {self.describe(hosts)}"
 
     def agree_frozen(self, hosts, clock, label, *more):
-        """With a key per second no two hosts have the same ring for long: the time stands still for it."""
-        at = clock.now()
-        for one in (clock, *more):
-            one.freeze(at)
+        """With a key per second no two hosts have the same ring for long: the time stands still for it, and never
+        goes back: the key that a host made for a second that has not come is too early for the others."""
+        at = int(clock.now()) + 1
+        while not all([one.freeze(at) for one in (clock, *more)]):
+            at = int(time.time() + clock.offset_s) + 1
         self.agree(hosts, label)
         for one in (clock, *more):
             one.thaw()

@@ -15,7 +15,7 @@ DEBS = TOP / "out" / "deb"
 # What the packages and their test need: the network is gone when they are installed.
 INCLUDE = ["apache2", "autopkgtest", "build-essential", "libapr1", "libcurl4", "libevent-core-2.1-7",
            "libevent-extra-2.1-7", "libhiredis0.14", "libjansson4", "libmemcached11", "libseccomp2", "openssl", "systemd"]
-PACKAGES = ["libapache2-mod-stek-rotate", "stekctl"]
+PACKAGES = ["libapache2-mod-stek-rotate", "mod-stek-rotate-doc", "stekctl"]
 OLD = "0.0.1"
 CONF = "/etc/apache2/mods-available/stek_rotate.conf"
 LOAD = "/etc/apache2/mods-available/stek_rotate.load"
@@ -111,7 +111,7 @@ def check_upgrade(root, version):
     (root.path / CONF[1:]).write_text("# mine\n")
     root.expect("upgrades", root.install("new"))
     installed = root.run("dpkg-query -W -f '${Version} ' " + " ".join(PACKAGES))[1].split()
-    check("to this version", installed == [version] * 2, installed)
+    check("to this version", installed == [version] * len(PACKAGES), installed)
     check("an edited configuration file stays", (root.path / CONF[1:]).read_text() == "# mine\n")
     check("one that was not edited is replaced", OLD not in (root.path / LOAD[1:]).read_text())
     root.expect("still enabled", "a2query -m stek_rotate")

@@ -20,8 +20,8 @@ AS_USER = "setpriv --reuid=builder --regid=builder --init-groups --reset-env"
 def build_depends():
     """Of debian/control, and what a build of the packages and lintian need."""
     control = (TOP / "debian" / "control").read_text()
-    field = re.search(r"^Build-Depends:((?:.*\n )*.*)$", control, re.M).group(1)
-    names = [re.match(r"[\w.+-]+", item.strip()).group(0) for item in field.split(",") if item.strip()]
+    fields = re.findall(r"^Build-Depends(?:-Indep)?:((?:.*\n )*.*)$", control, re.M)
+    names = [re.match(r"[\w.+-]+", item.strip()).group(0) for item in ",".join(fields).split(",") if item.strip()]
     given = {"debhelper-compat": "debhelper", "dh-sequence-installsysusers": None}
     names = [given.get(name, name) for name in names]
     return sorted({name for name in names if name} | {"build-essential", "git", "lintian", "util-linux"})

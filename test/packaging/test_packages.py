@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tarball, packages and "make install": the same files everywhere, the same bytes each time, nothing that
 lintian or rpmlint complain about."""
+import html
 import os
 import re
 import shutil
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parents[2]
-MODULE_PACKAGE, TOOL_PACKAGE = "libapache2-mod-stek-rotate", "stekctl"
+MODULE_PACKAGE, TOOL_PACKAGE, DOC_PACKAGE = "libapache2-mod-stek-rotate", "stekctl", "mod-stek-rotate-doc"
+DOC = f"usr/share/doc/{DOC_PACKAGE}"
 LOAD = "/etc/apache2/mods-available/stek_rotate.load"
 
 
@@ -42,12 +44,10 @@ def files_of(root):
 
 
 @pytest.fixture(scope="module")
-def debs(tmp_path_factory):
-    """Name of a package -> folder with what it installs, and DEBIAN.  Without optimisation and unit tests,
-    which other steps have: the build is half as long."""
-    make("deb", DEB_BUILD_OPTIONS="nocheck noddebs noopt")
+def debs(release, tmp_path_factory):
+    """Name of a package -> folder with what it installs, and DEBIAN."""
     found = {}
-    for deb in (TOP / "out" / "deb").glob("*.deb"):
+    for deb in (release / "out" / "deb").glob("*.deb"):
         name = deb.name.partition("_")[0]
         found[name] = tmp_path_factory.mktemp("deb") / name
         run("dpkg-deb", "-R", deb, found[name])
@@ -60,25 +60,33 @@ def installed(debs):
 
 
 def test_deb_packages_are_these_two(debs):
-    assert set(debs) == {MODULE_PACKAGE, TOOL_PACKAGE}
+    assert set(debs) == {MODULE_PACKAGE, TOOL_PACKAGE, DOC_PACKAGE}
 
 
 def test_deb_holds_what_it_should(debs):
-    module, tool = ({path.removesuffix(".gz") for path in files_of(debs[name])}
-                    for name in (MODULE_PACKAGE, TOOL_PACKAGE))  # long pages are compressed
+    module, tool, manual = ({path.removesuffix(".gz") for path in files_of(debs[name])}
+                            for name in (MODULE_PACKAGE, TOOL_PACKAGE, DOC_PACKAGE))  # long pages are compressed
     doc = "/usr/share/doc/"
     assert module >= {
         "/usr/lib/apache2/modules/mod_stek_rotate.so", LOAD, LOAD.replace(".load", ".conf"),
         "/etc/apache2/conf-available/stek-status.conf",
         *(f"{doc}{MODULE_PACKAGE}/examples/{path.name}" for path in (TOP / "conf").glob("examples/*")),
-        *(f"{doc}{MODULE_PACKAGE}/{path.name}" for path in (TOP / "docs").glob("*.md")),
+        f"{doc}{MODULE_PACKAGE}/README.Debian",
         f"{doc}{MODULE_PACKAGE}/examples/reference.conf",
         *(f"/usr/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.mount"))}
     assert tool >= {
-        "/usr/sbin/stekctl", "/usr/share/bash-completion/completions/stekctl", "/usr/lib/sysusers.d/stek.conf",
+        "/usr/sbin/stekctl", "/usr/lib/sysusers.d/stek.conf", "/usr/share/bash-completion/completions/stekctl",
+        "/usr/share/zsh/vendor-completions/_stekctl", "/usr/share/fish/vendor_completions.d/stekctl.fish",
         *(f"/usr/share/man/man{path.suffix[1]}/{path.name}" for path in (TOP / "docs").glob("*.[58]")),
         *(f"/usr/lib/systemd/system/{path.name}" for path in (TOP / "build" / "systemd").glob("*.service")),
         *(f"{doc}stekctl/examples/{path.name}" for path in (TOP / "conf" / "fleet").glob("*.sync"))}
+    assert manual >= {
+        *(f"/{DOC}/{path.relative_to(TOP)}" for path in [*TOP.glob("*.md"), *TOP.glob("docs/*.md")]
+          if path.name != "CHANGES.md"),
+        f"{doc}{DOC_PACKAGE}/changelog",
+        *(f"/{DOC}/{path.relative_to(TOP)}" for path in TOP.glob("conf/**/*") if path.is_file()),
+        *(f"/{DOC}/html/docs/{path.name}.html" for path in (TOP / "docs").glob("*.[58]")),
+        f"/{DOC}/html/docs/index.html", f"/usr/share/doc-base/{DOC_PACKAGE}.mod-stek-rotate"}
     configuration = (debs[MODULE_PACKAGE] / "DEBIAN" / "conffiles").read_text().split()
     assert sorted(configuration) == sorted(path for path in module if path.startswith("/etc/"))
 
@@ -105,9 +113,42 @@ def test_deb_binaries_are_hardened_and_of_this_version(debs):
     assert "DYN" in run("readelf", "-h", stekctl)
 
 
-def test_deb_lintian_clean(debs):
-    assert len(debs) == 2
-    changes, = (TOP / "out" / "deb").glob("*.changes")
+def dead_links(root):
+    """Of the pages below root: relative links that lead to no file below it, or to an anchor that is not there."""
+    dead = []
+    for page in [*root.rglob("*.html"), *root.rglob("*.md")]:
+        text = page.read_text()
+        links = re.findall(r'<a\b[^>]*\bhref="([^"]*)"' if page.suffix == ".html" else r"\]\(([^)\s]+)\)", text)
+        for link in map(html.unescape, links):
+            path, _, anchor = link.partition("#")
+            there = page.parent / path if path else page
+            if re.match(r"[a-z]+:", link):
+                continue
+            if not there.resolve().is_relative_to(root.resolve()) or not there.exists():
+                dead.append(f"{page.relative_to(root)}: {link}")
+            elif anchor and there.suffix == ".html" and f'id="{anchor}"' not in there.read_text():
+                dead.append(f"{page.relative_to(root)}: {link}: no such anchor")
+    return dead
+
+
+def test_deb_links_of_its_pages_work(debs):
+    """README's too, as they are installed."""
+    manual = debs[DOC_PACKAGE] / DOC
+    assert not dead_links(manual)
+    assert "](docs/quick-start.md)" in (manual / "README.md").read_text()
+    (manual / "conf/reference.conf").rename(manual / "conf/else.conf")
+    assert any("reference.conf" in link for link in dead_links(manual))
+    (manual / "conf/else.conf").rename(manual / "conf/reference.conf")
+    for name in re.findall(r"/usr/share/doc/mod-stek-rotate-doc/\S+[^\s.]",
+                           (debs[MODULE_PACKAGE] / f"usr/share/doc/{MODULE_PACKAGE}/README.Debian").read_text()):
+        assert (debs[DOC_PACKAGE] / name[1:]).exists()
+    registered = (debs[DOC_PACKAGE] / f"usr/share/doc-base/{DOC_PACKAGE}.mod-stek-rotate").read_text()
+    assert (debs[DOC_PACKAGE] / re.search(r"^Index: /(.*)$", registered, re.M).group(1)).exists()
+
+
+def test_deb_lintian_clean(debs, release):
+    assert len(debs) == 3
+    changes, = (release / "out" / "deb").glob("*.changes")
     said = run("lintian", "--allow-root", "--fail-on", "error,warning", changes)
     assert said == ""
 
@@ -116,11 +157,11 @@ def test_install_destdir_is_what_the_packages_install(debs, tmp_path):
     make("install", f"DESTDIR={tmp_path}")
     mine = files_of(tmp_path)
     packaged = {path.removesuffix(".gz") if "/man/" in path else path: data
-                for path, data in installed(debs).items() if not path.startswith(("/usr/share/doc/",
-                                                                                  "/usr/share/lintian/"))}
+                for path, data in installed(debs).items()
+                if not path.startswith(("/usr/share/doc/", "/usr/share/doc-base/", "/usr/share/lintian/"))}
     assert set(mine) == set(packaged)
     for path, data in mine.items():
-        if path.startswith(("/etc/", "/usr/lib/s", "/usr/share/bash")):
+        if path.startswith(("/etc/", "/usr/lib/s", "/usr/share/bash", "/usr/share/zsh", "/usr/share/fish")):
             assert data == packaged[path], path
     edited = tmp_path / LOAD[1:].replace(".load", ".conf")
     edited.write_text("# mine\n")
@@ -173,10 +214,10 @@ def test_dist_same_bytes_from_another_tree(tmp_path):
     assert {f"{NAME}/debian/control", f"{NAME}/build/rpm/mod_stek_rotate.spec"} <= set(names)
 
 
-def test_rpm_spec_is_read_and_rpmlint_clean():
-    said = make("rpm-source")
-    assert "0 errors, 0 warnings" in said
-    package, = (TOP / "out" / "rpm" / "SRPMS").glob("*.rpm")
+def test_rpm_spec_is_read_and_rpmlint_clean(release):
+    assert "0 errors, 0 warnings" in run("rpmlint", "-c", "build/rpm/rpmlint.toml", "build/rpm/mod_stek_rotate.spec",
+                                         release / "out/rpm/SRPMS", cwd=release)
+    package, = (release / "out" / "rpm" / "SRPMS").glob("*.rpm")
     inside = run("rpm", "-qpl", package).split()
     assert set(inside) == {"mod_stek_rotate.spec", f"{NAME}.tar.gz"}
     expanded = run("rpmspec", "-P", "build/rpm/mod_stek_rotate.spec")

@@ -274,6 +274,7 @@ typedef struct sim_world_t {
     int rolling; /* the newest is not everywhere yet, the one before is still good */
     int filled;  /* a thief has filled a ring */
     int lossy;   /* keys may be lost: disks were, or clocks and settings differed */
+    int news;    /* a liar has shown what no host had any more */
     int ended;   /* of the stolen keys, none may be left from here on */
     char failed[32];
     char why[SIM_TEXT_LEN];
@@ -336,6 +337,7 @@ int sim_truth_event(sim_host_t *host, const unsigned char *name);
 /* What must hold of a ring on a host: "file ring" or "httpd". */
 void sim_check_ring(sim_host_t *host, const stek_ring_t *ring, uint64_t known, const char *where);
 void sim_learn(sim_host_t *host, const stek_ring_t *ring, uint64_t taint, uint64_t *pknown);
+int sim_truth_is_news(const sim_host_t *host, const stek_ring_t *before, int64_t seq);
 void sim_check_agreement(void);
 
 /* ---- actions (sim_action.c) ---- */

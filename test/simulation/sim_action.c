@@ -312,7 +312,7 @@ static void forge(sim_server_t *server, sim_forgery_e what)
         return;
     }
     if (server->object.bytes) {
-        (void)stek_ring_open(server->object.bytes, server->object.len, seals, 1, &base, NULL);
+        (void)stek_ring_unseal(server->object.bytes, server->object.len, seals, 1, &base, NULL);
     }
     ring = forged_ring(base, what, now);
     if (ring && stek_ring_seal(ring, &seals->secrets[0], salt, &sealed, &len) == APR_SUCCESS) {
@@ -621,6 +621,28 @@ void sim_act(const sim_action_t *action)
 
 /* ---- the end ---- */
 
+static int is_any_liar(void)
+{
+    int i, any = 0;
+
+    for (i = 0; i < sim->history->store_n; i++) {
+        any |= sim->servers[i].lie != SIM_HONEST;
+    }
+    return any;
+}
+
+static void cycle_and_poll(sim_host_t *host)
+{
+    stek_ring_t *before = is_any_liar() && host->file ? sim_ring_copy(host->file) : NULL;
+    int64_t seq = sim->seq;
+
+    sim_step_count++;
+    sim_host_cycle(host);
+    sim_host_poll(host);
+    sim->news |= is_any_liar() && sim_truth_is_news(host, before, seq);
+    stek_ring_destroy(before);
+}
+
 /* Every host, in turn. */
 static void all_cycle(int n)
 {
@@ -628,9 +650,7 @@ static void all_cycle(int n)
 
     for (; n > 0 && !sim->failed[0]; n--) {
         for (i = 0; i < sim->history->host_n; i++) {
-            sim_step_count++;
-            sim_host_cycle(&sim->hosts[i]);
-            sim_host_poll(&sim->hosts[i]);
+            cycle_and_poll(&sim->hosts[i]);
         }
     }
 }
@@ -776,14 +796,22 @@ static void emergency(void)
     all_cycle(1);
 }
 
-/* Hosts leave such an object alone for some cycles. */
-static int is_any_from_the_future(void)
+/* Whether the host's floor was written when its clock was ahead. */
+static int has_later_floor(const sim_host_t *host)
+{
+    return host->sync.floor && host->sync.floor->written_at > sim_clock(host);
+}
+
+/* Hosts leave such an object alone for some cycles; later: those that do so for longer. */
+static int is_any_from_the_future(int later)
 {
     int i, k;
 
     for (i = 0; i < sim->history->host_n; i++) {
-        for (k = 0; k < sim->history->store_n; k++) {
-            if (sim->hosts[i].up && sim->hosts[i].sync.stores[k].is_ahead) {
+        const sim_host_t *host = &sim->hosts[i];
+
+        for (k = 0; k < sim->history->store_n && host->up; k++) {
+            if (host->sync.stores[k].is_ahead && (!later || has_later_floor(host))) {
                 return 1;
             }
         }
@@ -816,15 +844,30 @@ static void let_slot_begin(void)
     }
 }
 
+/* Two cycles; and two more after a liar has shown what no host had any more, because that is a fault, too.
+ * It can do so once for each of the objects that it has kept. */
+static void agree(void)
+{
+    int n = sim->history->store_n * SIM_SNAPSHOTS_MAX;
+
+    do {
+        sim->news = 0;
+        all_cycle(2);
+    } while (sim->news && n-- > 0);
+}
+
 /* What logs say in the first cycle is done; then hosts have to come to an end. */
 static void settle(void)
 {
     all_cycle(1);
     help_stuck();
-    if (is_any_from_the_future()) {
+    if (is_any_from_the_future(0)) {
         all_cycle(SYNC_STORES_DISTRUST_N);
     }
-    all_cycle(2);
+    if (is_any_from_the_future(1)) {
+        all_cycle(SYNC_STORES_BEHIND_N - SYNC_STORES_DISTRUST_N);
+    }
+    agree();
 }
 
 void sim_finish(void)

@@ -51,7 +51,7 @@ apr_time_t sim_clock(const sim_host_t *host)
 
 apr_time_t __wrap_apr_time_now(void);
 void __wrap_apr_sleep(apr_interval_time_t span);
-int __wrap_stek_swap_reaches(const char *path, apr_pool_t *pool);
+int __wrap_stek_swappable_file(const char *path, apr_pool_t *pool);
 void __wrap_stek_file_sweep(const char *path, uid_t owner, apr_pool_t *pool);
 void *__wrap_stek_mem_alloc(apr_size_t len);
 void __wrap_stek_mem_free(void *block);
@@ -71,7 +71,7 @@ apr_int64_t monotonic_ms(void)
     return sim->now_ms;
 }
 
-int __wrap_stek_swap_reaches(const char *path, apr_pool_t *pool)
+int __wrap_stek_swappable_file(const char *path, apr_pool_t *pool)
 {
     (void)path;
     (void)pool;

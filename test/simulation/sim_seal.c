@@ -24,12 +24,12 @@ apr_status_t __real_stek_ring_seal(const stek_ring_t *ring, const stek_secret_t 
 apr_status_t __wrap_stek_ring_seal(const stek_ring_t *ring, const stek_secret_t *secret,
                                    const unsigned char random[STEK_RING_SALT_RANDOM_LEN],
                                    unsigned char **psealed, apr_size_t *plen);
-apr_status_t __real_stek_ring_open(const unsigned char *sealed, apr_size_t len,
-                                   const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
-                                   apr_size_t *psecret_i);
-apr_status_t __wrap_stek_ring_open(const unsigned char *sealed, apr_size_t len,
-                                   const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
-                                   apr_size_t *psecret_i);
+apr_status_t __real_stek_ring_unseal(const unsigned char *sealed, apr_size_t len,
+                                     const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
+                                     apr_size_t *psecret_i);
+apr_status_t __wrap_stek_ring_unseal(const unsigned char *sealed, apr_size_t len,
+                                     const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
+                                     apr_size_t *psecret_i);
 
 typedef struct opened_t {
     unsigned char *sealed; /* NULL: free */
@@ -100,7 +100,7 @@ static apr_status_t open_again(const unsigned char *sealed, apr_size_t len,
         *pring = sim_ring_copy(entry->ring);
         return *pring ? APR_SUCCESS : APR_ENOMEM;
     }
-    rv = __real_stek_ring_open(sealed, len, secrets, 1, pring, &secret_i);
+    rv = __real_stek_ring_unseal(sealed, len, secrets, 1, pring, &secret_i);
     if (rv == APR_SUCCESS) {
         remember(entry, sealed, len, secrets, *pring, secret_i);
         if (psecret_i) {
@@ -110,9 +110,9 @@ static apr_status_t open_again(const unsigned char *sealed, apr_size_t len,
     return rv;
 }
 
-apr_status_t __wrap_stek_ring_open(const unsigned char *sealed, apr_size_t len,
-                                   const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
-                                   apr_size_t *psecret_i)
+apr_status_t __wrap_stek_ring_unseal(const unsigned char *sealed, apr_size_t len,
+                                     const stek_secrets_t *secrets, int audit, stek_ring_t **pring,
+                                     apr_size_t *psecret_i)
 {
     apr_status_t rv;
 
@@ -120,7 +120,7 @@ apr_status_t __wrap_stek_ring_open(const unsigned char *sealed, apr_size_t len,
         rv = open_again(sealed, len, secrets, pring, psecret_i);
     }
     else {
-        rv = __real_stek_ring_open(sealed, len, secrets, audit, pring, psecret_i);
+        rv = __real_stek_ring_unseal(sealed, len, secrets, audit, pring, psecret_i);
     }
     if (rv == APR_SUCCESS && sim_host) {
         sim_host->taint |= sim_truth_taint(sealed, len);

@@ -263,6 +263,14 @@ int store_select(store_t *store, const char *object)
     return 0;
 }
 
+int store_set_address(store_t *store, const char *address, int listed)
+{
+    (void)store;
+    (void)address;
+    (void)listed;
+    return 1;
+}
+
 void store_rest(store_t *store)
 {
     (void)store;

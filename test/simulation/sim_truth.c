@@ -337,17 +337,81 @@ void sim_check_ring(sim_host_t *host, const stek_ring_t *ring, uint64_t known, c
     }
 }
 
+/* Whether the host's file ring has something that neither it nor another host had before, and that is not
+ * younger than seq: it must have come from a store. */
+int sim_truth_is_news(const sim_host_t *host, const stek_ring_t *before, int64_t seq)
+{
+    const stek_ring_t *ring = host->file, *others[SIM_HOSTS_MAX];
+    apr_uint64_t epoch = 0;
+    apr_size_t i;
+    int other_n = 0, n;
+
+    for (n = 0; n < sim->history->host_n; n++) {
+        const stek_ring_t *other = &sim->hosts[n] == host ? before : sim->hosts[n].file;
+
+        if (other) {
+            others[other_n++] = other;
+            epoch = other->epoch > epoch ? other->epoch : epoch;
+        }
+    }
+    if (!ring || ring->epoch > epoch) {
+        return ring != NULL;
+    }
+    for (i = 0; i < ring->key_n; i++) {
+        const unsigned char *name = ring->keys[i].name;
+
+        for (n = 0; n < other_n && !stek_ring_find(others[n], name); n++) {
+        }
+        if (n == other_n && sim_truth_see(&ring->keys[i])->seq <= seq) {
+            return 1;
+        }
+    }
+    for (i = 0; i < ring->tombstone_n; i++) {
+        for (n = 0; n < other_n && !has_tombstone(others[n], ring->tombstones[i].name); n++) {
+        }
+        if (n == other_n) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* What all hosts have to hold: keys that have not ended for any of them, and that none of them
  * leaves out because they begin too late. */
 typedef struct common_t {
     apr_time_t now;
     apr_time_t begin_max;
     apr_interval_time_t lifetime;
+    apr_size_t late_n; /* how many keys of a full ring another host leaves out, at most */
 } common_t;
+
+static int is_full(const stek_ring_t *ring)
+{
+    return ring->key_n + ring->tombstone_n >= STEK_KEYS_MAX;
+}
+
+/* How many keys of another host's full ring begin too late for this host, because their settings differ. */
+static apr_size_t late_n_for(const sim_host_t *host)
+{
+    const stek_params_t *params = sim_host_generates(host) ? &host->options.rules.params : NULL;
+    apr_size_t most = 0;
+    int i;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        const stek_ring_t *ring = sim->hosts[i].file;
+
+        if (ring && &sim->hosts[i] != host && is_full(ring)) {
+            apr_size_t n = stek_admit_late_n(ring, params, sim_clock(host));
+
+            most = n > most ? n : most;
+        }
+    }
+    return most;
+}
 
 static common_t common_of(void)
 {
-    common_t common = {0, APR_INT64_MAX, 0};
+    common_t common = {0, APR_INT64_MAX, 0, 0};
     int i;
 
     for (i = 0; i < sim->history->host_n; i++) {
@@ -355,7 +419,9 @@ static common_t common_of(void)
         const stek_params_t *params = &host->options.rules.params;
         apr_time_t now = sim_clock(host);
         apr_time_t begin_max = now + stek_schedule_horizon(params) + params->interval;
+        apr_size_t late_n = late_n_for(host);
 
+        common.late_n = late_n > common.late_n ? late_n : common.late_n;
         common.now = now > common.now ? now : common.now;
         common.begin_max = begin_max < common.begin_max ? begin_max : common.begin_max;
         if (!common.lifetime || params->lifetime < common.lifetime) {
@@ -369,19 +435,41 @@ static common_t common_of(void)
  * second decide which keys that only decrypt have room. */
 static int may_lack(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now)
 {
-    return sim->filled && ring->key_n + ring->tombstone_n >= STEK_KEYS_MAX
-           && key->encrypt_until <= now;
+    return sim->filled && is_full(ring) && key->encrypt_until <= now;
 }
 
-/* A key of a that b has to hold and does not. */
-static const stek_key_t *lacks(const stek_ring_t *a, const stek_ring_t *b, const common_t *common)
+/* Whether this key of another ring gives way when a ring is full: it only decrypts, or it does not encrypt
+ * yet, and the ring holds a better one of its group. */
+static int gives_way(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now)
 {
     apr_size_t i;
+
+    if (key->not_before <= now || key->encrypt_until == key->not_before) {
+        return !stek_key_can_encrypt(key, now);
+    }
+    for (i = 0; i < ring->key_n; i++) {
+        if (ring->keys[i].decrypt_until == key->decrypt_until
+            && stek_name_compare(ring->keys[i].name, key->name) < 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* A key of a that b has to hold and does not.  Late keys that only some hosts take in fill their rings, and
+ * the stores, as others do; so there is room for that many fewer of those that all take in. */
+static const stek_key_t *lacks(const stek_ring_t *a, const stek_ring_t *b, const common_t *common)
+{
+    apr_size_t i, late_n = common->late_n;
 
     for (i = 0; i < a->key_n; i++) {
         if (stek_key_can_decrypt(&a->keys[i], common->now, common->lifetime)
             && a->keys[i].not_before <= common->begin_max && !stek_ring_find(b, a->keys[i].name)
             && !may_lack(b, &a->keys[i], common->now)) {
+            if (late_n > 0 && gives_way(b, &a->keys[i], common->now)) {
+                late_n--;
+                continue;
+            }
             return &a->keys[i];
         }
     }

@@ -91,7 +91,7 @@ static int reader(void)
 static int writer(unsigned generation)
 {
     stek_lock_t lock;
-    apr_status_t rv = stek_file_lock(file.path, 0, &lock, NULL, pool);
+    apr_status_t rv = stek_lock_take(file.path, 0, &lock, NULL, pool);
 
     if (rv != APR_SUCCESS) {
         return failed("lock of a dead writer", rv);

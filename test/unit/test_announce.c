@@ -503,6 +503,66 @@ static void test_announce_view_httpd_with_an_older_ring_lags(void **state)
     assert_int_equal(troubles_of(hosts, "web2"), 1u << FLEET_LAGS);
 }
 
+static void test_announce_view_mute_httpd_lags_and_twin_seen(void **state)
+{
+    announce_t hosts[HOSTS_N];
+
+    (void)state;
+    make_hosts(hosts);
+    hosts[2].flags |= ANNOUNCE_MUTE;
+    hosts[3].flags |= ANNOUNCE_TWIN;
+    assert_int_equal(troubles_of(hosts, "web2"), 1u << FLEET_LAGS);
+    assert_int_equal(troubles_of(hosts, "web3"), 1u << FLEET_TWIN);
+    hosts[3].clock = T0 - SEC(600);
+    assert_int_equal(troubles_of(hosts, "web3"), 1u << FLEET_GONE);
+}
+
+static void test_announce_behind_by_days_needs_most_others(void **state)
+{
+    announce_t hosts[HOSTS_N];
+    announce_set_t set = {hosts, HOSTS_N};
+    int i;
+
+    (void)state;
+    make_hosts(hosts);
+    for (i = 1; i < HOSTS_N; i++) {
+        assert_int_equal(announce_behind(&set, "web0", T0), i > 3 ? 12 * DAY - SEC(30) : 0);
+        hosts[i].clock += 12 * DAY;
+    }
+    /* As far as most of them are, not as far as one. */
+    hosts[4].clock += 400 * DAY;
+    assert_true(announce_behind(&set, "web0", T0) <= 12 * DAY);
+    /* With that, it is not taken for one that has gone, and what it says next counts. */
+    make_hosts(hosts);
+    hosts[0].clock -= 12 * DAY;
+    hosts[0].behind = 12 * DAY;
+    assert_int_equal(troubles_of(hosts, "web0"), 1u << FLEET_CLOCK);
+    assert_int_equal(announce_merge(&set, &set, T0, 10, pool).n, HOSTS_N);
+    hosts[1] = hosts[0];
+    hosts[1].clock += SEC(1);
+    assert_true(announce_compare(&hosts[1], &hosts[0], T0) > 0);
+}
+
+static void test_announce_forget_leaves_a_mark_until_the_host_speaks(void **state)
+{
+    announce_t hosts[HOSTS_N];
+    announce_set_t set = {hosts, HOSTS_N}, marked, again;
+
+    (void)state;
+    make_hosts(hosts);
+    hosts[2].clock = T0 + SEC(30); /* a fast clock */
+    marked = announce_forget(&set, "web2", T0, pool);
+    assert_int_equal(marked.n, HOSTS_N);
+    assert_int_equal(announce_present(&marked, pool).n, HOSTS_N - 1);
+    assert_null(announce_find(&(announce_set_t){announce_present(&marked, pool).hosts, HOSTS_N - 1},
+                              "web2"));
+    /* What another store has of it does not bring it back; what it says itself does. */
+    again = announce_merge(&set, &marked, T0, 10, pool);
+    assert_int_equal(announce_present(&again, pool).n, HOSTS_N - 1);
+    again = announce_put(&again, &hosts[2], T0, pool);
+    assert_int_equal(announce_present(&again, pool).n, HOSTS_N);
+}
+
 static void test_announce_behind_needs_two_others_that_agree(void **state)
 {
     announce_t hosts[HOSTS_N];
@@ -542,6 +602,9 @@ int main(void)
         cmocka_unit_test(test_announce_view_split_in_halves_both_shown),
         cmocka_unit_test(test_announce_view_not_in_step_with_its_stores_lags),
         cmocka_unit_test(test_announce_view_httpd_with_an_older_ring_lags),
+        cmocka_unit_test(test_announce_view_mute_httpd_lags_and_twin_seen),
+        cmocka_unit_test(test_announce_behind_by_days_needs_most_others),
+        cmocka_unit_test(test_announce_forget_leaves_a_mark_until_the_host_speaks),
         cmocka_unit_test(test_announce_behind_needs_two_others_that_agree),
     };
     int failed;

@@ -254,6 +254,69 @@ static void test_counters_remember_once_a_minute(void **state)
     assert_int_equal(sum().before_at, T0 - HOUR);
 }
 
+/* What a run of looks should have left: when each was remembered, and what had been counted. */
+typedef struct look_t {
+    apr_time_t at;
+    apr_uint64_t resumed, all;
+} look_t;
+
+#define LOOKS 400
+
+static void check_hour(const look_t *looks, int n, const look_t *is, apr_time_t now)
+{
+    mod_stek_totals_t totals = sum();
+    mod_stek_rate_t rate;
+    int i = 0;
+
+    while (i < n && looks[i].at < now - HOUR - SEC(60)) {
+        i++;
+    }
+    mod_stek_counters_rate_hour(counters, &totals, now, &rate);
+    if (i == n || now - looks[i].at < SEC(10)) {
+        assert_int_equal(rate.span, 0);
+        assert_int_equal(rate.all, 0);
+        return;
+    }
+    assert_int_equal(rate.span, now - looks[i].at);
+    assert_int_equal(rate.resumed, is->resumed - looks[i].resumed);
+    assert_int_equal(rate.all, is->all - looks[i].all);
+    mod_stek_counters_rate_now(&totals, now, &rate);
+    i = n > 1 ? n - 2 : 0;
+    assert_int_equal(rate.span, now - looks[i].at);
+    assert_int_equal(rate.all, is->all - looks[i].all);
+}
+
+static void test_counters_rates_are_those_of_a_model(void **state)
+{
+    static const int kinds[] = {MOD_STEK_RESUMED_OLD, MOD_STEK_REFUSED_DAMAGED,
+                                MOD_STEK_NOT_OFFERED, MOD_STEK_KEYLESS};
+    mod_stek_tally_t *tally = mod_stek_counters_tally(counters);
+    uint64_t seed = seed_from_env();
+    rnd_t rnd = {seed};
+    look_t looks[LOOKS], is = {0, 0, 0};
+    apr_time_t now = T0;
+    int n = 0, i;
+
+    (void)state;
+    print_message("seed %llu\n", (unsigned long long)seed);
+    for (i = 0; i < LOOKS; i++) {
+        int kind = (int)rnd_below(&rnd, 4);
+        apr_uint64_t more = rnd_below(&rnd, 100);
+
+        mod_stek_count_n(tally, kinds[kind], more);
+        is.resumed += kind == 0 ? more : 0;
+        is.all += kind < 3 ? more : 0;
+        check_hour(looks, n, &is, now);
+        mod_stek_counters_remember(counters, now);
+        if (n == 0 || now - looks[n - 1].at >= SEC(60)) {
+            looks[n] = is;
+            looks[n++].at = now;
+        }
+        /* Mostly a poll; now and then httpd is idle, or the machine sleeps. */
+        now += SEC(rnd_below(&rnd, 20) ? 1 + rnd_below(&rnd, 70) : rnd_below(&rnd, 5000));
+    }
+}
+
 static void test_counters_own_look_is_not_the_parents(void **state)
 {
     child_t child;
@@ -339,9 +402,10 @@ static size_t shared_len(void)
     return len;
 }
 
-static void check_totals(void)
+static void check_totals(apr_time_t now)
 {
     mod_stek_totals_t totals = sum();
+    mod_stek_rate_t rate;
     char text[200];
     int i;
 
@@ -350,6 +414,10 @@ static void check_totals(void)
         assert_true(totals.all[i] >= totals.parent[i]);
     }
     assert_non_null(stek_strerror(totals.parent_status, text, sizeof(text)));
+    mod_stek_counters_rate_now(&totals, now, &rate);
+    assert_true(rate.resumed <= rate.all && rate.span >= 0);
+    mod_stek_counters_rate_hour(counters, &totals, now, &rate);
+    assert_true(rate.resumed <= rate.all && rate.span >= 0 && rate.span <= HOUR + SEC(60));
 }
 
 /* All that the parent does, and what it knows of itself does not change by it. */
@@ -387,7 +455,7 @@ static void test_counters_scribbled_by_a_child_harm_nobody(void **state)
         }
         parent_goes_on(&rnd, T0 + SEC(round));
         mod_stek_counters_remember(counters, T0 + SEC(round));
-        check_totals();
+        check_totals(T0 + SEC(round));
         if (rnd_below(&rnd, SCRIBBLES_WITH_CHILD) == 0) {
             child_t child = child_start(3);
 
@@ -406,6 +474,7 @@ static void test_counters_scribbled_by_a_child_harm_nobody(void **state)
 static void test_counters_without_memory_count_nothing(void **state)
 {
     mod_stek_totals_t totals;
+    mod_stek_rate_t rate;
 
     (void)state;
     assert_null(mod_stek_counters_tally(NULL));
@@ -417,6 +486,8 @@ static void test_counters_without_memory_count_nothing(void **state)
     mod_stek_counters_destroy(NULL);
     mod_stek_counters_sum(NULL, &totals);
     assert_int_equal(totals.all[MOD_STEK_ISSUED], 0);
+    mod_stek_counters_rate_hour(NULL, &totals, T0, &rate);
+    assert_int_equal(rate.span, 0);
 }
 
 int main(void)
@@ -433,6 +504,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_counters_missing_file_counts_once_it_was_there, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_counters_remember_once_a_minute, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_counters_rates_are_those_of_a_model, setup, teardown),
         cmocka_unit_test_setup_teardown(test_counters_own_look_is_not_the_parents, setup, teardown),
         cmocka_unit_test_setup_teardown(test_counters_scribbled_by_a_child_harm_nobody, setup,
                                         teardown),

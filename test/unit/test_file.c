@@ -650,10 +650,10 @@ static void test_file_replace_shared_directory_is_refused(void **state)
         assert_int_equal(rv, cases[i].rv);
         assert_true(rv == APR_SUCCESS || strcmp(culprit, in_base("sticky/dir")) == 0);
         assert_int_equal(replace(path, "x", 0), cases[i].rv);
-        rv = stek_file_lock(path, 0, &lock, NULL, pool);
+        rv = stek_lock_take(path, 0, &lock, NULL, pool);
         assert_int_equal(rv == APR_SUCCESS, cases[i].rv == APR_SUCCESS);
         if (rv == APR_SUCCESS) {
-            stek_file_unlock(&lock);
+            stek_lock_release(&lock);
             assert_int_equal(unlink(path), 0);
             assert_int_equal(unlink(in_base("sticky/dir/ring.lock")), 0);
         }
@@ -703,10 +703,57 @@ static void test_path_check_placed_what_is_in_a_sticky_directory_is_roots(void *
     assert_int_equal(chmod(in_base("sticky/roots"), 0775), 0);
     assert_int_equal(placed("sticky/roots/his/s", NOBODY), STEK_EPERM);
     assert_string_equal(stek_path_describe(culprit, 0, pool),
-                        apr_pstrcat(pool, culprit, " (mode 0775; chmod go-w)", NULL));
-    assert_string_equal(
-        stek_path_describe(in_base("sticky/his"), 0, pool),
-        apr_pstrcat(pool, in_base("sticky/his"), " (belongs to uid 65534; give it to root)", NULL));
+                        apr_pstrcat(pool, culprit,
+                                    " (owner root, mode 0775; wanted: owner root, not writable by "
+                                    "group or others: chmod go-w)",
+                                    NULL));
+    assert_string_equal(stek_path_describe(in_base("sticky"), 0, pool),
+                        apr_pstrcat(pool, in_base("sticky"), " (owner root, mode 1777)", NULL));
+    assert_string_equal(stek_path_describe(in_base("sticky/his"), 0, pool),
+                        apr_pstrcat(pool, in_base("sticky/his"),
+                                    " (owner uid 65534, mode 0755; wanted: owner root: chown root)",
+                                    NULL));
+}
+
+/* Whatever refuses a file says what is wanted: once that is done, it is accepted. */
+static void test_path_describe_what_it_wants_is_enough(void **state)
+{
+    static const mode_t modes[] = {0600, 0640, 0644, 0660, 0666, 0622, 0700, 0755, 0604};
+    const char *path = in_base("described"), *words;
+    size_t i;
+    int owner;
+
+    (void)state;
+    need_other_users();
+    make_file(path, "1", 1, 0600);
+    for (i = 0; i < 2 * sizeof(modes) / sizeof(modes[0]); i++) {
+        mode_t mode = modes[i / 2];
+
+        owner = i % 2 ? NOBODY : 0;
+        assert_int_equal(lchown(path, (uid_t)owner, 0), 0);
+        assert_int_equal(chmod(path, mode), 0);
+        words = stek_path_describe(path, 0, pool);
+        assert_non_null(strstr(words, apr_psprintf(pool, "(owner %s, mode %04o; wanted: owner root",
+                                                   owner ? "uid 65534" : "root", (unsigned)mode)));
+        assert_int_equal(strstr(words, "chown root") != NULL, owner != 0);
+        assert_int_equal(strstr(words, "chmod go-w") != NULL, (mode & 022) != 0);
+        assert_int_equal(strstr(words, "chmod 600") != NULL, owner == 0 && (mode & 022) == 0);
+    }
+    assert_string_equal(stek_path_describe(in_base("nothing"), 0, pool), in_base("nothing"));
+}
+
+static void test_path_missing_dir_is_the_first_that_is_missing(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(in_base("there"), 0755), 0);
+    assert_null(stek_path_missing_dir(in_base("there/x"), pool));
+    assert_null(stek_path_missing_dir("x", pool));
+    assert_null(stek_path_missing_dir("/x", pool));
+    assert_string_equal(stek_path_missing_dir(in_base("there/a/x"), pool), in_base("there/a"));
+    assert_string_equal(stek_path_missing_dir(in_base("there/a/b/c/x"), pool), in_base("there/a"));
+    assert_string_equal(stek_path_missing_dir("no/such/x", pool), "no");
+    make_file(in_base("there/file"), "1", 1, 0600);
+    assert_null(stek_path_missing_dir(in_base("there/file/x"), pool));
 }
 
 /* Somebody swaps names between opening a file and checking where it lies. */
@@ -789,10 +836,10 @@ static int replace_on_full_disk(void *data)
     while (write(fd, big, 4096) > 0) {
     }
     close(fd);
-    if (stek_file_lock(path, 0, &lock, NULL, pool) != APR_SUCCESS) {
+    if (stek_lock_take(path, 0, &lock, NULL, pool) != APR_SUCCESS) {
         return 4;
     }
-    stek_file_unlock(&lock);
+    stek_lock_release(&lock);
     if (replace(path, "new", 0) != APR_ENOSPC || strcmp(file_text(path), "old") != 0
         || count_names(dir, ".tmp-") != 0) {
         return 5;
@@ -828,19 +875,19 @@ static void test_file_lock_free_is_taken_signed_and_freed(void **state)
     mode_t old_mask = umask(0);
 
     (void)state;
-    assert_int_equal(stek_file_lock(path, 0, &lock, NULL, pool), APR_SUCCESS);
+    assert_int_equal(stek_lock_take(path, 0, &lock, NULL, pool), APR_SUCCESS);
     umask(old_mask);
     assert_true(lock.fd >= 0);
     snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
     assert_string_equal(file_text(in_base("ring.lock")), pid);
     assert_int_equal(stat(in_base("ring.lock"), &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
-    stek_file_unlock(&lock);
+    stek_lock_release(&lock);
     assert_int_equal(lock.fd, -1);
-    stek_file_unlock(&lock);
+    stek_lock_release(&lock);
     assert_string_equal(file_text(in_base("ring.lock")), "");
-    assert_int_equal(stek_file_lock(path, 0, &lock, NULL, pool), APR_SUCCESS);
-    stek_file_unlock(&lock);
+    assert_int_equal(stek_lock_take(path, 0, &lock, NULL, pool), APR_SUCCESS);
+    stek_lock_release(&lock);
 }
 
 /* A child that takes the lock and stops. */
@@ -852,7 +899,7 @@ static pid_t stopped_holder(const char *path)
     if (pid == 0) {
         stek_lock_t lock;
 
-        if (stek_file_lock(path, 0, &lock, NULL, pool) == APR_SUCCESS) {
+        if (stek_lock_take(path, 0, &lock, NULL, pool) == APR_SUCCESS) {
             raise(SIGSTOP);
         }
         _exit(1);
@@ -871,14 +918,14 @@ static void test_file_lock_held_by_stopped_process_is_reported_at_once(void **st
     int64_t start = now_ms();
 
     (void)state;
-    assert_int_equal(stek_file_lock(path, 0, &lock, &holder, pool), STEK_ELOCKED);
+    assert_int_equal(stek_lock_take(path, 0, &lock, &holder, pool), STEK_ELOCKED);
     assert_true(now_ms() - start < 500);
     assert_int_equal(holder, child);
     assert_int_equal(lock.fd, -1);
-    assert_int_equal(stek_file_lock(path, 0, &lock, NULL, pool), STEK_ELOCKED);
+    assert_int_equal(stek_lock_take(path, 0, &lock, NULL, pool), STEK_ELOCKED);
 
     start = now_ms();
-    assert_int_equal(stek_file_lock(path, apr_time_from_msec(55), &lock, &holder, pool),
+    assert_int_equal(stek_lock_take(path, apr_time_from_msec(55), &lock, &holder, pool),
                      STEK_ELOCKED);
     assert_in_range(now_ms() - start, 50, 3000);
     assert_int_equal(holder, child);
@@ -887,9 +934,9 @@ static void test_file_lock_held_by_stopped_process_is_reported_at_once(void **st
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, NULL, 0), child);
     holder = -1;
-    assert_int_equal(stek_file_lock(path, 0, &lock, &holder, pool), APR_SUCCESS);
+    assert_int_equal(stek_lock_take(path, 0, &lock, &holder, pool), APR_SUCCESS);
     assert_int_equal(holder, -1);
-    stek_file_unlock(&lock);
+    stek_lock_release(&lock);
 }
 
 static void test_file_lock_waiting_gets_it_when_freed(void **state)
@@ -905,8 +952,8 @@ static void test_file_lock_waiting_gets_it_when_freed(void **state)
         kill(child, SIGKILL);
         _exit(0);
     }
-    assert_int_equal(stek_file_lock(path, SEC(30), &lock, NULL, pool), APR_SUCCESS);
-    stek_file_unlock(&lock);
+    assert_int_equal(stek_lock_take(path, SEC(30), &lock, NULL, pool), APR_SUCCESS);
+    stek_lock_release(&lock);
     waitpid(child, NULL, 0);
     waitpid(killer, NULL, 0);
 }
@@ -918,17 +965,17 @@ static void test_file_lock_forked_meanwhile_is_freed_all_the_same(void **state)
     pid_t child;
 
     (void)state;
-    assert_int_equal(stek_file_lock(path, 0, &lock, NULL, pool), APR_SUCCESS);
+    assert_int_equal(stek_lock_take(path, 0, &lock, NULL, pool), APR_SUCCESS);
     child = fork();
     if (child == 0) {
         for (;;) {
             pause();
         }
     }
-    assert_int_equal(stek_file_lock(path, 0, &again, NULL, pool), STEK_ELOCKED);
-    stek_file_unlock(&lock);
-    assert_int_equal(stek_file_lock(path, 0, &again, NULL, pool), APR_SUCCESS);
-    stek_file_unlock(&again);
+    assert_int_equal(stek_lock_take(path, 0, &again, NULL, pool), STEK_ELOCKED);
+    stek_lock_release(&lock);
+    assert_int_equal(stek_lock_take(path, 0, &again, NULL, pool), APR_SUCCESS);
+    stek_lock_release(&again);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
 }
@@ -940,8 +987,8 @@ static void test_file_lock_open_mode_is_closed(void **state)
 
     (void)state;
     make_file(in_base("ring.lock"), "", 0, 0666);
-    assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), APR_SUCCESS);
-    stek_file_unlock(&lock);
+    assert_int_equal(stek_lock_take(in_base("ring"), 0, &lock, NULL, pool), APR_SUCCESS);
+    stek_lock_release(&lock);
     assert_int_equal(stat(in_base("ring.lock"), &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
 }
@@ -957,11 +1004,11 @@ static void test_file_lock_other_kinds_are_refused(void **state)
     make_link("nowhere", in_base("b.lock"));
     make_dir(in_base("c.lock"), 0700);
     assert_int_equal(mkfifo(in_base("d.lock"), 0600), 0);
-    assert_int_equal(stek_file_lock(in_base("a"), SEC(9), &lock, NULL, pool), STEK_EKIND);
-    assert_int_equal(stek_file_lock(in_base("b"), SEC(9), &lock, NULL, pool), STEK_EKIND);
-    assert_int_equal(stek_file_lock(in_base("c"), SEC(9), &lock, NULL, pool), STEK_EKIND);
-    assert_int_equal(stek_file_lock(in_base("d"), SEC(9), &lock, NULL, pool), STEK_EKIND);
-    assert_int_equal(stek_file_lock(in_base("no/e"), SEC(9), &lock, NULL, pool), APR_ENOENT);
+    assert_int_equal(stek_lock_take(in_base("a"), SEC(9), &lock, NULL, pool), STEK_EKIND);
+    assert_int_equal(stek_lock_take(in_base("b"), SEC(9), &lock, NULL, pool), STEK_EKIND);
+    assert_int_equal(stek_lock_take(in_base("c"), SEC(9), &lock, NULL, pool), STEK_EKIND);
+    assert_int_equal(stek_lock_take(in_base("d"), SEC(9), &lock, NULL, pool), STEK_EKIND);
+    assert_int_equal(stek_lock_take(in_base("no/e"), SEC(9), &lock, NULL, pool), APR_ENOENT);
     assert_true(now_ms() - start < 1000);
     assert_string_equal(file_text(in_base("victim")), "x");
     assert_int_equal(access(in_base("nowhere"), F_OK), -1);
@@ -979,7 +1026,7 @@ static void test_file_lock_foreign_file_is_kept(void **state)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         make_file(in_base("ring.lock"), texts[i], strlen(texts[i]), 0644);
         assert_int_equal(stat(in_base("ring.lock"), &before), 0);
-        assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), STEK_EFOREIGN);
+        assert_int_equal(stek_lock_take(in_base("ring"), 0, &lock, NULL, pool), STEK_EFOREIGN);
         assert_string_equal(file_text(in_base("ring.lock")), texts[i]);
         assert_int_equal(stat(in_base("ring.lock"), &after), 0);
         assert_int_equal(after.st_mode, before.st_mode);
@@ -988,18 +1035,18 @@ static void test_file_lock_foreign_file_is_kept(void **state)
     /* a second name of a file that even looks like one */
     make_file(in_base("victim"), "17\n", 3, 0644);
     assert_int_equal(link(in_base("victim"), in_base("ring.lock")), 0);
-    assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), STEK_EFOREIGN);
+    assert_int_equal(stek_lock_take(in_base("ring"), 0, &lock, NULL, pool), STEK_EFOREIGN);
     assert_string_equal(file_text(in_base("victim")), "17\n");
     assert_int_equal(stat(in_base("victim"), &after), 0);
     assert_int_equal(after.st_mode & 07777, 0644);
     assert_int_equal(unlink(in_base("victim")), 0);
     if (geteuid() == 0) {
         assert_int_equal(chown(in_base("ring.lock"), NOBODY, NOBODY), 0);
-        assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), STEK_EFOREIGN);
+        assert_int_equal(stek_lock_take(in_base("ring"), 0, &lock, NULL, pool), STEK_EFOREIGN);
         /* but what the directory's owner has made there is a lock */
         assert_int_equal(chown(base, NOBODY, NOBODY), 0);
-        assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), APR_SUCCESS);
-        stek_file_unlock(&lock);
+        assert_int_equal(stek_lock_take(in_base("ring"), 0, &lock, NULL, pool), APR_SUCCESS);
+        stek_lock_release(&lock);
         assert_int_equal(chown(base, 0, 0), 0);
     }
 }
@@ -1013,8 +1060,8 @@ static void test_file_lock_leftover_of_a_dead_holder_is_taken(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         make_file(in_base("ring.lock"), texts[i], strlen(texts[i]), 0600);
-        assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, NULL, pool), APR_SUCCESS);
-        stek_file_unlock(&lock);
+        assert_int_equal(stek_lock_take(in_base("ring"), 0, &lock, NULL, pool), APR_SUCCESS);
+        stek_lock_release(&lock);
         assert_int_equal(unlink(in_base("ring.lock")), 0);
     }
 }
@@ -1032,7 +1079,7 @@ static void test_file_lock_holder_unknown_is_zero(void **state)
 
         assert_int_equal(ftruncate(fd, 0), 0);
         assert_int_equal(pwrite(fd, texts[i], strlen(texts[i]), 0), (ssize_t)strlen(texts[i]));
-        assert_int_equal(stek_file_lock(in_base("ring"), 0, &lock, &holder, pool), STEK_ELOCKED);
+        assert_int_equal(stek_lock_take(in_base("ring"), 0, &lock, &holder, pool), STEK_ELOCKED);
         assert_int_equal(holder, 0);
     }
     close(fd);
@@ -1082,6 +1129,8 @@ int main(void)
         TEST(test_file_replace_what_is_no_file_of_ours_is_kept),
         TEST(test_file_replace_shared_directory_is_refused),
         TEST(test_path_check_placed_what_is_in_a_sticky_directory_is_roots),
+        TEST(test_path_describe_what_it_wants_is_enough),
+        TEST(test_path_missing_dir_is_the_first_that_is_missing),
         TEST(test_path_check_opened_what_the_path_leads_to_is_what_was_opened),
         TEST(test_file_replace_cut_short_keeps_the_old),
         TEST(test_file_replace_full_disk_keeps_the_old),

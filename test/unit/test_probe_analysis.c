@@ -10,6 +10,8 @@
 
 #include "probe/analysis.h"
 #include "probe/candidate_keys.h"
+#include "probe/derived_keys.h"
+#include "probe/hchacha.h"
 #include "probe/search.h"
 
 #define TICKETS_N 10
@@ -18,7 +20,7 @@
 
 /* How a ticket is put together; zeros: name 16 | IV 16 | AES-256-CBC | HMAC-SHA256. */
 typedef struct recipe_t {
-    int name_len, has_length, mac_len, is_tls13, plain, same_iv, holds_master;
+    int name_len, has_length, mac_len, is_tls13, plain, same_iv, holds_master, is_master_unknown;
     const EVP_CIPHER *(*cipher)(void);
     const EVP_MD *(*digest)(void);
     int no_mac_but_tag;
@@ -90,6 +92,8 @@ static void make_secret(const recipe_t *recipe, probe_ticket_t *ticket, unsigned
         rnd_fill(&rnd, master, sizeof(master));
         expand(master, ticket);
         memcpy(text + 27, master, sizeof(master));
+        memcpy(ticket->more[0], master, sizeof(master));
+        ticket->more_n = recipe->is_master_unknown ? 0 : 1;
     }
     else {
         memcpy(text + 18, ticket->secret, ticket->secret_len);
@@ -255,18 +259,28 @@ static void test_analysis_two_hosts_names_told(void **state)
 
 /* ---- weak keys ---- */
 
+static int search_one(int (*search)(probe_search_t *), probe_level_e level,
+                      const probe_format_t *format, probe_hit_t *hit)
+{
+    probe_search_t one = {.ticket = &tickets[0], .format = format, .level = level};
+    int found = search(&one);
+
+    assert_null(one.missing);
+    *hit = one.hit;
+    return found;
+}
+
 static void assert_cipher_found(const recipe_t *recipe, const char *algorithm, apr_size_t key_len)
 {
     probe_format_t format = format_of(recipe);
     probe_hit_t hit;
 
-    if (!probe_search_cipher(&tickets[0], &format, PROBE_QUICK, &hit)) {
+    if (!search_one(probe_search_cipher, PROBE_QUICK, &format, &hit)) {
         fail_msg("%s: not found", algorithm);
     }
     assert_string_equal(hit.algorithm, algorithm);
     assert_int_equal(hit.key_len, key_len);
     assert_memory_equal(hit.key, recipe->cipher_key, key_len);
-    assert_false(probe_search_mac(&tickets[0], &format, PROBE_QUICK, &hit));
 }
 
 static void test_analysis_zero_key_each_cipher_found(void **state)
@@ -351,35 +365,216 @@ static void test_analysis_zero_mac_key_each_digest_found(void **state)
             recipe.digest = digests[i].digest;
             recipe.mac_len = cuts[j];
             format = format_of(&recipe);
-            assert_true(probe_search_mac(&tickets[0], &format, PROBE_NORMAL, &hit));
+            assert_true(search_one(probe_search_mac, PROBE_QUICK, &format, &hit));
             assert_string_equal(hit.algorithm, digests[i].name);
             assert_int_equal(hit.mac_len, cuts[j] ? cuts[j] : digests[i].len);
             assert_int_equal(hit.mac_full_len, digests[i].len);
-            assert_false(probe_search_cipher(&tickets[0], &format, PROBE_QUICK, &hit));
         }
     }
 }
 
-static void test_analysis_weak_keys_cover_audit_list(void **state)
+/* Puts a ticket together by hand: name 16 | nonce | text under zeros, the secret inside in some form. */
+static probe_format_t format_by_hand(const EVP_CIPHER *type, size_t nonce_len, int is_aead,
+                                     const unsigned char *key, const char *digits)
 {
-    apr_size_t n, i, deep_n;
-    unsigned char *keys = probe_candidate_keys(32, PROBE_QUICK, &n), zero[32] = {0};
+    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+    unsigned char text[TEXT_LEN], *out = store[0];
+    probe_format_t format = {.name_len = 16};
+    size_t i, at = 16 + nonce_len;
+    int len = 0;
+
+    memset(tickets, 0, sizeof(tickets));
+    rnd.state = seed_from_env();
+    rnd_fill(&rnd, out, at);
+    rnd_fill(&rnd, text, sizeof(text));
+    rnd_fill(&rnd, tickets[0].secret, 32);
+    tickets[0].secret_len = 32;
+    for (i = 0; i < 32 && digits; i++) {
+        text[20 + 2 * i] = (unsigned char)digits[tickets[0].secret[i] >> 4];
+        text[21 + 2 * i] = (unsigned char)digits[tickets[0].secret[i] & 15];
+    }
+    if (!digits) {
+        memcpy(text + 20, tickets[0].secret, 32);
+    }
+    assert_int_equal(EVP_EncryptInit_ex(cipher, type, NULL, NULL, NULL), 1);
+    assert_true(!is_aead
+                || EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_IVLEN, (int)nonce_len, NULL) == 1);
+    assert_int_equal(EVP_EncryptInit_ex(cipher, NULL, NULL, key, out + 16), 1);
+    assert_int_equal(EVP_CIPHER_CTX_set_padding(cipher, 0), 1);
+    assert_int_equal(EVP_EncryptUpdate(cipher, out + at, &len, text, sizeof(text)), 1);
+    EVP_CIPHER_CTX_free(cipher);
+    rnd_fill(&rnd, out + at + sizeof(text), 16);
+    tickets[0].bytes = out;
+    tickets[0].len = at + sizeof(text) + 16;
+    return format;
+}
+
+static void test_analysis_zero_key_more_ciphers_found(void **state)
+{
+    static const struct {
+        const EVP_CIPHER *(*cipher)(void);
+        size_t nonce_len;
+        int is_aead;
+        const char *name;
+    } cases[] = {
+        {EVP_aes_192_cbc, 16, 0, "AES-192-CBC"}, {EVP_aes_192_ctr, 16, 0, "AES-192-CTR"},
+        {EVP_aes_128_gcm, 16, 1, "AES-128-GCM"}, {EVP_aes_256_gcm, 8, 1, "AES-256-GCM"},
+        {EVP_aes_192_gcm, 12, 1, "AES-192-GCM"}, {EVP_aes_128_ccm, 13, 1, "AES-128-CCM"},
+        {EVP_aes_256_ccm, 8, 1, "AES-256-CCM"},  {EVP_des_ede3_cbc, 8, 0, "3DES-CBC"},
+        {EVP_aes_128_ecb, 0, 0, "AES-128-ECB"},  {EVP_aes_256_ecb, 0, 0, "AES-256-ECB"},
+    };
+    static const unsigned char zero[32];
+    size_t i;
 
     (void)state;
-    assert_non_null(keys);
-    assert_true(n > 50);
-    assert_memory_equal(keys, zero, sizeof(zero));
-    for (i = 0; i < n; i++) {
-        if (keys[32 * i] == 0x60 && keys[32 * i + 16] == 0x1f) {
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        probe_format_t format = format_by_hand(cases[i].cipher(), cases[i].nonce_len,
+                                               cases[i].is_aead, zero, NULL);
+        probe_hit_t hit;
+
+        if (!search_one(probe_search_cipher, PROBE_QUICK, &format, &hit)) {
+            fail_msg("%s: not found", cases[i].name);
+        }
+        assert_string_equal(hit.algorithm, cases[i].name);
+        /* Blocks are only known by their alignment. */
+        assert_int_equal(hit.text_at % 8, (16 + cases[i].nonce_len) % 8);
+        assert_int_equal(hit.secret_at, 16 + cases[i].nonce_len + 20 + 16);
+    }
+}
+
+/* draft-irtf-cfrg-xchacha-03, 2.2.1. */
+static void test_analysis_hchacha_as_in_draft(void **state)
+{
+    static const unsigned char nonce[16] = {0, 0, 0, 9, 0,    0,    0,    0x4a,
+                                            0, 0, 0, 0, 0x31, 0x41, 0x59, 0x27};
+    static const unsigned char expected[8] = {0x82, 0x41, 0x3b, 0x42, 0x27, 0xb2, 0x7b, 0xfe};
+    unsigned char key[32], out[32];
+    int i;
+
+    (void)state;
+    for (i = 0; i < 32; i++) {
+        key[i] = (unsigned char)i;
+    }
+    probe_hchacha(key, nonce, out);
+    assert_memory_equal(out, expected, sizeof(expected));
+}
+
+static void test_analysis_secret_in_hex_found(void **state)
+{
+    static const unsigned char zero[32];
+    probe_format_t format = format_by_hand(EVP_aes_256_ctr(), 16, 0, zero, "0123456789abcdef");
+    probe_hit_t hit;
+
+    (void)state;
+    assert_true(search_one(probe_search_cipher, PROBE_QUICK, &format, &hit));
+    assert_string_equal(hit.form, "in hex");
+}
+
+static void test_analysis_ticket_in_base64_found(void **state)
+{
+    static const unsigned char zero[32];
+    static unsigned char text[TICKET_MAX];
+    probe_format_t format = format_by_hand(EVP_aes_128_cbc(), 16, 0, zero, NULL);
+    probe_hit_t hit;
+
+    (void)state;
+    tickets[0].len = (size_t)EVP_EncodeBlock(text, tickets[0].bytes, (int)tickets[0].len);
+    tickets[0].bytes = text;
+    assert_true(search_one(probe_search_cipher, PROBE_QUICK, &format, &hit));
+    assert_true(hit.is_decoded);
+}
+
+/* crypto/tls takes everything from a hash of what is configured. */
+static void test_analysis_key_that_go_derives_found(void **state)
+{
+    static const unsigned char zero[32];
+    unsigned char digest[64];
+    probe_format_t format;
+    probe_hit_t hit;
+
+    (void)state;
+    assert_int_equal(EVP_Digest(zero, 32, digest, NULL, EVP_sha512(), NULL), 1);
+    format = format_by_hand(EVP_aes_128_ctr(), 16, 0, digest + 16, NULL);
+    assert_true(search_one(probe_search_cipher, PROBE_QUICK, &format, &hit));
+    assert_memory_equal(hit.key, digest + 16, 16);
+    assert_non_null(strstr(hit.scheme, "Go"));
+    assert_memory_equal(hit.configured, zero, 32);
+}
+
+static void test_analysis_own_key_found(void **state)
+{
+    static const unsigned char own_bytes[] = "correct horse battery staple";
+    const probe_own_key_t own = {own_bytes, sizeof(own_bytes) - 1};
+    const probe_own_keys_t list = {&own, 1};
+    unsigned char key[32] = {0};
+    probe_format_t format;
+    probe_search_t search;
+
+    (void)state;
+    memcpy(key, own_bytes, own.len);
+    format = format_by_hand(EVP_aes_256_ctr(), 16, 0, key, NULL);
+    search = (probe_search_t){.ticket = tickets, .format = &format, .level = PROBE_QUICK};
+    assert_false(probe_search_cipher(&search));
+    search.own = &list;
+    assert_true(probe_search_cipher(&search));
+    assert_memory_equal(search.hit.key, key, sizeof(key));
+}
+
+/* Nothing is claimed where OpenSSL lacks what the search needs. */
+static void test_analysis_search_without_ciphers_not_ok(void **state)
+{
+    static const unsigned char zero[32];
+    probe_format_t format = format_by_hand(EVP_aes_256_ctr(), 16, 0, zero, NULL);
+    probe_search_t search = {.ticket = tickets, .format = &format, .level = PROBE_ONE_KEY};
+
+    (void)state;
+    assert_int_equal(EVP_set_default_properties(NULL, "provider=none"), 1);
+    assert_false(probe_search_cipher(&search));
+    assert_non_null(search.missing);
+    search.missing = NULL;
+    assert_false(probe_search_mac(&search));
+    assert_non_null(search.missing);
+    assert_int_equal(EVP_set_default_properties(NULL, ""), 1);
+}
+
+static void test_analysis_digest_without_key_found(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format = format_of(&recipe);
+    size_t len = tickets[0].len - 32;
+    probe_hit_t hit;
+
+    (void)state;
+    assert_int_equal(EVP_Digest(store[0], len, store[0] + len, NULL, EVP_sha256(), NULL), 1);
+    assert_true(search_one(probe_search_mac, PROBE_QUICK, &format, &hit));
+    assert_string_equal(hit.algorithm, "SHA256");
+    assert_int_equal(hit.key_len, 0);
+    assert_false(probe_analysis_checksum(tickets, TICKETS_N, &format, &hit));
+}
+
+static void test_analysis_weak_keys_cover_audit_list(void **state)
+{
+    static const unsigned char zero[32];
+    probe_keys_for_t what = {.level = PROBE_QUICK};
+    probe_keys_t keys;
+    apr_size_t i, quick_n;
+
+    (void)state;
+    assert_true(probe_keys_make(&keys, 32, &what));
+    quick_n = keys.n;
+    assert_true(quick_n > 50);
+    assert_memory_equal(keys.bytes, zero, sizeof(zero));
+    for (i = 0; i < keys.n; i++) {
+        if (keys.bytes[32 * i] == 0x60 && keys.bytes[32 * i + 16] == 0x1f) {
             break;
         }
     }
-    assert_true(i < n); /* both halves of the AES-256 key of SP 800-38A */
-    free(keys);
-    keys = probe_candidate_keys(32, PROBE_DEEP, &deep_n);
-    assert_non_null(keys);
-    assert_true(deep_n > n + 1000);
-    free(keys);
+    assert_true(i < keys.n); /* both halves of the AES-256 key of SP 800-38A */
+    probe_keys_free(&keys);
+    what.level = PROBE_DEEP;
+    assert_true(probe_keys_make(&keys, 32, &what));
+    assert_true(keys.n > quick_n + 1000);
+    probe_keys_free(&keys);
 }
 
 /* ---- plain, nonces ---- */
@@ -471,8 +666,8 @@ static void assert_clean(probe_level_e level)
     probe_analysis_format(tickets, TICKETS_N, &format);
     assert_false(probe_analysis_plain(tickets, TICKETS_N, &hit));
     assert_false(probe_analysis_nonce(tickets, TICKETS_N, &format, &hit));
-    assert_false(probe_search_cipher(&tickets[0], &format, level, &hit));
-    assert_false(probe_search_mac(&tickets[0], &format, level, &hit));
+    assert_false(search_one(probe_search_cipher, level, &format, &hit));
+    assert_false(search_one(probe_search_mac, level, &format, &hit));
 }
 
 static void test_analysis_good_tickets_clean(void **state)
@@ -482,15 +677,23 @@ static void test_analysis_good_tickets_clean(void **state)
     int i;
 
     (void)state;
-    for (i = 0; i < 16; i++) {
+    for (i = 0; i < 8; i++) {
         recipe_t recipe = good_recipe();
 
         recipe.cipher = ciphers[i % 4];
-        recipe.is_tls13 = i >> 2 & 1;
-        recipe.has_length = i >> 3 & 1;
+        recipe.is_tls13 = i & 1;
+        recipe.has_length = i >> 2 & 1;
         make_tickets(&recipe);
-        assert_clean(i == 0 ? PROBE_DEEP : i < 3 ? PROBE_NORMAL : PROBE_QUICK);
+        assert_clean(i == 0 ? PROBE_NORMAL : PROBE_QUICK);
     }
+}
+
+static void search_any(const probe_ticket_t *ticket, const probe_format_t *format)
+{
+    probe_search_t search = {.ticket = ticket, .format = format, .level = PROBE_ONE_KEY};
+
+    assert_false(probe_search_cipher(&search));
+    assert_false(probe_search_mac(&search));
 }
 
 static void test_analysis_any_length_safe(void **state)
@@ -519,8 +722,7 @@ static void test_analysis_any_length_safe(void **state)
         probe_analysis_format(one, 1, &format);
         assert_false(probe_analysis_plain(one, 2, &hit));
         (void)probe_analysis_nonce(one, 2, &format, &hit);
-        assert_false(probe_search_cipher(&one[0], &format, PROBE_QUICK, &hit));
-        assert_false(probe_search_mac(&one[0], &format, PROBE_QUICK, &hit));
+        search_any(&one[0], &format);
     }
     probe_analysis_format(one, 0, &format);
     assert_int_equal(format.layout, PROBE_LAYOUT_UNKNOWN);
@@ -539,6 +741,14 @@ int main(void)
         cmocka_unit_test(test_analysis_wild_keys_found),
         cmocka_unit_test(test_analysis_master_secret_in_ticket_found),
         cmocka_unit_test(test_analysis_zero_mac_key_each_digest_found),
+        cmocka_unit_test(test_analysis_zero_key_more_ciphers_found),
+        cmocka_unit_test(test_analysis_hchacha_as_in_draft),
+        cmocka_unit_test(test_analysis_secret_in_hex_found),
+        cmocka_unit_test(test_analysis_ticket_in_base64_found),
+        cmocka_unit_test(test_analysis_key_that_go_derives_found),
+        cmocka_unit_test(test_analysis_own_key_found),
+        cmocka_unit_test(test_analysis_search_without_ciphers_not_ok),
+        cmocka_unit_test(test_analysis_digest_without_key_found),
         cmocka_unit_test(test_analysis_weak_keys_cover_audit_list),
         cmocka_unit_test(test_analysis_plain_secret_found),
         cmocka_unit_test(test_analysis_constant_iv_stream_proven),

@@ -19,6 +19,7 @@
 #define TICKET_LEN 224
 #define MAC_LEN 32
 #define BLOCK 16
+#define BLOCK_DES 8
 #define TIMES_MAX 4096
 #define FOLDER "test/data/probe-times/"
 
@@ -33,7 +34,8 @@ typedef struct recording_t {
 typedef struct server_t {
     const recording_t *recording;
     int alert, padding, is_drawn, only_last;
-    apr_size_t at; /* in the recording */
+    int mac_len, block_len; /* 0: MAC_LEN, BLOCK, and the layout is known */
+    apr_size_t at;          /* in the recording */
 } server_t;
 
 static rnd_t rnd;
@@ -41,6 +43,7 @@ static server_t server;
 static unsigned char ticket_bytes[TICKET_LEN];
 static apr_pool_t *pool;
 static probe_verdict_e verdict;
+static int offers_n;
 
 int __wrap_RAND_bytes(unsigned char *bytes, int len);
 int __wrap_RAND_bytes(unsigned char *bytes, int len)
@@ -51,12 +54,19 @@ int __wrap_RAND_bytes(unsigned char *bytes, int len)
 
 /* ---- what the test calls ---- */
 
-void probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e found, const char *format, ...)
+probe_finding_t *probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e found,
+                            const char *format, ...)
 {
     (void)run;
     (void)format;
     assert_int_equal(test, PROBE_TEST_PADDING);
     verdict = found;
+    return NULL;
+}
+
+void probe_tell_moot(probe_run_t *run, probe_test_e test, const char *why)
+{
+    (void)probe_tell(run, test, PROBE_UNTESTED, "%s", why);
 }
 
 void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all)
@@ -82,22 +92,21 @@ int probe_is_answer(probe_run_t *run, const probe_reply_t *reply)
 /* The text's last block, as it comes out: each byte is changed as that of the block before it. */
 static int is_padding_right(const unsigned char *bytes)
 {
-    apr_size_t at = TICKET_LEN - MAC_LEN - 2 * BLOCK, i;
+    int block_len = server.block_len ? server.block_len : BLOCK, i;
+    int at = TICKET_LEN - (server.block_len ? server.mac_len : MAC_LEN) - 2 * block_len;
     unsigned char text[BLOCK], last;
 
-    for (i = 0; i < BLOCK; i++) {
-        int is_padding = i >= (apr_size_t)(BLOCK - server.padding);
-
-        text[i] = (unsigned char)((is_padding ? server.padding : 0x80 + (int)i) ^ bytes[at + i]
-                                  ^ ticket_bytes[at + i]);
+    for (i = 0; i < block_len; i++) {
+        text[i] = (unsigned char)((i >= block_len - server.padding ? server.padding : 0x80 + i)
+                                  ^ bytes[at + i] ^ ticket_bytes[at + i]);
     }
-    last = text[BLOCK - 1];
-    for (i = 1; !server.only_last && last >= 1 && last <= BLOCK && i <= last; i++) {
-        if (text[BLOCK - i] != last) {
+    last = text[block_len - 1];
+    for (i = 1; !server.only_last && last >= 1 && last <= block_len && i <= last; i++) {
+        if (text[block_len - i] != last) {
             return 0;
         }
     }
-    return server.only_last ? last == server.padding : last >= 1 && last <= BLOCK;
+    return server.only_last ? last == server.padding : last >= 1 && last <= block_len;
 }
 
 /* A time of that kind: the next one, or any. */
@@ -115,6 +124,7 @@ void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned 
 {
     int is_right = is_padding_right(bytes);
 
+    offers_n++;
     (void)run;
     (void)ticket;
     memset(reply, 0, sizeof(*reply));
@@ -158,14 +168,14 @@ static probe_verdict_e probe_once(probe_level_e level, int i)
     apr_pool_clear(pool);
     run.pool = pool;
     version.tickets = apr_array_make(pool, 1, sizeof(probe_ticket_t));
-    version.format.layout = PROBE_LAYOUT_OPENSSL;
+    version.format.layout = server.block_len ? PROBE_LAYOUT_UNKNOWN : PROBE_LAYOUT_OPENSSL;
     version.format.mac_len = MAC_LEN;
     rnd_fill(&rnd, ticket_bytes, sizeof(ticket_bytes));
     ticket = apr_array_push(version.tickets);
     memset(ticket, 0, sizeof(*ticket));
     ticket->bytes = ticket_bytes;
     ticket->len = TICKET_LEN;
-    server.padding = 1 + i % BLOCK;
+    server.padding = 1 + i % (server.block_len ? server.block_len : BLOCK);
     server.is_drawn = i & 1;
     server.at = rnd_below(&rnd, TIMES_MAX);
     probe_test_padding(&run);
@@ -251,6 +261,33 @@ static void test_padding_alert_found(void **state)
     assert_int_equal(probe_once(PROBE_NORMAL, 0), PROBE_OK);
 }
 
+/* Whatever the length of the MAC, and of the cipher's block; each with few connections if there is
+ * no oracle. */
+static void test_padding_alert_any_mac_and_block_found(void **state)
+{
+    static const int mac_lens[] = {0, 16, 20, 28, 32, 48, 64};
+    size_t i;
+    int block_len, padding;
+
+    (void)state;
+    for (i = 0; i < sizeof(mac_lens) / sizeof(mac_lens[0]); i++) {
+        for (block_len = BLOCK_DES; block_len <= BLOCK; block_len += BLOCK_DES) {
+            for (padding = 0; padding < block_len; padding++) {
+                rnd.state = 19 + (uint64_t)padding;
+                memset(&server, 0, sizeof(server));
+                server.alert = 51;
+                server.mac_len = mac_lens[i];
+                server.block_len = block_len;
+                assert_int_equal(probe_once(PROBE_NORMAL, padding), PROBE_BROKEN);
+            }
+        }
+    }
+    server.alert = 0;
+    offers_n = 0;
+    assert_int_equal(probe_once(PROBE_NORMAL, 0), PROBE_OK);
+    assert_true(offers_n < 100);
+}
+
 /* One value of the last byte is told apart, but the byte before it does not matter: no padding. */
 static void test_padding_last_byte_alone_noted(void **state)
 {
@@ -270,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_padding_recorded_leak_found),
         cmocka_unit_test(test_padding_recorded_samples_compared),
         cmocka_unit_test(test_padding_alert_found),
+        cmocka_unit_test(test_padding_alert_any_mac_and_block_found),
         cmocka_unit_test(test_padding_last_byte_alone_noted),
     };
 

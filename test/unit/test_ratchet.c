@@ -155,14 +155,14 @@ static void test_ratchet_keys_of_another_fleet_open_nothing(void **state)
     ring->interval = HOUR;
     ring->lifetime = HOUR;
     assert_int_equal(stek_ring_seal(ring, &keys->secrets[0], random, &sealed, &len), APR_SUCCESS);
-    assert_int_equal(stek_ring_open(sealed, len, keys, 1, &opened, NULL), APR_SUCCESS);
+    assert_int_equal(stek_ring_unseal(sealed, len, keys, 1, &opened, NULL), APR_SUCCESS);
     stek_ring_destroy(opened);
     opened = NULL;
     set->fleet_id[0] ^= 1;
     other_keys = keys_of(set, 20000);
-    assert_int_equal(stek_ring_open(sealed, len, other_keys, 1, &opened, NULL), STEK_ESECRET);
+    assert_int_equal(stek_ring_unseal(sealed, len, other_keys, 1, &opened, NULL), STEK_ESECRET);
     /* Nor does the fleet secret itself, as if it were a local one. */
-    assert_int_equal(stek_ring_open(sealed, len, set, 1, &opened, NULL), STEK_ESECRET);
+    assert_int_equal(stek_ring_unseal(sealed, len, set, 1, &opened, NULL), STEK_ESECRET);
     free(sealed);
     stek_ring_destroy(ring);
     stek_secrets_destroy(set);

@@ -125,7 +125,7 @@ static void test_registers_wiped_after_seal_and_open(void **state)
     DUMP_REGISTERS();
     assert_false(dump_holds_keys(ring));
     assert_false(dump_holds(secrets->secrets[0].bytes, HALF_LEN));
-    assert_int_equal(stek_ring_open(sealed, len, secrets, 1, &opened, NULL), APR_SUCCESS);
+    assert_int_equal(stek_ring_unseal(sealed, len, secrets, 1, &opened, NULL), APR_SUCCESS);
     DUMP_REGISTERS();
     assert_false(dump_holds_keys(opened));
     assert_false(dump_holds(secrets->secrets[0].bytes, HALF_LEN));

@@ -340,6 +340,35 @@ static void test_ring_merge_old_copy_changes_nothing(void **state)
     stek_ring_destroy(live);
 }
 
+static void test_ring_merge_generation_of_before_a_revocation_of_all_ends_with_it(void **state)
+{
+    stek_key_t key = good_key(1, T0, HOUR, 9 * HOUR);
+    stek_ring_t *poisoned = ring_of(&key, 1), *revoked = ring_of(NULL, 0), *merged;
+    int i;
+
+    (void)state;
+    poisoned->generation = APR_UINT64_MAX;
+    poisoned->interval = 2 * HOUR;
+    revoked->epoch = poisoned->epoch + 1;
+    revoked->interval = HOUR;
+    revoked->generation = stek_ring_generation_after(poisoned, revoked->epoch);
+    assert_int_equal(revoked->generation, 1);
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(
+            stek_ring_merge(i ? revoked : poisoned, i ? poisoned : revoked, T0, 0, &merged),
+            APR_SUCCESS);
+        assert_true(merged->generation == 1 && merged->interval == HOUR);
+        stek_ring_destroy(merged);
+    }
+    /* What a count can have come to goes on; and nothing does without a revocation. */
+    assert_true(stek_ring_generation_after(poisoned, poisoned->epoch) == APR_UINT64_MAX);
+    poisoned->generation = 41;
+    assert_int_equal(stek_ring_generation_after(poisoned, revoked->epoch), 42);
+    assert_int_equal(stek_ring_generation_after(poisoned, poisoned->epoch), 42);
+    stek_ring_destroy(revoked);
+    stek_ring_destroy(poisoned);
+}
+
 static void test_ring_merge_too_many_keys_never_fails(void **state)
 {
     stek_ring_t *a, *b, *merged = NULL;
@@ -555,7 +584,7 @@ static void random_ring(rnd_t *rnd, stek_ring_t *ring)
         stek_tombstone_t tombstone;
 
         random_key(rnd, name, &key);
-        /* As stek_ring_open demands. */
+        /* As stek_ring_unseal demands. */
         key.epoch = key.epoch < ring->epoch ? key.epoch : ring->epoch;
         if (rnd_below(rnd, 2)) {
             assert_int_equal(stek_ring_add_key(ring, &key), APR_SUCCESS);
@@ -1059,6 +1088,7 @@ int main(void)
         cmocka_unit_test(test_ring_merge_tombstone_key_gone_until_it_ends),
         cmocka_unit_test(test_ring_merge_epoch_raised_lower_keys_dead),
         cmocka_unit_test(test_ring_merge_old_copy_changes_nothing),
+        cmocka_unit_test(test_ring_merge_generation_of_before_a_revocation_of_all_ends_with_it),
         cmocka_unit_test(test_ring_merge_too_many_keys_never_fails),
         cmocka_unit_test(test_ring_merge_too_many_tombstones_take_the_keys_room),
         cmocka_unit_test(test_ring_merge_without_room_laws_hold),

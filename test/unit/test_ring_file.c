@@ -206,7 +206,7 @@ static void test_ring_file_save_under_is_read_under_that_secret(void **state)
         assert_int_equal(stek_ring_file_read(&file, &sealed, &len, &stamp, &culprit, pool),
                          APR_SUCCESS);
         assert_true(stek_stamp_equal(&stamp, &written));
-        assert_int_equal(stek_ring_open(sealed, len, rolled, 1, &opened, &secret_i), APR_SUCCESS);
+        assert_int_equal(stek_ring_unseal(sealed, len, rolled, 1, &opened, &secret_i), APR_SUCCESS);
         assert_int_equal(secret_i, i);
         assert_true(stek_ring_equal(opened, ring));
         stek_ring_destroy(opened);

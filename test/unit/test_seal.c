@@ -78,7 +78,7 @@ static apr_status_t open_and_compare(const unsigned char *sealed, apr_size_t len
     apr_status_t rv;
 
     memcpy(exact, sealed, len);
-    rv = stek_ring_open(exact, len, secrets, 1, &ring, NULL);
+    rv = stek_ring_unseal(exact, len, secrets, 1, &ring, NULL);
     free(exact);
     assert_int_equal(ERR_peek_error(), 0);
     if (rv != APR_SUCCESS) {
@@ -520,7 +520,7 @@ static void test_seal_open_weak_key_inside_is_refused(void **state)
         sealed = seal_ok(ring, &secrets, zero_random, &len);
         assert_int_equal(open_and_compare(sealed, len, &secrets, NULL), STEK_EWEAK);
         /* the audit left to the caller */
-        assert_int_equal(stek_ring_open(sealed, len, &secrets, 0, &opened, NULL), APR_SUCCESS);
+        assert_int_equal(stek_ring_unseal(sealed, len, &secrets, 0, &opened, NULL), APR_SUCCESS);
         assert_true(stek_ring_equal(ring, opened));
         stek_ring_destroy(opened);
         free(sealed);
@@ -824,7 +824,7 @@ static void test_seal_open_randomly_spoilt_never_breaks(void **state)
             raw.plain[rnd_below(&rnd, (unsigned)raw.plain_len)] = (unsigned char)rnd_next(&rnd);
         }
         sealed = seal_raw(&raw.secrets.secrets[0], raw.header, raw.plain, raw.plain_len, &len);
-        if (stek_ring_open(sealed, len, &raw.secrets, 1, &ring, NULL) == APR_SUCCESS) {
+        if (stek_ring_unseal(sealed, len, &raw.secrets, 1, &ring, NULL) == APR_SUCCESS) {
             opened_n++;
             again = seal_ok(ring, &raw.secrets, zero_random, &again_len);
             assert_int_equal(open_and_compare(again, again_len, &raw.secrets, ring), APR_SUCCESS);

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Details as JSON (json_details.h).  The members are an interface: docs/stekctl-probe.schema.json.
+ */
+#include "json_details.h"
+
+#include <apr_strings.h>
+
+#include "key_digest.h"
+#include "verdict.h"
+#include "words.h"
+
+static void json_key(json_t *json, const char *name, const char *digest_name,
+                     const unsigned char *key, apr_size_t len, int redacts, apr_pool_t *pool)
+{
+    char text[2 * PROBE_KEY_MAX + 1] = "";
+    apr_size_t i;
+
+    if (redacts) {
+        json_string(json, digest_name, probe_key_digest(key, len, pool));
+        return;
+    }
+    for (i = 0; i < len; i++) {
+        apr_snprintf(text + 2 * i, 3, "%02x", key[i]);
+    }
+    json_string(json, name, text);
+}
+
+static void json_hit(json_t *json, const probe_finding_t *finding, int redacts, apr_pool_t *pool)
+{
+    const probe_hit_t *hit = finding->hit;
+
+    json_string(json, "algorithm", hit->algorithm);
+    if (hit->key_len) {
+        json_count(json, "key_length", hit->key_len);
+        json_key(json, "key", "key_digest", hit->key, hit->key_len, redacts, pool);
+    }
+    if (hit->scheme) {
+        json_string(json, "derived_by", hit->scheme);
+        json_key(json, "configured_key", "configured_key_digest", hit->configured,
+                 hit->configured_len, redacts, pool);
+    }
+    if (hit->iv_len) {
+        json_count(json, "iv_offset", hit->iv_at);
+        json_count(json, "iv_length", hit->iv_len);
+    }
+    json_count(json, "text_offset", hit->text_at);
+    if (finding->test == PROBE_TEST_MAC_KEY) {
+        json_count(json, "mac_offset", hit->mac_at);
+        json_count(json, "mac_length", hit->mac_len);
+    }
+    else {
+        json_count(json, "secret_offset", hit->secret_at);
+        json_string(json, "secret_form", hit->form ? hit->form : "as it is");
+    }
+    json_bool(json, "decoded", hit->is_decoded);
+}
+
+void probe_json_finding(json_t *json, const probe_finding_t *finding, int redacts, apr_pool_t *pool)
+{
+    if (finding->verdict == PROBE_UNTESTED) {
+        json_bool(json, "nothing_to_test", finding->is_moot);
+    }
+    if (finding->keys_n) {
+        json_count(json, "keys", finding->keys_n);
+        json_count(json, "forms", finding->forms_n);
+        json_count(json, "searched_tickets", finding->tickets_n);
+    }
+    if (finding->hit) {
+        json_open(json, "found", '{');
+        json_hit(json, finding, redacts, pool);
+        json_close(json, '}');
+    }
+}
+
+void probe_json_host(json_t *json, const probe_host_t *host, apr_pool_t *pool)
+{
+    int i;
+
+    json_string(json, "verdict", probe_verdict_name(probe_verdict(host)));
+    json_string(json, "verdict_text", probe_verdict_text(host, pool));
+    json_time(json, "time", host->at);
+    json_string(json, "address", host->address);
+    json_open(json, "untested", '[');
+    for (i = 0; i < host->findings->nelts; i++) {
+        const probe_finding_t *finding = &APR_ARRAY_IDX(host->findings, i, probe_finding_t);
+
+        if (probe_verdict_is_untested(finding)) {
+            json_open(json, NULL, '{');
+            json_string(json, "version", probe_version_name(finding->version));
+            json_string(json, "test", probe_test_name(finding->test));
+            json_string(json, "reason", finding->text);
+            json_close(json, '}');
+        }
+    }
+    json_close(json, ']');
+}

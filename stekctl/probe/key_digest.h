@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a key that was found is shown to those who should not see it.  Pure; stekctl.
+ */
+#ifndef STEKCTL_PROBE_KEY_DIGEST_H
+#define STEKCTL_PROBE_KEY_DIGEST_H
+
+#include <apr_pools.h>
+
+#pragma GCC visibility push(hidden)
+
+/* "sha256:" and the SHA-256 of the key in hex. */
+const char *probe_key_digest(const unsigned char *key, apr_size_t len, apr_pool_t *pool);
+
+#pragma GCC visibility pop
+#endif

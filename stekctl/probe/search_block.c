@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The search for a weak key of a block cipher (search_parts.h).  Decryption ignores integrity: a
+ * key is right if its output contains the secret.
+ *
+ * CBC needs an IV only for the first block, so to decrypt each alignment as a whole covers every
+ * position of name, IV, MAC and text at once.  The alignments are laid one after the other, so that
+ * one call decrypts them all; what CBC adds to each block lies beside it.
+ *
+ *     cipher    alignment 0 | alignment 1 | ... | 15
+ *     before    the same, a block earlier; zeros before the ticket
+ */
+#include "search_parts.h"
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "derived_keys.h"
+
+#define BLOCK_MAX 16
+#define DES_TEXT_MAX 512 /* DES is slow */
+#define ROOM (BLOCK_MAX * (PROBE_TEXT_MAX + BLOCK_MAX))
+
+typedef struct algorithm_t {
+    const char *ecb; /* as OpenSSL calls it */
+    apr_size_t key_len, full_len, block_len;
+    const char *cbc_name, *ecb_name;
+} algorithm_t;
+
+/* DES is triple DES with the same key three times: OpenSSL's own is not in its default provider. */
+static const algorithm_t algorithms[] = {
+    {"AES-256-ECB", 32, 32, 16, "AES-256-CBC", "AES-256-ECB"},
+    {"AES-128-ECB", 16, 16, 16, "AES-128-CBC", "AES-128-ECB"},
+    {"AES-192-ECB", 24, 24, 16, "AES-192-CBC", "AES-192-ECB"},
+    {"DES-EDE3-ECB", 24, 24, 8, "3DES-CBC", "3DES-ECB"},
+    {"DES-EDE3-ECB", 16, 24, 8, "3DES-CBC", "3DES-ECB"},
+    {"DES-EDE3-ECB", 8, 24, 8, "DES-CBC", "DES-ECB"},
+};
+
+typedef struct work_t {
+    probe_search_t *search;
+    const algorithm_t *algorithm;
+    const probe_scan_t *scan;
+    apr_size_t starts[BLOCK_MAX + 1]; /* where alignments begin below; the last one: their end */
+    unsigned char cipher[ROOM], before[ROOM], text[ROOM];
+} work_t;
+
+static void lay_out(work_t *work, apr_size_t block_len)
+{
+    const probe_ticket_t *ticket = work->search->ticket;
+    apr_size_t most = block_len < BLOCK_MAX ? DES_TEXT_MAX : PROBE_TEXT_MAX, shift, n = 0;
+    apr_size_t len = ticket->len < most ? ticket->len : most;
+
+    memset(work->before, 0, sizeof(work->before));
+    for (shift = 0; shift < block_len; shift++) {
+        apr_size_t part = len > shift ? (len - shift) / block_len * block_len : 0;
+
+        work->starts[shift] = n;
+        if (part) {
+            memcpy(work->cipher + n, ticket->bytes + shift, part);
+            if (part > block_len) {
+                memcpy(work->before + n + block_len, ticket->bytes + shift, part - block_len);
+            }
+            /* A first block may follow a shorter piece of the ticket, but not a whole block. */
+        }
+        n += part;
+    }
+    for (; shift <= BLOCK_MAX; shift++) {
+        work->starts[shift] = n;
+    }
+}
+
+static void tell(work_t *work, const probe_find_t *find, const char *name)
+{
+    const probe_format_t *format = work->search->format;
+    apr_size_t block_len = work->algorithm->block_len, shift = 0;
+    probe_hit_t *hit = &work->search->hit;
+
+    while (shift + 1 < block_len && work->starts[shift + 1] <= find->at) {
+        shift++;
+    }
+    hit->algorithm = name;
+    hit->form = find->form;
+    hit->secret_at = shift + find->at - work->starts[shift];
+    if (format->iv_len && format->text_at % block_len == shift) {
+        hit->iv_at = format->iv_at;
+        hit->iv_len = format->iv_len;
+        hit->text_at = format->text_at;
+    }
+    else {
+        hit->text_at = shift;
+    }
+}
+
+static int try_key(work_t *work, EVP_CIPHER_CTX *ctx)
+{
+    apr_size_t n = work->starts[BLOCK_MAX], i;
+    probe_find_t find;
+    int out_len = 0;
+
+    if (EVP_DecryptUpdate(ctx, work->text, &out_len, work->cipher, (int)n) != 1) {
+        work->search->missing = work->algorithm->cbc_name;
+        return 0;
+    }
+    if (probe_scan_text(work->scan, work->text, n, &find)) {
+        tell(work, &find, work->algorithm->ecb_name);
+        return 1;
+    }
+    for (i = 0; i < n; i++) {
+        work->text[i] ^= work->before[i];
+    }
+    if (probe_scan_text(work->scan, work->text, n, &find)) {
+        tell(work, &find, work->algorithm->cbc_name);
+        return 1;
+    }
+    return 0;
+}
+
+static int set_key(const algorithm_t *algorithm, EVP_CIPHER_CTX *ctx, const unsigned char *key)
+{
+    unsigned char full[32];
+    apr_size_t i;
+
+    for (i = 0; i < algorithm->full_len; i++) {
+        full[i] = key[i % algorithm->key_len];
+    }
+    return EVP_DecryptInit_ex(ctx, NULL, NULL, full, NULL) == 1
+           && EVP_CIPHER_CTX_set_padding(ctx, 0) == 1;
+}
+
+static int try_keys(work_t *work, EVP_CIPHER_CTX *ctx)
+{
+    probe_search_t *search = work->search;
+    int is_slow = work->algorithm->block_len < BLOCK_MAX && search->level == PROBE_NORMAL;
+    probe_keys_for_t what = {.level = is_slow ? PROBE_QUICK : search->level,
+                             .own = search->own,
+                             .ticket = search->ticket,
+                             .layout = search->format->layout};
+    probe_keys_t keys;
+    apr_size_t i;
+    int found = 0;
+
+    if (!probe_keys_make(&keys, work->algorithm->key_len, &what)) {
+        search->missing = "memory";
+        return 0;
+    }
+    for (i = 0; i < keys.n && !found && !search->missing; i++) {
+        if (!set_key(work->algorithm, ctx, keys.bytes + i * keys.len)) {
+            search->missing = work->algorithm->cbc_name;
+            break;
+        }
+        found = try_key(work, ctx);
+        search->keys_n++;
+    }
+    if (found) {
+        probe_keys_tell(&keys, i - 1, &search->hit);
+    }
+    probe_keys_free(&keys);
+    return found;
+}
+
+static int try_algorithm(work_t *work)
+{
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, work->algorithm->ecb, NULL);
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    const char *missing = work->search->missing;
+    int found = 0;
+
+    /* What is missing of one algorithm does not keep the others from being tried. */
+    work->search->missing = NULL;
+    if (cipher && ctx && EVP_DecryptInit_ex(ctx, cipher, NULL, NULL, NULL) == 1) {
+        lay_out(work, work->algorithm->block_len);
+        found = try_keys(work, ctx);
+        work->search->forms_n += 2;
+    }
+    else {
+        work->search->missing = work->algorithm->cbc_name;
+    }
+    work->search->missing = missing ? missing : work->search->missing;
+    EVP_CIPHER_CTX_free(ctx);
+    EVP_CIPHER_free(cipher);
+    return found;
+}
+
+int probe_search_block(probe_search_t *search, const probe_needles_t *needles)
+{
+    probe_scan_t *scan = probe_scan_create(needles, NULL, 0);
+    work_t *work = malloc(sizeof(*work));
+    apr_size_t i;
+    int found = 0;
+
+    if (!scan || !work) {
+        search->missing = "memory";
+        goto cleanup;
+    }
+    work->search = search;
+    work->scan = scan;
+    for (i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]) && !found; i++) {
+        work->algorithm = &algorithms[i];
+        found = try_algorithm(work);
+    }
+    OPENSSL_cleanse(work->text, sizeof(work->text));
+cleanup:
+    free(work);
+    probe_scan_free(scan);
+    return found;
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The search for a weak key of a stream (search_parts.h).  A mode is a rule for the first counter
+ * block; CTR with a nonce of 12 bytes and a counter from 0 includes GCM, whose text begins at 2.
+ *
+ *     CTR  IV 16                      GCM  nonce 12 | counter 4; other nonces: GHASH of the nonce
+ *     CTR  nonce 8 | counter 8        CCM  flags | nonce 8, 12 or 13 | counter
+ *     ChaCha20  counter 4 | nonce 12, or counter 8 | nonce 8; IV 16 gives both
+ *     XChaCha20  nonce 24: HChaCha20 of its first 16 makes the key (draft-irtf-cfrg-xchacha-03)
+ *
+ * The counter blocks of all modes and places of a nonce lie one after the other, so one call makes
+ * their key streams under a key.  Where the text begins does not matter (needles.h).
+ */
+#include "search_parts.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "derived_keys.h"
+#include "ghash.h"
+#include "hchacha.h"
+
+#define BLOCK 16
+#define MORE_BLOCKS 4 /* a text begins that many blocks later in the key stream, at most */
+#define PLACE_MAX 128
+#define SEGMENTS_MAX (8 * (PLACE_MAX + 2))
+
+typedef enum mode_e {
+    MODE_NONCE12,
+    MODE_CCM12,
+    MODE_IV16,
+    MODE_NONCE8,
+    MODE_CCM13,
+    MODE_CCM8,
+    MODE_GCM16,
+    MODE_GCM8,
+    MODE_CHACHA12,
+    MODE_CHACHA16,
+    MODE_CHACHA8,
+    MODE_XCHACHA
+} mode_e;
+
+typedef struct rule_t {
+    apr_size_t nonce_len;
+    apr_size_t text_block; /* of the key stream, where the text begins */
+    const char *names[3];  /* for keys of 16, 24 and 32 bytes */
+} rule_t;
+
+static const rule_t rules[] = {
+    [MODE_NONCE12] = {12, 2, {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"}},
+    [MODE_CCM12] = {12, 1, {"AES-128-CCM", "AES-192-CCM", "AES-256-CCM"}},
+    [MODE_IV16] = {16, 0, {"AES-128-CTR", "AES-192-CTR", "AES-256-CTR"}},
+    [MODE_NONCE8] = {8, 0, {"AES-128-CTR", "AES-192-CTR", "AES-256-CTR"}},
+    [MODE_CCM13] = {13, 1, {"AES-128-CCM", "AES-192-CCM", "AES-256-CCM"}},
+    [MODE_CCM8] = {8, 1, {"AES-128-CCM", "AES-192-CCM", "AES-256-CCM"}},
+    [MODE_GCM16] = {16, 1, {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"}},
+    [MODE_GCM8] = {8, 1, {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"}},
+    [MODE_CHACHA12] = {12, 4, {NULL, NULL, "ChaCha20-Poly1305"}},
+    [MODE_CHACHA16] = {16, 0, {NULL, NULL, "ChaCha20"}},
+    [MODE_CHACHA8] = {8, 0, {NULL, NULL, "ChaCha20"}},
+    [MODE_XCHACHA] = {24, 4, {NULL, NULL, "XChaCha20-Poly1305"}},
+};
+
+/* A family shares one way to make its key streams. */
+typedef struct family_t {
+    const char *cipher; /* as OpenSSL calls it */
+    apr_size_t key_len;
+    mode_e first, last;
+    const char *name;
+} family_t;
+
+static const family_t families[] = {
+    {"AES-256-ECB", 32, MODE_NONCE12, MODE_GCM8, "AES-256-CTR"},
+    {"AES-128-ECB", 16, MODE_NONCE12, MODE_GCM8, "AES-128-CTR"},
+    {"AES-192-ECB", 24, MODE_NONCE12, MODE_GCM8, "AES-192-CTR"},
+    {"ChaCha20", 32, MODE_CHACHA12, MODE_XCHACHA, "ChaCha20"},
+};
+
+/* One key stream. */
+typedef struct segment_t {
+    mode_e mode;
+    apr_size_t place; /* of the nonce */
+    int is_zero;      /* the nonce is zeros, which the ticket does not contain */
+} segment_t;
+
+typedef struct work_t {
+    probe_search_t *search;
+    const family_t *family;
+    const probe_scan_t *scan;
+    segment_t segments[SEGMENTS_MAX];
+    apr_size_t segments_n, fixed_n; /* all; those whose blocks do not depend on the key */
+    apr_size_t stream_len;          /* of one key stream, in bytes */
+    unsigned char *blocks, *streams;
+} work_t;
+
+/* Where nonces are looked for. */
+typedef enum reach_e {
+    REACH_OWN,   /* where the layout has it; if that is not known, as below */
+    REACH_USUAL, /* after names of common lengths, after the common prefix or at its end */
+    REACH_WIDE,
+    REACH_ALL
+} reach_e;
+
+static int is_place(const probe_format_t *format, reach_e reach, apr_size_t at)
+{
+    static const apr_size_t usual[] = {0, 4,  8,  12, 16, 20, 28, 32, 1,
+                                       2, 17, 18, 24, 34, 36, 48, 64};
+    apr_size_t n = reach <= REACH_USUAL ? 8 : sizeof(usual) / sizeof(usual[0]), i;
+    apr_size_t name_len = format->name_len;
+
+    if (reach == REACH_OWN && format->iv_len) {
+        return at == format->iv_at;
+    }
+    for (i = 0; i < n; i++) {
+        if (at == usual[i]) {
+            return 1;
+        }
+    }
+    return reach == REACH_ALL || at == name_len || at + 12 == name_len || at + 16 == name_len;
+}
+
+static void add_segment(work_t *work, mode_e mode, apr_size_t place, int is_zero)
+{
+    segment_t *segment = &work->segments[work->segments_n++];
+
+    segment->mode = mode;
+    segment->place = place;
+    segment->is_zero = is_zero;
+}
+
+/* Those modes come last whose blocks depend on the key. */
+static void choose_segments(work_t *work, reach_e reach)
+{
+    const family_t *family = work->family;
+    apr_size_t at;
+    int mode;
+
+    work->segments_n = work->fixed_n = 0;
+    for (mode = (int)family->first; mode <= (int)family->last; mode++) {
+        if (mode == MODE_GCM16) {
+            work->fixed_n = work->segments_n;
+        }
+        if (mode == MODE_NONCE12 || mode == MODE_CCM12 || mode == MODE_CHACHA12) {
+            add_segment(work, (mode_e)mode, 0, 1);
+        }
+        for (at = 0; at <= PLACE_MAX && at + rules[mode].nonce_len <= work->search->ticket->len;
+             at++) {
+            if (is_place(work->search->format, reach, at)) {
+                add_segment(work, (mode_e)mode, at, 0);
+            }
+        }
+    }
+}
+
+/* Writes n into the last len bytes of the block. */
+static void put_counter(unsigned char *block, apr_size_t len, apr_size_t n)
+{
+    apr_size_t i;
+
+    for (i = 0; i < len; i++) {
+        block[BLOCK - 1 - i] = i < sizeof(n) ? (unsigned char)(n >> 8 * i) : 0;
+    }
+}
+
+/* Makes the next block: counts up by one in its last len bytes. */
+static void count_up(unsigned char *block, apr_size_t len)
+{
+    apr_size_t i;
+
+    for (i = 0; i < len && ++block[BLOCK - 1 - i] == 0; i++) {
+    }
+}
+
+/* The first block, and how many of its bytes count. */
+static apr_size_t first_block(mode_e mode, const unsigned char *nonce, unsigned char *block)
+{
+    apr_size_t len = rules[mode].nonce_len;
+    int is_ccm = mode == MODE_CCM12 || mode == MODE_CCM13 || mode == MODE_CCM8;
+
+    memset(block, 0, BLOCK);
+    if (is_ccm) {
+        block[0] = (unsigned char)(BLOCK - 2 - len);
+        memcpy(block + 1, nonce, len);
+        put_counter(block, BLOCK - 1 - len, 0);
+        return BLOCK - 1 - len;
+    }
+    memcpy(block, nonce, len);
+    return mode == MODE_IV16 ? BLOCK : BLOCK - len;
+}
+
+static void fill_blocks(work_t *work, const segment_t *segment, const unsigned char *h,
+                        unsigned char *out)
+{
+    static const unsigned char zeros[BLOCK];
+    const unsigned char *nonce = segment->is_zero ? zeros
+                                                  : work->search->ticket->bytes + segment->place;
+    unsigned char block[BLOCK];
+    apr_size_t counter_len = 4, i;
+
+    if (h) {
+        probe_ghash_nonce(h, nonce, rules[segment->mode].nonce_len, block);
+    }
+    else {
+        counter_len = first_block(segment->mode, nonce, block);
+    }
+    for (i = 0; i < work->stream_len; i += BLOCK) {
+        memcpy(out + i, block, BLOCK);
+        count_up(block, counter_len);
+    }
+}
+
+static int encrypt(EVP_CIPHER_CTX *ctx, const unsigned char *in, apr_size_t len, unsigned char *out)
+{
+    int out_len = 0;
+
+    return len == 0 || (EVP_EncryptUpdate(ctx, out, &out_len, in, (int)len) == 1);
+}
+
+/* AES: the blocks under the key. */
+static int make_aes(work_t *work, EVP_CIPHER_CTX *ctx, const unsigned char *key)
+{
+    static const unsigned char zeros[BLOCK];
+    apr_size_t fixed_len = work->fixed_n * work->stream_len, i;
+    unsigned char h[BLOCK];
+
+    if (EVP_EncryptInit_ex(ctx, NULL, NULL, key, NULL) != 1
+        || EVP_CIPHER_CTX_set_padding(ctx, 0) != 1 || !encrypt(ctx, zeros, BLOCK, h)
+        || !encrypt(ctx, work->blocks, fixed_len, work->streams)) {
+        return 0;
+    }
+    for (i = work->fixed_n; i < work->segments_n; i++) {
+        fill_blocks(work, &work->segments[i], h, work->blocks + i * work->stream_len);
+    }
+    return encrypt(ctx, work->blocks + fixed_len, work->segments_n * work->stream_len - fixed_len,
+                   work->streams + fixed_len);
+}
+
+/* The key stream over zeros.  OpenSSL's IV is a counter of 4 bytes and a nonce of 12. */
+static int make_chacha_one(work_t *work, EVP_CIPHER_CTX *ctx, const unsigned char *key,
+                           const segment_t *segment, unsigned char *out)
+{
+    const unsigned char *nonce = work->search->ticket->bytes + segment->place;
+    apr_size_t len = rules[segment->mode].nonce_len;
+    unsigned char iv[BLOCK] = {0}, made[32];
+
+    if (segment->mode == MODE_XCHACHA) {
+        probe_hchacha(key, nonce, made);
+        key = made;
+        nonce += BLOCK;
+        len = 8;
+    }
+    if (!segment->is_zero) {
+        memcpy(iv + BLOCK - len, nonce, len);
+    }
+    return EVP_EncryptInit_ex(ctx, NULL, NULL, key, iv) == 1
+           && encrypt(ctx, work->blocks, work->stream_len, out);
+}
+
+static int make_streams(work_t *work, EVP_CIPHER_CTX *ctx, const unsigned char *key)
+{
+    apr_size_t i;
+
+    if (work->family->first != MODE_CHACHA12) {
+        return make_aes(work, ctx, key);
+    }
+    for (i = 0; i < work->segments_n; i++) {
+        if (!make_chacha_one(work, ctx, key, &work->segments[i],
+                             work->streams + i * work->stream_len)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Nonzero: the text may begin there, right after the nonce, a length or a tag. */
+static int is_after(apr_int64_t at, apr_size_t end)
+{
+    apr_int64_t gap = at - (apr_int64_t)end;
+
+    return gap >= 0 && gap <= 20 && (gap <= 2 || gap == 4 || gap == 8 || gap >= 16);
+}
+
+static void tell(const work_t *work, const probe_find_t *find)
+{
+    const segment_t *segment = &work->segments[find->at / work->stream_len];
+    const rule_t *rule = &rules[segment->mode];
+    apr_int64_t base = (apr_int64_t)find->place - (apr_int64_t)(find->at % work->stream_len);
+    apr_int64_t text_at = base + (apr_int64_t)(rule->text_block * BLOCK);
+    apr_size_t end = segment->is_zero ? 0 : segment->place + rule->nonce_len;
+    const char *name = rule->names[work->family->key_len / 8 - 2];
+    probe_hit_t *hit = &work->search->hit;
+
+    /* The same key stream from its first block on is that of CTR, or of a ChaCha20 without tag. */
+    if (rule->text_block > 1 && base >= 0 && is_after(base, end)
+        && (segment->is_zero || !is_after(text_at, end))) {
+        text_at = base;
+        name = segment->mode == MODE_NONCE12 ? rules[MODE_IV16].names[work->family->key_len / 8 - 2]
+               : segment->mode == MODE_XCHACHA ? "XChaCha20"
+                                               : "ChaCha20";
+    }
+    hit->algorithm = name;
+    hit->form = find->form;
+    hit->no_iv = segment->is_zero;
+    hit->iv_at = segment->place;
+    hit->iv_len = segment->is_zero ? 0 : rule->nonce_len;
+    hit->text_at = text_at > 0 ? (apr_size_t)text_at : 0;
+    hit->secret_at = find->place;
+}
+
+static int try_keys(work_t *work, EVP_CIPHER_CTX *ctx, probe_level_e level)
+{
+    probe_search_t *search = work->search;
+    probe_keys_for_t what = {.level = level,
+                             .own = search->own,
+                             .ticket = search->ticket,
+                             .layout = search->format->layout};
+    probe_find_t find;
+    probe_keys_t keys;
+    apr_size_t i;
+    int found = 0;
+
+    if (!probe_keys_make(&keys, work->family->key_len, &what)) {
+        search->missing = "memory";
+        return 0;
+    }
+    for (i = 0; i < keys.n && !found; i++) {
+        if (!make_streams(work, ctx, keys.bytes + i * keys.len)) {
+            search->missing = work->family->name;
+            break;
+        }
+        found = probe_scan_text(work->scan, work->streams, work->segments_n * work->stream_len,
+                                &find);
+    }
+    if (found) {
+        tell(work, &find);
+        probe_keys_tell(&keys, i - 1, &search->hit);
+    }
+    probe_keys_free(&keys);
+    return found;
+}
+
+static int lay_out(work_t *work, reach_e reach)
+{
+    apr_size_t i, len;
+
+    choose_segments(work, reach);
+    len = work->segments_n * work->stream_len;
+    work->blocks = calloc(1, len + 1);
+    work->streams = malloc(len + 1);
+    if (!work->blocks || !work->streams) {
+        return 0;
+    }
+    for (i = 0; i < work->fixed_n; i++) {
+        fill_blocks(work, &work->segments[i], NULL, work->blocks + i * work->stream_len);
+    }
+    return 1;
+}
+
+static int try_round(work_t *work, EVP_CIPHER_CTX *ctx, probe_level_e level, reach_e reach)
+{
+    int found = 0;
+
+    if (lay_out(work, reach)) {
+        found = try_keys(work, ctx, level);
+    }
+    else {
+        work->search->missing = "memory";
+    }
+    free(work->blocks);
+    free(work->streams);
+    work->blocks = work->streams = NULL;
+    return found;
+}
+
+/* The most common keys at more places, then more keys at fewer. */
+static int try_rounds(work_t *work, EVP_CIPHER_CTX *ctx)
+{
+    switch (work->search->level) {
+    case PROBE_DEEP:
+        return try_round(work, ctx, PROBE_QUICK, REACH_ALL)
+               || try_round(work, ctx, PROBE_DEEP, REACH_WIDE);
+    case PROBE_NORMAL:
+        return try_round(work, ctx, PROBE_QUICK, REACH_WIDE)
+               || try_round(work, ctx, PROBE_NORMAL, REACH_OWN);
+    default:
+        return try_round(work, ctx, work->search->level,
+                         work->search->is_again ? REACH_OWN : REACH_USUAL);
+    }
+}
+
+static int try_family(work_t *work)
+{
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, work->family->cipher, NULL);
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    int found = 0;
+
+    if (!cipher || !ctx || EVP_EncryptInit_ex(ctx, cipher, NULL, NULL, NULL) != 1) {
+        work->search->missing = work->family->name;
+    }
+    else {
+        found = try_rounds(work, ctx);
+        work->search->forms_n += work->family->last - work->family->first + 1;
+    }
+    EVP_CIPHER_CTX_free(ctx);
+    EVP_CIPHER_free(cipher);
+    return found;
+}
+
+int probe_search_stream(probe_search_t *search, const probe_needles_t *needles)
+{
+    const probe_ticket_t *ticket = search->ticket;
+    apr_size_t len = ticket->len < PROBE_STREAM_MAX ? ticket->len : PROBE_STREAM_MAX, i;
+    probe_scan_t *scan = probe_scan_create(needles, ticket->bytes, len);
+    work_t *work = calloc(1, sizeof(*work));
+    int found = 0;
+
+    if (scan && work) {
+        work->search = search;
+        work->scan = scan;
+        work->stream_len = (len / BLOCK + MORE_BLOCKS + 1) * BLOCK;
+        for (i = 0; i < sizeof(families) / sizeof(families[0]) && !found; i++) {
+            work->family = &families[i];
+            found = try_family(work);
+        }
+    }
+    else {
+        search->missing = "memory";
+    }
+    free(work);
+    probe_scan_free(scan);
+    return found;
+}

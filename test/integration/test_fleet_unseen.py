@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts that the stores do not show, or show wrongly: after a store was emptied, behind objects that do not open, with an
+httpd that does not answer, with a clock that is days behind, and two of one name.  Neither stekctl fleet nor --wait
+takes them for hosts that have followed."""
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import announcements
+import fleet as lib
+import ringfile
+from announcements import Announcement
+from fleet import Memcached, Redis, agree, clock_env
+from httpd import Vhost, free_port, wait_for
+from test_fleet_view import HOURLY, config, look, started, states, wait_good
+
+
+def known(host):
+    """The hosts that it has seen, as its state has them."""
+    path = host.ring_path.with_name(host.ring_path.name + ".sync")
+    lines = path.read_text().splitlines() if path.exists() else ()
+    return {line.split(" host://")[1] for line in lines if " host://" in line}
+
+
+def started_knowing(fleet, n, *stores):
+    """Hosts, of which the last has seen all others."""
+    hosts = started(fleet, n - 1, *stores)
+    wait_good(fleet, hosts)
+    hosts += started(fleet, 1, *stores)
+    wait_good(fleet, hosts)
+    wait_for(lambda: known(hosts[-1]) == {host.name for host in hosts}, lambda: f"{known(hosts[-1])}", 20)
+    return hosts
+
+
+def waits(fleet, host, *words, code, wait="3s"):
+    return lib.run("--ring", host.ring_path, *words, f"--wait={wait}", "--fleet", config(fleet), code=code)
+
+
+@pytest.mark.parametrize("kind", [Memcached, Redis], ids=["memcached", "redis"])
+@pytest.mark.timeout(120)
+def test_unseen_hosts_of_a_store_that_was_emptied_have_not_followed(fleet, kind):
+    store = fleet.store(kind)
+    hosts = started_knowing(fleet, 3)
+    here, away = hosts[-1], hosts[0]
+    # One cannot speak when the store comes back empty; the others do.
+    away.process.send_signal(signal.SIGSTOP)
+    try:
+        store.flush()
+        done = waits(fleet, here, "--json", "revoke", "--all", code=6, wait="4s")
+        assert json.loads(done.stdout.splitlines()[-1])["behind"] == [away.name]
+        assert f"{away.name}: no store shows it now, so it is not known to have followed; last heard from" in done.stderr
+        assert "1 of 3 hosts has not followed" in done.stderr
+        shown = lib.run("--ring", here.ring_path, "fleet", "--store", store.url, "--fleet-secret", fleet.secret, "--json",
+                        code=1)
+        assert [host["host"] for host in json.loads(shown.stdout)["missing"]] == [away.name]
+        text = lib.run("--ring", here.ring_path, "fleet", "--store", store.url, "--fleet-secret", fleet.secret, code=1).stdout
+        assert f"{away.name}: no store shows it now" in text and "all agree" not in text
+    finally:
+        away.process.send_signal(signal.SIGCONT)
+    done = waits(fleet, here, "revoke", "--all", code=0, wait="30s")
+    assert "3 hosts have followed" in done.stdout
+    # The list outlives a restart, and one that is out of service is taken off it wherever it is known.
+    hosts[1].stop_sync()
+    for host in (here, away):
+        host.stop_sync()
+    store.flush()
+    here.start(web=False)
+    wait_for(lambda: states(fleet) == {here.name: "good"}, lambda: f"{states(fleet)}", 20, 0.3)
+    assert "2 of 3 hosts have not followed" in waits(fleet, here, "rotate", code=6, wait="1s").stderr
+    for gone in (hosts[1], away):
+        lib.run("--ring", here.ring_path, "fleet", "--config", config(fleet), "forget", gone.name)
+        lib.run("--ring", here.ring_path, "fleet", "--config", config(fleet), "forget", gone.name, code=None)
+    here.stop_sync()
+    here.start(web=False)  # looks when it starts
+    wait_for(lambda: known(here) == {here.name}, lambda: f"{known(here)}", 20)
+    assert "1 host has followed" in waits(fleet, here, "rotate", code=0, wait="20s").stdout
+
+
+@pytest.mark.timeout(90)
+def test_unseen_hosts_speak_again_as_soon_as_their_store_was_emptied(fleet):
+    """The one that finds the store empty says at once who it is, not only when its time has come."""
+    store = fleet.store()
+    host, = started(fleet, 1)
+    wait_good(fleet, [host])
+    store.flush()
+    begun = time.monotonic()
+    wait_for(lambda: host.name in announcements.read(store, fleet.secret), "its announcement", 30, 0.2)
+    assert time.monotonic() - begun < 20  # a period has 60
+
+
+@pytest.mark.timeout(90)
+def test_unseen_hosts_are_known_to_sync_once_too(fleet):
+    store = fleet.store()
+    hosts = [fleet.host(**HOURLY) for _ in range(2)]
+    for host in hosts:
+        host.once()
+    assert known(hosts[1]) == {host.name for host in hosts}
+    store.flush()
+    lib.run("--ring", hosts[1].ring_path, "revoke", "--all")
+    hosts[1].once()
+    done = waits(fleet, hosts[1], "rotate", code=6, wait="1s")
+    assert f"{hosts[0].name}: no store shows it now" in done.stderr
+
+
+def spoil(store, fleet, part, how):
+    if how == "foreign":
+        stranger = lib.sealing_secrets(fleet.new_secret(f"other{part}.secret"), int(time.time()) // lib.DAY)
+        data = announcements.sealed([], stranger[0], part)
+    else:
+        data = {"garbage": b"x" * 300, "empty": b"", "long": bytes(600 * 1024)}[how]
+    assert store.put(announcements.object_of(fleet.secret, part), data)
+
+
+@pytest.mark.parametrize("how", ["garbage", "empty", "long", "foreign"])
+@pytest.mark.timeout(120)
+def test_unseen_hosts_behind_an_object_that_does_not_open_are_trouble(fleet, how):
+    store = fleet.store()
+    hosts = started(fleet, 2)
+    wait_good(fleet, hosts)
+    look(fleet, code=0)
+    for host in hosts:
+        host.process.send_signal(signal.SIGSTOP)
+    part = announcements.part_of(hosts[0].name)
+    try:
+        spoil(store, fleet, part, how)
+        shown = look(fleet, code=1)
+        assert not shown["good"] and shown["stores"][0]["unusable_objects"] == 1
+        assert shown["stores"][0]["answered"]
+        text = lib.run("fleet", "--config", config(fleet), code=1).stdout
+        assert f"{store.url}: 1 of 64 objects with announcements cannot be used, so hosts may be missing: " in text
+        assert "all agree" not in text
+    finally:
+        for host in hosts:
+            host.process.send_signal(signal.SIGCONT)
+    # Where no host of the part speaks, another that looks puts it right; until then, nobody has all followed.
+    empty = next(n for n in range(64) if n not in {announcements.part_of(host.name) for host in hosts})
+    spoil(store, fleet, empty, how)
+    done = waits(fleet, hosts[1], "rotate", code=None)
+    assert done.returncode in (5, 6) and "so it is unknown whether all hosts have followed" in done.stderr, done.stderr
+    hosts[0].stop_sync()
+    hosts[0].start(web=False)
+    wait_for(lambda: look(fleet)["good"], lambda: f"{look(fleet)}", 40, 0.5)
+    assert look(fleet, code=0)["stores"][0]["unusable_objects"] == 0
+
+
+@pytest.mark.timeout(120)
+def test_unseen_state_of_an_httpd_that_does_not_answer_is_not_followed(fleet):
+    fleet.store()
+    port = free_port()
+    host = fleet.host(interval="1h", lifetime="18h", options=["--httpd", f"http://localhost:{port}/stek-status"])
+    host.web.vhosts.append(Vhost("status.test", port=port, tls=False,
+                                 lines=['<Location "/stek-status">', "SetHandler stek-status", "</Location>"]))
+    host.start()
+    wait_for(lambda: states(fleet) == {host.name: "good"}, lambda: f"{look(fleet)}{host.log()}", 30, 0.3)
+    stop_all(host.web.pid, signal.SIGSTOP)  # as if every thread was busy
+    try:
+        done = waits(fleet, host, "revoke", "--all", code=6, wait="6s")
+        assert f"{host.name}: is not known to have followed: httpd at {host.name} does not answer" in done.stderr
+        shown, = look(fleet, code=1)["hosts"]
+        assert shown["state"] == "lags" and shown["httpd_silent"] and shown["httpd_generation"] is None
+        assert "its httpd does not answer" in lib.run("fleet", "--config", config(fleet), code=1).stdout
+    finally:
+        stop_all(host.web.pid, signal.SIGCONT)
+    wait_for(lambda: states(fleet) == {host.name: "good"}, lambda: f"{look(fleet)}{host.log()}", 30, 0.3)
+    assert "1 host has followed" in waits(fleet, host, "rotate", code=0, wait="30s").stdout
+
+
+@pytest.mark.parametrize("poison", [2 ** 64 - 1, 2 ** 62])
+@pytest.mark.timeout(120)
+def test_unseen_generation_of_a_thief_ends_with_the_revocation_of_all(fleet, poison):
+    """The greatest generation that there is hid what httpd had loaded, for ever."""
+    store, port = fleet.store(), free_port()
+    host = fleet.host(interval="1h", lifetime="18h", options=["--httpd", f"http://localhost:{port}/stek-status"])
+    host.web.server = [line.replace("poll=1s", "poll=1min") for line in host.web.server]
+    host.web.vhosts.append(Vhost("status.test", port=port, tls=False,
+                                 lines=['<Location "/stek-status">', "SetHandler stek-status", "</Location>"]))
+    host.start()
+    seal = lib.sealing_secrets(fleet.secret, int(time.time()) // lib.DAY)[0]
+
+    def loaded():
+        """Its httpd has what it has; that generation."""
+        shown, = look(fleet)["hosts"]
+        same = (shown["httpd_epoch"], shown["httpd_generation"]) == (shown["epoch"], shown["generation"])
+        return same and shown["generation"]
+    wait_for(loaded, lambda: f"{look(fleet)['hosts']}", 20, 0.3)
+    stolen = ringfile.Ring([*host.ring().keys, ringfile.make_key()], generation=poison)
+    assert store.put(lib.object_name(fleet.secret), stolen.seal(seal))
+    wait_for(lambda: host.ring().generation == poison, host.log, 20)
+    host.web.graceful()
+    # The greatest is no number that the status page has.
+    wait_for(lambda: loaded() == poison or (poison == 2 ** 64 - 1 and look(fleet)["hosts"][0]["httpd_silent"]),
+             lambda: f"{look(fleet)['hosts']}", 20, 0.3)
+    lib.run("--ring", host.ring_path, "revoke", "--all")
+    host.web.graceful()
+    wait_for(lambda: loaded() and loaded() < 100, lambda: f"{look(fleet)}", 20, 0.3)
+    assert store.ring(fleet.secret).generation < 100
+    # So it is seen again what httpd has not loaded; and the thief's ring is of before.
+    assert store.put(lib.object_name(fleet.secret), stolen.seal(seal))
+    done = waits(fleet, host, "rotate", code=6)
+    assert f"{host.name}: has not followed: its httpd has not loaded the ring" in done.stderr
+    assert host.ring().generation < 100 and not {key.name for key in stolen.keys} & host.names()
+
+
+def stop_all(pid, sign):
+    """That process and its children."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        children = [int(child) for child in file.read().split()]
+    for one in (pid, *children):
+        os.kill(one, sign)
+
+
+@pytest.mark.parametrize("days", [2, 12])
+@pytest.mark.timeout(120)
+def test_unseen_host_with_a_clock_that_is_days_behind_is_shown_with_it(fleet, days):
+    fleet.store()
+    hosts = started(fleet, 2)
+    slow = fleet.host(**HOURLY, clock_s=-days * lib.DAY).start(web=False, env=clock_env(-days * lib.DAY))
+
+    def with_wrong_clock():
+        return {host["host"]: host for host in look(fleet)["hosts"] if "clock" in host["troubles"]}
+    wait_for(with_wrong_clock, lambda: f"{look(fleet)}{slow.log()}", 60, 0.5)
+    look(fleet, code=1)
+    shown, = with_wrong_clock().values()
+    assert shown["host"] == slow.name and "gone" not in shown["troubles"]
+    assert abs(shown["behind"] - days * lib.DAY) <= 90 and shown["age"] < 120
+    assert f"clock at least {days - 1}d 23h" in shown["note"] or f"clock at least {days}d" in shown["note"], shown
+    assert {host.name for host in hosts} < states(fleet).keys()
+
+
+def test_unseen_clock_of_two_hosts_that_are_ahead_is_not_the_fault_of_the_others(fleet):
+    """Two of five have clocks that are two years ahead."""
+    store, now = fleet.store(), int(time.time())
+    host = fleet.host(**HOURLY)
+    host.once()
+    sample = announcements.read(store, fleet.secret)[host.name]
+    for n, clock in enumerate([now, now, now + 730 * lib.DAY, now + 731 * lib.DAY]):
+        announcements.put(store, fleet.secret, Announcement(**{**vars(sample), "name": f"other{n}", "clock": clock,
+                                                               "agreed": clock, "since": clock}))
+    host.once()
+    assert states(fleet)[host.name] == "good"
+    assert [host["host"] for host in look(fleet)["hosts"] if host["state"] == "clock"] == ["other2", "other3"]
+
+
+@pytest.mark.timeout(90)
+def test_unseen_host_whose_name_another_has_is_named(fleet):
+    store, other = fleet.store(), fleet.store(Redis)
+    one, two = (fleet.host(**HOURLY, options=["--announce", "same"]) for _ in range(2))
+    for host in (one, two):
+        host.start(web=False)
+        wait_for(host.ring_path.exists, "its ring", 20)
+
+    def named():
+        lib.run("--ring", one.ring_path, "rotate")  # so that both speak
+        return states(fleet) == {"same": "twin"}
+    wait_for(named, lambda: f"{look(fleet)}{one.log()}{two.log()}", 60, 1.2)
+    shown = look(fleet, code=1)
+    assert "another host announces itself by the same name" in shown["hosts"][0]["note"] and not shown["good"]
+    text = lib.run("fleet", "--config", config(fleet), code=1).stdout
+    assert "1 host, 1 with a name that another host has\n" in text
+    done = waits(fleet, one, "rotate", code=6)
+    assert "same: two hosts have this name, so it is unknown whether both have followed" in done.stderr
+    assert agree([one, two]) and store.get(lib.object_name(fleet.secret)) and other
+
+
+@pytest.mark.timeout(60)
+def test_unseen_twin_is_no_sync_once_beside_a_running_one_with_several_stores(fleet):
+    fleet.store(), fleet.store(Redis)
+    host = fleet.host(**HOURLY).start(web=False)
+    wait_for(lambda: states(fleet) == {host.name: "good"}, "the first", 20)
+    host.once()
+    lib.run("--ring", host.ring_path, "rotate", "--wait=20s", "--fleet", config(fleet))
+    assert "announces itself as" not in host.log() and states(fleet) == {host.name: "good"}

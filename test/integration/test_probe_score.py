@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good stekctl probe is: it meets servers in configurations drawn at random, whose findings follow from what
+was drawn, and real servers, good and weak.  A few of each in the check; "make probe-score" (PROBE_SCORE
+configurations, STEK_SEED) prints the table."""
+import base64
+import collections
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+import sysconfig
+import time
+
+import pytest
+
+from probe_tool import HERE, Gnutls, Openssl, ProbedHaproxy, ProbedNginx, Report, Sins, build
+from stekctl_tool import Lighttpd, Program
+
+FULL = "PROBE_SCORE" in os.environ
+N = int(os.environ.get("PROBE_SCORE", "6"))
+SEED = int(os.environ.get("STEK_SEED", time.time_ns() % 1_000_000))
+pytestmark = [pytest.mark.timeout(60 * max(N, 5)), pytest.mark.xdist_group("probe score")]
+
+LENGTHS = {"aes-128-cbc": 16, "aes-192-cbc": 24, "aes-256-cbc": 32, "3des-cbc": 24, "aes-128-ctr": 16,
+           "aes-192-ctr": 24, "aes-256-ctr": 32, "aes-128-gcm": 16, "aes-192-gcm": 24, "aes-256-gcm": 32,
+           "aes-128-ccm": 16, "chacha20": 32, "chacha20-poly1305": 32}
+DIGESTS = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]
+
+
+def repeated(data, length):
+    return (data * length)[:length]
+
+
+def counting(start, n):
+    return bytes((start + i) % 256 for i in range(n))
+
+
+# Kind of key: bytes for a length, by a random generator.  The first are found at level quick, too.
+QUICK = {
+    "zero": lambda rnd, n: bytes(n),
+    "ones": lambda rnd, n: b"1" * 16 + bytes(n - 16),
+    "text": lambda rnd, n: repeated(rnd.choice([b"secret", b"password", b"changeme", b"test"]), n),
+    "short text": lambda rnd, n: rnd.choice([b"secret", b"key", b"0123456789"]).ljust(n, b"\0")[:n],
+}
+NORMAL = {
+    "byte": lambda rnd, n: bytes([rnd.randrange(256)]) * n,
+    "bit": lambda rnd, n: (1 << rnd.randrange(8 * n)).to_bytes(n, "big"),
+    "counting": lambda rnd, n: counting(rnd.randrange(256), n),
+    "hash": lambda rnd, n: hashlib.sha256(rnd.choice([b"secret", b"nginx", b"ticket key"])).digest()[:n],
+    "base64": lambda rnd, n: base64.b64encode(b"secret" * 20)[:n],
+    "word": lambda rnd, n: repeated(bytes.fromhex("deadbeef"), n),
+}
+
+
+def go(n, is_mac):
+    """What crypto/tls makes of 32 zeros."""
+    digest = hashlib.sha512(bytes(32)).digest()
+    return digest[32:48] if is_mac else digest[16:32]
+
+
+class Drawn:
+    """A configuration of the sinful server, and what the probe has to find in it."""
+
+    def __init__(self, rnd):
+        self.level = rnd.choice(["quick"] * 3 + ["normal"]) if FULL else "quick"
+        self.version = rnd.choice(["1.2", "1.3"])
+        self.cipher, self.tickets, self.expected = rnd.choice(list(LENGTHS)), 4, set()
+        words = [f"cipher={self.cipher}"]
+        is_stream = "cbc" not in self.cipher
+        fault = rnd.choice(["no mac" if is_stream else "", "truncated", "constant", "keys", "", ""])
+        # DES is slow, so it gets the most common keys only; so do all but the first of many key names.
+        kinds = dict(QUICK)
+        if self.level == "normal" and fault != "keys":
+            kinds.update(NORMAL)
+        self.key = rnd.choice(["random"] + list(QUICK if "des" in self.cipher else kinds) +
+                              (["go"] if LENGTHS[self.cipher] == 16 else []))
+        self.mac_key = rnd.choice(["random", "random"] + list(kinds))
+        if self.key != "random":
+            length = LENGTHS[self.cipher]
+            key = go(length, False) if self.key == "go" else kinds[self.key](rnd, length)
+            words.append(f"key={key.hex()}")
+            self.expected.add("cipher-key")
+        if self.mac_key != "random":
+            words.append(f"mac-key={kinds[self.mac_key](rnd, 32).hex()}")
+            self.expected.add("mac-key")
+        if fault in ("no mac", "truncated"):
+            words.append("mac=none" if fault == "no mac" else "mac=truncated")
+            self.expected |= {"mac"} if fault == "no mac" else set()
+        else:
+            words.append(f"digest={rnd.choice(DIGESTS)}")
+        if fault == "constant":
+            words.append("iv=constant")
+            self.expected.add("nonce")
+        if fault == "keys":
+            count = rnd.choice([2, 5, 20])
+            words += [f"keys={count}", f"weak={rnd.randrange(count)}"]
+            self.tickets = count + 4
+        self.sin = "mix:" + ",".join(words)
+
+    def __str__(self):
+        return f"{self.level}, TLS {self.version}, {self.sin} (key {self.key}, MAC key {self.mac_key})"
+
+
+class Score:
+    def __init__(self):
+        self.rows, self.wrong = collections.OrderedDict(), []
+
+    def add(self, name, what, report, expected, seconds):
+        row = self.rows.setdefault(name, collections.Counter())
+        found = {test for _, test in report.findings()}
+        row["servers"] += 1
+        row["found"] += len(found & expected)
+        row["missed"] += len(expected - found)
+        row["invented"] += len(found - expected)
+        row["not testable"] += len(report.host["untested"])
+        row["seconds"] += seconds
+        row["connections"] += report.host["connections"]
+        if found != expected:
+            self.wrong.append(f"{what}: found {sorted(found)}, expected {sorted(expected)}")
+
+    def table(self):
+        columns = ["servers", "found", "missed", "invented", "not testable", "seconds", "connections"]
+        lines = [f"{'':20}" + "".join(f"{column:>14}" for column in columns)]
+        for name, row in self.rows.items():
+            cells = [f"{row[column]:.1f}" if column == "seconds" else str(row[column]) for column in columns]
+            lines.append(f"{name:20}" + "".join(f"{cell:>14}" for cell in cells))
+        return "\n".join(lines)
+
+
+def judge(score, name, what, expected, *args):
+    begun = time.monotonic()
+    report = Report("--level", "quick", *args) if "--level" not in args else Report(*args)
+    score.add(name, what, report, expected, time.monotonic() - begun)
+
+
+def test_probe_score_of_drawn_servers(folder, certs, tmp_path):
+    binary, rnd, score = build(tmp_path), random.Random(SEED), Score()
+    print(f"\nSTEK_SEED={SEED}")
+    for _ in range(N):
+        drawn = Drawn(rnd)
+        server = Sins(folder, certs, binary, drawn.sin)
+        try:
+            judge(score, drawn.cipher, str(drawn), drawn.expected, "--level", drawn.level, "--tls",
+                  drawn.version, "--tickets", drawn.tickets, f"127.0.0.1:{server.start().port}")
+        finally:
+            server.stop()
+    print(score.table())
+    assert not score.wrong, f"STEK_SEED={SEED}\n" + "\n".join(score.wrong)
+
+
+# ---- real servers --------------------------------------------------------------------------------
+
+GO = """package main
+
+import ("crypto/tls"; "net/http"; "os")
+
+func main() {
+	config := &tls.Config{}
+	if os.Args[4] == "zero" {
+		config.SetSessionTicketKeys([][32]byte{{}})
+	}
+	server := &http.Server{Addr: "127.0.0.1:" + os.Args[1], TLSConfig: config}
+	panic(server.ListenAndServeTLS(os.Args[2], os.Args[3]))
+}
+"""
+NODE = """const fs = require('fs'), [port, cert, key, kind] = process.argv.slice(2);
+const options = {cert: fs.readFileSync(cert), key: fs.readFileSync(key)};
+if (kind === 'zero') options.ticketKeys = Buffer.alloc(48);
+require('https').createServer(options, (_, answer) => answer.end('ok')).listen(+port, '127.0.0.1');
+"""
+
+
+class Served(Program):
+    """A small program over a language's own TLS."""
+
+    def __init__(self, root, certs, command, kind):
+        super().__init__(root, certs)
+        self.words, self.kind = command, kind
+
+    def command(self):
+        return [*self.words, str(self.port), f"{self.certs}/server.crt", f"{self.certs}/server.key", self.kind]
+
+
+def go_server(folder):
+    source, binary = folder / "serve.go", folder / "serve"
+    source.write_text(GO)
+    env = dict(os.environ, GOCACHE=str(folder / "cache"), GO111MODULE="off", GOFLAGS="", HOME=str(folder))
+    subprocess.run(["go", "build", "-o", binary, source], env=env, check=True)
+    return [str(binary)]
+
+
+def gnutls_server(folder):
+    binary = folder / "gnutls_key"
+    compiler = shutil.which(sysconfig.get_config_var("CC") or "cc") or "cc"
+    subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", HERE / "clients" / "gnutls_key.c", "-o", binary,
+                    "-lgnutls"], check=True)
+    return [str(binary)]
+
+
+def node_server(folder):
+    (folder / "serve.js").write_text(NODE)
+    return ["node", str(folder / "serve.js")]
+
+
+def lines_of(folder, name, key):
+    path = folder / name
+    path.write_text("".join(base64.b64encode(key).decode() + "\n" for _ in range(3)))
+    return f"tls-ticket-keys {path}"
+
+
+def file_of(folder, name, key):
+    (folder / name).write_bytes(key)
+    return f"ssl_session_ticket_key {folder / name};"
+
+
+BOTH = {"cipher-key", "mac-key"}
+
+
+def real_servers(folder, certs):
+    """(name, what the probe has to find, program)."""
+    yield "nginx", set(), ProbedNginx(folder, certs)
+    yield "nginx, zero 48", BOTH, ProbedNginx(folder, certs, file_of(folder, "a", bytes(48)))
+    yield "nginx, words", BOTH, ProbedNginx(folder, certs, file_of(folder, "b", b"ticketkey1234567" * 3))
+    yield "HAProxy", set(), ProbedHaproxy(folder, certs)
+    yield "HAProxy, zero 80", BOTH, ProbedHaproxy(folder, certs, lines_of(folder, "c", bytes(80)))
+    yield "lighttpd", set(), Lighttpd(folder, certs)
+    yield "OpenSSL", set(), Openssl(folder, certs)
+    yield "GnuTLS", set(), Gnutls(folder, certs)
+    # Its keys follow from the master key and the time.
+    yield "GnuTLS, zero", BOTH, Served(folder, certs, gnutls_server(folder), "0")
+    if FULL:
+        command = go_server(folder)
+        yield "Go", set(), Served(folder, certs, command, "random")
+        yield "Go, zero", BOTH, Served(folder, certs, command, "zero")
+    yield "Node", set(), Served(folder, certs, node_server(folder), "random")
+    yield "Node, zero", BOTH, Served(folder, certs, node_server(folder), "zero")
+
+
+def test_probe_score_of_real_servers(folder, certs):
+    score, level = Score(), "normal" if FULL else "quick"
+    for name, expected, program in real_servers(folder, certs):
+        try:
+            judge(score, name, name, expected, "--level", level, "--tickets", 4,
+                  f"localhost:{program.start().port}")
+        finally:
+            program.stop()
+    print("\n" + score.table())
+    assert not score.wrong, "\n".join(score.wrong)
