@@ -16,7 +16,7 @@ bench-fleet: $(OUT)/bench/fleet_bench $(STEKCTL)
 # Benchmarks in C link the glue that they name, and play httpd's part themselves.
 BENCH_GLUE_handshake_cost := $(addprefix src/mod_stek_,counters.c exdata.c ticket_outcome.c iv.c live.c \
     words.c may_resume.c retained.c ticket.c ticket_count.c ticket_size.c trust_watch.c)
-BENCH_GLUE_probe_times := $(addprefix stekctl/probe/,client.c link.c messages.c schedule.c session.c transcript.c)
+BENCH_GLUE_probe_times := $(addprefix stekctl/probe/,client.c contexts.c link.c messages.c pace.c proxy.c schedule.c session.c starttls.c wait.c wire.c words.c)
 BENCH_GLUE_ticket_cost := $(BENCH_GLUE_handshake_cost)
 BENCH_LDFLAGS_ticket_cost := -Wl,--wrap=SSL_CTX_set_tlsext_ticket_key_evp_cb \
     -Wl,--wrap=SSL_CTX_set_session_ticket_cb -Wl,--wrap=SSL_CTX_set_not_resumable_session_callback

@@ -25,7 +25,7 @@ need-apxs = $(if $(HAVE_APXS),,$(error no apxs: run build/deps.sh run))
 
 # "make install" alone installs what was built: with the options of that build, where none are given.
 OPTIONS   := APXS CC AR CPPFLAGS CFLAGS LDFLAGS APXS_LINK STEKCTL_LDFLAGS SAN \
-             WITH_MEMCACHED WITH_HIREDIS WITH_ETCD WITH_SECCOMP
+             WITH_MEMCACHED WITH_HIREDIS WITH_ETCD WITH_SECCOMP WITH_LIBEVENT
 ifeq ($(MAKECMDGOALS),install)
 $(eval $(file <$(OUT)/config/options))
 endif
@@ -59,12 +59,19 @@ ifeq ($(WITH_SECCOMP),yes)
 STEKCTL_DEFS += -DSTEK_WITH_SECCOMP $(shell pkg-config --cflags libseccomp)
 STEKCTL_LIBS += $(shell pkg-config --libs libseccomp)
 endif
+# The probe of many hosts at a time: WITH_LIBEVENT=no leaves it out.
+WITH_LIBEVENT  ?= $(shell pkg-config --exists libevent_core libevent_extra 2>/dev/null && echo yes)
+ifeq ($(WITH_LIBEVENT),yes)
+STEKCTL_DEFS += -DSTEK_WITH_LIBEVENT $(shell pkg-config --cflags libevent_core)
+STEKCTL_LIBS += $(shell pkg-config --libs libevent_core libevent_extra)
+endif
 
 # What is left out, for whoever builds.
 LEFT_OUT := $(if $(filter yes,$(WITH_MEMCACHED)),,"memcached (needs libmemcached)") \
             $(if $(filter yes,$(WITH_HIREDIS)),,"Redis (needs hiredis)") \
             $(if $(filter yes,$(WITH_ETCD)),,"etcd (needs libcurl 7.77 or later and jansson)") \
-            $(if $(filter yes,$(WITH_SECCOMP)),,"confinement of stores' processes (needs libseccomp)")
+            $(if $(filter yes,$(WITH_SECCOMP)),,"confinement of stores' processes (needs libseccomp)") \
+            $(if $(filter yes,$(WITH_LIBEVENT)),,"probes of many hosts at a time (needs libevent)")
 
 # ---- what a build was made with ------------------------------------------------------------------
 
@@ -73,7 +80,7 @@ LEFT_OUT := $(if $(filter yes,$(WITH_MEMCACHED)),,"memcached (needs libmemcached
 VERSIONS       = $(shell $(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) $(ALL_INC) -E -P build/versions.h 2>&1 | tail -n 1)
 CONFIG_compile = $(VERSIONS) $(CC) $(CPPFLAGS) $(CFLAGS) $(filter-out -Werror,$(WARN)) $(DEFS) $(SAN) $(ALL_INC)
 CONFIG_module  = $(LIBTOOL) $(APXS_CFLAGS)
-CONFIG_stores  = $(STEKCTL_DEFS) $(if $(STEKCTL_DEFS),$(shell pkg-config --modversion libmemcached hiredis libcurl jansson libseccomp 2>&1))
+CONFIG_stores  = $(STEKCTL_DEFS) $(if $(STEKCTL_DEFS),$(shell pkg-config --modversion libmemcached hiredis libcurl jansson libseccomp libevent_core 2>&1))
 CONFIG_test    = $(TEST_CFLAGS)
 CONFIG_link    = $(AR) $(LDFLAGS) $(APXS_LINK) $(LIBS)
 CONFIG_stekctl = $(STEKCTL_LDFLAGS) $(STEKCTL_LIBS)

@@ -6,15 +6,15 @@ set -eu
 
 html=(mandoc python3 python3-markdown-it)
 run=(build-essential apache2-bin apache2-dev apache2-ssl-dev libssl-dev openssl python3)
-package=("${run[@]}" "${html[@]}" debhelper dpkg-dev libcmocka-dev libcurl4-openssl-dev libhiredis-dev libjansson-dev
-    libmemcached-dev libseccomp-dev pkgconf python3-cryptography)
-bench=("${run[@]}" pkgconf libcurl4-openssl-dev libhiredis-dev libjansson-dev libmemcached-dev
-    libseccomp-dev memcached nginx-light haproxy valgrind python3-cryptography mmdebstrap iproute2 git)
+package=("${run[@]}" "${html[@]}" debhelper dpkg-dev libcmocka-dev libcurl4-openssl-dev libevent-dev libhiredis-dev
+    libjansson-dev libmemcached-dev libseccomp-dev pkgconf python3-cryptography)
+bench=("${run[@]}" pkgconf libcurl4-openssl-dev libevent-dev libhiredis-dev libjansson-dev
+    libmemcached-dev libseccomp-dev memcached nginx-light haproxy valgrind python3-cryptography mmdebstrap iproute2 git)
 check=("${bench[@]}"
     libcmocka-dev python3-pytest python3-pytest-xdist python3-pytest-timeout pyflakes3
     redis-server sasl2-bin etcd-server etcd-client
     rsync curl gnutls-bin libgnutls28-dev faketime libfaketime procps psmisc util-linux git fakeroot
-    lighttpd lighttpd-mod-openssl dnsdist trafficserver
+    lighttpd lighttpd-mod-openssl dnsdist trafficserver microsocks tinyproxy
     golang-go default-jdk-headless nodejs
     chromium fonts-dejavu-core python3-prometheus-client ansible-core
     zsh fish

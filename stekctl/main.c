@@ -81,14 +81,18 @@ static const ctl_command_t commands[] = {
      "  --follow         keeps running, and updates the files whenever the ring changes\n"
      "  --exec COMMAND   runs COMMAND with /bin/sh after every change\n"},
     {"probe", cmd_probe,
-     "[--sni NAME...] [--tls 1.2,1.3] [--tickets N] [--level quick|normal|deep]\n"
-     "                [--watch TIME] [--rate N] [--keys FILE] [--redact] [--json] HOST[:PORT]...",
+     "[--sni NAME...] [--tls VERSIONS] [--tickets N] [--level quick|normal|deep]\n"
+     "                [--watch TIME] [--rate N] [--keys FILE] [--redact]\n"
+     "                [--starttls PROTOCOL] [--alpn NAMES] [--cert PATH [--key PATH]] [--proxy URL]\n"
+     "                [--json] [--csv FILE] [--collect FILE] HOST[:PORT] | URL... |\n"
+     "                --hosts FILE [--at-once N] [--total-rate N] [--resume FILE] |\n"
+     "                --analyse FILE",
      "Reports what an attacker could learn from a server's session tickets: weak keys,\n"
      "altered tickets that the server accepts, and more.  Works with any server; probe only\n"
      "your own.  Exits with 1 if there is a finding.\n\n"
      "  --sni NAME       server name to send (SNI); with several (separated by commas, or repeat\n"
      "                   the option), tickets for the first are also offered under the others\n"
-     "  --tls VERSIONS   1.2, 1.3 or both\n"
+     "  --tls VERSIONS   1.0, 1.1, 1.2 or 1.3, or several (1.2,1.3)\n"
      "  --tickets N      at most N full handshakes per version (10); the level limits\n"
      "                   connections that present a ticket\n"
      "  --level LEVEL    quick: takes seconds; up to 40 connections that present a ticket, per\n"
@@ -97,7 +101,22 @@ static const ctl_command_t commands[] = {
      "  --watch TIME     keeps watching for TIME, to see keys rotate\n"
      "  --rate N         at most N connections per second (100)\n"
      "  --keys FILE      also tries the keys in FILE, one per line: text, hex or base64\n"
-     "  --redact         shows digests of the keys that it finds\n"},
+     "  --redact         shows digests of the keys that it finds\n"
+     "  --starttls PROTOCOL\n"
+     "                   asks for TLS first: smtp, imap, pop3, ldap, postgres or mysql\n"
+     "  --alpn NAMES     protocols to offer, separated by commas\n"
+     "  --cert PATH, --key PATH\n"
+     "                   the client certificate to show, and its key, in PEM\n"
+     "  --proxy URL      socks5://HOST[:PORT] or http://HOST[:PORT]\n"
+     "  --csv FILE       writes a table of verdicts\n"
+     "  --collect FILE   keeps the tickets, and the secrets of the probe's own sessions\n"
+     "  --analyse FILE   examines what --collect has kept, without a network\n"
+     "  --hosts FILE     probes the hosts in FILE (-: standard input), one per line, many at a\n"
+     "                   time; --json then prints a line per host\n"
+     "  --at-once N      at most N hosts at a time (1000)\n"
+     "  --total-rate N   at most N connections per second to all hosts (2000); --rate is for one\n"
+     "                   address\n"
+     "  --resume FILE    remembers in FILE what is done: the same command goes on there\n"},
     {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",
      "Manages the secret file given by --secret.\n\n"
      "  new              creates it; --fleet: makes a fleet secret, with a new fleet ID;\n"
@@ -203,8 +222,9 @@ static void print_help(void)
 
 static void print_version(apr_pool_t *pool)
 {
-    printf("stekctl " STEK_VERSION "\nstores: %s\nstore workers confined by: %s\n",
-           fleet_store_names(pool), fleet_confinement_names());
+    printf("stekctl " STEK_VERSION "\nstores: %s\nstore workers confined by: %s\n"
+           "probes of many hosts at a time: %s\n",
+           fleet_store_names(pool), fleet_confinement_names(), probe_loop_name());
 }
 
 /* DefaultRuntimeDir of this machine's httpd: Debian's, or another system's if only that exists. */

@@ -57,10 +57,13 @@ int probe_budget_full(const probe_options_t *options)
 
 int probe_budget_all(const probe_options_t *options, int earlier_n)
 {
-    int n = probe_budget_full(options), test;
+    int n = probe_budget_full(options), versions_n = 0, test, i;
 
     for (test = 0; test < PROBE_TEST_N; test++) {
         n += probe_budget_offers(options, earlier_n, (probe_test_e)test);
     }
-    return n * (options->has_tls12 + options->has_tls13);
+    for (i = 0; i < PROBE_VERSIONS_N; i++) {
+        versions_n += options->has[i];
+    }
+    return n * versions_n;
 }

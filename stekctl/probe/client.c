@@ -7,34 +7,44 @@
 
 #include <apr_strings.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "contexts.h"
 #include "link.h"
+#include "pace.h"
+#include "proxy.h"
+#include "starttls.h"
+#include "wait.h"
+
+#define DISTANCE_MAX apr_time_from_msec(500)
 
 struct probe_client_t {
+    const probe_host_t *host;
+    const probe_options_t *options;
     struct addrinfo *addresses;
     const struct addrinfo *chosen;
-    SSL_CTX *contexts[2]; /* TLS 1.2, 1.3 */
-    apr_interval_time_t timeout, gap;
-    apr_time_t next_at; /* no connection before that time */
-    apr_time_t end;     /* nor after that; 0: no end */
+    probe_pace_t *pace, own_pace;
+    apr_time_t end; /* no connection after that; 0: no end */
+    int has_connected;
     apr_size_t connections_n;
     int full_left, offers_left;
-    int is_mute; /* a request got no answer: do not wait for one again */
+    int is_mute; /* not HTTP, or a request got no answer: do not wait for one again */
 };
 
 static apr_status_t free_client(void *data)
 {
     probe_client_t *client = data;
 
-    SSL_CTX_free(client->contexts[0]);
-    SSL_CTX_free(client->contexts[1]);
+    if (client->options->paces && client->pace) {
+        probe_paces_leave(client->options->paces, client->pace);
+    }
     if (client->addresses) {
-        freeaddrinfo(client->addresses);
+        probe_wait_free_names(client->addresses);
     }
     return APR_SUCCESS;
 }
@@ -49,18 +59,6 @@ static void read_cert(const probe_link_t *link)
     }
 }
 
-static void keep_to_rate(probe_client_t *client)
-{
-    apr_time_t now = apr_time_now();
-
-    if (client->next_at > now) {
-        apr_sleep(client->next_at - now);
-        now = apr_time_now();
-    }
-    /* Do not catch up after a delay. */
-    client->next_at = (client->next_at > now - client->gap ? client->next_at : now) + client->gap;
-}
-
 static int take_allowance(probe_client_t *client, const probe_offer_t *offer)
 {
     int *left = offer->session ? &client->offers_left : &client->full_left;
@@ -68,10 +66,55 @@ static int take_allowance(probe_client_t *client, const probe_offer_t *offer)
     return *left > 0 && (*left)-- > 0;
 }
 
+/* A handshake takes about four times as long as a connection: far hosts get more time. */
+static void allow_for_distance(probe_client_t *client, apr_interval_time_t took)
+{
+    apr_interval_time_t limit = client->end - apr_time_now(), more;
+
+    more = (took < DISTANCE_MAX ? took : DISTANCE_MAX) * 4 * client->host->planned_n;
+    if (client->end && limit > 0) {
+        client->end += more < 4 * limit ? more : 4 * limit;
+    }
+}
+
+/* Connects, up to where TLS begins. */
+static int reach(probe_client_t *client, probe_link_t *link)
+{
+    const probe_host_t *host = client->host;
+    const probe_proxy_t *proxy = client->options->proxy;
+
+    apr_time_t begun = apr_time_now();
+    int is_open = probe_link_open(link, client->addresses, &client->chosen);
+
+    if (is_open && !client->has_connected) {
+        client->has_connected = 1;
+        allow_for_distance(client, apr_time_now() - begun);
+    }
+    if (!is_open) {
+        if (proxy) {
+            link->reply->why = apr_pstrcat(link->pool, "the proxy ", link->reply->why, NULL);
+        }
+        return 0;
+    }
+    return probe_proxy_connect(link, proxy, host->name, host->port)
+           && probe_starttls(link, host->starttls);
+}
+
+/* A server that has chosen h2, or none of HTTP, would not understand a request. */
+static int speaks_http1(const SSL *ssl)
+{
+    const unsigned char *protocol;
+    unsigned int len;
+
+    SSL_get0_alpn_selected(ssl, &protocol, &len);
+    return len == 0 || (len >= 6 && memcmp(protocol, "http/1", 6) == 0);
+}
+
 void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, probe_reply_t *reply,
                           apr_pool_t *pool)
 {
-    probe_link_t link = {.offer = offer, .reply = reply, .fd = -1, .pool = pool};
+    probe_link_t link = {
+        .offer = offer, .reply = reply, .fd = -1, .path = client->host->path, .pool = pool};
 
     memset(reply, 0, sizeof(*reply));
     reply->alert = -1;
@@ -85,13 +128,14 @@ void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, pr
         probe_link_fail(&link, PROBE_SPENT, "the connection limit was reached");
         return;
     }
-    keep_to_rate(client);
-    link.deadline = apr_time_now() + client->timeout;
+    probe_pace_keep(client->pace, client->options->paces);
+    link.deadline = apr_time_now() + client->options->timeout;
     client->connections_n++;
-    if (probe_link_open(&link, client->addresses, &client->chosen)
-        && probe_link_shake(&link, client->contexts[offer->version == TLS1_3_VERSION])) {
+    if (reach(client, &link)
+        && probe_link_shake(&link,
+                            client->options->contexts->of[PROBE_VERSION_AT(offer->version)])) {
         read_cert(&link);
-        if (offer->host && !client->is_mute) {
+        if (offer->host && !client->is_mute && speaks_http1(link.ssl)) {
             client->is_mute = probe_link_request(&link);
         }
         if (offer->collect && offer->version == TLS1_3_VERSION && !reply->status) {
@@ -139,51 +183,52 @@ const char *probe_client_address(const probe_client_t *client, apr_pool_t *pool)
     return apr_pstrdup(pool, text);
 }
 
-static SSL_CTX *make_context(int version)
+/* Whatever the port. */
+static probe_pace_t *enter_address(probe_paces_t *paces, const struct sockaddr *address)
 {
-    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)address;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)address;
 
-    if (!context) {
-        return NULL;
-    }
-    SSL_CTX_set_security_level(context, 0);
-    SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    probe_messages_prepare(context);
-    /* Old servers have neither secure renegotiation nor extended master secrets. */
-    (void)SSL_CTX_set_options(context, SSL_OP_LEGACY_SERVER_CONNECT);
-    if (SSL_CTX_set_min_proto_version(context, version) != 1
-        || SSL_CTX_set_max_proto_version(context, version) != 1
-        || SSL_CTX_set_cipher_list(context, "ALL:!aNULL:!eNULL:!PSK:!SRP") != 1) {
-        SSL_CTX_free(context);
-        return NULL;
-    }
-    return context;
+    return address->sa_family == AF_INET
+               ? probe_paces_enter(paces, &four->sin_addr, sizeof(four->sin_addr))
+               : probe_paces_enter(paces, &six->sin6_addr, sizeof(six->sin6_addr));
 }
 
-apr_status_t probe_client_create(probe_client_t **pclient, const char *host, int port,
-                                 apr_interval_time_t timeout, int per_second, const char **pwhy,
-                                 apr_pool_t *pool)
+/* The server's addresses, or the proxy's. */
+static int resolve(probe_client_t *client, apr_pool_t *pool)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    const probe_proxy_t *proxy = client->options->proxy;
+
+    return probe_wait_for_name(proxy ? proxy->name : client->host->name,
+                               apr_itoa(pool, proxy ? proxy->port : client->host->port), &hints,
+                               &client->addresses);
+}
+
+apr_status_t probe_client_create(probe_client_t **pclient, const probe_host_t *host,
+                                 const probe_options_t *options, const char **pwhy,
+                                 apr_pool_t *pool)
+{
     probe_client_t *client = apr_pcalloc(pool, sizeof(*client));
     int error;
 
-    client->timeout = timeout;
-    client->gap = APR_USEC_PER_SEC / per_second;
+    client->host = host;
+    client->options = options;
+    client->is_mute = !host->speaks_http;
     apr_pool_cleanup_register(pool, client, free_client, apr_pool_cleanup_null);
-    client->contexts[0] = make_context(TLS1_2_VERSION);
-    client->contexts[1] = make_context(TLS1_3_VERSION);
-    if (!client->contexts[0] || !client->contexts[1]) {
-        ERR_clear_error();
-        *pwhy = "this machine's OpenSSL does not support TLS 1.2 and 1.3";
-        return APR_EGENERAL;
-    }
-    error = getaddrinfo(host, apr_itoa(pool, port), &hints, &client->addresses);
+    error = resolve(client, pool);
     if (error) {
         client->addresses = NULL;
-        *pwhy = apr_pstrcat(pool, "the name does not resolve: ", gai_strerror(error), NULL);
+        *pwhy = apr_pstrcat(pool, options->proxy ? "the proxy's" : "the",
+                            " name does not resolve: ", gai_strerror(error), NULL);
         return APR_EGENERAL;
+    }
+    client->own_pace.gap = APR_USEC_PER_SEC / options->per_second;
+    client->pace = &client->own_pace;
+    if (options->paces) {
+        client->pace = options->proxy
+                           ? probe_paces_enter(options->paces, host->name, strlen(host->name))
+                           : enter_address(options->paces, client->addresses->ai_addr);
     }
     *pclient = client;
     return APR_SUCCESS;

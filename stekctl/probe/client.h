@@ -11,16 +11,17 @@
 #include <apr_pools.h>
 #include <apr_time.h>
 
-#include "exchange.h"
+#include "model.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct probe_client_t probe_client_t;
 
-/* One per host.  timeout: for every connection; per_second: the most connections.  On APR_EGENERAL,
- * *pwhy says why, such as a name that does not resolve. */
-apr_status_t probe_client_create(probe_client_t **pclient, const char *host, int port,
-                                 apr_interval_time_t timeout, int per_second, const char **pwhy,
+/* One per host.  Uses of host how it is reached, and of options contexts, proxy, timeout and
+ * per_second; both must outlive the client.  On APR_EGENERAL, *pwhy says why, such as a name that
+ * does not resolve. */
+apr_status_t probe_client_create(probe_client_t **pclient, const probe_host_t *host,
+                                 const probe_options_t *options, const char **pwhy,
                                  apr_pool_t *pool);
 
 /* From that time on, every connection fails with PROBE_TIMEOUT without being tried. */

@@ -43,7 +43,7 @@ static int others_n(const probe_run_t *run)
 static int collecting_n(const probe_run_t *run)
 {
     int all = run->options->tickets_n;
-    int n = all - others_n(run) - (run->version->version == TLS1_2_VERSION);
+    int n = all - others_n(run) - (run->version->version != TLS1_3_VERSION);
 
     return n >= 2 ? n : all < 2 ? all : 2;
 }
@@ -127,10 +127,10 @@ int probe_collect(probe_run_t *run)
 
 void probe_collect_session_id(probe_run_t *run)
 {
-    probe_offer_t offer = {.version = TLS1_2_VERSION, .sni = run->name, .no_tickets = 1};
+    probe_offer_t offer = {.version = run->version->version, .sni = run->name, .no_tickets = 1};
     probe_reply_t reply;
 
-    if (run->version->version != TLS1_2_VERSION) {
+    if (run->version->version == TLS1_3_VERSION) {
         return;
     }
     run->version->by_session_id = -1;

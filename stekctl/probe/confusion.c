@@ -154,7 +154,7 @@ static int try_hosts(probe_run_t *run, const probe_host_t *earlier, int earlier_
 
     for (i = 0; i < earlier_n; i++) {
         const probe_version_t *theirs =
-            &earlier[i].versions[run->version->version == TLS1_3_VERSION];
+            &earlier[i].versions[PROBE_VERSION_AT(run->version->version)];
         probe_verdict_e verdict;
 
         if (!theirs->tickets || theirs->tickets->nelts == 0) {

@@ -27,14 +27,15 @@ typedef enum probe_outcome_e {
 } probe_outcome_e;
 
 typedef struct probe_offer_t {
-    int version;                  /* TLS1_2_VERSION or TLS1_3_VERSION */
+    int version;                  /* TLS1_VERSION to TLS1_3_VERSION */
     const char *sni;              /* NULL: none */
     const unsigned char *session; /* DER; NULL: none is offered */
     apr_size_t session_len;
     const unsigned char *ticket; /* replaces the session's own; NULL: unaltered */
     apr_size_t ticket_len;
-    int collect;      /* wait for tickets */
-    const char *host; /* GET / from this host, up to the end of the headers; NULL: no request */
+    int collect; /* wait for tickets */
+    const char *
+        host; /* GET the host's path from this host, up to the end of the headers; NULL: no request */
     int wrong_secret; /* use a secret other than the ticket's */
     int no_tickets;   /* TLS 1.2: ask for a session id only, and resume with it */
 } probe_offer_t;

@@ -8,12 +8,15 @@
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "analysis.h"
 #include "collect.h"
 #include "examine.h"
 #include "tests.h"
 #include "words.h"
+
+#define LIST_TIMES 5
 
 static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
 {
@@ -92,11 +95,12 @@ static void test_version(probe_run_t *run, const probe_host_t *earlier, int earl
     probe_test_reuse(run);
 }
 
+/* An IPv6 address may name an interface: "fe80::1%eth0". */
 static int is_address(const char *name)
 {
-    unsigned char address[16];
+    unsigned char address[4];
 
-    return inet_pton(AF_INET, name, address) == 1 || inet_pton(AF_INET6, name, address) == 1;
+    return strchr(name, ':') || inet_pton(AF_INET, name, address) == 1;
 }
 
 static void test_versions(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
@@ -104,12 +108,12 @@ static void test_versions(probe_run_t *run, const probe_host_t *earlier, int ear
     probe_host_t *host = run->host;
     int i, offered_n = 0;
 
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < PROBE_VERSIONS_N; i++) {
         probe_version_t *version = &host->versions[i];
 
-        version->version = i == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
+        version->version = TLS1_VERSION + i;
         run->version = version;
-        if (i == 0 ? !run->options->has_tls12 : !run->options->has_tls13) {
+        if (!run->options->has[i]) {
             continue;
         }
         if (!probe_collect(run)) {
@@ -132,12 +136,15 @@ static void test_versions(probe_run_t *run, const probe_host_t *earlier, int ear
     }
 }
 
-/* More than any server needs that answers promptly, and a limit for those that do not. */
+/* More than any server needs that answers promptly, and a limit for those that do not.  Hosts of a
+ * list share this machine's time. */
 static apr_interval_time_t time_limit(const probe_options_t *options, int planned_n)
 {
     static const int base_s[] = {30, 300, 900};
 
-    return apr_time_from_sec(base_s[options->level] + planned_n / options->per_second)
+    int times = options->paces ? LIST_TIMES : 1;
+
+    return apr_time_from_sec(times * (base_s[options->level] + planned_n / options->per_second))
            + 2 * options->watch;
 }
 
@@ -145,13 +152,12 @@ void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
                 const probe_options_t *options, apr_pool_t *pool)
 {
     probe_run_t run = {.host = host, .options = options, .pool = pool};
-    apr_time_t begun = apr_time_now();
     int i;
 
-    for (i = 0; i < 2; i++) {
+    for (i = 0; i < PROBE_VERSIONS_N; i++) {
         host->versions[i].tickets = apr_array_make(pool, 32, sizeof(probe_ticket_t));
     }
-    host->at = begun;
+    host->at = apr_time_now();
     host->redacts = options->redacts;
     host->findings = apr_array_make(pool, 2 * PROBE_TEST_N, sizeof(probe_finding_t));
     if (options->names->nelts > 0) {
@@ -161,16 +167,14 @@ void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
         run.name = host->name;
     }
     apr_pool_create(&run.scratch, pool);
-    if (probe_client_create(&run.client, host->name, host->port, options->timeout,
-                            options->per_second, &host->failure, pool)
-        != APR_SUCCESS) {
+    if (probe_client_create(&run.client, host, options, &host->failure, pool) != APR_SUCCESS) {
         return;
     }
-    probe_client_end_at(run.client, begun + time_limit(options, host->planned_n));
+    probe_client_end_at(run.client, host->at + time_limit(options, host->planned_n));
     test_versions(&run, earlier, earlier_n);
     host->connections_n = probe_client_count(run.client);
     host->address = probe_client_address(run.client, pool);
-    host->took = apr_time_now() - begun;
+    host->took = apr_time_now() - host->at;
     if (options->shows_progress) {
         fputs("\r\033[K", stderr);
     }

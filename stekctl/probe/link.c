@@ -15,34 +15,12 @@
 #include <unistd.h>
 
 #include "session.h"
+#include "wait.h"
 
 #define FIRST_WAIT apr_time_from_msec(1000) /* for a TLS 1.3 ticket after the handshake */
 #define NEXT_WAIT apr_time_from_msec(100)   /* for another one */
 #define ANSWER_WAIT apr_time_from_sec(2)    /* for an HTTP response */
 #define ANSWER_MAX 16384                    /* bytes of it that are read */
-
-/* Waits for events on the socket until the given time.  1: an event, 0: the time is over. */
-static int wait_until(probe_link_t *link, short events, apr_time_t until)
-{
-    struct pollfd one = {link->fd, events, 0};
-
-    for (;;) {
-        apr_interval_time_t left = until - apr_time_now();
-        struct timespec span = {(time_t)apr_time_sec(left), (long)(apr_time_usec(left) * 1000)};
-        int n;
-
-        if (left <= 0) {
-            return 0;
-        }
-        n = ppoll(&one, 1, &span, NULL);
-        if (n > 0) {
-            return 1;
-        }
-        if (n < 0 && errno != EINTR) {
-            return 0;
-        }
-    }
-}
 
 void probe_link_fail(probe_link_t *link, probe_outcome_e outcome, const char *why)
 {
@@ -66,7 +44,7 @@ static int connect_to(probe_link_t *link, const struct addrinfo *address)
     error = errno;
     if (error == EINPROGRESS) {
         error = ETIMEDOUT;
-        if (wait_until(link, POLLOUT, link->deadline)
+        if (probe_wait(link->fd, POLLOUT, link->deadline)
             && getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &error_len) != 0) {
             error = errno;
         }
@@ -112,7 +90,7 @@ static void judge_failure(probe_link_t *link, int error)
     unsigned long code = ERR_peek_error();
     int reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0;
 
-    if (link->messages.took_ticket && link->offer->version == TLS1_2_VERSION) {
+    if (link->messages.took_ticket && link->offer->version != TLS1_3_VERSION) {
         probe_link_fail(link, PROBE_ACCEPTED, "accepted the ticket with a different secret");
     }
     else if (link->reply->alert >= 0) {
@@ -141,8 +119,8 @@ static int step(probe_link_t *link, int result, apr_time_t until)
 {
     int error = SSL_get_error(link->ssl, result);
 
-    return (error == SSL_ERROR_WANT_READ && wait_until(link, POLLIN, until))
-           || (error == SSL_ERROR_WANT_WRITE && wait_until(link, POLLOUT, until));
+    return (error == SSL_ERROR_WANT_READ && probe_wait(link->fd, POLLIN, until))
+           || (error == SSL_ERROR_WANT_WRITE && probe_wait(link->fd, POLLOUT, until));
 }
 
 static int shake_hands(probe_link_t *link)
@@ -241,7 +219,7 @@ static void read_on(probe_link_t *link, apr_interval_time_t first_wait, char *an
         apr_time_t until = answer || !link->reply->tickets->nelts ? last
                                                                   : apr_time_now() + NEXT_WAIT;
         apr_size_t room = answer ? ANSWER_MAX - len : sizeof(bytes);
-        int result;
+        int result, ends;
 
         ERR_clear_error();
         result = SSL_read(link->ssl, answer ? answer + len : bytes, (int)room);
@@ -253,9 +231,11 @@ static void read_on(probe_link_t *link, apr_interval_time_t first_wait, char *an
                 return;
             }
         }
+        /* Before waiting: others may leave errors meanwhile. */
+        ends = result <= 0 && is_over(link, result);
         if (apr_time_now() > last
             || (result <= 0 && !step(link, result, until < last ? until : last))) {
-            link->reply->is_cut |= answer && len == 0 && result <= 0 && is_over(link, result);
+            link->reply->is_cut |= answer && len == 0 && ends;
             return;
         }
     }
@@ -271,10 +251,10 @@ void probe_link_collect(probe_link_t *link)
 int probe_link_request(probe_link_t *link)
 {
     char *answer, *text = apr_psprintf(link->pool,
-                                       "GET / HTTP/1.1\r\nHost: %s\r\n"
+                                       "GET %s HTTP/1.1\r\nHost: %s\r\n"
                                        "User-Agent: stekctl-probe\r\n"
                                        "Accept: */*\r\nConnection: close\r\n\r\n",
-                                       link->offer->host);
+                                       link->path, link->offer->host);
 
     if (SSL_write(link->ssl, text, (int)strlen(text)) <= 0) {
         return 0;

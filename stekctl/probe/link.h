@@ -23,6 +23,7 @@ typedef struct probe_link_t {
     int fd; /* -1: none */
     SSL *ssl;
     probe_messages_t messages;
+    const char *path; /* of a request */
     apr_pool_t *pool;
 } probe_link_t;
 
@@ -37,7 +38,7 @@ int probe_link_open(probe_link_t *link, const struct addrinfo *addresses,
 /* Makes the handshake with the offer. */
 int probe_link_shake(probe_link_t *link, SSL_CTX *context);
 
-/* Requests / from the offer's host, and reads up to the end of the headers.  Nonzero: the server
+/* Requests the path from the offer's host, and reads up to the end of the headers.  Nonzero: the server
  * does not respond; do not wait for a response again. */
 int probe_link_request(probe_link_t *link);
 

@@ -79,7 +79,7 @@ static void on_message(int is_write, int version, int type, const void *data, si
     }
     /* OpenSSL does not report the ChangeCipherSpec itself, but its record header. */
     if (type == SSL3_RT_HEADER && bytes[0] == SSL3_RT_CHANGE_CIPHER_SPEC
-        && messages->offer->version == TLS1_2_VERSION && messages->offer->session
+        && messages->offer->version != TLS1_3_VERSION && messages->offer->session
         && !messages->saw_cert) {
         messages->took_ticket = 1;
     }

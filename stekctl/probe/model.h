@@ -8,6 +8,7 @@
 
 #include "exchange.h"
 #include "own_keys.h"
+#include "reach.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -36,13 +37,18 @@ typedef enum probe_test_e {
 
 typedef struct probe_finding_t {
     probe_test_e test;
-    int version; /* TLS1_2_VERSION or TLS1_3_VERSION */
+    int version; /* TLS1_VERSION to TLS1_3_VERSION */
     probe_verdict_e verdict;
     const char *text;
     int is_moot;                           /* not testable, because there is nothing to test */
     const probe_hit_t *hit;                /* what was found; or NULL */
     apr_size_t keys_n, forms_n, tickets_n; /* what was searched; zeros: this is no search */
 } probe_finding_t;
+
+/* From TLS 1.0 to 1.3; an index is the version less that of TLS 1.0. */
+#define PROBE_VERSIONS_N 4
+#define PROBE_VERSION_FIRST 0x0301
+#define PROBE_VERSION_AT(version) ((version)-PROBE_VERSION_FIRST)
 
 /* One protocol version of a host. */
 typedef struct probe_version_t {
@@ -58,10 +64,13 @@ typedef struct probe_version_t {
 } probe_version_t;
 
 typedef struct probe_host_t {
-    const char *name;
+    const char *name; /* without brackets */
     int port;
+    const char *path; /* of requests; begins with '/' */
+    int speaks_http;  /* 0: a request would make no sense */
+    probe_starttls_e starttls;
     const char *failure; /* why nothing was tested; NULL: it was tested */
-    probe_version_t versions[2];
+    probe_version_t versions[PROBE_VERSIONS_N];
     const char *address;          /* that was connected to; NULL: none */
     apr_time_t at;                /* when the probe began */
     int redacts;                  /* digests of keys are shown, not the keys */
@@ -73,14 +82,17 @@ typedef struct probe_host_t {
 } probe_host_t;
 
 typedef struct probe_options_t {
-    apr_array_header_t *names; /* of const char *: --sni; empty: the host's own */
-    int has_tls12, has_tls13;
-    int tickets_n; /* full handshakes per version, except those of watch */
+    apr_array_header_t *names;           /* of const char *: --sni; empty: the host's own */
+    unsigned char has[PROBE_VERSIONS_N]; /* the versions to test */
+    int tickets_n;                       /* full handshakes per version, except those of watch */
     probe_level_e level;
     apr_interval_time_t watch; /* 0: do not watch */
     apr_interval_time_t timeout;
     int per_second;
     int shows_progress;
+    const struct probe_contexts_t *contexts;
+    const probe_proxy_t *proxy;  /* NULL: none */
+    struct probe_paces_t *paces; /* of hosts that are probed at the same time; NULL: only one is */
     int redacts;                 /* show digests of keys that were found, not the keys */
     const probe_own_keys_t *own; /* --keys; NULL: none */
 } probe_options_t;

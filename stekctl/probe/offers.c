@@ -11,6 +11,7 @@
 
 #include "budget.h"
 #include "report.h"
+#include "words.h"
 
 #define HINT_SLACK apr_time_from_sec(5)
 
@@ -23,12 +24,17 @@ void probe_test_reuse(probe_run_t *run)
     int i, resumed_n = 0;
 
     if (run->version->version != TLS1_3_VERSION) {
-        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "TLS 1.2 tickets are meant to be reused");
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "%s tickets are meant to be reused",
+                   probe_version_name(run->version->version));
         return;
     }
     probe_progress(run, 0, 0);
     for (i = 0; i < 2; i++) {
         probe_offer(run, ticket, NULL, &reply);
+        if (!probe_is_answer(run, &reply)) {
+            probe_tell(run, PROBE_TEST_REUSE, PROBE_UNTESTED, "a connection failed: %s", reply.why);
+            return;
+        }
         resumed_n += reply.outcome == PROBE_RESUMED;
     }
     if (resumed_n == 2) {

@@ -149,9 +149,40 @@ static void json_version(json_t *json, const probe_host_t *host, const probe_ver
     json_close(json, '}');
 }
 
+static void json_host(json_t *json, const probe_host_t *host, apr_pool_t *pool)
+{
+    int i;
+
+    json_open(json, NULL, '{');
+    json_string(json, "host", host->name);
+    json_number(json, "port", host->port);
+    json_string(json, "failure", host->failure);
+    json_number(json, "planned", host->planned_n);
+    json_count(json, "connections", host->connections_n);
+    json_span(json, "seconds", host->took);
+    probe_json_host(json, host, pool);
+    json_open(json, "versions", '[');
+    for (i = 0; i < PROBE_VERSIONS_N; i++) {
+        if (host->versions[i].is_offered) {
+            json_version(json, host, &host->versions[i], pool);
+        }
+    }
+    json_close(json, ']');
+    json_close(json, '}');
+}
+
+void probe_print_json_line(const probe_host_t *host, apr_pool_t *pool)
+{
+    json_t json;
+
+    json_begin(&json, stdout);
+    json_host(&json, host, pool);
+    json_end(&json);
+}
+
 void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool_t *pool)
 {
-    int i, j, findings_n = 0;
+    int i, findings_n = 0;
     json_t json;
 
     for (i = 0; i < n; i++) {
@@ -165,22 +196,7 @@ void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool
     json_string(&json, "tool_version", STEK_VERSION);
     json_open(&json, "hosts", '[');
     for (i = 0; i < n; i++) {
-        json_open(&json, NULL, '{');
-        json_string(&json, "host", hosts[i].name);
-        json_number(&json, "port", hosts[i].port);
-        json_string(&json, "failure", hosts[i].failure);
-        json_number(&json, "planned", hosts[i].planned_n);
-        json_count(&json, "connections", hosts[i].connections_n);
-        json_span(&json, "seconds", hosts[i].took);
-        probe_json_host(&json, &hosts[i], pool);
-        json_open(&json, "versions", '[');
-        for (j = 0; j < 2; j++) {
-            if (hosts[i].versions[j].is_offered) {
-                json_version(&json, &hosts[i], &hosts[i].versions[j], pool);
-            }
-        }
-        json_close(&json, ']');
-        json_close(&json, '}');
+        json_host(&json, &hosts[i], pool);
     }
     json_close(&json, ']');
     json_close(&json, '}');

@@ -17,6 +17,9 @@ int probe_print_findings_n(const probe_host_t *host);
 /* Prints one host, as soon as it has been probed, the verdict first. */
 void probe_print_host(const probe_host_t *host, apr_pool_t *pool);
 
+/* Prints one host as a line of JSON, as it would be in the array of hosts. */
+void probe_print_json_line(const probe_host_t *host, apr_pool_t *pool);
+
 /* Prints hosts[n] as one value. */
 void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool_t *pool);
 

@@ -12,5 +12,8 @@
 
 ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv);
 
+/* What runs 'probe --hosts', for --version. */
+const char *probe_loop_name(void);
+
 #pragma GCC visibility pop
 #endif

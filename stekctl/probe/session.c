@@ -6,26 +6,15 @@
  */
 #include "session.h"
 
+#include <apr_strings.h>
 #include <openssl/rand.h>
 #include <string.h>
 
 #include "stek_session.h"
 
+#define PEER_TAG 0xa3   /* [3], constructed */
 #define TICKET_TAG 0xaa /* [10], constructed, of OpenSSL's SSL_SESSION_ASN1 */
 #define OCTETS_TAG 0x04
-
-const unsigned char *probe_session_encode(SSL_SESSION *session, apr_size_t *plen, apr_pool_t *pool)
-{
-    int len = i2d_SSL_SESSION(session, NULL);
-    unsigned char *der, *at;
-
-    if (len <= 0) {
-        return NULL;
-    }
-    der = at = apr_palloc(pool, (apr_size_t)len);
-    *plen = (apr_size_t)i2d_SSL_SESSION(session, &at);
-    return der;
-}
 
 static apr_size_t der_head(unsigned char *out, int tag, apr_size_t len)
 {
@@ -69,6 +58,56 @@ static int der_enter(const unsigned char *der, apr_size_t end, apr_size_t *pat, 
     *pat = at;
     *plen = len;
     return 0;
+}
+
+/* A copy of session[len] without the element that begins with this tag; the session itself if there is
+ * none. */
+static const unsigned char *without(const unsigned char *session, apr_size_t *plen, int tag,
+                                    apr_pool_t *pool)
+{
+    apr_size_t at = 0, len, from, end, next, head_n;
+    unsigned char head[8], *out;
+
+    if (der_enter(session, *plen, &at, &len) != 0) {
+        return session;
+    }
+    from = at;
+    end = at + len;
+    for (; at < end && session[at] != tag; at = next + len) {
+        next = at;
+        if (der_enter(session, end, &next, &len) != 0) {
+            return session;
+        }
+    }
+    next = at;
+    if (at >= end || der_enter(session, end, &next, &len) != 0) {
+        return session;
+    }
+    next += len;
+    head_n = der_head(head, session[0], at - from + (end - next));
+    out = apr_palloc(pool, head_n + (at - from) + (end - next));
+    memcpy(out, head, head_n);
+    memcpy(out + head_n, session + from, at - from);
+    memcpy(out + head_n + (at - from), session + next, end - next);
+    *plen = head_n + (at - from) + (end - next);
+    return out;
+}
+
+/* Without the server's certificate: it is most of a session, and would be parsed for every offer. */
+const unsigned char *probe_session_encode(SSL_SESSION *session, apr_size_t *plen, apr_pool_t *pool)
+{
+    unsigned char *der = NULL;
+    int len = i2d_SSL_SESSION(session, &der);
+    const unsigned char *short_der, *kept;
+
+    if (len <= 0) {
+        return NULL;
+    }
+    *plen = (apr_size_t)len;
+    short_der = without(der, plen, PEER_TAG, pool);
+    kept = short_der == der ? apr_pmemdup(pool, der, *plen) : short_der;
+    OPENSSL_clear_free(der, (size_t)len);
+    return kept;
 }
 
 unsigned char *probe_session_with_ticket(const unsigned char *session, apr_size_t session_len,

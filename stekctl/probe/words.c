@@ -4,8 +4,6 @@
  */
 #include "words.h"
 
-#include <openssl/ssl.h>
-
 typedef struct words_t {
     const char *name, *meaning, *remedy;
 } words_t;
@@ -101,5 +99,7 @@ const char *probe_verdict_name(probe_verdict_e verdict)
 
 const char *probe_version_name(int version)
 {
-    return version == TLS1_3_VERSION ? "TLS 1.3" : "TLS 1.2";
+    static const char *const names[] = {"TLS 1.0", "TLS 1.1", "TLS 1.2", "TLS 1.3"};
+
+    return names[PROBE_VERSION_AT(version)];
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "probe/client.h"
+#include "probe/contexts.h"
 
 #define MAC_LEN 32
 #define BLOCK 16
@@ -42,6 +43,10 @@ static probe_ticket_t get_ticket(probe_client_t *client, const char *host, apr_p
 int main(int argc, char **argv)
 {
     probe_client_t *client;
+    probe_contexts_t *contexts;
+    probe_client_hello_t hello = {0};
+    probe_host_t host = {.path = "/"};
+    probe_options_t options = {.has = {0, 0, 0, 1}, .timeout = apr_time_from_sec(5)};
     probe_ticket_t ticket;
     probe_offer_t offer = {.version = TLS1_3_VERSION};
     unsigned char *bytes;
@@ -55,9 +60,14 @@ int main(int argc, char **argv)
     apr_initialize();
     apr_pool_create(&pool, NULL);
     apr_pool_create(&scratch, pool);
-    if (probe_client_create(&client, argv[1], atoi(argv[2]), apr_time_from_sec(5), atoi(argv[4]),
-                            &why, pool)
-        != APR_SUCCESS) {
+    host.name = argv[1];
+    host.port = atoi(argv[2]);
+    options.per_second = atoi(argv[4]);
+    if (probe_contexts_create(&contexts, options.has, &hello, &why, pool) != APR_SUCCESS) {
+        give_up(why);
+    }
+    options.contexts = contexts;
+    if (probe_client_create(&client, &host, &options, &why, pool) != APR_SUCCESS) {
         give_up(why);
     }
     probe_client_allow_full(client, 1);

@@ -202,6 +202,18 @@ def announcements():
     put("announce", "magic", bytes([part]) + b"STEKHOST" + struct.pack(">HH", 1, part) + bytes(80))
 
 
+def recordings():
+    head, rest = "stek-probe 1\nhost localhost 443\ntime 1764243649\n", "planned 80\nconnections 61\ntook 3\n"
+    version = "version 1.{} per_connection=1 session_ids={} resumes=1 asked_cert=0 alert=-1 full=9 empty=0\n"
+    ticket = f"ticket hint=7200 at=1764243649000000 secret={'5a' * 48} more={'5b' * 48} nonce={{}} bytes={'c3' * 192}\n"
+    finding = "finding mac ok refuses all of 24 altered tickets\nfinding padding not-testable a deeper level\n"
+    put("recording", "both", (head + rest + version.format(2, 1) + ticket.format("") + finding + version.format(3, 0)
+                              + ticket.format("0102") + ticket.format("0103") + finding + "end\n").encode())
+    put("recording", "two", (head + "failure cannot be reached\nend\nhost ::1 8443\n" + version.format(0, -1)
+                             + "end\n").encode())
+    put("recording", "cut", (head + rest + version.format(2, 1) + ticket.format("")).encode())
+
+
 def replies():
     why = b"because".ljust(128, b"\0")
     for size in (64, 96, 128, 160, 256, 320):  # whatever STORE_WHY_LEN is, one of them fits
@@ -305,5 +317,5 @@ def etcds():
 
 
 if __name__ == "__main__":
-    for make in (rings, secrets, formats, directives, texts, appdata, fleets, announcements, replies, etcds):
+    for make in (rings, secrets, formats, directives, texts, appdata, fleets, announcements, recordings, replies, etcds):
         make()

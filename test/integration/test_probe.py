@@ -379,7 +379,7 @@ def test_probe_certificate_demanded_not_testable(httpd, certs):
 
 @pytest.mark.parametrize("args", [
     [], ["--level", "fast", "h"], ["--tickets", "0", "h"], ["--tickets", "1001", "h"],
-    ["--tls", "1.1", "h"], ["--watch", "8d", "h"], ["--rate", "0", "h"], ["--sni", "a b", "h"],
+    ["--tls", "1.4", "h"], ["--watch", "8d", "h"], ["--rate", "0", "h"], ["--sni", "a b", "h"],
     ["h:0"], ["h:65536"], ["h:x"], [":443"], ["[::1"], ["--nonsense", "h"], ["a b"]])
 def test_probe_bad_usage_told(args):
     done = run(*args, expect=(USAGE,))

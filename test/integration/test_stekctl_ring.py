@@ -396,7 +396,8 @@ def test_stekctl_help_for_each_command_and_version(stekctl):
         (Path(__file__).resolve().parents[2] / "include/stek_version.h").read_text(),
     ).group(1)
     assert stekctl.run("--version").stdout == (
-        f"stekctl {version}\nstores: memcached, Redis, etcd\nstore workers confined by: seccomp, Landlock\n")
+        f"stekctl {version}\nstores: memcached, Redis, etcd\nstore workers confined by: seccomp, Landlock\n"
+        "probes of many hosts at a time: libevent\n")
 
 
 @pytest.mark.parametrize("way", ["q", "^C", signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=str)

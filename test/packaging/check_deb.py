@@ -13,8 +13,8 @@ from debian_root import TOP, Root, check, closing_line, machine_suite, stop
 
 DEBS = TOP / "out" / "deb"
 # What the packages and their test need: the network is gone when they are installed.
-INCLUDE = ["apache2", "autopkgtest", "build-essential", "libapr1", "libcurl4", "libhiredis0.14",
-           "libjansson4", "libmemcached11", "libseccomp2", "openssl", "systemd"]
+INCLUDE = ["apache2", "autopkgtest", "build-essential", "libapr1", "libcurl4", "libevent-core-2.1-7",
+           "libevent-extra-2.1-7", "libhiredis0.14", "libjansson4", "libmemcached11", "libseccomp2", "openssl", "systemd"]
 PACKAGES = ["libapache2-mod-stek-rotate", "mod-stek-rotate-doc", "stekctl"]
 OLD = "0.0.1"
 CONF = "/etc/apache2/mods-available/stek_rotate.conf"

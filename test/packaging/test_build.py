@@ -18,7 +18,8 @@ done
 exec {real} "$@"
 """
 STORES = {"libmemcached": "memcached", "hiredis": "Redis", "jansson": "etcd"}
-LIBRARIES = [*STORES, "libseccomp"]
+LIBRARIES = [*STORES, "libseccomp", "libevent_core"]
+LEFT_OUT = {**STORES, "libseccomp": "confinement", "libevent_core": "probes"}
 
 
 class Checkout:
@@ -48,17 +49,22 @@ class Checkout:
         said = run(self.path / "stekctl/stekctl", "--version")
         stores = re.search(r"^stores: (.*)$", said, re.M).group(1).split(", ")
         confined = re.search(r"^store workers confined by: (.*)$", said, re.M).group(1)
+        many = re.search(r"^probes of many hosts at a time: (.*)$", said, re.M).group(1)
         return {name for name, shown in STORES.items() if shown in stores} \
-            | ({"libseccomp"} if confined.startswith("seccomp") else set())
+            | ({"libseccomp"} if confined.startswith("seccomp") else set()) \
+            | ({"libevent_core"} if many == "libevent" else set())
 
     def names_what_is_left_out(self, missing):
         """make does; and so does the program, where a URL asks for it."""
         said = re.findall(r"^  NOTE left out of stekctl: (\w+) .*\(needs .*\)$", self.said, re.M)
-        assert sorted(said) == sorted(STORES.get(name, "confinement") for name in missing)
+        assert sorted(said) == sorted(LEFT_OUT[name] for name in missing)
         for name in {*missing} & {*STORES}:
             words = ["sync", "--store", f"{STORES[name].lower()}://a/1", "--fleet-secret", "/x", "--check"]
             done = subprocess.run([self.path / "stekctl/stekctl", *words], capture_output=True, text=True)
             assert f"no {STORES[name]} support; install" in done.stderr, done
+        done = subprocess.run([self.path / "stekctl/stekctl", "probe", "--hosts", "/dev/null"], capture_output=True,
+                              text=True)
+        assert ("built without libevent: install" in done.stderr) == ("libevent_core" in missing), done
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +79,13 @@ def test_build_follows_the_libraries_that_come_and_go(checkout):
     assert checkout.libraries() == set()
     compiled = {name for name in everything if name.endswith(".c")}
     assert len(compiled) > 30
-    for missing in ((), ["hiredis"], ["libmemcached"], ["jansson"], ["libseccomp"], LIBRARIES, ()):
+    for missing in ((), ["hiredis"], ["libmemcached"], ["jansson"], ["libseccomp"], ["libevent_core"], LIBRARIES, ()):
         made = checkout.make("stekctl", "CFLAGS=-O0", without=missing)
         assert checkout.libraries() == set(LIBRARIES) - set(missing)
         assert "stekctl/stekctl" in made
         checkout.names_what_is_left_out(missing)
         again = {name for name in made if name.endswith(".c")}
-        assert again and all(re.fullmatch(r"stekctl/fleet/(store\w*|confine)\.c", name) for name in again)
+        assert again and all(re.fullmatch(r"stekctl/(fleet/(store\w*|confine)|probe/loop)\.c", name) for name in again)
         assert checkout.make("stekctl", "CFLAGS=-O0", without=missing) == set()
 
 
@@ -109,7 +115,7 @@ def test_build_follows_compiler_flags_and_install_takes_what_was_built(checkout,
 def test_build_no_header_knows_of_the_libraries():
     """Only sources that name them are compiled with their options, and anew when these change."""
     for header in [*TOP.glob("stekctl/**/*.h"), *TOP.glob("include/*.h")]:
-        assert not re.search(r"STEK_WITH_|hiredis\.h|libmemcached/|seccomp\.h", header.read_text()), header
+        assert not re.search(r"STEK_WITH_|hiredis\.h|libmemcached/|seccomp\.h|event2/", header.read_text()), header
 
 
 def test_build_makefile_is_the_products_alone():

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Proxies (proxy.h).
+ */
+#include "proxy.h"
+
+#include <apr_strings.h>
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "wire.h"
+
+#define LINE_SIZE 256
+#define LINES_MAX 100
+
+static int refused(probe_link_t *link, const char *answer)
+{
+    if (answer) {
+        probe_link_fail(link, PROBE_UNREACHABLE,
+                        apr_pstrcat(link->pool, "the proxy cannot reach it: ", answer, NULL));
+    }
+    else if (apr_time_now() >= link->deadline) {
+        probe_link_fail(link, PROBE_TIMEOUT, "the proxy took too long to answer");
+    }
+    else {
+        probe_link_fail(link, PROBE_UNREACHABLE, "the proxy closed the connection");
+    }
+    return 0;
+}
+
+/* VER CMD RSV | ATYP address | port */
+static apr_size_t socks_request(const char *name, int port, unsigned char *out)
+{
+    apr_size_t len = 0, name_len = strlen(name);
+
+    memcpy(out, "\x05\x01\x00", 3);
+    if (inet_pton(AF_INET, name, out + 4) == 1) {
+        out[3] = 1;
+        len = 4 + 4;
+    }
+    else if (inet_pton(AF_INET6, name, out + 4) == 1) {
+        out[3] = 4;
+        len = 4 + 16;
+    }
+    else {
+        out[3] = 3;
+        out[4] = (unsigned char)name_len;
+        memcpy(out + 5, name, name_len);
+        len = 5 + name_len;
+    }
+    out[len] = (unsigned char)(port >> 8);
+    out[len + 1] = (unsigned char)port;
+    return len + 2;
+}
+
+/* The address in SOCKS's answer, which says nothing new. */
+static int skip_address(probe_link_t *link, int type)
+{
+    unsigned char bytes[255 + 2], len = 0;
+
+    if (type == 3 && !probe_wire_read(link->fd, &len, 1, link->deadline)) {
+        return 0;
+    }
+    len = type == 1 ? 4 : type == 4 ? 16 : len;
+    return probe_wire_read(link->fd, bytes, (apr_size_t)len + 2, link->deadline);
+}
+
+static int ask_socks(probe_link_t *link, const char *name, int port)
+{
+    static const char *const why[] = {
+        "",
+        "general failure",
+        "not allowed",
+        "network unreachable",
+        "host unreachable",
+        "connection refused",
+        "TTL expired",
+        "command not supported",
+        "address type not supported",
+    };
+    unsigned char request[5 + 255 + 2], answer[4];
+    apr_size_t len;
+
+    if (strlen(name) > 255) {
+        return refused(link, "the name is too long for SOCKS");
+    }
+    len = socks_request(name, port, request);
+    if (!probe_wire_send(link->fd, "\x05\x01\x00", 3, link->deadline)
+        || !probe_wire_read(link->fd, answer, 2, link->deadline)) {
+        return refused(link, NULL);
+    }
+    if (answer[0] != 5 || answer[1] != 0) {
+        return refused(link,
+                       answer[0] != 5 ? "the answer is not SOCKS 5" : "it requires authentication");
+    }
+    if (!probe_wire_send(link->fd, request, len, link->deadline)
+        || !probe_wire_read(link->fd, answer, 4, link->deadline)) {
+        return refused(link, NULL);
+    }
+    if (answer[0] != 5 || answer[1] != 0) {
+        return refused(link, answer[0] == 5 && answer[1] < sizeof(why) / sizeof(why[0])
+                                 ? why[answer[1]]
+                                 : "the answer is not SOCKS 5");
+    }
+    return skip_address(link, answer[3]) || refused(link, NULL);
+}
+
+static int ask_http(probe_link_t *link, const char *name, int port)
+{
+    int is_ipv6 = strchr(name, ':') != NULL, lines_n;
+    const char *where = apr_psprintf(link->pool, is_ipv6 ? "[%s]:%d" : "%s:%d", name, port);
+    const char *request = apr_psprintf(link->pool, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", where,
+                                       where);
+    char status[LINE_SIZE], line[LINE_SIZE];
+
+    if (!probe_wire_send(link->fd, request, strlen(request), link->deadline)
+        || !probe_wire_line(link->fd, status, sizeof(status), link->deadline)) {
+        return refused(link, NULL);
+    }
+    if (strncmp(status, "HTTP/1.", 7) != 0 || strlen(status) < 12) {
+        return refused(link, "the answer is not HTTP");
+    }
+    if (status[9] != '2') {
+        return refused(link, apr_pstrdup(link->pool, status + 9));
+    }
+    for (lines_n = 0; lines_n < LINES_MAX; lines_n++) {
+        if (!probe_wire_line(link->fd, line, sizeof(line), link->deadline)) {
+            break;
+        }
+        if (!*line) {
+            return 1;
+        }
+    }
+    return refused(link, NULL);
+}
+
+int probe_proxy_connect(probe_link_t *link, const probe_proxy_t *proxy, const char *name, int port)
+{
+    return !proxy || (proxy->is_socks ? ask_socks(link, name, port) : ask_http(link, name, port));
+}

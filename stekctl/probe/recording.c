@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes recordings (recording.h).
+ */
+#include "recording.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "words.h"
+
+#define TAIL_MAX 1048576 /* a host is looked for that far from the end */
+
+/* Where the last complete host ends, or the first line; -1: not found. */
+static off_t find_end(FILE *file)
+{
+    static const char last[] = "\nend\n", first[] = "stek-probe 1\n";
+    char *bytes = NULL;
+    off_t size, from, found = -1;
+    apr_size_t len, i;
+
+    if (fseeko(file, 0, SEEK_END) != 0) {
+        return -1;
+    }
+    size = ftello(file);
+    from = size > TAIL_MAX ? size - TAIL_MAX : 0;
+    len = (apr_size_t)(size - from);
+    bytes = malloc(len + 1);
+    if (!bytes || fseeko(file, from, SEEK_SET) != 0 || fread(bytes, 1, len, file) != len) {
+        goto cleanup;
+    }
+    if (from == 0 && len >= sizeof(first) - 1 && !memcmp(bytes, first, sizeof(first) - 1)) {
+        found = (off_t)sizeof(first) - 1;
+    }
+    for (i = 0; i + sizeof(last) - 1 <= len; i++) {
+        if (memcmp(bytes + i, last, sizeof(last) - 1) == 0) {
+            found = from + (off_t)(i + sizeof(last) - 1);
+        }
+    }
+cleanup:
+    free(bytes);
+    return found;
+}
+
+apr_status_t probe_recording_create(FILE **pfile, const char *path, int is_resumed)
+{
+    int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (is_resumed ? 0 : O_EXCL);
+    int fd = open(path, flags, S_IRUSR | S_IWUSR);
+    struct stat info;
+    FILE *file = NULL;
+    apr_status_t rv = APR_SUCCESS;
+    off_t end;
+
+    if (fd < 0 || fstat(fd, &info) != 0 || !(file = fdopen(fd, "r+"))) {
+        rv = APR_FROM_OS_ERROR(errno);
+        goto cleanup;
+    }
+    if (info.st_size == 0) {
+        rv = fputs("stek-probe 1\n", file) < 0 ? APR_FROM_OS_ERROR(errno) : APR_SUCCESS;
+        goto cleanup;
+    }
+    end = S_ISREG(info.st_mode) ? find_end(file) : -1;
+    if (end < 0) {
+        rv = APR_EINVAL;
+    }
+    else if (ftruncate(fd, end) != 0 || fseeko(file, end, SEEK_SET) != 0) {
+        rv = APR_FROM_OS_ERROR(errno);
+    }
+cleanup:
+    if (rv == APR_SUCCESS) {
+        *pfile = file;
+    }
+    else if (file) {
+        fclose(file);
+    }
+    else if (fd >= 0) {
+        close(fd);
+    }
+    return rv;
+}
+
+/* Text to the end of a line, in ASCII. */
+static void put_text(FILE *file, const char *text)
+{
+    for (; *text; text++) {
+        putc((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f ? '?' : *text, file);
+    }
+    putc('\n', file);
+}
+
+static void put_bytes(FILE *file, const unsigned char *bytes, apr_size_t len)
+{
+    apr_size_t i;
+
+    for (i = 0; i < len; i++) {
+        fprintf(file, "%02x", bytes[i]);
+    }
+}
+
+static void put_hex(FILE *file, const char *key, const unsigned char *bytes, apr_size_t len)
+{
+    fprintf(file, " %s=", key);
+    put_bytes(file, bytes, len);
+}
+
+/* Tests that examine tickets are done again; those that offer them cannot be. */
+static int is_kept(const probe_version_t *version, const probe_finding_t *finding)
+{
+    return finding->version == version->version && finding->test != PROBE_TEST_SUPPORT
+           && (finding->test >= PROBE_TEST_MAC || version->tickets->nelts == 0);
+}
+
+static void add_version(FILE *file, const probe_host_t *host, const probe_version_t *version)
+{
+    int i, j;
+
+    fprintf(file,
+            "version %s per_connection=%d session_ids=%d resumes=%d asked_cert=%d alert=%d "
+            "full=%d empty=%d\n",
+            probe_version_name(version->version) + strlen("TLS "), version->per_connection,
+            version->by_session_id, version->is_accepted, version->own->asked_cert,
+            version->own->alert, version->full_n, version->empty_n);
+    for (i = 0; i < version->tickets->nelts; i++) {
+        const probe_ticket_t *ticket = &APR_ARRAY_IDX(version->tickets, i, probe_ticket_t);
+
+        fprintf(file, "ticket hint=%u at=%" APR_TIME_T_FMT, (unsigned)ticket->hint_s, ticket->at);
+        put_hex(file, "secret", ticket->secret, ticket->secret_len);
+        fputs(" more=", file);
+        for (j = 0; j < (int)ticket->more_n; j++) {
+            put_bytes(file, ticket->more[j], ticket->secret_len);
+        }
+        put_hex(file, "nonce", ticket->nonce, ticket->nonce_len);
+        put_hex(file, "bytes", ticket->bytes, ticket->len);
+        putc('\n', file);
+    }
+    for (i = 0; i < host->findings->nelts; i++) {
+        const probe_finding_t *finding = &APR_ARRAY_IDX(host->findings, i, probe_finding_t);
+
+        if (is_kept(version, finding)) {
+            fprintf(file, "finding %s %s ", probe_test_name(finding->test),
+                    finding->is_moot                     ? "nothing-to-test"
+                    : finding->verdict == PROBE_UNTESTED ? "not-testable"
+                                                         : probe_verdict_name(finding->verdict));
+            put_text(file, finding->text);
+        }
+    }
+}
+
+apr_status_t probe_recording_add(FILE *file, const probe_host_t *host)
+{
+    int i;
+
+    fprintf(file,
+            "host %s %d\ntime %" APR_INT64_T_FMT
+            "\nplanned %d\nconnections %d\ntook %d\nstalled %d\n",
+            host->name, host->port, (apr_int64_t)apr_time_sec(host->at), host->planned_n,
+            (int)host->connections_n, (int)apr_time_sec(host->took), host->stalled_n);
+    if (host->address) {
+        fputs("address ", file);
+        put_text(file, host->address);
+    }
+    if (host->failure) {
+        fputs("failure ", file);
+        put_text(file, host->failure);
+    }
+    for (i = 0; i < PROBE_VERSIONS_N && !host->failure; i++) {
+        if (host->versions[i].is_offered) {
+            add_version(file, host, &host->versions[i]);
+        }
+    }
+    fputs("end\n", file);
+    return fflush(file) == 0 && !ferror(file) ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);
+}

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""stekctl probe --hosts: a list of hosts, many at a time, judged as one by one; interrupted, resumed, in
+bounded memory, at the rates given."""
+import asyncio
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from httpd import free_port
+from probe_tool import ProbedNginx, Report, Sins, build, run, until
+from stekctl_tool import BINARY, DONE, FINDING, IO, USAGE
+
+pytestmark = pytest.mark.timeout(300)
+SEED = int(os.environ.get("STEK_SEED", random.randrange(2**32)))
+FEW = ("--level", "quick", "--tls", "1.3", "--tickets", 2)
+FAST = ("--rate", 1000, "--total-rate", 10000)
+
+
+@pytest.fixture(scope="session")
+def sins_binary(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("sins"))
+
+
+@pytest.fixture
+def start(folder, certs):
+    programs = []
+
+    def make(kind, *args):
+        programs.append(kind(folder, certs, *args))
+        return programs[-1].start()
+
+    yield make
+    for program in programs:
+        program.stop()
+
+
+@pytest.fixture
+def sinner(start, sins_binary):
+    return lambda sin: start(Sins, sins_binary, sin)
+
+
+@pytest.fixture
+def many(start):
+    """nginx on every address of 127.0.0.0/8: addresses(n)."""
+    server = start(ProbedNginx, "ssl_session_tickets on;")
+
+    def addresses(n):
+        return [f"127.0.0.1:{server.port}" if i == 0 else f"127.9.{i // 250}.{i % 250 + 1}:{port}" for i in range(n)]
+
+    port = free_port()
+    second = start(Everywhere, port)
+    assert second
+    return addresses
+
+
+class Everywhere(ProbedNginx):
+    def __init__(self, root, certs, port):
+        super().__init__(root, certs, f"listen 0.0.0.0:{port} ssl;")
+
+
+def write(path, hosts):
+    path.write_text("".join(f"{host}\n" for host in hosts))
+    return path
+
+
+def scan(path, *args, expect=(DONE, FINDING), **options):
+    """(what came on standard error, results by host and port)"""
+    done = run("--json", "--hosts", path, *args, expect=expect, **options)
+    hosts = [json.loads(line) for line in done.stdout.splitlines()]
+    found = {(host["host"], host["port"]): host for host in hosts}
+    assert len(found) == len(hosts)
+    return done, found
+
+
+def verdicts(host):
+    return host["failure"], [(v["version"], t["test"], t["verdict"]) for v in host["versions"] for t in v["tests"]]
+
+
+def test_probe_hosts_as_one_by_one(sinner, folder):
+    sins = ("good", "aes256-zero", "plain", "iv-cbc", "no-mac-ctr", "long-hint", "big")
+    places = [f"localhost:{sinner(sin).port}" for sin in sins] + [f"127.0.0.1:{free_port()}", "no-such.invalid:1"]
+    path = folder / "list"
+    path.write_text("# a comment\n\n" + "".join(f"  {place}\t # why\r\n" for place in places))
+    done, found = scan(path, "--level", "quick", *FAST, "--csv", folder / "csv", "--collect", folder / "seen")
+    assert done.returncode == FINDING and done.stderr == "" and len(found) == len(places)
+    one_by_one = Report("--level", "quick", *places, expect=(IO,)).whole["hosts"]
+    for host in one_by_one:
+        other = found[host["host"], host["port"]]
+        # One by one, tickets of earlier hosts are offered to later ones; names from a list are resolved by
+        # libevent, which words failures in its own way.
+        if host["failure"]:
+            assert other["failure"][:20] == host["failure"][:20]
+        else:
+            assert [v for v in verdicts(other)[1] if v[1] != "confusion"] == \
+                [v for v in verdicts(host)[1] if v[1] != "confusion"]
+    with open(folder / "csv", newline="") as stream:
+        assert {(row["host"], int(row["port"])) for row in csv.DictReader(stream)} == set(found)
+    again = run("--json", "--level", "quick", "--analyse", folder / "seen").stdout
+    assert [json.loads(line) for line in again.splitlines()] == list(found.values())
+
+
+def test_probe_hosts_text_names_every_host(sinner, folder):
+    port = sinner("plain").port
+    done = run(*FEW, "--hosts", write(folder / "list", [f"localhost:{port}", f"127.0.0.1:{free_port()}"]))
+    assert done.returncode == FINDING and f"localhost:{port}: probed 20" in done.stdout
+    assert "cannot be reached" in done.stderr and "1 finding" in done.stdout
+
+
+@pytest.mark.parametrize("text, words", [
+    ("localhost:1\nlocalhost:70000\n", "line 2: invalid host 'localhost:70000'"),
+    ("\n\n# c\na b\n", "line 4: invalid host 'a b'"), ("x" * 5000, "line 1: too long"),
+    ("localhost:1\nhttp://h\n", "line 2: invalid host"), ("a\0b\n", "line 1: invalid host")])
+def test_probe_hosts_bad_line_told_before_any_connection(sinner, folder, text, words):
+    server = sinner("good")
+    (folder / "list").write_text(f"localhost:{server.port}\n".join(["", text]) if "line 1" not in words else text)
+    words = words if "line 1" in words else words.replace(f"line {words[5]}", f"line {int(words[5]) + 1}")
+    done = run(*FEW, "--hosts", folder / "list", expect=(USAGE,))
+    assert words in done.stderr and done.stderr.count("\n") == 1 and server.hellos() == {"full": 0, "offer": 0}
+
+
+def test_probe_hosts_from_a_pipe_as_they_come(sinner):
+    """The first host's line is there while the list is still open."""
+    one, two = sinner("good").port, sinner("plain").port
+    process = subprocess.Popen([BINARY, "probe", "--json", *map(str, FEW), "--hosts", "-"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    for port in (one, two):
+        process.stdin.write(f"localhost:{port}\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["port"] == port
+    process.stdin.close()
+    assert process.stdout.read() == "" and process.wait(30) == FINDING
+
+
+def test_probe_hosts_resumed_after_being_killed(many, folder):
+    """Whenever it is killed: in the end every host is in the results, and none is probed twice but those that
+    were under way."""
+    print("seed", SEED)
+    hosts = many(40)
+    path, outputs = write(folder / "list", hosts), ("--csv", folder / "csv", "--collect", folder / "seen")
+    command = [BINARY, "probe", "--json", *map(str, (*FEW, *FAST, "--at-once", 4, "--hosts", path, "--resume",
+                                                     folder / "done", *outputs))]
+    chance, lines, kills = random.Random(SEED), [], 0
+    while True:
+        with open(folder / "json", "w") as out:
+            process = subprocess.Popen(command, stdout=out)
+            enough = chance.randint(1, 15)
+            until(lambda: process.poll() is not None or
+                  (folder / "json").read_text().count("\n") >= enough, "some results", 120)
+            ended = process.poll() is not None
+            process.send_signal(signal.SIGKILL)
+            code = process.wait()
+        lines += [json.loads(line) for line in (folder / "json").read_text().splitlines() if line.endswith("}")]
+        if ended:
+            break
+        kills += 1
+    assert code == DONE and kills >= 2
+    assert {f"{line['host']}:{line['port']}" for line in lines} == set(hosts)
+    assert len(lines) <= len(hosts) + 4 * kills
+    assert sorted((folder / "done").read_text().splitlines()[1:]) == \
+        sorted(f"{number + 1} {host}" for number, host in enumerate(hosts))
+    with open(folder / "csv", newline="") as stream:
+        assert {f"{row['host']}:{row['port']}" for row in csv.DictReader(stream)} == set(hosts)
+    again = run("--json", "--level", "quick", "--analyse", folder / "seen").stdout
+    assert {f"{host['host']}:{host['port']}" for host in map(json.loads, again.splitlines())} == set(hosts)
+
+
+def test_probe_hosts_resume_checks_its_list(sinner, folder):
+    port, done_file = sinner("good").port, folder / "done"
+    path = write(folder / "list", [f"localhost:{port}"])
+    run(*FEW, "--hosts", path, "--resume", done_file)
+    again = run(*FEW, "--json", "--hosts", path, "--resume", done_file)
+    assert again.stdout == ""
+    write(path, [f"127.0.0.1:{port}"])
+    done = run(*FEW, "--hosts", path, "--resume", done_file, expect=(USAGE,))
+    assert "line 1 was another host" in done.stderr
+    (folder / "other").write_text("my own file\n")
+    done = run(*FEW, "--hosts", path, "--resume", folder / "other", expect=(IO,))
+    assert "not a file of --resume" in done.stderr and (folder / "other").read_text() == "my own file\n"
+
+
+class Distance:
+    """In front of a server, half of round_trip_s away: every byte arrives that much later, in both directions,
+    and the first one a round trip later still, as after a connection is made."""
+
+    def __init__(self, target_port, round_trip_s):
+        self.target_port, self.half, self.port = target_port, round_trip_s / 2, free_port()
+        self.loop, self.begun = asyncio.new_event_loop(), threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        self.begun.wait(10)
+
+    def _run(self):
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_until_complete(asyncio.start_server(self._one, "127.0.0.1", self.port, backlog=1000))
+        self.begun.set()
+        self.loop.run_forever()
+
+    def close(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+
+    async def _one(self, reader, writer):
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self.target_port)
+            await asyncio.gather(self._carry(reader, back, 3 * self.half), self._carry(there, writer, self.half))
+        except OSError:
+            pass
+        finally:
+            writer.close()
+
+    async def _carry(self, source, sink, delay_s):
+        while data := await source.read(65536):
+            await asyncio.sleep(delay_s)
+            delay_s = self.half
+            sink.write(data)
+        await asyncio.sleep(self.half)
+        sink.close()
+
+
+def test_probe_hosts_wait_together(start, folder):
+    """Forty far hosts take about as long as one."""
+    server = start(ProbedNginx, "keepalive_timeout 0;")
+    far = [Distance(server.port, 0.1) for _ in range(40)]
+    try:
+        begun = time.monotonic()
+        Report(*FEW, f"127.0.0.1:{far[0].port}").assert_clean()
+        one = time.monotonic() - begun
+        path = write(folder / "list", [f"127.0.0.1:{place.port}" for place in far])
+        begun = time.monotonic()
+        done, found = scan(path, *FEW, *FAST)
+        took = time.monotonic() - begun
+    finally:
+        for place in far:
+            place.close()
+    print(f"one host: {one:.1f} s; forty: {took:.1f} s")
+    assert done.returncode == DONE and len(found) == 40
+    assert {verdicts(host)[0] for host in found.values()} == {None}
+    assert one > 2 and took < 40 * one / 4
+
+
+def peak_kb(process):
+    peak = 0
+    while process.poll() is None:
+        try:
+            with open(f"/proc/{process.pid}/status") as status:
+                peak = max([peak] + [int(line.split()[1]) for line in status if line.startswith("VmRSS")])
+        except OSError:
+            pass
+        time.sleep(0.02)
+    assert process.returncode == DONE
+    return peak
+
+
+def test_probe_hosts_memory_does_not_grow_with_the_list(many, folder):
+    def scan_of(n):
+        path = write(folder / f"list{n}", many(n))
+        return peak_kb(subprocess.Popen([BINARY, "probe", "--json", *map(str, (*FEW, *FAST, "--at-once", 8, "--hosts",
+                                                                              path))], stdout=subprocess.DEVNULL))
+
+    few, more = scan_of(20), scan_of(160)
+    print(f"20 hosts: {few} kB, 160 hosts: {more} kB")
+    assert more < few + 1500
+
+
+def test_probe_hosts_rates_kept(sinner, folder):
+    """--rate is for one address, however many ports it has; --total-rate for all."""
+    ports = [sinner("good").port for _ in range(3)]
+    for hosts, rates in (([f"127.0.0.1:{port}" for port in ports], ("--rate", 25)),
+                         ([f"127.0.0.{i + 1}:{ports[0]}" for i in range(1)] + [f"localhost:{ports[1]}"],
+                          ("--rate", 1000, "--total-rate", 20))):
+        begun = time.monotonic()
+        _, found = scan(write(folder / "list", hosts), *FEW, *rates)
+        connections = sum(host["connections"] for host in found.values())
+        assert time.monotonic() - begun >= (connections - 1) / int(rates[-1])
+
+
+def test_probe_hosts_progress_on_a_terminal(sinner, folder):
+    path = write(folder / "list", [f"localhost:{sinner('plain').port}", f"localhost:{free_port()}"])
+    command = f"{BINARY} probe --level quick --tls 1.3 --json --hosts {path} >/dev/null"
+    done = subprocess.run([shutil.which("script"), "-qec", command, "/dev/null"], capture_output=True, text=True,
+                          timeout=60, stdin=subprocess.DEVNULL)
+    assert "2 of 2 hosts, 0 at once, 1 with findings, 1 not tested" in done.stdout
+
+
+@pytest.mark.parametrize("args", [
+    ["--hosts", "f", "h"], ["--hosts", "f", "--level", "deep"], ["--hosts", "f", "--level", "quick", "--watch", "1s"],
+    ["--resume", "f", "h"], ["--hosts", "f", "--at-once", "0"], ["--hosts", "f", "--total-rate", "x"]])
+def test_probe_bad_hosts_usage_told(args):
+    done = run(*args, expect=(USAGE,))
+    assert done.stderr.startswith("stekctl: ") and not done.stdout
+
+
+def test_probe_hosts_missing_list_told(folder):
+    done = run("--hosts", folder / "none", expect=(IO,))
+    assert "No such file" in done.stderr

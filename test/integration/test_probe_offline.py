@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stekctl probe --collect keeps, --analyse judges as the live run did; the file is its owner's only, and
+no file can crash the reader."""
+import csv
+import json
+import os
+import random
+import re
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from httpd import free_port
+from probe_tool import Report, Sins, build, run
+from stekctl_tool import BINARY, DONE, FINDING, IO, USAGE
+
+pytestmark = pytest.mark.timeout(300)
+SEED = int(os.environ.get("STEK_SEED", random.randrange(2**32)))
+SINS = re.findall(r'\{\.name = "([a-z0-9-]+)"', (Path(__file__).parent / "sins.c").read_text())
+ROUNDS = 8
+
+
+@pytest.fixture(scope="session")
+def sins_binary(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("sins"))
+
+
+@pytest.fixture
+def sinner(folder, certs, sins_binary):
+    programs = []
+
+    def make(sin):
+        programs.append(Sins(folder, certs, sins_binary, sin))
+        return programs[-1].start().port
+
+    yield make
+    for program in programs:
+        program.stop()
+
+
+def analyse(path, *args, **options):
+    """(exit code, hosts)"""
+    done = run("--json", "--analyse", path, *args, **options)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_probe_offline_as_live(sinner, folder, part):
+    print("seed", SEED)
+    rng = random.Random(SEED + part)
+    for number in range(ROUNDS // 2):
+        sins = rng.sample(SINS, rng.choice((1, 1, 1, 2)))
+        hosts = [f"{rng.choice(('localhost', '127.0.0.1'))}:{sinner(sin)}" for sin in sins]
+        if rng.random() < 0.3:
+            hosts.insert(rng.randint(0, len(hosts)), f"127.0.0.1:{free_port()}")
+        args = ["--level", "quick", "--tickets", rng.randint(1, 6), "--tls",
+                ",".join(rng.sample(("1.0", "1.1", "1.2", "1.3"), rng.randint(1, 3)))]
+        args += ["--sni", rng.choice(("a.test", "a.test,b.test", "b.test,a.test"))] if rng.random() < 0.5 else []
+        print(sins, hosts, args)
+        path = folder / f"seen-{number}"
+        live = Report(*args, "--collect", path, *hosts, expect=(DONE, FINDING, IO))
+        code, seen = analyse(path, "--level", "quick", expect=(DONE, FINDING, IO))
+        assert seen == live.whole["hosts"]
+        assert code == (FINDING if live.whole["findings"] else live.code)
+
+
+def test_probe_offline_finds_more_when_deeper(sinner, folder):
+    """A list grows: what quick had missed, a later analysis of the same file finds."""
+    live = Report("--level", "quick", "--tls", "1.2", "--collect", folder / "seen",
+                  f"localhost:{sinner('good')}").assert_clean()
+    text = (folder / "seen").read_text()
+    ticket = re.search("secret=([0-9a-f]+) more=[0-9a-f]* nonce= bytes=([0-9a-f]+)", text)
+    assert len(ticket[1]) == 96 and live.versions["1.2"]["least_length"] <= len(ticket[2]) / 2
+    # A ticket that is its own secret in the clear.
+    plain = re.sub("secret=([0-9a-f]+) more=[0-9a-f]* nonce= bytes=[0-9a-f]+", r"secret=\1 more= nonce= bytes=\1", text)
+    (folder / "plain").write_text(plain)
+    code, seen = analyse(folder / "plain")
+    assert code == FINDING and '"contains the session' in json.dumps(seen)
+
+
+def test_probe_collected_file_is_private_and_never_overwritten(sinner, folder):
+    path, where = folder / "seen", f"localhost:{sinner('good')}"
+    Report("--level", "quick", "--tls", "1.3", "--collect", path, where)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_bytes()
+    done = run("--level", "quick", "--collect", path, where, expect=(IO,))
+    assert "exists" in done.stderr and path.read_bytes() == before
+    (folder / "link").symlink_to(folder / "elsewhere")
+    run("--level", "quick", "--collect", folder / "link", where, expect=(IO,))
+    assert not (folder / "elsewhere").exists()
+
+
+def test_probe_offline_text(sinner, folder):
+    path = folder / "seen"
+    live = run("--level", "quick", "--collect", path, f"localhost:{sinner('aes256-zero')}")
+    told = run("--level", "quick", "--analyse", path)
+    assert told.stdout.splitlines()[1:] == live.stdout.splitlines()[1:]
+    assert re.fullmatch(r"localhost:\d+: probed 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", told.stdout.splitlines()[0])
+    with open(path) as stream:
+        assert subprocess.run([BINARY, "probe", "--level", "quick", "--analyse", "-"], stdin=stream,
+                              capture_output=True, text=True).stdout == told.stdout
+
+
+def test_probe_offline_incomplete_host_left_out(sinner, folder):
+    path = folder / "seen"
+    ports = sinner("good"), sinner("plain")
+    Report("--level", "quick", "--collect", path, *(f"localhost:{port}" for port in ports))
+    whole = path.read_bytes()
+    first = whole.index(b"\nend\n") + 5
+    for cut in (first, first + 3, len(whole) - 2, len(whole) - 1):
+        (folder / "cut").write_bytes(whole[:cut])
+        code, seen = analyse(folder / "cut")
+        assert [host["port"] for host in seen] == [ports[0]] and code == DONE
+
+
+def test_probe_offline_bad_files_told(sinner, folder):
+    path = folder / "seen"
+    Report("--level", "quick", "--tickets", 2, "--collect", path, f"localhost:{sinner('gcm-zero')}")
+    whole = path.read_bytes()
+    for content, words in ((b"", "not a file of"), (b"stek-probe 2\n" + whole[13:], "newer version"),
+                           (os.urandom(4096), "not a file of"), (b"stek-probe 1\nend\n", "line 2: expected 'host"),
+                           (whole.replace(b"bytes=", b"bytes=g", 1), "malformed 'ticket'"),
+                           (whole.replace(b"ticket", b"tickets", 1), "malformed 'tickets'"),
+                           (whole.replace(b"\nend\n", b"\nend \n"), "malformed 'end'"),
+                           (whole.replace(b"version 1.3", b"version 1.2", 1), "malformed 'version'")):
+        (folder / "bad").write_bytes(content)
+        done = run("--analyse", folder / "bad", expect=(IO,))
+        assert words in done.stderr and done.stderr.count("\n") == 1
+    run("--analyse", folder / "none", expect=(IO,))
+    print("seed", SEED)
+    rng = random.Random(SEED)
+    for _ in range(60):
+        content = bytearray(whole)
+        for _ in range(rng.randint(1, 4)):
+            at, n = rng.randrange(len(content)), rng.choice((0, 1, 1, 1, 20, 3000))
+            content[at:at + n] = rng.choice((b"", b" ", b"\n", b"0", b"-", b"9" * 30, rng.randbytes(3)))
+        (folder / "bad").write_bytes(content)
+        done = run("--level", "quick", "--analyse", folder / "bad", expect=(DONE, FINDING, IO))
+        assert done.returncode != IO or done.stderr.count("\n") == 1
+
+
+def test_probe_csv_as_json(sinner, folder):
+    table = folder / "table.csv"
+    dead = free_port()
+    live = Report("--level", "quick", "--csv", table, f"127.0.0.1:{dead}", f"localhost:{sinner('iv-ctr')}",
+                  expect=(IO,))
+    with open(table, newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows[0]["host"] == "127.0.0.1" and rows[0]["port"] == str(dead)
+    assert "cannot be reached" in rows[0]["failure"] and not rows[0]["verdict"]
+    assert [row["version"] for row in rows[1:]] == ["TLS 1.2", "TLS 1.3"]
+    for row in rows[1:]:
+        for test, (verdict, _) in live[row["version"][4:]].items():
+            assert row[test] == verdict
+        assert row["verdict"] == "broken" and not row["failure"]
+
+
+@pytest.mark.parametrize("args", [["--analyse", "f", "h"], ["--analyse", "f", "--collect", "g"]])
+def test_probe_bad_offline_usage_told(args):
+    done = run(*args, expect=(USAGE,))
+    assert done.stderr.startswith("stekctl: ") and not done.stdout

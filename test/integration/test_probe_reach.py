@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""stekctl probe finds the same on a server however it is reached: by URL, over IPv6, through a proxy, after
+STARTTLS, with a client certificate, in old versions of TLS."""
+import os
+import random
+import shutil
+import subprocess
+
+import pytest
+
+from httpd import free_port
+from plain_talk import PROTOCOLS, Talker
+from probe_tool import Openssl, ProbedNginx, Report, Sins, build, run
+from stekctl_tool import FINDING, IO, USAGE, Program
+
+pytestmark = pytest.mark.timeout(300)
+SEED = int(os.environ.get("STEK_SEED", random.randrange(2**32)))
+
+
+@pytest.fixture(scope="session")
+def sins_binary(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("sins"))
+
+
+@pytest.fixture
+def start(folder, certs):
+    programs = []
+
+    def make(kind, *args):
+        programs.append(kind(folder, certs, *args))
+        return programs[-1].start()
+
+    yield make
+    for program in reversed(programs):
+        program.stop()
+
+
+@pytest.fixture
+def sinner(start, sins_binary):
+    return lambda sin: start(Sins, sins_binary, sin)
+
+
+@pytest.fixture
+def talker():
+    made = []
+
+    def make(*args, **options):
+        print("seed", SEED)
+        made.append(Talker(*args, SEED, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+class Server(Openssl):
+    """openssl s_server with more options."""
+
+    def __init__(self, root, certs, *options):
+        super().__init__(root, certs)
+        self.options = options
+
+    def command(self):
+        return super().command() + list(self.options)
+
+
+class Microsocks(Program):
+    def command(self):
+        return [shutil.which("microsocks"), "-i", "127.0.0.1", "-p", str(self.port)]
+
+
+class Tinyproxy(Program):
+    def command(self):
+        conf = self.root / "tinyproxy.conf"
+        conf.write_text(f"Port {self.port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\n")
+        return [shutil.which("tinyproxy"), "-d", "-c", str(conf)]
+
+
+PROXIES = {"socks5": Microsocks, "http": Tinyproxy}
+
+
+def quick(*args, **options):
+    return Report("--level", "quick", "--tickets", 4, *args, **options)
+
+
+def assert_zero_key(report, *versions):
+    """What the sinful server does, and nothing else."""
+    assert report.code == FINDING
+    assert set(report.findings()) == {(version, "cipher-key") for version in versions or ("1.2", "1.3")}
+
+
+# ---- STARTTLS ------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_probe_starttls_as_openssl_does(sinner, talker, protocol):
+    """OpenSSL's own client, which nobody taught our server, agrees with it."""
+    target = sinner("aes256-zero").port
+    plain = talker(protocol, target, is_plain=True)
+    done = subprocess.run(["openssl", "s_client", "-starttls", protocol, "-connect", f"127.0.0.1:{plain.port}"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    assert "New, TLSv1.3" in done.stdout, done.stdout + done.stderr
+    made = talker(protocol, target)
+    assert_zero_key(quick("--starttls", protocol, f"127.0.0.1:{made.port}"))
+    assert_zero_key(quick("--tls", "1.3", f"{protocol}://127.0.0.1:{made.port}"), "1.3")
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_probe_starttls_refused_told(talker, protocol):
+    port = talker(protocol, 0, refuses=True).port
+    done = run("--starttls", protocol, f"127.0.0.1:{port}", expect=(IO,))
+    assert "refuses STARTTLS: " in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_probe_starttls_of_another_protocol_told(talker, protocol):
+    """A server that talks, but about something else, is an error and never a verdict."""
+    for other in PROTOCOLS:
+        if other != protocol:
+            done = run("--level", "quick", "--starttls", protocol, f"127.0.0.1:{talker(other, 0).port}",
+                       expect=(IO,))
+            assert done.stderr.count("\n") == 1 and "nothing was tested" in done.stderr
+
+
+# ---- proxies -------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("kind", PROXIES)
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_probe_through_proxy(start, sinner, kind, host):
+    args = "--proxy", f"{kind}://127.0.0.1:{start(PROXIES[kind]).port}"
+    if host == "[::1]":
+        quick(*args, f"{host}:{start(Ipv6Server).port}").assert_clean()
+    else:
+        assert_zero_key(quick(*args, f"{host}:{sinner('aes256-zero').port}"))
+
+
+@pytest.mark.parametrize("kind", PROXIES)
+def test_probe_through_proxy_after_starttls(start, sinner, talker, kind):
+    made = talker("smtp", sinner("aes256-zero").port)
+    proxy = start(PROXIES[kind])
+    assert_zero_key(quick("--proxy", f"{kind}://localhost:{proxy.port}", f"smtp://localhost:{made.port}"))
+
+
+@pytest.mark.parametrize("kind", PROXIES)
+def test_probe_behind_proxy_unreachable_told(start, kind):
+    proxy = start(PROXIES[kind])
+    done = run("--proxy", f"{kind}://127.0.0.1:{proxy.port}", f"127.0.0.1:{free_port()}", expect=(IO,))
+    assert "the proxy cannot reach it: " in done.stderr
+
+
+def test_probe_dead_proxy_told():
+    for kind in PROXIES:
+        done = run("--proxy", f"{kind}://127.0.0.1:{free_port()}", "h.test", expect=(IO,))
+        assert "the proxy cannot be reached: " in done.stderr
+
+
+def test_probe_proxy_of_the_other_kind_told(start):
+    for kind, other in (("socks5", Tinyproxy), ("http", Microsocks)):
+        done = run("--proxy", f"{kind}://127.0.0.1:{start(other).port}", "h.test", expect=(IO,))
+        assert "the proxy" in done.stderr and done.stderr.count("\n") == 1
+
+
+# ---- URLs, IPv6, ALPN, client certificates, old versions -----------------------------------------
+
+class Ipv6Server(Server):
+    def command(self):
+        return [f"[::1]:{self.port}" if word == f"127.0.0.1:{self.port}" else word
+                for word in super().command()]
+
+    def listens(self):
+        assert self.process.poll() is None, f"ended: {self.log.read_text()}"
+        return subprocess.run(["openssl", "s_client", "-connect", f"[::1]:{self.port}"], timeout=20,
+                              stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+
+
+def test_probe_ipv6_literal(start):
+    port = start(Ipv6Server).port
+    for host in (f"[::1]:{port}", f"https://[::1]:{port}/x"):
+        report = quick(host).assert_clean()
+        assert report.host["host"] == "::1" and report.versions["1.3"]["resumes"]
+
+
+def test_probe_url_asks_for_its_path(start, folder):
+    """Tickets under another name are followed by a request, which has the URL's path."""
+    server = start(ProbedNginx, f"access_log {folder}/access;")
+    quick("--sni", "a.test,b.test", f"https://127.0.0.1:{server.port}/deep/er?a=b#part").assert_clean()
+    requests = {line.split('"')[1] for line in (folder / "access").read_text().splitlines()}
+    assert requests == {"GET /deep/er?a=b HTTP/1.1"}
+
+
+def test_probe_alpn_offered(start):
+    """s_server refuses what it does not know."""
+    server = start(Server, "-alpn", "h2,http/1.1")
+    for names in ("h2", "http/1.1", "x,h2"):
+        report = quick("--alpn", names, "--sni", "a.test,b.test", f"127.0.0.1:{server.port}")
+        assert report.versions["1.2"]["resumes"] and report.versions["1.3"]["resumes"]
+    done = run("--alpn", "other", f"127.0.0.1:{server.port}", expect=(IO,))
+    assert "alert 120" in done.stderr
+
+
+def test_probe_client_certificate_shown(start, certs):
+    server = start(Server, "-Verify", "2", "-CAfile", str(certs / "ca.crt"), "-verify_return_error")
+    where = f"127.0.0.1:{server.port}"
+    report = quick("--tls", "1.2", where)
+    assert report.versions["1.2"]["tickets"] == 0
+    report = quick("--cert", certs / "client.crt", "--key", certs / "client.key", where).assert_clean()
+    for version in ("1.2", "1.3"):
+        assert report.versions[version]["tickets"] > 0 and report.versions[version]["resumes"]
+
+
+def test_probe_client_certificate_and_key_in_one_file(start, certs, folder):
+    both = folder / "both.pem"
+    both.write_bytes((certs / "client.crt").read_bytes() + (certs / "client.key").read_bytes())
+    server = start(Server, "-Verify", "2", "-CAfile", str(certs / "ca.crt"), "-verify_return_error")
+    assert quick("--cert", both, f"127.0.0.1:{server.port}").versions["1.3"]["resumes"]
+
+
+def test_probe_bad_client_certificate_told(certs, folder):
+    for cert, key in ((folder / "none", certs / "client.key"), (certs / "client.crt", folder / "none"),
+                      (certs / "client.crt", certs / "server.key")):
+        done = run("--cert", cert, "--key", key, "h.test", expect=(IO,))
+        assert str(folder if "none" in str((cert, key)) else certs) in done.stderr
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_probe_old_tls(start, version):
+    """By itself, and among the others."""
+    server = start(Server, "-cipher", "ALL:@SECLEVEL=0", "-min_protocol", "TLSv1")
+    report = quick("--tls", version, f"127.0.0.1:{server.port}").assert_clean()
+    assert list(report.versions) == [version]
+    assert report.versions[version]["layout"] == "OpenSSL" and report.versions[version]["resumes"]
+    assert report[version]["mac"][0] == report[version]["cipher-key"][0] == "ok"
+    report = quick("--tls", "1.0,1.1,1.2,1.3", f"127.0.0.1:{server.port}").assert_clean()
+    assert list(report.versions) == ["1.0", "1.1", "1.2", "1.3"]
+
+
+def test_probe_old_tls_with_zero_key_found(sinner):
+    port = sinner("aes256-zero").port
+    report = quick("--tls", "1.0,1.1,1.2,1.3", f"localhost:{port}")
+    assert_zero_key(report, "1.0", "1.1", "1.2", "1.3")
+
+
+def test_probe_old_tls_refused_told(start):
+    done = run("--tls", "1.0,1.1", f"127.0.0.1:{start(Openssl).port}", expect=(IO,))
+    assert "supports none of the requested TLS versions: alert " in done.stderr
+
+
+@pytest.mark.parametrize("args", [
+    ["http://h.test"], ["ftp://h.test"], ["https://"], ["https://u@h.test"], ["https://h.test:0/"], ["h.test/x"],
+    ["--starttls", "ftp", "h"], ["--alpn", "", "h"], ["--alpn", "a,,b", "h"], ["--alpn", "x" * 256, "h"],
+    ["--proxy", "h:1", "h"], ["--proxy", "socks4://h", "h"], ["--proxy", "socks5://u:p@h", "h"],
+    ["--proxy", "http://h/x", "h"], ["--key", "k", "h"], ["--tls", "1.4", "h"], ["--tls", "", "h"]])
+def test_probe_bad_reach_told(args):
+    done = run(*args, expect=(USAGE,))
+    assert done.stderr.startswith("stekctl: ") and not done.stdout
