@@ -53,13 +53,12 @@ mod_stek_ticket_outcome_t *mod_stek_ticket_outcome_of(const SSL *ssl);
  * fine. */
 const mod_stek_ticket_outcome_t *mod_stek_ticket_outcome_get(conn_rec *c);
 
-/* pre_config: forgets the previous mod_ssl. */
+/* pre_config: forgets who else follows handshakes. */
 void mod_stek_ticket_outcome_reset(void);
 
-/* init_server: has the end of every handshake of this SSL_CTX counted, beside what mod_ssl does
- * then.  0 if another module follows it too: its handshakes are not
- * counted. */
-int mod_stek_ticket_outcome_install(SSL_CTX *ctx);
+/* init_server: has the end of every handshake of this vhost counted, beside what mod_ssl or another
+ * module does then. */
+void mod_stek_ticket_outcome_install(mod_stek_vhost_t *vhost);
 
 /* From the ticket callbacks: */
 

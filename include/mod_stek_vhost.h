@@ -35,6 +35,8 @@ typedef struct mod_stek_vhost_t {
     unsigned char groups[STEK_DIGEST_LEN];
     mod_stek_limits_t limits;      /* of sessions without a client certificate, */
     mod_stek_limits_t cert_limits; /* and with one */
+    /* What another module had called in handshakes; NULL: nothing. */
+    void (*info)(const SSL *ssl, int where, int ret);
     /* mod_ssl's functions for SSLSessionCache; NULL without a cache. */
     int (*cache_new)(SSL *ssl, SSL_SESSION *session);
     SSL_SESSION *(*cache_get)(SSL *ssl, const unsigned char *id, int id_len, int *copy);

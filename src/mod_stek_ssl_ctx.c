@@ -97,10 +97,8 @@ int mod_stek_ssl_ctx_install(server_rec *s, apr_pool_t *p, int is_proxy, SSL_CTX
                      mod_stek_server_text(s, p));
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     }
-    else if (!mod_stek_ticket_outcome_install(ctx)) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
-                     "STEK3012: %s: another module watches its handshakes; they are not counted",
-                     mod_stek_server_text(s, p));
+    else {
+        mod_stek_ticket_outcome_install(vhost);
     }
     if (!mod_stek_ticket_count_install(ctx) && vhost->ring) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,

@@ -233,9 +233,18 @@ __attribute__((noinline)) static void on_done(const SSL *ssl)
     }
 }
 
-/* mod_ssl's, by which it keeps clients from renegotiating; the same on every SSL_CTX of a virtual
- * host. */
-static void (*mod_ssl_info)(const SSL *ssl, int where, int ret);
+/* Another function has been found on the SSL_CTX of some virtual host: mod_ssl's, by which it keeps
+ * clients from renegotiating where OpenSSL cannot, or another module's. */
+static int is_followed;
+
+__attribute__((noinline)) static void tell_others(const SSL *ssl, int where, int ret)
+{
+    const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
+
+    if (vhost && vhost->info) {
+        vhost->info(ssl, where, ret);
+    }
+}
 
 /* Called some forty times in a handshake. */
 static void on_info(const SSL *ssl, int where, int ret)
@@ -243,24 +252,19 @@ static void on_info(const SSL *ssl, int where, int ret)
     if (where & SSL_CB_HANDSHAKE_DONE) {
         on_done(ssl);
     }
-    if (mod_ssl_info) {
-        mod_ssl_info(ssl, where, ret);
+    if (is_followed) {
+        tell_others(ssl, where, ret);
     }
 }
 
 void mod_stek_ticket_outcome_reset(void)
 {
-    mod_ssl_info = NULL;
+    is_followed = 0;
 }
 
-int mod_stek_ticket_outcome_install(SSL_CTX *ctx)
+void mod_stek_ticket_outcome_install(mod_stek_vhost_t *vhost)
 {
-    void (*found)(const SSL *ssl, int where, int ret) = SSL_CTX_get_info_callback(ctx);
-
-    if (mod_ssl_info && found != mod_ssl_info) {
-        return 0;
-    }
-    mod_ssl_info = found;
-    SSL_CTX_set_info_callback(ctx, on_info);
-    return 1;
+    vhost->info = SSL_CTX_get_info_callback(vhost->ctx);
+    is_followed |= vhost->info != NULL;
+    SSL_CTX_set_info_callback(vhost->ctx, on_info);
 }

@@ -2,11 +2,14 @@
 """Beside the modules that TLS sites load: all of them in one server, each with virtual hosts of its own.
 Tickets resume everywhere, and what the neighbours do for a client they do for one that resumes."""
 import http.client
+import itertools
 import json
 import re
 import shutil
 import socket
 import ssl
+import subprocess
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -15,7 +18,7 @@ from cryptography.x509 import ocsp
 import handshakes
 import tls
 from checks import VERSIONS
-from httpd import RUN_AS, Vhost, free_port, wait_for
+from httpd import RUN_AS, Vhost, apxs, free_port, wait_for
 from pki import Identity
 from responder import Responder
 
@@ -263,3 +266,41 @@ def test_neighbours_pages_and_documents(all_of_them):
     rings = {vhost["name"]: vhost["ring"] for vhost in told["virtual_hosts"]}
     wanted = {site: ring for site, (ring, _versions) in SITES.items() if site != "x.alias.test"}
     assert wanted.items() <= rings.items()
+
+
+# A module that has OpenSSL call it in the handshakes of one virtual host.
+
+@pytest.fixture(scope="session")
+def follower(tmp_path_factory):
+    made = tmp_path_factory.mktemp("follower") / "mod_follower.so"
+    flags = subprocess.run([apxs("APR_CONFIG"), "--includes", "--cppflags"], capture_output=True,
+                           text=True, check=True).stdout.split()
+    subprocess.run([*apxs("CC").split(), "-shared", "-fPIC", "-Wall", "-Werror", "-o", made,
+                    f"-I{apxs('INCLUDEDIR')}", *flags, Path(__file__).parent / "mod_follower.c", "-lssl"],
+                   check=True)
+    made.parent.chmod(0o755)
+    return made
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["a.test", "follower.test", "asks.test"])),
+                         ids="-".join)
+def test_module_that_follows_one_vhost_takes_nothing_from_any(httpd, follower, certs, order):
+    asks = ["SSLVerifyClient optional", f"SSLCACertificateFile {certs}/ca.crt"]
+    vhosts = {"a.test": [], "follower.test": asks, "asks.test": asks}
+    scripted = handshakes.Scripted(httpd, processes=1, vhosts=[Vhost(name, vhosts[name]) for name in order[1:]],
+                                   server=[f"LoadModule follower_module {follower}",
+                                           "StekTicketCount 3 resumed=3 max=5"])
+    server = scripted.server
+    server.vhosts[1:2] = [Vhost(order[0], vhosts[order[0]])]
+    server.start()
+    for name in order:
+        before = handshakes.ticket_counters(scripted.metrics())
+        mark = server.mark()
+        session = scripted.visit(name, request=b"\4\4").session
+        reply = scripted.visit(name, session=session, request=b"\4\4")
+        assert reply.resumed and len(reply.tickets) == reply.expected == 4
+        assert len(scripted.visit(name, session=reply.session).tickets) == 3
+        counted = handshakes.ticket_counters(scripted.metrics())
+        counted.subtract(before)
+        assert counted[handshakes.COUNTED["resumed-current"]] == 2
+        assert bool(server.lines("FOLLOWER: handshake done", mark)) is (name == "follower.test")
