@@ -111,8 +111,12 @@ int mod_stek_policy_server_asks(const mod_stek_policy_t *policy);
 int mod_stek_policy_has_section_rules(const mod_stek_policy_t *policy);
 
 /* Nonzero if SSLVHostSNIPolicy lets a request go to a vhost with other rules for clients than the
- * connection's. */
-int mod_stek_policy_mixes_hosts(const mod_stek_policy_t *policy);
+ * connection's; after a reload, also if a former configuration said so and this one says nothing:
+ * mod_ssl goes on with it... */
+int mod_stek_policy_mixes_hosts(void);
+
+/* ...or to any vhost on the connection's address. */
+int mod_stek_policy_ignores_hosts(void);
 
 /* Nonzero if what decides about certificates is where the parent cannot read it as children do: in
  * SSLOpenSSLConfCmd VerifyCAStore, or in directories together with ChrootDir. */

@@ -20,6 +20,7 @@
 #include <strings.h>
 
 #include "mod_stek_hello.h"
+#include "mod_stek_retained.h"
 #include "mod_stek_trust_digest.h"
 #include "stek_error.h"
 
@@ -126,6 +127,16 @@ static int is_for_tls13(cmd_parms *cmd, const char *args)
     return strcmp(ap_getword_conf(cmd->pool, &args), "TLSv1.3") == 0 && *args;
 }
 
+/* mod_ssl has one SSLVHostSNIPolicy for all, and keeps it over reloads that do not set it again. */
+typedef struct sni_policy_t {
+    char value[16];
+} sni_policy_t;
+
+static sni_policy_t *sni_policy_kept(void)
+{
+    return mod_stek_retained("sni policy", 1, sizeof(sni_policy_t), 0);
+}
+
 void mod_stek_policy_add(mod_stek_policy_t *policy, cmd_parms *cmd, const char *args)
 {
     const mod_stek_client_directive_t *note = cmd->info;
@@ -153,6 +164,10 @@ void mod_stek_policy_add(mod_stek_policy_t *policy, cmd_parms *cmd, const char *
     }
     else {
         value = ap_getword_conf(cmd->pool, &args);
+    }
+    if (note == &mod_stek_client_directives[MOD_STEK_DIRECTIVE_SSLVHostSNIPolicy]) {
+        apr_cpystrn(sni_policy_kept()->value, value, sizeof(sni_policy_kept()->value));
+        return;
     }
     /* mod_ssl takes the authorities that a section names for the whole virtual host. */
     if (cmd->path && note->kind != MOD_STEK_KIND_TOGETHER) {
@@ -237,11 +252,14 @@ int mod_stek_policy_unbindable(const mod_stek_policy_t *policy)
     return directories && ap_unixd_config.chroot_dir;
 }
 
-int mod_stek_policy_mixes_hosts(const mod_stek_policy_t *policy)
+int mod_stek_policy_mixes_hosts(void)
 {
-    const char *value = policy->values[MOD_STEK_DIRECTIVE_SSLVHostSNIPolicy];
+    return mod_stek_policy_ignores_hosts() || strcasecmp(sni_policy_kept()->value, "authonly") == 0;
+}
 
-    return value && (strcasecmp(value, "insecure") == 0 || strcasecmp(value, "authonly") == 0);
+int mod_stek_policy_ignores_hosts(void)
+{
+    return strcasecmp(sni_policy_kept()->value, "insecure") == 0;
 }
 
 int mod_stek_policy_server_asks(const mod_stek_policy_t *policy)
@@ -435,7 +453,6 @@ static void part_client_rules(scan_t *scan, apr_array_header_t *parts,
         }
         if (!value || (i == MOD_STEK_DIRECTIVE_SSLVerifyClient && is_none(value))
             || (i == MOD_STEK_DIRECTIVE_SSLOCSPEnable && is_none(value))
-            || i == MOD_STEK_DIRECTIVE_SSLVHostSNIPolicy
             || (i == MOD_STEK_DIRECTIVE_SSLCARevocationCheck && !crls)) {
             continue;
         }

@@ -173,7 +173,7 @@ void mod_stek_ssl_ctx_note_neighbours(apr_pool_t *ptemp)
 
             at->asking_n++;
             at->twice |= mod_stek_policy_asks_twice(policy);
-            at->mixed |= mod_stek_policy_mixes_hosts(policy);
+            at->mixed |= mod_stek_policy_mixes_hosts();
         }
     }
     for (i = 0; i < n; i++) {

@@ -28,6 +28,7 @@
 #include "mod_stek_config.h"
 #include "mod_stek_directives.h"
 #include "mod_stek_limits.h"
+#include "mod_stek_retained.h"
 #include "mod_stek_reach.h"
 #include "mod_stek_trust_watch.h"
 
@@ -132,6 +133,19 @@ ap_log_error_(const char *file, int line, int module_index, int level, apr_statu
     va_start(args, format);
     HOLDS(apr_pvsprintf(fuzz_pool(), format, args));
     va_end(args);
+}
+
+/* ---- what outlives a reload: SSLVHostSNIPolicy; each input is an httpd of its own ---- */
+
+static char retained[64];
+
+void *mod_stek_retained(const char *what, int layout, apr_size_t size, apr_size_t reach)
+{
+    (void)what;
+    (void)layout;
+    (void)reach;
+    HOLDS(size <= sizeof(retained));
+    return retained;
 }
 
 /* ---- files ---- */
@@ -391,6 +405,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     file_bytes = end ? end + sizeof(border) - 1 : NULL;
     file_len = end ? size - text_len - (sizeof(border) - 1) : 0;
+    memset(retained, 0, sizeof(retained));
     mod_stek_config_reset(conf.pool, conf.pool, conf.pool);
     conf.server = add_server(&conf, "main");
     for (line = apr_strtok(text, "\n", &last); line && line_n < LINES_MAX;

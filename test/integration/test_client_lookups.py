@@ -256,17 +256,20 @@ def test_verify_store_leaves_no_ticket_to_certificates(httpd, folder, people, ho
     assert len(server.lines("STEK3014: .*a.test")) == 2
 
 
-@pytest.mark.parametrize("policy", ["", "insecure"])
+@pytest.mark.parametrize("policy", ["", "insecure", "insecure, then removed"])
 def test_host_other_than_sni_opens_no_more_than_a_full_handshake(httpd, folder, people, policy):
     root, client = people
     other = pki.Identity(folder, "other", ca=True)
-    server = httpd(server=[f"SSLVHostSNIPolicy {policy}"] if policy else [])
+    server = httpd(server=["SSLVHostSNIPolicy insecure"] if policy else [])
     rules = ["SSLVerifyClient optional", f"SSLCACertificateFile {root.path}"]
     strict = ["SSLVerifyClient require", f"SSLCACertificateFile {other.path}"] if policy else \
         rules + ["<Location /index.html>", "SSLVerifyClient require", "</Location>"]
     server.vhosts = [Vhost("open.test"), Vhost("a.test", rules), Vhost("b.test", strict)]
     server.expect(*REFUSALS, "SSL Library Error.*invalid config")
     server.start()
+    if "removed" in policy:  # httpd keeps the value
+        server.server = []
+        server.graceful()
     way = dict(tls="1.3", cert=client.base, pha=True)
     session = server.get("a.test", **way).session
     full = outcome(server, "a.test", http_host="b.test", **way)
