@@ -68,6 +68,8 @@ typedef struct mod_stek_server_t {
 #define MOD_STEK_FIELD(type, member, unset) type member;
     MOD_STEK_SERVER_FIELDS(MOD_STEK_FIELD)
 #undef MOD_STEK_FIELD
+    const char
+        *tickets_said; /* what StekTickets has made mod_ssl hear, in its order; "": nothing */
     mod_stek_policy_t *policy; /* what clients have to show; merged rule by rule */
 } mod_stek_server_t;
 

@@ -31,6 +31,7 @@ void *mod_stek_server_create(apr_pool_t *p, server_rec *s)
 #define MOD_STEK_FIELD(type, member, unset) config->member = unset;
     MOD_STEK_SERVER_FIELDS(MOD_STEK_FIELD)
 #undef MOD_STEK_FIELD
+    config->tickets_said = "";
     config->policy = mod_stek_policy_create(p);
     return config;
 }
@@ -44,6 +45,7 @@ void *mod_stek_server_merge(apr_pool_t *p, void *basev, void *addv)
     config->member = add->member != (type)unset ? add->member : base->member;
     MOD_STEK_SERVER_FIELDS(MOD_STEK_FIELD)
 #undef MOD_STEK_FIELD
+    config->tickets_said = apr_pstrcat(p, base->tickets_said, add->tickets_said, NULL);
     config->policy = mod_stek_policy_merge(p, base->policy, add->policy);
     return config;
 }

@@ -308,6 +308,8 @@ static const char *cmd_tickets(cmd_parms *cmd, void *dir, const char *value)
     config->tickets = i;
     if (i != previous && mod_stek_have_ssl()) {
         emit_conf_cmd(cmd, tickets_values[i].options);
+        config->tickets_said = apr_pstrcat(cmd->pool, config->tickets_said, tickets_values[i].word,
+                                           ";", NULL);
     }
     return NULL;
 }

@@ -7,6 +7,7 @@
 #include "http_core.h"
 #include "http_log.h"
 #include "apr_strings.h"
+#include <string.h>
 
 #include "mod_stek_words.h"
 #include "mod_stek_vhost.h"
@@ -208,30 +209,89 @@ static int speaks_h2(const server_rec *s)
     return core->protocols && ap_array_str_contains(core->protocols, "h2");
 }
 
+static void note_shared_connections(const mod_stek_vhost_t *first, const mod_stek_vhost_t *vhost,
+                                    apr_pool_t *pool)
+{
+    const mod_stek_server_t *a = mod_stek_server_get(first->server),
+                            *b = mod_stek_server_get(vhost->server);
+
+    if (strcmp(a->tickets_said, b->tickets_said) != 0) {
+        ap_log_error(
+            APLOG_MARK, APLOG_NOTICE, 0, vhost->server,
+            "STEK3007: %s and %s %s, so an HTTP/2 connection to one cannot be used for the "
+            "other; clients that try get status 421",
+            mod_stek_server_text(first->server, pool), mod_stek_server_text(vhost->server, pool),
+            a->tickets != b->tickets ? "differ in StekTickets"
+                                     : "have the same StekTickets, but one of them repeats "
+                                       "what it inherits");
+    }
+}
+
 /* mod_ssl counts SSLOpenSSLConfCmd among what two vhosts must share for one connection to serve
  * both. */
 static void lint_shared_connections(apr_pool_t *ptemp)
 {
-    const mod_stek_vhost_t *vhost, *first;
+    const mod_stek_vhost_t *vhost;
     int i;
 
-    if (!ap_find_linked_module("mod_http2.c")) {
+    if (!ap_find_linked_module("mod_http2.c") || mod_stek_policy_ignores_hosts()) {
         return;
     }
     for (i = 0; (vhost = vhost_at(i)); i++) {
-        if (!vhost->server->is_virtual || !speaks_h2(vhost->server)) {
-            continue;
-        }
-        first = first_on_address(vhost);
-        if (mod_stek_server_get(first->server)->tickets
-            != mod_stek_server_get(vhost->server)->tickets) {
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, vhost->server,
-                         "STEK3007: %s and %s differ in StekTickets, so an HTTP/2 connection to "
-                         "one cannot be used for the other; clients that try get status 421",
-                         mod_stek_server_text(first->server, ptemp),
-                         mod_stek_server_text(vhost->server, ptemp));
+        if (vhost->server->is_virtual && speaks_h2(vhost->server)) {
+            note_shared_connections(first_on_address(vhost), vhost, ptemp);
         }
     }
+}
+
+/* How much StekTickets keeps a vhost from resuming. */
+static int strictness(const mod_stek_vhost_t *vhost)
+{
+    return vhost->no_tickets ? 2 : vhost->forward_secret ? 1 : 0;
+}
+
+/* A vhost on the same address that resumes more. */
+static const mod_stek_vhost_t *laxer_neighbour(const mod_stek_vhost_t *vhost)
+{
+    const mod_stek_vhost_t *other;
+    int i;
+
+    for (i = 0; (other = vhost_at(i)); i++) {
+        if (other->server->is_virtual && strictness(other) < strictness(vhost)
+            && share_address(other->server, vhost->server)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+/* mod_ssl compares nothing: a request finds its vhost in any connection. */
+static void lint_ignored_hosts(apr_pool_t *ptemp)
+{
+    const mod_stek_vhost_t *vhost, *other;
+    int i;
+
+    for (i = 0; mod_stek_policy_ignores_hosts() && (vhost = vhost_at(i)); i++) {
+        if (!vhost->server->is_virtual || strictness(vhost) == 0) {
+            continue;
+        }
+        other = laxer_neighbour(vhost);
+        if (other) {
+            ap_log_error(
+                APLOG_MARK, APLOG_WARNING, 0, vhost->server,
+                "STEK3018: %s: 'StekTickets %s' does not hold for requests that come in a "
+                "connection to %s, because of 'SSLVHostSNIPolicy insecure'; set it to 'secure' "
+                "(httpd keeps a value that is only removed), or give both the same "
+                "StekTickets",
+                mod_stek_server_text(vhost->server, ptemp), vhost->no_tickets ? "off" : "tls1.3",
+                mod_stek_server_text(other->server, ptemp));
+        }
+    }
+}
+
+static int says_tickets(const mod_stek_vhost_t *vhost)
+{
+    return *mod_stek_server_get(vhost->server)->tickets_said != '\0';
 }
 
 static void log_vhost(const mod_stek_vhost_t *vhost, apr_pool_t *pool)
@@ -324,8 +384,8 @@ static void lint_asked_twice(apr_pool_t *ptemp)
         ap_log_error(
             APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
             "STEK3013: %s: no TLS 1.3 session is resumed, because client certificate rules are set "
-            "both in virtual hosts and in sections, or SSLVHostSNIPolicy is not the default; set "
-            "SSLVerifyClient and SSLVerifyDepth in one place only, and leave SSLVHostSNIPolicy at its default",
+            "both in virtual hosts and in sections, or SSLVHostSNIPolicy is not 'secure'; set "
+            "SSLVerifyClient and SSLVerifyDepth in one place only, and 'SSLVHostSNIPolicy secure'",
             affected_text(&found, ptemp));
     }
 }
@@ -355,6 +415,22 @@ static int is_forward_secret(const mod_stek_vhost_t *vhost)
     return vhost->forward_secret;
 }
 
+/* Where the option that is refused to vhost is set. */
+static const char *no_kex_source(const mod_stek_vhost_t *vhost, const mod_stek_vhost_t *first,
+                                 apr_pool_t *pool)
+{
+    static const char option[] = "'SSLOpenSSLConfCmd Options AllowNoDHEKEX' of";
+
+    if (vhost->no_kex_refused) {
+        return apr_pstrcat(pool, option, " this virtual host or the main server", NULL);
+    }
+    if (mod_stek_server_get(first->server)->allows_no_kex == 1) {
+        return apr_pstrcat(pool, option, " ", mod_stek_server_text(first->server, pool), NULL);
+    }
+    return apr_pstrcat(pool, "AllowNoDHEKEX, which OpenSSL's configuration file sets for ",
+                       mod_stek_server_text(first->server, pool), ",", NULL);
+}
+
 /* OpenSSL takes the option from the first vhost on an address as well. */
 static void lint_no_kex(apr_pool_t *ptemp)
 {
@@ -369,11 +445,9 @@ static void lint_no_kex(apr_pool_t *ptemp)
         if (vhost->no_kex_refused || (SSL_CTX_get_options(first->ctx) & SSL_OP_ALLOW_NO_DHE_KEX)) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
                          "STEK3015: %s: 'StekTickets tls1.3' resumes no session without a key "
-                         "exchange, so 'SSLOpenSSLConfCmd Options AllowNoDHEKEX' of %s has no "
-                         "effect here; remove it",
+                         "exchange, so %s has no effect here; remove it",
                          mod_stek_server_text(vhost->server, ptemp),
-                         vhost->no_kex_refused ? "this virtual host or the main server"
-                                               : mod_stek_server_text(first->server, ptemp));
+                         no_kex_source(vhost, first, ptemp));
         }
     }
 }
@@ -397,7 +471,8 @@ void mod_stek_vhost_notices_warn(server_rec *main_server, apr_pool_t *ptemp)
     if (find_affected(is_forward_secret).n > 0) {
         lint_no_kex(ptemp);
     }
-    if (find_affected(mod_stek_vhost_tickets_off).n > 0 || find_affected(is_forward_secret).n > 0) {
+    if (find_affected(says_tickets).n > 0) {
         lint_shared_connections(ptemp);
+        lint_ignored_hosts(ptemp);
     }
 }

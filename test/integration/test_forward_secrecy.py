@@ -199,6 +199,18 @@ def test_no_warning_where_nobody_allows_it(httpd):
     assert not server.lines("STEK3015")
 
 
+@pytest.mark.parametrize("also", [[], NO_KEX], ids=["file", "file and directive"])
+def test_warning_says_where_the_option_is_set(httpd, folder, also):
+    settings = folder / "openssl.cnf"
+    settings.write_text("openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = it\n[it]\n"
+                        "Options = AllowNoDHEKEX\n")
+    server = httpd(vhosts=[Vhost("on.test", also), Vhost("a.test", TLS13)], env={"OPENSSL_CONF": str(settings)})
+    said = server.start().wait_log("STEK3015")
+    assert len(said) == 1 and "on.test" in said[0]
+    assert ("OpenSSL's configuration file" in said[0]) is (not also)
+    assert ("SSLOpenSSLConfCmd" in said[0]) is bool(also)
+
+
 # The demonstration: what a stolen ring opens of recorded connections.
 
 WORDS = {"1.2": b"GET /index.html", "1.3": b"GET /index.html"}

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """StekTickets: no tickets and no resumable sessions, visibly, and for that vhost only."""
+import os
+import random
 import re
 import subprocess
 
@@ -244,6 +246,54 @@ def test_http2_other_vhost_off_is_misdirected(httpd, lines, status):
     else:
         assert len(notices) == 1 and ":notice]" in notices[0] and "421" in notices[0]
         assert "a.test" in notices[0] and "b.test" in notices[0]
+
+
+VALUES = {None: 0, "on": 0, "tls1.3": 1, "off": 2}  # how much each forbids
+
+
+@pytest.mark.timeout(180)
+def test_http2_notice_wherever_a_client_gets_421_and_nowhere_else(httpd):
+    """Inherited, overridden and repeated values, under each SSLVHostSNIPolicy that lets some through; and
+    a warning wherever none lets a client into what the other vhost forbids."""
+    seed = int(os.environ.get("STEK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+    print(f"STEK_SEED={seed}")
+    rng = random.Random(seed)
+    server = httpd(modules=["http2"])
+    server.expect("AH10157|AH02032", "STEK3006", "STEK3018")
+    known = [("secure", ("on", None, None)), ("secure", ("tls1.3", None, "tls1.3")), ("secure", (None, "on", None)),
+             ("insecure", (None, "tls1.3", "on")), ("insecure", ("off", "off", None)), ("authonly", ("on", None, "off"))]
+    for policy, values in known + [(rng.choice(["secure", "insecure", "authonly"]), rng.choices(list(VALUES), k=3))
+                                   for _ in range(10)]:
+        main, *own = [[f"StekTickets {value}"] if value else [] for value in values]
+        server.server = HTTP2 + main + [f"SSLVHostSNIPolicy {policy}"]
+        server.vhosts = [Vhost("a.test", own[0]), Vhost("b.test", own[1])]
+        mark = server.mark()
+        server.graceful() if server.process else server.start()
+        case = policy, values, server.log(mark)
+        statuses = curl_statuses(server, ["a.test", "b.test"])
+        assert bool(server.lines("STEK3007", mark)) is (statuses == [200, 421]), case
+        degrees = [VALUES[value or values[0]] for value in values[1:]]
+        warned = server.lines("STEK3018", mark)
+        assert bool(warned) is (statuses == [200, 200] and degrees[0] != degrees[1]), case
+        if warned:
+            stricter = "a.test" if degrees[0] > degrees[1] else "b.test"
+            assert len(set(line.partition("STEK3018")[2] for line in warned)) == 1 and f"STEK3018: {stricter}:" in warned[0]
+
+
+def test_sni_policy_that_compares_nothing_lets_resumed_tls12_in_and_is_warned_of(httpd):
+    server = httpd(vhosts=[Vhost("on.test"), Vhost("a.test", ["StekTickets tls1.3"])])
+    server.expect("AH02032", "STEK3018")
+    server.start()
+    # httpd keeps the value when the line is gone.
+    for policy, line in ((None, None), ("authonly", "authonly"), ("insecure", "insecure"), ("insecure", None),
+                         ("secure", "secure"), ("secure", None)):
+        server.server = [f"SSLVHostSNIPolicy {line}"] if line else []
+        mark = server.mark()
+        server.graceful()
+        session = server.get("on.test", tls="1.2").session
+        reply = server.get("on.test", tls="1.2", session=session, http_host="a.test")
+        assert reply.resumed and reply.status == (200 if policy == "insecure" else 421)
+        assert bool(server.lines("warn.*STEK3018: a.test:", mark)) is (policy == "insecure")
 
 
 @pytest.mark.parametrize("modules, lines", [([], HTTP2), (["http2"], [])])
