@@ -25,32 +25,64 @@ static const mod_stek_vhost_t *vhost_at(int i)
     return i < n ? vhosts[n - 1 - i] : NULL;
 }
 
-static int share_address(const server_rec *a, const server_rec *b)
+static int has_address(const server_rec *s, const server_addr_rec *addr)
 {
-    const server_addr_rec *x, *y;
+    const server_addr_rec *own;
 
-    for (x = a->addrs; x; x = x->next) {
-        for (y = b->addrs; y; y = y->next) {
-            if (x->host_port == y->host_port && apr_sockaddr_equal(x->host_addr, y->host_addr)) {
-                return 1;
-            }
+    for (own = s->addrs; own; own = own->next) {
+        if (own->host_port == addr->host_port
+            && apr_sockaddr_equal(own->host_addr, addr->host_addr)) {
+            return 1;
         }
     }
     return 0;
 }
 
-/* The vhost that OpenSSL asks for all behind its address: the first in the configuration. */
-static const mod_stek_vhost_t *first_on_address(const mod_stek_vhost_t *vhost)
+static int share_address(const server_rec *a, const server_rec *b)
 {
-    const mod_stek_vhost_t *other;
-    int i;
+    const server_addr_rec *addr;
 
-    for (i = 0; (other = vhost_at(i)); i++) {
-        if (other->server->is_virtual && share_address(other->server, vhost->server)) {
-            return other;
+    for (addr = a->addrs; addr; addr = addr->next) {
+        if (has_address(b, addr)) {
+            return 1;
         }
     }
-    return vhost;
+    return 0;
+}
+
+/* The vhost that OpenSSL asks for all behind an address: the first in the configuration. */
+static const mod_stek_vhost_t *first_at(const server_addr_rec *addr)
+{
+    const mod_stek_vhost_t *vhost;
+    int i;
+
+    for (i = 0; (vhost = vhost_at(i)); i++) {
+        if (vhost->server->is_virtual && has_address(vhost->server, addr)) {
+            return vhost;
+        }
+    }
+    return NULL;
+}
+
+/* The first vhost on one of vhost's addresses that is something; NULL: on none. */
+static const mod_stek_vhost_t *first_that(const mod_stek_vhost_t *vhost,
+                                          int (*is)(const mod_stek_vhost_t *first))
+{
+    const server_addr_rec *addr;
+    const mod_stek_vhost_t *first;
+
+    for (addr = vhost->server->addrs; addr; addr = addr->next) {
+        first = first_at(addr);
+        if (first && is(first)) {
+            return first;
+        }
+    }
+    return NULL;
+}
+
+static int has_several_addresses(const mod_stek_vhost_t *vhost)
+{
+    return vhost->server->addrs && vhost->server->addrs->next;
 }
 
 /* The vhosts that a message is about. */
@@ -92,12 +124,12 @@ static int keeps_key_file(const mod_stek_vhost_t *vhost)
  * has one too. */
 static int key_file_is_used(const mod_stek_vhost_t *vhost)
 {
-    return keeps_key_file(vhost) && mod_stek_vhost_left_to_key_file(first_on_address(vhost));
+    return keeps_key_file(vhost) && first_that(vhost, mod_stek_vhost_left_to_key_file);
 }
 
 static int key_file_is_unused(const mod_stek_vhost_t *vhost)
 {
-    return keeps_key_file(vhost) && !mod_stek_vhost_left_to_key_file(first_on_address(vhost));
+    return keeps_key_file(vhost) && !first_that(vhost, mod_stek_vhost_left_to_key_file);
 }
 
 static void lint_key_files(const affected_t *found, const char *effect, apr_pool_t *ptemp)
@@ -141,14 +173,16 @@ static void lint_shared_addresses(apr_pool_t *ptemp)
         if (!vhost->ring || !vhost->server->is_virtual) {
             continue;
         }
-        first = first_on_address(vhost);
-        if (mod_stek_vhost_left_to_key_file(first)) {
+        first = first_that(vhost, mod_stek_vhost_left_to_key_file);
+        if (first) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
                          "STEK3003: %s does not rotate its ticket keys: %s, the first virtual host "
-                         "on its address, uses SSLSessionTicketKeyFile, so %s; add 'StekRotate "
-                         "on' to the first",
+                         "on %s, uses SSLSessionTicketKeyFile, so %s; add 'StekRotate on' to the "
+                         "first",
                          mod_stek_server_text(vhost->server, ptemp),
-                         mod_stek_server_text(first->server, ptemp), key_file_effect(vhost));
+                         mod_stek_server_text(first->server, ptemp),
+                         has_several_addresses(vhost) ? "one of its addresses" : "its address",
+                         key_file_effect(vhost));
         }
     }
 }
@@ -191,13 +225,15 @@ static void lint_tickets_off(apr_pool_t *ptemp)
         if (!vhost->server->is_virtual || has_no_ticket_option(vhost)) {
             continue;
         }
-        first = first_on_address(vhost);
-        if (has_no_ticket_option(first)) {
+        first = first_that(vhost, has_no_ticket_option);
+        if (first) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
-                         "STEK3006: %s issues no tickets, because they are off for %s, the first "
-                         "virtual host on its address; put another one first",
+                         "STEK3006: %s issues no tickets%s, because they are off for %s, the first "
+                         "virtual host %s; put another one first",
                          mod_stek_server_text(vhost->server, ptemp),
-                         mod_stek_server_text(first->server, ptemp));
+                         has_several_addresses(vhost) ? " on one of its addresses" : "",
+                         mod_stek_server_text(first->server, ptemp),
+                         has_several_addresses(vhost) ? "there" : "on its address");
         }
     }
 }
@@ -209,21 +245,28 @@ static int speaks_h2(const server_rec *s)
     return core->protocols && ap_array_str_contains(core->protocols, "h2");
 }
 
-static void note_shared_connections(const mod_stek_vhost_t *first, const mod_stek_vhost_t *vhost,
-                                    apr_pool_t *pool)
+/* Compares a vhost with the first on each of its addresses, and tells of one that differs. */
+static void note_shared_connections(const mod_stek_vhost_t *vhost, apr_pool_t *pool)
 {
-    const mod_stek_server_t *a = mod_stek_server_get(first->server),
-                            *b = mod_stek_server_get(vhost->server);
+    const mod_stek_server_t *own = mod_stek_server_get(vhost->server), *other;
+    const mod_stek_vhost_t *first;
+    const server_addr_rec *addr;
 
-    if (strcmp(a->tickets_said, b->tickets_said) != 0) {
-        ap_log_error(
-            APLOG_MARK, APLOG_NOTICE, 0, vhost->server,
-            "STEK3007: %s and %s %s, so an HTTP/2 connection to one cannot be used for the "
-            "other; clients that try get status 421",
-            mod_stek_server_text(first->server, pool), mod_stek_server_text(vhost->server, pool),
-            a->tickets != b->tickets ? "differ in StekTickets"
-                                     : "have the same StekTickets, but one of them repeats "
-                                       "what it inherits");
+    for (addr = vhost->server->addrs; addr; addr = addr->next) {
+        first = first_at(addr);
+        other = first ? mod_stek_server_get(first->server) : own;
+        if (strcmp(other->tickets_said, own->tickets_said) != 0) {
+            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, vhost->server,
+                         "STEK3007: %s and %s %s, so an HTTP/2 connection to one cannot be used "
+                         "for the other; clients that try get status 421",
+                         mod_stek_server_text(first->server, pool),
+                         mod_stek_server_text(vhost->server, pool),
+                         other->tickets != own->tickets
+                             ? "differ in StekTickets"
+                             : "have the same StekTickets, but one of them repeats what it "
+                               "inherits");
+            return;
+        }
     }
 }
 
@@ -239,7 +282,7 @@ static void lint_shared_connections(apr_pool_t *ptemp)
     }
     for (i = 0; (vhost = vhost_at(i)); i++) {
         if (vhost->server->is_virtual && speaks_h2(vhost->server)) {
-            note_shared_connections(first_on_address(vhost), vhost, ptemp);
+            note_shared_connections(vhost, ptemp);
         }
     }
 }
@@ -415,7 +458,12 @@ static int is_forward_secret(const mod_stek_vhost_t *vhost)
     return vhost->forward_secret;
 }
 
-/* Where the option that is refused to vhost is set. */
+static int allows_no_kex(const mod_stek_vhost_t *vhost)
+{
+    return (SSL_CTX_get_options(vhost->ctx) & SSL_OP_ALLOW_NO_DHE_KEX) != 0;
+}
+
+/* Where the option that is refused to vhost is set: in its own settings, or else in those of first. */
 static const char *no_kex_source(const mod_stek_vhost_t *vhost, const mod_stek_vhost_t *first,
                                  apr_pool_t *pool)
 {
@@ -441,8 +489,8 @@ static void lint_no_kex(apr_pool_t *ptemp)
         if (!vhost->forward_secret) {
             continue;
         }
-        first = vhost->server->is_virtual ? first_on_address(vhost) : vhost;
-        if (vhost->no_kex_refused || (SSL_CTX_get_options(first->ctx) & SSL_OP_ALLOW_NO_DHE_KEX)) {
+        first = vhost->server->is_virtual ? first_that(vhost, allows_no_kex) : NULL;
+        if (vhost->no_kex_refused || first) {
             ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
                          "STEK3015: %s: 'StekTickets tls1.3' resumes no session without a key "
                          "exchange, so %s has no effect here; remove it",

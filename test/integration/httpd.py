@@ -97,6 +97,7 @@ class Vhost:
     port: int = 0  # 0: the server's first port
     tls: bool = True
     cert: str = "server"
+    also: int = 0  # another port of it; 0: none
 
 
 class Httpd:
@@ -148,6 +149,7 @@ class Httpd:
 
     def write_conf(self):
         ports = {v.port or self.port for v in self.vhosts} or {self.port}
+        ports |= {v.also for v in self.vhosts if v.also}
         lines = self._load_lines() + [
             f"ServerRoot {self.root}", f"DefaultRuntimeDir {self.run_dir}",
             f"PidFile {self.run_dir}/httpd.pid", "ServerName main.test",
@@ -163,7 +165,8 @@ class Httpd:
             lines += ["SSLSessionCache none", "SSLProtocol -all +TLSv1.2 +TLSv1.3"]
         lines += (VALUES if self.module and self.ssl else []) + self.server
         for vhost in self.vhosts:
-            lines += [f"<VirtualHost {self.address}:{vhost.port or self.port}>",
+            also = f" {self.address}:{vhost.also}" if vhost.also else ""
+            lines += [f"<VirtualHost {self.address}:{vhost.port or self.port}{also}>",
                       f"ServerName {vhost.name}"]
             if vhost.tls and self.ssl:
                 lines += ["SSLEngine on", f"SSLCertificateFile {self.certs / vhost.cert}.crt",

@@ -16,6 +16,7 @@ OFF, ON = ["StekTickets off"], ["StekTickets on"]
 OFF_NODE = "SSLOpenSSLConfCmd Options -SessionTicket"
 ON_NODE = "SSLOpenSSLConfCmd Options SessionTicket"
 CACHES = ["none", "shmcb"]
+HTTP2 = ["Protocols h2 http/1.1"]
 
 
 def cache_lines(server, cache):
@@ -211,10 +212,21 @@ def test_lint_says_nothing_where_nothing_is_lost(httpd, case):
     assert not server.lines("STEK3006") and not server.lines("STEK3007")
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_lint_looks_at_the_first_vhost_on_each_address(httpd, order):
+    ports = [harness.free_port(), harness.free_port()][::order]
+    server = httpd(modules=["http2"], server=HTTP2, vhosts=[
+        Vhost("good.test", ["StekTickets tls1.3"], port=ports[0]),
+        Vhost("off.test", OFF + ["SSLOpenSSLConfCmd Options AllowNoDHEKEX"], port=ports[1]),
+        Vhost("both.test", ["StekTickets tls1.3"], port=ports[0], also=ports[1])])
+    server.start()
+    for message, level in (("STEK3006", "warn"), ("STEK3007", "notice"), ("STEK3015", "warn")):
+        said = server.wait_log(message)
+        assert len(said) == 1 and f":{level}]" in said[0] and "both.test" in said[0] and "off.test" in said[0]
+    assert "on one of its addresses" in server.lines("STEK3006")[0]
+
+
 # HTTP/2: one connection for two names.
-
-HTTP2 = ["Protocols h2 http/1.1"]
-
 
 def curl_statuses(server, hosts):
     """Statuses over one HTTP/2 connection to the first vhost."""
