@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     play_contexts();
     play_module(default_keys(), pool);
     if (counting) {
-        check(mod_stek_ticket_outcome_install(server_ctx), "info callback");
+        mod_stek_ticket_outcome_install(&vhost);
     }
     connect_once(connection_pool); /* a full one, and all that is done once */
     connect_once(connection_pool);
