@@ -401,7 +401,7 @@ static void prepare(bench_t *b, const char *who)
     check(b->keys != NULL, "memory");
     if (b->is_module) {
         play_module(make_ring(b), b->pool);
-        check(mod_stek_ticket_outcome_install(server_ctx), "info callback");
+        mod_stek_ticket_outcome_install(&vhost);
     }
     else {
         make_one(b, strcmp(who, "static") == 0);
