@@ -109,14 +109,9 @@ static void log_slow(const sync_host_t *host, sync_log_t *log, const sync_result
     log->slow = slow;
 }
 
-void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
-                    const sync_result_t *result, apr_time_t now)
+/* Whether the file ring could be read and written. */
+static void log_file(sync_host_t *host, sync_log_t *log, apr_status_t rv)
 {
-    int i, ahead, keyless = rv == APR_SUCCESS && result->covered_until <= now;
-
-    for (i = 0; i < host->options->store_n; i++) {
-        log_store(&host->stores[i], now, host->pool);
-    }
     if (rv != log->file_rv) {
         if (rv != APR_SUCCESS) {
             (void)report_status(host->ctl, host->ctl->ring_path, rv, NULL);
@@ -129,19 +124,16 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
     }
     log->file_rv = rv;
     log->file_n += rv != APR_SUCCESS;
-    if (keyless != log->keyless) {
-        report_line("%s: %s", host->ctl->ring_path,
-                    keyless
-                        ? "there is no current key, so no tickets are issued; bring back a store, "
-                          "or a host that generates keys"
-                        : "has a current key again");
-    }
-    log->keyless = keyless;
-    if (rv == APR_SUCCESS && result->made > 0) {
+}
+
+/* Of a cycle that wrote the file ring. */
+static void log_keys(const sync_host_t *host, sync_log_t *log, const sync_result_t *result)
+{
+    if (result->made > 0) {
         report_line("%s: made %d key%s, generation %" APR_UINT64_T_FMT, host->ctl->ring_path,
                     (int)result->made, result->made == 1 ? "" : "s", result->generation);
     }
-    if (rv == APR_SUCCESS && result->left_out_n > log->left_out_n) {
+    if (result->left_out_n > log->left_out_n) {
         const char *begin = result->left_out_n == 1 ? "it begins" : "they begin";
 
         report_line("%s: %d key%s ignored, because the ring is full or %s too far in the future; "
@@ -149,26 +141,35 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
                     host->ctl->ring_path, (int)result->left_out_n,
                     result->left_out_n == 1 ? "" : "s", begin);
     }
-    log->left_out_n = result->left_out_n;
-    if (rv == APR_SUCCESS && result->doubled_n > log->doubled_n) {
+    if (result->doubled_n > log->doubled_n) {
         report_line(
             "%s: %d key%s refused: another key in the ring has the same bytes; only someone "
             "who has the fleet secret can do that, so treat the secret as stolen",
             host->ctl->ring_path, (int)result->doubled_n, result->doubled_n == 1 ? "" : "s");
     }
-    log->doubled_n = result->doubled_n;
-    if (host->fleet_day != host->told_day && !host->day_confirmed) {
-        if (host->fleet_day > 0) {
-            report_line(
-                "%s: check this host's clock: the objects in the stores are from %d days ago. Either "
-                "the clock is ahead or the whole fleet was down; sync keeps the old fleet secret "
-                "until another host moves to the next one, or for one hour",
-                host->options->fleet_secret_path, (int)(host->day - host->fleet_day));
-        }
-        host->told_day = host->fleet_day;
+}
+
+static void log_day(sync_host_t *host)
+{
+    if (host->fleet_day == host->told_day || host->day_confirmed) {
+        return;
     }
-    log_slow(host, log, result);
-    ahead = stek_admit_epoch(host->known_epoch, 0, now) != APR_SUCCESS;
+    if (host->fleet_day > 0) {
+        report_line(
+            "%s: check this host's clock: the objects in the stores are from %d days ago. Either "
+            "the clock is ahead or the whole fleet was down; sync keeps the old fleet secret "
+            "until another host moves to the next one, or for one hour",
+            host->options->fleet_secret_path, (int)(host->day - host->fleet_day));
+    }
+    host->told_day = host->fleet_day;
+}
+
+/* This host's clock, and others'. */
+static void log_clocks(const sync_host_t *host, sync_log_t *log, const sync_result_t *result,
+                       apr_time_t now)
+{
+    int ahead = stek_admit_epoch(host->known_epoch, 0, now) != APR_SUCCESS;
+
     if (ahead && !log->ahead) {
         report_line(
             "%s: check this host's clock: the ring's epoch is more than a day ahead of it, so other "
@@ -184,4 +185,31 @@ void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
             host->ctl->ring_path, report_span(result->skew, host->pool));
         log->skew = result->skew;
     }
+}
+
+void sync_log_cycle(sync_host_t *host, sync_log_t *log, apr_status_t rv,
+                    const sync_result_t *result, apr_time_t now)
+{
+    int i, keyless = rv == APR_SUCCESS && result->covered_until <= now;
+
+    for (i = 0; i < host->options->store_n; i++) {
+        log_store(&host->stores[i], now, host->pool);
+    }
+    log_file(host, log, rv);
+    if (keyless != log->keyless) {
+        report_line("%s: %s", host->ctl->ring_path,
+                    keyless
+                        ? "there is no current key, so no tickets are issued; bring back a store, "
+                          "or a host that generates keys"
+                        : "has a current key again");
+    }
+    log->keyless = keyless;
+    if (rv == APR_SUCCESS) {
+        log_keys(host, log, result);
+    }
+    log->left_out_n = result->left_out_n;
+    log->doubled_n = result->doubled_n;
+    log_day(host);
+    log_slow(host, log, result);
+    log_clocks(host, log, result, now);
 }

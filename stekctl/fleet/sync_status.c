@@ -92,6 +92,45 @@ static const char *ring_why(const status_t *status)
                : apr_pstrdup(status->host->pool, stek_strerror(rv, text, sizeof(text)));
 }
 
+static void put_floor(json_t *json, const sync_host_t *host)
+{
+    if (!host->options->floor_path) {
+        json_null(json, "floor");
+        return;
+    }
+    json_open(json, "floor", '{');
+    json_string(json, "path", host->options->floor_path);
+    json_bool(json, "readable", host->floor != NULL);
+    json_count(json, "epoch", host->floor ? host->floor->epoch : 0);
+    json_count(json, "tombstones", host->floor ? host->floor->tombstone_n : 0);
+    json_time(json, "written_at", host->floor ? host->floor->written_at : 0);
+    json_string(json, "why", host->floor_why);
+    json_close(json, '}');
+}
+
+static void put_store(json_t *json, const sync_store_t *store, apr_time_t now)
+{
+    int is_bad = store->answer == SYNC_SILENT || store->answer == SYNC_REFUSED;
+
+    json_open(json, NULL, '{');
+    json_string(json, "store", store->url);
+    json_string(json, "answer", answer_text(store->answer));
+    json_string(json, "why", is_bad ? store->why : NULL);
+    json_time(json, "last_success", store->last_success);
+    if (store->last_success) {
+        json_span(json, "lag", now - store->last_success);
+    }
+    else {
+        json_null(json, "lag");
+    }
+    json_count(json, "generation", store->generation);
+    json_time(json, "written_at", store->written_at);
+    json_span(json, "skew", skew_of(store, now));
+    json_count(json, "cycles_without_write", store->overtaken_n);
+    json_bool(json, "rolled_back", store->rolled_back);
+    json_close(json, '}');
+}
+
 static void print_json(const status_t *status)
 {
     const sync_host_t *host = status->host;
@@ -111,42 +150,10 @@ static void print_json(const status_t *status)
     json_count(&json, "keys_behind", status->behind_n);
     json_count(&json, "keys_left_out", status->plan->left_out_n);
     json_bool(&json, "generate", host->options->rules.generate);
-    if (host->options->floor_path) {
-        json_open(&json, "floor", '{');
-        json_string(&json, "path", host->options->floor_path);
-        json_bool(&json, "readable", host->floor != NULL);
-        json_count(&json, "epoch", host->floor ? host->floor->epoch : 0);
-        json_count(&json, "tombstones", host->floor ? host->floor->tombstone_n : 0);
-        json_time(&json, "written_at", host->floor ? host->floor->written_at : 0);
-        json_string(&json, "why", host->floor_why);
-        json_close(&json, '}');
-    }
-    else {
-        json_null(&json, "floor");
-    }
+    put_floor(&json, host);
     json_open(&json, "stores", '[');
     for (i = 0; i < host->options->store_n; i++) {
-        const sync_store_t *store = &host->stores[i];
-
-        json_open(&json, NULL, '{');
-        json_string(&json, "store", store->url);
-        json_string(&json, "answer", answer_text(store->answer));
-        json_string(&json, "why",
-                    store->answer == SYNC_SILENT || store->answer == SYNC_REFUSED ? store->why
-                                                                                  : NULL);
-        json_time(&json, "last_success", store->last_success);
-        if (store->last_success) {
-            json_span(&json, "lag", status->now - store->last_success);
-        }
-        else {
-            json_null(&json, "lag");
-        }
-        json_count(&json, "generation", store->generation);
-        json_time(&json, "written_at", store->written_at);
-        json_span(&json, "skew", skew_of(store, status->now));
-        json_count(&json, "cycles_without_write", store->overtaken_n);
-        json_bool(&json, "rolled_back", store->rolled_back);
-        json_close(&json, '}');
+        put_store(&json, &host->stores[i], status->now);
     }
     json_close(&json, ']');
     json_open(&json, "next", '[');

@@ -373,6 +373,45 @@ static void begin_read(sync_store_t *store, char mark[STORE_MARK_LEN])
     }
 }
 
+/* What a store has answered, or has not until then. */
+static void finish_read(sync_host_t *host, sync_store_t *store, apr_int64_t until, apr_time_t now,
+                        sync_view_t *view)
+{
+    const unsigned char *bytes = NULL;
+    apr_size_t len = 0;
+    store_result_e result = store_finish(store->store, until, &bytes, &len);
+
+    store->generation = 0;
+    store->written_at = 0;
+    store->rolled_back = 0;
+    store->is_ahead = 0;
+    view->answer = SYNC_SILENT;
+    view->distrusted = store->overtaken_n >= SYNC_STORES_DISTRUST_N;
+    if (result == STORE_DONE) {
+        open_object(host, store, bytes, len, now, view);
+    }
+    else if (result == STORE_ABSENT) {
+        view->answer = SYNC_ABSENT;
+        store->lost_n += (unsigned)store->wrote;
+    }
+    else {
+        apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
+    }
+}
+
+/* Keeps what the answer says of the store. */
+static void note_answer(sync_store_t *store, sync_answer_e answer, apr_time_t now)
+{
+    store->answer = answer;
+    store->lost_n = answer == SYNC_GOOD ? 0 : store->lost_n;
+    store->wrote = 0;
+    store->answers[answer]++;
+    /* One in the future is of this host's own clock, when that was ahead. */
+    if (answer == SYNC_GOOD || answer == SYNC_ABSENT || store->last_success > now) {
+        store->last_success = now;
+    }
+}
+
 void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
 {
     sync_host_t *host = baton;
@@ -390,41 +429,15 @@ void sync_stores_read(void *baton, apr_time_t now, sync_view_t *views)
     }
     for (i = 0; i < host->options->store_n; i++) {
         sync_store_t *store = &host->stores[i];
-        const unsigned char *bytes = NULL;
-        apr_size_t len = 0;
-        store_result_e result = store_finish(store->store, until, &bytes, &len);
 
-        store->generation = 0;
-        store->written_at = 0;
-        store->rolled_back = 0;
-        store->is_ahead = 0;
-        views[i].answer = SYNC_SILENT;
-        views[i].distrusted = store->overtaken_n >= SYNC_STORES_DISTRUST_N;
-        if (result == STORE_DONE) {
-            open_object(host, store, bytes, len, now, &views[i]);
-        }
-        else if (result == STORE_ABSENT) {
-            views[i].answer = SYNC_ABSENT;
-            store->lost_n += (unsigned)store->wrote;
-        }
-        else {
-            apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
-        }
+        finish_read(host, store, until, now, &views[i]);
         if (store->asked) {
             sync_watch_note_read(store, marks[i]);
         }
         else {
             store->watch.vouched_n++;
         }
-        store->answer = views[i].answer;
-        store->lost_n = store->answer == SYNC_GOOD ? 0 : store->lost_n;
-        store->wrote = 0;
-        store->answers[store->answer]++;
-        /* One in the future is of this host's own clock, when that was ahead. */
-        if (store->answer == SYNC_GOOD || store->answer == SYNC_ABSENT
-            || store->last_success > now) {
-            store->last_success = now;
-        }
+        note_answer(store, views[i].answer, now);
     }
 }
 

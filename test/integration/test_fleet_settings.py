@@ -140,7 +140,7 @@ def test_once_good_keys_and_bad_store_exits_5_no_keys_4(fleet):
     assert both.ring().keys == good.ring(fleet.secret).keys
     fleet.host(good, **HOURLY).once(code=0)
     good.flush()
-    assert "no key" in fleet.host(good, generate=False, **HOURLY).once(code=4).stderr
+    assert "no current key" in fleet.host(good, generate=False, **HOURLY).once(code=4).stderr
     full = fleet.host(good, **HOURLY)
     full.ring_path.mkdir()
     full.once(code=3)
