@@ -93,14 +93,17 @@ class Talker:
             sock.sendall(data[:n])
             data = data[n:]
 
+    def count(self, most):
+        return 0 if self.is_plain else self.random.randint(0, most)
+
     def text(self):
         return "" if self.is_plain else "x" * self.random.choice((0, 1, 60, 1500))
 
     def smtp(self, sock):
-        greeting = [f"220-{self.text()}\r\n" for _ in range(self.random.randint(0, 3))]
+        greeting = [f"220-{self.text()}\r\n" for _ in range(self.count(3))]
         self.say(sock, "".join(greeting + ["220 mail.test ESMTP\r\n"]).encode())
         _must(_read_until(sock, b"\r\n").startswith(b"EHLO "))
-        more = [f"250-{self.text()}\r\n" for _ in range(self.random.randint(0, 5))]
+        more = [f"250-{self.text()}\r\n" for _ in range(self.count(5))]
         self.say(sock, "".join(["250-mail.test\r\n", *more, "250-STARTTLS\r\n", "250 HELP\r\n"]).encode())
         _must(_read_until(sock, b"\r\n").upper() == b"STARTTLS\r\n")
         self.say(sock, b"454 TLS not available\r\n" if self.refuses else b"220 Ready\r\n")
@@ -109,7 +112,7 @@ class Talker:
         self.say(sock, f"* OK [CAPABILITY IMAP4rev1 STARTTLS {self.text()}] ready\r\n".encode())
         while True:
             tag, command = _read_until(sock, b"\r\n").split()[:2]
-            for _ in range(self.random.randint(0, 3)):
+            for _ in range(self.count(3)):
                 self.say(sock, f"* NOTE {self.text()}\r\n".encode())
             if command.upper() == b"CAPABILITY":
                 self.say(sock, b"* CAPABILITY IMAP4rev1 STARTTLS\r\n" + tag + b" OK done\r\n")

@@ -145,7 +145,7 @@ def test_probe_csv_as_json(sinner, folder):
     table = folder / "table.csv"
     dead = free_port()
     live = Report("--level", "quick", "--csv", table, f"127.0.0.1:{dead}", f"localhost:{sinner('iv-ctr')}",
-                  expect=(IO,))
+                  expect=(FINDING,))
     with open(table, newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert rows[0]["host"] == "127.0.0.1" and rows[0]["port"] == str(dead)
