@@ -20,11 +20,12 @@ void mod_stek_config_notices_twice(server_rec *main_server, apr_pool_t *ptemp)
 
     for (i = 0; i < n; i++) {
         if (rings[i]->again) {
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, main_server,
-                         "STEK1012: StekRing: ring '%s' is defined at %s and again at %s; what the "
-                         "later line sets replaces what the earlier one does; use one line",
-                         rings[i]->name, mod_stek_place_text(rings[i]->at, ptemp),
-                         mod_stek_place_text(rings[i]->again, ptemp));
+            ap_log_error(
+                APLOG_MARK, APLOG_NOTICE, 0, main_server,
+                "STEK1012: StekRing: ring '%s' is defined at %s and again at %s; where both "
+                "set the same parameter, the later line wins; use one line",
+                rings[i]->name, mod_stek_place_text(rings[i]->at, ptemp),
+                mod_stek_place_text(rings[i]->again, ptemp));
         }
     }
 }
@@ -38,8 +39,8 @@ static void log_unused(server_rec *main_server, apr_pool_t *ptemp)
         if (rings[i]->at && !rings[i]->used) {
             ap_log_error(
                 APLOG_MARK, APLOG_NOTICE, 0, main_server,
-                "STEK1013: StekRing (%s): no virtual host uses ring '%s', so httpd makes no "
-                "keys for it; add 'StekUseRing %s' to a virtual host with TLS, or remove it",
+                "STEK1013: StekRing (%s): no virtual host with TLS uses ring '%s', so httpd makes no "
+                "keys for it; add 'StekUseRing %s' to one, or remove the StekRing line",
                 mod_stek_place_text(rings[i]->at, ptemp), rings[i]->name, rings[i]->name);
         }
     }

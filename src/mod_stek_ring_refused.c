@@ -31,7 +31,8 @@ apr_status_t mod_stek_ring_set_aside(mod_stek_task_t *task, apr_status_t why)
             "new ring%s",
             ring->name, ring->path, mod_stek_error_text(why, task->pool), aside,
             why == STEK_ESECRET
-                ? "; to get its keys back, point secret= at the previous secret, move the ring back, and reload"
+                ? "; to get the old keys back, point secret= at the previous secret, move the "
+                  "refused file back, and reload"
                 : "");
     }
     else if (!APR_STATUS_IS_ENOENT(rv)) {

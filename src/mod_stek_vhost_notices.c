@@ -208,7 +208,7 @@ static void lint_overruled(apr_pool_t *ptemp)
         ap_log_error(
             APLOG_MARK, APLOG_NOTICE, 0, found.first->server,
             "STEK3017: %s: 'StekTickets %s' has no effect, because 'SSLSessionTickets off' "
-            "applies here; set 'SSLSessionTickets on' after it",
+            "applies; set 'SSLSessionTickets on' after that line, or remove StekTickets",
             affected_text(&found, ptemp),
             mod_stek_server_get(found.first->server)->tickets == MOD_STEK_TICKETS_ON ? "on"
                                                                                      : "tls1.3");
@@ -347,7 +347,8 @@ static void log_vhost(const mod_stek_vhost_t *vhost, apr_pool_t *pool)
         return;
     }
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, vhost->server,
-                 "STEK3011: %s: ring '%s', tickets %s, binding %s, lifetime %s, session age %s",
+                 "STEK3011: %s: ring '%s', tickets %s, binding %s, ticket lifetime %s, "
+                 "maximum session age %s",
                  name, vhost->ring->name, mod_stek_vhost_tickets_text(vhost),
                  vhost->bound ? "policy" : "off", stek_time_text(vhost->limits.lifetime, pool),
                  vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool)

@@ -31,6 +31,7 @@
 #include "mod_stek_retained.h"
 #include "mod_stek_reach.h"
 #include "mod_stek_trust_watch.h"
+#include "mod_stek_vhost.h"
 
 #define LINES_MAX 64
 #define SERVERS_MAX 8
@@ -146,6 +147,14 @@ void *mod_stek_retained(const char *what, int layout, apr_size_t size, apr_size_
     (void)reach;
     HOLDS(size <= sizeof(retained));
     return retained;
+}
+
+/* ---- virtual hosts that mod_ssl has made ready: none, before post_config ---- */
+
+mod_stek_vhost_t *const *mod_stek_vhosts(int *n)
+{
+    *n = 0;
+    return NULL;
 }
 
 /* ---- files ---- */

@@ -4,7 +4,7 @@ wrap = $(patsubst %,-Wl$(comma)--wrap=%,$(1))
 comma := ,
 
 FUZZ_WRAP := stek_mem_alloc stek_mem_free
-FUZZ_GLUE_fuzz_directive := $(addprefix src/mod_stek_,config_check.c config.c directives.c hello.c \
+FUZZ_GLUE_fuzz_directive := $(addprefix src/mod_stek_,config_check.c config_notices.c config.c directives.c hello.c \
     limits.c words.c policy_digest.c trust.c trust_digest.c trust_watch.c)
 FUZZ_WRAP_fuzz_directive := realpath apr_stat apr_dir_open apr_dir_read apr_dir_close
 FUZZ_WRAP_fuzz_etcd := store_connect etcd_http_open etcd_http_close etcd_http_join etcd_http_post
