@@ -407,10 +407,10 @@ static void spoil(sim_server_t *server, sim_spoil_e how)
     sim_object_copy(&object, how == SIM_SPOIL_TEXT || !server->object.bytes ? &other
                              : how == SIM_SPOIL_FOREIGN                     ? &sim->foreign
                                                                             : &server->object);
-    if (how == SIM_SPOIL_FUTURE) {
+    if (how == SIM_SPOIL_FUTURE && object.len > STEK_RING_MAGIC_LEN + 1) {
         object.bytes[STEK_RING_MAGIC_LEN + 1] ^= 2; /* of the version */
     }
-    else if (how == SIM_SPOIL_PART) {
+    else if (how == SIM_SPOIL_PART && object.len > 0) {
         object.len -= 1 + sim_below((unsigned)object.len);
     }
     sim_server_put(server, object.bytes, object.len);

@@ -147,8 +147,9 @@ static void lie_to(store_t *store, const sim_server_t *server)
         break;
     case SIM_LIE_GARBAGE:
         part.bytes = part.bytes && sim_below(2) ? part.bytes : (unsigned char *)(uintptr_t)garbage;
-        part.len = part.bytes == server->object.bytes ? sim_below((unsigned)part.len) + 1
-                                                      : sizeof(garbage);
+        part.len = part.bytes == server->object.bytes
+                       ? sim_below((unsigned)part.len) + (part.len > 0)
+                       : sizeof(garbage);
         sim_object_copy(&store->answer, &part);
         break;
     default:
