@@ -337,7 +337,7 @@ static void end_section(conf_t *conf)
 
 static void execute(conf_t *conf, char *line)
 {
-    ap_directive_t here = {0};
+    ap_directive_t *here = apr_pcalloc(conf->pool, sizeof(*here)); /* rings and servers keep it */
     cmd_parms cmd = {0};
     char *args = line + strcspn(line, " \t");
 
@@ -349,13 +349,13 @@ static void execute(conf_t *conf, char *line)
     if (!cmd.cmd) {
         return;
     }
-    here.directive = line;
-    here.args = args;
-    here.parent = conf->section;
+    here->directive = line;
+    here->args = args;
+    here->parent = conf->section;
     cmd.info = cmd.cmd->cmd_data;
     cmd.pool = conf->pool;
     cmd.server = conf->server;
-    cmd.directive = &here;
+    cmd.directive = here;
     cmd.path = conf->section && strcasecmp(conf->section->directive, "<VirtualHost") != 0
                    ? (char *)conf->section->args
                    : NULL;
