@@ -353,6 +353,13 @@ static void search_nonces(probe_run_t *run, int is_plain)
                    is_plain ? "nothing is encrypted" : "requires two tickets");
     }
     else if (!probe_analysis_nonce(tickets, n, &run->version->format, &hit)) {
+        if (run->version->format.iv_len == 0) {
+            probe_tell(run, PROBE_TEST_NONCE, PROBE_UNTESTED,
+                       "no key stream is reused in %d tickets, but their layout does not show "
+                       "where the IV is",
+                       (int)n);
+            return;
+        }
         probe_tell(run, PROBE_TEST_NONCE, PROBE_OK, "no IV or key stream is reused in %d tickets",
                    (int)n);
     }

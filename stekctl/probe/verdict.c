@@ -87,11 +87,13 @@ static const char *list(const probe_host_t *host, probe_verdict_e verdict, apr_p
 const char *probe_verdict_text(const probe_host_t *host, apr_pool_t *pool)
 {
     probe_verdict_e verdict = probe_verdict(host);
-    int i, untested_n = 0,
-           tickets_n = host->versions[0].tickets->nelts + host->versions[1].tickets->nelts;
+    int i, untested_n = 0, tickets_n = 0;
 
     if (host->failure) {
         return host->failure;
+    }
+    for (i = 0; i < PROBE_VERSIONS_N; i++) {
+        tickets_n += host->versions[i].tickets->nelts;
     }
     if (verdict != PROBE_OK) {
         return list(host, verdict, pool);
