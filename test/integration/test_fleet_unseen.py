@@ -4,6 +4,7 @@ httpd that does not answer, with a clock that is days behind, and two of one nam
 takes them for hosts that have followed."""
 import json
 import os
+import re
 import signal
 import time
 
@@ -273,3 +274,60 @@ def test_unseen_twin_is_no_sync_once_beside_a_running_one_with_several_stores(fl
     host.once()
     lib.run("--ring", host.ring_path, "rotate", "--wait=20s", "--fleet", config(fleet))
     assert "announces itself as" not in host.log() and states(fleet) == {host.name: "good"}
+
+
+def looked_again(host):
+    """It looks when it starts, and writes down in the next cycle what it has seen."""
+    metrics = host.root / "sync.prom"
+
+    def value(name):
+        found = re.search(rf"^{name}\{{.*\}} (\d+)$", metrics.read_text(), re.M) if metrics.exists() else None
+        return int(found.group(1)) if found else 0
+    host.stop_sync()
+    metrics.unlink(missing_ok=True)
+    host.options = ["--metrics", metrics]
+    host.start(web=False)
+    wait_for(lambda: value("stek_fleet_look_timestamp_seconds"), "a look", 30)
+    cycles = value("stek_sync_cycles_total")
+    wait_for(lambda: value("stek_sync_cycles_total") > cycles, "the next cycle", 30)
+
+
+@pytest.mark.timeout(120)
+def test_unseen_host_of_which_a_store_replays_the_oldest_words_stays_known(fleet):
+    """A store shows what a host said nearly a week ago, and a moment later nothing."""
+    store = fleet.store()
+    here, away = started_knowing(fleet, 2)[::-1]
+    away.stop_sync()
+    sample, old = announcements.read(store, fleet.secret)[away.name], int(time.time()) - 7 * lib.DAY + 15
+    announcements.put(store, fleet.secret, Announcement(**{**vars(sample), "clock": old, "agreed": old, "since": old}))
+    looked_again(here)
+    wait_for(lambda: time.time() > old + 7 * lib.DAY, "the old words to be over", 30)
+    store.flush()
+    looked_again(here)
+    assert known(here) == {here.name, away.name}
+    assert f"{away.name}: no store shows it now" in waits(fleet, here, "rotate", code=6).stderr
+
+
+@pytest.mark.timeout(120)
+def test_unseen_host_that_is_back_is_not_forgotten_by_an_old_mark(fleet):
+    store = fleet.store()
+    here, away = started_knowing(fleet, 2)[::-1]
+    key = announcements.object_of(fleet.secret, announcements.part_of(away.name))
+    away.stop_sync()
+    lib.run("fleet", "--config", config(fleet), "forget", away.name)
+    mark = store.get(key)
+    looked_again(here)
+    assert known(here) == {here.name}
+    time.sleep(1.1)  # its next words are of a later second
+    away.start(web=False)
+    wait_good(fleet, [here, away])
+    looked_again(here)
+    assert known(here) == {here.name, away.name}
+    away.stop_sync()
+    assert store.put(key, mark)
+    looked_again(here)
+    assert known(here) == {here.name, away.name}
+    assert f"{away.name}: no store shows it now" in waits(fleet, here, "rotate", code=6).stderr
+    lib.run("--ring", here.ring_path, "fleet", "--config", config(fleet), "forget", away.name)
+    looked_again(here)
+    assert known(here) == {here.name}
