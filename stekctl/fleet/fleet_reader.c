@@ -183,7 +183,7 @@ const announce_store_t *fleet_reader_silent(const fleet_reader_t *reader)
     int i;
 
     for (i = 0; i < reader->store_n; i++) {
-        if (reader->stores[i].skip && !has_stand_in(reader, i)) {
+        if (reader->stores[i].skip && !fleet_reader_is_spare(reader, i)) {
             return &reader->stores[i];
         }
     }

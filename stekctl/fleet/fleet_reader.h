@@ -35,7 +35,7 @@ void fleet_reader_close(fleet_reader_t *reader);
  * fails is skipped, with its reason.  Returns how many stores answered throughout. */
 int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_time_t now);
 
-/* The first of the options' stores of which no address answered throughout the last read; NULL: all did. */
+/* The first server that did not answer throughout the last read, and is missed; NULL: none. */
 const announce_store_t *fleet_reader_silent(const fleet_reader_t *reader);
 
 /* Nonzero: that store, which was silent, is not missed: another server of the same store has answered, and

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -14,7 +15,7 @@ import announcements
 import fleet as lib
 import ringfile
 from announcements import Announcement
-from fleet import Memcached, Redis, agree, clock_env
+from fleet import Memcached, Redis, agree, clock_env, pair_of
 from httpd import Vhost, free_port, wait_for
 from test_fleet_view import HOURLY, config, look, started, states, wait_good
 
@@ -331,3 +332,35 @@ def test_unseen_host_that_is_back_is_not_forgotten_by_an_old_mark(fleet):
     lib.run("--ring", here.ring_path, "fleet", "--config", config(fleet), "forget", away.name)
     looked_again(here)
     assert known(here) == {here.name}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts an /etc/hosts")
+@pytest.mark.timeout(90)
+def test_unseen_hosts_behind_an_address_that_hangs_are_not_followed(fleet):
+    """A name has two servers, of which one hangs: what is there is another half of the fleet, perhaps."""
+    pair = pair_of(fleet, Memcached, "127.0.0.21", "127.0.0.22")
+    there, here = (fleet.host(f"memcached://127.0.0.2{n}:{pair[0].port}", **HOURLY).start(web=False) for n in (1, 2))
+    for host in (there, here):
+        wait_for(host.ring_path.exists, "its ring", 20)
+    wait_for(lambda: here.name in announcements.read(pair[1], fleet.secret), "its announcement", 20)
+    url, table = f"memcached://store.test:{pair[0].port}", fleet.dir / "hosts"
+    table.write_text("127.0.0.21 store.test\n127.0.0.22 store.test\n")
+    conf = fleet.dir / "named.conf"
+    conf.write_text(f"store {url}\nfleet-secret {fleet.secret}\ntimeout 1s\n")
+
+    def stekctl(*words, code):
+        words = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                 f'mount --bind {table} /etc/hosts && exec "$@"', "sh", lib.STEKCTL, "--ring", here.ring_path, *words]
+        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
+        return done
+    pair[0].signal(signal.SIGSTOP)
+    try:
+        done = stekctl("revoke", "--all", "--wait=4s", "--fleet", conf, code=5)
+        assert f"memcached://127.0.0.21:{pair[0].port}: silent: connected, but no answer in time" in done.stderr
+        assert "it is unknown whether all hosts have followed" in done.stderr
+        assert there.ring().epoch == 0
+        text = stekctl("fleet", "--config", conf, code=1).stdout
+        assert "all agree" not in text and text.splitlines()[1] == "1 host", text
+    finally:
+        pair[0].signal(signal.SIGCONT)
