@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "monotonic.h"
 #include "stek_error.h"
 #include "sync_stores.h"
 
@@ -104,11 +105,13 @@ void announce_stores_read(sync_host_t *host, announce_store_t *stores, int n, in
         announce_store_t *store = &stores[i];
         const unsigned char *bytes = NULL;
         apr_size_t len = 0;
+        apr_int64_t begin = monotonic_ms();
 
         if (store->skip || store->result != STORE_DONE) {
             continue;
         }
         store->result = store_finish(store->store, deadline_ms, &bytes, &len);
+        store->waited_ms += monotonic_ms() - begin;
         if (store->result == STORE_DONE) {
             apr_status_t rv = bytes ? open_part(host, bytes, len, part, &store->set) : STEK_ETOOBIG;
 

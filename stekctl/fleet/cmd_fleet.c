@@ -322,8 +322,8 @@ static void print_json(const shown_t *shown)
 static int is_good(const shown_t *shown)
 {
     const fleet_view_t *view = shown->view;
-    int i, good = view->n > 0 && shown->missing->nelts == 0
-                  && !fleet_reader_refused(shown->reader) && !fleet_reader_silent(shown->reader);
+    int i, good = view->n > 0 && shown->missing->nelts == 0 && !fleet_reader_refused(shown->reader)
+                  && !fleet_reader_silent(shown->reader);
 
     for (i = 0; i < (int)view->n; i++) {
         good = good && view->hosts[i].troubles == 0;
@@ -334,7 +334,7 @@ static int is_good(const shown_t *shown)
 static ctl_exit_e show(ctl_t *ctl, fleet_reader_t *reader)
 {
     apr_time_t now = ringio_now();
-    int answered_n = fleet_reader_read(reader, NULL, now);
+    int answered_n = fleet_reader_read(reader, NULL, FLEET_READER_MOST, now);
     fleet_view_t view = fleet_view_make(&reader->all, now, ctl->pool);
     apr_array_header_t *missing = known_hosts_missing(sync_state_known(ctl, ctl->pool),
                                                       &reader->all, now, ctl->pool);

@@ -364,3 +364,18 @@ def test_unseen_hosts_behind_an_address_that_hangs_are_not_followed(fleet):
         assert "all agree" not in text and text.splitlines()[1] == "1 host", text
     finally:
         pair[0].signal(signal.SIGCONT)
+
+
+@pytest.mark.timeout(120)
+def test_unseen_time_of_wait_holds_with_a_store_that_answers_late(fleet):
+    """Each answer comes just before its time-out; there are 64 objects."""
+    proxy = fleet.proxy(fleet.store())
+    host, = started(fleet, 1)
+    wait_good(fleet, [host])
+    proxy.mode, proxy.delay_s = "slow", 1.5
+    begun = time.monotonic()
+    done = lib.run("--ring", host.ring_path, "rotate", "--wait=3s", "--fleet", config(fleet, proxy), code=5)
+    assert time.monotonic() - begun < 15
+    assert f"{proxy.url}: silent: too slow: " in done.stderr and "it is unknown which hosts have followed" in done.stderr
+    begun = time.monotonic()
+    assert not look(fleet, proxy, code=5)["good"] and time.monotonic() - begun < 45
