@@ -10,6 +10,7 @@
 
 #include "monotonic.h"
 #include "stek_error.h"
+#include "store_words.h"
 #include "sync_stores.h"
 
 /* All parts of a fleet are on one node of a Redis Cluster: the braces say so. */
@@ -82,6 +83,22 @@ static void fail(announce_store_t *store, const char *why)
     apr_cpystrn(store->why, why, sizeof(store->why));
 }
 
+/* One object that is too large says nothing about the others; it cannot be replaced unread. */
+static void note_failure(announce_store_t *store, const char *object)
+{
+    const char *why = store_why(store->store);
+
+    store->too_large = store_words_is_announced(why);
+    if (store->too_large) {
+        store->result = STORE_REFUSED;
+        store->refused = 1;
+        apr_snprintf(store->why, sizeof(store->why), "%s: %s", object, why);
+    }
+    else {
+        apr_cpystrn(store->why, why, sizeof(store->why));
+    }
+}
+
 void announce_stores_read(sync_host_t *host, announce_store_t *stores, int n, int part,
                           apr_int64_t deadline_ms)
 {
@@ -91,6 +108,7 @@ void announce_stores_read(sync_host_t *host, announce_store_t *stores, int n, in
     for (i = 0; i < n; i++) {
         stores[i].set.n = 0;
         stores[i].refused = 0;
+        stores[i].too_large = 0;
         if (!stores[i].skip) {
             stores[i].result = STORE_DONE;
             if (store_select(stores[i].store, object)) {
@@ -122,7 +140,7 @@ void announce_stores_read(sync_host_t *host, announce_store_t *stores, int n, in
             }
         }
         else if (store->result != STORE_ABSENT) {
-            apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
+            note_failure(store, object);
         }
     }
 }
@@ -157,7 +175,8 @@ int announce_stores_gather(sync_host_t *host, announce_store_t *stores, int n, i
         if (stores[i].skip) {
             continue;
         }
-        stores[i].skip = stores[i].result != STORE_DONE && stores[i].result != STORE_ABSENT;
+        stores[i].skip = stores[i].result != STORE_DONE && stores[i].result != STORE_ABSENT
+                         && !stores[i].too_large;
         if (!stores[i].skip) {
             answered_n++;
             note_refusal(&stores[i], part);

@@ -223,6 +223,7 @@ static void report_refusal(announcer_t *announcer, const sync_host_t *host, int 
                     store_url_shown(store->url, host->pool), store->why);
     }
     announcer->store_refuses[i] = refuses;
+    announcer->only_one[i] = store->too_large;
     announcer->refusal_told[i] = refuses && (is_news || announcer->refusal_told[i]);
 }
 
@@ -335,7 +336,7 @@ static void repair(announcer_t *announcer, sync_host_t *host, const announce_set
             && !announce_find(&stores[i].set, announcer->self.name)) {
             announcer->again_ms[i] = 0;
         }
-        stores[i].skip |= !stores[i].refused;
+        stores[i].skip |= !stores[i].refused || stores[i].too_large;
         stores[i].set = *set;
         refused_n += !stores[i].skip;
     }
@@ -382,7 +383,7 @@ static void look(announcer_t *announcer, sync_host_t *host, apr_int64_t deadline
     }
     for (i = 0; i < host->options->store_n; i++) {
         announcer->stores[i].skip = host->stores[i].answer == SYNC_SILENT
-                                    || announcer->store_refuses[i];
+                                    || (announcer->store_refuses[i] && !announcer->only_one[i]);
     }
     while (announcer->look_part < ANNOUNCE_PARTS && monotonic_ms() < deadline
            && !sync_ring_file_changed(host) && look_at_part(announcer, host, deadline, now)
@@ -445,6 +446,7 @@ void announcer_close(announcer_t *announcer)
         announcer->is_open = 0;
     }
     memset(announcer->store_refuses, 0, sizeof(announcer->store_refuses));
+    memset(announcer->only_one, 0, sizeof(announcer->only_one));
     memset(announcer->refusal_told, 0, sizeof(announcer->refusal_told));
     memset(announcer->told, 0, sizeof(announcer->told));
     memset(announcer->again_ms, 0, sizeof(announcer->again_ms));

@@ -379,3 +379,28 @@ def test_unseen_time_of_wait_holds_with_a_store_that_answers_late(fleet):
     assert f"{proxy.url}: silent: too slow: " in done.stderr and "it is unknown which hosts have followed" in done.stderr
     begun = time.monotonic()
     assert not look(fleet, proxy, code=5)["good"] and time.monotonic() - begun < 45
+
+
+@pytest.mark.timeout(120)
+def test_unseen_host_whose_object_is_too_large_to_be_read_is_alone_in_that(fleet):
+    """Redis takes objects that no host reads; the other 63 are read all the same, and the object is named."""
+    store = fleet.store(Redis)
+    hosts = started_knowing(fleet, 2)
+    wait_good(fleet, hosts)
+    first, last = sorted(hosts, key=lambda host: announcements.part_of(host.name))
+    key = announcements.object_of(fleet.secret, announcements.part_of(first.name))
+    assert store.put(key, bytes(10 << 20))
+    what = f"{key}: it announces an object of {10 << 20} bytes, which is too large to be a ring; delete it"
+    text = lib.run("fleet", "--config", config(fleet), code=1).stdout
+    assert f"{store.url}: 1 of 64 objects with announcements cannot be used, so hosts may be missing: {what}\n" in text
+    assert "silent" not in text and last.name in text and "all agree" not in text
+    done = waits(fleet, last, "rotate", code=None)
+    assert done.returncode in (5, 6) and what in done.stderr and "so it is unknown whether all hosts" in done.stderr
+    # Its host says so itself, once, and its look goes on with the others.
+    wait_for(lambda: f"{store.url}: refuses this host's announcement: {what}; " in first.log(), first.log, 30)
+    looked_again(first)
+    assert known(first) >= {last.name}
+    assert agree(hosts) and "silent" not in first.log() + last.log()
+    store.ask("DEL", key)
+    wait_for(lambda: look(fleet)["good"], lambda: f"{look(fleet)}{first.log()}", 60, 0.5)
+    assert first.log().count("refuses this host's announcement") <= 2  # each process once
