@@ -70,6 +70,7 @@ static void describe_ring(announcer_t *announcer, const stek_ring_t *ring, apr_t
     memcpy(self->digest, digest, sizeof(digest));
     self->epoch = ring ? ring->epoch : 0;
     self->generation = ring ? ring->generation : 0;
+    announcer->written_s = ring ? apr_time_sec(ring->written_at) : 0;
     announcer->next_end = ring ? next_end_of(ring, now) : 0;
 }
 
@@ -99,8 +100,9 @@ static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
 {
     const char *url = host->options->httpd_url, *why;
     announce_t *self = &announcer->self;
-    loaded_ring_t status = {0, 0};
+    loaded_ring_t status = {0, 0, -1};
 
+    announcer->httpd_written_s = -1;
     if (!url) {
         return;
     }
@@ -114,6 +116,20 @@ static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
     self->flags |= why ? ANNOUNCE_MUTE : ANNOUNCE_HTTPD;
     self->httpd_epoch = status.epoch;
     self->httpd_generation = status.generation;
+    announcer->httpd_written_s = status.written_s;
+}
+
+/* httpd was asked first, so it cannot be ahead of the ring.  It is with another ring, of its own or of before the
+ * file was lost; of those, the generation says nothing. */
+static void check_loaded(announcer_t *announcer)
+{
+    announce_t *self = &announcer->self;
+
+    if (self->flags & ANNOUNCE_HTTPD && announcer->httpd_written_s >= 0 && announcer->written_s > 0
+        && self->httpd_epoch == self->epoch && self->httpd_generation >= self->generation
+        && announcer->httpd_written_s != announcer->written_s) {
+        self->httpd_generation = 0;
+    }
 }
 
 static void describe(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
@@ -136,6 +152,7 @@ static void describe(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
         self->agreed = now;
     }
     read_ring(announcer, host, now);
+    check_loaded(announcer);
 }
 
 /* The longest silence, in a part of so many hosts. */

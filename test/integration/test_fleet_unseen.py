@@ -404,3 +404,42 @@ def test_unseen_host_whose_object_is_too_large_to_be_read_is_alone_in_that(fleet
     store.ask("DEL", key)
     wait_for(lambda: look(fleet)["good"], lambda: f"{look(fleet)}{first.log()}", 60, 0.5)
     assert first.log().count("refuses this host's announcement") <= 2  # each process once
+
+
+@pytest.mark.parametrize("loses", ["nothing", "everything"])
+@pytest.mark.timeout(120)
+def test_unseen_httpd_with_another_ring_has_not_loaded_that_of_its_host(fleet, loses):
+    """httpd makes keys of its own, in another file: its generation may be greater.  So it is for a moment where ring and
+    store were lost and httpd has the old one."""
+    store, port = fleet.store(), free_port()
+    host = fleet.host(interval="1h", lifetime="18h", options=["--httpd", f"http://localhost:{port}/stek-status"])
+    good = host.web.server
+    if loses == "nothing":
+        other = host.ring_path.with_name("other.ring")
+        host.web.server = [f"StekRing default interval=1h lifetime=18h poll=1s file={other}", "StekBinding off"]
+    host.web.vhosts.append(Vhost("status.test", port=port, tls=False,
+                                 lines=['<Location "/stek-status">', "SetHandler stek-status", "</Location>"]))
+    host.start()
+    wait_for(lambda: states(fleet), "the host", 20)
+    for _ in range(5):
+        lib.run("--ring", host.ring_path if loses == "everything" else other, "rotate")
+    if loses == "nothing":
+        wait_for(lambda: time.time() > other.stat().st_mtime + 1, "another second", 5)  # times are of seconds
+        done = waits(fleet, host, "rotate", code=6)
+        assert f"{host.name}: has not followed: its httpd has not loaded the ring" in done.stderr
+        wait_for(lambda: states(fleet) == {host.name: "lags"}, lambda: f"{look(fleet)}", 40, 0.5)
+        assert "its httpd has not loaded its ring" in lib.run("fleet", "--config", config(fleet), code=1).stdout
+        host.web.server = good
+        host.web.write_conf()
+        host.web.graceful()
+    else:
+        wait_for(lambda: (look(fleet)["hosts"][0]["httpd_generation"] or 0) >= 6,
+                 lambda: f"{look(fleet)}", 20, 0.3)
+        host.stop_sync()
+        store.flush()
+        host.ring_path.unlink()
+        host.start(web=False)
+        wait_for(lambda: host.ring_path.exists() and host.ring().generation < 6, host.log, 20)
+    assert "1 host has followed" in waits(fleet, host, "rotate", code=0, wait="30s").stdout
+    wait_for(lambda: states(fleet) == {host.name: "good"}, lambda: f"{look(fleet)}{host.log()}", 30, 0.3)
+    assert look(fleet)["hosts"][0]["httpd_generation"] >= host.ring().generation
