@@ -443,3 +443,20 @@ def test_unseen_httpd_with_another_ring_has_not_loaded_that_of_its_host(fleet, l
     assert "1 host has followed" in waits(fleet, host, "rotate", code=0, wait="30s").stdout
     wait_for(lambda: states(fleet) == {host.name: "good"}, lambda: f"{look(fleet)}{host.log()}", 30, 0.3)
     assert look(fleet)["hosts"][0]["httpd_generation"] >= host.ring().generation
+
+
+@pytest.mark.timeout(60)
+def test_unseen_hosts_are_not_kept_in_a_file_of_others_and_that_is_said(fleet):
+    """So --wait would not miss them: once, not in every cycle."""
+    fleet.store()
+    host = fleet.host(**HOURLY)
+    host.once()
+    path = host.ring_path.with_name(host.ring_path.name + ".sync")
+    path.write_bytes(b"\0\xff of somebody else\n")
+    host.start(web=False)
+    wait_for(lambda: f"{path}: " in host.log(), host.log, 20)
+    line, = [line for line in host.log().splitlines() if str(path) in line]
+    assert "so stekctl did not change it" in line and path.read_bytes().startswith(b"\0")
+    path.unlink()
+    wait_for(lambda: known(host) == {host.name}, host.log, 20)
+    assert host.log().count(f"{path}: ") == 1
