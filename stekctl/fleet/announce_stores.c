@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "monotonic.h"
 #include "stek_error.h"
+#include "store_words.h"
 #include "sync_stores.h"
 
 /* All parts of a fleet are on one node of a Redis Cluster: the braces say so. */
@@ -81,6 +83,22 @@ static void fail(announce_store_t *store, const char *why)
     apr_cpystrn(store->why, why, sizeof(store->why));
 }
 
+/* One object that is too large says nothing about the others; it cannot be replaced unread. */
+static void note_failure(announce_store_t *store, const char *object)
+{
+    const char *why = store_why(store->store);
+
+    store->too_large = store_words_is_announced(why);
+    if (store->too_large) {
+        store->result = STORE_REFUSED;
+        store->refused = 1;
+        apr_snprintf(store->why, sizeof(store->why), "%s: %s", object, why);
+    }
+    else {
+        apr_cpystrn(store->why, why, sizeof(store->why));
+    }
+}
+
 void announce_stores_read(sync_host_t *host, announce_store_t *stores, int n, int part,
                           apr_int64_t deadline_ms)
 {
@@ -90,6 +108,7 @@ void announce_stores_read(sync_host_t *host, announce_store_t *stores, int n, in
     for (i = 0; i < n; i++) {
         stores[i].set.n = 0;
         stores[i].refused = 0;
+        stores[i].too_large = 0;
         if (!stores[i].skip) {
             stores[i].result = STORE_DONE;
             if (store_select(stores[i].store, object)) {
@@ -104,11 +123,13 @@ void announce_stores_read(sync_host_t *host, announce_store_t *stores, int n, in
         announce_store_t *store = &stores[i];
         const unsigned char *bytes = NULL;
         apr_size_t len = 0;
+        apr_int64_t begin = monotonic_ms();
 
         if (store->skip || store->result != STORE_DONE) {
             continue;
         }
         store->result = store_finish(store->store, deadline_ms, &bytes, &len);
+        store->waited_ms += monotonic_ms() - begin;
         if (store->result == STORE_DONE) {
             apr_status_t rv = bytes ? open_part(host, bytes, len, part, &store->set) : STEK_ETOOBIG;
 
@@ -119,7 +140,7 @@ void announce_stores_read(sync_host_t *host, announce_store_t *stores, int n, in
             }
         }
         else if (store->result != STORE_ABSENT) {
-            apr_cpystrn(store->why, store_why(store->store), sizeof(store->why));
+            note_failure(store, object);
         }
     }
 }
@@ -154,7 +175,8 @@ int announce_stores_gather(sync_host_t *host, announce_store_t *stores, int n, i
         if (stores[i].skip) {
             continue;
         }
-        stores[i].skip = stores[i].result != STORE_DONE && stores[i].result != STORE_ABSENT;
+        stores[i].skip = stores[i].result != STORE_DONE && stores[i].result != STORE_ABSENT
+                         && !stores[i].too_large;
         if (!stores[i].skip) {
             answered_n++;
             note_refusal(&stores[i], part);

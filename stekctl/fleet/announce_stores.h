@@ -17,8 +17,10 @@ typedef struct announce_store_t {
     int skip;              /* not asked: set by the caller */
     store_result_e result; /* of the last call, unless skipped */
     char why[STORE_WHY_LEN];
-    announce_set_t set; /* of a read: empty unless STORE_DONE */
-    int refused;        /* what was read does not open */
+    apr_int64_t waited_ms; /* for its answers to reads; the caller sets it back */
+    announce_set_t set;    /* of a read: empty unless STORE_DONE */
+    int refused;           /* what was read does not open */
+    int too_large;         /* so large that it was not read, and cannot be replaced */
     unsigned char
         refused_parts[ANNOUNCE_PARTS]; /* the same of each part, when it was gathered last */
     char refused_why[STORE_WHY_LEN];   /* of the last one */

@@ -70,6 +70,7 @@ static void describe_ring(announcer_t *announcer, const stek_ring_t *ring, apr_t
     memcpy(self->digest, digest, sizeof(digest));
     self->epoch = ring ? ring->epoch : 0;
     self->generation = ring ? ring->generation : 0;
+    announcer->written_s = ring ? apr_time_sec(ring->written_at) : 0;
     announcer->next_end = ring ? next_end_of(ring, now) : 0;
 }
 
@@ -99,8 +100,9 @@ static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
 {
     const char *url = host->options->httpd_url, *why;
     announce_t *self = &announcer->self;
-    loaded_ring_t status = {0, 0};
+    loaded_ring_t status = {0, 0, -1};
 
+    announcer->httpd_written_s = -1;
     if (!url) {
         return;
     }
@@ -114,6 +116,20 @@ static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
     self->flags |= why ? ANNOUNCE_MUTE : ANNOUNCE_HTTPD;
     self->httpd_epoch = status.epoch;
     self->httpd_generation = status.generation;
+    announcer->httpd_written_s = status.written_s;
+}
+
+/* httpd was asked first, so it cannot be ahead of the ring.  It is with another ring, of its own or of before the
+ * file was lost; of those, the generation says nothing. */
+static void check_loaded(announcer_t *announcer)
+{
+    announce_t *self = &announcer->self;
+
+    if (self->flags & ANNOUNCE_HTTPD && announcer->httpd_written_s >= 0 && announcer->written_s > 0
+        && self->httpd_epoch == self->epoch && self->httpd_generation >= self->generation
+        && announcer->httpd_written_s != announcer->written_s) {
+        self->httpd_generation = 0;
+    }
 }
 
 static void describe(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
@@ -136,6 +152,7 @@ static void describe(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
         self->agreed = now;
     }
     read_ring(announcer, host, now);
+    check_loaded(announcer);
 }
 
 /* The longest silence, in a part of so many hosts. */
@@ -223,6 +240,7 @@ static void report_refusal(announcer_t *announcer, const sync_host_t *host, int 
                     store_url_shown(store->url, host->pool), store->why);
     }
     announcer->store_refuses[i] = refuses;
+    announcer->only_one[i] = store->too_large;
     announcer->refusal_told[i] = refuses && (is_news || announcer->refusal_told[i]);
 }
 
@@ -335,7 +353,7 @@ static void repair(announcer_t *announcer, sync_host_t *host, const announce_set
             && !announce_find(&stores[i].set, announcer->self.name)) {
             announcer->again_ms[i] = 0;
         }
-        stores[i].skip |= !stores[i].refused;
+        stores[i].skip |= !stores[i].refused || stores[i].too_large;
         stores[i].set = *set;
         refused_n += !stores[i].skip;
     }
@@ -382,7 +400,7 @@ static void look(announcer_t *announcer, sync_host_t *host, apr_int64_t deadline
     }
     for (i = 0; i < host->options->store_n; i++) {
         announcer->stores[i].skip = host->stores[i].answer == SYNC_SILENT
-                                    || announcer->store_refuses[i];
+                                    || (announcer->store_refuses[i] && !announcer->only_one[i]);
     }
     while (announcer->look_part < ANNOUNCE_PARTS && monotonic_ms() < deadline
            && !sync_ring_file_changed(host) && look_at_part(announcer, host, deadline, now)
@@ -445,6 +463,7 @@ void announcer_close(announcer_t *announcer)
         announcer->is_open = 0;
     }
     memset(announcer->store_refuses, 0, sizeof(announcer->store_refuses));
+    memset(announcer->only_one, 0, sizeof(announcer->only_one));
     memset(announcer->refusal_told, 0, sizeof(announcer->refusal_told));
     memset(announcer->told, 0, sizeof(announcer->told));
     memset(announcer->again_ms, 0, sizeof(announcer->again_ms));

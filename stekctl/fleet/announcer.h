@@ -32,10 +32,13 @@ typedef struct announcer_t {
     apr_int64_t
         again_ms[SYNC_STORES_MAX];      /* when it is due though nothing has changed; monotonic */
     int store_refuses[SYNC_STORES_MAX]; /* the last one */
-    int refusal_told[SYNC_STORES_MAX];  /* that was reported */
-    stek_stamp_t stamp;                 /* of the file ring that self describes */
-    apr_time_t next_end;                /* when something in that ring ends; 0: never */
-    int httpd_told;                     /* its status page cannot be read: reported */
+    int only_one[SYNC_STORES_MAX]; /* because of one object, which is too large to be replaced */
+    int refusal_told[SYNC_STORES_MAX]; /* that was reported */
+    stek_stamp_t stamp;                /* of the file ring that self describes */
+    apr_time_t next_end;               /* when something in that ring ends; 0: never */
+    apr_int64_t written_s;             /* when that ring was written */
+    apr_int64_t httpd_written_s;       /* and that of httpd; -1: not known */
+    int httpd_told;                    /* its status page cannot be read: reported */
     int twin_seen, self_seen;  /* under this name: another process, or this one; in this cycle */
     int twin_n;                /* in a row, another was found */
     apr_int64_t twin_until_ms; /* for so long that is told; monotonic */

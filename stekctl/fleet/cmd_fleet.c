@@ -125,6 +125,17 @@ static void print_host(const shown_t *shown, const fleet_host_t *host, int width
     printf(host->troubles ? "  %s\n" : "%s\n", note_of(host, shown->pool));
 }
 
+/* As far as can be seen; and nothing is known that may be hidden. */
+static int all_agree(const shown_t *shown)
+{
+    const fleet_view_t *view = shown->view;
+
+    return view->n > 0 && view->ring_n == 1 && view->trouble_n[FLEET_GONE] == 0
+           && view->trouble_n[FLEET_TWIN] == 0 && view->trouble_n[FLEET_LAGS] == 0
+           && shown->missing->nelts == 0 && !fleet_reader_refused(shown->reader)
+           && !fleet_reader_silent(shown->reader);
+}
+
 static void print_summary(const shown_t *shown)
 {
     const fleet_view_t *view = shown->view;
@@ -144,11 +155,7 @@ static void print_summary(const shown_t *shown)
                                                    : "disagree");
         }
     }
-    puts(view->n > 0 && view->ring_n == 1 && view->trouble_n[FLEET_GONE] == 0
-                 && view->trouble_n[FLEET_TWIN] == 0 && shown->missing->nelts == 0
-                 && !fleet_reader_refused(shown->reader)
-             ? ": all agree"
-             : "");
+    puts(all_agree(shown) ? ": all agree" : "");
     for (i = 0; view->ring_n > 1 && i < view->ring_n; i++) {
         printf("ring %s: %d host%s, epoch %" APR_UINT64_T_FMT "\n",
                hex_of(view->rings[i].digest, shown->pool), (int)view->rings[i].host_n,
@@ -315,11 +322,9 @@ static void print_json(const shown_t *shown)
 static int is_good(const shown_t *shown)
 {
     const fleet_view_t *view = shown->view;
-    int i, good = view->n > 0 && shown->missing->nelts == 0 && !fleet_reader_refused(shown->reader);
+    int i, good = view->n > 0 && shown->missing->nelts == 0 && !fleet_reader_refused(shown->reader)
+                  && !fleet_reader_silent(shown->reader);
 
-    for (i = 0; i < shown->reader->store_n; i++) {
-        good = good && (!shown->reader->stores[i].skip || fleet_reader_is_spare(shown->reader, i));
-    }
     for (i = 0; i < (int)view->n; i++) {
         good = good && view->hosts[i].troubles == 0;
     }
@@ -329,7 +334,7 @@ static int is_good(const shown_t *shown)
 static ctl_exit_e show(ctl_t *ctl, fleet_reader_t *reader)
 {
     apr_time_t now = ringio_now();
-    int answered_n = fleet_reader_read(reader, NULL, now);
+    int answered_n = fleet_reader_read(reader, NULL, FLEET_READER_MOST, now);
     fleet_view_t view = fleet_view_make(&reader->all, now, ctl->pool);
     apr_array_header_t *missing = known_hosts_missing(sync_state_known(ctl, ctl->pool),
                                                       &reader->all, now, ctl->pool);

@@ -116,7 +116,25 @@ static announce_set_t read_part(fleet_reader_t *reader, int part, apr_time_t now
     return announce_merge(&reader->parts[part], &set, now, ANNOUNCE_PART_HOSTS_MAX, pool);
 }
 
-int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_time_t now)
+/* There are many parts: a store that answers each just in time would keep a command for minutes. */
+static void skip_late(fleet_reader_t *reader, apr_interval_time_t most)
+{
+    int i;
+
+    for (i = 0; i < reader->store_n; i++) {
+        announce_store_t *store = &reader->stores[i];
+
+        if (!store->skip && store->waited_ms > apr_time_as_msec(most)) {
+            store->skip = 1;
+            apr_snprintf(store->why, sizeof(store->why),
+                         "too slow: its answers about all hosts take more than %s",
+                         report_span(most, reader->host.pool));
+        }
+    }
+}
+
+int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_interval_time_t most,
+                      apr_time_t now)
 {
     static const announce_set_t none = {NULL, 0};
     apr_pool_t *pool = NULL;
@@ -129,8 +147,10 @@ int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_time_t now)
     apr_pool_clear(reader->host.pool);
     for (i = 0; i < reader->store_n; i++) {
         reader->stores[i].skip = 0;
+        reader->stores[i].waited_ms = 0;
     }
     for (i = 0; i < ANNOUNCE_PARTS; i++) {
+        skip_late(reader, most);
         reader->parts[i] = !wanted || wanted[i] ? read_part(reader, i, now, pool)
                                                 : announce_merge(&reader->parts[i], &none, now,
                                                                  ANNOUNCE_PART_HOSTS_MAX, pool);
@@ -183,7 +203,7 @@ const announce_store_t *fleet_reader_silent(const fleet_reader_t *reader)
     int i;
 
     for (i = 0; i < reader->store_n; i++) {
-        if (reader->stores[i].skip && !has_stand_in(reader, i)) {
+        if (reader->stores[i].skip && !fleet_reader_is_spare(reader, i)) {
             return &reader->stores[i];
         }
     }
@@ -258,7 +278,7 @@ static int is_shown(fleet_reader_t *reader, const char *name, int *pfailed)
     int wanted[ANNOUNCE_PARTS] = {0}, i;
 
     wanted[announce_part(name)] = 1;
-    (void)fleet_reader_read(reader, wanted, ringio_now());
+    (void)fleet_reader_read(reader, wanted, FLEET_READER_MOST, ringio_now());
     for (i = 0; i < reader->store_n; i++) {
         if (reader->stores[i].skip && !fleet_reader_is_spare(reader, i)) {
             report_line("%s: could not be asked: %s",

@@ -31,11 +31,16 @@ typedef struct fleet_reader_t {
 ctl_exit_e fleet_reader_open(ctl_t *ctl, const sync_options_t *options, fleet_reader_t *reader);
 void fleet_reader_close(fleet_reader_t *reader);
 
-/* Reads all parts, or those of which wanted[part] is not 0 (NULL: all), into reader->all.  A store that
- * fails is skipped, with its reason.  Returns how many stores answered throughout. */
-int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_time_t now);
+/* Who looks once waits for the answers of a store for so long. */
+#define FLEET_READER_MOST apr_time_from_sec(30)
 
-/* The first of the options' stores of which no address answered throughout the last read; NULL: all did. */
+/* Reads all parts, or those of which wanted[part] is not 0 (NULL: all), into reader->all.  A store that
+ * fails, or whose answers take longer than most together, is skipped, with its reason.  Returns how many
+ * stores answered throughout. */
+int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_interval_time_t most,
+                      apr_time_t now);
+
+/* The first server that did not answer throughout the last read, and is missed; NULL: none. */
 const announce_store_t *fleet_reader_silent(const fleet_reader_t *reader);
 
 /* Nonzero: that store, which was silent, is not missed: another server of the same store has answered, and

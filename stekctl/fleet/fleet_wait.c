@@ -18,6 +18,7 @@
 #include "report.h"
 #include "ringio.h"
 #include "sync_state.h"
+#include "sync_stores.h"
 #include "sync_settings_check.h"
 #include "store_url.h"
 
@@ -31,6 +32,7 @@
 typedef struct waiting_t {
     fleet_reader_t reader;
     fleet_view_t view;
+    apr_int64_t end_ms;                                      /* monotonic */
     apr_uint64_t epoch;                                      /* 0: the digest counts */
     unsigned char digests[DIGESTS_MAX][ANNOUNCE_DIGEST_LEN]; /* of the file ring since the change */
     apr_size_t digest_n;
@@ -188,6 +190,15 @@ static void note_unseen(waiting_t *waiting, apr_time_t now)
     waiting->behind_n += (apr_size_t)waiting->missing->nelts;
 }
 
+/* For a look: what is left, but at least as long as one call to a store may take. */
+static apr_interval_time_t time_left(const waiting_t *waiting)
+{
+    apr_interval_time_t left = apr_time_from_msec(waiting->end_ms - monotonic_ms());
+    apr_interval_time_t call = sync_stores_call_max(&waiting->reader.options);
+
+    return left > call ? left : call;
+}
+
 /* Looks once; afterwards only where somebody has not followed.  Returns how many stores answered. */
 static int look(ctl_t *ctl, waiting_t *waiting, int first)
 {
@@ -196,7 +207,8 @@ static int look(ctl_t *ctl, waiting_t *waiting, int first)
     apr_size_t i;
 
     note_ring(ctl, waiting, now);
-    answered_n = fleet_reader_read(&waiting->reader, first ? NULL : waiting->wanted, now);
+    answered_n = fleet_reader_read(&waiting->reader, first ? NULL : waiting->wanted,
+                                   time_left(waiting), now);
     waiting->view = fleet_view_make(&waiting->reader.all, now, waiting->reader.pool);
     waiting->silent = fleet_reader_silent(&waiting->reader);
     waiting->behind_n = 0;
@@ -317,6 +329,18 @@ static void tell_behind(const waiting_t *waiting, apr_interval_time_t took, apr_
                 waiting->behind_n == 1 ? "has" : "have", report_span(took, pool));
 }
 
+/* All of them. */
+static void tell_silent(const fleet_reader_t *reader, apr_pool_t *pool)
+{
+    int i;
+
+    for (i = 0; i < reader->store_n; i++) {
+        report_line("%s: silent: %s", store_url_shown(reader->stores[i].url, pool),
+                    reader->stores[i].why);
+    }
+    report_line("no store answers, so it is unknown which hosts have followed");
+}
+
 static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
                            apr_interval_time_t took)
 {
@@ -324,8 +348,7 @@ static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
         print_json(waiting, took);
     }
     if (answered_n == 0) {
-        report_line("no store answers, so it is unknown which hosts have followed: %s",
-                    waiting->reader.stores[0].why);
+        tell_silent(&waiting->reader, ctl->pool);
         return CTL_STORE;
     }
     tell_unsure(waiting, ctl->pool);
@@ -350,7 +373,7 @@ static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
 ctl_exit_e fleet_wait_run(ctl_t *ctl, const fleet_wait_t *wait, const stek_ring_t *ring,
                           apr_uint64_t epoch)
 {
-    apr_int64_t begin = monotonic_ms(), end = begin + apr_time_as_msec(wait->time);
+    apr_int64_t begin = monotonic_ms();
     waiting_t *waiting = apr_pcalloc(ctl->pool, sizeof(*waiting));
     sync_settings_t settings;
     ctl_exit_e code;
@@ -362,13 +385,14 @@ ctl_exit_e fleet_wait_run(ctl_t *ctl, const fleet_wait_t *wait, const stek_ring_
     }
     code = fleet_reader_open(ctl, &settings.options, &waiting->reader);
     if (code == CTL_DONE) {
+        waiting->end_ms = begin + apr_time_as_msec(wait->time);
         waiting->epoch = epoch;
         waiting->known = sync_state_known(ctl, ctl->pool);
         note_digest(waiting, ring, ringio_now());
         answered_n = look(ctl, waiting, 1);
         /* Those that are silent are not waited for, but named. */
         while ((is_unsure(waiting) || waiting->view.n == 0 || waiting->behind_n > waiting->gone_n)
-               && monotonic_ms() < end) {
+               && monotonic_ms() < waiting->end_ms) {
             apr_sleep(POLL);
             answered_n = look(ctl, waiting, waiting->silent || waiting->view.n == 0);
         }

@@ -77,21 +77,31 @@ static int is_over(apr_time_t seen, apr_time_t now)
     return seen + ANNOUNCE_FORGET <= now;
 }
 
+/* A store may show again what was said long ago: that makes no host older, and forgets none that has spoken since. */
+static void take_in(apr_array_header_t *known, const announce_t *said, apr_time_t now)
+{
+    apr_time_t at = said->clock + said->behind;
+    known_host_t *host = find(known, said->name);
+    apr_time_t last = host && host->seen <= now ? host->seen : 0; /* this clock was ahead */
+
+    if (at < last) {
+        return;
+    }
+    if (!(said->flags & ANNOUNCE_FORGOTTEN)) {
+        known_hosts_add(known, said->name, at < now ? at : now);
+    }
+    else if (host) {
+        drop(known, host);
+    }
+}
+
 void known_hosts_update(apr_array_header_t *known, const announce_set_t *set, apr_time_t now)
 {
     apr_size_t i;
     int n;
 
     for (i = 0; i < set->n; i++) {
-        const announce_t *said = &set->hosts[i];
-        apr_time_t seen = said->clock + said->behind;
-
-        if (!(said->flags & ANNOUNCE_FORGOTTEN)) {
-            known_hosts_add(known, said->name, seen < now ? seen : now);
-        }
-        else if (find(known, said->name)) {
-            drop(known, find(known, said->name));
-        }
+        take_in(known, &set->hosts[i], now);
     }
     for (n = known->nelts - 1; n >= 0; n--) {
         if (is_over(APR_ARRAY_IDX(known, n, known_host_t).seen, now)) {

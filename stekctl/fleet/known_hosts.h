@@ -30,7 +30,8 @@ void known_hosts_add(apr_array_header_t *known, const char *name, apr_time_t see
 /* When the host last spoke; 0: it is not in the list. */
 apr_time_t known_hosts_seen(const apr_array_header_t *known, const char *name);
 
-/* Takes in what the stores say, with its marks, and drops hosts that are to be forgotten. */
+/* Takes in what the stores say, with its marks, and drops hosts that are to be forgotten.  What is older than what was
+ * seen changes nothing. */
 void known_hosts_update(apr_array_header_t *known, const announce_set_t *set, apr_time_t now);
 
 /* Those that are not in the set, and not to be forgotten either; in pool. */

@@ -182,10 +182,11 @@ static store_link_e skip(conn_t *conn, apr_size_t len, apr_int64_t deadline_ms, 
 }
 
 /* A head that begins as the answer to op should; else STORE_SILENT. */
-static store_result_e check_head(const unsigned char *head, apr_size_t got, int op,
-                                 store_peek_t *peek, char *why)
+static store_result_e check_head(const conn_t *conn, const unsigned char *head, apr_size_t got,
+                                 int op, store_peek_t *peek, char *why)
 {
     store_peek_keep((const char *)head, got, peek);
+    store_words_hide(peek->said, conn->target->password);
     if (got == HEAD_LEN && head[0] == 0x81 && head[1] == op) {
         return get_number(head + 8, 4) > STORE_READ_MAX
                    ? store_words_announced(get_number(head + 8, 4), why)
@@ -207,7 +208,7 @@ static store_result_e receive_answer(conn_t *conn, int op, apr_int64_t deadline_
     if (got == 0) {
         return failed(conn, link, &peek, why);
     }
-    result = check_head(head, got, op, &peek, why);
+    result = check_head(conn, head, got, op, &peek, why);
     if (result != STORE_DONE) {
         return result;
     }
@@ -303,13 +304,14 @@ static store_result_e log_in(conn_t *conn, char *why)
     request.value = words;
     result = call(conn, &request, &answer, why);
     OPENSSL_cleanse(words, request.value_len);
-    OPENSSL_cleanse(target->password, strlen(target->password));
     free(words);
-    if (result != STORE_DONE) {
-        return result;
+    if (result == STORE_DONE) {
+        conn->logged_in = answer.status == STATUS_OK;
+        result = conn->logged_in ? STORE_DONE : refused(conn, &answer, why);
     }
-    conn->logged_in = answer.status == STATUS_OK;
-    return conn->logged_in ? STORE_DONE : refused(conn, &answer, why);
+    OPENSSL_cleanse(target->password,
+                    strlen(target->password)); /* what was said is told without it */
+    return result;
 }
 
 static store_result_e sasl_read(void *data, const unsigned char **pbytes, apr_size_t *plen,

@@ -59,6 +59,16 @@ static store_result_e failed(const redis_link_t *redis, store_peek_t *peek, stor
                               redis->answered, why);
 }
 
+/* It may repeat the password, as servers of other protocols do. */
+static store_result_e strange(const redis_link_t *redis, const store_peek_t *peek, char *why)
+{
+    char said[sizeof(peek->said)];
+
+    memcpy(said, peek->said, sizeof(said));
+    store_words_hide(said, redis->link.target->password);
+    return store_words_strange(redis->name, said, why);
+}
+
 /* The first line of an answer: of the types that the commands here have.  STORE_DONE: the library may read
  * it. */
 static store_result_e check_line(const redis_link_t *redis, const store_peek_t *peek, int type,
@@ -68,12 +78,12 @@ static store_result_e check_line(const redis_link_t *redis, const store_peek_t *
     char kind = *peek->said;
 
     if (!kind || !strchr(type == REDIS_REPLY_ARRAY ? "+-:$*" : "+-:$", kind)) {
-        return store_words_strange(redis->name, peek->said, why);
+        return strange(redis, peek, why);
     }
     n = (kind == '$' || kind == '*') && peek->said[1] != '-' ? strtoull(peek->said + 1, NULL, 10)
                                                              : 0;
     if (kind == '*' && n > REDIS_ELEMENTS_MAX) {
-        return store_words_strange(redis->name, peek->said, why);
+        return strange(redis, peek, why);
     }
     return n > STORE_READ_MAX ? store_words_announced(n, why) : STORE_DONE;
 }
@@ -164,7 +174,7 @@ static store_result_e check_reply(redis_link_t *redis, const redisReply *reply, 
          && !((type == REDIS_REPLY_STRING || type == REDIS_REPLY_ARRAY)
               && reply->type == REDIS_REPLY_NIL))
         || redis->reader->len > redis->reader->pos) {
-        return store_words_strange(redis->name, peek->said, why);
+        return strange(redis, peek, why);
     }
     return STORE_DONE;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define QUOTED_MAX 60
+#define ANNOUNCES "it announces an object of "
 /* So many bytes of a secret tell it from other words; fewer are none. */
 #define SECRET_BEGIN 8
 #define SECRET_MIN 4
@@ -209,10 +210,14 @@ store_result_e store_words_too_long(char why[STORE_WHY_LEN])
 
 store_result_e store_words_announced(unsigned long long len, char why[STORE_WHY_LEN])
 {
-    snprintf(why, STORE_WHY_LEN,
-             "it announces an object of %llu bytes, which is too large to be a ring; delete it",
+    snprintf(why, STORE_WHY_LEN, ANNOUNCES "%llu bytes, which is too large to be a ring; delete it",
              len);
     return STORE_SILENT;
+}
+
+int store_words_is_announced(const char *why)
+{
+    return store_words_begin(why, ANNOUNCES);
 }
 
 store_result_e store_words_failed(const char *name, const store_peek_t *peek, store_fault_e fault,

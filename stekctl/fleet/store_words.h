@@ -42,6 +42,7 @@ int store_words_tls(const char *said, const char *plain, int has_cert, char why[
  * so many bytes. */
 store_result_e store_words_too_long(char why[STORE_WHY_LEN]);
 store_result_e store_words_announced(unsigned long long len, char why[STORE_WHY_LEN]);
+int store_words_is_announced(const char *why);
 
 /* A call ended without an answer.  answered: the server has answered before on this connection. */
 store_result_e store_words_failed(const char *name, const store_peek_t *peek, store_fault_e fault,

@@ -118,6 +118,7 @@ typedef struct sync_host_t {
     apr_status_t fleet_rv;     /* of reading the fleet secret, as last reported */
     apr_status_t ratchet_rv;   /* of writing the fleet secret's file, as last reported */
     apr_status_t aside_rv;     /* of moving a bad ring aside, as last reported */
+    apr_status_t state_rv;     /* of claiming the state's file, as last reported */
     apr_time_t swept_at;       /* when temporary files were looked for; 0: never */
     apr_array_header_t *known; /* the hosts that it has seen (known_hosts.h); NULL: none yet */
     apr_pool_t *pool;          /* of one cycle */

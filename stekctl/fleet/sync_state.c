@@ -69,10 +69,10 @@ static const char *known_lines(const sync_host_t *host)
 /* Lines "TIME URL CYCLES": the last success of each store, and for how many cycles it took no write.
  * "MTIME floor://PATH": the floor has the revocations of a file ring of that modification time, in ns.
  * "TIME host://NAME": that host has been seen, and last spoke at that time. */
-void sync_state_write(const sync_host_t *host)
+void sync_state_write(sync_host_t *host)
 {
     const stek_file_how_t how = {host->ctl->owner, (uid_t)-1, (gid_t)-1, 0640, 0};
-    const char *path = state_path(host->ctl, host->pool), *text = "", *found;
+    const char *path = state_path(host->ctl, host->pool), *text = "", *found = NULL;
     apr_status_t rv;
     int i;
 
@@ -88,8 +88,13 @@ void sync_state_write(const sync_host_t *host)
     text = apr_pstrcat(host->pool, text, known_lines(host), NULL);
     rv = stek_claim_check(&state_claim, path, host->ctl->owner, &found, host->pool);
     if (rv == APR_SUCCESS || APR_STATUS_IS_ENOENT(rv)) {
+        rv = APR_SUCCESS;
         (void)stek_file_replace(path, text, strlen(text), &how, host->pool);
     }
+    if (rv != APR_SUCCESS && rv != host->state_rv) {
+        (void)report_status(host->ctl, path, rv, found); /* --wait does without what it has seen */
+    }
+    host->state_rv = rv;
 }
 
 /* The file's text, in pool; NULL if it cannot be read. */

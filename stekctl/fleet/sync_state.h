@@ -13,7 +13,7 @@
 #pragma GCC visibility push(hidden)
 
 /* Ignores errors, because only what is displayed depends on the file. */
-void sync_state_write(const sync_host_t *host);
+void sync_state_write(sync_host_t *host);
 
 /* Reads it into host->stores, where a time that is missing or invalid counts as never, and host->known. */
 void sync_state_read(sync_host_t *host);

@@ -13,6 +13,7 @@ import fleet as lib
 import ringfile
 from etcd import Etcd, tls_files
 from fleet import Memcached, Redis, object_name, sealing_secrets
+from listener import Listener
 from redis_kinds import Cluster, SaslMemcached, Sentinel, TlsRedis, TlsSentinel
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h", "timeout": "5s"}
@@ -223,3 +224,50 @@ def test_bad_replay_of_any_older_object_brings_nothing_back(fleet, store):
             assert reader.names() == names and not names & revoked
         sealed = ringfile.Ring.open(store.get(name), sealing_secrets(fleet.secret, int(time.time()) // lib.DAY))
         assert {key.name for key in sealed.keys} == names
+
+
+# ---- answers that repeat the password ----
+
+class Parrot(Listener):
+    """A server that answers everything with this."""
+
+    def __init__(self, answer):
+        self.answer, self.asked = answer, 0
+        super().__init__()
+
+    def _serve(self, sock):
+        try:
+            while sock.recv(65536):
+                sock.sendall(self.answer)
+                self.asked += 1
+        except OSError:
+            pass
+        finally:
+            sock.close()
+
+
+def sasl_answer(op, status, body):
+    return b"\x81" + bytes([op]) + bytes(4) + status.to_bytes(2, "big") + len(body).to_bytes(4, "big") + bytes(12) + body
+
+
+@pytest.mark.timeout(120)
+def test_bad_answers_that_repeat_the_password_put_it_into_no_log(fleet):
+    """In whatever kind of answer to a login."""
+    text = "sesame-open-0815"
+    word = text.encode()
+    for scheme, answer in [
+            ("redis", b"-ERR what is %s\r\n" % word), ("redis", word + b"\r\n"),
+            ("memcached", b"ERROR %s\r\n" % word), ("memcached", word + b"-and-something-else\r\n"),
+            ("memcached", sasl_answer(0x21, 0x20, word)), ("memcached", sasl_answer(0x21, 0x81, word))]:
+        parrot = Parrot(answer)
+        try:
+            host = fleet.host(f"{scheme}://user@127.0.0.1:{parrot.port}", **HOURLY)
+            host.options = lib.password(host, text)
+            why = refused(host)
+            assert parrot.asked and text[:8] not in why and "***" in why, (scheme, answer, why)
+            conf = fleet.dir / "parrot.conf"
+            conf.write_text(f"store {host.urls[0]}\npassword {host.options[1]}\nfleet-secret {fleet.secret}\n")
+            shown = lib.run("fleet", "--config", conf, code=5)
+            assert text[:8] not in shown.stdout + shown.stderr and "***" in shown.stdout
+        finally:
+            parrot.close()

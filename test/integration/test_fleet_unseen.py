@@ -4,7 +4,9 @@ httpd that does not answer, with a clock that is days behind, and two of one nam
 takes them for hosts that have followed."""
 import json
 import os
+import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -13,7 +15,7 @@ import announcements
 import fleet as lib
 import ringfile
 from announcements import Announcement
-from fleet import Memcached, Redis, agree, clock_env
+from fleet import Memcached, Redis, agree, clock_env, pair_of
 from httpd import Vhost, free_port, wait_for
 from test_fleet_view import HOURLY, config, look, started, states, wait_good
 
@@ -273,3 +275,188 @@ def test_unseen_twin_is_no_sync_once_beside_a_running_one_with_several_stores(fl
     host.once()
     lib.run("--ring", host.ring_path, "rotate", "--wait=20s", "--fleet", config(fleet))
     assert "announces itself as" not in host.log() and states(fleet) == {host.name: "good"}
+
+
+def looked_again(host):
+    """It looks when it starts, and writes down in the next cycle what it has seen."""
+    metrics = host.root / "sync.prom"
+
+    def value(name):
+        found = re.search(rf"^{name}\{{.*\}} (\d+)$", metrics.read_text(), re.M) if metrics.exists() else None
+        return int(found.group(1)) if found else 0
+    host.stop_sync()
+    metrics.unlink(missing_ok=True)
+    host.options = ["--metrics", metrics]
+    host.start(web=False)
+    wait_for(lambda: value("stek_fleet_look_timestamp_seconds"), "a look", 30)
+    cycles = value("stek_sync_cycles_total")
+    wait_for(lambda: value("stek_sync_cycles_total") > cycles, "the next cycle", 30)
+
+
+@pytest.mark.timeout(120)
+def test_unseen_host_of_which_a_store_replays_the_oldest_words_stays_known(fleet):
+    """A store shows what a host said nearly a week ago, and a moment later nothing."""
+    store = fleet.store()
+    here, away = started_knowing(fleet, 2)[::-1]
+    away.stop_sync()
+    sample, old = announcements.read(store, fleet.secret)[away.name], int(time.time()) - 7 * lib.DAY + 15
+    announcements.put(store, fleet.secret, Announcement(**{**vars(sample), "clock": old, "agreed": old, "since": old}))
+    looked_again(here)
+    wait_for(lambda: time.time() > old + 7 * lib.DAY, "the old words to be over", 30)
+    store.flush()
+    looked_again(here)
+    assert known(here) == {here.name, away.name}
+    assert f"{away.name}: no store shows it now" in waits(fleet, here, "rotate", code=6).stderr
+
+
+@pytest.mark.timeout(120)
+def test_unseen_host_that_is_back_is_not_forgotten_by_an_old_mark(fleet):
+    store = fleet.store()
+    here, away = started_knowing(fleet, 2)[::-1]
+    key = announcements.object_of(fleet.secret, announcements.part_of(away.name))
+    away.stop_sync()
+    lib.run("fleet", "--config", config(fleet), "forget", away.name)
+    mark = store.get(key)
+    looked_again(here)
+    assert known(here) == {here.name}
+    time.sleep(1.1)  # its next words are of a later second
+    away.start(web=False)
+    wait_good(fleet, [here, away])
+    looked_again(here)
+    assert known(here) == {here.name, away.name}
+    away.stop_sync()
+    assert store.put(key, mark)
+    looked_again(here)
+    assert known(here) == {here.name, away.name}
+    assert f"{away.name}: no store shows it now" in waits(fleet, here, "rotate", code=6).stderr
+    lib.run("--ring", here.ring_path, "fleet", "--config", config(fleet), "forget", away.name)
+    looked_again(here)
+    assert known(here) == {here.name}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts an /etc/hosts")
+@pytest.mark.timeout(90)
+def test_unseen_hosts_behind_an_address_that_hangs_are_not_followed(fleet):
+    """A name has two servers, of which one hangs: what is there is another half of the fleet, perhaps."""
+    pair = pair_of(fleet, Memcached, "127.0.0.21", "127.0.0.22")
+    there, here = (fleet.host(f"memcached://127.0.0.2{n}:{pair[0].port}", **HOURLY).start(web=False) for n in (1, 2))
+    for host in (there, here):
+        wait_for(host.ring_path.exists, "its ring", 20)
+    wait_for(lambda: here.name in announcements.read(pair[1], fleet.secret), "its announcement", 20)
+    url, table = f"memcached://store.test:{pair[0].port}", fleet.dir / "hosts"
+    table.write_text("127.0.0.21 store.test\n127.0.0.22 store.test\n")
+    conf = fleet.dir / "named.conf"
+    conf.write_text(f"store {url}\nfleet-secret {fleet.secret}\ntimeout 1s\n")
+
+    def stekctl(*words, code):
+        words = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                 f'mount --bind {table} /etc/hosts && exec "$@"', "sh", lib.STEKCTL, "--ring", here.ring_path, *words]
+        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=60)
+        assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
+        return done
+    pair[0].signal(signal.SIGSTOP)
+    try:
+        done = stekctl("revoke", "--all", "--wait=4s", "--fleet", conf, code=5)
+        assert f"memcached://127.0.0.21:{pair[0].port}: silent: connected, but no answer in time" in done.stderr
+        assert "it is unknown whether all hosts have followed" in done.stderr
+        assert there.ring().epoch == 0
+        text = stekctl("fleet", "--config", conf, code=1).stdout
+        assert "all agree" not in text and text.splitlines()[1] == "1 host", text
+    finally:
+        pair[0].signal(signal.SIGCONT)
+
+
+@pytest.mark.timeout(120)
+def test_unseen_time_of_wait_holds_with_a_store_that_answers_late(fleet):
+    """Each answer comes just before its time-out; there are 64 objects."""
+    proxy = fleet.proxy(fleet.store())
+    host, = started(fleet, 1)
+    wait_good(fleet, [host])
+    proxy.mode, proxy.delay_s = "slow", 1.5
+    begun = time.monotonic()
+    done = lib.run("--ring", host.ring_path, "rotate", "--wait=3s", "--fleet", config(fleet, proxy), code=5)
+    assert time.monotonic() - begun < 15
+    assert f"{proxy.url}: silent: too slow: " in done.stderr and "it is unknown which hosts have followed" in done.stderr
+    begun = time.monotonic()
+    assert not look(fleet, proxy, code=5)["good"] and time.monotonic() - begun < 45
+
+
+@pytest.mark.timeout(120)
+def test_unseen_host_whose_object_is_too_large_to_be_read_is_alone_in_that(fleet):
+    """Redis takes objects that no host reads; the other 63 are read all the same, and the object is named."""
+    store = fleet.store(Redis)
+    hosts = started_knowing(fleet, 2)
+    wait_good(fleet, hosts)
+    first, last = sorted(hosts, key=lambda host: announcements.part_of(host.name))
+    key = announcements.object_of(fleet.secret, announcements.part_of(first.name))
+    assert store.put(key, bytes(10 << 20))
+    what = f"{key}: it announces an object of {10 << 20} bytes, which is too large to be a ring; delete it"
+    text = lib.run("fleet", "--config", config(fleet), code=1).stdout
+    assert f"{store.url}: 1 of 64 objects with announcements cannot be used, so hosts may be missing: {what}\n" in text
+    assert "silent" not in text and last.name in text and "all agree" not in text
+    done = waits(fleet, last, "rotate", code=None)
+    assert done.returncode in (5, 6) and what in done.stderr and "so it is unknown whether all hosts" in done.stderr
+    # Its host says so itself, once, and its look goes on with the others.
+    wait_for(lambda: f"{store.url}: refuses this host's announcement: {what}; " in first.log(), first.log, 30)
+    looked_again(first)
+    assert known(first) >= {last.name}
+    assert agree(hosts) and "silent" not in first.log() + last.log()
+    store.ask("DEL", key)
+    wait_for(lambda: look(fleet)["good"], lambda: f"{look(fleet)}{first.log()}", 60, 0.5)
+    assert first.log().count("refuses this host's announcement") <= 2  # each process once
+
+
+@pytest.mark.parametrize("loses", ["nothing", "everything"])
+@pytest.mark.timeout(120)
+def test_unseen_httpd_with_another_ring_has_not_loaded_that_of_its_host(fleet, loses):
+    """httpd makes keys of its own, in another file: its generation may be greater.  So it is for a moment where ring and
+    store were lost and httpd has the old one."""
+    store, port = fleet.store(), free_port()
+    host = fleet.host(interval="1h", lifetime="18h", options=["--httpd", f"http://localhost:{port}/stek-status"])
+    good = host.web.server
+    if loses == "nothing":
+        other = host.ring_path.with_name("other.ring")
+        host.web.server = [f"StekRing default interval=1h lifetime=18h poll=1s file={other}", "StekBinding off"]
+    host.web.vhosts.append(Vhost("status.test", port=port, tls=False,
+                                 lines=['<Location "/stek-status">', "SetHandler stek-status", "</Location>"]))
+    host.start()
+    wait_for(lambda: states(fleet), "the host", 20)
+    for _ in range(5):
+        lib.run("--ring", host.ring_path if loses == "everything" else other, "rotate")
+    if loses == "nothing":
+        wait_for(lambda: time.time() > other.stat().st_mtime + 1, "another second", 5)  # times are of seconds
+        done = waits(fleet, host, "rotate", code=6)
+        assert f"{host.name}: has not followed: its httpd has not loaded the ring" in done.stderr
+        wait_for(lambda: states(fleet) == {host.name: "lags"}, lambda: f"{look(fleet)}", 40, 0.5)
+        assert "its httpd has not loaded its ring" in lib.run("fleet", "--config", config(fleet), code=1).stdout
+        host.web.server = good
+        host.web.write_conf()
+        host.web.graceful()
+    else:
+        wait_for(lambda: (look(fleet)["hosts"][0]["httpd_generation"] or 0) >= 6,
+                 lambda: f"{look(fleet)}", 20, 0.3)
+        host.stop_sync()
+        store.flush()
+        host.ring_path.unlink()
+        host.start(web=False)
+        wait_for(lambda: host.ring_path.exists() and host.ring().generation < 6, host.log, 20)
+    assert "1 host has followed" in waits(fleet, host, "rotate", code=0, wait="30s").stdout
+    wait_for(lambda: states(fleet) == {host.name: "good"}, lambda: f"{look(fleet)}{host.log()}", 30, 0.3)
+    assert look(fleet)["hosts"][0]["httpd_generation"] >= host.ring().generation
+
+
+@pytest.mark.timeout(60)
+def test_unseen_hosts_are_not_kept_in_a_file_of_others_and_that_is_said(fleet):
+    """So --wait would not miss them: once, not in every cycle."""
+    fleet.store()
+    host = fleet.host(**HOURLY)
+    host.once()
+    path = host.ring_path.with_name(host.ring_path.name + ".sync")
+    path.write_bytes(b"\0\xff of somebody else\n")
+    host.start(web=False)
+    wait_for(lambda: f"{path}: " in host.log(), host.log, 20)
+    line, = [line for line in host.log().splitlines() if str(path) in line]
+    assert "so stekctl did not change it" in line and path.read_bytes().startswith(b"\0")
+    path.unlink()
+    wait_for(lambda: known(host) == {host.name}, host.log, 20)
+    assert host.log().count(f"{path}: ") == 1
