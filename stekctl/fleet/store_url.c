@@ -205,14 +205,14 @@ const char *store_url_shown(const char *url, apr_pool_t *pool)
 {
     const char *scheme = strstr(url, "://"), *at = strrchr(url, '@');
     const char *colon = strchr(scheme ? scheme + 3 : url, ':');
-    const char *shown = url, *query;
+    const char *shown = url, *word;
 
     if (at && colon && colon < at) {
         shown = apr_pstrcat(pool, apr_pstrmemdup(pool, url, (apr_size_t)(colon - url)), ":***", at,
                             NULL);
     }
-    query = strchr(shown, '?'); /* other programs take '?password=' */
-    return query ? apr_pstrcat(pool, apr_pstrmemdup(pool, shown, (apr_size_t)(query + 1 - shown)),
-                               "***", NULL)
-                 : shown;
+    word = strchr(shown, '?') ? strstr(shown, "password=") : NULL; /* as other programs take it */
+    return word ? apr_pstrcat(pool, apr_pstrmemdup(pool, shown, (apr_size_t)(word - shown)),
+                              "password=***", NULL)
+                : shown;
 }
