@@ -47,7 +47,8 @@ $(LINT)/cppcheck: $(MOD_SRC) $(STEKCTL_SRC) $(ALL_H) Makefile build/lint.mk
 	$(call SAY,LINT,cppcheck)cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr \
 	    --enable=warning,performance,portability --suppress=missingIncludeSystem \
 	    --library=posix --suppress=invalidFunctionArg:src/stek_mem.c \
-	    --suppress=readdirCalled --suppress=getpwnamCalled --suppress=getpwuidCalled --suppress=getgrnamCalled \
+	    --suppress=getcontextCalled --suppress=makecontextCalled --suppress=swapcontextCalled \
+    --suppress=readdirCalled --suppress=getpwnamCalled --suppress=getpwuidCalled --suppress=getgrnamCalled \
 	    --cppcheck-build-dir=$(LINT)/cppcheck.d -j $(JOBS) \
 	    -D_GNU_SOURCE -Iinclude -Isrc -Istekctl $(filter %.c,$^) && touch $@
 

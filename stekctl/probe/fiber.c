@@ -51,8 +51,8 @@ static probe_fiber_t *make(void)
     if (!fiber) {
         return NULL;
     }
-    /* cppcheck-suppress invalidFunctionArg; -1 goes with MAP_ANONYMOUS */
     fiber->stack = mmap(NULL, STACK_SIZE + guard, PROT_READ | PROT_WRITE,
+                        /* cppcheck-suppress invalidFunctionArg; -1 goes with MAP_ANONYMOUS */
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
     if (fiber->stack == MAP_FAILED) {
         free(fiber);
