@@ -14,7 +14,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
 LICENSE, COPYRIGHT = "Apache-2.0", "2026 mod_stek_rotate contributors"
-# Name, licence as its project declares it, what of ours needs it, oldest version.  Optional for stekctl: stores.
+# Name, licence as its project declares it, what of ours needs it, oldest version.  Optional for stekctl.
 NEEDED = [
     ("httpd", "Apache-2.0", "the module is loaded by it", "2.4.52"),
     ("openssl", "Apache-2.0", "module and stekctl are linked with it", "3.0"),
@@ -26,6 +26,7 @@ OPTIONAL = [
     ("jansson", "MIT", "stekctl: etcd", None),
     ("curl", "curl", "stekctl: etcd; loaded when it is used", "7.77"),
     ("libseccomp", "LGPL-2.1-only", "stekctl: confines what talks to stores", None),
+    ("libevent", "BSD-3-Clause", "stekctl: probe --hosts", None),
 ]
 
 

@@ -195,7 +195,7 @@ def test_sbom_names_every_library_that_is_linked(release):
     named = {package["name"] for package in bom["packages"]}
     wanted = {"libssl-dev": "openssl", "apache2-ssl-dev": "httpd", "libcurl4-openssl-dev": "curl",
               "libhiredis-dev": "hiredis", "libjansson-dev": "jansson", "libmemcached-dev": "libmemcached",
-              "libseccomp-dev": "libseccomp"}
+              "libseccomp-dev": "libseccomp", "libevent-dev": "libevent"}
     control = (TOP / "debian/control").read_text()
     field = re.search(r"^Build-Depends:((?:.*\n )*.*)$", control, re.M).group(1)
     linked = [name for name in re.findall(r"[\w.+-]+-dev\b", field) if name != "libcmocka-dev"]

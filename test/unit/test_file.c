@@ -720,24 +720,26 @@ static void test_path_describe_what_it_wants_is_enough(void **state)
 {
     static const mode_t modes[] = {0600, 0640, 0644, 0660, 0666, 0622, 0700, 0755, 0604};
     const char *path = in_base("described"), *words;
+    struct stat st;
     size_t i;
-    int owner;
 
     (void)state;
-    need_other_users();
     make_file(path, "1", 1, 0600);
     for (i = 0; i < 2 * sizeof(modes) / sizeof(modes[0]); i++) {
         mode_t mode = modes[i / 2];
 
-        owner = i % 2 ? NOBODY : 0;
-        assert_int_equal(lchown(path, (uid_t)owner, 0), 0);
+        /* Only root can give a file away; others look at their own. */
+        (void)lchown(path, i % 2 ? NOBODY : 0, 0);
         assert_int_equal(chmod(path, mode), 0);
+        assert_int_equal(lstat(path, &st), 0);
         words = stek_path_describe(path, 0, pool);
-        assert_non_null(strstr(words, apr_psprintf(pool, "(owner %s, mode %04o; wanted: owner root",
-                                                   owner ? "uid 65534" : "root", (unsigned)mode)));
-        assert_int_equal(strstr(words, "chown root") != NULL, owner != 0);
+        assert_non_null(strstr(
+            words, apr_psprintf(pool, "(owner %s, mode %04o; wanted: owner root",
+                                st.st_uid == 0 ? "root" : apr_psprintf(pool, "uid %u", st.st_uid),
+                                (unsigned)mode)));
+        assert_int_equal(strstr(words, "chown root") != NULL, st.st_uid != 0);
         assert_int_equal(strstr(words, "chmod go-w") != NULL, (mode & 022) != 0);
-        assert_int_equal(strstr(words, "chmod 600") != NULL, owner == 0 && (mode & 022) == 0);
+        assert_int_equal(strstr(words, "chmod 600") != NULL, st.st_uid == 0 && (mode & 022) == 0);
     }
     assert_string_equal(stek_path_describe(in_base("nothing"), 0, pool), in_base("nothing"));
 }
