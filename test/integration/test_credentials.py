@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,12 @@ def test_fleet_secret_as_an_encrypted_credential(fleet, machine):
     machine.run("systemctl start stek-sync@www")
     assert {key.name for key in store.ring(fleet.secret).keys} == keys
     assert "refused" not in machine.console()
+    # What else is in shared memory stays when it stops: httpd's is of that group, too.
+    shared = fleet.dir / "shared"
+    shared.write_bytes(b"1")
+    shutil.chown(shared, 0, GROUP)
+    machine.run("systemctl stop stek-sync@www")
+    assert Path("/dev/shm") in shared.parents and shared.exists()
     machine.crash()
     (machine.disk / "lib/systemd/credential.secret").unlink()
     machine.boot()

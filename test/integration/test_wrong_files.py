@@ -62,7 +62,7 @@ def test_ring_of_another_secret_is_warned_of_and_can_be_had_back(httpd):
     server.expect("STEK2004")
     server.graceful()
     line, = server.lines("STEK2004")
-    assert "not in the secret file" in line and "point secret= at" in line and "move the ring back" in line
+    assert "not in the secret file" in line and "point secret= at" in line and "move the refused file back" in line
     aside = server.ring_path().parent / re.search(r"default\.ring\.refused-[-\d]+", line)[0]
     assert aside.read_bytes() == before
     # As the message says.
