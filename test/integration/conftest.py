@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import faults as fault_calls  # noqa: E402
 import fleet as fleets  # noqa: E402
 import httpd as harness  # noqa: E402
+import probe_tool  # noqa: E402
 import tls  # noqa: E402
 
 MPMS = ["event", "worker", "prefork"]
@@ -165,3 +166,29 @@ def pytest_itemcollected(item):
         if any(line.startswith(value) for line in harness.VALUES) and any(
                 test in item.nodeid for test in tests):
             item.add_marker(pytest.mark.xfail(reason="counts tickets", strict=True))
+
+
+# ---- what the probe's tests probe ----
+
+@pytest.fixture(scope="session")
+def sins_binary(tmp_path_factory):
+    return probe_tool.build(tmp_path_factory.mktemp("sins"))
+
+
+@pytest.fixture
+def start(folder, certs):
+    """Starts a server of a kind of probe_tool's; it ends with the test."""
+    programs = []
+
+    def make(kind, *args):
+        programs.append(kind(folder, certs, *args))
+        return programs[-1].start()
+
+    yield make
+    for program in reversed(programs):
+        program.stop()
+
+
+@pytest.fixture
+def sinner(start, sins_binary):
+    return lambda sin: start(probe_tool.Sins, sins_binary, sin)

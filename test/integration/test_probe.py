@@ -14,7 +14,7 @@ import pytest
 
 from httpd import Vhost, free_port
 from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, ROOT,
-                        Sins, build, relay, run, schema_errors, timed)
+                        relay, run, schema_errors, timed)
 from stekctl_tool import BINARY, FINDING, IO, USAGE, Lighttpd
 
 pytestmark = pytest.mark.timeout(300 if "PROBE_RUNS" not in os.environ else 1800)
@@ -45,29 +45,6 @@ FOUND = {
     "plain": ("quick", {"plain": "the session's secret"}),
     "padding": ("normal", {"padding": "confirmed at the second byte"}),
 }
-
-
-@pytest.fixture(scope="session")
-def sins_binary(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("sins"))
-
-
-@pytest.fixture
-def start(folder, certs):
-    programs = []
-
-    def make(kind, *args):
-        programs.append(kind(folder, certs, *args))
-        return programs[-1].start()
-
-    yield make
-    for program in programs:
-        program.stop()
-
-
-@pytest.fixture
-def sinner(start, sins_binary):
-    return lambda sin: start(Sins, sins_binary, sin)
 
 
 @pytest.fixture

@@ -15,36 +15,13 @@ import time
 import pytest
 
 from httpd import free_port
-from probe_tool import ProbedNginx, Report, Sins, build, run, until
+from probe_tool import ProbedNginx, Report, run, until
 from stekctl_tool import BINARY, DONE, FINDING, IO, USAGE
 
 pytestmark = pytest.mark.timeout(300)
 SEED = int(os.environ.get("STEK_SEED", random.randrange(2**32)))
 FEW = ("--level", "quick", "--tls", "1.3", "--tickets", 2)
 FAST = ("--rate", 1000, "--total-rate", 10000)
-
-
-@pytest.fixture(scope="session")
-def sins_binary(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("sins"))
-
-
-@pytest.fixture
-def start(folder, certs):
-    programs = []
-
-    def make(kind, *args):
-        programs.append(kind(folder, certs, *args))
-        return programs[-1].start()
-
-    yield make
-    for program in programs:
-        program.stop()
-
-
-@pytest.fixture
-def sinner(start, sins_binary):
-    return lambda sin: start(Sins, sins_binary, sin)
 
 
 @pytest.fixture

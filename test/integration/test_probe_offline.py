@@ -13,18 +13,13 @@ from pathlib import Path
 import pytest
 
 from httpd import free_port
-from probe_tool import Report, Sins, build, run
+from probe_tool import Report, Sins, run
 from stekctl_tool import BINARY, DONE, FINDING, IO, USAGE
 
 pytestmark = pytest.mark.timeout(300)
 SEED = int(os.environ.get("STEK_SEED", random.randrange(2**32)))
 SINS = re.findall(r'\{\.name = "([a-z0-9-]+)"', (Path(__file__).parent / "sins.c").read_text())
 ROUNDS = 8
-
-
-@pytest.fixture(scope="session")
-def sins_binary(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("sins"))
 
 
 @pytest.fixture

@@ -10,34 +10,11 @@ import pytest
 
 from httpd import free_port
 from plain_talk import PROTOCOLS, Talker
-from probe_tool import Openssl, ProbedNginx, Report, Sins, build, run
+from probe_tool import Openssl, ProbedNginx, Report, run
 from stekctl_tool import FINDING, IO, USAGE, Program
 
 pytestmark = pytest.mark.timeout(300)
 SEED = int(os.environ.get("STEK_SEED", random.randrange(2**32)))
-
-
-@pytest.fixture(scope="session")
-def sins_binary(tmp_path_factory):
-    return build(tmp_path_factory.mktemp("sins"))
-
-
-@pytest.fixture
-def start(folder, certs):
-    programs = []
-
-    def make(kind, *args):
-        programs.append(kind(folder, certs, *args))
-        return programs[-1].start()
-
-    yield make
-    for program in reversed(programs):
-        program.stop()
-
-
-@pytest.fixture
-def sinner(start, sins_binary):
-    return lambda sin: start(Sins, sins_binary, sin)
 
 
 @pytest.fixture
