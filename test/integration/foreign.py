@@ -3,7 +3,6 @@
 that tells whether anything about them has changed."""
 import hashlib
 import os
-import random
 import shutil
 import socket
 import stat
@@ -12,12 +11,6 @@ import subprocess
 from checks import fixed_ring
 from httpd import RUN_AS
 
-SEED = int(os.environ.get("STEK_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
-
-
-def rng():
-    print(f"STEK_SEED={SEED}")
-    return random.Random(SEED)
 
 
 def odd_bytes(dice):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What servers say before TLS, in six protocols: a listener that agrees to STARTTLS and then passes on
 every byte to a TLS server.  How it says it (lengths, extra lines, pieces) is random."""
-import random
 import socket
 import threading
 
@@ -39,10 +38,10 @@ class Talker:
     """Forwards what comes after STARTTLS to target_port; refuses if refuses is set.  is_plain: says it
     in one piece and few words, because OpenSSL's client takes what it reads at once for a whole answer."""
 
-    def __init__(self, protocol, target_port, seed, refuses=False, is_plain=False):
+    def __init__(self, protocol, target_port, chance, refuses=False, is_plain=False):
         self.protocol, self.target_port, self.refuses = protocol, target_port, refuses
         self.is_plain = is_plain
-        self.random, self.port, self.ended = random.Random(seed), free_port(), threading.Event()
+        self.random, self.port, self.ended = chance, free_port(), threading.Event()
         self.server = socket.create_server(("127.0.0.1", self.port))
         self.server.settimeout(0.1)
         self.thread = threading.Thread(target=self._serve, daemon=True)

@@ -3,7 +3,6 @@
 client (S6): random configurations, clients and pages, and both compared.  `make differential` is the
 long form; STEK_SEED repeats a run."""
 import os
-import random
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,11 @@ import tls
 from access import REFUSALS, REFUSED, attempt
 from checks import VERSIONS
 from httpd import Vhost, free_port
+from seed import SEED, seeded_rng
 
 VHOSTS = 16
 BLOCK = 110   # cases under one configuration
 CASES = int(os.environ.get("STEK_DECISIONS", "0")) or 220
-SEED = int(os.environ.get("STEK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 MODES = ["none", "optional", "optional_no_ca", "require"]
 GENEROUS = MODES.index("optional_no_ca")   # a virtual host that lets in whomever
 PAGES = ["echo", "verify", "expr", "sslrequire"]
@@ -151,8 +150,7 @@ def people():
 @pytest.mark.timeout(60 + CASES)
 @pytest.mark.parametrize("cached", [True, False], ids=["cache", "no cache"])
 def test_resumption_decides_as_a_full_handshake(httpd, people, cached):
-    print(f"STEK_SEED={SEED}")
-    rng = random.Random(SEED)
+    rng = seeded_rng()
     server = prepare(httpd, rng, people, cached)
     wrong, resumed, refused, unverified = [], 0, 0, 0
     for n in range(CASES // 2):

@@ -15,6 +15,7 @@ from etcd import Etcd, tls_files
 from fleet import Memcached, Redis, object_name, sealing_secrets
 from listener import Listener
 from redis_kinds import Cluster, SaslMemcached, Sentinel, TlsRedis, TlsSentinel
+from seed import seeded_rng
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h", "timeout": "5s"}
 MIB = 1 << 20
@@ -76,9 +77,7 @@ def test_bad_object_is_refused_by_name_and_nothing_is_lost(fleet, store):
     other.once()
     name, names = object_name(fleet.secret), host.names()
     good, theirs = store.get(name), store.get(object_name(other.fleet_secret))
-    seed = random.SystemRandom().getrandbits(32)
-    print("seed", seed)
-    noise = random.Random(seed)
+    noise = seeded_rng()
     for data, words in [
             (b'{"user": 17, "cart": [1, 2, 3]}' * 4, "not a ring"),
             (b"O", "not a ring"),

@@ -11,8 +11,9 @@ import subprocess
 import pytest
 
 from checks import VERSIONS, lines
-from foreign import KINDS, around, picture, rng
+from foreign import KINDS, around, picture
 from httpd import RUN_AS, Vhost, wait_for
+from seed import seeded_rng
 from stekctl_tool import BINARY, IO, REFUSED, USAGE, Stekctl
 
 RUN_AS_IDS = pwd.getpwnam(RUN_AS)[2:4]
@@ -32,7 +33,7 @@ def ring_name(kind, where):
 def server(httpd):
     """A ring for each kind at each path, in a folder of root's."""
     made = httpd(mpm="event", processes=1)
-    keys, dice = made.root / "keys", rng()
+    keys, dice = made.root / "keys", seeded_rng()
     keys.mkdir()
     made.server, made.vhosts, made.foreign = [], [Vhost("plain.test")], {}
     for kind, (make, _) in KINDS.items():
@@ -186,7 +187,7 @@ def tool(folder):
 
 @pytest.mark.parametrize("where", ["ring", "secret", "ring.lock", "secret.lock", "ring.sync"])
 def test_foreign_object_at_a_path_of_stekctl_stays(tool, where):
-    faults, dice = [], rng()
+    faults, dice = [], seeded_rng()
     for kind, (make, word) in KINDS.items():
         place = tool.root / kind
         place.mkdir()
@@ -222,7 +223,7 @@ def test_foreign_object_at_a_path_of_stekctl_stays(tool, where):
 @pytest.mark.parametrize("form", FORMATS)
 def test_export_overwrites_nothing_of_others(tool, form):
     tool.run("new")
-    faults, dice = [], rng()
+    faults, dice = [], seeded_rng()
     for kind, (make, word) in KINDS.items():
         place = tool.root / kind
         place.mkdir()
@@ -262,7 +263,7 @@ def test_export_again_and_by_force(tool, form):
     tool.run("export", "--format", form, "--out", out)
     for kind in ("folder", "link-to-file", "fifo", "two-names", "ring-of-another"):
         at.unlink()
-        KINDS[kind][0](at, rng())
+        KINDS[kind][0](at, seeded_rng())
         before = around(at)
         tool.run("export", "--force", "--format", form, "--out", out, expect=REFUSED)
         assert around(at) == before, kind
@@ -281,7 +282,7 @@ def test_export_sweeps_only_key_files(tool):
                                               "ring-of-another"])}
     old.write_bytes(os.urandom(80))
     for path, kind in kept.items():
-        KINDS[kind][0](path, rng())
+        KINDS[kind][0](path, seeded_rng())
     before = {path: around(path) for path in kept}
     tool.run("rotate")
     done = tool.run("export", "--format", "nginx", "--out", out, expect=REFUSED)

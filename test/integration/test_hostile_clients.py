@@ -3,7 +3,6 @@
 the handshake, requests that come and go, connections that end early.  None gains a ticket, a resumption or
 memory that its virtual host does not give.  STEK_SEED repeats a run; STEK_HELLOS sends more."""
 import os
-import random
 import re
 import socket
 import struct
@@ -15,9 +14,9 @@ import recorded
 import tls
 from access import REFUSALS, outcome
 from httpd import Vhost
+from seed import seeded_rng
 from test_tickets_off import cache_lines
 
-SEED = int(os.environ.get("STEK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 HELLOS = int(os.environ.get("STEK_HELLOS", "0")) or 300
 TICKET_REQUEST = 58
 MANY = ["StekTicketCount 16 resumed=16"]
@@ -97,8 +96,7 @@ def throw(port, data):
 
 @pytest.mark.parametrize("value", ["on", "tls1.3"])
 def test_damaged_client_hello_harms_nobody(httpd, mpm, value):
-    print(f"STEK_SEED={SEED}")
-    rng = random.Random(f"{SEED} {mpm} {value}")
+    rng = seeded_rng(mpm, value)
     server = httpd(mpm=mpm, processes=1, server=[f"StekTickets {value}", "StekTicketCount 3 resumed=3 max=16"])
     server.log_level = "info ssl:crit"
     server.start()

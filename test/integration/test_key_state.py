@@ -2,7 +2,6 @@
 """What state is a key in?  stekctl, the status in each form, a request's notes and the counters say the
 same, key by key, over random rings and after stekctl rotate.  STEK_SEED=n repeats a run."""
 import os
-import random
 import re
 import time
 from dataclasses import replace
@@ -11,6 +10,7 @@ import ringfile
 from checks import VERSIONS, resealed
 from handshakes import COUNTED, Scripted, ticket_counters
 from httpd import wait_for
+from seed import seeded_rng
 from stekctl_tool import Stekctl
 
 ROUNDS = int(os.environ.get("STEK_ROUNDS", "8"))
@@ -105,9 +105,7 @@ def scripted_server(httpd, mpm="event"):
 
 
 def test_key_state_random_rings_all_agree(httpd):
-    seed = int(os.environ.get("STEK_SEED") or time.time_ns() % 2**32)
-    print(f"STEK_SEED={seed}")
-    rng, scripted, seen = random.Random(seed), scripted_server(httpd), set()
+    rng, scripted, seen = seeded_rng(), scripted_server(httpd), set()
     scripted.server.expect("STEK2002")
     witnesses = Witnesses(scripted)
     for epoch in range(1, ROUNDS + 1):

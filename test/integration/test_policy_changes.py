@@ -4,7 +4,6 @@ full handshake decides otherwise afterwards, no ticket of before may resume; whe
 nothing, all must.  `make differential` is the long form; STEK_SEED repeats a run."""
 import copy
 import os
-import random
 import subprocess
 import tempfile
 from datetime import timedelta
@@ -19,11 +18,11 @@ from cryptography.x509.oid import ObjectIdentifier
 import pki
 from access import REFUSALS, REFUSED, attempt
 from httpd import Vhost, free_port
+from seed import SEED, seeded_rng
 
 VHOSTS = 24
 ROUNDS = int(os.environ.get("STEK_POLICY_ROUNDS", "0")) or 4
 ENOUGH = ROUNDS * VHOSTS / 4   # more tickets than these have to end, and more to live
-SEED = int(os.environ.get("STEK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 TALK = REFUSALS + ["AH01902", "AH02008", "AH02010", "AH02038", "SSL Library Error", "AH01910"]
 GROUPS = ["P-256:P-384", "P-256"]
 # One for all CRLs of a run: of two, the one with the higher number is the later, whenever it is made.
@@ -416,8 +415,7 @@ def world():
 
 @pytest.mark.timeout(120 + 20 * ROUNDS)
 def test_changed_decision_ends_tickets_and_nothing_else_does(httpd, world):
-    print(f"STEK_SEED={SEED}")
-    run = Run(httpd, random.Random(SEED), world)
+    run = Run(httpd, seeded_rng(), world)
     for _ in range(ROUNDS):
         run.round()
     # Where many sites refuse all clients, or ask in sections, few tickets have to live: more rounds of

@@ -4,8 +4,6 @@ bounded memory, at the rates given."""
 import asyncio
 import csv
 import json
-import os
-import random
 import shutil
 import signal
 import subprocess
@@ -16,10 +14,10 @@ import pytest
 
 from httpd import free_port
 from probe_tool import ProbedNginx, Report, run, until
+from seed import seeded_rng
 from stekctl_tool import BINARY, DONE, FINDING, IO, USAGE
 
 pytestmark = pytest.mark.timeout(300)
-SEED = int(os.environ.get("STEK_SEED", random.randrange(2**32)))
 FEW = ("--level", "quick", "--tls", "1.3", "--tickets", 2)
 FAST = ("--rate", 1000, "--total-rate", 10000)
 
@@ -119,12 +117,11 @@ def test_probe_hosts_from_a_pipe_as_they_come(sinner):
 def test_probe_hosts_resumed_after_being_killed(many, folder):
     """Whenever it is killed: in the end every host is in the results, and none is probed twice but those that
     were under way."""
-    print("seed", SEED)
     hosts = many(40)
     path, outputs = write(folder / "list", hosts), ("--csv", folder / "csv", "--collect", folder / "seen")
     command = [BINARY, "probe", "--json", *map(str, (*FEW, *FAST, "--at-once", 4, "--hosts", path, "--resume",
                                                      folder / "done", *outputs))]
-    chance, lines, kills = random.Random(SEED), [], 0
+    chance, lines, kills = seeded_rng(), [], 0
     while True:
         with open(folder / "json", "w") as out:
             process = subprocess.Popen(command, stdout=out)

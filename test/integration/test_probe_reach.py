@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """stekctl probe finds the same on a server however it is reached: by URL, over IPv6, through a proxy, after
 STARTTLS, with a client certificate, in old versions of TLS."""
-import os
-import random
 import shutil
 import subprocess
 
@@ -11,10 +9,10 @@ import pytest
 from httpd import free_port
 from plain_talk import PROTOCOLS, Talker
 from probe_tool import Openssl, ProbedNginx, Report, run
+from seed import seeded_rng
 from stekctl_tool import FINDING, IO, USAGE, Program
 
 pytestmark = pytest.mark.timeout(300)
-SEED = int(os.environ.get("STEK_SEED", random.randrange(2**32)))
 
 
 @pytest.fixture
@@ -22,8 +20,7 @@ def talker():
     made = []
 
     def make(*args, **options):
-        print("seed", SEED)
-        made.append(Talker(*args, SEED, **options))
+        made.append(Talker(*args, seeded_rng(), **options))
         return made[-1]
 
     yield make

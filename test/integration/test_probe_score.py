@@ -6,7 +6,6 @@ import base64
 import collections
 import hashlib
 import os
-import random
 import shutil
 import subprocess
 import sysconfig
@@ -15,11 +14,11 @@ import time
 import pytest
 
 from probe_tool import HERE, Gnutls, Openssl, ProbedHaproxy, ProbedNginx, Report, Sins, build
+from seed import SEED, seeded_rng
 from stekctl_tool import Lighttpd, Program
 
 FULL = "PROBE_SCORE" in os.environ
 N = int(os.environ.get("PROBE_SCORE", "6"))
-SEED = int(os.environ.get("STEK_SEED", time.time_ns() % 1_000_000))
 pytestmark = [pytest.mark.timeout(60 * max(N, 5)), pytest.mark.xdist_group("probe score")]
 
 LENGTHS = {"aes-128-cbc": 16, "aes-192-cbc": 24, "aes-256-cbc": 32, "3des-cbc": 24, "aes-128-ctr": 16,
@@ -138,8 +137,7 @@ def judge(score, name, what, expected, *args):
 
 
 def test_probe_score_of_drawn_servers(folder, certs, tmp_path):
-    binary, rnd, score = build(tmp_path), random.Random(SEED), Score()
-    print(f"\nSTEK_SEED={SEED}")
+    binary, rnd, score = build(tmp_path), seeded_rng(), Score()
     for _ in range(N):
         drawn = Drawn(rnd)
         server = Sins(folder, certs, binary, drawn.sin)

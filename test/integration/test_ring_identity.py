@@ -2,12 +2,12 @@
 """A ring is what it is by its file and its secret, not by its name: whatever a reload points where,
 no file ever gets a key that was made for another, and tickets of what has not changed go on."""
 import os
-import random
 
 import pytest
 
 import ringfile
 from httpd import Vhost
+from seed import seeded_rng
 
 NAMES = ["one", "two", "three"]
 
@@ -173,12 +173,10 @@ class Model:
 
 
 def test_random_places_mix_no_keys(httpd):
-    seed = int(os.environ.get("STEK_SEED", random.randrange(1 << 32)))
-    print(f"STEK_SEED={seed}")
     steps = int(os.environ.get("STEK_STEPS", 12))
     server = httpd(vhosts=vhosts(*NAMES), processes=1)
     server.expect("STEK2004")
-    model = Model(server, random.Random(seed))
+    model = Model(server, seeded_rng())
     model.point()
     server.start()
     model.check({})

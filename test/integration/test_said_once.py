@@ -2,13 +2,13 @@
 """What the log and configtest say of settings that do nothing, or are wrong: with file and line, the value that
 nobody wrote, the word that was meant; once for each configuration."""
 import os
-import random
 import re
 
 import pytest
 
 from checks import VERSIONS
 from httpd import TOP, Vhost
+from seed import seeded_rng
 from stekctl_tool import IO, REFUSED, Stekctl
 
 KEYS = {"file": "memory", "secret": "x", "interval": "1h", "lifetime": "2h", "ahead": "1", "generate": "on",
@@ -96,8 +96,7 @@ def test_faults_name_file_and_line(httpd, lines, vhost, words):
 
 def test_unknown_keys_name_the_nearest(httpd):
     """Every key of StekRing with one slip of the finger, drawn by chance."""
-    chance = random.Random(seed := int(os.environ.get("STEK_SEED", random.randrange(1 << 32))))
-    print(f"seed {seed}")
+    chance = seeded_rng()
     for key, value in KEYS.items():
         at = chance.randrange(len(key) - 1)
         wrong = chance.choice([key[:at] + key[at + 1] + key[at] + key[at + 2:], key[:at] + "_" + key[at:],

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import pwd
-import random
 import re
 import struct
 import subprocess
@@ -21,6 +20,7 @@ from checks import VERSIONS
 from faults import Control
 from handshakes import STATUS
 from httpd import Vhost, free_port, wait_for
+from seed import seeded_rng
 from test_status import Strict
 
 ROUNDS = int(os.environ.get("STEK_SHARED_ROUNDS", "0")) or 25
@@ -66,8 +66,7 @@ class Scribbled:
     """A server with a ring in a file and one in memory, whose parent ticks many times a second."""
 
     def __init__(self, httpd, library, folder, mpm):
-        self.chance = random.Random(seed := int(os.environ.get("STEK_SEED", random.randrange(1 << 32))))
-        print(f"seed {seed}")
+        self.chance = seeded_rng()
         self.control, self.status_port = Control(library, folder / "control"), free_port()
         times = "interval=1s lifetime=20s poll=1s"
         # The scoreboard is httpd's own, and in a file told apart from what is the module's.

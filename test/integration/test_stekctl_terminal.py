@@ -12,6 +12,7 @@ import pytest
 
 import ringfile
 from httpd import wait_for
+from seed import seeded_rng
 from stekctl_tool import BINARY, DONE, FINDING, IO, USAGE, REFUSED, Stekctl
 from terminal import Terminal
 
@@ -140,8 +141,7 @@ def options_of(stekctl, command):
 
 def test_stekctl_did_you_mean_finds_what_was_mistyped(stekctl):
     """Every command and option with one slip of the finger, drawn by chance."""
-    chance = random.Random(seed := int(os.environ.get("STEK_SEED", random.randrange(1 << 32))))
-    print(f"seed {seed}")
+    chance = seeded_rng()
 
     def slip(word):
         at = chance.randrange(len(word) - 1)

@@ -3,18 +3,17 @@
 address, in any order, inherited and overridden, with and without SSLSessionCache, over HTTP/1.1 and HTTP/2,
 reload after reload; and random clients.  STEK_SEED repeats a run; `make ticket-values` is the long form."""
 import os
-import random
 from dataclasses import dataclass
 
 import pytest
 
 from h2 import Http2
 from httpd import Vhost
+from seed import SEED, seeded_rng
 from test_tickets_off import HTTP2, cache_lines
 
 CONFIGS = int(os.environ.get("STEK_TICKET_CONFIGS", "0")) or 3
 VISITS = 50  # under each configuration
-SEED = int(os.environ.get("STEK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 NAMES = ["a.test", "b.test", "c.test", "d.test", "e.test"]
 OWN = (2, 1, 2)  # OpenSSL's numbers: full, resumed; and the most on request
 
@@ -177,8 +176,7 @@ def adopt(server, clients, world):
 @pytest.mark.parametrize("cache", ["none", "shmcb"])
 @pytest.mark.parametrize("mpm", ["event", "worker", "prefork"])
 def test_each_value_does_what_the_manual_says_wherever_it_stands(httpd, mpm, cache):
-    rng = random.Random(f"{SEED} {mpm} {cache}")
-    print(f"STEK_SEED={SEED}")
+    rng = seeded_rng(mpm, cache)
     server = httpd(mpm=mpm, modules=["http2"] if mpm != "prefork" else [])
     server.expect("STEK3006", "AH10157", "AH02032")
     cache_lines(server, cache)

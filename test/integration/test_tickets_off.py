@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """StekTickets: no tickets and no resumable sessions, visibly, and for that vhost only."""
-import os
-import random
 import re
 import subprocess
 
@@ -11,6 +9,7 @@ import httpd as harness
 from checks import VERSIONS
 from fleet import Memcached
 from httpd import Vhost
+from seed import seeded_rng
 
 OFF, ON = ["StekTickets off"], ["StekTickets on"]
 OFF_NODE = "SSLOpenSSLConfCmd Options -SessionTicket"
@@ -267,9 +266,7 @@ VALUES = {None: 0, "on": 0, "tls1.3": 1, "off": 2}  # how much each forbids
 def test_http2_notice_wherever_a_client_gets_421_and_nowhere_else(httpd):
     """Inherited, overridden and repeated values, under each SSLVHostSNIPolicy that lets some through; and
     a warning wherever none lets a client into what the other vhost forbids."""
-    seed = int(os.environ.get("STEK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
-    print(f"STEK_SEED={seed}")
-    rng = random.Random(seed)
+    rng = seeded_rng()
     server = httpd(modules=["http2"])
     server.expect("AH10157|AH02032", "STEK3006", "STEK3018")
     known = [("secure", ("on", None, None)), ("secure", ("tls1.3", None, "tls1.3")), ("secure", (None, "on", None)),

@@ -61,7 +61,7 @@ static inline uint64_t seed_from_env(void)
 {
     const char *text = getenv("STEK_SEED");
 
-    if (text) {
+    if (text && *text) {
         return strtoull(text, NULL, 0);
     }
     return (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
