@@ -90,11 +90,11 @@ VALUES ?= "StekTickets on" "StekTickets tls1.3" "StekTicketCount 3 resumed=2 max
 VALUES_TESTS := $(addprefix test/integration/test_,$(addsuffix .py,binding chain client_certs client_decisions \
     client_lookups policy_changes hostile rotation reload))
 values: all
-	$(Q)for value in $(VALUES); do \
+	$(Q)failed=0; for value in $(VALUES); do \
 	    echo "== $$value"; \
 	    STEK_VALUES="$$value" $(PYTHON) -m pytest $(VALUES_TESTS) $(XDIST) -q -rf -p no:cacheprovider $(PYTEST) \
-	        || exit 1; \
-	done
+	        || failed=1; \
+	done; exit $$failed
 
 soak: $(SOAK_BIN)
 	$(Q)$(PYTHON) build/run_unit.py -j $(JOBS) --logs $(OUT)/unit-logs \
