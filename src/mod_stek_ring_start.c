@@ -147,7 +147,7 @@ static void start_ring(mod_stek_task_t *task)
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, task->server,
                      "STEK2013: ring '%s': not enough memory for its keys, so its virtual hosts "
-                     "use OpenSSL's own key, which does not rotate; free memory, then reload",
+                     "issue no tickets; free memory, then reload",
                      ring->name);
         return;
     }

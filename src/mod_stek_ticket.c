@@ -174,8 +174,11 @@ static int on_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_C
 {
     const mod_stek_vhost_t *vhost = mod_stek_vhost_of(ssl);
 
-    if (!vhost || !vhost->ring || !vhost->ring->live) {
+    if (!vhost || !vhost->ring) {
         return stock_key(ssl, name, iv, cipher_ctx, mac_ctx, encrypt);
+    }
+    if (!vhost->ring->live) {
+        return 0; /* There was no memory for its keys (STEK2013). */
     }
     return encrypt ? ring_key_encrypt(ssl, vhost->ring->live, name, iv, cipher_ctx, mac_ctx)
                    : ring_key_decrypt(ssl, vhost->ring->live, name, iv, cipher_ctx, mac_ctx);
@@ -238,8 +241,9 @@ static int is_not_resumable(SSL *ssl, const mod_stek_vhost_t *vhost)
     if (!mod_stek_may_resume_possible(ssl, vhost)) {
         return 1;
     }
-    if (vhost->ring && vhost->ring->live
-        && !mod_stek_live_can_issue(vhost->ring->live, apr_time_now())) {
+    if (vhost->ring
+        && (!vhost->ring->live
+            || !mod_stek_live_can_issue(vhost->ring->live, apr_time_now()))) {
         mod_stek_ticket_outcome_keyless(ssl);
         return 1;
     }

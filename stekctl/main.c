@@ -36,9 +36,9 @@ static const ctl_command_t commands[] = {
     {"new", cmd_new, "[--interval TIME] [--lifetime TIME] [--ahead N]",
      "Creates a ring with its first keys, and the secret file if there is none.\n"
      "Does not overwrite an existing ring.\n\n"
-     "  --interval TIME  length of a slot (1h)\n"
-     "  --lifetime TIME  how long a key decrypts after its slot (18h)\n"
-     "  --ahead N        slots to prepare in advance (1)\n\n"
+     "  --interval TIME  how long each key encrypts: its slot (default: 1h)\n"
+     "  --lifetime TIME  how long it still decrypts after its slot (default: 18h)\n"
+     "  --ahead N        how many keys to prepare in advance (default: 1)\n\n"
      "TIME is a number followed by s, min, h or d.\n"},
     {"show", cmd_show, "[--watch] [NAME]",
      "Shows a ring's keys, which of them encrypts, and last of all whether anything is wrong\n"
@@ -206,12 +206,12 @@ static void print_help(void)
         "  version\n\n"
         "  --ring PATH      the file ring (default: $STEK_RING, or else that of this "
         "machine's httpd)\n"
-        "  --secret PATH    the file with the secret that seals it (default: $STEK_SECRET, or "
+        "  --secret PATH    the file with the secret that seals the ring (default: $STEK_SECRET, or "
         "else the ring's path with .secret in place of .ring)\n"
         "  --instance NAME  use the ring of Debian's apache2@NAME\n"
         "  --json           prints one JSON value on standard output, errors included; may "
         "also follow the command\n"
-        "  -h, --help       shows this; after a command, what that does\n"
+        "  -h, --help       shows this help; after a command, the help for that command\n"
         "  -V, --version    shows the version\n\n"
         "Exit codes: 0 done, 1 a finding, 2 usage error, 3 a file was refused, 4 a file could "
         "not be read or written, 5 a store failed, 6 some hosts have not followed a "

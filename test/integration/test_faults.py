@@ -148,6 +148,26 @@ def test_faults_children_handshakes_go_on_and_keys_follow(faulty):
     print(f"{reached} faults in children, {len(cases)} tried")
 
 
+@pytest.mark.parametrize("cache", ["none", "shmcb:ssl_scache(102400)"])
+def test_faults_no_memory_for_a_ring_no_tickets(httpd, library, tmp_path, cache):
+    """Least of all under a key that nobody rotates."""
+    control = Control(library, tmp_path / "control")
+    server = httpd(modules=["socache_shmcb"], server=[f"SSLSessionCache {cache}"], processes=1,
+                   env={"STEK_FAULT_CONTROL": str(tmp_path / "control")})
+    server.env["LD_PRELOAD"] = " ".join(
+        filter(None, [os.environ.get("STEK_HTTPD_PRELOAD"), str(library)]))
+    server.expect("STEK2013")
+    control.arm(PARENT, "pthread_rwlock_init", control.ways("pthread_rwlock_init")[0])
+    server.start()
+    server.wait_log("STEK2013")
+    for version in VERSIONS:
+        reply = server.get(tls=version)
+        assert reply.status == 200 and not reply.session
+    control.set(armed=0)
+    server.graceful()
+    resumes(server)
+
+
 def test_faults_at_start_httpd_serves_and_a_reload_mends(httpd, library, tmp_path):
     """From the first call on: in memory or without tickets, but httpd is up."""
     control = Control(library, tmp_path / "control")
