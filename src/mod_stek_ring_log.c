@@ -82,7 +82,8 @@ static void log_left_out(const mod_stek_task_t *task)
         ap_log_error(
             APLOG_MARK, APLOG_WARNING, 0, task->server,
             "STEK2036: ring '%s': %s: %d key%s ignored: the ring is full (limit %d), or %s too far "
-            "in the future; check the clocks of all hosts that write the ring",
+            "in the future; check the clocks of all hosts that write the ring; if they are right, use a "
+            "longer interval or a shorter lifetime",
             task->ring->name, stek_ring_file_name(mod_stek_live_file(task->ring->live)), (int)n,
             n == 1 ? "" : "s", STEK_KEYS_MAX, n == 1 ? "it begins" : "they begin");
     }

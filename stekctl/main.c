@@ -28,9 +28,9 @@
 #define HELP_WAIT                                                                                  \
     "  --wait[=TIME]          waits until all hosts of the fleet have followed the change;\n"      \
     "                         after TIME (1min), names those that have not, and exits with 6\n"    \
-    "  --fleet NAME           the fleet of /etc/stek/NAME.conf, or of the file at that path\n"     \
+    "  --fleet NAME           the fleet of /etc/stek/NAME.conf; NAME may also be a file's path\n"  \
     "                         (default: the fleet whose ring this is)\n"                           \
-    "  --fleet-secret PATH    its secret\n"
+    "  --fleet-secret PATH    that fleet's secret, if its file does not name it\n"
 
 static const ctl_command_t commands[] = {
     {"new", cmd_new, "[--interval TIME] [--lifetime TIME] [--ahead N]",
@@ -45,12 +45,12 @@ static const ctl_command_t commands[] = {
      "with the ring.  Exits with 1 if so.  NAME is a ring's name, as in StekRing: its file is\n"
      "NAME.ring beside that of the ring 'default'.\n\n"
      "  --watch  redraws every second; press q or Ctrl-C to quit\n"},
-    {"rotate", cmd_rotate, "[--in TIME] [--wait[=TIME] [--fleet NAME]]",
+    {"rotate", cmd_rotate, "[--in TIME] [--wait[=TIME] [--fleet NAME] [--fleet-secret PATH]]",
      "Adds a key that encrypts from now (or after TIME) until the end of its slot.\n"
      "From then on, the previous key only decrypts, until its lifetime is over.\n\n"
      "  --in TIME              starts after TIME instead of now; a number followed by s, min,\n"
      "                         h or d\n" HELP_WAIT},
-    {"revoke", cmd_revoke, "NAME... | --all [--wait[=TIME] [--fleet NAME]]",
+    {"revoke", cmd_revoke, "{NAME... | --all} [--wait[=TIME] [--fleet NAME] [--fleet-secret PATH]]",
      "Revokes keys at once and permanently: tickets sealed with them no longer work, and\n"
      "clients do a full handshake.  NAME is the key's name in hex, or at least its\n"
      "first 8 digits.  A new key replaces a revoked current key.\n\n"
@@ -204,7 +204,7 @@ static void print_help(void)
         stdout,
         "  help    [COMMAND]\n"
         "  version\n\n"
-        "  --ring PATH      the file ring (default: $STEK_RING, or else that of this "
+        "  --ring PATH      the ring's file (default: $STEK_RING, or else that of this "
         "machine's httpd)\n"
         "  --secret PATH    the file with the secret that seals the ring (default: $STEK_SECRET, or "
         "else the ring's path with .secret in place of .ring)\n"

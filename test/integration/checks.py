@@ -13,10 +13,13 @@ from httpd import VALUES, wait_for
 VERSIONS = ("1.3",) if any("tls1.3" in line for line in VALUES) else ("1.2", "1.3")
 
 
-def issued_now(server, ring="default", **options):
-    """A reply, after a check that all its tickets are under the key that encrypts now."""
-    before = int(server.now())
+def issued_now(server, ring="default", wait=0, **options):
+    """A reply, after a check that all its tickets are under the key that encrypts now; if there is none,
+    for so many seconds another."""
+    before, end = int(server.now()), time.monotonic() + wait
     reply = server.get(**options)
+    while not reply.tickets and time.monotonic() < end:
+        reply = server.get(**options)
     after = int(server.now())
     if not reply.tickets:
         tls.premise()

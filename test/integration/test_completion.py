@@ -49,7 +49,7 @@ def help_of(*args):
     return subprocess.run([BINARY, *args, "--help"], capture_output=True, text=True, timeout=30, check=True).stdout
 
 
-COMMANDS = re.findall(r"(?m)^  ([a-z]+) ? *(?:\[|NAME|--|FILE|new|$)", help_of().partition("\n  --ring PATH")[0])
+COMMANDS = re.findall(r"(?m)^  ([a-z]+) ? *(?:\[|{|NAME|--|FILE|new|$)", help_of().partition("\n  --ring PATH")[0])
 
 
 def options(text):
