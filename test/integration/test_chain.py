@@ -127,7 +127,8 @@ def test_chain_of_a_day_by_default(httpd, version):
 def test_chain_as_long_as_one_ticket_where_that_lives_longer(httpd, version):
     server = httpd(clock=True, server=["StekRing default interval=6h lifetime=4d ahead=20"]).start()
     session = server.get(tls=version).session
-    assert session.hint == 4 * 86400
+    # The last of many tickets may go out in the second after the handshake.
+    assert session.hint in (4 * 86400, 4 * 86400 - 1)
     for at, resumed in ((2 * 86400, True), (4 * 86400 - 60, True), (4 * 86400 + 5, False)):
         server.set_clock(at)
         reply = server.get(tls=version, session=session)
