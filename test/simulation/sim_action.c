@@ -856,11 +856,35 @@ static void agree(void)
     } while (sim->news && n-- > 0);
 }
 
+/* Whether a host that was off for days doubts its clock, and nobody who seals shows it the day: those who
+ * have gone on make no keys.  Its log says how long it waits. */
+static int is_any_alone_in_doubt(void)
+{
+    int i, k, found = 0;
+
+    for (i = 0; i < sim->history->host_n; i++) {
+        const sync_host_t *host = &sim->hosts[i].sync;
+        int alone = sim->hosts[i].up && host->jumped_at > 0 && host->fleet_day > 0;
+
+        for (k = 0; alone && k < sim->history->host_n; k++) {
+            alone = !sim->hosts[k].up || sim->hosts[k].sync.fleet->day <= host->fleet->day
+                    || !sim_host_generates(&sim->hosts[k]);
+        }
+        found |= alone;
+    }
+    return found;
+}
+
 /* What logs say in the first cycle is done; then hosts have to come to an end. */
 static void settle(void)
 {
     all_cycle(1);
     help_stuck();
+    if (is_any_alone_in_doubt()) {
+        sim_say("an hour passes");
+        sim->now_ms += 3601 * 1000;
+        all_cycle(1);
+    }
     if (is_any_from_the_future(0)) {
         all_cycle(SYNC_STORES_DISTRUST_N);
     }
