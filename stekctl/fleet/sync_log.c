@@ -157,8 +157,8 @@ static void log_day(sync_host_t *host)
     if (host->fleet_day > 0) {
         report_line(
             "%s: check this host's clock: the objects in the stores are from %d days ago. Either "
-            "the clock is ahead, or every host that generates keys was down; sync keeps the old fleet secret "
-            "until another host moves to the next one, or for one hour",
+            "the clock is ahead, or every host that generates keys was down; sync keeps the old "
+            "fleet secret until another host moves to the next one, or for one hour",
             host->options->fleet_secret_path, (int)(host->day - host->fleet_day));
     }
     host->told_day = host->fleet_day;
