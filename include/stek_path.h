@@ -18,12 +18,6 @@ const char *stek_file_dir(const char *path, apr_pool_t *pool);
 /* The last part of path. */
 const char *stek_file_base(const char *path);
 
-/* Nonzero if uid is root or owner. */
-int stek_path_is_trusted(uid_t uid, uid_t owner);
-
-/* Nonzero if group or others can create files in that directory, sticky or not. */
-int stek_path_is_shared(const struct stat *dir);
-
 /* For reading path: every directory on the way belongs to root or owner and is not writable by
  * group or others, or is sticky; every symlink belongs to root or owner.  Else STEK_EPERM, and
  * *pculprit (if not NULL) is the path at fault, in pool. */
@@ -47,10 +41,6 @@ apr_status_t stek_path_check_written(const char *path, uid_t owner, const char *
  * in it. */
 apr_status_t stek_path_check_placed(const char *path, uid_t owner, const char **pculprit,
                                     apr_pool_t *pool);
-
-/* The path that STEK_EPERM or STEK_ESHARED was about, and in brackets its owner and mode, those
- * that are wanted, and the command for it. In pool, or path itself. */
-const char *stek_path_describe(const char *path, uid_t owner, apr_pool_t *pool);
 
 /* Of the directories on the way to path, the first that does not exist, in pool; NULL: all do, or
  * that cannot be seen. */

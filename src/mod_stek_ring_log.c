@@ -9,6 +9,7 @@
 
 #include "mod_stek_live_follow.h"
 #include "mod_stek_words.h"
+#include "stek_owner.h"
 #include "stek_schedule.h"
 
 APLOG_USE_MODULE(stek_rotate);
@@ -20,7 +21,7 @@ const char *mod_stek_ring_describe(const mod_stek_task_t *task, const char *path
     const char *missing;
 
     if (rv == STEK_EPERM || rv == STEK_ESHARED) {
-        return stek_path_describe(path, mod_stek_live_file(task->ring->live)->owner, task->pool);
+        return stek_owner_describe(path, mod_stek_live_file(task->ring->live)->owner, task->pool);
     }
     missing = APR_STATUS_IS_ENOENT(rv) ? stek_path_missing_dir(path, task->pool) : NULL;
     return missing

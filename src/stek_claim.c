@@ -15,7 +15,7 @@
 
 #include "stek_error.h"
 #include "stek_mem.h"
-#include "stek_path.h"
+#include "stek_owner.h"
 #include "stek_seal.h"
 #include "stek_secret.h"
 
@@ -109,7 +109,7 @@ static const char *foreign_by_kind(const struct stat *st, uid_t owner, apr_pool_
     if (!S_ISREG(st->st_mode)) {
         return "is a device, not a regular file";
     }
-    if (!stek_path_is_trusted(st->st_uid, owner)) {
+    if (!stek_owner_is_trusted(st->st_uid, owner)) {
         return apr_psprintf(pool, "belongs to another user (uid %ld)", (long)st->st_uid);
     }
     if (st->st_nlink > 1) {

@@ -22,6 +22,7 @@
 
 #include "stek_error.h"
 #include "stek_key.h"
+#include "stek_owner.h"
 
 #define READ_TRIES 3     /* if the file is replaced meanwhile */
 #define TMP_AGE_MAX_S 60 /* after this time, the writer is dead */
@@ -76,8 +77,8 @@ static apr_status_t check_file(const struct stat *st, stek_file_kind_e kind, uid
     if (kind == STEK_FILE_SECRET) {
         bad |= S_IRGRP | S_IROTH;
     }
-    return stek_path_is_trusted(st->st_uid, owner) && (st->st_mode & bad) == 0 ? APR_SUCCESS
-                                                                               : STEK_EPERM;
+    return stek_owner_is_trusted(st->st_uid, owner) && (st->st_mode & bad) == 0 ? APR_SUCCESS
+                                                                                : STEK_EPERM;
 }
 
 /* All len bytes, and that they are all. */
@@ -253,8 +254,8 @@ static apr_status_t check_replaced(const writer_t *writer)
     if (!S_ISREG(st.st_mode)) {
         return STEK_EKIND;
     }
-    return stek_path_is_trusted(st.st_uid, writer->how->owner) && st.st_nlink == 1 ? APR_SUCCESS
-                                                                                   : STEK_EFOREIGN;
+    return stek_owner_is_trusted(st.st_uid, writer->how->owner) && st.st_nlink == 1 ? APR_SUCCESS
+                                                                                    : STEK_EFOREIGN;
 }
 
 /* A name that nobody can predict. Without random bytes, it still differs on every try. */
@@ -323,7 +324,7 @@ static int is_tmp_name(const char *name, const char *base)
 static int is_left_behind(const writer_t *writer, const struct stat *st)
 {
     return S_ISREG(st->st_mode) && st->st_nlink == 1
-           && stek_path_is_trusted(st->st_uid, writer->how->owner)
+           && stek_owner_is_trusted(st->st_uid, writer->how->owner)
            && labs((long)(writer->st.st_mtim.tv_sec - st->st_mtim.tv_sec)) > TMP_AGE_MAX_S;
 }
 

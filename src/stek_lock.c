@@ -19,6 +19,7 @@
 #include <apr_strings.h>
 
 #include "stek_error.h"
+#include "stek_owner.h"
 #include "stek_path.h"
 
 #define LOCK_POLL_MS 10
@@ -32,7 +33,7 @@ static apr_status_t check_lock(const struct stat *st, const struct stat *dir)
     if (!S_ISREG(st->st_mode)) {
         return STEK_EKIND;
     }
-    return (stek_path_is_trusted(st->st_uid, geteuid()) || st->st_uid == dir->st_uid)
+    return (stek_owner_is_trusted(st->st_uid, geteuid()) || st->st_uid == dir->st_uid)
                    && st->st_nlink <= 1 && st->st_size < PID_LEN_MAX
                ? APR_SUCCESS
                : STEK_EFOREIGN;
@@ -49,7 +50,7 @@ static apr_status_t lock_open(const char *lock_path, apr_pool_t *pool, int *pfd)
     if (stat(stek_file_dir(lock_path, pool), &dir) != 0) {
         return APR_FROM_OS_ERROR(errno);
     }
-    if (stek_path_is_shared(&dir)) {
+    if (stek_owner_shares(&dir)) {
         return STEK_ESHARED;
     }
     if (lstat(lock_path, &st) == 0) {

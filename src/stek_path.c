@@ -15,6 +15,7 @@
 #include <apr_strings.h>
 
 #include "stek_error.h"
+#include "stek_owner.h"
 
 #define LINKS_MAX 40 /* as many as Linux follows */
 
@@ -48,20 +49,10 @@ typedef struct walk_t {
     ino_t last_ino;
 } walk_t;
 
-int stek_path_is_trusted(uid_t uid, uid_t owner)
-{
-    return uid == 0 || uid == owner;
-}
-
-int stek_path_is_shared(const struct stat *dir)
-{
-    return (dir->st_mode & (S_IWGRP | S_IWOTH)) != 0;
-}
-
 static apr_status_t check_dir(walk_t *walk, const char *dir, const struct stat *st)
 {
-    if (!stek_path_is_trusted(st->st_uid, walk->owner)
-        || (stek_path_is_shared(st) && (st->st_mode & S_ISVTX) == 0)) {
+    if (!stek_owner_is_trusted(st->st_uid, walk->owner)
+        || (stek_owner_shares(st) && (st->st_mode & S_ISVTX) == 0)) {
         walk->culprit = dir;
         return STEK_EPERM;
     }
@@ -75,7 +66,7 @@ static int is_placed(const walk_t *walk, uid_t uid)
     struct stat st;
 
     return !walk->strict || uid == 0 || uid == geteuid()
-           || (stat(*walk->done != '\0' ? walk->done : "/", &st) == 0 && !stek_path_is_shared(&st));
+           || (stat(*walk->done != '\0' ? walk->done : "/", &st) == 0 && !stek_owner_shares(&st));
 }
 
 /* Puts the link's target in front of the rest. */
@@ -85,7 +76,7 @@ static apr_status_t follow_link(walk_t *walk, const char *link, const struct sta
     ssize_t len;
 
     /* Anyone can have put it into a sticky directory. */
-    if (!stek_path_is_trusted(st->st_uid, walk->owner)) {
+    if (!stek_owner_is_trusted(st->st_uid, walk->owner)) {
         walk->culprit = link;
         return STEK_EPERM;
     }
@@ -238,7 +229,7 @@ static apr_status_t check_written(const char *path, uid_t owner, int strict, con
     if (stat(dir, &st) != 0) {
         return APR_FROM_OS_ERROR(errno);
     }
-    if (stek_path_is_shared(&st)) {
+    if (stek_owner_shares(&st)) {
         if (pculprit) {
             *pculprit = dir;
         }
@@ -257,46 +248,6 @@ apr_status_t stek_path_check_placed(const char *path, uid_t owner, const char **
                                     apr_pool_t *pool)
 {
     return check_written(path, owner, 1, pculprit, pool);
-}
-
-static const char *owner_text(uid_t uid, apr_pool_t *pool)
-{
-    return uid == 0 ? "root" : apr_psprintf(pool, "uid %ld", (long)uid);
-}
-
-const char *stek_path_describe(const char *path, uid_t owner, apr_pool_t *pool)
-{
-    const char *wanted_owner = "root", *wanted_mode = "", *todo = "";
-    struct stat st;
-
-    if (lstat(path, &st) != 0
-        || (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)
-            && stek_path_is_trusted(st.st_uid, owner))) {
-        return path;
-    }
-    /* /tmp is meant to be everyone's: somewhere else is the remedy. */
-    if (S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX)) {
-        return apr_psprintf(pool, "%s (owner %s, mode %04o)", path, owner_text(st.st_uid, pool),
-                            (unsigned)(st.st_mode & 07777));
-    }
-    if (owner != 0) {
-        wanted_owner = apr_pstrcat(pool, "root or ", owner_text(owner, pool), NULL);
-    }
-    if (!stek_path_is_trusted(st.st_uid, owner)) {
-        todo = "chown root";
-    }
-    if (stek_path_is_shared(&st) && !S_ISLNK(st.st_mode)) {
-        wanted_mode = ", not writable by group or others";
-        todo = *todo ? "chown root and chmod go-w" : "chmod go-w";
-    }
-    else if (!*todo) {
-        /* What only its owner can write to is refused where it is a secret that others can read. */
-        wanted_mode = S_ISDIR(st.st_mode) ? ", not writable by group or others" : ", mode 0600";
-        todo = S_ISDIR(st.st_mode) ? "chmod go-w" : "chmod 600";
-    }
-    return apr_psprintf(pool, "%s (owner %s, mode %04o; wanted: owner %s%s: %s)", path,
-                        owner_text(st.st_uid, pool), (unsigned)(st.st_mode & 07777), wanted_owner,
-                        wanted_mode, todo);
 }
 
 const char *stek_path_missing_dir(const char *path, apr_pool_t *pool)

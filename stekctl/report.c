@@ -18,6 +18,7 @@
 #include "stek_error.h"
 #include "stek_escape.h"
 #include "stek_nearest.h"
+#include "stek_owner.h"
 #include "stek_path.h"
 #include "stek_time.h"
 #include "wrap.h"
@@ -166,7 +167,7 @@ static const char *add_to_detail(const ctl_t *ctl, const char *path, apr_status_
 
     *pafter = "";
     if (rv == STEK_EPERM || rv == STEK_ESHARED) {
-        more = stek_path_describe(about, ctl->owner, ctl->pool);
+        more = stek_owner_describe(about, ctl->owner, ctl->pool);
         if (!detail && strlen(more) > strlen(path)) {
             *pafter = more + strlen(path);
         }

@@ -18,6 +18,7 @@
 
 #include "stek_error.h"
 #include "stek_mem.h"
+#include "stek_owner.h"
 #include "stek_path.h"
 
 #define TIMEOUT_S 5
@@ -221,11 +222,11 @@ apr_status_t haproxy_socket_check(const haproxy_socket_t *haproxy, uid_t owner,
     if (rv == APR_SUCCESS && lstat(path, &st) != 0) {
         return APR_FROM_OS_ERROR(errno);
     }
-    if (rv == APR_SUCCESS && !stek_path_is_trusted(st.st_uid, owner)) {
+    if (rv == APR_SUCCESS && !stek_owner_is_trusted(st.st_uid, owner)) {
         rv = STEK_EPERM;
     }
     if (rv == STEK_EPERM || rv == STEK_ESHARED) {
-        *pculprit = stek_path_describe(culprit, owner, pool);
+        *pculprit = stek_owner_describe(culprit, owner, pool);
     }
     return rv;
 }

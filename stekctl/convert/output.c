@@ -25,6 +25,7 @@
 #include "stek_error.h"
 #include "stek_file.h"
 #include "stek_mem.h"
+#include "stek_owner.h"
 
 #define KEY_PREFIX "stek-"
 #define KEY_SUFFIX ".key"
@@ -371,9 +372,9 @@ static ctl_exit_e check_given_directory(ctl_t *ctl, const output_t *output)
         report_line("%s: is a symbolic link; with --owner, name the directory itself", path);
         return CTL_REFUSED;
     }
-    if (!stek_path_is_trusted(st.st_uid, output->uid) || stek_path_is_shared(&st)) {
+    if (!stek_owner_is_trusted(st.st_uid, output->uid) || stek_owner_shares(&st)) {
         return report_status(ctl, path, STEK_EPERM,
-                             stek_path_describe(path, output->uid, ctl->pool));
+                             stek_owner_describe(path, output->uid, ctl->pool));
     }
     return CTL_DONE;
 }
@@ -407,7 +408,7 @@ static ctl_exit_e check_way(ctl_t *ctl, const output_t *output)
     if ((rv == STEK_EPERM || rv == STEK_ESHARED) && culprit) {
         report_line("%s: with --owner, only root may own and write to the directories above it, "
                     "unlike %s; choose another path, such as one below /run",
-                    output->path, stek_path_describe(culprit, ctl->owner, ctl->pool));
+                    output->path, stek_owner_describe(culprit, ctl->owner, ctl->pool));
         return CTL_REFUSED;
     }
     if (rv != APR_SUCCESS) {

@@ -14,7 +14,7 @@
 #include "store_connect.h"
 #include "store_url.h"
 #include "sync_secrets.h"
-#include "sync_stores.h"
+#include "sync_ask_stores.h"
 
 #define FORGET_TRIES 5
 
@@ -103,7 +103,7 @@ void fleet_reader_close(fleet_reader_t *reader)
 
 static apr_int64_t deadline(const fleet_reader_t *reader)
 {
-    return monotonic_ms() + apr_time_as_msec(sync_stores_call_max(&reader->options));
+    return monotonic_ms() + apr_time_as_msec(sync_ask_stores_call_max(&reader->options));
 }
 
 /* What is known of the part now: in pool. */

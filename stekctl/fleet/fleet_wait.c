@@ -18,7 +18,7 @@
 #include "report.h"
 #include "ringio.h"
 #include "sync_state.h"
-#include "sync_stores.h"
+#include "sync_ask_stores.h"
 #include "sync_settings_check.h"
 #include "store_url.h"
 
@@ -194,7 +194,7 @@ static void note_unseen(waiting_t *waiting, apr_time_t now)
 static apr_interval_time_t time_left(const waiting_t *waiting)
 {
     apr_interval_time_t left = apr_time_from_msec(waiting->end_ms - monotonic_ms());
-    apr_interval_time_t call = sync_stores_call_max(&waiting->reader.options);
+    apr_interval_time_t call = sync_ask_stores_call_max(&waiting->reader.options);
 
     return left > call ? left : call;
 }

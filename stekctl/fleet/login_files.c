@@ -13,6 +13,7 @@
 #include "report.h"
 #include "stek_error.h"
 #include "stek_mem.h"
+#include "stek_owner.h"
 
 #define FILE_MAX 65536
 
@@ -63,7 +64,7 @@ static const char *find_fault(const ctl_t *ctl, const wanted_t *wanted, uid_t us
 
     if (rv == STEK_EPERM && culprit && strcmp(culprit, wanted->path) != 0) {
         why = apr_psprintf(ctl->pool, "others can change %s",
-                           stek_path_describe(culprit, user, ctl->pool));
+                           stek_owner_describe(culprit, user, ctl->pool));
     }
     else if (rv == STEK_EPERM) {
         why = st->st_uid != 0 && st->st_uid != user ? "somebody else owns it"

@@ -15,6 +15,7 @@
 #include "stek_swappable.h"
 #include "sync_ring_file.h"
 #include "sync_secrets.h"
+#include "sync_ask_stores.h"
 #include "sync_stores.h"
 
 /* More than the minute for which a temporary file may be in use. */
@@ -167,8 +168,8 @@ void sync_host_port(sync_host_t *host, sync_port_t *port)
     port->baton = host;
     port->store_n = host->options->store_n;
     port->now = port_now;
-    port->read = sync_stores_read;
-    port->write = sync_stores_write;
+    port->read = sync_ask_stores_read;
+    port->write = sync_ask_stores_write;
     port->load = sync_ring_file_load;
     port->save = sync_ring_file_save;
     port->pause = port_pause;

@@ -23,6 +23,7 @@
 #include "stek_file.h"
 #include "store_url.h"
 #include "sync_ring_file.h"
+#include "sync_ask_stores.h"
 #include "sync_stores.h"
 #include "sync_watch.h"
 
@@ -76,7 +77,7 @@ static int judge_store(sync_host_t *host, int i)
         }
         return 0;
     }
-    if (store->wrote && !sync_stores_kept(host, i)) {
+    if (store->wrote && !sync_ask_stores_kept(host, i)) {
         report_line(
             "%s: has taken the ring, but does not have it any more: it keeps nothing; check its "
             "memory limit, and what else deletes objects",

@@ -23,7 +23,7 @@
 #include "store_url.h"
 #include "sync_own_files.h"
 #include "sync_secrets.h"
-#include "sync_stores.h"
+#include "sync_ask_stores.h"
 #include "stek_secret_file.h"
 
 #define OTHER_MAX 65536
@@ -31,7 +31,7 @@
 /* How long a cycle can take if no store answers: all are read at once, and written in turn. */
 static apr_interval_time_t longest_cycle(const sync_options_t *options)
 {
-    return (1 + options->store_n) * sync_stores_call_max(options);
+    return (1 + options->store_n) * sync_ask_stores_call_max(options);
 }
 
 /* Two cycles have to fit into what is prepared, so that one may fail. */
@@ -55,7 +55,7 @@ static ctl_exit_e check_cycle(ctl_t *ctl, const sync_options_t *options)
 /* systemd must not take a slow store for a hung sync. */
 static ctl_exit_e check_watchdog(ctl_t *ctl, const sync_options_t *options)
 {
-    apr_interval_time_t watchdog = notify_watchdog(), call = sync_stores_call_max(options);
+    apr_interval_time_t watchdog = notify_watchdog(), call = sync_ask_stores_call_max(options);
 
     if (watchdog == 0 || watchdog >= 2 * call) {
         return CTL_DONE;

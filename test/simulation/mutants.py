@@ -118,7 +118,7 @@ MUTANTS = {
         "    if (lost && plan->made > 0\n",
         "    if (lost) {\n        plan->made = 0;\n        return NULL;\n    }\n    if (lost && plan->made > 0\n"),
     "stores: the epoch of an object is not looked at": (
-        "stekctl/fleet/sync_stores.c",
+        "stekctl/fleet/sync_ask_stores.c",
         "if (stek_admit_epoch(view->ring->epoch, host->known_epoch, now) != APR_SUCCESS) {",
         "if (now < 0) {"),
     "floor: forgotten in the plan": (

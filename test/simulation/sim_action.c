@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fleet/ratchet.h"
+#include "fleet/sync_ask_stores.h"
 #include "fleet/sync_stores.h"
 #include "stek_error.h"
 #include "stek_key_make.h"
@@ -889,7 +890,7 @@ static void settle(void)
         all_cycle(SYNC_STORES_DISTRUST_N);
     }
     if (is_any_from_the_future(1)) {
-        all_cycle(SYNC_STORES_BEHIND_N - SYNC_STORES_DISTRUST_N);
+        all_cycle(SYNC_ASK_STORES_BEHIND_N - SYNC_STORES_DISTRUST_N);
     }
     agree();
 }

@@ -16,6 +16,7 @@
 
 #include "file_util.h"
 #include "stek_file.h"
+#include "stek_owner.h"
 
 #define BUF_SIZE 8192
 
@@ -702,21 +703,21 @@ static void test_path_check_placed_what_is_in_a_sticky_directory_is_roots(void *
     assert_int_equal(placed("sticky/link/s", NOBODY), STEK_EPERM);
     assert_int_equal(chmod(in_base("sticky/roots"), 0775), 0);
     assert_int_equal(placed("sticky/roots/his/s", NOBODY), STEK_EPERM);
-    assert_string_equal(stek_path_describe(culprit, 0, pool),
+    assert_string_equal(stek_owner_describe(culprit, 0, pool),
                         apr_pstrcat(pool, culprit,
                                     " (owner root, mode 0775; wanted: owner root, not writable by "
                                     "group or others: chmod go-w)",
                                     NULL));
-    assert_string_equal(stek_path_describe(in_base("sticky"), 0, pool),
+    assert_string_equal(stek_owner_describe(in_base("sticky"), 0, pool),
                         apr_pstrcat(pool, in_base("sticky"), " (owner root, mode 1777)", NULL));
-    assert_string_equal(stek_path_describe(in_base("sticky/his"), 0, pool),
+    assert_string_equal(stek_owner_describe(in_base("sticky/his"), 0, pool),
                         apr_pstrcat(pool, in_base("sticky/his"),
                                     " (owner uid 65534, mode 0755; wanted: owner root: chown root)",
                                     NULL));
 }
 
 /* Whatever refuses a file says what is wanted: once that is done, it is accepted. */
-static void test_path_describe_what_it_wants_is_enough(void **state)
+static void test_owner_describe_what_it_wants_is_enough(void **state)
 {
     static const mode_t modes[] = {0600, 0640, 0644, 0660, 0666, 0622, 0700, 0755, 0604};
     const char *path = in_base("described"), *words;
@@ -732,7 +733,7 @@ static void test_path_describe_what_it_wants_is_enough(void **state)
         (void)lchown(path, i % 2 ? NOBODY : 0, 0);
         assert_int_equal(chmod(path, mode), 0);
         assert_int_equal(lstat(path, &st), 0);
-        words = stek_path_describe(path, 0, pool);
+        words = stek_owner_describe(path, 0, pool);
         assert_non_null(strstr(
             words, apr_psprintf(pool, "(owner %s, mode %04o; wanted: owner root",
                                 st.st_uid == 0 ? "root" : apr_psprintf(pool, "uid %u", st.st_uid),
@@ -741,7 +742,7 @@ static void test_path_describe_what_it_wants_is_enough(void **state)
         assert_int_equal(strstr(words, "chmod go-w") != NULL, (mode & 022) != 0);
         assert_int_equal(strstr(words, "chmod 600") != NULL, st.st_uid == 0 && (mode & 022) == 0);
     }
-    assert_string_equal(stek_path_describe(in_base("nothing"), 0, pool), in_base("nothing"));
+    assert_string_equal(stek_owner_describe(in_base("nothing"), 0, pool), in_base("nothing"));
 }
 
 static void test_path_missing_dir_is_the_first_that_is_missing(void **state)
@@ -1131,7 +1132,7 @@ int main(void)
         TEST(test_file_replace_what_is_no_file_of_ours_is_kept),
         TEST(test_file_replace_shared_directory_is_refused),
         TEST(test_path_check_placed_what_is_in_a_sticky_directory_is_roots),
-        TEST(test_path_describe_what_it_wants_is_enough),
+        TEST(test_owner_describe_what_it_wants_is_enough),
         TEST(test_path_missing_dir_is_the_first_that_is_missing),
         TEST(test_path_check_opened_what_the_path_leads_to_is_what_was_opened),
         TEST(test_file_replace_cut_short_keeps_the_old),
