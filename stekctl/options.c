@@ -16,6 +16,7 @@
 #include "wrap.h"
 
 #define OPTIONS_MAX 64
+#define FIRST_ROW 1000 /* behind all characters */
 
 /* The option that arg names in full; NULL: none. */
 static const struct option *exact_option(const char *arg, const struct option *options)
@@ -163,4 +164,86 @@ ctl_exit_e options_ahead(ctl_t *ctl, const char *text, int *pahead)
     }
     *pahead = n;
     return CTL_DONE;
+}
+
+/* ---- tables of options ---- */
+
+void *options_member(void *settings, const option_row_t *row)
+{
+    return (char *)settings + row->at;
+}
+
+ctl_exit_e options_set_text(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
+{
+    (void)ctl;
+    *(const char **)options_member(settings, row) = value;
+    return CTL_DONE;
+}
+
+ctl_exit_e options_set_path(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
+{
+    return *value ? options_set_text(ctl, settings, row, value)
+                  : report_usage(ctl, "%s: the path must not be empty", row->name);
+}
+
+ctl_exit_e options_set_flag(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
+{
+    (void)ctl;
+    (void)value;
+    *(int *)options_member(settings, row) = 1;
+    return CTL_DONE;
+}
+
+ctl_exit_e options_set_json(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
+{
+    (void)settings;
+    (void)row;
+    (void)value;
+    ctl->json = 1;
+    return CTL_DONE;
+}
+
+ctl_exit_e options_set_number(ctl_t *ctl, void *settings, const option_row_t *row,
+                              const char *value)
+{
+    int n = options_number(value, 1, (int)row->most);
+
+    if (n < 0) {
+        return report_usage(ctl, "invalid value '%s' for '%s': must be between 1 and %d", value,
+                            row->name, (int)row->most);
+    }
+    *(int *)options_member(settings, row) = n;
+    return CTL_DONE;
+}
+
+ctl_exit_e options_set_span(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
+{
+    return options_span(ctl, row->name, value, apr_time_from_sec(1), row->most,
+                        options_member(settings, row));
+}
+
+ctl_exit_e options_parse(ctl_t *ctl, int argc, char **argv, const option_row_t *rows, int row_n,
+                         int kind, option_set_t *set, void *settings)
+{
+    struct option options[OPTIONS_MAX + 1] = {CTL_OPTION_HELP};
+    ctl_exit_e code = CTL_DONE;
+    int i, n = 1, option;
+
+    for (i = 0; i < row_n && n < OPTIONS_MAX; i++) {
+        if ((rows[i].kind & kind) == kind) {
+            options[n].name = rows[i].name;
+            options[n].has_arg = rows[i].kind & OPTION_VALUE ? required_argument : no_argument;
+            options[n++].val = FIRST_ROW + i;
+        }
+    }
+    while (code == CTL_DONE && (option = ctl_option(ctl, argc, argv, options)) != -1) {
+        const option_row_t *row;
+
+        if (option == '?') {
+            return CTL_USAGE;
+        }
+        row = &rows[option - FIRST_ROW];
+        code = (set ? set : row->set)(ctl, settings, row, optarg);
+    }
+    return code;
 }

@@ -52,5 +52,38 @@ ctl_exit_e options_span(ctl_t *ctl, const char *name, const char *text, apr_inte
 /* The value of --ahead: slots to prepare in advance.  Reports errors. */
 ctl_exit_e options_ahead(ctl_t *ctl, const char *text, int *pahead);
 
+/* ---- tables of options ---- */
+
+typedef struct option_row_t option_row_t;
+
+/* Sets an option in settings; value (NULL: the option has none) outlives them.  Reports errors. */
+typedef ctl_exit_e option_set_t(ctl_t *ctl, void *settings, const option_row_t *row,
+                                const char *value);
+
+struct option_row_t {
+    const char *name;
+    option_set_t *set;
+    int kind;         /* OPTION_VALUE, and what the command adds */
+    apr_size_t at;    /* where in the settings */
+    apr_int64_t most; /* the greatest number or span */
+};
+
+#define OPTION_VALUE 1 /* it has a value */
+
+/* What a row sets. */
+void *options_member(void *settings, const option_row_t *row);
+
+option_set_t options_set_text;   /* const char * */
+option_set_t options_set_path;   /* the same, but not empty */
+option_set_t options_set_flag;   /* int, to 1 */
+option_set_t options_set_json;   /* what the command prints */
+option_set_t options_set_number; /* int, from 1 */
+option_set_t options_set_span;   /* apr_interval_time_t, from 1s */
+
+/* Hands all options of the command to set (NULL: to the row's own).  Takes only rows that have all bits of
+ * kind.  Reports errors. */
+ctl_exit_e options_parse(ctl_t *ctl, int argc, char **argv, const option_row_t *rows, int row_n,
+                         int kind, option_set_t *set, void *settings);
+
 #pragma GCC visibility pop
 #endif

@@ -6,7 +6,7 @@
 
 #include <apr_strings.h>
 #include <ctype.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "announce.h"
@@ -21,46 +21,12 @@
 #define EVERY_MAX apr_time_from_sec(3600)
 #define TIMEOUT_MAX apr_time_from_sec(60)
 
-/* The options of the command line and of the configuration file.  An option without a value is only
- * for the command line. */
-enum { WITH_VALUE = 1, IN_FILE = 2, FOR_FLEET = 4 /* also of the command fleet */ };
-
-static const struct {
-    const char *name;
-    int kind;
-} rows[] = {
-    {"store", WITH_VALUE | IN_FILE | FOR_FLEET},
-    {"fleet-secret", WITH_VALUE | IN_FILE | FOR_FLEET},
-    {"password", WITH_VALUE | IN_FILE | FOR_FLEET},
-    {"store-ca", WITH_VALUE | IN_FILE | FOR_FLEET},
-    {"store-cert", WITH_VALUE | IN_FILE | FOR_FLEET},
-    {"store-key", WITH_VALUE | IN_FILE | FOR_FLEET},
-    {"floor", WITH_VALUE | IN_FILE},
-    {"every", WITH_VALUE | IN_FILE},
-    {"timeout", WITH_VALUE | IN_FILE | FOR_FLEET},
-    {"interval", WITH_VALUE | IN_FILE},
-    {"lifetime", WITH_VALUE | IN_FILE},
-    {"ahead", WITH_VALUE | IN_FILE},
-    {"generate", WITH_VALUE | IN_FILE},
-    {"ring", WITH_VALUE | IN_FILE},
-    {"secret", WITH_VALUE | IN_FILE},
-    {"announce", WITH_VALUE | IN_FILE},
-    {"metrics", WITH_VALUE | IN_FILE},
-    {"httpd", WITH_VALUE | IN_FILE},
-    {"no-generate", 0},
-    {"once", 0},
-    {"status", 0},
-    {"check", 0},
-    {"json", FOR_FLEET},
-    {"config", WITH_VALUE | FOR_FLEET},
-};
-
-#define ROWS_N ((int)(sizeof(rows) / sizeof(rows[0])))
-
-static ctl_exit_e add_store(ctl_t *ctl, const char *url, sync_options_t *options)
+static ctl_exit_e add_store(ctl_t *ctl, void *settings, const option_row_t *row, const char *url)
 {
+    sync_options_t *options = &((sync_settings_t *)settings)->options;
     int at;
 
+    (void)row;
     if (options->store_n == SYNC_STORES_MAX) {
         return report_usage(ctl, "'%s' is one store too many: the limit is %d",
                             store_url_shown(url, ctl->pool), SYNC_STORES_MAX);
@@ -73,75 +39,85 @@ static ctl_exit_e add_store(ctl_t *ctl, const char *url, sync_options_t *options
     return CTL_DONE;
 }
 
-/* Sets the option name; value belongs to the pool or points into argv. */
-static ctl_exit_e set(ctl_t *ctl, sync_settings_t *settings, const char *name, const char *value)
+static ctl_exit_e set_ahead(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
 {
-    sync_options_t *options = &settings->options;
-    stek_params_t *params = &options->rules.params;
-
-    if (!strcmp(name, "store")) {
-        return add_store(ctl, value, options);
-    }
-    if (!strcmp(name, "every")) {
-        return options_span(ctl, name, value, apr_time_from_sec(1), EVERY_MAX, &options->every);
-    }
-    if (!strcmp(name, "timeout")) {
-        return options_span(ctl, name, value, apr_time_from_sec(1), TIMEOUT_MAX, &options->timeout);
-    }
-    if (!strcmp(name, "interval")) {
-        return options_span(ctl, name, value, apr_time_from_sec(1), STEK_TIME_MAX,
-                            &params->interval);
-    }
-    if (!strcmp(name, "lifetime")) {
-        return options_span(ctl, name, value, apr_time_from_sec(1), STEK_TIME_MAX,
-                            &params->lifetime);
-    }
-    if (!strcmp(name, "ahead")) {
-        return options_ahead(ctl, value, &params->ahead);
-    }
-    if (!strcmp(name, "generate")) {
-        options->rules.generate = !strcmp(value, "on");
-        return options->rules.generate || !strcmp(value, "off")
-                   ? CTL_DONE
-                   : report_usage(ctl, "invalid value '%s' for 'generate': must be on or off",
-                                  value);
-    }
-    if (!strcmp(name, "httpd")) {
-        const char *wrong = loaded_ring_check(value);
-
-        options->httpd_url = value;
-        return wrong ? report_usage(ctl, "invalid URL '%s' for 'httpd': %s", value, wrong)
-                     : CTL_DONE;
-    }
-    if (!strcmp(name, "announce")) {
-        settings->silent = !strcmp(value, "off");
-        options->announce = value;
-        return announce_is_name(value)
-                   ? CTL_DONE
-                   : report_usage(ctl,
-                                  "invalid name '%s' for 'announce': must be up to %d letters, "
-                                  "digits, '.', '-' and '_', or off",
-                                  value, ANNOUNCE_NAME_MAX);
-    }
-    if (!*value) {
-        return report_usage(ctl, "%s: the path must not be empty", name);
-    }
-    *(!strcmp(name, "fleet-secret") ? &options->fleet_secret_path
-      : !strcmp(name, "password")   ? &options->password_path
-      : !strcmp(name, "store-ca")   ? &options->ca_path
-      : !strcmp(name, "store-cert") ? &options->cert_path
-      : !strcmp(name, "store-key")  ? &options->key_path
-      : !strcmp(name, "floor")      ? &options->floor_path
-      : !strcmp(name, "metrics")    ? &options->metrics_path
-      : !strcmp(name, "ring")       ? &settings->ring_path
-                                    : &settings->secret_path) = value;
-    return CTL_DONE;
+    return options_ahead(ctl, value, options_member(settings, row));
 }
+
+static ctl_exit_e set_generate(ctl_t *ctl, void *settings, const option_row_t *row,
+                               const char *value)
+{
+    int *generate = options_member(settings, row);
+
+    *generate = value && !strcmp(value, "on");
+    return !value || *generate || !strcmp(value, "off")
+               ? CTL_DONE
+               : report_usage(ctl, "invalid value '%s' for 'generate': must be on or off", value);
+}
+
+static ctl_exit_e set_httpd(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
+{
+    const char *wrong = loaded_ring_check(value);
+
+    return wrong ? report_usage(ctl, "invalid URL '%s' for 'httpd': %s", value, wrong)
+                 : options_set_text(ctl, settings, row, value);
+}
+
+static ctl_exit_e set_announce(ctl_t *ctl, void *settings, const option_row_t *row,
+                               const char *value)
+{
+    ((sync_settings_t *)settings)->silent = !strcmp(value, "off");
+    return announce_is_name(value)
+               ? options_set_text(ctl, settings, row, value)
+               : report_usage(ctl,
+                              "invalid name '%s' for 'announce': must be up to %d letters, "
+                              "digits, '.', '-' and '_', or off",
+                              value, ANNOUNCE_NAME_MAX);
+}
+
+/* Where an option may stand besides the command line of sync. */
+enum {
+    IN_FILE = 2 | OPTION_VALUE,
+    FOR_FLEET = 4 /* command line of fleet */
+};
+
+#define AT(member) offsetof(sync_settings_t, member)
+
+static const option_row_t rows[] = {
+    {"store", add_store, IN_FILE | FOR_FLEET, 0, 0},
+    {"fleet-secret", options_set_path, IN_FILE | FOR_FLEET, AT(options.fleet_secret_path), 0},
+    {"password", options_set_path, IN_FILE | FOR_FLEET, AT(options.password_path), 0},
+    {"store-ca", options_set_path, IN_FILE | FOR_FLEET, AT(options.ca_path), 0},
+    {"store-cert", options_set_path, IN_FILE | FOR_FLEET, AT(options.cert_path), 0},
+    {"store-key", options_set_path, IN_FILE | FOR_FLEET, AT(options.key_path), 0},
+    {"floor", options_set_path, IN_FILE, AT(options.floor_path), 0},
+    {"every", options_set_span, IN_FILE, AT(options.every), EVERY_MAX},
+    {"timeout", options_set_span, IN_FILE | FOR_FLEET, AT(options.timeout), TIMEOUT_MAX},
+    {"interval", options_set_span, IN_FILE, AT(options.rules.params.interval), STEK_TIME_MAX},
+    {"lifetime", options_set_span, IN_FILE, AT(options.rules.params.lifetime), STEK_TIME_MAX},
+    {"ahead", set_ahead, IN_FILE, AT(options.rules.params.ahead), 0},
+    {"generate", set_generate, IN_FILE, AT(options.rules.generate), 0},
+    {"ring", options_set_path, IN_FILE, AT(ring_path), 0},
+    {"secret", options_set_path, IN_FILE, AT(secret_path), 0},
+    {"announce", set_announce, IN_FILE, AT(options.announce), 0},
+    {"metrics", options_set_path, IN_FILE, AT(options.metrics_path), 0},
+    {"httpd", set_httpd, IN_FILE, AT(options.httpd_url), 0},
+    {"no-generate", set_generate, 0, AT(options.rules.generate), 0},
+    {"once", options_set_flag, 0, AT(options.once), 0},
+    {"status", options_set_flag, 0, AT(status), 0},
+    {"check", options_set_flag, 0, AT(check), 0},
+    {"json", options_set_json, FOR_FLEET, 0, 0},
+    {"config", options_set_text, OPTION_VALUE | FOR_FLEET, AT(config_path), 0},
+};
+
+#define ROWS_N ((int)(sizeof(rows) / sizeof(rows[0])))
 
 /* Sets the option in a line "name value"; ignores blank lines and comments. */
 static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, int line_n)
 {
+    const char *names[ROWS_N];
     char *end = line + strlen(line), *value;
+    apr_size_t n = 0;
     ctl_exit_e code;
     int i;
 
@@ -158,18 +134,22 @@ static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, in
         value += strspn(value, " \t");
     }
     for (i = 0; i < ROWS_N; i++) {
-        if (!strcmp(rows[i].name, line) && rows[i].kind & IN_FILE) {
-            code = *value ? set(ctl, settings, line, value)
+        if ((rows[i].kind & IN_FILE) != IN_FILE) {
+            continue;
+        }
+        if (!strcmp(rows[i].name, line)) {
+            code = *value ? rows[i].set(ctl, settings, &rows[i], value)
                           : report_usage(ctl, "option '%s' requires a value", line);
             if (code != CTL_DONE) {
                 report_line("%s: error on line %d", settings->config_path, line_n);
             }
             return code;
         }
+        names[n++] = rows[i].name;
     }
     /* Not what it says: it may be another file, with passwords. */
-    report_line("%s: line %d: unknown option; see 'stekctl sync --help'", settings->config_path,
-                line_n);
+    report_line("%s: line %d: unknown option%s; see 'stekctl sync --help'", settings->config_path,
+                line_n, report_nearest(line, names, n, "", ctl->pool));
     return CTL_USAGE;
 }
 
@@ -199,64 +179,30 @@ ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
     return code;
 }
 
-/* Sets an option of the command line, which takes precedence over the file. */
-static ctl_exit_e set_option(ctl_t *ctl, sync_settings_t *settings, const char *name, int *pstores)
+/* The first pass only finds the configuration file. */
+static ctl_exit_e set_config(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
 {
-    if (!strcmp(name, "no-generate")) {
-        settings->options.rules.generate = 0;
-    }
-    else if (!strcmp(name, "once")) {
-        settings->options.once = 1;
-    }
-    else if (!strcmp(name, "status")) {
-        settings->status = 1;
-    }
-    else if (!strcmp(name, "check")) {
-        settings->check = 1;
-    }
-    else if (!strcmp(name, "json")) {
-        ctl->json = 1;
-    }
-    else if (strcmp(name, "config") != 0) {
-        if (!strcmp(name, "store") && !(*pstores)++) {
-            settings->options.store_n = 0;
-        }
-        return set(ctl, settings, name, optarg);
-    }
-    return CTL_DONE;
+    return !strcmp(row->name, "config") ? row->set(ctl, settings, row, value) : CTL_DONE;
 }
 
-/* Two passes: the first only finds the configuration file. */
-static ctl_exit_e parse_line(ctl_t *ctl, sync_settings_t *settings, int argc, char **argv,
-                             int first)
+/* The second takes precedence over the file: its stores replace those of the file. */
+static ctl_exit_e set_option(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
 {
-    struct option options[ROWS_N + 2];
-    int i, n = 0, option, stores = 0;
-    ctl_exit_e code = CTL_DONE;
+    sync_settings_t *of = settings;
 
-    memset(options, 0, sizeof(options));
-    for (i = 0; i < ROWS_N; i++) {
-        if (!settings->viewer || rows[i].kind & FOR_FLEET) {
-            options[n].name = rows[i].name;
-            options[n].has_arg = rows[i].kind & WITH_VALUE ? required_argument : no_argument;
-            options[n++].val = 1000 + i;
-        }
+    if (row->set == add_store && !of->has_stores) {
+        of->has_stores = 1;
+        of->options.store_n = 0;
     }
-    options[n].name = "help";
-    options[n].val = 'h';
+    return row->set(ctl, settings, row, value);
+}
+
+static ctl_exit_e parse_line(ctl_t *ctl, sync_settings_t *settings, int argc, char **argv,
+                             option_set_t *set)
+{
     optind = 0;
-    while (code == CTL_DONE && (option = ctl_option(ctl, argc, argv, options)) != -1) {
-        if (option == '?') {
-            return CTL_USAGE;
-        }
-        if (!first) {
-            code = set_option(ctl, settings, rows[option - 1000].name, &stores);
-        }
-        else if (!strcmp(rows[option - 1000].name, "config")) {
-            settings->config_path = optarg;
-        }
-    }
-    return code;
+    return options_parse(ctl, argc, argv, rows, ROWS_N, settings->viewer ? FOR_FLEET : 0, set,
+                         settings);
 }
 
 void sync_settings_init(sync_settings_t *settings)
@@ -272,7 +218,7 @@ void sync_settings_init(sync_settings_t *settings)
 
 ctl_exit_e sync_settings_parse(ctl_t *ctl, int argc, char **argv, sync_settings_t *settings)
 {
-    ctl_exit_e code = parse_line(ctl, settings, argc, argv, 1);
+    ctl_exit_e code = parse_line(ctl, settings, argc, argv, set_config);
 
     if (code == CTL_DONE && optind < argc) {
         if (settings->config_path || optind + 1 < argc || strchr(argv[optind], '/')) {
@@ -284,7 +230,7 @@ ctl_exit_e sync_settings_parse(ctl_t *ctl, int argc, char **argv, sync_settings_
         code = sync_settings_read(ctl, settings);
     }
     if (code == CTL_DONE) {
-        code = parse_line(ctl, settings, argc, argv, 0);
+        code = parse_line(ctl, settings, argc, argv, set_option);
     }
     return code;
 }

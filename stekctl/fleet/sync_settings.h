@@ -16,8 +16,9 @@ typedef struct sync_settings_t {
     const char *config_path;             /* NULL: no file */
     const char *ring_path, *secret_path; /* from the configuration file */
     int status, check;
-    int viewer; /* of the command fleet: takes only the options that it needs */
-    int silent; /* announces no host */
+    int viewer;     /* of the command fleet: takes only the options that it needs */
+    int silent;     /* announces no host */
+    int has_stores; /* from the command line */
 } sync_settings_t;
 
 /* Sets the defaults. */

@@ -237,38 +237,52 @@ static void print_text(const status_t *status)
     puts(status->next_n ? "" : "nothing");
 }
 
+/* Reads file ring and stores, and plans.  Nonzero: all stores are good.  What is read shall not change when a store
+ * last succeeded. */
+static int read_all(status_t *status, sync_host_t *host, sync_view_t *views, stek_ring_t **pring,
+                    sync_plan_t *plan)
+{
+    const sync_options_t *options = host->options;
+    apr_time_t last[SYNC_STORES_MAX];
+    sync_port_t port;
+    int i, good = 1;
+
+    sync_host_port(host, &port);
+    for (i = 0; i < options->store_n; i++) {
+        last[i] = host->stores[i].last_success;
+    }
+    status->rv = port.load(port.baton, pring);
+    port.read(port.baton, status->now, views);
+    if (status->rv == APR_SUCCESS) {
+        status->rv = sync_plan(*pring, views, options->store_n, &options->rules, status->now,
+                               stek_rng_system, plan);
+        sync_stores_note_views(host, views);
+    }
+    for (i = 0; i < options->store_n; i++) {
+        host->stores[i].last_success = last[i];
+        good = good && host->stores[i].answer == SYNC_GOOD && !host->stores[i].rolled_back
+               && host->stores[i].overtaken_n < SYNC_STORES_DISTRUST_N;
+    }
+    return good;
+}
+
 ctl_exit_e sync_status_show(ctl_t *ctl, const sync_options_t *options)
 {
     sync_view_t views[SYNC_STORES_MAX] = {{0}};
-    apr_time_t last[SYNC_STORES_MAX], now = ringio_now();
+    apr_time_t now = ringio_now();
     stek_ring_t *file_ring = NULL;
     sync_plan_t plan = {0};
     sync_host_t host;
-    sync_port_t port;
     status_t status = {.host = &host, .plan = &plan, .now = now};
     ctl_exit_e code = sync_host_open_reader(ctl, options, &host);
-    int i, n = options->store_n, good = 1;
+    int good;
 
     if (code != CTL_DONE) {
         sync_host_close(&host);
         return code;
     }
-    sync_host_port(&host, &port);
     sync_state_read(&host);
-    for (i = 0; i < n; i++) {
-        last[i] = host.stores[i].last_success;
-    }
-    status.rv = port.load(port.baton, &file_ring);
-    port.read(port.baton, now, views);
-    if (status.rv == APR_SUCCESS) {
-        status.rv = sync_plan(file_ring, views, n, &options->rules, now, stek_rng_system, &plan);
-        sync_stores_note_views(&host, views);
-    }
-    for (i = 0; i < n; i++) {
-        host.stores[i].last_success = last[i];
-        good = good && host.stores[i].answer == SYNC_GOOD && !host.stores[i].rolled_back
-               && host.stores[i].overtaken_n < SYNC_STORES_DISTRUST_N;
-    }
+    good = read_all(&status, &host, views, &file_ring, &plan);
     /* Without a file, load makes a ring of the floor alone: no host has written that. */
     status.file_ring = file_ring && file_ring->generation > 0 ? file_ring : NULL;
     status.covered_until = file_ring ? stek_schedule_covered_until(file_ring, now) : now;
@@ -286,7 +300,7 @@ ctl_exit_e sync_status_show(ctl_t *ctl, const sync_options_t *options)
     }
     good = good && !host.floor_why && status.rv == APR_SUCCESS && status.covered_until > now;
     sync_plan_release(&plan);
-    sync_views_release(views, n);
+    sync_views_release(views, options->store_n);
     stek_ring_destroy(file_ring);
     sync_host_close(&host);
     return good ? CTL_DONE : CTL_FINDING;

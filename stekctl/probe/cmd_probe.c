@@ -4,6 +4,7 @@
  * probes one host after the other.
  */
 #include <apr_strings.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,20 +45,20 @@ typedef struct command_t {
 
 static const char *const levels[] = {"quick", "normal", "deep"};
 
-static int set_level(probe_options_t *options, const char *text)
+static ctl_exit_e set_level(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
 {
     int i;
 
     for (i = 0; i < 3; i++) {
-        if (!strcmp(levels[i], text)) {
-            options->level = (probe_level_e)i;
-            return 1;
+        if (!strcmp(levels[i], value)) {
+            *(probe_level_e *)options_member(settings, row) = (probe_level_e)i;
+            return CTL_DONE;
         }
     }
-    return 0;
+    return report_usage(ctl, "invalid level '%s': must be quick, normal or deep", value);
 }
 
-static int add_names(probe_options_t *options, const char *text, apr_pool_t *pool)
+static int add_names(apr_array_header_t *names, const char *text, apr_pool_t *pool)
 {
     char *last = NULL, *copy = apr_pstrdup(pool, text), *name;
 
@@ -68,10 +69,56 @@ static int add_names(probe_options_t *options, const char *text, apr_pool_t *poo
         if (strlen(name) > 255) {
             return 0;
         }
-        APR_ARRAY_PUSH(options->names, const char *) = name;
+        APR_ARRAY_PUSH(names, const char *) = name;
     }
-    return options->names->nelts > 0;
+    return names->nelts > 0;
 }
+
+static ctl_exit_e set_names(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
+{
+    return add_names(*(apr_array_header_t **)options_member(settings, row), value, ctl->pool)
+               ? CTL_DONE
+               : report_usage(ctl, "invalid value '%s' for 'sni': must be host names", value);
+}
+
+static ctl_exit_e set_keys(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
+{
+    probe_options_t *options = &((command_t *)settings)->options;
+    const char *why = NULL;
+
+    (void)row;
+    options->own = probe_own_keys_read(value, &why, ctl->pool);
+    return options->own ? CTL_DONE
+                        : report_usage(ctl, "invalid value '%s' for 'keys': %s", value, why);
+}
+
+#define AT(member) offsetof(command_t, member)
+
+static const option_row_t rows[] = {
+    {"sni", set_names, OPTION_VALUE, AT(options.names), 0},
+    {"tickets", options_set_number, OPTION_VALUE, AT(options.tickets_n), TICKETS_MAX},
+    {"level", set_level, OPTION_VALUE, AT(options.level), 0},
+    {"watch", options_set_span, OPTION_VALUE, AT(options.watch), WATCH_MAX},
+    {"rate", options_set_number, OPTION_VALUE, AT(options.per_second), RATE_MAX},
+    {"keys", set_keys, OPTION_VALUE, 0, 0},
+    {"redact", options_set_flag, 0, AT(options.redacts), 0},
+    {"json", options_set_json, 0, 0, 0},
+    {"csv", options_set_text, OPTION_VALUE, AT(outputs.csv_path), 0},
+    {"collect", options_set_text, OPTION_VALUE, AT(outputs.collect_path), 0},
+    {"analyse", options_set_text, OPTION_VALUE, AT(analyse_path), 0},
+    {"hosts", options_set_text, OPTION_VALUE, AT(scan.list_path), 0},
+    {"at-once", options_set_number, OPTION_VALUE, AT(scan.at_once), AT_ONCE_MAX},
+    {"total-rate", options_set_number, OPTION_VALUE, AT(scan.per_second), TOTAL_RATE_MAX},
+    {"resume", options_set_text, OPTION_VALUE, AT(scan.resume_path), 0},
+    {"starttls", probe_reach_set_starttls, OPTION_VALUE, AT(reach.starttls), 0},
+    {"alpn", probe_reach_set_alpn, OPTION_VALUE, AT(reach.hello.alpn), 0},
+    {"cert", options_set_text, OPTION_VALUE, AT(reach.hello.cert_path), 0},
+    {"key", options_set_text, OPTION_VALUE, AT(reach.hello.key_path), 0},
+    {"proxy", probe_reach_set_proxy, OPTION_VALUE, AT(reach.proxy), 0},
+    {"tls", probe_reach_set_tls, OPTION_VALUE, AT(options.has), 0},
+};
+
+#define ROWS_N ((int)(sizeof(rows) / sizeof(rows[0])))
 
 /* Printed before the first connection.  JSON contains it as well, but only at the end. */
 static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
@@ -82,70 +129,6 @@ static void announce(const ctl_t *ctl, const probe_host_t *host, int per_second)
         fprintf(out, "%s:%d: up to %d connections, %d/s\n", host->name, host->port, host->planned_n,
                 per_second);
         fflush(out);
-    }
-}
-
-/* Nonzero: reported an invalid value. */
-static int set_option(ctl_t *ctl, command_t *command, int option)
-{
-    probe_options_t *options = &command->options;
-    const char *why = NULL;
-
-    switch (option) {
-    case 's':
-        return !add_names(options, optarg, ctl->pool)
-               && report_usage(ctl, "invalid value '%s' for 'sni': must be host names", optarg);
-    case 'n':
-        options->tickets_n = options_number(optarg, 1, TICKETS_MAX);
-        return options->tickets_n < 0
-               && report_usage(ctl, "invalid value '%s' for 'tickets': must be between 1 and %d",
-                               optarg, TICKETS_MAX);
-    case 'l':
-        return !set_level(options, optarg)
-               && report_usage(ctl, "invalid level '%s': must be quick, normal or deep", optarg);
-    case 'w':
-        return options_span(ctl, "watch", optarg, apr_time_from_sec(1), WATCH_MAX, &options->watch);
-    case 'r':
-        options->per_second = options_number(optarg, 1, RATE_MAX);
-        return options->per_second < 0
-               && report_usage(ctl, "invalid rate '%s': must be between 1 and %d", optarg,
-                               RATE_MAX);
-    case 'k':
-        options->own = probe_own_keys_read(optarg, &why, ctl->pool);
-        return !options->own && report_usage(ctl, "invalid value '%s' for 'keys': %s", optarg, why);
-    case 'd':
-        options->redacts = 1;
-        return 0;
-    case 'j':
-        ctl->json = 1;
-        return 0;
-    case 'C':
-        command->outputs.csv_path = optarg;
-        return 0;
-    case 'o':
-        command->outputs.collect_path = optarg;
-        return 0;
-    case 'H':
-        command->scan.list_path = optarg;
-        return 0;
-    case 'R':
-        command->scan.resume_path = optarg;
-        return 0;
-    case 'O':
-        command->scan.at_once = options_number(optarg, 1, AT_ONCE_MAX);
-        return command->scan.at_once < 0
-               && report_usage(ctl, "invalid value '%s' for 'at-once': must be between 1 and %d",
-                               optarg, AT_ONCE_MAX);
-    case 'T':
-        command->scan.per_second = options_number(optarg, 1, TOTAL_RATE_MAX);
-        return command->scan.per_second < 0
-               && report_usage(ctl, "invalid value '%s' for 'total-rate': must be between 1 and %d",
-                               optarg, TOTAL_RATE_MAX);
-    case 'A':
-        command->analyse_path = optarg;
-        return 0;
-    default:
-        return probe_reach_set(ctl, &command->reach, options, option);
     }
 }
 
@@ -227,26 +210,6 @@ static ctl_exit_e scan(ctl_t *ctl, command_t *command, int n)
 
 ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"sni", required_argument, NULL, 's'},
-        {"tickets", required_argument, NULL, 'n'},
-        {"level", required_argument, NULL, 'l'},
-        {"watch", required_argument, NULL, 'w'},
-        {"rate", required_argument, NULL, 'r'},
-        {"keys", required_argument, NULL, 'k'},
-        {"redact", no_argument, NULL, 'd'},
-        {"json", no_argument, NULL, 'j'},
-        {"csv", required_argument, NULL, 'C'},
-        {"collect", required_argument, NULL, 'o'},
-        {"analyse", required_argument, NULL, 'A'},
-        {"hosts", required_argument, NULL, 'H'},
-        {"at-once", required_argument, NULL, 'O'},
-        {"total-rate", required_argument, NULL, 'T'},
-        {"resume", required_argument, NULL, 'R'},
-        PROBE_REACH_OPTIONS,
-        CTL_OPTION_HELP,
-        CTL_OPTION_END,
-    };
     command_t command = {.options = {.has = {0, 0, 1, 1},
                                      .tickets_n = TICKETS_DEFAULT,
                                      .level = PROBE_NORMAL,
@@ -254,13 +217,11 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
                                      .per_second = RATE_DEFAULT},
                          .scan = {.at_once = AT_ONCE_DEFAULT, .per_second = TOTAL_RATE_DEFAULT}};
     ctl_exit_e code;
-    int option;
 
     command.options.names = apr_array_make(ctl->pool, 4, sizeof(const char *));
-    while ((option = ctl_option(ctl, argc, argv, options)) != -1) {
-        if (set_option(ctl, &command, option)) {
-            return CTL_USAGE;
-        }
+    code = options_parse(ctl, argc, argv, rows, ROWS_N, 0, NULL, &command);
+    if (code != CTL_DONE) {
+        return code;
     }
     command.options.shows_progress = isatty(STDERR_FILENO);
     if (!command.scan.list_path && command.scan.resume_path) {

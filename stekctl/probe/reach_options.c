@@ -5,7 +5,6 @@
 #include "reach_options.h"
 
 #include <apr_strings.h>
-#include <getopt.h>
 #include <string.h>
 
 #include "report.h"
@@ -14,20 +13,20 @@
 #define ALPN_NAME_MAX 255
 
 /* "1.2,1.3" */
-static int set_tls(probe_options_t *options, const char *text, apr_pool_t *pool)
+static int take_versions(unsigned char has[PROBE_VERSIONS_N], const char *text, apr_pool_t *pool)
 {
     static const char *const names[PROBE_VERSIONS_N] = {"1.0", "1.1", "1.2", "1.3"};
     char *last = NULL, *copy = apr_pstrdup(pool, text), *name;
     int i, n = 0;
 
-    memset(options->has, 0, sizeof(options->has));
+    memset(has, 0, PROBE_VERSIONS_N);
     for (name = apr_strtok(copy, ",", &last); name; name = apr_strtok(NULL, ",", &last)) {
         for (i = 0; i < PROBE_VERSIONS_N && strcmp(names[i], name) != 0; i++) {
         }
         if (i == PROBE_VERSIONS_N) {
             return 0;
         }
-        options->has[i] = 1;
+        has[i] = 1;
         n++;
     }
     return n > 0;
@@ -52,41 +51,44 @@ static int is_alpn(const char *text)
     }
 }
 
-int probe_reach_set(ctl_t *ctl, probe_reach_t *reach, probe_options_t *options, int option)
+ctl_exit_e probe_reach_set_tls(ctl_t *ctl, void *settings, const option_row_t *row,
+                               const char *value)
 {
-    switch (option) {
-    case 't':
-        return !set_tls(options, optarg, ctl->pool)
-               && report_usage(
+    return take_versions(options_member(settings, row), value, ctl->pool)
+               ? CTL_DONE
+               : report_usage(
                    ctl, "invalid value '%s' for 'tls': must be 1.0, 1.1, 1.2 or 1.3, or several",
-                   optarg);
-    case 'S':
-        return !probe_target_starttls(optarg, &reach->starttls)
-               && report_usage(ctl,
-                               "invalid value '%s' for 'starttls': must be smtp, imap, pop3, ldap, "
-                               "postgres or mysql",
-                               optarg);
-    case 'a':
-        reach->hello.alpn = optarg;
-        return !is_alpn(optarg)
-               && report_usage(ctl, "invalid value '%s' for 'alpn': must be protocol names",
-                               optarg);
-    case 'c':
-        reach->hello.cert_path = optarg;
-        return 0;
-    case 'K':
-        reach->hello.key_path = optarg;
-        return 0;
-    case 'p':
-        options->proxy = &reach->proxy;
-        return !probe_target_proxy(optarg, &reach->proxy, ctl->pool)
-               && report_usage(ctl,
-                               "invalid proxy '%s': must be socks5://HOST[:PORT] or "
-                               "http://HOST[:PORT]",
-                               optarg);
-    default:
-        return 1;
-    }
+                   value);
+}
+
+ctl_exit_e probe_reach_set_starttls(ctl_t *ctl, void *settings, const option_row_t *row,
+                                    const char *value)
+{
+    return probe_target_starttls(value, options_member(settings, row))
+               ? CTL_DONE
+               : report_usage(ctl,
+                              "invalid value '%s' for 'starttls': must be smtp, imap, pop3, ldap, "
+                              "postgres or mysql",
+                              value);
+}
+
+ctl_exit_e probe_reach_set_alpn(ctl_t *ctl, void *settings, const option_row_t *row,
+                                const char *value)
+{
+    return is_alpn(value)
+               ? options_set_text(ctl, settings, row, value)
+               : report_usage(ctl, "invalid value '%s' for 'alpn': must be protocol names", value);
+}
+
+ctl_exit_e probe_reach_set_proxy(ctl_t *ctl, void *settings, const option_row_t *row,
+                                 const char *value)
+{
+    return probe_target_proxy(value, options_member(settings, row), ctl->pool)
+               ? CTL_DONE
+               : report_usage(ctl,
+                              "invalid proxy '%s': must be socks5://HOST[:PORT] or "
+                              "http://HOST[:PORT]",
+                              value);
 }
 
 ctl_exit_e probe_reach_prepare(ctl_t *ctl, const probe_reach_t *reach, probe_options_t *options)
@@ -103,5 +105,6 @@ ctl_exit_e probe_reach_prepare(ctl_t *ctl, const probe_reach_t *reach, probe_opt
         return CTL_IO;
     }
     options->contexts = contexts;
+    options->proxy = reach->proxy.name ? &reach->proxy : NULL;
     return CTL_DONE;
 }

@@ -6,7 +6,7 @@
 #define STEKCTL_PROBE_REACH_OPTIONS_H
 
 #include "contexts.h"
-#include "stekctl.h"
+#include "options.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -16,17 +16,11 @@ typedef struct probe_reach_t {
     probe_proxy_t proxy;
 } probe_reach_t;
 
-/* For the table of options. */
-#define PROBE_REACH_OPTIONS                                                                        \
-    {"starttls", required_argument, NULL, 'S'}, {"alpn", required_argument, NULL, 'a'},            \
-        {"cert", required_argument, NULL, 'c'}, {"key", required_argument, NULL, 'K'},             \
-        {"proxy", required_argument, NULL, 'p'},                                                   \
-    {                                                                                              \
-        "tls", required_argument, NULL, 't'                                                        \
-    }
-
-/* One of these options, with its value in optarg.  Nonzero: reported an invalid value. */
-int probe_reach_set(ctl_t *ctl, probe_reach_t *reach, probe_options_t *options, int option);
+/* For rows of the table of options: of probe_options_t.has, and of the reach's starttls, hello.alpn and proxy. */
+option_set_t probe_reach_set_tls;
+option_set_t probe_reach_set_starttls;
+option_set_t probe_reach_set_alpn;
+option_set_t probe_reach_set_proxy;
 
 /* After the last option: makes the contexts. */
 ctl_exit_e probe_reach_prepare(ctl_t *ctl, const probe_reach_t *reach, probe_options_t *options);

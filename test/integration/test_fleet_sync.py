@@ -20,6 +20,7 @@ import ringfile
 from etcd import Etcd
 from fleet import DAY, Memcached, Redis, fleet_fields, object_name, sealing_secrets
 from httpd import TOP, free_port, wait_for
+from seed import seeded_rng
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 
@@ -663,10 +664,30 @@ def test_sync_takes_all_from_its_file(fleet):
     password.write_text("falsch\n")
     done = lib.run("sync", "--config", config, "--once", code=5)
     assert "silent: " in done.stderr and "geheim" not in done.stderr and "falsch" not in done.stderr
-    config.write_text(config.read_text() + "stores x\n")
-    assert "line 12: unknown option;" in lib.run("sync", "--config", config, "--once", code=2).stderr
+    good = config.read_text()
+    config.write_text(good + "zzzzz geheim\n")
+    said = lib.run("sync", "--config", config, "--once", code=2).stderr
+    assert "line 12: unknown option; see" in said and "zzz" not in said and "geheim" not in said
     config.chmod(0o666)
     assert "changed by others" in lib.run("sync", "--config", config, "--once", code=3).stderr
+
+
+def test_unknown_options_in_the_configuration_name_the_nearest(fleet):
+    """Every option of the file with one slip of the finger, drawn by chance."""
+    chance = seeded_rng()
+    config = fleet.dir / "slips.conf"
+    table = (TOP / "docs" / "fleet.md").read_text().partition("\n| line | default |")[2].partition("\n\n")[0]
+    names = [name for line in table.splitlines()[2:] for name in re.findall(r"`([a-z-]+)", line.split("|")[1])]
+    assert {"store", "store-key", "ahead", "metrics"} <= set(names)
+    for name in names:
+        at = chance.randrange(len(name) - 1)
+        wrong = chance.choice([name[:at] + name[at + 1] + name[at] + name[at + 2:], name[:at] + "_" + name[at:],
+                               name[:at] + "_" + name[at + 1:], name[:at] + name[at + 1:], name.upper()])
+        if wrong in names:
+            continue
+        config.write_text(f"# options\n\n{wrong} x\n")
+        said = lib.run("sync", "--config", config, "--once", code=2).stderr
+        assert f"{config}: line 3: unknown option (did you mean '{name}'?); see 'stekctl sync --help'" in said, said
 
 
 @pytest.mark.parametrize("words, text", [
