@@ -13,10 +13,12 @@ typedef struct mod_stek_logged_t {
     apr_status_t status;    /* the problem last logged; APR_SUCCESS: none */
     apr_time_t status_at;   /* when */
     apr_time_t unsealed_at; /* a child's timer: when it logged tickets that could not be sealed */
-    apr_size_t left_out_n;  /* keys of the file that were not taken in */
-    int disk;               /* the ring is on a disk */
-    int swap;               /* it may be swapped out */
-    int lost_jail;          /* processes in a chroot see a directory that is gone */
+    apr_status_t refused;  /* why the ring in the way is refused; APR_SUCCESS: none is in the way */
+    apr_status_t stuck;    /* why it could not be moved aside */
+    apr_size_t left_out_n; /* keys of the file that were not taken in */
+    int disk;              /* the ring is on a disk */
+    int swap;              /* it may be swapped out */
+    int lost_jail;         /* processes in a chroot see a directory that is gone */
 } mod_stek_logged_t;
 
 #endif

@@ -101,6 +101,9 @@ void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
 
     mod_stek_count_look(mod_stek_live_counters(live), rv, task->now);
     log_left_out(task);
+    if (rv == APR_SUCCESS) {
+        logged->refused = APR_SUCCESS;
+    }
     if (status == APR_SUCCESS) {
         if (logged->status != APR_SUCCESS) {
             ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,

@@ -14,6 +14,24 @@
 
 APLOG_USE_MODULE(stek_rotate);
 
+/* The monitor hook tries again and again: once for each cause. */
+static void log_stuck(const mod_stek_task_t *task, apr_status_t why, apr_status_t rv,
+                      const char *aside)
+{
+    const mod_stek_ring_config_t *ring = task->ring;
+    mod_stek_logged_t *logged = mod_stek_live_logged(ring->live);
+
+    if (logged->refused != why || logged->stuck != rv) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, task->server,
+                     "STEK2005: ring '%s': httpd refused %s: %s; moving it to %s failed; move it "
+                     "yourself, and check the directory's permissions",
+                     ring->name, ring->path, mod_stek_error_text(why, task->pool),
+                     aside ? aside : "another name");
+    }
+    logged->refused = why;
+    logged->stuck = rv;
+}
+
 apr_status_t mod_stek_ring_set_aside(mod_stek_task_t *task, apr_status_t why)
 {
     const mod_stek_ring_config_t *ring = task->ring;
@@ -36,11 +54,7 @@ apr_status_t mod_stek_ring_set_aside(mod_stek_task_t *task, apr_status_t why)
                 : "");
     }
     else if (!APR_STATUS_IS_ENOENT(rv)) {
-        ap_log_error(APLOG_MARK, APLOG_WARNING, rv, task->server,
-                     "STEK2005: ring '%s': httpd refused %s: %s; moving it to %s failed; move it "
-                     "yourself, and check the directory's permissions",
-                     ring->name, ring->path, mod_stek_error_text(why, task->pool),
-                     aside ? aside : "another name");
+        log_stuck(task, why, rv, aside);
     }
     return APR_STATUS_IS_ENOENT(rv) ? APR_SUCCESS : rv;
 }

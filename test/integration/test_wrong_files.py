@@ -5,15 +5,17 @@ import os
 import pwd
 import re
 import shutil
+import subprocess
 
 import pytest
 
 import ringfile
 from checks import VERSIONS, fixed_ring, issued_now, lines
-from httpd import RUN_AS, Vhost
+from httpd import RUN_AS, Vhost, wait_for
 from stekctl_tool import Stekctl
 from test_findings import THIRD_USER
 
+VERSION_AT = 9  # of a ring: behind its magic, the low byte
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
 
 
@@ -126,6 +128,69 @@ def test_secret_unusable_from_the_start_seals_no_file_until_it_is_mended(httpd):
                                     ringfile.read_secrets(keys / what / "x.secret"))
         assert stored.find(first[what].name)
     assert len(server.lines("STEK2011")) == 2 * len(WORDS)
+
+
+# A ring that cannot be moved out of the way.
+
+@pytest.fixture
+def pinned():
+    """Keeps files where they are: nobody can rename a mount point."""
+    paths = []
+
+    def unpin():
+        while paths:
+            subprocess.run(["umount", "-l", paths.pop()], check=True)
+
+    def pin(path):
+        subprocess.run(["mount", "--bind", path, path], check=True)
+        paths.append(path)
+        return unpin
+    yield pin
+    unpin()
+
+
+def flip(path, at):
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.timeout(150)
+def test_ring_that_cannot_be_moved_aside_is_said_once_for_each_cause(httpd, pinned):
+    short = "interval=1s lifetime=1min"
+    server = httpd(server=[f"StekRing {name} {short}" for name in ("default", "other")], processes=1,
+                   vhosts=[Vhost("a.test"), Vhost("b.test", ["StekUseRing other"])]).start()
+    path = server.ring_path()
+
+    def flip_body():
+        flip(path, path.stat().st_size - 1)
+
+    def cycles(n):
+        """The other ring needs keys in every cycle of the monitor hook."""
+        start = server.ring("other").generation
+        wait_for(lambda: server.ring("other").generation >= start + n, "cycles of the monitor hook", 15 * n)
+
+    server.expect("STEK2002", "STEK2003", "STEK2004")
+    unpin = pinned(path)
+    flip_body()
+    first, = server.wait_log("STEK2005")
+    assert "changed since it was sealed" in first and "Device or resource busy" in first and "move it yourself" in first
+    cycles(2)
+    assert server.lines("STEK2005") == [first]
+    flip_body()
+    flip(path, VERSION_AT)
+    second = server.wait_log("STEK2005", count=2)[1]
+    assert "version" in second
+    unpin()
+    server.wait_log("STEK2004")
+    server.wait_log("STEK2001")
+    assert server.lines("STEK2005") == [first, second]
+    # The first cause again, but another time.
+    pinned(path)
+    flip_body()
+    assert "changed since it was sealed" in server.wait_log("STEK2005", count=3)[2]
 
 
 # A private key where a ring should be.
