@@ -32,6 +32,7 @@ typedef struct store_target_t {
     int asking;     /* Redis Cluster: the object is just moving to this node */
     char *address;  /* of the host, which is not looked up; NULL: it is */
     int listed;     /* the host is one of several that the store's URL names */
+    int tls;        /* the scheme asks for it */
     char *ca;       /* TLS: a file of PEM; NULL: the system's */
     char *cert;     /* the same: of this host; NULL: none */
     char *key;      /* the same; NULL: in the certificate's file */

@@ -38,7 +38,6 @@ typedef struct member_t {
 
 typedef struct conn_t {
     const store_target_t *target;
-    int tls;
     etcd_http_t *http; /* NULL: not connected */
     char *names;       /* what the members' hosts point into */
     member_t members[ETCD_MEMBERS_MAX];
@@ -73,7 +72,7 @@ static void etcd_close(void *data)
     free(conn);
 }
 
-static void *open_conn(const store_target_t *target, int tls)
+static void *etcd_open(const store_target_t *target)
 {
     conn_t *conn = calloc(1, sizeof(*conn));
     char *list;
@@ -83,7 +82,6 @@ static void *open_conn(const store_target_t *target, int tls)
         return NULL;
     }
     conn->target = target;
-    conn->tls = tls;
     conn->names = list = strdup(target->host);
     while (list && conn->member_n < ETCD_MEMBERS_MAX) {
         member_t *member = &conn->members[conn->member_n];
@@ -99,16 +97,6 @@ static void *open_conn(const store_target_t *target, int tls)
     /* Not the same for all hosts, or the first member would have all the work. */
     conn->at = (int)(getpid() % conn->member_n);
     return conn;
-}
-
-static void *etcd_open(const store_target_t *target)
-{
-    return open_conn(target, 0);
-}
-
-static void *etcds_open(const store_target_t *target)
-{
-    return open_conn(target, 1);
 }
 
 /* The reason, with the member's name if there are several. */
@@ -150,7 +138,7 @@ static store_result_e etcd_connect(void *data, char why[STORE_WHY_LEN])
     int i, n = 0;
 
     etcd_json_start();
-    conn->http = etcd_http_open(conn->target, conn->tls, why);
+    conn->http = etcd_http_open(conn->target, why);
     if (!conn->http) {
         return STORE_SILENT;
     }
@@ -386,29 +374,12 @@ static store_result_e etcd_compare(void *data, const char *mark, char why[STORE_
 
 static const store_marks_t marks = {etcd_get_mark, etcd_set_mark, etcd_compare};
 
-const store_driver_t store_etcd = {.scheme = "etcd",
-                                   .name = NAME,
-                                   .port = 2379,
-                                   .url = STORE_URL_USER | STORE_URL_LIST | STORE_URL_PREFIX,
-                                   .open = etcd_open,
-                                   .connect = etcd_connect,
-                                   .read = etcd_read,
-                                   .write = etcd_write,
-                                   .close = etcd_close,
-                                   .marks = &marks,
-                                   .watch = &store_etcd_watch};
+#define ETCD(tls_)                                                                                 \
+    .name = NAME, .port = 2379, .url = STORE_URL_USER | STORE_URL_LIST | STORE_URL_PREFIX,         \
+    .has_tls = (tls_), .open = etcd_open, .connect = etcd_connect, .read = etcd_read,              \
+    .write = etcd_write, .close = etcd_close, .marks = &marks, .watch = &store_etcd_watch
 
-const store_driver_t store_etcds = {.scheme = "etcds",
-                                    .name = NAME,
-                                    .port = 2379,
-                                    .url = STORE_URL_USER | STORE_URL_LIST | STORE_URL_PREFIX,
-                                    .has_tls = 1,
-                                    .open = etcds_open,
-                                    .connect = etcd_connect,
-                                    .read = etcd_read,
-                                    .write = etcd_write,
-                                    .close = etcd_close,
-                                    .marks = &marks,
-                                    .watch = &store_etcds_watch};
+const store_driver_t store_etcd = {.scheme = "etcd", ETCD(0)};
+const store_driver_t store_etcds = {.scheme = "etcds", ETCD(1)};
 
 #endif

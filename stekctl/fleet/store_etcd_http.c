@@ -85,7 +85,7 @@ static const char *system_authorities(void)
                                                             : "/etc/ssl/certs/ca-certificates.crt";
 }
 
-etcd_http_t *etcd_http_open(const store_target_t *target, int tls, char why[STORE_WHY_LEN])
+etcd_http_t *etcd_http_open(const store_target_t *target, char why[STORE_WHY_LEN])
 {
     etcd_http_t *http = calloc(1, sizeof(*http));
     int ok;
@@ -96,12 +96,12 @@ etcd_http_t *etcd_http_open(const store_target_t *target, int tls, char why[STOR
         free(http);
         return NULL;
     }
-    http->tls = tls;
+    http->tls = target->tls;
     http->body = malloc(BODY_MAX);
     ok = http->body && lib->global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK
          && (http->multi = lib->multi_init()) != NULL
          && lib->multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, 2L * ETCD_MEMBERS_MAX) == CURLM_OK;
-    if (ok && tls) {
+    if (ok && http->tls) {
         ok = load(target->ca ? target->ca : system_authorities(), &http->ca, why)
              && (!target->cert || load(target->cert, &http->cert, why))
              && (!target->key || load(target->key, &http->key, why));

@@ -24,7 +24,7 @@ typedef struct etcd_reply_t {
 } etcd_reply_t;
 
 /* The target's certificates and key are read now, if it is to be TLS.  NULL and why. */
-etcd_http_t *etcd_http_open(const store_target_t *target, int tls, char why[STORE_WHY_LEN]);
+etcd_http_t *etcd_http_open(const store_target_t *target, char why[STORE_WHY_LEN]);
 void etcd_http_close(etcd_http_t *http);
 
 /* Takes the socket of the member i, whose name its certificate must have.  0: out of memory; the socket

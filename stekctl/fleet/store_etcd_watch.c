@@ -30,7 +30,6 @@
 
 typedef struct conn_t {
     const store_target_t *target;
-    int tls;
     etcd_http_t *stream, *side; /* NULL: not connected */
     int stands;                 /* the watch has begun */
     int greets;                 /* the member answers on the side */
@@ -50,25 +49,14 @@ static void watch_close(void *data)
     free(conn);
 }
 
-static void *open_conn(const store_target_t *target, int tls)
+static void *watch_open(const store_target_t *target)
 {
     conn_t *conn = calloc(1, sizeof(*conn));
 
     if (conn) {
         conn->target = target;
-        conn->tls = tls;
     }
     return conn;
-}
-
-static void *plain_open(const store_target_t *target)
-{
-    return open_conn(target, 0);
-}
-
-static void *tls_open(const store_target_t *target)
-{
-    return open_conn(target, 1);
 }
 
 /* A network that has gone is noticed within a period, and one that forgets quiet connections does not forget this
@@ -132,8 +120,8 @@ static store_result_e watch_connect(void *data, char why[STORE_WHY_LEN])
     conn_t *conn = data;
 
     etcd_json_start();
-    conn->side = etcd_http_open(conn->target, conn->tls, why);
-    conn->stream = conn->side ? etcd_http_open(conn->target, conn->tls, why) : NULL;
+    conn->side = etcd_http_open(conn->target, why);
+    conn->stream = conn->side ? etcd_http_open(conn->target, why) : NULL;
     return conn->stream ? join_any(conn, why) : STORE_SILENT;
 }
 
@@ -309,7 +297,6 @@ static store_result_e watch_wait(void *data, char mark[STORE_MARK_LEN], char why
     return result;
 }
 
-const store_watch_t store_etcd_watch = {plain_open, watch_connect, watch_wait, watch_close, 1};
-const store_watch_t store_etcds_watch = {tls_open, watch_connect, watch_wait, watch_close, 1};
+const store_watch_t store_etcd_watch = {watch_open, watch_connect, watch_wait, watch_close, 1};
 
 #endif

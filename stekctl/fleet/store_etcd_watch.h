@@ -10,7 +10,6 @@
 #pragma GCC visibility push(hidden)
 
 extern const store_watch_t store_etcd_watch;
-extern const store_watch_t store_etcds_watch;
 
 #pragma GCC visibility pop
 #endif

@@ -41,7 +41,6 @@ static const char digest_script[] = "return redis.sha1hex(redis.call('GET',KEYS[
 
 typedef struct conn_t {
     const store_target_t *target;
-    int tls;
     SSL_CTX *ctx;       /* NULL: in the clear */
     char *list;         /* what the link's host points into */
     redis_link_t redis; /* fd < 0: not connected */
@@ -68,13 +67,12 @@ static void redis_close(void *data)
     free(conn);
 }
 
-static void *open_conn(const store_target_t *target, int tls)
+static void *redis_open(const store_target_t *target)
 {
     conn_t *conn = calloc(1, sizeof(*conn));
 
     if (conn) {
         conn->target = target;
-        conn->tls = tls;
         conn->redis.link.fd = -1;
         conn->list = strdup(target->host);
     }
@@ -85,23 +83,13 @@ static void *open_conn(const store_target_t *target, int tls)
     return conn;
 }
 
-static void *redis_open(const store_target_t *target)
-{
-    return open_conn(target, 0);
-}
-
-static void *rediss_open(const store_target_t *target)
-{
-    return open_conn(target, 1);
-}
-
 static store_result_e redis_connect(void *data, char why[STORE_WHY_LEN])
 {
     conn_t *conn = data;
     const store_target_t *target = conn->target;
     int ok = 1;
 
-    if (conn->tls) {
+    if (target->tls) {
         conn->ctx = store_tls_load(target, why);
         ok = conn->ctx != NULL;
     }
@@ -373,30 +361,22 @@ static store_result_e redis_wait(void *data, char mark[STORE_MARK_LEN], char why
 
 /* Hosts of an older version do not publish. */
 static const store_watch_t watch = {redis_open, redis_connect, redis_wait, redis_close, 0};
-static const store_watch_t watch_tls = {rediss_open, redis_connect, redis_wait, redis_close, 0};
 
-#define REDIS(tls_, open_)                                                                         \
-    .name = NAME, .has_tls = (tls_), .open = (open_), .connect = redis_connect,                    \
-    .read = redis_read, .write = redis_write, .close = redis_close, .marks = &marks
+#define REDIS(tls_)                                                                                \
+    .name = NAME, .has_tls = (tls_), .open = redis_open, .connect = redis_connect,                 \
+    .read = redis_read, .write = redis_write, .close = redis_close, .marks = &marks,               \
+    .watch = &watch
 
-const store_driver_t store_redis = {.scheme = "redis",
-                                    .port = 6379,
-                                    .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_LIST,
-                                    .next = &store_redis,
-                                    .watch = &watch,
-                                    REDIS(0, redis_open)};
+/* By TCP: a server of a cluster may name another. */
+#define REDIS_TCP(tls_, next_)                                                                     \
+    .port = 6379, .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_LIST, .next = (next_),          \
+    REDIS(tls_)
 
-const store_driver_t store_rediss = {.scheme = "rediss",
-                                     .port = 6379,
-                                     .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_LIST,
-                                     .next = &store_rediss,
-                                     .watch = &watch_tls,
-                                     REDIS(1, rediss_open)};
+const store_driver_t store_redis = {.scheme = "redis", REDIS_TCP(0, &store_redis)};
+const store_driver_t store_rediss = {.scheme = "rediss", REDIS_TCP(1, &store_rediss)};
 
 /* What a socket says leads to no other server: whoever names one wants to stay on this machine. */
-const store_driver_t store_redis_unix = {.scheme = "redis+unix",
-                                         .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_SOCKET,
-                                         .watch = &watch,
-                                         REDIS(0, redis_open)};
+const store_driver_t store_redis_unix = {
+    .scheme = "redis+unix", .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_SOCKET, REDIS(0)};
 
 #endif

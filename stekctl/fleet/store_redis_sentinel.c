@@ -26,7 +26,6 @@
 
 typedef struct conn_t {
     const store_target_t *target;
-    int tls;
     SSL_CTX *ctx;
     char *list; /* what the links' hosts point into */
     redis_link_t links[SENTINELS_MAX];
@@ -46,13 +45,12 @@ static void sentinel_close(void *data)
     free(conn);
 }
 
-static void *open_conn(const store_target_t *target, int tls)
+static void *sentinel_open(const store_target_t *target)
 {
     conn_t *conn = calloc(1, sizeof(*conn));
 
     if (conn) {
         conn->target = target;
-        conn->tls = tls;
         conn->list = strdup(target->host);
     }
     if (conn && !conn->list) {
@@ -60,16 +58,6 @@ static void *open_conn(const store_target_t *target, int tls)
         conn = NULL;
     }
     return conn;
-}
-
-static void *sentinel_open(const store_target_t *target)
-{
-    return open_conn(target, 0);
-}
-
-static void *sentinels_open(const store_target_t *target)
-{
-    return open_conn(target, 1);
 }
 
 /* The first reason is told. */
@@ -104,7 +92,7 @@ static store_result_e sentinel_connect(void *data, char why[STORE_WHY_LEN])
     int left_n = members_n(conn->list);
     char *list = conn->list, reason[STORE_WHY_LEN];
 
-    if (conn->tls) {
+    if (target->tls) {
         conn->ctx = store_tls_load(target, why);
         if (!conn->ctx) {
             return STORE_SILENT;
@@ -204,16 +192,16 @@ static store_result_e sentinel_write(void *data, const unsigned char *bytes, apr
     return STORE_SILENT;
 }
 
-#define SENTINEL(tls_, open_)                                                                      \
+#define SENTINEL(tls_)                                                                             \
     .name = NAME, .port = 26379,                                                                   \
     .url = STORE_URL_USER | STORE_URL_DB | STORE_URL_LIST | STORE_URL_MASTER, .has_tls = (tls_),   \
-    .open = (open_), .connect = sentinel_connect, .read = sentinel_read, .write = sentinel_write,  \
-    .close = sentinel_close
+    .open = sentinel_open, .connect = sentinel_connect, .read = sentinel_read,                     \
+    .write = sentinel_write, .close = sentinel_close
 
 const store_driver_t store_redis_sentinel = {
-    .scheme = "redis+sentinel", .next = &store_redis, SENTINEL(0, sentinel_open)};
+    .scheme = "redis+sentinel", .next = &store_redis, SENTINEL(0)};
 
 const store_driver_t store_rediss_sentinel = {
-    .scheme = "rediss+sentinel", .next = &store_rediss, SENTINEL(1, sentinels_open)};
+    .scheme = "rediss+sentinel", .next = &store_rediss, SENTINEL(1)};
 
 #endif

@@ -41,6 +41,7 @@ static int receive(void *data, apr_size_t len)
 /* Unpacks the target, whose parts then point into text. */
 static const store_driver_t *unpack_target(char *text, apr_size_t len, store_target_t *target)
 {
+    const store_driver_t *driver;
     const char *why;
     char *fields[WIRE_TARGET_FIELDS], *at = text;
     int i;
@@ -70,7 +71,9 @@ static const store_driver_t *unpack_target(char *text, apr_size_t len, store_tar
     target->period_ms = options_number(fields[14], 0, INT32_MAX);
     target->address = *fields[15] ? fields[15] : NULL;
     target->listed = options_number(fields[16], 0, 1) == 1;
-    return store_kinds_find(fields[0], strlen(fields[0]), &why);
+    driver = store_kinds_find(fields[0], strlen(fields[0]), &why);
+    target->tls = driver && driver->has_tls;
+    return driver;
 }
 
 /* The driver looks at target->object in every call. */

@@ -20,7 +20,7 @@ static unsigned choice;
 static char *body; /* of the last answer: a copy of its own, so that ASan sees its end */
 
 int __wrap_store_connect(const store_target_t *target, char why[STORE_WHY_LEN]);
-etcd_http_t *__wrap_etcd_http_open(const store_target_t *target, int tls, char why[STORE_WHY_LEN]);
+etcd_http_t *__wrap_etcd_http_open(const store_target_t *target, char why[STORE_WHY_LEN]);
 void __wrap_etcd_http_close(etcd_http_t *http);
 int __wrap_etcd_http_join(etcd_http_t *http, int i, const char *host, int port, int fd);
 void __wrap_etcd_http_post(etcd_http_t *http, int i, const char *path, const char *token,
@@ -40,12 +40,11 @@ int __wrap_store_connect(const store_target_t *target, char why[STORE_WHY_LEN])
     return choice & 16 && target->port == 1 ? -1 : 99;
 }
 
-etcd_http_t *__wrap_etcd_http_open(const store_target_t *target, int tls, char why[STORE_WHY_LEN])
+etcd_http_t *__wrap_etcd_http_open(const store_target_t *target, char why[STORE_WHY_LEN])
 {
     static char handle;
 
     (void)target;
-    (void)tls;
     strcpy(why, "out of memory");
     return (etcd_http_t *)(void *)&handle;
 }
@@ -175,6 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     target.user = choice & 32 ? user : NULL;
     target.password = choice & 64 ? password : NULL;
     driver = choice & 128 ? &store_etcds : &store_etcd;
+    target.tls = driver->has_tls;
     conn = driver->open(&target);
     HOLDS(conn);
     if (result_of(driver->connect(conn, why), why) == STORE_DONE) {

@@ -531,7 +531,8 @@ static void drive(const store_driver_t *driver)
                              .password = choice & 2 ? password : NULL,
                              .db = choice & 4 ? 3 : 0,
                              .object = object,
-                             .timeout_ms = 1000};
+                             .timeout_ms = 1000,
+                             .tls = driver->has_tls};
     void *conn;
     char why[STORE_WHY_LEN] = "";
     store_result_e result;
