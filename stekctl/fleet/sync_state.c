@@ -66,7 +66,8 @@ static const char *known_lines(const sync_host_t *host)
     return apr_array_pstrcat(host->pool, lines, 0);
 }
 
-/* Lines "TIME URL CYCLES": the last success of each store, and for how many cycles it took no write.
+/* Lines "TIME URL CYCLES AHEAD": the last success of each store, for how many cycles it took no write, and for how
+ * many its object has been one of the future: sync --once, too, goes on counting where the one before stopped.
  * "MTIME floor://PATH": the floor has the revocations of a file ring of that modification time, in ns.
  * "TIME host://NAME": that host has been seen, and last spoke at that time. */
 void sync_state_write(sync_host_t *host)
@@ -77,9 +78,9 @@ void sync_state_write(sync_host_t *host)
     int i;
 
     for (i = 0; i < host->options->store_n; i++) {
-        text = apr_psprintf(host->pool, "%s%" APR_TIME_T_FMT " %s %u\n", text,
+        text = apr_psprintf(host->pool, "%s%" APR_TIME_T_FMT " %s %u %u\n", text,
                             apr_time_sec(host->stores[i].last_success), host->stores[i].url,
-                            host->stores[i].overtaken_n);
+                            host->stores[i].overtaken_n, host->stores[i].ahead_n);
     }
     if (host->kept_ns > 0 && !strchr(host->options->floor_path, '\n')) {
         text = apr_psprintf(host->pool, "%s%" APR_INT64_T_FMT " " FLOOR_SCHEME "%s\n", text,
@@ -136,6 +137,14 @@ apr_array_header_t *sync_state_known(const ctl_t *ctl, apr_pool_t *pool)
     return known;
 }
 
+/* A number of cycles; 0 if there is none. */
+static unsigned cycles_of(const char *word)
+{
+    int n = word ? options_number(word, 0, 1000000) : 0;
+
+    return n > 0 ? (unsigned)n : 0;
+}
+
 void sync_state_read(sync_host_t *host)
 {
     char *text = read_text(host->ctl, host->pool), *line, *last = NULL;
@@ -144,16 +153,16 @@ void sync_state_read(sync_host_t *host)
     host->known = sync_state_known(host->ctl, host->ctl->pool);
     for (line = text ? apr_strtok(text, "\n", &last) : NULL; line;
          line = apr_strtok(NULL, "\n", &last)) {
-        char *url = strchr(line, ' '), *cycles = url ? strchr(url + 1, ' ') : NULL;
-        int overtaken_n = cycles ? options_number(cycles + 1, 0, 1000000) : 0;
+        char *rest = NULL;
+        const char *at = apr_strtok(line, " ", &rest), *url = apr_strtok(NULL, " ", &rest);
+        unsigned overtaken_n = cycles_of(apr_strtok(NULL, " ", &rest));
+        unsigned ahead_n = cycles_of(apr_strtok(NULL, " ", &rest));
 
-        if (cycles) {
-            *cycles = '\0';
-        }
         for (i = 0; url && i < host->options->store_n; i++) {
-            if (!strcmp(host->stores[i].url, url + 1)) {
-                host->stores[i].last_success = time_of(line);
-                host->stores[i].overtaken_n = overtaken_n > 0 ? (unsigned)overtaken_n : 0;
+            if (!strcmp(host->stores[i].url, url)) {
+                host->stores[i].last_success = time_of(at);
+                host->stores[i].overtaken_n = overtaken_n;
+                host->stores[i].ahead_n = ahead_n;
             }
         }
     }

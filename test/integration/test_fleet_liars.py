@@ -131,6 +131,26 @@ def test_epoch_of_the_present_at_a_host_whose_clock_is_days_behind(fleet):
     assert late.ring().keys == good.ring().keys
 
 
+def test_epoch_and_time_of_the_future_are_replaced_by_runs_of_once_as_by_a_service(fleet, kind):
+    """Under cron, every cycle is a process of its own; the next one goes on counting."""
+    store = fleet.store(kind)
+    host = fleet.host(**HOURLY)
+    host.once()
+    before, later = host.names(), int(time.time()) + 5 * DAY
+    poison(fleet, store, epoch=later, written_at=later)
+    for _ in range(3):
+        assert "ahead of this host's clock; check the clock" in host.once(code=5).stderr
+        assert store.ring(fleet.secret).epoch == later
+    host.once(code=5)
+    assert {key.name for key in store.ring(fleet.secret).keys} == before == host.names(), "not healed"
+    host.once()
+    # One that comes later is waited for as long.
+    poison(fleet, store, epoch=later, written_at=later)
+    for healed in (False, False, False, True):
+        host.once(code=5)
+        assert (store.ring(fleet.secret).epoch == 0) == healed
+
+
 def test_epoch_of_the_later_of_two_revocations_ends_what_the_first_made(fleet):
     """A revokes, and its new key is stolen; B, cut off, revokes a little later."""
     store = fleet.store()
