@@ -25,6 +25,7 @@
 #include "store_driver.h"
 #include "store_url.h"
 #include "store_wire.h"
+#include "store_words.h"
 
 /* If a call cannot be sent within this time, the worker is stuck. */
 #define SEND_LIMIT_MS 2000
@@ -253,8 +254,12 @@ const char *store_mark(const store_t *store)
 /* Sets the reason, with the server that the worker was sent on to. */
 static void set_why(store_t *store, const char *why)
 {
+    char at[AT_MAX];
+
     if (*store->at) {
-        snprintf(store->why, sizeof(store->why), "%.90s: %.160s", store->at, why);
+        snprintf(at, sizeof(at), "%s", store->at); /* as a server has said */
+        store_words_hide(at, store->target.password);
+        snprintf(store->why, sizeof(store->why), "%.90s: %.160s", at, why);
     }
     else {
         snprintf(store->why, sizeof(store->why), "%s", why);
@@ -271,6 +276,7 @@ static void take_why(store_t *store, wire_answer_t *answer)
     if (!answer->why[0] && answer->result >= STORE_REFUSED) {
         snprintf(answer->why, STORE_WHY_LEN, "its worker process gave no reason");
     }
+    store_words_finish(answer->why, store->target.password);
     for (at = answer->why; *at; at++) {
         *at = *at < 0x20 || *at > 0x7e ? '?' : *at;
     }

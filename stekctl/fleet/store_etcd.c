@@ -189,7 +189,6 @@ static store_result_e post(conn_t *conn, int i, const request_t *request, apr_in
         return STORE_SILENT;
     }
     etcd_json_read_error(reply.body, reply.len, message);
-    store_words_hide(message, conn->target->password);
     store_words_hide(message, conn->token);
     return etcd_words(reply.status, message, request->writing, why);
 }

@@ -301,8 +301,9 @@ static int give_reason(const etcd_http_t *http, CURLcode code, char *why)
                  "its answer takes more memory than a ring, so this may not be etcd");
     }
     else {
-        snprintf(why, STORE_WHY_LEN, "%s", *http->error ? http->error : lib->easy_strerror(code));
-        why[strcspn(why, "\r\n")] = '\0';
+        const char *said = *http->error ? http->error : lib->easy_strerror(code);
+
+        snprintf(why, STORE_WHY_LEN, STORE_WORDS_SAID("%.*s"), (int)strcspn(said, "\r\n"), said);
     }
     return 0;
 }

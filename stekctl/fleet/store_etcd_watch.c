@@ -24,6 +24,7 @@
 #include "store_etcd_json.h"
 #include "store_etcd_words.h"
 #include "store_member.h"
+#include "store_words.h"
 
 /* Of a flood, so many lines are taken at once. */
 #define LINES_MAX 64
@@ -128,7 +129,7 @@ static store_result_e watch_connect(void *data, char why[STORE_WHY_LEN])
 /* ---- the beginning ---- */
 
 /* An answer that is an error. */
-static store_result_e refused(const etcd_reply_t *reply, char *why)
+static store_result_e refused(const conn_t *conn, const etcd_reply_t *reply, char *why)
 {
     char message[ETCD_MESSAGE_MAX];
 
@@ -140,6 +141,7 @@ static store_result_e refused(const etcd_reply_t *reply, char *why)
         snprintf(why, STORE_WHY_LEN, "it has ended the watch");
         return STORE_LOST;
     }
+    store_words_hide(message, conn->token);
     return etcd_words(reply->status, message, 0, why);
 }
 
@@ -165,7 +167,7 @@ static store_result_e log_in(conn_t *conn, char *why)
     free(body);
     ok = reply.status == 200 && !reply.too_long
          && etcd_json_read_login(reply.body, reply.len, conn->token);
-    return ok ? STORE_DONE : refused(&reply, why);
+    return ok ? STORE_DONE : refused(conn, &reply, why);
 }
 
 /* Asks whether the member is there; one that does not know the question is not asked again. */
@@ -199,7 +201,7 @@ static store_result_e take_line(const conn_t *conn, const etcd_reply_t *reply,
     if (reply->status != 200
         || !etcd_json_read_event(reply->body, reply->len, conn->target->object, &is_event,
                                  &value)) {
-        return refused(reply, why);
+        return refused(conn, reply, why);
     }
     if (reply->too_long || is_event) {
         mark[0] = '\0';
@@ -237,7 +239,7 @@ static store_result_e begin(conn_t *conn, char *why)
         result = take_line(conn, &reply, mark, why);
         break;
     case ETCD_LINE_END:
-        result = refused(&reply, why);
+        result = refused(conn, &reply, why);
         break;
     default:
         snprintf(why, STORE_WHY_LEN, "connected, but no answer in time");
@@ -249,13 +251,13 @@ static store_result_e begin(conn_t *conn, char *why)
 
 /* ---- waiting ---- */
 
-static store_result_e ended(const etcd_reply_t *reply, char *why)
+static store_result_e ended(const conn_t *conn, const etcd_reply_t *reply, char *why)
 {
     if (reply->status == 0) {
         snprintf(why, STORE_WHY_LEN, "connection lost");
         return STORE_LOST;
     }
-    return refused(reply, why);
+    return refused(conn, reply, why);
 }
 
 /* For how long until the member is to be greeted. */
@@ -285,7 +287,7 @@ static store_result_e watch_wait(void *data, char mark[STORE_MARK_LEN], char why
             n++;
         }
         else if (line == ETCD_LINE_END) {
-            result = ended(&reply, why);
+            result = ended(conn, &reply, why);
         }
         else if (result == STORE_CHANGED) {
             break;

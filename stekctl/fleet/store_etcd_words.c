@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "store_words.h"
+
 #define GATEWAY                                                                                    \
     "its JSON gateway cannot reach it: with --client-cert-auth, the server's certificate must be " \
     "for clients as well"
@@ -43,13 +45,14 @@ store_result_e etcd_words(int status, const char *message, int writing, char why
 
     if (strstr(message, "permission denied")) {
         snprintf(why, STORE_WHY_LEN,
-                 "no permission to %s: grant this user's role readwrite on the URL's prefix (%s)",
+                 "no permission to %s: grant this user's role readwrite on the URL's prefix "
+                 "(" STORE_WORDS_SAID("%s") ")",
                  writing ? "write" : "read", message);
         return STORE_REFUSED;
     }
     for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         if (strstr(message, errors[i].words)) {
-            snprintf(why, STORE_WHY_LEN, "%s (%s)", errors[i].why, message);
+            snprintf(why, STORE_WHY_LEN, "%s (" STORE_WORDS_SAID("%s") ")", errors[i].why, message);
             return errors[i].result;
         }
     }
@@ -58,7 +61,8 @@ store_result_e etcd_words(int status, const char *message, int writing, char why
                  "this is not etcd 3.4 or later, or its JSON gateway is off (HTTP status 404)");
     }
     else {
-        snprintf(why, STORE_WHY_LEN, "HTTP status %d%s%s", status, *message ? ": " : "", message);
+        snprintf(why, STORE_WHY_LEN, "HTTP status %d%s" STORE_WORDS_SAID("%s"), status,
+                 *message ? ": " : "", message);
     }
     return STORE_SILENT;
 }

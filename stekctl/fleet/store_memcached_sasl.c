@@ -182,11 +182,10 @@ static store_link_e skip(conn_t *conn, apr_size_t len, apr_int64_t deadline_ms, 
 }
 
 /* A head that begins as the answer to op should; else STORE_SILENT. */
-static store_result_e check_head(const conn_t *conn, const unsigned char *head, apr_size_t got,
-                                 int op, store_peek_t *peek, char *why)
+static store_result_e check_head(const unsigned char *head, apr_size_t got, int op,
+                                 store_peek_t *peek, char *why)
 {
     store_peek_keep((const char *)head, got, peek);
-    store_words_hide(peek->said, conn->target->password);
     if (got == HEAD_LEN && head[0] == 0x81 && head[1] == op) {
         return get_number(head + 8, 4) > STORE_READ_MAX
                    ? store_words_announced(get_number(head + 8, 4), why)
@@ -208,7 +207,7 @@ static store_result_e receive_answer(conn_t *conn, int op, apr_int64_t deadline_
     if (got == 0) {
         return failed(conn, link, &peek, why);
     }
-    result = check_head(conn, head, got, op, &peek, why);
+    result = check_head(head, got, op, &peek, why);
     if (result != STORE_DONE) {
         return result;
     }
@@ -244,7 +243,7 @@ static store_result_e call(conn_t *conn, const request_t *request, answer_t *ans
 }
 
 /* What a status means that is none of those a call expects. */
-static store_result_e refused(const conn_t *conn, const answer_t *answer, char *why)
+static store_result_e refused(const answer_t *answer, char *why)
 {
     char said[TEXT_MAX + 1];
     apr_size_t len = answer->too_long ? 0 : answer->value_len;
@@ -254,16 +253,17 @@ static store_result_e refused(const conn_t *conn, const answer_t *answer, char *
         memcpy(said, answer->value, len);
     }
     said[len] = '\0';
-    store_words_hide(said, conn->target->password);
     switch (answer->status) {
     case STATUS_AUTH:
-        snprintf(why, STORE_WHY_LEN, "wrong user or password, or no mechanism PLAIN (%s)", said);
+        snprintf(why, STORE_WHY_LEN,
+                 "wrong user or password, or no mechanism PLAIN (" STORE_WORDS_SAID("%s") ")",
+                 said);
         return STORE_REFUSED;
     case STATUS_UNKNOWN:
-        snprintf(
-            why, STORE_WHY_LEN,
-            "it has no users, but the URL names one: leave out USER@, or start it with -S (%s)",
-            said);
+        snprintf(why, STORE_WHY_LEN,
+                 "it has no users, but the URL names one: leave out USER@, or start it with -S "
+                 "(" STORE_WORDS_SAID("%s") ")",
+                 said);
         return STORE_REFUSED;
     case STATUS_TOO_LARGE:
         return store_words_error(NAME, "SERVER_ERROR object too large for cache", why);
@@ -307,7 +307,7 @@ static store_result_e log_in(conn_t *conn, char *why)
     free(words);
     if (result == STORE_DONE) {
         conn->logged_in = answer.status == STATUS_OK;
-        result = conn->logged_in ? STORE_DONE : refused(conn, &answer, why);
+        result = conn->logged_in ? STORE_DONE : refused(&answer, why);
     }
     OPENSSL_cleanse(target->password,
                     strlen(target->password)); /* what was said is told without it */
@@ -330,7 +330,7 @@ static store_result_e sasl_read(void *data, const unsigned char **pbytes, apr_si
         return result;
     }
     if (answer.status != STATUS_OK && answer.status != STATUS_ABSENT) {
-        return refused(conn, &answer, why);
+        return refused(&answer, why);
     }
     conn->has_read = 1;
     conn->absent = answer.status == STATUS_ABSENT;
@@ -373,7 +373,7 @@ static store_result_e sasl_write(void *data, const unsigned char *bytes, apr_siz
     case STATUS_NOT_STORED:
         return STORE_CHANGED;
     default:
-        return refused(conn, &answer, why);
+        return refused(&answer, why);
     }
 }
 

@@ -213,12 +213,13 @@ static store_result_e command(conn_t *conn, int n, const char **words, const siz
     if (conn->redis.link.host[0] == '/') {
         snprintf(
             why, STORE_WHY_LEN,
-            "it is a node of a cluster and sends stekctl to %.60s, but the URL of a Unix socket "
-            "stays on this machine: use redis://HOST,HOST",
+            "it is a node of a cluster and sends stekctl to " STORE_WORDS_SAID(
+                "%.60s") ", but "
+                         "the URL of a Unix socket stays on this machine: use redis://HOST,HOST",
             conn->where);
         return STORE_REFUSED;
     }
-    snprintf(why, STORE_WHY_LEN, "%.200s", conn->redis.error);
+    snprintf(why, STORE_WHY_LEN, STORE_WORDS_SAID("%.200s"), conn->redis.error);
     return STORE_MOVED;
 }
 

@@ -43,7 +43,6 @@ static store_result_e failed(const redis_link_t *redis, store_peek_t *peek, stor
     if (result == STORE_LINK_FAILED) {
         return STORE_SILENT;
     }
-    store_words_hide(peek->said, redis->link.target->password);
     if (peek->how == STORE_PEEK_SAID && peek->said[0] == '-') {
         return store_words_error(redis->name, peek->said + 1, why);
     }
@@ -59,16 +58,6 @@ static store_result_e failed(const redis_link_t *redis, store_peek_t *peek, stor
                               redis->answered, why);
 }
 
-/* It may repeat the password, as servers of other protocols do. */
-static store_result_e strange(const redis_link_t *redis, const store_peek_t *peek, char *why)
-{
-    char said[sizeof(peek->said)];
-
-    memcpy(said, peek->said, sizeof(said));
-    store_words_hide(said, redis->link.target->password);
-    return store_words_strange(redis->name, said, why);
-}
-
 /* The first line of an answer: of the types that the commands here have.  STORE_DONE: the library may read
  * it. */
 static store_result_e check_line(const redis_link_t *redis, const store_peek_t *peek, int type,
@@ -78,12 +67,12 @@ static store_result_e check_line(const redis_link_t *redis, const store_peek_t *
     char kind = *peek->said;
 
     if (!kind || !strchr(type == REDIS_REPLY_ARRAY ? "+-:$*" : "+-:$", kind)) {
-        return strange(redis, peek, why);
+        return store_words_strange(redis->name, peek->said, why);
     }
     n = (kind == '$' || kind == '*') && peek->said[1] != '-' ? strtoull(peek->said + 1, NULL, 10)
                                                              : 0;
     if (kind == '*' && n > REDIS_ELEMENTS_MAX) {
-        return strange(redis, peek, why);
+        return store_words_strange(redis->name, peek->said, why);
     }
     return n > STORE_READ_MAX ? store_words_announced(n, why) : STORE_DONE;
 }
@@ -166,7 +155,6 @@ static store_result_e check_reply(redis_link_t *redis, const redisReply *reply, 
                                   const store_peek_t *peek, char *why)
 {
     if (reply->type == REDIS_REPLY_ERROR) {
-        store_words_hide(reply->str, redis->link.target->password);
         snprintf(redis->error, sizeof(redis->error), "%s", reply->str);
         return store_words_error(redis->name, reply->str, why);
     }
@@ -174,7 +162,7 @@ static store_result_e check_reply(redis_link_t *redis, const redisReply *reply, 
          && !((type == REDIS_REPLY_STRING || type == REDIS_REPLY_ARRAY)
               && reply->type == REDIS_REPLY_NIL))
         || redis->reader->len > redis->reader->pos) {
-        return strange(redis, peek, why);
+        return store_words_strange(redis->name, peek->said, why);
     }
     return STORE_DONE;
 }

@@ -11,8 +11,11 @@
 #define QUOTED_MAX 60
 #define ANNOUNCES "it announces an object of "
 /* So many bytes of a secret tell it from other words; fewer are none. */
-#define SECRET_BEGIN 8
+#define SECRET_PART 8
 #define SECRET_MIN 4
+/* Of STORE_WORDS_SAID. */
+#define SAID_BEGIN '\1'
+#define SAID_END '\2'
 
 #define NO_PERMISSION                                                                              \
     "no permission: this user needs access to the commands GET, SET and EVAL, and to the key"
@@ -111,20 +114,68 @@ static int is_denied_in_script(const char *said)
            || strstr(said, "ACL failure in script");
 }
 
+/* With how many bytes of secret said begins, apart from '\'.  *pcut: it ends with them. */
+static apr_size_t alike(const char *said, const char *secret, int *pcut)
+{
+    apr_size_t n = 0;
+
+    for (; *said && secret[n]; said++) {
+        if (*said == secret[n]) {
+            n++;
+        }
+        else if (*said != '\\') {
+            break;
+        }
+    }
+    *pcut = !*said;
+    return n;
+}
+
+/* Where it begins to repeat the secret; NULL: it does not. */
+static char *find_secret(char *said, const char *secret)
+{
+    apr_size_t len = strlen(secret), part = len < SECRET_PART ? len : SECRET_PART, i, n;
+    int cut;
+
+    for (; len >= SECRET_MIN && *said; said++) {
+        for (i = 0; i <= len - part; i++) {
+            n = alike(said, secret + i, &cut);
+            if (n >= part || (cut && i == 0 && n >= SECRET_MIN)) {
+                return said;
+            }
+        }
+    }
+    return NULL;
+}
+
 void store_words_hide(char *said, const char *secret)
 {
-    char begin[SECRET_BEGIN + 1];
-    char *at;
+    char *at = secret ? find_secret(said, secret) : NULL;
 
-    snprintf(begin, sizeof(begin), "%s", secret ? secret : "");
-    at = strlen(begin) >= SECRET_MIN ? strstr(said, begin) : NULL;
     if (at) {
         apr_size_t room = strlen(at) + 1;
 
         OPENSSL_cleanse(at, room);
         snprintf(at, room, "***");
     }
-    OPENSSL_cleanse(begin, sizeof(begin));
+}
+
+void store_words_finish(char why[STORE_WHY_LEN], const char *secret)
+{
+    char *begin = strchr(why, SAID_BEGIN), *end = begin ? strrchr(begin, SAID_END) : NULL;
+    char said[STORE_WHY_LEN], behind[STORE_WHY_LEN];
+
+    if (!begin) {
+        return;
+    }
+    snprintf(behind, sizeof(behind), "%s", end ? end + 1 : "");
+    if (end) {
+        *end = '\0';
+    }
+    snprintf(said, sizeof(said), "%s", begin + 1);
+    OPENSSL_cleanse(begin, strlen(begin));
+    store_words_hide(said, secret);
+    snprintf(begin, STORE_WHY_LEN - (apr_size_t)(begin - why), "%s%s", said, behind);
 }
 
 store_result_e store_words_error(const char *name, const char *said, char why[STORE_WHY_LEN])
@@ -133,15 +184,15 @@ store_result_e store_words_error(const char *name, const char *said, char why[ST
 
     for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         if (store_words_begin(said, errors[i].begins)) {
-            snprintf(why, STORE_WHY_LEN, "%s (%s)", errors[i].means, said);
+            snprintf(why, STORE_WHY_LEN, "%s (" STORE_WORDS_SAID("%s") ")", errors[i].means, said);
             return STORE_REFUSED;
         }
     }
     if (is_denied_in_script(said)) {
-        snprintf(why, STORE_WHY_LEN, "%s (%s)", NO_PERMISSION, said);
+        snprintf(why, STORE_WHY_LEN, "%s (" STORE_WORDS_SAID("%s") ")", NO_PERMISSION, said);
     }
     else if (*said) {
-        snprintf(why, STORE_WHY_LEN, "%s", said);
+        snprintf(why, STORE_WHY_LEN, STORE_WORDS_SAID("%s"), said);
     }
     else {
         snprintf(why, STORE_WHY_LEN, "%s answered with an error, but gave no reason", name);
@@ -167,12 +218,13 @@ store_result_e store_words_strange(const char *name, const char *said, char why[
     }
     for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         if (store_words_begin(said, others[i].begins) && !strstr(others[i].what, name)) {
-            snprintf(why, STORE_WHY_LEN, "this is %s, not %s (%.*s)", others[i].what, name,
-                     QUOTED_MAX, said);
+            snprintf(why, STORE_WHY_LEN, "this is %s, not %s (" STORE_WORDS_SAID("%.*s") ")",
+                     others[i].what, name, QUOTED_MAX, said);
             return STORE_SILENT;
         }
     }
-    snprintf(why, STORE_WHY_LEN, "unintelligible answer, so this may not be %s (%.*s)", name,
+    snprintf(why, STORE_WHY_LEN,
+             "unintelligible answer, so this may not be %s (" STORE_WORDS_SAID("%.*s") ")", name,
              QUOTED_MAX, *said ? said : "an empty line");
     return STORE_SILENT;
 }

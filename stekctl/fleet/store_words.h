@@ -21,9 +21,14 @@ typedef enum store_fault_e {
 /* Nonzero if text begins with that. */
 int store_words_begin(const char *text, const char *with);
 
-/* Hides secret, of which a server may have repeated only the beginning, and what follows it in said.  NULL: there
+/* Hides secret in said, and all that follows: a server may have repeated only a part, and with '\' in it.  NULL: there
  * is none. */
 void store_words_hide(char *said, const char *secret);
+
+/* Around a server's own words in a reason.  A worker forgets its password after the login, but servers repeat it later,
+ * too: so whoever has it still hides it, there only, with store_words_finish, which takes the marks out. */
+#define STORE_WORDS_SAID(format) "\1" format "\2"
+void store_words_finish(char why[STORE_WHY_LEN], const char *secret);
 
 /* All others return the call's result and set why.  name: the kind of store that was expected.  said: a line of
  * the server's, NUL-terminated; it may be anything. */

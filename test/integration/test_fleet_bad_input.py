@@ -2,8 +2,10 @@
 """Bad input from a store, alike for every engine: it is refused by name, nothing is lost, and the file ring serves
 on. What is there only to be found once (an engine's own words, its TLS) is in test_fleet_redis.py, test_fleet_etcd.py
 and test_fleet_errors.py."""
+import json
 import random
 import re
+import string
 import time
 
 import pytest
@@ -13,6 +15,7 @@ import fleet as lib
 import ringfile
 from etcd import Etcd, tls_files
 from fleet import Memcached, Redis, object_name, sealing_secrets
+from httpd import wait_for
 from listener import Listener
 from redis_kinds import Cluster, SaslMemcached, Sentinel, TlsRedis, TlsSentinel
 from seed import seeded_rng
@@ -270,3 +273,99 @@ def test_bad_answers_that_repeat_the_password_put_it_into_no_log(fleet):
             assert text[:8] not in shown.stdout + shown.stderr and "***" in shown.stdout
         finally:
             parrot.close()
+
+
+class Magpie(Listener):
+    """A server that lets everybody in, and from then on repeats what they said then: the password, in some way."""
+
+    def __init__(self, kind, words, rng):
+        self.kind, self.words, self.rng, self.asked = kind, words, rng, 0
+        super().__init__()
+
+    def _serve(self, sock):
+        file = sock.makefile("rb")
+        try:
+            while getattr(self, f"_{self.kind}")(sock, file):
+                self.asked += 1
+        except (OSError, ValueError, IndexError):
+            pass
+        finally:
+            sock.close()
+
+    def _redis(self, sock, file):
+        words = []
+        for _ in range(int(file.readline()[1:])):
+            length = int(file.readline()[1:])
+            words.append(file.read(length + 2)[:-2])
+        sock.sendall(b"+OK\r\n" if words[0] == b"AUTH" else self.rng.choice(self.words))
+        return True
+
+    def _memcached(self, sock, file):
+        head = file.read(24)
+        file.read(int.from_bytes(head[8:12], "big"))
+        sock.sendall(sasl_answer(head[1], 0, b"") if head[1] == 0x21 else
+                     sasl_answer(head[1], self.rng.choice([0x20, 0x81, 0x84, 0x85]), self.rng.choice(self.words)))
+        return True
+
+    def _etcd(self, sock, file):
+        path, length = file.readline().split()[1], 0
+        while line := file.readline().strip():
+            name, _, value = line.partition(b":")
+            length = int(value) if name.lower() == b"content-length" else length
+        file.read(length)
+        login = path.endswith(b"authenticate")
+        status, body = (200, json.dumps({"header": {"revision": "1"}, "token": TOKEN}).encode()) if login else (
+            self.rng.choice([200, 400, 503]), self.rng.choice(self.words))
+        sock.sendall(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
+        return True
+
+
+TOKEN = "sOmEtOkEn.4711"
+
+
+def repeated(kind, text, rng):
+    """How a server of that kind may say it."""
+    word, token = text.encode(), rng.choice(["", f" {TOKEN} "])
+    return {
+        "redis": [b"-ERR unknown command 'GET', with args beginning with: '%s'\r\n" % word, b"+%s\r\n" % word,
+                  b"-MOVED 1 %s:1\r\n" % word, b"-%s\r\n" % word, b"%s\r\n" % word, b"*1\r\n+%s\r\n" % word,
+                  b"$%d\r\n%s\r\n:7\r\n" % (len(word), word), b"-NOPERM for %s and all\r\n" % word],
+        "memcached": [word, b"who is " + word + b" and why", b"a" * 150 + word],
+        "etcd": [word, *(json.dumps(answer).encode() for answer in (
+            {"error": token + text, "message": text, "code": 7}, {"error": json.dumps({"password": text}), "code": 3},
+            {"message": "authentication failed for " + text + token}, {"error": {"message": "no leader: " + text}},
+            {"result": {"canceled": True, "cancel_reason": text}}))]}[kind]
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("kind", ["redis", "memcached", "etcd"])
+def test_bad_answers_after_a_login_put_no_password_into_log_or_status(fleet, kind):
+    """Passwords are random, as is what repeats them, and when: a worker has forgotten its own by then."""
+    rng, hidden = seeded_rng(kind), 0
+    for length in (6, 16, 40, 200):
+        text = "".join(rng.choice(string.ascii_letters + string.digits + "-_'\"\\/+") for _ in range(length))
+        magpie = Magpie(kind, repeated(kind, text, rng), rng)
+        try:
+            url = f"{kind}://user@127.0.0.1:{magpie.port}" + ("/prefix" if kind == "etcd" else "")
+            host = fleet.host(url, **{**HOURLY, "every": "1s"})
+            host.options = lib.password(host, text)
+            said = "".join(host.once(code=None).stderr for _ in range(6))
+            host.start()
+            asked = magpie.asked
+            wait_for(lambda asked=asked: magpie.asked >= asked + 6, host.log, 60)
+            host.stop_sync()
+            conf = fleet.dir / "magpie.conf"
+            conf.write_text(f"ring {host.ring_path}\nstore {url}\npassword {host.options[1]}\n"
+                            f"fleet-secret {fleet.secret}\n")
+            for command in (["fleet", "--config", conf], ["fleet", "--json", "--config", conf],
+                            host.arguments("--status"), host.arguments("--status", "--json")):
+                done = lib.run(*command, code=None)
+                said += done.stdout + done.stderr
+            said += host.log()
+            hidden += said.count("***")
+            for part in (text, TOKEN):
+                shown = {part[n:n + 8] for n in range(max(1, len(part) - 7))}
+                assert not [piece for piece in shown if piece in said.replace("\\\\", "\\")], (text, said)
+        finally:
+            magpie.close()
+    assert hidden
