@@ -9,11 +9,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "store_connect.h"
 #include "store_kinds.h"
 #include "store_member.h"
-
-/* As many of one name as are used (store_connect.c). */
-#define NUMBERS_MAX 16
 
 /* A URL around its hosts. */
 typedef struct parts_t {
@@ -53,24 +51,25 @@ static void add_member(apr_array_header_t *found, const parts_t *parts, const ch
                        apr_pool_t *pool)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *first = NULL, *at;
+    const struct addrinfo *addresses[STORE_CONNECT_ADDRESSES_MAX];
+    struct addrinfo *first = NULL;
     char number[NI_MAXHOST], *host = NULL;
-    int n = 0;
+    int i, n;
 
     (void)store_member_split(apr_pstrdup(pool, member), 1, &host);
     if (getaddrinfo(host, NULL, &hints, &first) != 0) {
         first = NULL;
     }
-    if (!first || !first->ai_next) {
+    n = store_connect_choose(first, addresses);
+    if (n < 2) {
         add(found, parts, member, NULL, member, pool);
     }
-    for (at = first && first->ai_next ? first : NULL; at && n < NUMBERS_MAX; at = at->ai_next) {
-        if (getnameinfo(at->ai_addr, at->ai_addrlen, number, sizeof(number), NULL, 0,
-                        NI_NUMERICHOST)
+    for (i = 0; i < n && n > 1; i++) {
+        if (getnameinfo(addresses[i]->ai_addr, addresses[i]->ai_addrlen, number, sizeof(number),
+                        NULL, 0, NI_NUMERICHOST)
             == 0) {
             add(found, parts, member, apr_pstrdup(pool, number), with_port(number, member, pool),
                 pool);
-            n++;
         }
     }
     if (first) {

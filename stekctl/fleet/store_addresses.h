@@ -11,10 +11,11 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct store_address_t {
-    const char *url;    /* of one host, by its name: certificates are checked for that */
-    const char *number; /* where it is; NULL: its name has one address, or cannot be looked up */
-    const char *shown;  /* the URL with the number in place of the name */
-    int listed;         /* the store's URL names several hosts, which are one store */
+    const char *url; /* of one host, by its name: certificates are checked for that */
+    const char
+        *number; /* where it is; NULL: its name has one that can be used, or cannot be looked up */
+    const char *shown; /* the URL with the number in place of the name */
+    int listed;        /* the store's URL names several hosts, which are one store */
 } store_address_t;
 
 /* Looks the names up; of store_address_t, at least one, each server once.  The URL need not be valid.  In pool. */

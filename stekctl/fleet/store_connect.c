@@ -20,16 +20,11 @@
 
 #include "monotonic.h"
 
-#define ADDRESSES_MAX 16
-
-typedef struct address_t {
-    const struct addrinfo *info;
-} address_t;
-
 /* IPv4 first, because hosts have it more often, then by the addresses' bytes. */
 static int compare(const void *a, const void *b)
 {
-    const struct addrinfo *x = ((const address_t *)a)->info, *y = ((const address_t *)b)->info;
+    const struct addrinfo *x = *(const struct addrinfo *const *)a;
+    const struct addrinfo *y = *(const struct addrinfo *const *)b;
 
     if (x->ai_family != y->ai_family) {
         return x->ai_family == AF_INET ? -1 : 1;
@@ -42,6 +37,41 @@ static int compare(const void *a, const void *b)
     return memcmp(&((const struct sockaddr_in6 *)(const void *)x->ai_addr)->sin6_addr,
                   &((const struct sockaddr_in6 *)(const void *)y->ai_addr)->sin6_addr,
                   sizeof(struct in6_addr));
+}
+
+/* Nonzero unless this host lacks what it takes, as IPv6.  Connecting a datagram's socket sends nothing: it only looks
+ * for a route. */
+static int is_possible(const struct addrinfo *address)
+{
+    int fd = socket(address->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int error = fd < 0 || connect(fd, address->ai_addr, address->ai_addrlen) != 0 ? errno : 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return error != EAFNOSUPPORT && error != ENETUNREACH && error != EADDRNOTAVAIL;
+}
+
+int store_connect_choose(const struct addrinfo *found,
+                         const struct addrinfo *chosen[STORE_CONNECT_ADDRESSES_MAX])
+{
+    int has_4 = 0, has_6 = 0, n = 0;
+    const struct addrinfo *at;
+
+    for (at = found; at; at = at->ai_next) {
+        has_4 |= at->ai_family == AF_INET && is_possible(at);
+        has_6 |= at->ai_family == AF_INET6 && is_possible(at);
+    }
+    for (at = found; at && n < STORE_CONNECT_ADDRESSES_MAX; at = at->ai_next) {
+        if ((at->ai_family == AF_INET && (has_4 || !has_6))
+            || (at->ai_family == AF_INET6 && (has_6 || !has_4))) {
+            chosen[n++] = at;
+        }
+    }
+    if (n > 0) {
+        qsort(chosen, (size_t)n, sizeof(chosen[0]), compare);
+    }
+    return n;
 }
 
 /* Adds why an address did not do; with its number if the name has several. */
@@ -63,15 +93,15 @@ static void add_reason(const struct addrinfo *address, int several, int error, c
                                      : strerror(error));
 }
 
-static int try_all(const address_t *addresses, int n, int timeout_ms, store_connect_try_t try,
-                   void *baton, char *why)
+static int try_all(const struct addrinfo **addresses, int n, int timeout_ms,
+                   store_connect_try_t try, void *baton, char *why)
 {
     apr_int64_t end = monotonic_ms() + timeout_ms;
     int i;
 
     for (i = 0; i < n; i++) {
         /* One that drops packets leaves their share to the others. */
-        const struct addrinfo *address = addresses[i].info;
+        const struct addrinfo *address = addresses[i];
         apr_int64_t left = end - monotonic_ms(), share = left > 0 ? left / (n - i) : 0;
         int error = try(baton, address->ai_addr, address->ai_addrlen, share > 1 ? (int)share : 1);
 
@@ -107,10 +137,10 @@ int store_connect_each(const store_target_t *target, store_connect_try_t try, vo
                        char why[STORE_WHY_LEN])
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL, *at;
-    address_t addresses[ADDRESSES_MAX];
+    const struct addrinfo *addresses[STORE_CONNECT_ADDRESSES_MAX];
+    struct addrinfo *found = NULL;
     char port[16];
-    int rc, n = 0;
+    int rc, n;
 
     if (*target->host == '/') {
         return connect_path(target, try, baton, why);
@@ -123,15 +153,10 @@ int store_connect_each(const store_target_t *target, store_connect_try_t try, vo
                  rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
         return -1;
     }
-    for (at = found; at && n < ADDRESSES_MAX; at = at->ai_next) {
-        if (at->ai_family == AF_INET || at->ai_family == AF_INET6) {
-            addresses[n++].info = at;
-        }
-    }
     why[0] = '\0';
     rc = -1;
+    n = store_connect_choose(found, addresses);
     if (n > 0) {
-        qsort(addresses, (size_t)n, sizeof(addresses[0]), compare);
         rc = try_all(addresses, n, target->timeout_ms, try, baton, why);
     }
     else {

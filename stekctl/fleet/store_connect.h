@@ -6,6 +6,7 @@
 #ifndef STEKCTL_STORE_CONNECT_H
 #define STEKCTL_STORE_CONNECT_H
 
+#include <netdb.h>
 #include <sys/socket.h>
 
 #include "store_driver.h"
@@ -14,6 +15,14 @@
 
 /* Why there is no connection, if the machine is there. */
 #define STORE_CONNECT_REFUSED "connection refused: nothing listens at this port"
+
+/* Of one name, so many addresses are used. */
+#define STORE_CONNECT_ADDRESSES_MAX 16
+
+/* Those of found that are used, in the order in which they are tried; returns how many.  An address of a family that
+ * this host does not have is none, as long as there are others. */
+int store_connect_choose(const struct addrinfo *found,
+                         const struct addrinfo *chosen[STORE_CONNECT_ADDRESSES_MAX]);
 
 /* Tries one address for at most limit_ms.  0, or an errno. */
 typedef int (*store_connect_try_t)(void *baton, const struct sockaddr *address, socklen_t len,

@@ -19,14 +19,18 @@ HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="mounts an /etc/hosts")
 
 
+def where(fleet, names, words):
+    """The command, run where the names have these addresses."""
+    table = fleet.dir / "hosts"
+    table.write_text("".join(f"{address} {name}\n" for name, address in names))
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+            f'mount --bind {table} /etc/hosts && exec "$@"', "sh", *words]
+
+
 def fleet_of(fleet, url, *more, names=None, code=None):
     """What stekctl fleet says of that URL, where the names have these addresses; its exit code is checked."""
     words = [lib.STEKCTL, "--json", "fleet", "--store", url, "--fleet-secret", fleet.secret, "--timeout", "2s", *more]
-    if names:
-        table = fleet.dir / "hosts"
-        table.write_text("".join(f"{address} {name}\n" for name, address in names))
-        words = ["unshare", "--mount", "--propagation", "private", "sh", "-c",
-                 f'mount --bind {table} /etc/hosts && exec "$@"', "sh", *words]
+    words = where(fleet, names, words) if names else words
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=60)
     assert code is None or done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout)
@@ -146,3 +150,30 @@ def test_servers_at_which_nothing_listens_are_not_missed_if_another_address_answ
         assert [store["spare"] for store in shown["stores"]] == [False, False] and not shown["good"]
     finally:
         other.signal(18)
+
+
+@AS_ROOT
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("far", ["2001:db8::1", "::1"])
+@pytest.mark.parametrize("kind", [Memcached, Redis])
+def test_servers_of_an_address_family_that_this_host_lacks_are_not_missed(fleet, kind, far):
+    """A name with an address of IPv6, too, on a host without: a network of its own that knows nothing of it."""
+    store = kind()
+    store.port = free_port()
+    host = fleet.host(f"{store.scheme}://store.test:{store.port}", **HOURLY)
+    names = [("store.test", far), ("store.test", "127.0.0.1")]
+    url, shown = host.urls[0], fleet.dir / "shown"
+    lines = [" ".join(map(str, words)) for words in (
+        [lib.STEKCTL, *host.arguments("--once")],
+        [lib.STEKCTL, "--json", "fleet", "--store", url, "--fleet-secret", fleet.secret, ">", shown])]
+    script = f"""
+        ip link set lo up; ip -6 address flush dev lo
+        {" ".join(store.command())} >{fleet.dir}/server.log 2>&1 &
+        trap "kill $!; wait" EXIT
+        for i in $(seq 100); do bash -c ": </dev/tcp/127.0.0.1/{store.port}" 2>/dev/null && break; sleep 0.1; done
+        {lines[0]} && {lines[1]}"""
+    done = subprocess.run(where(fleet, names, ["unshare", "--net", "bash", "-c", script]), capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr + shown.read_text()
+    assert "silent" not in done.stderr, done.stderr
+    assert [store["answered"] for store in json.loads(shown.read_text())["stores"]] == [True]
