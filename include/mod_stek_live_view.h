@@ -26,6 +26,8 @@ typedef struct mod_stek_view_t {
     char current_hex[STEK_HEX_LEN]; /* of the current key; "": none */
     apr_uint64_t epoch, generation;
     apr_time_t written_at;
+    apr_uint64_t
+        number; /* of the file as it was loaded or written last (stek_ring_digest.h); 0: not known */
     apr_size_t tombstone_n;
     apr_size_t key_n;
     mod_stek_view_key_t *keys; /* greatest not_before first; in pool */

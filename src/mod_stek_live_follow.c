@@ -12,6 +12,7 @@
 #include "stek_admit.h"
 #include "stek_error.h"
 #include "stek_ring_merge.h"
+#include "stek_ring_digest.h"
 
 /* After so many looks at a changed file that failed for want of this process's own means, its keys
  * may be revoked ones. */
@@ -72,6 +73,7 @@ static apr_status_t compare_secrets(mod_stek_live_t *live, const stek_secrets_t 
         return APR_SUCCESS;
     }
     stek_ring_destroy(there);
+    live->number = 0;
     rv = stek_ring_create(1, 0, &empty);
     return rv == APR_SUCCESS ? mod_stek_live_swap(live, empty) : rv;
 }
@@ -135,6 +137,7 @@ static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pcu
                          apr_pool_t *pool)
 {
     stek_ring_t *loaded;
+    apr_uint64_t number;
     apr_status_t rv;
 
     if (!live->secrets) {
@@ -144,7 +147,11 @@ static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pcu
     if (rv != APR_SUCCESS) {
         return rv;
     }
+    number = stek_ring_number(loaded); /* before what begins too late is left out */
     rv = take_in(live, loaded, loaded, now);
+    if (rv == APR_SUCCESS) {
+        live->number = number;
+    }
     stek_ring_destroy(loaded);
     return rv;
 }
@@ -205,6 +212,7 @@ apr_status_t mod_stek_live_save(mod_stek_live_t *live, stek_ring_t *next, int fl
     }
     live->dirty = 0;
     live->load_status = APR_SUCCESS;
+    live->number = stek_ring_number(next);
     return mod_stek_live_swap(live, next);
 }
 
@@ -226,6 +234,7 @@ apr_status_t mod_stek_live_save_unlocked(mod_stek_live_t *live, stek_ring_t *nex
     memset(&live->stamp, 0, sizeof(live->stamp));
     live->dirty = 0;
     live->load_status = APR_SUCCESS;
+    live->number = stek_ring_number(next);
     rv = mod_stek_live_swap(live, next);
     if (rv == APR_SUCCESS && replaced) {
         rv = take_in(live, replaced, live->ring, now);

@@ -31,6 +31,7 @@ void mod_stek_live_view(mod_stek_live_t *live, apr_interval_time_t interval, ste
     view->epoch = ring->epoch;
     view->generation = ring->generation;
     view->written_at = ring->written_at;
+    view->number = live->number;
     view->tombstone_n = ring->tombstone_n;
     view->key_n = ring->key_n;
     view->keys = apr_palloc(pool, (ring->key_n + 1) * sizeof(*view->keys));

@@ -105,6 +105,7 @@ GAUGE(gauge_ready, ring->view.health.next_ready)
 GAUGE(gauge_keys, ring->view.key_n)
 GAUGE(gauge_generation, ring->view.generation)
 GAUGE(gauge_epoch, ring->view.epoch)
+GAUGE(gauge_number, ring->view.number)
 GAUGE(gauge_rotation, apr_time_sec(ring->view.health.rotates_at))
 GAUGE(gauge_covered, apr_time_sec(ring->view.health.covered_until))
 GAUGE(gauge_written, apr_time_sec(ring->view.written_at))
@@ -124,6 +125,10 @@ static const struct {
     {"stek_ring_keys", "Keys in the ring.", gauge_keys},
     {"stek_ring_generation", "Generation of the ring: counts its writes.", gauge_generation},
     {"stek_ring_epoch", "Epoch of the ring: raised by revoking all keys.", gauge_epoch},
+    {"stek_ring_digest",
+     "48 bits of a digest of keys and revocations in the file as last loaded: equal files, equal "
+     "numbers.",
+     gauge_number},
     {"stek_ring_next_rotation_timestamp_seconds",
      "When another key will encrypt; 0 if none is prepared.", gauge_rotation},
     {"stek_ring_covered_until_timestamp_seconds", "Until when existing keys encrypt without a gap.",

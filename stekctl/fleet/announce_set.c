@@ -5,11 +5,9 @@
 #include "announce_set.h"
 
 #include <apr_strings.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
 #include <string.h>
 
-#include "stek_error.h"
+#include "stek_ring_digest.h"
 #include "stek_version.h"
 
 /* Clocks that NTP keeps differ by less. */
@@ -191,59 +189,16 @@ const announce_t *announce_find(const announce_set_t *set, const char *name)
 
 /* ---- what a ring is ---- */
 
-static int add_number(EVP_MD_CTX *ctx, apr_uint64_t number)
-{
-    unsigned char bytes[8];
-    int i;
-
-    for (i = 0; i < 8; i++) {
-        bytes[i] = (unsigned char)(number >> (8 * (7 - i)));
-    }
-    return EVP_DigestUpdate(ctx, bytes, sizeof(bytes));
-}
-
-static int add_key(EVP_MD_CTX *ctx, const stek_key_t *key)
-{
-    return EVP_DigestUpdate(ctx, "k", 1) && EVP_DigestUpdate(ctx, key->name, STEK_NAME_LEN)
-           && add_number(ctx, key->epoch) && add_number(ctx, (apr_uint64_t)key->not_before)
-           && add_number(ctx, (apr_uint64_t)key->encrypt_until)
-           && add_number(ctx, (apr_uint64_t)key->decrypt_until);
-}
-
-static int add_tombstone(EVP_MD_CTX *ctx, const stek_tombstone_t *tombstone)
-{
-    return EVP_DigestUpdate(ctx, "t", 1) && EVP_DigestUpdate(ctx, tombstone->name, STEK_NAME_LEN)
-           && add_number(ctx, (apr_uint64_t)tombstone->until);
-}
-
-static int add_ring(EVP_MD_CTX *ctx, const stek_ring_t *ring, apr_time_t now)
-{
-    int ok = EVP_DigestInit_ex2(ctx, EVP_sha256(), NULL) && add_number(ctx, ring->epoch);
-    apr_size_t i;
-
-    for (i = 0; ok && i < ring->key_n; i++) {
-        ok = ring->keys[i].decrypt_until <= now || add_key(ctx, &ring->keys[i]);
-    }
-    for (i = 0; ok && i < ring->tombstone_n; i++) {
-        ok = ring->tombstones[i].until <= now || add_tombstone(ctx, &ring->tombstones[i]);
-    }
-    return ok;
-}
-
 apr_status_t announce_digest(const stek_ring_t *ring, apr_time_t now,
                              unsigned char digest[ANNOUNCE_DIGEST_LEN])
 {
-    unsigned char whole[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    int ok = ctx && add_ring(ctx, ring, now) && EVP_DigestFinal_ex(ctx, whole, NULL);
+    unsigned char whole[STEK_RING_DIGEST_LEN];
+    apr_status_t rv = stek_ring_digest(ring, now, whole);
 
-    EVP_MD_CTX_free(ctx);
-    if (!ok) {
-        ERR_clear_error();
-        return STEK_ECRYPTO;
+    if (rv == APR_SUCCESS) {
+        memcpy(digest, whole, ANNOUNCE_DIGEST_LEN);
     }
-    memcpy(digest, whole, ANNOUNCE_DIGEST_LEN);
-    return APR_SUCCESS;
+    return rv;
 }
 
 /* ---- clocks ---- */

@@ -44,8 +44,7 @@ announce_set_t announce_present(const announce_set_t *set, apr_pool_t *pool);
 /* The host's, or NULL. */
 const announce_t *announce_find(const announce_set_t *set, const char *name);
 
-/* What a ring is, without what has ended at now: equal digests, equal keys and revocations.  Contains no
- * key bytes.  STEK_ECRYPTO. */
+/* The beginning of stek_ring_digest.  Its codes. */
 apr_status_t announce_digest(const stek_ring_t *ring, apr_time_t now,
                              unsigned char digest[ANNOUNCE_DIGEST_LEN]);
 

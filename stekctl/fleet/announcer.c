@@ -70,7 +70,6 @@ static void describe_ring(announcer_t *announcer, const stek_ring_t *ring, apr_t
     memcpy(self->digest, digest, sizeof(digest));
     self->epoch = ring ? ring->epoch : 0;
     self->generation = ring ? ring->generation : 0;
-    announcer->written_s = ring ? apr_time_sec(ring->written_at) : 0;
     announcer->next_end = ring ? next_end_of(ring, now) : 0;
 }
 
@@ -88,6 +87,7 @@ static void read_ring(announcer_t *announcer, sync_host_t *host, apr_time_t now)
     if (sync_ring_file_load(host, &ring) == APR_SUCCESS) {
         describe_ring(announcer, ring, now);
         announcer->stamp = stamp;
+        announcer->number = host->ring_number;
         stek_ring_destroy(ring);
     }
     /* What is new in it has yet to go to the stores. */
@@ -100,9 +100,9 @@ static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
 {
     const char *url = host->options->httpd_url, *why;
     announce_t *self = &announcer->self;
-    loaded_ring_t status = {0, 0, -1};
+    loaded_ring_t status = {0, 0, 0};
 
-    announcer->httpd_written_s = -1;
+    announcer->httpd_number = 0;
     if (!url) {
         return;
     }
@@ -116,7 +116,7 @@ static void ask_httpd(announcer_t *announcer, const sync_host_t *host)
     self->flags |= why ? ANNOUNCE_MUTE : ANNOUNCE_HTTPD;
     self->httpd_epoch = status.epoch;
     self->httpd_generation = status.generation;
-    announcer->httpd_written_s = status.written_s;
+    announcer->httpd_number = status.number;
 }
 
 /* httpd was asked first, so it cannot be ahead of the ring.  It is with another ring, of its own or of before the
@@ -125,9 +125,9 @@ static void check_loaded(announcer_t *announcer)
 {
     announce_t *self = &announcer->self;
 
-    if (self->flags & ANNOUNCE_HTTPD && announcer->httpd_written_s >= 0 && announcer->written_s > 0
+    if (self->flags & ANNOUNCE_HTTPD && announcer->httpd_number && announcer->number
         && self->httpd_epoch == self->epoch && self->httpd_generation >= self->generation
-        && announcer->httpd_written_s != announcer->written_s) {
+        && announcer->httpd_number != announcer->number) {
         self->httpd_generation = 0;
     }
 }

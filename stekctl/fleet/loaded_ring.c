@@ -161,16 +161,13 @@ static int find_number(const char *text, const char *metric, const char *ring,
 
 int loaded_ring_find(const char *text, const char *ring, loaded_ring_t *status, apr_pool_t *pool)
 {
-    loaded_ring_t found = {0, 0, -1};
-    apr_uint64_t written_s;
+    loaded_ring_t found = {0, 0, 0};
 
     if (!find_number(text, "stek_ring_epoch", ring, &found.epoch, pool)
         || !find_number(text, "stek_ring_generation", ring, &found.generation, pool)) {
         return 0;
     }
-    if (find_number(text, "stek_ring_written_timestamp_seconds", ring, &written_s, pool)) {
-        found.written_s = (apr_int64_t)written_s;
-    }
+    (void)find_number(text, "stek_ring_digest", ring, &found.number, pool);
     *status = found;
     return 1;
 }

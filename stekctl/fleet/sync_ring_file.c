@@ -15,6 +15,7 @@
 #include "stek_error.h"
 #include "stek_health.h"
 #include "stek_ring_aside.h"
+#include "stek_ring_digest.h"
 #include "stek_ring_file.h"
 #include "sync_secrets.h"
 #include "stek_ring_merge.h"
@@ -50,6 +51,7 @@ static apr_status_t load(sync_host_t *host, stek_ring_t **pring, apr_size_t *pse
         rv = stek_ring_unseal(sealed, len, host->local, 1, pring, psecret_i);
     }
     free(sealed);
+    host->ring_number = rv == APR_SUCCESS ? stek_ring_number(*pring) : 0;
     if (rv == APR_SUCCESS) {
         rv = stek_admit_epoch((*pring)->epoch, host->known_epoch, ringio_now());
         if (rv != APR_SUCCESS) {
