@@ -9,7 +9,7 @@ import pytest
 import fleet as lib
 import ringfile
 from checks import VERSIONS
-from fleet import Memcached, Redis, agree, crossed
+from fleet import Memcached, Redis, agree, crossed, wait_crossed
 from httpd import wait_for
 
 KINDS = [Memcached, Redis]
@@ -83,10 +83,8 @@ def test_fleet_cut_from_the_start_then_joined(fleet):
     left[1].set("pass")
     right[0].set("pass")
     wait_agree(hosts, "the parts to join")
-    time.sleep(1.2)  # httpd's poll
-    for version, session in tickets:
-        for host in hosts:
-            assert host.get(tls=version, session=session).resumed
+    wait_for(lambda: all(host.get(tls=version, session=session).resumed for version, session in tickets for host in hosts),
+             "every ticket to resume everywhere", 10, 0.2)
     starts = [key.not_before for key in hosts[0].ring().keys]
     assert max(starts.count(start) for start in set(starts)) == 2, "one key for each part"
 
@@ -251,8 +249,7 @@ def test_fleet_revoke_all_ends_tickets_everywhere(fleet):
     away.start(web=False)
     wait_for(lambda: ended([away]), "the tickets to end on the host that was away", 5, 0.1)
     wait_agree(hosts, "the hosts to agree")
-    time.sleep(1.2)
-    crossed(hosts)
+    wait_crossed(hosts)
     assert ended(hosts), "a revoked key came back"
 
 

@@ -14,7 +14,7 @@ import fleet as lib
 import httpd as harness
 from checks import VERSIONS
 from etcd import Etcd, serving, tls_files
-from fleet import Memcached, Redis, agree, crossed
+from fleet import Memcached, Redis, agree, crossed, wait_crossed
 from httpd import RUN_AS, TOP, Vhost, wait_for
 from redis_kinds import TlsRedis, TlsSentinel
 
@@ -53,8 +53,7 @@ def test_example_memcached_per_site_with_a_mirror(fleet):
     sites[0].start()
     wait_for(lambda: sites[0].ring(fleet.secret) and sites[0].ring(fleet.secret).keys
              == sites[1].ring(fleet.secret).keys, "the store to be refilled", 5)
-    time.sleep(1.2)
-    crossed(hosts)
+    wait_crossed(hosts)
 
 
 @pytest.mark.timeout(60)
@@ -81,8 +80,7 @@ def test_example_redis_with_a_replica(fleet):
     assert b"+OK" in words(second, "REPLICAOF NO ONE")
     lib.run("--ring", hosts[0].ring_path, "rotate")
     wait_for(lambda: agree(hosts), lambda: f"the hosts to agree; {hosts[0].log()}", 6)
-    time.sleep(1.2)
-    crossed(hosts)
+    wait_crossed(hosts)
 
 
 @pytest.mark.timeout(60)
@@ -133,8 +131,7 @@ def test_example_etcd_cluster(fleet, folder):
     store.leader().kill()
     lib.run("--ring", hosts[0].ring_path, "rotate")
     wait_for(lambda: agree(hosts), lambda: f"the hosts to agree; {hosts[0].log()}", 10)
-    time.sleep(1.2)
-    crossed(hosts)
+    wait_crossed(hosts)
 
 
 def followers(certs, directory, count=1):

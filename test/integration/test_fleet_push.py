@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -39,9 +40,30 @@ def store(request, make):
 
 def started(fleet, urls, n, **options):
     """Hosts that have one ring."""
-    hosts = [fleet.host(*urls, **options).start(web=False) for _ in range(n)]
+    hosts = [fleet.host(*urls, **options) for _ in range(n)]
+    for host in hosts:
+        host.metrics = host.root / "sync.prom"
+        host.options += ["--metrics", host.metrics]
+        host.start(web=False)
     wait_for(lambda: all(host.ring_path.exists() for host in hosts) and agree(hosts), "all to have one ring", 30)
     return hosts
+
+
+def asleep(host):
+    """Nonzero if its sync does nothing, for as long as somebody looks: what it has begun is over."""
+    def switches():
+        status = Path(f"/proc/{host.process.pid}/status").read_text()
+        return sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", status)))
+
+    before = switches()
+    time.sleep(1)
+    return switches() == before
+
+
+def pushed(hosts):
+    """Nonzero if all their stores' watches stand."""
+    return all(host.metrics.exists() and re.search(r"^stek_sync_store_push\S* 1$", host.metrics.read_text(), re.M)
+               for host in hosts)
 
 
 def through_proxy(fleet, store):
@@ -90,7 +112,7 @@ def test_push_file_ring_that_changes_wakes_sync_which_looks_no_more(fleet, make)
 def test_push_ring_directory_that_is_replaced_is_looked_at(fleet, make):
     store = make(Memcached)
     host, = started(fleet, [store], 1, **QUIET)
-    time.sleep(0.5)  # it may still write
+    wait_for(lambda: asleep(host), "sync to have written", 30)
     folder = host.ring_path.parent
     folder.rename(folder.with_name("old"))
     subprocess.run(["cp", "-a", folder.with_name("old"), folder], check=True)
@@ -105,7 +127,7 @@ def test_push_revocation_during_a_cycle_goes_out_in_the_next_which_begins_at_onc
     store = make(Memcached)
     proxy, url = through_proxy(fleet, store)
     host, = started(fleet, [url], 1, **QUIET)
-    time.sleep(0.5)
+    wait_for(lambda: asleep(host), "the first cycle to be over", 30)
     proxy.delay_s = 1.0
     proxy.mode = "slow"
     asked = len(proxy.recorded)
@@ -143,7 +165,8 @@ def test_push_object_is_sent_only_when_it_has_changed(fleet, store):
 def test_push_watch_that_ends_is_said_and_begins_again(fleet, store):
     proxy, url = through_proxy(fleet, store)
     hosts = started(fleet, [url], 2, **QUIET)
-    revoke_and_wait(hosts, hosts[0])
+    for host in hosts:  # each time, the other's watch stands
+        revoke_and_wait(hosts, host)
     proxy.hang_up()
     for host in hosts:
         wait_for(lambda host=host: ENDED in host.log() and AGAIN in host.log(), host.log, 30)
@@ -152,7 +175,7 @@ def test_push_watch_that_ends_is_said_and_begins_again(fleet, store):
 
 def test_push_store_that_hangs_is_noticed_and_said(fleet, store):
     hosts = started(fleet, [store], 2, **QUICK)
-    time.sleep(0.5)
+    wait_for(lambda: pushed(hosts), lambda: "".join(host.log() for host in hosts), 30)
     store.signal(signal.SIGSTOP)
     for host in hosts:
         wait_for(lambda host=host: re.search(f"{ENDED}.*no answer in time", host.log()), host.log, 30)

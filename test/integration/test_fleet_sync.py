@@ -445,11 +445,17 @@ def test_sync_ends_cleanly_though_a_store_hangs(fleet, sign):
 
 def test_sync_logs_once_per_change_with_a_count(fleet):
     proxy = fleet.proxy(fleet.store())
-    host = fleet.host(proxy, **HOURLY).start()
+    metrics = fleet.dir / "sync.prom"
+    host = fleet.host(proxy, **HOURLY, options=["--metrics", metrics]).start()
     wait_for(host.ring_path.exists, "the ring")
+
+    def cycles():
+        return int(re.search(r"^stek_sync_cycles_total\S* (\d+)", metrics.read_text(), re.M).group(1))
+
     proxy.set("refuse")
     wait_for(lambda: "silent" in host.log(), host.log, 5)
-    time.sleep(4)
+    begun = cycles()
+    wait_for(lambda: cycles() >= begun + 4, host.log, 20)
     proxy.set("pass")
     wait_for(lambda: "recovered after" in host.log(), host.log, 5)
     lines = [line for line in host.log().splitlines() if proxy.url in line]
