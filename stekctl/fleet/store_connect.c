@@ -69,6 +69,7 @@ int store_connect_choose(const struct addrinfo *found,
         }
     }
     if (n > 0) {
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): these are pointers */
         qsort(chosen, (size_t)n, sizeof(chosen[0]), compare);
     }
     return n;
