@@ -337,7 +337,7 @@ static ctl_exit_e show(ctl_t *ctl, fleet_reader_t *reader)
     int answered_n = fleet_reader_read(reader, NULL, FLEET_READER_MOST, now);
     fleet_view_t view = fleet_view_make(&reader->all, now, ctl->pool);
     apr_array_header_t *missing = known_hosts_missing(sync_state_known(ctl, ctl->pool),
-                                                      &reader->all, now, ctl->pool);
+                                                      &reader->said, now, ctl->pool);
     shown_t shown = {reader, &view, missing, now, 0, ctl->pool};
 
     shown.good = is_good(&shown);

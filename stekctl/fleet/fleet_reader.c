@@ -156,17 +156,17 @@ int fleet_reader_read(fleet_reader_t *reader, const int *wanted, apr_interval_ti
                                                                  ANNOUNCE_PART_HOSTS_MAX, pool);
         n += reader->parts[i].n;
     }
-    reader->all.hosts = apr_palloc(pool, (n + 1) * sizeof(announce_t));
-    reader->all.n = 0;
+    reader->said.hosts = apr_palloc(pool, (n + 1) * sizeof(announce_t));
+    reader->said.n = 0;
     for (i = 0; i < ANNOUNCE_PARTS; i++) {
-        announce_set_t present = announce_present(&reader->parts[i], pool);
+        const announce_set_t *part = &reader->parts[i];
 
-        if (present.n > 0) {
-            memcpy(reader->all.hosts + reader->all.n, present.hosts,
-                   present.n * sizeof(announce_t));
-            reader->all.n += present.n;
+        if (part->n > 0) {
+            memcpy(reader->said.hosts + reader->said.n, part->hosts, part->n * sizeof(announce_t));
+            reader->said.n += part->n;
         }
     }
+    reader->all = announce_present(&reader->said, pool);
     if (reader->pool) {
         apr_pool_destroy(reader->pool);
     }

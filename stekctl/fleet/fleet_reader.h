@@ -23,8 +23,9 @@ typedef struct fleet_reader_t {
     fleet_server_t *servers;  /* the same */
     int store_n;
     announce_set_t parts[ANNOUNCE_PARTS];
-    announce_set_t all; /* in the order of parts */
-    apr_pool_t *pool;   /* of the sets; NULL: nothing was read */
+    announce_set_t all;  /* in the order of parts */
+    announce_set_t said; /* the same with the marks of hosts that are to be forgotten */
+    apr_pool_t *pool;    /* of the sets; NULL: nothing was read */
 } fleet_reader_t;
 
 /* Reads the fleet secret and prepares the stores.  Codes of what was reported.  Close it in any case. */

@@ -182,7 +182,7 @@ static void note_unseen(waiting_t *waiting, apr_time_t now)
             waiting->wanted[part] |= waiting->reader.stores[i].refused_parts[part];
         }
     }
-    waiting->missing = known_hosts_missing(waiting->known, &waiting->reader.all, now,
+    waiting->missing = known_hosts_missing(waiting->known, &waiting->reader.said, now,
                                            waiting->reader.pool);
     for (i = 0; i < waiting->missing->nelts; i++) {
         waiting->wanted[announce_part(APR_ARRAY_IDX(waiting->missing, i, known_host_t).name)] = 1;

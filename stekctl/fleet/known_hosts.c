@@ -110,6 +110,16 @@ void known_hosts_update(apr_array_header_t *known, const announce_set_t *set, ap
     }
 }
 
+/* Whether the set shows the host, or that it is to be forgotten: sync may not have looked since.  An old mark that a
+ * store shows again is none. */
+static int is_shown(const announce_set_t *set, const known_host_t *host)
+{
+    const announce_t *said = announce_find(set, host->name);
+
+    return said
+           && (!(said->flags & ANNOUNCE_FORGOTTEN) || said->clock + said->behind >= host->seen);
+}
+
 apr_array_header_t *known_hosts_missing(const apr_array_header_t *known, const announce_set_t *set,
                                         apr_time_t now, apr_pool_t *pool)
 {
@@ -119,7 +129,7 @@ apr_array_header_t *known_hosts_missing(const apr_array_header_t *known, const a
     for (i = 0; i < known->nelts; i++) {
         const known_host_t *host = &APR_ARRAY_IDX(known, i, known_host_t);
 
-        if (!announce_find(set, host->name) && !is_over(host->seen, now)) {
+        if (!is_shown(set, host) && !is_over(host->seen, now)) {
             APR_ARRAY_PUSH(missing, known_host_t) = *host;
         }
     }

@@ -34,7 +34,8 @@ apr_time_t known_hosts_seen(const apr_array_header_t *known, const char *name);
  * seen changes nothing. */
 void known_hosts_update(apr_array_header_t *known, const announce_set_t *set, apr_time_t now);
 
-/* Those that are not in the set, and not to be forgotten either; in pool. */
+/* Those of which the set, with its marks, has neither an announcement nor a mark from after they last spoke, and that
+ * are not over; in pool. */
 apr_array_header_t *known_hosts_missing(const apr_array_header_t *known, const announce_set_t *set,
                                         apr_time_t now, apr_pool_t *pool);
 

@@ -310,6 +310,30 @@ def test_unseen_host_of_which_a_store_replays_the_oldest_words_stays_known(fleet
 
 
 @pytest.mark.timeout(120)
+def test_unseen_host_that_was_forgotten_is_missed_no_more_from_then_on(fleet):
+    """sync here looks minutes later; whoever asks sees the mark at once.  One from before it spoke last is none."""
+    store = fleet.store()
+    here, away = started_knowing(fleet, 2)[::-1]
+    here.stop_sync()  # does not look meanwhile
+    away.stop_sync()
+    key = announcements.object_of(fleet.secret, announcements.part_of(away.name))
+    lib.run("fleet", "--config", config(fleet), "forget", away.name)
+    mark = store.get(key)
+    assert known(here) == {here.name, away.name}
+    text = lib.run("--ring", here.ring_path, "fleet", "--config", config(fleet), code=None).stdout
+    assert away.name not in text and here.name in text
+    assert away.name not in waits(fleet, here, "rotate", code=None, wait="1s").stderr
+    time.sleep(1.1)  # its next words are of a later second
+    away.start(web=False)
+    wait_for(lambda: away.name in announcements.read(store, fleet.secret), "the host that is back", 20)
+    looked_again(here)
+    here.stop_sync()
+    away.stop_sync()
+    assert store.put(key, mark)
+    assert f"{away.name}: no store shows it now" in waits(fleet, here, "rotate", code=6, wait="1s").stderr
+
+
+@pytest.mark.timeout(120)
 def test_unseen_host_that_is_back_is_not_forgotten_by_an_old_mark(fleet):
     store = fleet.store()
     here, away = started_knowing(fleet, 2)[::-1]
