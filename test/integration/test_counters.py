@@ -231,6 +231,7 @@ def instructions(tmp_path, *args):
     return int(re.search(r"Collected : (\d+)", done.stderr).group(1))
 
 
+@pytest.mark.timeout(300)  # under valgrind
 @pytest.mark.xdist_group("bench")  # both build what they run
 def test_counters_cost_below_noise(tmp_path):
     """Instructions of a resumed handshake, server and client together, with counters and without."""

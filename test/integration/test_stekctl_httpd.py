@@ -199,6 +199,7 @@ def test_stekctl_secret_roll_then_reload_reseals(server, stekctl):
     assert server.get(session=session).resumed
 
 
+@pytest.mark.timeout(180)  # the waits at its end alone may take 70 s
 def test_stekctl_two_writers_and_httpd_2000_writes_nothing_lost(httpd):
     """httpd's parent writes too: its interval is so short that it has keys to make at each turn."""
     server = httpd(server=lines(interval="5s", lifetime="10min", poll="1s")).start()
