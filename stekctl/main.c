@@ -26,7 +26,7 @@
 #include "wrap.h"
 
 #define HELP_WAIT                                                                                  \
-    "  --wait[=TIME]          waits until all hosts of the fleet have followed the change;\n"      \
+    "  --wait[=TIME]          waits until all hosts of the fleet have applied the change;\n"       \
     "                         after TIME (1min), names those that have not, and exits with 6\n"    \
     "  --fleet NAME           the fleet of /etc/stek/NAME.conf; NAME may also be a file's path\n"  \
     "                         (default: the fleet whose ring this is)\n"                           \
@@ -214,7 +214,7 @@ static void print_help(void)
         "  -h, --help       shows this help; after a command, the help for that command\n"
         "  -V, --version    shows the version\n\n"
         "Exit codes: 0 done, 1 a finding, 2 usage error, 3 a file was refused, 4 a file could "
-        "not be read or written, 5 a store failed, 6 some hosts have not followed a "
+        "not be read or written, 5 a store failed, 6 some hosts have not applied a "
         "change.  See "
         "'stekctl COMMAND --help' and stekctl(8).\n",
         columns);

@@ -19,7 +19,7 @@ ctl_exit_e cmd_fleet(ctl_t *ctl, int argc, char **argv);
  * few seconds for a sync that is running. */
 void fleet_report_kept(ctl_t *ctl);
 
-/* rotate --wait and revoke --wait: until all hosts of the fleet have followed. */
+/* rotate --wait and revoke --wait: until all hosts of the fleet have applied the change. */
 typedef struct fleet_wait_t {
     int wanted;               /* --wait */
     apr_interval_time_t time; /* the longest */

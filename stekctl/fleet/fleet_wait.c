@@ -36,10 +36,9 @@ typedef struct waiting_t {
     apr_uint64_t epoch;                                      /* 0: the digest counts */
     unsigned char digests[DIGESTS_MAX][ANNOUNCE_DIGEST_LEN]; /* of the file ring since the change */
     apr_size_t digest_n;
-    apr_size_t behind_n, gone_n;     /* hosts that have not followed; of those, the silent ones */
+    apr_size_t behind_n, gone_n;     /* hosts that lack the change; of those, the silent ones */
     const apr_array_header_t *known; /* hosts that this one has seen */
-    apr_array_header_t
-        *missing; /* of those: no store shows them, so they have not followed either */
+    apr_array_header_t *missing;     /* of those: no store shows them, so they lack it, too */
     const announce_store_t
         *refused;               /* has objects that do not open, and may hide hosts; NULL: none */
     int wanted[ANNOUNCE_PARTS]; /* where they are */
@@ -114,7 +113,7 @@ ctl_exit_e fleet_wait_check(ctl_t *ctl, fleet_wait_t *wait)
     return code;
 }
 
-/* ---- who has followed ---- */
+/* ---- who has applied the change ---- */
 
 static void note_digest(waiting_t *waiting, const stek_ring_t *ring, apr_time_t now)
 {
@@ -199,7 +198,7 @@ static apr_interval_time_t time_left(const waiting_t *waiting)
     return left > call ? left : call;
 }
 
-/* Looks once; afterwards only where somebody has not followed.  Returns how many stores answered. */
+/* Looks once; afterwards only where a host lacks the change.  Returns how many stores answered. */
 static int look(ctl_t *ctl, waiting_t *waiting, int first)
 {
     apr_time_t now = ringio_now();
@@ -238,24 +237,26 @@ static int is_unsure(const waiting_t *waiting)
 static void name_host(const fleet_host_t *host, apr_pool_t *pool)
 {
     if (host->troubles & 1u << FLEET_GONE) {
-        report_line("%s: has not followed, and has been silent for %s; if it is out of service, "
+        report_line("%s: has not applied the change, and has been silent for %s; if it is out of "
+                    "service, "
                     "run 'stekctl fleet forget %s'",
                     host->host->name, report_span(host->age, pool), host->host->name);
     }
     else if (host->host->flags & ANNOUNCE_TWIN) {
-        report_line(
-            "%s: two hosts have this name, so it is unknown whether both have followed; give "
-            "each its own ('announce NAME')",
-            host->host->name);
+        report_line("%s: two hosts have this name, so it is unknown whether both have applied the "
+                    "change; give "
+                    "each its own ('announce NAME')",
+                    host->host->name);
     }
     else if (host->host->flags & ANNOUNCE_MUTE) {
         report_line(
-            "%s: is not known to have followed: httpd at %s does not answer; last heard from "
+            "%s: is not known to have applied the change: httpd at %s does not answer; last "
+            "heard from "
             "%s ago",
             host->host->name, host->host->name, report_span(host->age, pool));
     }
     else {
-        report_line("%s: has not followed%s; last heard from %s ago", host->host->name,
+        report_line("%s: has not applied the change%s; last heard from %s ago", host->host->name,
                     httpd_has_it(host->host) ? "" : ": its httpd has not loaded the ring",
                     report_span(host->age, pool));
     }
@@ -263,10 +264,10 @@ static void name_host(const fleet_host_t *host, apr_pool_t *pool)
 
 static void name_missing(const known_host_t *host, apr_pool_t *pool)
 {
-    report_line(
-        "%s: no store shows it now, so it is not known to have followed; last heard from %s "
-        "ago. If it is out of service, run 'stekctl fleet forget %s'",
-        host->name, report_span(ringio_now() - host->seen, pool), host->name);
+    report_line("%s: no store shows it now, so it is not known to have applied the change; last "
+                "heard from %s "
+                "ago. If it is out of service, run 'stekctl fleet forget %s'",
+                host->name, report_span(ringio_now() - host->seen, pool), host->name);
 }
 
 static void print_json(const waiting_t *waiting, apr_interval_time_t took)
@@ -301,11 +302,11 @@ static void tell_unsure(const waiting_t *waiting, apr_pool_t *pool)
     if (waiting->silent) {
         report_line(
             "%s: silent: %s; hosts that reach no other store are not shown, so it is unknown "
-            "whether all hosts have followed",
+            "whether all hosts have applied the change",
             store_url_shown(waiting->silent->url, pool), waiting->silent->why);
     }
     if (waiting->refused) {
-        report_line("%s: %s; so it is unknown whether all hosts have followed",
+        report_line("%s: %s; so it is unknown whether all hosts have applied the change",
                     store_url_shown(waiting->refused->url, pool),
                     fleet_reader_refusal(waiting->refused, pool));
     }
@@ -325,8 +326,8 @@ static void tell_behind(const waiting_t *waiting, apr_interval_time_t took, apr_
     for (n = 0; n < waiting->missing->nelts && named_n < NAMED_MAX; n++, named_n++) {
         name_missing(&APR_ARRAY_IDX(waiting->missing, n, known_host_t), pool);
     }
-    report_line("%d of %d hosts %s not followed within %s", (int)waiting->behind_n, (int)all_n,
-                waiting->behind_n == 1 ? "has" : "have", report_span(took, pool));
+    report_line("%d of %d hosts %s not applied the change within %s", (int)waiting->behind_n,
+                (int)all_n, waiting->behind_n == 1 ? "has" : "have", report_span(took, pool));
 }
 
 /* All of them. */
@@ -338,7 +339,7 @@ static void tell_silent(const fleet_reader_t *reader, apr_pool_t *pool)
         report_line("%s: silent: %s", store_url_shown(reader->stores[i].url, pool),
                     reader->stores[i].why);
     }
-    report_line("no store answers, so it is unknown which hosts have followed");
+    report_line("no store answers, so it is unknown which hosts have applied the change");
 }
 
 static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
@@ -364,7 +365,7 @@ static ctl_exit_e conclude(ctl_t *ctl, const waiting_t *waiting, int answered_n,
         return CTL_STORE;
     }
     if (!ctl->json) {
-        printf("%d host%s followed within %s\n", (int)waiting->view.n,
+        printf("%d host%s applied the change within %s\n", (int)waiting->view.n,
                waiting->view.n == 1 ? " has" : "s have", report_span(took, ctl->pool));
     }
     return CTL_DONE;

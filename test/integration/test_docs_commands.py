@@ -44,7 +44,7 @@ PRINTS = [
     (r"configtest", r"Syntax OK"),
     (r"--status$", r"memcached://stek.example.net"),
     (r"^stekctl fleet www$", r"^1 host: all agree$"),
-    (r"revoke --all --wait$", r"^1 host has followed within"),
+    (r"revoke --all --wait$", r"^1 host has applied the change within"),
     (r"^apachectl -S", r"www\.example\.org"),
     (r"^etcdctl role grant-permission", r"^Role stek updated$"),
     (r"^etcdctl user grant-role", r"^Role stek is granted to user stek$"),

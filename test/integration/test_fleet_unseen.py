@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hosts that the stores do not show, or show wrongly: after a store was emptied, behind objects that do not open, with an
 httpd that does not answer, with a clock that is days behind, and two of one name.  Neither stekctl fleet nor --wait
-takes them for hosts that have followed."""
+takes them for hosts that have applied the change."""
 import json
 import os
 import re
@@ -53,8 +53,8 @@ def test_unseen_hosts_of_a_store_that_was_emptied_have_not_followed(fleet, kind)
         store.flush()
         done = waits(fleet, here, "--json", "revoke", "--all", code=6, wait="4s")
         assert json.loads(done.stdout.splitlines()[-1])["behind"] == [away.name]
-        assert f"{away.name}: no store shows it now, so it is not known to have followed; last heard from" in done.stderr
-        assert "1 of 3 hosts has not followed" in done.stderr
+        assert f"{away.name}: no store shows it now, so it is not known to have applied the change; last heard from" in done.stderr
+        assert "1 of 3 hosts has not applied the change" in done.stderr
         shown = lib.run("--ring", here.ring_path, "fleet", "--store", store.url, "--fleet-secret", fleet.secret, "--json",
                         code=1)
         assert [host["host"] for host in json.loads(shown.stdout)["missing"]] == [away.name]
@@ -63,7 +63,7 @@ def test_unseen_hosts_of_a_store_that_was_emptied_have_not_followed(fleet, kind)
     finally:
         away.process.send_signal(signal.SIGCONT)
     done = waits(fleet, here, "revoke", "--all", code=0, wait="30s")
-    assert "3 hosts have followed" in done.stdout
+    assert "3 hosts have applied the change" in done.stdout
     # The list outlives a restart, and one that is out of service is taken off it wherever it is known.
     hosts[1].stop_sync()
     for host in (here, away):
@@ -71,14 +71,14 @@ def test_unseen_hosts_of_a_store_that_was_emptied_have_not_followed(fleet, kind)
     store.flush()
     here.start(web=False)
     wait_for(lambda: states(fleet) == {here.name: "good"}, lambda: f"{states(fleet)}", 20, 0.3)
-    assert "2 of 3 hosts have not followed" in waits(fleet, here, "rotate", code=6, wait="1s").stderr
+    assert "2 of 3 hosts have not applied the change" in waits(fleet, here, "rotate", code=6, wait="1s").stderr
     for gone in (hosts[1], away):
         lib.run("--ring", here.ring_path, "fleet", "--config", config(fleet), "forget", gone.name)
         lib.run("--ring", here.ring_path, "fleet", "--config", config(fleet), "forget", gone.name, code=None)
     here.stop_sync()
     here.start(web=False)  # looks when it starts
     wait_for(lambda: known(here) == {here.name}, lambda: f"{known(here)}", 20)
-    assert "1 host has followed" in waits(fleet, here, "rotate", code=0, wait="20s").stdout
+    assert "1 host has applied the change" in waits(fleet, here, "rotate", code=0, wait="20s").stdout
 
 
 @pytest.mark.timeout(90)
@@ -141,7 +141,7 @@ def test_unseen_hosts_behind_an_object_that_does_not_open_are_trouble(fleet, how
     empty = next(n for n in range(64) if n not in {announcements.part_of(host.name) for host in hosts})
     spoil(store, fleet, empty, how)
     done = waits(fleet, hosts[1], "rotate", code=None)
-    assert done.returncode in (5, 6) and "so it is unknown whether all hosts have followed" in done.stderr, done.stderr
+    assert done.returncode in (5, 6) and "so it is unknown whether all hosts have applied the change" in done.stderr, done.stderr
     hosts[0].stop_sync()
     hosts[0].start(web=False)
     wait_for(lambda: look(fleet)["good"], lambda: f"{look(fleet)}", 40, 0.5)
@@ -160,14 +160,14 @@ def test_unseen_state_of_an_httpd_that_does_not_answer_is_not_followed(fleet):
     stop_all(host.web.pid, signal.SIGSTOP)  # as if every thread was busy
     try:
         done = waits(fleet, host, "revoke", "--all", code=6, wait="6s")
-        assert f"{host.name}: is not known to have followed: httpd at {host.name} does not answer" in done.stderr
+        assert f"{host.name}: is not known to have applied the change: httpd at {host.name} does not answer" in done.stderr
         shown, = look(fleet, code=1)["hosts"]
         assert shown["state"] == "lags" and shown["httpd_silent"] and shown["httpd_generation"] is None
         assert "its httpd does not answer" in lib.run("fleet", "--config", config(fleet), code=1).stdout
     finally:
         stop_all(host.web.pid, signal.SIGCONT)
     wait_for(lambda: states(fleet) == {host.name: "good"}, lambda: f"{look(fleet)}{host.log()}", 30, 0.3)
-    assert "1 host has followed" in waits(fleet, host, "rotate", code=0, wait="30s").stdout
+    assert "1 host has applied the change" in waits(fleet, host, "rotate", code=0, wait="30s").stdout
 
 
 @pytest.mark.parametrize("poison", [2 ** 64 - 1, 2 ** 62])
@@ -202,7 +202,7 @@ def test_unseen_generation_of_a_thief_ends_with_the_revocation_of_all(fleet, poi
     # So it is seen again what httpd has not loaded; and the thief's ring is of before.
     assert store.put(lib.object_name(fleet.secret), stolen.seal(seal))
     done = waits(fleet, host, "rotate", code=6)
-    assert f"{host.name}: has not followed: its httpd has not loaded the ring" in done.stderr
+    assert f"{host.name}: has not applied the change: its httpd has not loaded the ring" in done.stderr
     assert host.ring().generation < 100 and not {key.name for key in stolen.keys} & host.names()
 
 
@@ -263,7 +263,7 @@ def test_unseen_host_whose_name_another_has_is_named(fleet):
     text = lib.run("fleet", "--config", config(fleet), code=1).stdout
     assert "1 host, 1 with a name that another host has\n" in text
     done = waits(fleet, one, "rotate", code=6)
-    assert "same: two hosts have this name, so it is unknown whether both have followed" in done.stderr
+    assert "same: two hosts have this name, so it is unknown whether both have applied the change" in done.stderr
     assert agree([one, two]) and store.get(lib.object_name(fleet.secret)) and other
 
 
@@ -382,7 +382,7 @@ def test_unseen_hosts_behind_an_address_that_hangs_are_not_followed(fleet):
     try:
         done = stekctl("revoke", "--all", "--wait=4s", "--fleet", conf, code=5)
         assert f"memcached://127.0.0.21:{pair[0].port}: silent: connected, but no answer in time" in done.stderr
-        assert "it is unknown whether all hosts have followed" in done.stderr
+        assert "it is unknown whether all hosts have applied the change" in done.stderr
         assert there.ring().epoch == 0
         text = stekctl("fleet", "--config", conf, code=1).stdout
         assert "all agree" not in text and text.splitlines()[1] == "1 host", text
@@ -400,7 +400,7 @@ def test_unseen_time_of_wait_holds_with_a_store_that_answers_late(fleet):
     begun = time.monotonic()
     done = lib.run("--ring", host.ring_path, "rotate", "--wait=3s", "--fleet", config(fleet, proxy), code=5)
     assert time.monotonic() - begun < 15
-    assert f"{proxy.url}: silent: too slow: " in done.stderr and "it is unknown which hosts have followed" in done.stderr
+    assert f"{proxy.url}: silent: too slow: " in done.stderr and "it is unknown which hosts have applied the change" in done.stderr
     begun = time.monotonic()
     assert not look(fleet, proxy, code=5)["good"] and time.monotonic() - begun < 45
 
@@ -456,7 +456,7 @@ def test_unseen_httpd_with_another_ring_has_not_loaded_that_of_its_host(fleet, l
         wait_for(lambda: (look(fleet)["hosts"][0]["httpd_generation"], states(fleet)) == (0, {host.name: "lags"}),
                  lambda: f"{look(fleet)}", 40, 0.5)
         done = waits(fleet, host, "rotate", code=6)
-        assert f"{host.name}: has not followed: its httpd has not loaded the ring" in done.stderr
+        assert f"{host.name}: has not applied the change: its httpd has not loaded the ring" in done.stderr
         wait_for(lambda: states(fleet) == {host.name: "lags"}, lambda: f"{look(fleet)}", 40, 0.5)
         assert "its httpd has not loaded its ring" in lib.run("fleet", "--config", config(fleet), code=1).stdout
         host.web.server = good
@@ -470,7 +470,7 @@ def test_unseen_httpd_with_another_ring_has_not_loaded_that_of_its_host(fleet, l
         host.ring_path.unlink()
         host.start(web=False)
         wait_for(lambda: host.ring_path.exists() and host.ring().generation < 6, host.log, 20)
-    assert "1 host has followed" in waits(fleet, host, "rotate", code=0, wait="30s").stdout
+    assert "1 host has applied the change" in waits(fleet, host, "rotate", code=0, wait="30s").stdout
     wait_for(lambda: states(fleet) == {host.name: "good"}, lambda: f"{look(fleet)}{host.log()}", 30, 0.3)
     assert look(fleet)["hosts"][0]["httpd_generation"] >= host.ring().generation
 

@@ -73,7 +73,7 @@ def test_fleet_all_hosts_are_shown_and_followed(fleet):
     # Revocation and rotation, and that all have them.
     before = hosts[0].names()
     done = lib.run("--ring", hosts[0].ring_path, "revoke", "--all", "--wait=30s", "--fleet", config(fleet))
-    assert "5 hosts have followed within" in done.stdout
+    assert "5 hosts have applied the change within" in done.stdout
     for host in hosts:
         assert not before & host.names()
     done = lib.run("--ring", hosts[3].ring_path, "--json", "rotate", "--wait=30s", "--fleet", config(fleet))
@@ -118,9 +118,9 @@ def test_fleet_hosts_in_trouble_come_first_and_are_named(fleet):
     # The cut one does not follow a revocation, and that is said with its name.
     proxy.set("refuse")
     done = lib.run("--ring", hosts[0].ring_path, "revoke", "--all", "--wait=3s", "--fleet", config(fleet), code=6)
-    assert f"{cut.name}: has not followed; last heard from" in done.stderr
-    assert "long-gone: has not followed, and has been silent for" in done.stderr
-    assert "old: has not followed" in done.stderr and re.search("[3-8] of 8 hosts have not followed within 3s", done.stderr)
+    assert f"{cut.name}: has not applied the change; last heard from" in done.stderr
+    assert "long-gone: has not applied the change, and has been silent for" in done.stderr
+    assert "old: has not applied the change" in done.stderr and re.search("[3-8] of 8 hosts have not applied the change within 3s", done.stderr)
     wait_for(lambda: states(fleet).items() >= {**names, cut.name: "lags"}.items(), lambda: f"{states(fleet)}", 20, 0.5)
     # Those out of service are forgotten; one that lives comes back.
     done = lib.run("fleet", "--config", config(fleet), "forget", "long-gone", "old", hosts[1].name)
@@ -385,12 +385,12 @@ def test_fleet_a_store_that_is_silent_may_know_hosts_that_have_not_followed(flee
                    config(fleet, store, proxy), code=5)
     assert json.loads(done.stdout.splitlines()[-1])["done"] is None and there.ring().epoch == 0
     assert f"{proxy.url}: silent: " in done.stderr
-    assert "it is unknown whether all hosts have followed" in done.stderr
+    assert "it is unknown whether all hosts have applied the change" in done.stderr
     # It is asked again, from the beginning.
     timer = threading.Timer(2, proxy.set, ("pass",))
     timer.start()
     done = lib.run("--ring", here.ring_path, "revoke", "--all", "--wait=30s", "--fleet", config(fleet, store, proxy))
-    assert "2 hosts have followed" in done.stdout and there.ring().epoch == here.ring().epoch
+    assert "2 hosts have applied the change" in done.stdout and there.ring().epoch == here.ring().epoch
     for one in (store, other):
         one.kill()
     done = lib.run("--ring", here.ring_path, "--json", "revoke", "--all", "--wait=1s", "--fleet", config(fleet, store),
@@ -416,7 +416,7 @@ def test_fleet_httpd_that_has_not_loaded_the_ring_is_waited_for_and_named(fleet)
 
     def named():
         done = lib.run("--ring", host.ring_path, "revoke", "--all", "--wait=2s", "--fleet", config(fleet), code=6)
-        return f"{host.name}: has not followed: its httpd has not loaded the ring" in done.stderr
+        return f"{host.name}: has not applied the change: its httpd has not loaded the ring" in done.stderr
     wait_for(named, "its httpd to be named", 20)
     epoch = host.ring().epoch
     assert shown()["epoch"] == epoch and shown()["httpd_epoch"] < epoch
