@@ -70,9 +70,9 @@ static apr_status_t start_storage(mod_stek_task_t *task)
     if (twin) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
                      "STEK2030: ring '%s': %s is also the file of ring '%s', under another path; "
-                     "keeping ring '%s' in memory, so that no key gets into both; give it its own "
+                     "so it has no file, and its keys are lost when httpd stops; give it its own "
                      "file",
-                     ring->name, ring->path, twin->name, ring->name);
+                     ring->name, ring->path, twin->name);
         return start_in_memory(task);
     }
     rv = mod_stek_ring_paths_open(task);

@@ -6,7 +6,7 @@
 #ifndef STEKCTL_ANNOUNCE_SET_H
 #define STEKCTL_ANNOUNCE_SET_H
 
-#include "announce.h"
+#include "announce_format.h"
 #include "stek_ring.h"
 
 #pragma GCC visibility push(hidden)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A running sync, as it announces its host (announce.h): when something has changed, and at least once in
+ * A running sync, as it announces its host (announce_format.h): when something has changed, and at least once in
  * a period; and as it looks at all hosts now and then, for its metrics, its log and its own clock.  Hosts
  * take turns in looking, so that a store sees about as much of it whatever the fleet's size.  Whatever
  * fails here, the ring's cycle does not depend on it.  One thread.

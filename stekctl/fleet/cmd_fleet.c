@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "announce.h"
+#include "announce_format.h"
 #include "fleet.h"
 #include "fleet_config.h"
 #include "fleet_reader.h"

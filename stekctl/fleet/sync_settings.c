@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "announce.h"
+#include "announce_format.h"
 #include "loaded_ring.h"
 #include "options.h"
 #include "report.h"

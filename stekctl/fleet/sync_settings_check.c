@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "announce.h"
+#include "announce_format.h"
 #include "json.h"
 #include "login_files.h"
 #include "notify.h"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-UNIT_GLUE_test_announce := $(addprefix stekctl/fleet/,announce.c announce_set.c fleet_view.c)
+UNIT_GLUE_test_announce := $(addprefix stekctl/fleet/,announce_format.c announce_set.c fleet_view.c)
 UNIT_GLUE_test_counters := src/mod_stek_counters.c src/mod_stek_retained.c
 UNIT_GLUE_test_format := stekctl/convert/format.c
 UNIT_GLUE_test_format_selection := $(addprefix stekctl/convert/,format.c haproxy_socket.c export_keys.c)

@@ -22,8 +22,8 @@
  *
  * Sets of them: announce_set.h.  Pure functions; no clock, no store.  Any thread.
  */
-#ifndef STEKCTL_ANNOUNCE_H
-#define STEKCTL_ANNOUNCE_H
+#ifndef STEKCTL_ANNOUNCE_FORMAT_H
+#define STEKCTL_ANNOUNCE_FORMAT_H
 
 #include <apr_pools.h>
 #include <apr_time.h>

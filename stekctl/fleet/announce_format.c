@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Announcements in bytes, sealed and opened (announce.h).  stekctl; no state.  What is sealed is not secret, but
+ * Announcements in bytes, sealed and opened (announce_format.h).  stekctl; no state.  What is sealed is not secret, but
  * it is wiped all the same with what seals it.
  */
-#include "announce.h"
+#include "announce_format.h"
 
 #include <string.h>
 
