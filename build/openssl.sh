@@ -6,7 +6,7 @@
 #   newer   libraries of another version, 3.0 or later: module, stekctl and tests are built over
 #           their headers, and httpd runs over them.
 # Usage: openssl.sh fips|newer SOURCES OUT
-# SOURCES is an unpacked source tree.  What is built stays in OUT, and is built once.
+# SOURCES is an unpacked source tree.  What is built stays in OUT-VERSION, and is built once.
 set -eu
 cd "$(dirname "$0")/.."
 mode=${1-} sources=${2-}
@@ -15,8 +15,11 @@ if [ $# -ne 3 ] || [ ! -x "$sources/Configure" ]; then
     exit 2
 fi
 sources=$(realpath "$sources")
-mkdir -p "$3"
-out=$(realpath "$3")
+# One for each version: what another source tree left must not pass for this one.
+version=$(sed -n 's/^\(MAJOR\|MINOR\|PATCH\|PRE_RELEASE_TAG\)=//p' "$sources/VERSION.dat" | paste -sd.)
+out=$3-${version%.}
+mkdir -p "$out"
+out=$(realpath "$out")
 MAKE=${MAKE:-make}
 JOBS=${JOBS:-2}
 PYTHON=${PYTHON:-/usr/bin/python3}
