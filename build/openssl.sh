@@ -5,7 +5,8 @@
 #           should be of the system's own version (on Debian: apt-get source openssl).
 #   newer   libraries of another version, 3.0 or later: module, stekctl and tests are built over
 #           their headers, and httpd runs over them.
-# Usage: openssl.sh fips|newer SOURCES OUT
+#   libraries   the same libraries alone, for httpd.sh: says where they are.
+# Usage: openssl.sh fips|newer|libraries SOURCES OUT
 # SOURCES is an unpacked source tree.  What is built stays in OUT-VERSION, and is built once.
 set -eu
 cd "$(dirname "$0")/.."
@@ -61,6 +62,16 @@ build_newer() {
 start=$SECONDS
 (if [ "$mode" = fips ]; then build_fips; else build_newer; fi)
 echo "OpenSSL is built ($((SECONDS - start)) s)"
+if [ "$mode" = libraries ]; then
+    echo "OpenSSL is in $out"
+    exit 0
+fi
+# Debian's httpd is linked with OpenSSL 3.
+if [ "$mode" = newer ] && [ "${version%%.*}" != 3 ]; then
+    echo "openssl: httpd has to be built over OpenSSL ${version%%.*}, too: make check-httpd HTTPD_SRC=DIR" \
+        "OPENSSL_SRC=$sources" >&2
+    exit 2
+fi
 
 variant=() units=()
 if [ "$mode" = fips ]; then
