@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Another httpd than the system's, built from its sources, and the tests over it: httpd's own build is
-# as upstream has it, over the system's APR, with the modules that the tests load.  With an OpenSSL from
-# openssl.sh, httpd's mod_ssl, the module, stekctl and the unit tests are built over that one.
+# Another httpd than the system's, built from its sources over the system's APR, with the modules that the
+# tests load; the module built for it without a warning, and the tests.  stekctl, which knows nothing of
+# httpd, is the ordinary one.  With an OpenSSL from openssl.sh, httpd's mod_ssl, the module, stekctl and
+# the unit tests are built over that.
 # Usage: httpd.sh HTTPD_SOURCES OUT OPENSSL_SOURCES OUT_OF_OPENSSL [ARGUMENT_OF_PYTEST...]
 # HTTPD_SOURCES is an unpacked release, or a checkout (2.4.52 or later, trunk).  It is not written to; what
 # is built stays in OUT-VERSION, and is built once.  OPENSSL_SOURCES may be empty: the system's OpenSSL.
@@ -29,13 +30,18 @@ quietly() { # log, command...
 
 version=$(sed -n 's/^#define AP_SERVER_\(MAJORVERSION\|MINORVERSION\|PATCHLEVEL\)_NUMBER *//p' \
     "$sources/include/ap_release.h" | paste -sd.)
-out=$2-$version ssl=()
+if [ "${version##*.}" -lt 53 ] && [ "${version%.*}" = 2.4 ] && ! command -v pcre-config >/dev/null; then
+    echo 'httpd before 2.4.53 needs PCRE 1: apt-get install libpcre3-dev (Debian 12 has it)' >&2
+    exit 1
+fi
+out=$2-$version ssl=() goals=(module)
 variant=(WERROR=1)
 if [ -n "$openssl_sources" ]; then
     built=$(build/openssl.sh libraries "$openssl_sources" "$4" | tee /dev/stderr | sed -n 's/^OpenSSL is in //p')
     out+=-${built##*/}
     ssl=(--with-ssl="$built/usr")
     # The variables go into the makefile's CFLAGS and LDFLAGS.
+    goals=(all unit)
     variant+=(CFLAGS="-g -O2 -I$built/usr/include" LDFLAGS="-L$built/usr/lib")
     export LD_LIBRARY_PATH=$built/usr/lib PATH=$built/usr/bin:$PATH
 fi
@@ -51,7 +57,7 @@ build_httpd() {
     # With its times: what is generated is not made anew.
     cp -a "$sources" "$out/build"
     cd "$out/build"
-    # A checkout has no configure yet; Debian's package and the first versions differ in the way to APR.
+    # A checkout has no configure yet.
     [ -x configure ] || quietly "$out/buildconf.log" ./buildconf --with-apr="$(apxs -q APR_CONFIG)"
     quietly "$out/configure.log" ./configure --prefix="$out/usr" --enable-mpms-shared='event worker prefork' \
         --with-apr="$(apxs -q APR_CONFIG)" --with-apr-util="$(apxs -q APU_CONFIG)" "${ssl[@]}" \
@@ -70,7 +76,13 @@ export APXS=$out/usr/bin/apxs
 "$out/usr/bin/httpd" -v
 openssl version
 variant+=(OUT="$out/stek" APXS="$APXS")
-export STEK_MODULE=$out/stek/.libs/mod_stek_rotate.so STEK_STEKCTL=$out/stek/stekctl
-"$MAKE" --no-print-directory -j"$JOBS" "${variant[@]}" all
-"$MAKE" --no-print-directory "${variant[@]}" unit
+export STEK_MODULE=$out/stek/.libs/mod_stek_rotate.so
+for goal in "${goals[@]}"; do
+    "$MAKE" --no-print-directory -j"$JOBS" "${variant[@]}" "$goal"
+done
+if [ -n "$openssl_sources" ]; then
+    export STEK_STEKCTL=$out/stek/stekctl
+else
+    "$MAKE" --no-print-directory -j"$JOBS" APXS=apxs stekctl
+fi
 "$PYTHON" -m pytest "${tests[@]}" -q -p no:cacheprovider -n "$JOBS" -k 'not worker and not prefork' "${@:5}"

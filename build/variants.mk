@@ -74,6 +74,7 @@ fips openssl:
 # Over another httpd, built from HTTPD_SRC, and over the OpenSSL of OPENSSL_SRC, if that is given.
 HTTPD_SRC ?=
 check-httpd:
+	@build/deps.sh check-httpd
 	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" JOBS="$(JOBS)" \
 	    build/httpd.sh '$(HTTPD_SRC)' out/httpd '$(OPENSSL_SRC)' out/openssl $(PYTEST)
 
