@@ -55,8 +55,8 @@ static void digest_set(mod_stek_trust_t *trust, apr_array_header_t *set, mod_ste
 static char season(mod_stek_trust_t *trust, const ASN1_TIME *begin, const ASN1_TIME *end)
 {
     apr_time_t now = apr_time_now();
-    int begun = stek_x509_time_compare(begin, now), over = end ? stek_x509_time_compare(end, now)
-                                                               : 1;
+    int begun = stek_x509_time_compare(begin, now);
+    int over = end ? stek_x509_time_compare(end, now) : 1;
 
     if (begun == 0 || over == 0) {
         mod_stek_trust_check_memory(trust);
