@@ -67,9 +67,10 @@ build_httpd() {
 }
 
 start=$SECONDS
-if [ ! -x "$out/usr/bin/apxs" ]; then
+if [ ! -e "$out/built" ]; then
     (build_httpd)
     rm -rf "$out/build"
+    touch "$out/built"
     echo "httpd is built ($((SECONDS - start)) s)"
 fi
 export APXS=$out/usr/bin/apxs
