@@ -36,7 +36,7 @@ check)
     ;;
 check-deb) wanted=("${package[@]}" git iproute2 mmdebstrap) ;;
 compilers) wanted=("${check[@]}" lld) ;;
-check-httpd) wanted=("${check[@]}" autoconf automake libtool libpcre2-dev libexpat1-dev) ;;
+check-httpd) wanted=("${check[@]}" autoconf automake libtool libnghttp2-dev libpcre2-dev libexpat1-dev) ;;
 first-five | check-fresh) wanted=(mmdebstrap git python3) ;;
 *)
     echo 'usage: deps.sh run|html|release|bench|check|check-deb|check-fresh|check-httpd|compilers|first-five' >&2

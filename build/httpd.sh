@@ -50,7 +50,8 @@ out=$(realpath "$out")
 
 # Modules that the tests load; all others would only take time.
 enabled=(unixd log-config authz-core authz-host headers env setenvif dir alias mime status info ssl
-    socache-shmcb rewrite proxy proxy-http cgi cgid)
+    socache-shmcb socache-memcache rewrite proxy proxy-http cgi cgid)
+[ ! -e /usr/include/nghttp2/nghttp2.h ] || enabled+=(http2)
 
 build_httpd() {
     rm -rf "$out/build"
