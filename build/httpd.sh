@@ -49,7 +49,7 @@ mkdir -p "$out"
 out=$(realpath "$out")
 
 # Modules that the tests load; all others would only take time.
-enabled=(unixd log-config authz-core authz-host headers env setenvif dir alias mime status info ssl
+enabled=(unixd log-config authz-core authz-host headers env setenvif dir alias mime status info remoteip ssl
     socache-shmcb socache-memcache rewrite proxy proxy-http cgi cgid)
 [ ! -e /usr/include/nghttp2/nghttp2.h ] || enabled+=(http2)
 
