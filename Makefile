@@ -67,7 +67,7 @@ endif
 
 .PHONY: all help module stekctl run deps install uninstall clean dist html install-doc contacts release first-five \
         deb rpm rpm-source packages check-deb check-fresh check-suites \
-        check unit unit-build integration asan tsan valgrind compilers compilers-short fips openssl \
+        check unit unit-build integration asan tsan valgrind compilers compilers-short fips openssl check-httpd \
         fault fault-unit fault-guard \
         fuzz fuzz-replay fuzz-coverage soak soak-fleet fleet-twenty soak-httpd soak-probe probe-score soak-shared \
         differential ticket-values values simulate simulate-short simulate-mutants \

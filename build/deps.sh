@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, by name.  Says nothing when none is.
-# Usage: deps.sh run|html|release|bench|check|check-deb|check-fresh|compilers|first-five
+# Usage: deps.sh run|html|release|bench|check|check-deb|check-fresh|check-httpd|compilers|first-five
 set -eu
 
 html=(mandoc python3 python3-markdown-it)
@@ -36,9 +36,10 @@ check)
     ;;
 check-deb) wanted=("${package[@]}" git iproute2 mmdebstrap) ;;
 compilers) wanted=("${check[@]}" lld) ;;
+check-httpd) wanted=("${check[@]}" autoconf automake libtool libnghttp2-dev libpcre2-dev libexpat1-dev) ;;
 first-five | check-fresh) wanted=(mmdebstrap git python3) ;;
 *)
-    echo 'usage: deps.sh run|html|release|bench|check|check-deb|check-fresh|compilers|first-five' >&2
+    echo 'usage: deps.sh run|html|release|bench|check|check-deb|check-fresh|check-httpd|compilers|first-five' >&2
     exit 2
     ;;
 esac

@@ -5,8 +5,9 @@
 #           should be of the system's own version (on Debian: apt-get source openssl).
 #   newer   libraries of another version, 3.0 or later: module, stekctl and tests are built over
 #           their headers, and httpd runs over them.
-# Usage: openssl.sh fips|newer SOURCES OUT
-# SOURCES is an unpacked source tree.  What is built stays in OUT, and is built once.
+#   libraries   the same libraries alone, for httpd.sh: says where they are.
+# Usage: openssl.sh fips|newer|libraries SOURCES OUT
+# SOURCES is an unpacked source tree.  What is built stays in OUT-VERSION, and is built once.
 set -eu
 cd "$(dirname "$0")/.."
 mode=${1-} sources=${2-}
@@ -15,8 +16,11 @@ if [ $# -ne 3 ] || [ ! -x "$sources/Configure" ]; then
     exit 2
 fi
 sources=$(realpath "$sources")
-mkdir -p "$3"
-out=$(realpath "$3")
+# One for each version: what another source tree left must not pass for this one.
+version=$(sed -n 's/^\(MAJOR\|MINOR\|PATCH\|PRE_RELEASE_TAG\)=//p' "$sources/VERSION.dat" | paste -sd.)
+out=$3-${version%.}
+mkdir -p "$out"
+out=$(realpath "$out")
 MAKE=${MAKE:-make}
 JOBS=${JOBS:-2}
 PYTHON=${PYTHON:-/usr/bin/python3}
@@ -49,6 +53,7 @@ build_fips() {
 }
 
 build_newer() {
+    [ ! -e "$out/usr/lib/libssl.so" ] || return 0
     # Debian's httpd asks for the symbol versions that a build of upstream's has too.
     configure shared --prefix="$out/usr" --libdir=lib --openssldir="$out/ssl"
     quietly "$out/build.log" "$MAKE" -j"$JOBS" build_sw
@@ -58,6 +63,16 @@ build_newer() {
 start=$SECONDS
 (if [ "$mode" = fips ]; then build_fips; else build_newer; fi)
 echo "OpenSSL is built ($((SECONDS - start)) s)"
+if [ "$mode" = libraries ]; then
+    echo "OpenSSL is in $out"
+    exit 0
+fi
+# Debian's httpd is linked with OpenSSL 3.
+if [ "$mode" = newer ] && [ "${version%%.*}" != 3 ]; then
+    echo "openssl: httpd has to be built over OpenSSL ${version%%.*}, too: make check-httpd HTTPD_SRC=DIR" \
+        "OPENSSL_SRC=$sources" >&2
+    exit 2
+fi
 
 variant=() units=()
 if [ "$mode" = fips ]; then

@@ -37,7 +37,8 @@ check-deb:
 	$(PYTHON) test/packaging/check_deb.py
 	$(PYTHON) test/packaging/check_releases.py $(ARGS)
 
-# Debian 12, 13 and sid: no warnings, unit tests, the packages installed, a smoke run; ARGS=sid tries one.
+# Debian 12, 13 and sid: no warnings, unit tests, the packages installed, a smoke run; OpenSSL of experimental:
+# no warnings, unit tests.  ARGS=sid tries one.
 check-suites:
 	@build/deps.sh check-deb
 	$(PYTHON) test/packaging/check_suites.py $(ARGS)

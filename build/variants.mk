@@ -71,6 +71,13 @@ fips openssl:
 	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" JOBS="$(JOBS)" \
 	    build/openssl.sh $(if $(filter fips,$@),fips,newer) '$(OPENSSL_SRC)' out/$@
 
+# Over another httpd, built from HTTPD_SRC, and over the OpenSSL of OPENSSL_SRC, if that is given.
+HTTPD_SRC ?=
+check-httpd:
+	@build/deps.sh check-httpd
+	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" JOBS="$(JOBS)" \
+	    build/httpd.sh '$(HTTPD_SRC)' out/httpd '$(OPENSSL_SRC)' out/openssl $(PYTEST)
+
 # ---- fuzzing ------------------------------------------------------------------------------------
 
 FUZZ_SRC := $(wildcard test/fuzz/fuzz_*.c)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a virtual host demands of a client, and its digest.  A ticket opens only where the digest is
- * the one under which it was issued (RFC 8446, 4.6.1; CVE-2025-23048: a session carried to another
+ * the one under which it was issued (RFC 9846, 4.7.1; CVE-2025-23048: a session carried to another
  * vhost).
  *
  * In the digest, each part with a tag and its length, SHA-256:

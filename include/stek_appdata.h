@@ -41,7 +41,7 @@ int stek_appdata_over_age(const stek_appdata_t *appdata, apr_interval_time_t max
                           apr_time_t now);
 
 /* How long a ticket issued now may live, in whole seconds and at least 1: lifetime, but not beyond
- * full_at + max_age, because the limit applies to the whole chain (RFC 8446, 4.6.1). */
+ * full_at + max_age, because the limit applies to the whole chain (RFC 9846, 4.7.1). */
 apr_interval_time_t stek_appdata_ticket_life(const stek_appdata_t *appdata,
                                              apr_interval_time_t lifetime,
                                              apr_interval_time_t max_age, apr_time_t now);

@@ -11,7 +11,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The longest life of a ticket, and so of a window (RFC 8446, 4.6.1: 604800 seconds). */
+/* The longest life of a ticket, and so of a window (RFC 9846, 4.7.1: 604800 seconds). */
 #define STEK_TIME_MAX apr_time_from_sec(7 * 24 * 3600)
 
 /* Parses "<digits>(s|min|h|d)", at most 9 digits. Text without a unit, with spaces, or followed by

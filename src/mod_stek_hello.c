@@ -92,7 +92,7 @@ static unsigned take_number(span_t *span, int len)
     return number;
 }
 
-/* Takes a vector off, whose length stands in so many bytes (RFC 8446, 3.4). */
+/* Takes a vector off, whose length stands in so many bytes (RFC 9846, 3.4). */
 static span_t take_vector(span_t *span, int len_len)
 {
     unsigned len = take_number(span, len_len);
@@ -107,7 +107,7 @@ static span_t take_vector(span_t *span, int len_len)
     return vector;
 }
 
-/* RFC 8446, 4.1.2: type, length, version, random, session, suites, compression, extensions.  The
+/* RFC 9846, 4.2.2: type, length, version, random, session, suites, compression, extensions.  The
  * list in the extension of that type; at is NULL if there is none. */
 static span_t find_list(const hello_t *hello, unsigned type)
 {

@@ -13,6 +13,7 @@
 #include "mod_stek_ticket_outcome.h"
 #include "mod_stek_trust_watch.h"
 #include "stek_appdata.h"
+#include "stek_x509_time.h"
 
 /* What mod_ssl would tell an application of the client.  Only it knows: a certificate that
  * optional_no_ca lets through may have left no error in OpenSSL. */
@@ -134,10 +135,9 @@ apr_interval_time_t mod_stek_may_resume_ticket_life(const mod_stek_vhost_t *vhos
 static int certificate_ended(SSL_SESSION *session, apr_time_t now)
 {
     X509 *peer = SSL_SESSION_get0_peer(session);
-    time_t now_s = (time_t)apr_time_sec(now);
 
-    /* X509_cmp_time: 0 on error. */
-    return peer && X509_cmp_time(X509_get0_notAfter(peer), &now_s) <= 0;
+    /* 0: an error. */
+    return peer && stek_x509_time_compare(X509_get0_notAfter(peer), now) <= 0;
 }
 
 /* Nonzero if the connection, resumed, could be protected by what is in the session alone: its key

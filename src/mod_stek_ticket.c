@@ -162,7 +162,7 @@ static int ring_key_decrypt(SSL *ssl, mod_stek_live_t *live, const unsigned char
         mod_stek_ticket_outcome_keyless(ssl);
     }
     /* TLS 1.2 has promised the ticket by the time that it would be sealed: promise none that no
-     * key can seal.  TLS 1.3: a fresh ticket for each connection (RFC 8446, C.4). */
+     * key can seal.  TLS 1.3: a fresh ticket for each connection (RFC 9846, C.4). */
     if (!renewable || (state == STEK_STATE_CURRENT && SSL_version(ssl) < TLS1_3_VERSION)) {
         return 1;
     }

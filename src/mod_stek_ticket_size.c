@@ -11,7 +11,7 @@ static apr_size_t number_at(const unsigned char *bytes, apr_size_t len, apr_size
     return at + 2 > len ? 0 : (apr_size_t)bytes[at] << 8 | bytes[at + 1];
 }
 
-/* RFC 8446, 4.2.11: length 2 | for each identity: length 2, ticket, age 4 | length 2 | for each
+/* RFC 9846, 4.3.11: length 2 | for each identity: length 2, ticket, age 4 | length 2 | for each
  * identity: length 1, binder.  OpenSSL has taken the identities off when it asks for the key of
  * one, and leaves the binders: they end where the extension does, and count the identities. */
 static apr_size_t identities_size(const unsigned char *first, const unsigned char *binders,
@@ -42,8 +42,8 @@ apr_size_t mod_stek_ticket_size_offered(SSL *ssl, const unsigned char *first)
     return is_tls13 ? identities_size(first, bytes, len) : len;
 }
 
-/* Before TLS 1.3 (RFC 5077, 3.3): header 4 | lifetime 4 | length 2, ticket.  TLS 1.3 (RFC 8446,
- * 4.6.1): header 4 | lifetime 4 | age 4 | length 1, nonce | length 2, ticket | extensions. */
+/* Before TLS 1.3 (RFC 5077, 3.3): header 4 | lifetime 4 | length 2, ticket.  TLS 1.3 (RFC 9846,
+ * 4.7.1): header 4 | lifetime 4 | age 4 | length 1, nonce | length 2, ticket | extensions. */
 apr_size_t mod_stek_ticket_size_issued(int version, const void *message, apr_size_t len)
 {
     const unsigned char *bytes = message;

@@ -128,12 +128,22 @@ static void add_object(mod_stek_trust_t *trust, X509 *cert, X509_CRL *crl)
     }
 }
 
+/* OpenSSL 4.0 deprecates the list that is the store's own; before 3.3 there is no other. */
+#if OPENSSL_VERSION_NUMBER >= 0x30300000L
+#define OBJECTS_OF(store) X509_STORE_get1_objects(store)
+#define OBJECTS_DONE(loaded) sk_X509_OBJECT_pop_free(loaded, X509_OBJECT_free)
+#else
+#define OBJECTS_OF(store) X509_STORE_get0_objects(store)
+#define OBJECTS_DONE(loaded) ((void)0)
+#endif
+
 /* What mod_ssl has had read into a store. */
 static void read_loaded(mod_stek_trust_t *trust, X509_STORE *store)
 {
-    const STACK_OF(X509_OBJECT) *loaded = X509_STORE_get0_objects(store);
+    STACK_OF(X509_OBJECT) *loaded = OBJECTS_OF(store);
     int i;
 
+    trust->failed |= !loaded;
     for (i = 0; i < sk_X509_OBJECT_num(loaded); i++) {
         const X509_OBJECT *object = sk_X509_OBJECT_value(loaded, i);
         X509 *cert = X509_OBJECT_get0_X509(object);
@@ -146,6 +156,7 @@ static void read_loaded(mod_stek_trust_t *trust, X509_STORE *store)
             trust->failed |= cert || crl;
         }
     }
+    OBJECTS_DONE(loaded);
 }
 
 /* A file that cannot be read just now must not pass for an empty one: its digest would be that of

@@ -20,6 +20,7 @@
 #include "mod_stek_reach.h"
 #include "mod_stek_trust_watch.h"
 #include "stek_error.h"
+#include "stek_x509_time.h"
 
 typedef struct known_t {
     mod_stek_digest_t digest;
@@ -53,8 +54,9 @@ static void digest_set(mod_stek_trust_t *trust, apr_array_header_t *set, mod_ste
 /* '<' before its time, '=' in it, '>' after it; '?' if it says none that can be read. */
 static char season(mod_stek_trust_t *trust, const ASN1_TIME *begin, const ASN1_TIME *end)
 {
-    time_t now = (time_t)apr_time_sec(apr_time_now());
-    int begun = X509_cmp_time(begin, &now), over = end ? X509_cmp_time(end, &now) : 1;
+    apr_time_t now = apr_time_now();
+    int begun = stek_x509_time_compare(begin, now);
+    int over = end ? stek_x509_time_compare(end, now) : 1;
 
     if (begun == 0 || over == 0) {
         mod_stek_trust_check_memory(trust);
@@ -150,7 +152,7 @@ static void digest_entry(mod_stek_trust_t *trust, X509_REVOKED *entry, mod_stek_
     mod_stek_trust_sha256(trust, ASN1_STRING_get0_data(serial),
                           (apr_size_t)ASN1_STRING_length(serial), &says.serial);
     for (i = 0; i < X509_REVOKED_get_ext_count(entry); i++) {
-        X509_EXTENSION *extension = X509_REVOKED_get_ext(entry, i);
+        X509_EXTENSION *extension = (X509_EXTENSION *)X509_REVOKED_get_ext(entry, i);
         int nid = OBJ_obj2nid(X509_EXTENSION_get_object(extension));
 
         if (X509_EXTENSION_get_critical(extension)
@@ -240,7 +242,7 @@ static void digest_extensions(mod_stek_trust_t *trust, const X509_CRL *crl,
     int i;
 
     for (i = 0; i < X509_CRL_get_ext_count(crl); i++) {
-        X509_EXTENSION *extension = X509_CRL_get_ext(crl, i);
+        X509_EXTENSION *extension = (X509_EXTENSION *)X509_CRL_get_ext(crl, i);
         int nid = OBJ_obj2nid(X509_EXTENSION_get_object(extension));
 
         if (X509_EXTENSION_get_critical(extension)

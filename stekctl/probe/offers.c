@@ -40,7 +40,7 @@ void probe_test_reuse(probe_run_t *run)
     if (resumed_n == 2) {
         probe_tell(run, PROBE_TEST_REUSE, PROBE_NOTE,
                    "a ticket is accepted more than once, as usual: clients that reuse tickets can "
-                   "be recognised (RFC 8446, C.4)");
+                   "be recognised (RFC 9846, C.4)");
     }
     else {
         probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "a ticket is accepted once");

@@ -18,7 +18,7 @@
 #define HEAD_LEN 4      /* of a handshake message */
 #define TRANSCRIPT_MAX (1024 * 1024)
 
-/* The random of a ServerHello that asks for another ClientHello (RFC 8446, 4.1.3). */
+/* The random of a ServerHello that asks for another ClientHello (RFC 9846, 4.2.3). */
 static const unsigned char retry[32] = {
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
     0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
@@ -56,8 +56,8 @@ void probe_transcript_add(probe_transcript_t *transcript, int is_write, const un
     transcript->is_complete = is_write && bytes[0] == SSL3_MT_FINISHED;
 }
 
-/* The hash of the handshake; a first ClientHello that was refused counts as its hash (RFC 8446,
- * 4.4.1). */
+/* The hash of the handshake; a first ClientHello that was refused counts as its hash (RFC 9846,
+ * 4.1). */
 static int hash_transcript(const probe_transcript_t *transcript, const EVP_MD *md,
                            unsigned char *out)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The secrets behind a TLS 1.3 session, which its client can compute but OpenSSL does not hand out:
- * handshake secret, master secret and resumption master secret (RFC 8446, 7.1).  A ticket may
- * contain the last, instead of the PSK that is derived from it.  stekctl; one thread.
+ * handshake secret, master secret and resumption master secret (RFC 9846, 7.1, where the last two
+ * are main secret and resumption secret).  A ticket may contain the last, instead of the PSK that
+ * is derived from it.  stekctl; one thread.
  */
 #ifndef STEKCTL_PROBE_SCHEDULE_H
 #define STEKCTL_PROBE_SCHEDULE_H
@@ -31,7 +32,7 @@ void probe_transcript_add(probe_transcript_t *transcript, int is_write, const un
  * what it computes. */
 void probe_schedule_secrets(SSL *ssl, const probe_transcript_t *transcript, probe_ticket_t *ticket);
 
-/* HKDF-Expand-Label (RFC 8446, 7.1), one block: out and secret are len bytes long, 32 or 48.  0:
+/* HKDF-Expand-Label (RFC 9846, 7.1), one block: out and secret are len bytes long, 32 or 48.  0:
  * failed. */
 int probe_schedule_expand(const unsigned char *secret, apr_size_t len, const char *label,
                           const unsigned char *context, apr_size_t context_len, unsigned char *out);

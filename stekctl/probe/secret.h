@@ -2,7 +2,7 @@
 /*
  * The proof that a text is a decrypted ticket: it contains the session's own secret.  A TLS 1.3
  * ticket may contain the PSK itself, or the resumption master secret from which it is derived with
- * ticket_nonce (RFC 8446, 4.6.1).  Pure; stekctl.
+ * ticket_nonce (RFC 9846, 4.7.1).  Pure; stekctl.
  */
 #ifndef STEKCTL_PROBE_SECRET_H
 #define STEKCTL_PROBE_SECRET_H

@@ -37,7 +37,7 @@ typedef struct probe_ticket_t {
     /* TLS 1.3: the secrets behind the PSK, as long as it (schedule.h); more_n 0: not known. */
     unsigned char more[PROBE_MORE_N][PROBE_SECRET_MAX];
     apr_size_t more_n;
-    unsigned char nonce[PROBE_NONCE_MAX]; /* TLS 1.3: ticket_nonce (RFC 8446, 4.6.1) */
+    unsigned char nonce[PROBE_NONCE_MAX]; /* TLS 1.3: ticket_nonce (RFC 9846, 4.7.1) */
     apr_size_t nonce_len;
     int is_tls13;
     apr_uint32_t hint_s;

@@ -22,7 +22,7 @@ typedef struct words_t {
 static const words_t words[PROBE_TEST_N] = {
     [PROBE_TEST_SUPPORT] =
         {"support",
-         "A ticket that lives longer than 7 days violates RFC 8446, 4.6.1.  For that long, anyone "
+         "A ticket that lives longer than 7 days violates RFC 9846, 4.7.1.  For that long, anyone "
          "who gets its key can decrypt recorded traffic.",
          "httpd: lower SSLSessionCacheTimeout, with mod_stek_rotate StekTicketLifetime.  nginx: "
          "lower ssl_session_timeout.  HAProxy: lower tune.ssl.lifetime."},

@@ -196,7 +196,7 @@ CALL(int, SSL_SESSION_get0_ticket_appdata, (SSL_SESSION * session, void **data, 
 CALL(int, SSL_client_hello_get0_ext,
      (SSL * ssl, unsigned type, const unsigned char **out, size_t *len), (ssl, type, out, len), 0,
      QUEUED)
-CALL(int, X509_cmp_time, (const ASN1_TIME *asn1, time_t *t), (asn1, t), 0, QUEUED)
+CALL(int, ASN1_TIME_cmp_time_t, (const ASN1_TIME *asn1, time_t t), (asn1, t), -2, QUEUED)
 CALL(int, i2d_X509, (const X509 *cert, unsigned char **der), (cert, der), -1, QUEUED)
 CALL(int, i2d_X509_AUX, (const X509 *cert, unsigned char **der), (cert, der), -1, QUEUED)
 CALL(int, i2d_X509_CRL, (const X509_CRL *crl, unsigned char **der), (crl, der), -1, QUEUED)

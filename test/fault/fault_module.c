@@ -49,7 +49,8 @@ static void make_certificate(void)
     cert_key = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
     cert = X509_new();
     HOLDS(cert_key && cert);
-    name = X509_get_subject_name(cert);
+    /* const since OpenSSL 4.0 */
+    name = (X509_NAME *)X509_get_subject_name(cert);
     HOLDS(X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"a.test", -1,
                                      -1, 0)
           && X509_set_issuer_name(cert, name) && X509_gmtime_adj(X509_getm_notBefore(cert), -100)

@@ -183,7 +183,7 @@ def _read_side12(data, key, salt):
     return text
 
 
-# ---- TLS 1.3 (RFC 8446, 7.1) ----
+# ---- TLS 1.3 (RFC 9846, 7.1) ----
 
 def expand(secret, label, context, length):
     info = struct.pack(">HB", length, 6 + len(label)) + b"tls13 " + label
@@ -228,7 +228,7 @@ def has_psk(capture, psk):
 
 def read_tls13(capture, ring, shared=bytes(32)):
     """The application data of both sides, or None.  shared: the secret of the key exchange; without
-    one, zeros (RFC 8446, 7.1)."""
+    one, zeros (RFC 9846, 7.1)."""
     hellos = message(capture.client, CLIENT_HELLO) + message(capture.server, SERVER_HELLO)
     for psk in secrets(capture, ring):
         assert has_psk(capture, psk), "the ring gives another secret than the client's"

@@ -3,6 +3,7 @@
 described and no other, every configuration shown is one that httpd takes, every link leads
 somewhere."""
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -272,3 +273,22 @@ def test_docs_make_targets_exist():
     for page in PAGES:
         named = set(re.findall(r"(?:^    |`)(?:sudo )?make ([a-z][a-z-]*)", page.read_text(), re.M))
         assert named <= targets, f"{name_of(page)}: make {named - targets}"
+
+
+# What is cited of RFC 9846, by its own table of contents.
+TLS13 = {"3.4": "Vectors", "4.1": "The Transcript Hash", "4.2.2": "Client Hello", "4.2.3": "Server Hello",
+         "4.3.11": "Pre-Shared Key Extension", "4.7.1": "New Session Ticket Message", "7.1": "Key Schedule",
+         "C.4": "Client and Server Tracking Prevention"}
+
+
+def test_docs_tls13_is_cited_by_its_latest_rfc():
+    """RFC 9846 replaces RFC 8446 and has other section numbers (its 4.7.1 was 4.6.1)."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=TOP, capture_output=True, text=True, check=True)
+    texts = {name: (TOP / name).read_text(errors="replace") for name in listed.stdout.split("\0")[:-1]
+             if (TOP / name).is_file() and TOP / name != Path(__file__)}
+    assert not [name for name, text in texts.items()
+                if re.search(r"RFC[ -]?8446", text, re.I) and name != "CHANGES.md"]
+    cited = {(name, section) for name, text in texts.items()
+             for section in re.findall(r"RFC 9846,?[\s*]+(?:section )?([0-9A-F](?:\.[0-9]+)+)", text)}
+    assert len(cited) > 12
+    assert not [citation for citation in cited if citation[1] not in TLS13], "look these up, and add them to TLS13"

@@ -71,6 +71,8 @@ SSL_SESSION_get0_ticket = _declare(_ssl, "SSL_SESSION_get0_ticket", None, _P,
                                    ctypes.POINTER(_P), ctypes.POINTER(ctypes.c_size_t))
 SSL_SESSION_hint = _declare(_ssl, "SSL_SESSION_get_ticket_lifetime_hint", ctypes.c_ulong, _P)
 SSL_SESSION_set_time = _declare(_ssl, "SSL_SESSION_set_time", _L, _P, _L)
+SSL_SESSION_get_time = _declare(_ssl, "SSL_SESSION_get_time", _L, _P)
+SSL_SESSION_get_timeout = _declare(_ssl, "SSL_SESSION_get_timeout", _L, _P)
 SSL_SESSION_set_timeout = _declare(_ssl, "SSL_SESSION_set_timeout", _L, _P, _L)
 SSL_SESSION_set1_appdata = _declare(_ssl, "SSL_SESSION_set1_ticket_appdata", _C, _P,
                                     ctypes.c_char_p, ctypes.c_size_t)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian 12, 13 and sid, each in a root of its own (debian_root.py): the programs build without a warning, the
 packages build and their unit tests pass, they install beside that Debian's httpd, and their smoke test passes there
-(debian/tests/smoke).  "make check-suites" runs this; ARGS="sid" tries one release.
+(debian/tests/smoke).  And sid with the OpenSSL of experimental: no warning, unit tests.  "make check-suites" runs
+this; ARGS="sid" tries one release.
 
 Needs root, mmdebstrap and a mirror."""
 import re
@@ -35,9 +36,28 @@ def try_suite(suite):
         root.expect("their smoke test passes", "bash /src/debian/tests/smoke 2>&1", r"^ok$")
 
 
+def try_next_openssl():
+    """What sid will have next: Debian's httpd is linked with the OpenSSL of today, so nothing runs over it here."""
+    with Root("sid", sorted({*build_depends(), "apache2", "openssl"}), network=True) as root:
+        root.expect("experimental's OpenSSL is installed", "echo 'deb http://deb.debian.org/debian experimental main' "
+                    ">/etc/apt/sources.list.d/experimental.list; apt-get -q update 2>&1; "
+                    "apt-get -q -y --no-install-recommends install libssl-dev/experimental openssl/experimental 2>&1",
+                    timeout_s=1800)
+        root.put_sources()
+        gcc, openssl = root.run("gcc -dumpfullversion; openssl version | cut -d' ' -f2")[1].split()[-2:]
+        print(f"== experimental: gcc {gcc}, OpenSSL {openssl}", flush=True)
+        said = root.expect("builds with warnings as errors", "cd /src && make -j2 WERROR=1 all 2>&1", timeout_s=3600)
+        check("and without one", not WARNING.search(said), WARNING.findall(said)[:5])
+        root.expect("its unit tests pass", "cd /src && make -j2 WERROR=1 unit 2>&1", r"^\d+ passed, 0 failed",
+                    timeout_s=3600)
+
+
 def main():
-    for suite in sys.argv[1:] or SUITES:
-        try_suite(suite)
+    for suite in sys.argv[1:] or [*SUITES, "experimental"]:
+        if suite == "experimental":
+            try_next_openssl()
+        else:
+            try_suite(suite)
     return closing_line()
 
 

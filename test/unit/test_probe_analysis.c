@@ -31,7 +31,7 @@ static unsigned char store[TICKETS_N][TICKET_MAX];
 static probe_ticket_t tickets[TICKETS_N];
 static rnd_t rnd;
 
-/* The PSK that follows from a resumption master secret (RFC 8446, 4.6.1). */
+/* The PSK that follows from a resumption master secret (RFC 9846, 4.7.1). */
 static void expand(const unsigned char *master, probe_ticket_t *ticket)
 {
     unsigned char info[64];
