@@ -7,6 +7,8 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 
 #include "probe/analysis.h"
 #include "probe/candidate_keys.h"
@@ -534,6 +536,46 @@ static void test_analysis_key_that_go_derives_found(void **state)
     assert_memory_equal(hit.configured, zero, 32);
 }
 
+static void hkdf(const unsigned char *raw, const unsigned char *info, size_t info_len,
+                 unsigned char *out)
+{
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string("digest", "SHA256", 0),
+        OSSL_PARAM_construct_octet_string("key", (void *)raw, 32),
+        OSSL_PARAM_construct_octet_string("info", (void *)info, info_len),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+
+    assert_int_equal(EVP_KDF_derive(ctx, out, 32, params), 1);
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+}
+
+/* s2n makes a key for each ticket, from 32 bytes in it. */
+static void test_analysis_key_of_one_ticket_found(void **state)
+{
+    static const unsigned char zero[32];
+    unsigned char key[32], once[32], info[32];
+    probe_format_t format = {.name_len = 17};
+    probe_hit_t hit;
+
+    (void)state;
+    rnd.state = seed_from_env() + 2;
+    rnd_fill(&rnd, info, sizeof(info));
+    hkdf(zero, NULL, 0, key);
+    hkdf(key, info, sizeof(info), once);
+    format_by_hand(EVP_aes_256_gcm(), 12, 1, once, NULL);
+    memmove(store[0] + 49, store[0] + 16, tickets[0].len - 16);
+    memcpy(store[0] + 17, info, sizeof(info));
+    tickets[0].len += 33;
+    assert_true(search_one(probe_search_cipher, PROBE_NORMAL, &format, &hit));
+    assert_memory_equal(hit.key, once, sizeof(once));
+    assert_memory_equal(hit.configured, zero, sizeof(zero));
+    assert_int_equal(hit.iv_at, 49);
+}
+
 /* "secretsecret..." fills a file of name and keys, and 16 bytes for the name end within the word. */
 static void test_analysis_text_from_its_middle_found(void **state)
 {
@@ -797,6 +839,7 @@ int main(void)
         cmocka_unit_test(test_analysis_secret_in_hex_found),
         cmocka_unit_test(test_analysis_ticket_in_base64_found),
         cmocka_unit_test(test_analysis_key_that_go_derives_found),
+        cmocka_unit_test(test_analysis_key_of_one_ticket_found),
         cmocka_unit_test(test_analysis_text_from_its_middle_found),
         cmocka_unit_test(test_analysis_own_key_found),
         cmocka_unit_test(test_analysis_search_without_ciphers_not_ok),
