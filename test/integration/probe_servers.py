@@ -2,6 +2,7 @@
 """Real servers for the score of stekctl probe: name, what the probe has to find, and a program to start.  What it
 has to find follows from how the keys were configured; servers that make their keys themselves are good."""
 import base64
+import json
 import os
 import shutil
 import subprocess
@@ -91,15 +92,17 @@ Server(('127.0.0.1', int(sys.argv[1])), Answer).serve_forever()
 """
 
 
+def go_binary(folder, name, text):
+    source, binary = folder / f"{name}.go", folder / name
+    if not binary.exists():
+        source.write_text(text)
+        run("go", "build", "-o", binary, source, env=dict(
+            os.environ, GOCACHE=str(folder / "cache"), GO111MODULE="off", GOFLAGS="", HOME=str(folder)))
+    return binary
+
+
 def go(kind):
-    def make(folder, certs):
-        source, binary = folder / "serve.go", folder / "serve"
-        if not binary.exists():
-            source.write_text(GO)
-            run("go", "build", "-o", binary, source, env=dict(
-                os.environ, GOCACHE=str(folder / "cache"), GO111MODULE="off", GOFLAGS="", HOME=str(folder)))
-        return Served(folder, certs, [binary], kind)
-    return make
+    return lambda folder, certs: Served(folder, certs, [go_binary(folder, "serve", GO)], kind)
 
 
 def script(interpreter, name, text, kind):
@@ -209,26 +212,57 @@ class Hitch(Program):
         return ["--user=nobody"] if os.geteuid() == 0 else []
 
 
+# As Caddy's module tls.stek.distributed stores keys.
+STEKS = """package main
+
+import ("encoding/gob"; "encoding/hex"; "os"; "time")
+
+type distributedSTEK struct {
+	Keys                       [][32]byte
+	LastRotation, NextRotation time.Time
+}
+
+func main() {
+	var key [32]byte
+	hex.Decode(key[:], []byte(os.Args[1]))
+	now := time.Now()
+	gob.NewEncoder(os.Stdout).Encode(distributedSTEK{[][32]byte{key}, now, now.Add(time.Hour)})
+}
+"""
+
+
 class Caddy(Program):
-    KEYS = ""
+    """With keys of its own, or those that it finds in its storage."""
+
+    def __init__(self, root, certs, stored=None):
+        super().__init__(root, certs)
+        self.source = {"provider": "distributed" if stored else "standard"}
+        if stored:
+            (self.root / "storage" / "stek").mkdir(parents=True)
+            (self.root / "storage" / "stek" / "stek.bin").write_bytes(stored)
 
     def command(self):
-        conf = self.root / "Caddyfile"
-        conf.write_text(f"""{{
-            admin off
-            auto_https off
-            storage file_system {self.root}/storage
-        }}
-        https://:{self.port} {{
-            bind 127.0.0.1
-            tls {self.certs}/server.crt {self.certs}/server.key
-            respond ok
-        }}
-""")
-        return ["caddy", "run", "--adapter", "caddyfile", "--config", str(conf)]
+        files = {"certificate": f"{self.certs}/server.crt", "key": f"{self.certs}/server.key", "tags": ["any"]}
+        server = {"listen": [f"127.0.0.1:{self.port}"], "automatic_https": {"disable": True},
+                  "tls_connection_policies": [{"certificate_selection": {"any_tag": ["any"]}}],
+                  "routes": [{"handle": [{"handler": "static_response"}]}]}
+        conf = self.root / "caddy.json"
+        conf.write_text(json.dumps({
+            "admin": {"disabled": True}, "storage": {"module": "file_system", "root": str(self.root / "storage")},
+            "apps": {"tls": {"certificates": {"load_files": [files]}, "session_tickets": {"key_source": self.source}},
+                     "http": {"servers": {"probed": server}}}}))
+        return ["caddy", "run", "--config", str(conf)]
 
     def environment(self):
         return dict(os.environ, HOME=str(self.root), XDG_CONFIG_HOME=str(self.root), XDG_DATA_HOME=str(self.root))
+
+
+def caddy(key=None):
+    def make(folder, certs):
+        stored = key and subprocess.run([go_binary(folder, "steks", STEKS), key.hex()], check=True,
+                                        capture_output=True).stdout
+        return Caddy(folder, certs, stored)
+    return make
 
 
 def good():
@@ -249,7 +283,7 @@ def good():
     yield Real("mbedTLS", frozenset(), mbedtls("aes-256-gcm:random"))
     yield Real("wolfSSL", frozenset(), wolfssl("random"))
     yield Real("Go", frozenset(), go("random"))
-    yield Real("Caddy", frozenset(), Caddy)
+    yield Real("Caddy", frozenset(), caddy())
     yield Real("Java", frozenset(), java("random"))
     yield Real("Node", frozenset(), node("random"))
     yield Real("Python", frozenset(), script("/usr/bin/python3", "serve.py", PYTHON, "random"))
@@ -280,6 +314,7 @@ def weak():
     yield Real("Go, zero", BOTH, go(bytes(32).hex()))
     yield Real("Go, words", BOTH, go((b"password" * 4).hex()))
     yield Real("Go, text", BOTH, go(typed(32).hex()))
+    yield Real("Caddy, zero", BOTH, caddy(bytes(32)))
     yield Real("Java, zero", CIPHER, java("zero"))
     yield Real("Node, zero", BOTH, node(bytes(48).hex()), BOTH)
     yield Real("Node, words", BOTH, node((WORDS * 3).hex()))
