@@ -18,6 +18,7 @@ from seed import SEED, seeded_rng
 
 FULL = "PROBE_SCORE" in os.environ
 N = int(os.environ.get("PROBE_SCORE", "6"))
+CONNECTIONS_MAX = 1000  # of two versions, at level normal
 GOOD = int(os.environ.get("PROBE_GOOD", "200"))
 pytestmark = pytest.mark.timeout(60 * max(N, GOOD) if FULL else 300)
 
@@ -176,6 +177,7 @@ def test_probe_score_of_real_servers(folder, certs, part):
         try:
             judge(score, real.name, real.name, real.expected, "--level", level, "--tickets", 4,
                   f"localhost:{program.start().port}", scanner=real.scanner)
+            assert score.rows[real.name]["connections"] <= CONNECTIONS_MAX, real.name
         finally:
             program.stop()
     print("\n" + score.table())
