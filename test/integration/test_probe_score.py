@@ -18,6 +18,7 @@ from seed import SEED, seeded_rng
 
 FULL = "PROBE_SCORE" in os.environ
 N = int(os.environ.get("PROBE_SCORE", "6"))
+PATIENCE_S = 600  # level normal has 5 minutes for a host
 CONNECTIONS_MAX = 1000  # of two versions, at level normal
 GOOD = int(os.environ.get("PROBE_GOOD", "200"))
 pytestmark = pytest.mark.timeout(60 * max(N, GOOD) if FULL else 300)
@@ -136,7 +137,7 @@ class Score:
 
 def judge(score, name, what, expected, *args, scanner=frozenset()):
     begun = time.monotonic()
-    report = Report("--level", "quick", *args) if "--level" not in args else Report(*args)
+    report = Report(*(args if "--level" in args else ("--level", "quick", *args)), timeout=PATIENCE_S)
     score.add(name, what, report, expected, time.monotonic() - begun, scanner)
 
 
@@ -213,7 +214,8 @@ if FULL:
                 port = program.start().port
                 for _ in range(runs_n):
                     begun = time.monotonic()
-                    runs.add(Report("--level", level, f"localhost:{port}"), time.monotonic() - begun)
+                    runs.add(Report("--level", level, f"localhost:{port}", timeout=PATIENCE_S),
+                             time.monotonic() - begun)
             finally:
                 program.stop()
             lines.append(runs.line())
