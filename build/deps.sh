@@ -15,7 +15,7 @@ check=("${bench[@]}"
     redis-server sasl2-bin etcd-server etcd-client
     rsync curl gnutls-bin libgnutls28-dev faketime libfaketime procps psmisc util-linux git fakeroot
     lighttpd lighttpd-mod-openssl dnsdist trafficserver microsocks tinyproxy
-    golang-go default-jdk-headless nodejs
+    golang-go default-jdk-headless nodejs caddy hitch libmbedtls-dev libwolfssl-dev stunnel4
     chromium fonts-dejavu-core python3-prometheus-client ansible-core
     zsh fish
     apache2 logrotate prometheus python3-yaml apparmor selinux-utils iproute2

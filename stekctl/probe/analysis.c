@@ -69,11 +69,15 @@ static const shape_t shapes[] = {
     {PROBE_LAYOUT_WOLFSSL, "wolfSSL", 16, 16, 32, 34, 32, 1},
     {PROBE_LAYOUT_MBEDTLS, "mbedTLS", 4, 12, 16, 18, 16, 1},
     {PROBE_LAYOUT_BOTAN, "Botan", 12, 12, 0, 40, 16, 1},
+    {PROBE_LAYOUT_JAVA, "Java", 4, 16, 0, 20, 16, 1},
     {PROBE_LAYOUT_OPENSSL, "OpenSSL", 16, 16, 0, 32, 32, 16},
 };
 
 /* At the beginning of Botan's tickets (src/lib/tls/tls_session.cpp, 2.19 and 3.0). */
 static const unsigned char botan_magic[] = {0x06, 0x8b, 0x5a, 0x9d, 0x39, 0x6c, 0x00, 0x00};
+
+/* Java's tickets contain the server's certificate. */
+#define JAVA_MIN 300
 
 #define SHAPES_N (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -99,6 +103,24 @@ static int fits(const shape_t *shape, const probe_ticket_t *ticket)
                   == text_len;
 }
 
+/* Nothing in Java's tickets is fixed but the number of the key.  Newer versions have an IV of 12 and a
+ * byte of 0 or 1 behind it; they compress sessions, so that their secrets cannot be found (OpenJDK,
+ * sun/security/ssl/SessionTicketExtension.java: 0827b24f8cd6, and that of 2025). */
+static int is_java(const probe_ticket_t *tickets, apr_size_t n, apr_size_t prefix_len)
+{
+    apr_size_t newer_n = 0, blocks_n = 0, i;
+
+    for (i = 0; i < n; i++) {
+        if (tickets[i].len < JAVA_MIN) {
+            return 0;
+        }
+        newer_n += tickets[i].bytes[16] <= 1;
+        blocks_n += tickets[i].len % 16 == 0;
+    }
+    /* The IVs of two tickets may begin with the same byte. */
+    return n > 1 && (prefix_len == 4 || prefix_len == 5) && newer_n < n && blocks_n < n;
+}
+
 static int all_fit(const shape_t *shape, const probe_ticket_t *tickets, apr_size_t n,
                    apr_size_t prefix_len)
 {
@@ -106,6 +128,9 @@ static int all_fit(const shape_t *shape, const probe_ticket_t *tickets, apr_size
 
     /* Without a common name, each ticket may have another key. */
     if (n > 1 && prefix_len < shape->name_len && (!shape->length_at || n < LENGTHS_MIN)) {
+        return 0;
+    }
+    if (shape->layout == PROBE_LAYOUT_JAVA && !is_java(tickets, n, prefix_len)) {
         return 0;
     }
     for (i = 0; i < n; i++) {
@@ -157,6 +182,12 @@ const char *probe_analysis_layout(probe_layout_e layout)
         }
     }
     return layout == PROBE_LAYOUT_STATEFUL ? "stateful" : "unknown";
+}
+
+int probe_analysis_is_aead(probe_layout_e layout)
+{
+    return layout == PROBE_LAYOUT_MBEDTLS || layout == PROBE_LAYOUT_BOTAN
+           || layout == PROBE_LAYOUT_JAVA;
 }
 
 static int plain_in(const probe_ticket_t *ticket, probe_hit_t *hit)

@@ -15,6 +15,9 @@
 /* tickets[n], n at least 1, all of one protocol version. */
 void probe_analysis_format(const probe_ticket_t *tickets, apr_size_t n, probe_format_t *format);
 
+/* Nonzero: the cipher makes the tag, as in GCM, and there is no padding. */
+int probe_analysis_is_aead(probe_layout_e layout);
+
 /* The layout's name: "OpenSSL", ... */
 const char *probe_analysis_layout(probe_layout_e layout);
 

@@ -12,9 +12,10 @@
 #define LOOK_MAX apr_time_from_sec(30)
 #define LOOKS 120 /* per watch, unless they would be too close or too far apart */
 
-/* By level.  MAC: altered places, and the additional offers that some results need.  Padding: 256
+/* By level.  MAC: altered places, and the additional offers that some results need; those of normal
+ * are every byte of most tickets, and less than 1,000 connections for two versions.  Padding: 256
  * values of a byte for every possible length of the MAC, and twice as many to confirm. */
-static const int mac_n[] = {24 + PROBE_MAC_MORE, 2048 + PROBE_MAC_MORE, 4096 + PROBE_MAC_MORE};
+static const int mac_n[] = {24 + PROBE_MAC_MORE, 384 + PROBE_MAC_MORE, 4096 + PROBE_MAC_MORE};
 static const int padding_n[] = {0, 1536, 5120};
 
 apr_interval_time_t probe_budget_look(const probe_options_t *options)

@@ -340,6 +340,22 @@ static void add_encoded(probe_keys_t *keys, const unsigned char *text, apr_size_
     probe_keys_add(keys, hex, keys->len);
 }
 
+/* Text that fills a file of name and keys: keys begin in the middle of it. */
+static void add_shifted(probe_keys_t *keys, const unsigned char *text, apr_size_t len)
+{
+    unsigned char shifted[64];
+    apr_size_t at, i;
+
+    for (at = 16; at <= 48; at += 16) {
+        for (i = 0; i < len; i++) {
+            shifted[i] = text[(at + i) % len];
+        }
+        if (at % len) {
+            probe_keys_repeat(keys, shifted, len);
+        }
+    }
+}
+
 static void add_text(probe_keys_t *keys, const char *word, int has_hashes)
 {
     unsigned char text[64], out[64];
@@ -348,6 +364,7 @@ static void add_text(probe_keys_t *keys, const char *word, int has_hashes)
     memcpy(text, word, len);
     probe_keys_repeat(keys, text, len);
     probe_keys_add(keys, text, len);
+    add_shifted(keys, text, len);
     out_len = probe_decode_base64(text, len, out);
     if (out_len) {
         probe_keys_repeat(keys, out, out_len);

@@ -7,6 +7,15 @@
  *                                      a step is three times the expiry time, 6 hours by default
  *     Botan 2 and 3, tls_session.cpp   HMAC-SHA-512/256(key, seed in the ticket): AES-256
  *     s2n 1.3, tls/s2n_config.c        HKDF-SHA256(key), no salt, no info: AES-256
+ *     s2n 8cbf81ad7, tls/s2n_resume.c  of that, HKDF-SHA256 again, with the ticket's info
+ *
+ * These take keys as they are, or make them at random and take none:
+ *
+ *     mbedTLS 0064484a701b, library/ssl_ticket.c      any AEAD with its key; or from its generator
+ *     wolfSSL 5.5.4, wolfssl/ssl.h                    name 16 | key 32 | key 32, ChaCha20-Poly1305
+ *     NSS 18ff6ff935e7, lib/ssl/sslsnce.c             at random, AES-256 and HMAC-SHA256
+ *     OpenJDK 0827b24f8cd6, sun/security/ssl/SessionTicketExtension.java
+ *                                                     AES-256 by the SSLContext's SecureRandom
  */
 #include "derived_keys.h"
 
@@ -18,6 +27,8 @@
 #define GNUTLS_STEPS 3 /* a step before, now, and after: clocks differ */
 #define BOTAN_SEED_AT 12
 #define BOTAN_SEED_LEN 16
+#define S2N_INFO_AT 17
+#define S2N_INFO_LEN 32
 
 typedef struct scheme_t {
     const char *name;
@@ -84,16 +95,41 @@ static int is_for_botan(const probe_keys_for_t *what)
     return what->layout == PROBE_LAYOUT_BOTAN;
 }
 
+/* HKDF-SHA256 without salt (RFC 5869), 32 bytes. */
+static int expand(const unsigned char *raw, const unsigned char *info, apr_size_t info_len,
+                  unsigned char *out)
+{
+    static const unsigned char salt[32];
+    unsigned char prk[EVP_MAX_MD_SIZE], text[S2N_INFO_LEN + 1];
+
+    memcpy(text, info, info_len);
+    text[info_len] = 1;
+    return HMAC(EVP_sha256(), salt, sizeof(salt), raw, 32, prk, NULL)
+           && HMAC(EVP_sha256(), prk, 32, text, info_len + 1, out, NULL);
+}
+
 static int derive_s2n(const unsigned char *raw, const probe_keys_for_t *what, apr_size_t step,
                       unsigned char *out)
 {
-    static const unsigned char salt[32], counter = 1;
-    unsigned char prk[EVP_MAX_MD_SIZE];
-
     (void)what;
     (void)step;
-    return HMAC(EVP_sha256(), salt, sizeof(salt), raw, 32, prk, NULL)
-           && HMAC(EVP_sha256(), prk, 32, &counter, 1, out, NULL);
+    return expand(raw, raw, 0, out);
+}
+
+/* Version 1 | name 16 | info 32 | IV 12 | GCM */
+static int derive_s2n_once(const unsigned char *raw, const probe_keys_for_t *what, apr_size_t step,
+                           unsigned char *out)
+{
+    unsigned char key[EVP_MAX_MD_SIZE];
+
+    (void)step;
+    return expand(raw, raw, 0, key)
+           && expand(key, what->ticket->bytes + S2N_INFO_AT, S2N_INFO_LEN, out);
+}
+
+static int is_for_s2n_once(const probe_keys_for_t *what)
+{
+    return what->layout == PROBE_LAYOUT_UNKNOWN && what->ticket->len > S2N_INFO_AT + S2N_INFO_LEN;
 }
 
 static int is_for_s2n(const probe_keys_for_t *what)
@@ -106,6 +142,7 @@ static const scheme_t schemes[] = {
     {"GnuTLS, SHA3-512 with the time", 64, 32, 16, GNUTLS_STEPS, derive_gnutls, is_for_gnutls},
     {"Botan, HMAC with the ticket's seed", 32, 32, 0, 1, derive_botan, is_for_botan},
     {"s2n, HKDF", 32, 32, 0, 1, derive_s2n, is_for_s2n},
+    {"s2n, HKDF with the ticket's info", 32, 32, 0, 1, derive_s2n_once, is_for_s2n_once},
 };
 
 static void apply(probe_keys_t *keys, const scheme_t *scheme, const probe_keys_for_t *what,

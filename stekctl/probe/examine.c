@@ -257,7 +257,8 @@ static const char *why_unknown(const probe_run_t *run, probe_test_e test,
     if (search->missing) {
         return apr_psprintf(run->pool, "%s is missing on this machine", search->missing);
     }
-    if (ticket->len > PROBE_STREAM_MAX) {
+    /* Java writes secrets before names and certificates. */
+    if (ticket->len > PROBE_STREAM_MAX && run->version->format.layout != PROBE_LAYOUT_JAVA) {
         return apr_psprintf(run->pool, "only a part of its %d bytes was searched",
                             (int)ticket->len);
     }
@@ -329,8 +330,7 @@ static void search_macs(probe_run_t *run)
     const probe_version_t *version = run->version;
     probe_hit_t hit;
 
-    if (version->format.layout == PROBE_LAYOUT_MBEDTLS
-        || version->format.layout == PROBE_LAYOUT_BOTAN) {
+    if (probe_analysis_is_aead(version->format.layout)) {
         probe_tell_moot(run, PROBE_TEST_MAC_KEY, "the cipher makes the tag: no key of its own");
     }
     else if (probe_analysis_checksum(ticket_n(version, 0), (apr_size_t)version->tickets->nelts,

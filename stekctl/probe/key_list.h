@@ -10,7 +10,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define PROBE_RANGES_MAX 4
+#define PROBE_RANGES_MAX 5
 
 /* Keys that a library derives: from key first on, per of them from each of raw. */
 typedef struct probe_range_t {

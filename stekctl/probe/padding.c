@@ -18,6 +18,7 @@
 #include <openssl/rand.h>
 #include <string.h>
 
+#include "analysis.h"
 #include "stats.h"
 
 #define BLOCK 16
@@ -364,8 +365,7 @@ void probe_test_padding(probe_run_t *run)
         return;
     }
     if (version->format.layout == PROBE_LAYOUT_STATEFUL
-        || version->format.layout == PROBE_LAYOUT_MBEDTLS
-        || version->format.layout == PROBE_LAYOUT_BOTAN) {
+        || probe_analysis_is_aead(version->format.layout)) {
         probe_tell_moot(run, PROBE_TEST_PADDING,
                         version->format.layout == PROBE_LAYOUT_STATEFUL ? "stateful: no padding"
                                                                         : "GCM has no padding");

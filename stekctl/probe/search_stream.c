@@ -105,7 +105,7 @@ typedef enum reach_e {
 static int is_place(const probe_format_t *format, reach_e reach, apr_size_t at)
 {
     static const apr_size_t usual[] = {0, 4,  8,  12, 16, 20, 28, 32, 1,
-                                       2, 17, 18, 24, 34, 36, 48, 64};
+                                       2, 17, 18, 24, 34, 36, 48, 49, 64};
     apr_size_t n = reach <= REACH_USUAL ? 8 : sizeof(usual) / sizeof(usual[0]), i;
     apr_size_t name_len = format->name_len;
 

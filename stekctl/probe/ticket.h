@@ -54,7 +54,8 @@ typedef enum probe_layout_e {
     PROBE_LAYOUT_RFC5077,  /* name 16 | IV 16 | length 2 | CBC | HMAC-SHA256 32 (RFC 5077, 4) */
     PROBE_LAYOUT_MBEDTLS,  /* name 4 | IV 12 | length 2 | GCM | tag 16 */
     PROBE_LAYOUT_WOLFSSL,  /* name 16 | IV 16 | length 2 | text | MAC 32 */
-    PROBE_LAYOUT_BOTAN     /* magic 8 | name 4 | seed 16 | IV 12 | GCM | tag 16 */
+    PROBE_LAYOUT_BOTAN,    /* magic 8 | name 4 | seed 16 | IV 12 | GCM | tag 16 */
+    PROBE_LAYOUT_JAVA      /* name 4 | IV 16 | GCM | tag 16 */
 } probe_layout_e;
 
 /* Offsets and lengths in bytes.  For an unknown layout, only name_len and the lengths are valid. */

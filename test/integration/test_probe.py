@@ -374,7 +374,7 @@ def test_probe_quick_within_5_s_and_rate_kept(sinner):
 
 # Connections of a level, per version: tickets as given and by session id, places of the MAC test and
 # what they may cost more, padding, confusion with no SNI, reuse.
-OFFERS = {"quick": 4 + 24 + 8 + 0 + 1 + 2, "normal": 4 + 2048 + 8 + 1536 + 1 + 2}
+OFFERS = {"quick": 4 + 24 + 8 + 0 + 1 + 2, "normal": 4 + 384 + 8 + 1536 + 1 + 2}
 
 
 @pytest.mark.parametrize("level", list(OFFERS))

@@ -6,20 +6,22 @@ import base64
 import collections
 import hashlib
 import os
-import shutil
-import subprocess
-import sysconfig
+import statistics
 import time
 
 import pytest
 
-from probe_tool import HERE, Gnutls, Openssl, ProbedHaproxy, ProbedNginx, Report, Sins, build
+import tls_scanner
+from probe_servers import good, weak
+from probe_tool import Report, Sins, build
 from seed import SEED, seeded_rng
-from stekctl_tool import Lighttpd, Program
 
 FULL = "PROBE_SCORE" in os.environ
 N = int(os.environ.get("PROBE_SCORE", "6"))
-pytestmark = [pytest.mark.timeout(60 * max(N, 5)), pytest.mark.xdist_group("probe score")]
+PATIENCE_S = 600  # level normal has 5 minutes for a host
+CONNECTIONS_MAX = 1000  # of two versions, at level normal
+GOOD = int(os.environ.get("PROBE_GOOD", "200"))
+pytestmark = pytest.mark.timeout(60 * max(N, GOOD) if FULL else 300)
 
 LENGTHS = {"aes-128-cbc": 16, "aes-192-cbc": 24, "aes-256-cbc": 32, "3des-cbc": 24, "aes-128-ctr": 16,
            "aes-192-ctr": 24, "aes-256-ctr": 32, "aes-128-gcm": 16, "aes-192-gcm": 24, "aes-256-gcm": 32,
@@ -40,6 +42,8 @@ QUICK = {
     "zero": lambda rnd, n: bytes(n),
     "ones": lambda rnd, n: b"1" * 16 + bytes(n - 16),
     "text": lambda rnd, n: repeated(rnd.choice([b"secret", b"password", b"changeme", b"test"]), n),
+    # The end of a text that fills a file of name and keys.
+    "text from its middle": lambda rnd, n: repeated(b"secret", 16 + n)[16:],
     "short text": lambda rnd, n: rnd.choice([b"secret", b"key", b"0123456789"]).ljust(n, b"\0")[:n],
 }
 NORMAL = {
@@ -108,13 +112,14 @@ class Score:
     def __init__(self):
         self.rows, self.wrong = collections.OrderedDict(), []
 
-    def add(self, name, what, report, expected, seconds):
+    def add(self, name, what, report, expected, seconds, scanner):
         row = self.rows.setdefault(name, collections.Counter())
         found = {test for _, test in report.findings()}
         row["servers"] += 1
         row["found"] += len(found & expected)
         row["missed"] += len(expected - found)
         row["invented"] += len(found - expected)
+        row["TLS-Scanner"] += len(scanner)
         row["not testable"] += len(report.host["untested"])
         row["seconds"] += seconds
         row["connections"] += report.host["connections"]
@@ -122,18 +127,18 @@ class Score:
             self.wrong.append(f"{what}: found {sorted(found)}, expected {sorted(expected)}")
 
     def table(self):
-        columns = ["servers", "found", "missed", "invented", "not testable", "seconds", "connections"]
-        lines = [f"{'':20}" + "".join(f"{column:>14}" for column in columns)]
+        columns = ["servers", "found", "missed", "invented", "not testable", "seconds", "connections", "TLS-Scanner"]
+        lines = [f"{'':28}" + "".join(f"{column:>14}" for column in columns)]
         for name, row in self.rows.items():
             cells = [f"{row[column]:.1f}" if column == "seconds" else str(row[column]) for column in columns]
-            lines.append(f"{name:20}" + "".join(f"{cell:>14}" for cell in cells))
+            lines.append(f"{name:28}" + "".join(f"{cell:>14}" for cell in cells))
         return "\n".join(lines)
 
 
-def judge(score, name, what, expected, *args):
+def judge(score, name, what, expected, *args, scanner=frozenset()):
     begun = time.monotonic()
-    report = Report("--level", "quick", *args) if "--level" not in args else Report(*args)
-    score.add(name, what, report, expected, time.monotonic() - begun)
+    report = Report(*(args if "--level" in args else ("--level", "quick", *args)), timeout=PATIENCE_S)
+    score.add(name, what, report, expected, time.monotonic() - begun, scanner)
 
 
 def test_probe_score_of_drawn_servers(folder, certs, tmp_path):
@@ -143,7 +148,8 @@ def test_probe_score_of_drawn_servers(folder, certs, tmp_path):
         server = Sins(folder, certs, binary, drawn.sin)
         try:
             judge(score, drawn.cipher, str(drawn), drawn.expected, "--level", drawn.level, "--tls",
-                  drawn.version, "--tickets", drawn.tickets, f"127.0.0.1:{server.start().port}")
+                  drawn.version, "--tickets", drawn.tickets, f"127.0.0.1:{server.start().port}",
+                  scanner=tls_scanner.findings(drawn.sin, drawn.expected))
         finally:
             server.stop()
     print(score.table())
@@ -152,99 +158,68 @@ def test_probe_score_of_drawn_servers(folder, certs, tmp_path):
 
 # ---- real servers --------------------------------------------------------------------------------
 
-GO = """package main
-
-import ("crypto/tls"; "net/http"; "os")
-
-func main() {
-	config := &tls.Config{}
-	if os.Args[4] == "zero" {
-		config.SetSessionTicketKeys([][32]byte{{}})
-	}
-	server := &http.Server{Addr: "127.0.0.1:" + os.Args[1], TLSConfig: config}
-	panic(server.ListenAndServeTLS(os.Args[2], os.Args[3]))
-}
-"""
-NODE = """const fs = require('fs'), [port, cert, key, kind] = process.argv.slice(2);
-const options = {cert: fs.readFileSync(cert), key: fs.readFileSync(key)};
-if (kind === 'zero') options.ticketKeys = Buffer.alloc(48);
-require('https').createServer(options, (_, answer) => answer.end('ok')).listen(+port, '127.0.0.1');
-"""
+PARTS, ROWS = 3, 5  # in the check
 
 
-class Served(Program):
-    """A small program over a language's own TLS."""
-
-    def __init__(self, root, certs, command, kind):
-        super().__init__(root, certs)
-        self.words, self.kind = command, kind
-
-    def command(self):
-        return [*self.words, str(self.port), f"{self.certs}/server.crt", f"{self.certs}/server.key", self.kind]
-
-
-def go_server(folder):
-    source, binary = folder / "serve.go", folder / "serve"
-    source.write_text(GO)
-    env = dict(os.environ, GOCACHE=str(folder / "cache"), GO111MODULE="off", GOFLAGS="", HOME=str(folder))
-    subprocess.run(["go", "build", "-o", binary, source], env=env, check=True)
-    return [str(binary)]
-
-
-def gnutls_server(folder):
-    binary = folder / "gnutls_key"
-    compiler = shutil.which(sysconfig.get_config_var("CC") or "cc") or "cc"
-    subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", HERE / "clients" / "gnutls_key.c", "-o", binary,
-                    "-lgnutls"], check=True)
-    return [str(binary)]
-
-
-def node_server(folder):
-    (folder / "serve.js").write_text(NODE)
-    return ["node", str(folder / "serve.js")]
-
-
-def lines_of(folder, name, key):
-    path = folder / name
-    path.write_text("".join(base64.b64encode(key).decode() + "\n" for _ in range(3)))
-    return f"tls-ticket-keys {path}"
-
-
-def file_of(folder, name, key):
-    (folder / name).write_bytes(key)
-    return f"ssl_session_ticket_key {folder / name};"
-
-
-BOTH = {"cipher-key", "mac-key"}
-
-
-def real_servers(folder, certs):
-    """(name, what the probe has to find, program)."""
-    yield "nginx", set(), ProbedNginx(folder, certs)
-    yield "nginx, zero 48", BOTH, ProbedNginx(folder, certs, file_of(folder, "a", bytes(48)))
-    yield "nginx, words", BOTH, ProbedNginx(folder, certs, file_of(folder, "b", b"ticketkey1234567" * 3))
-    yield "HAProxy", set(), ProbedHaproxy(folder, certs)
-    yield "HAProxy, zero 80", BOTH, ProbedHaproxy(folder, certs, lines_of(folder, "c", bytes(80)))
-    yield "lighttpd", set(), Lighttpd(folder, certs)
-    yield "OpenSSL", set(), Openssl(folder, certs)
-    yield "GnuTLS", set(), Gnutls(folder, certs)
-    # Its keys follow from the master key and the time.
-    yield "GnuTLS, zero", BOTH, Served(folder, certs, gnutls_server(folder), "0")
+def rows(part):
+    """All of them, or some that the seed chooses."""
+    real = [*good(), *weak()]
     if FULL:
-        command = go_server(folder)
-        yield "Go", set(), Served(folder, certs, command, "random")
-        yield "Go, zero", BOTH, Served(folder, certs, command, "zero")
-    yield "Node", set(), Served(folder, certs, node_server(folder), "random")
-    yield "Node, zero", BOTH, Served(folder, certs, node_server(folder), "zero")
+        return real[part::PARTS]
+    chosen = seeded_rng().sample(real, PARTS * ROWS)
+    return chosen[part::PARTS]
 
 
-def test_probe_score_of_real_servers(folder, certs):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_probe_score_of_real_servers(folder, certs, part):
     score, level = Score(), "normal" if FULL else "quick"
-    for name, expected, program in real_servers(folder, certs):
+    for real in rows(part):
+        program = real.make(folder, certs)
         try:
-            judge(score, name, name, expected, "--level", level, "--tickets", 4,
-                  f"localhost:{program.start().port}")
+            judge(score, real.name, real.name, real.expected, "--level", level, "--tickets", 4,
+                  f"localhost:{program.start().port}", scanner=real.scanner)
+            assert score.rows[real.name]["connections"] <= CONNECTIONS_MAX, real.name
         finally:
             program.stop()
     print("\n" + score.table())
-    assert not score.wrong, "\n".join(score.wrong)
+    assert not score.wrong, f"STEK_SEED={SEED}\n" + "\n".join(score.wrong)
+
+
+class Runs:
+    """Of one good server, again and again."""
+
+    def __init__(self, name):
+        self.name, self.seconds, self.connections, self.invented = name, [], [], []
+
+    def add(self, report, seconds):
+        self.seconds.append(seconds)
+        self.connections.append(report.host["connections"])
+        self.invented += [f"{self.name}: {what}" for what in report.findings().items()]
+
+    def line(self):
+        cells = [f"{len(self.seconds)}", f"{len(self.invented)}", f"{statistics.median(self.seconds):.1f}",
+                 f"{max(self.seconds):.1f}", f"{statistics.median(self.connections):.0f}", f"{max(self.connections)}"]
+        return f"{self.name:28}" + "".join(f"{cell:>14}" for cell in cells)
+
+
+if FULL:
+    @pytest.mark.parametrize("level", ["quick", "normal"])
+    def test_probe_score_of_good_servers_nothing_invented(folder, certs, level):
+        """PROBE_GOOD runs over all of them; every tenth at level normal."""
+        servers, lines, invented = list(good()), [], []
+        runs_n = max(1, GOOD * (9 if level == "quick" else 1) // 10 // len(servers))
+        for real in servers:
+            runs, program = Runs(real.name), real.make(folder, certs)
+            try:
+                port = program.start().port
+                for _ in range(runs_n):
+                    begun = time.monotonic()
+                    runs.add(Report("--level", level, f"localhost:{port}", timeout=PATIENCE_S),
+                             time.monotonic() - begun)
+            finally:
+                program.stop()
+            lines.append(runs.line())
+            invented += runs.invented
+        heads = ["runs", "invented", "median s", "longest s", "connections", "most"]
+        print(f"\n{level:28}" + "".join(f"{head:>14}" for head in heads) + "\n" + "\n".join(lines))
+        assert not invented, "\n".join(invented)

@@ -10,7 +10,8 @@ UNIT_LDFLAGS_test_sync := -Wl,--wrap=stek_mem_alloc -Wl,--wrap=stek_mem_free
 UNIT_GLUE_test_probe_analysis := $(addprefix stekctl/probe/,analysis.c secret.c schedule.c needles.c text_ticket.c own_keys.c \
     key_list.c candidate_keys.c derived_keys.c ghash.c hchacha.c search_block.c search_stream.c search_cipher.c search_mac.c)
 UNIT_GLUE_test_probe_stats := stekctl/probe/stats.c
-UNIT_GLUE_test_probe_padding := stekctl/probe/padding.c stekctl/probe/stats.c
+UNIT_GLUE_test_probe_padding := $(addprefix stekctl/probe/,padding.c stats.c analysis.c secret.c schedule.c needles.c text_ticket.c \
+    own_keys.c)
 UNIT_LDFLAGS_test_probe_padding := -Wl,--wrap=RAND_bytes
 UNIT_GLUE_test_ratchet := stekctl/fleet/ratchet.c
 UNIT_LDFLAGS_test_admit := -Wl,--wrap=stek_mem_alloc -Wl,--wrap=stek_mem_free

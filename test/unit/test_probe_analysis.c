@@ -7,6 +7,8 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 
 #include "probe/analysis.h"
 #include "probe/candidate_keys.h"
@@ -224,6 +226,39 @@ static void test_analysis_mbedtls_layout_recognised(void **state)
     assert_int_equal(format.layout, PROBE_LAYOUT_MBEDTLS);
     assert_int_equal(format.name_len, 4);
     assert_int_equal(format.iv_len, 12);
+}
+
+/* Number of the key 4 | IV 16 | GCM; other lengths, a multiple of the block, and the byte of newer
+ * versions say that it is something else. */
+static void test_analysis_java_layout_recognised(void **state)
+{
+    static const struct {
+        size_t len;
+        int flag;
+        probe_layout_e layout;
+    } cases[] = {
+        {333, -1, PROBE_LAYOUT_JAVA},
+        {336, -1, PROBE_LAYOUT_UNKNOWN},
+        {250, -1, PROBE_LAYOUT_UNKNOWN},
+        {333, 1, PROBE_LAYOUT_UNKNOWN},
+    };
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+    size_t i;
+    int j;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        make_tickets(&recipe);
+        for (j = 0; j < TICKETS_N; j++) {
+            rnd_fill(&rnd, store[j] + 4, sizeof(store[j]) - 4);
+            store[j][16] = cases[i].flag < 0 ? store[j][16] : (unsigned char)cases[i].flag;
+            tickets[j].len = cases[i].len;
+        }
+        probe_analysis_format(tickets, TICKETS_N, &format);
+        assert_int_equal(format.layout, cases[i].layout);
+    }
+    assert_true(probe_analysis_is_aead(PROBE_LAYOUT_JAVA));
 }
 
 static void test_analysis_short_tickets_stateful(void **state)
@@ -501,6 +536,63 @@ static void test_analysis_key_that_go_derives_found(void **state)
     assert_memory_equal(hit.configured, zero, 32);
 }
 
+static void hkdf(const unsigned char *raw, const unsigned char *info, size_t info_len,
+                 unsigned char *out)
+{
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string("digest", "SHA256", 0),
+        OSSL_PARAM_construct_octet_string("key", (void *)raw, 32),
+        OSSL_PARAM_construct_octet_string("info", (void *)info, info_len),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+
+    assert_int_equal(EVP_KDF_derive(ctx, out, 32, params), 1);
+    EVP_KDF_CTX_free(ctx);
+    EVP_KDF_free(kdf);
+}
+
+/* s2n makes a key for each ticket, from 32 bytes in it. */
+static void test_analysis_key_of_one_ticket_found(void **state)
+{
+    static const unsigned char zero[32];
+    unsigned char key[32], once[32], info[32];
+    probe_format_t format = {.name_len = 17};
+    probe_hit_t hit;
+
+    (void)state;
+    rnd.state = seed_from_env() + 2;
+    rnd_fill(&rnd, info, sizeof(info));
+    hkdf(zero, NULL, 0, key);
+    hkdf(key, info, sizeof(info), once);
+    format_by_hand(EVP_aes_256_gcm(), 12, 1, once, NULL);
+    memmove(store[0] + 49, store[0] + 16, tickets[0].len - 16);
+    memcpy(store[0] + 17, info, sizeof(info));
+    tickets[0].len += 33;
+    assert_true(search_one(probe_search_cipher, PROBE_NORMAL, &format, &hit));
+    assert_memory_equal(hit.key, once, sizeof(once));
+    assert_memory_equal(hit.configured, zero, sizeof(zero));
+    assert_int_equal(hit.iv_at, 49);
+}
+
+/* "secretsecret..." fills a file of name and keys, and 16 bytes for the name end within the word. */
+static void test_analysis_text_from_its_middle_found(void **state)
+{
+    unsigned char key[32];
+    probe_format_t format;
+    probe_hit_t hit;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(key); i++) {
+        key[i] = (unsigned char)"secret"[(16 + i) % 6];
+    }
+    format = format_by_hand(EVP_aes_256_cbc(), 16, 0, key, NULL);
+    assert_true(search_one(probe_search_cipher, PROBE_QUICK, &format, &hit));
+    assert_memory_equal(hit.key, key, sizeof(key));
+}
+
 static void test_analysis_own_key_found(void **state)
 {
     static const unsigned char own_bytes[] = "correct horse battery staple";
@@ -735,6 +827,7 @@ int main(void)
         cmocka_unit_test(test_analysis_gnutls_layout_recognised),
         cmocka_unit_test(test_analysis_rfc5077_layout_recognised),
         cmocka_unit_test(test_analysis_mbedtls_layout_recognised),
+        cmocka_unit_test(test_analysis_java_layout_recognised),
         cmocka_unit_test(test_analysis_short_tickets_stateful),
         cmocka_unit_test(test_analysis_two_hosts_names_told),
         cmocka_unit_test(test_analysis_zero_key_each_cipher_found),
@@ -746,6 +839,8 @@ int main(void)
         cmocka_unit_test(test_analysis_secret_in_hex_found),
         cmocka_unit_test(test_analysis_ticket_in_base64_found),
         cmocka_unit_test(test_analysis_key_that_go_derives_found),
+        cmocka_unit_test(test_analysis_key_of_one_ticket_found),
+        cmocka_unit_test(test_analysis_text_from_its_middle_found),
         cmocka_unit_test(test_analysis_own_key_found),
         cmocka_unit_test(test_analysis_search_without_ciphers_not_ok),
         cmocka_unit_test(test_analysis_digest_without_key_found),
