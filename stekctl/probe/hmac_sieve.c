@@ -32,15 +32,20 @@ struct probe_sieve_t {
 
 /* ---- words ---- */
 
+static apr_uint32_t half_at(const unsigned char *bytes, int is_big)
+{
+    return is_big ? (apr_uint32_t)bytes[0] << 24 | (apr_uint32_t)bytes[1] << 16
+                        | (apr_uint32_t)bytes[2] << 8 | bytes[3]
+                  : (apr_uint32_t)bytes[3] << 24 | (apr_uint32_t)bytes[2] << 16
+                        | (apr_uint32_t)bytes[1] << 8 | bytes[0];
+}
+
+/* Long words are always big-endian. */
 static apr_uint64_t word_at(const probe_hash_t *hash, const unsigned char *bytes)
 {
-    apr_uint64_t word = 0;
-    apr_size_t i;
-
-    for (i = 0; i < hash->word_len; i++) {
-        word |= (apr_uint64_t)bytes[hash->is_big ? hash->word_len - 1 - i : i] << 8 * i;
-    }
-    return word;
+    return hash->word_len == sizeof(apr_uint32_t)
+               ? half_at(bytes, hash->is_big)
+               : (apr_uint64_t)half_at(bytes, 1) << 32 | half_at(bytes + 4, 1);
 }
 
 static void put(const probe_hash_t *hash, probe_vector_t *vector, apr_size_t lane,
@@ -268,12 +273,9 @@ static unsigned compare(const probe_hash_t *hash, const probe_vector_t *first,
 {
     /* A MAC may be cut to less than a long word. */
     unsigned shift = hash->word_len == 8 ? 32 : 0, found = 0;
-    apr_uint32_t half = 0;
-    apr_size_t lane, i;
+    apr_uint32_t half = half_at(mac, hash->is_big);
+    apr_size_t lane;
 
-    for (i = 0; i < sizeof(half); i++) {
-        half |= (apr_uint32_t)mac[hash->is_big ? 3 - i : i] << 8 * i;
-    }
     for (lane = 0; lane < n; lane++) {
         apr_uint64_t word = 0;
         apr_uint32_t small;
