@@ -167,6 +167,7 @@ static int ignores_ticket(const probe_link_t *link)
 }
 
 /* Before a record is read: stops there if there is nothing left to learn. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
 static long on_read(BIO *bio, int what, const char *data, size_t len, int one, long two, int result,
                     size_t *pread)
 {
