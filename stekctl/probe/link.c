@@ -167,9 +167,8 @@ static int ignores_ticket(const probe_link_t *link)
 }
 
 /* Before a record is read: stops there if there is nothing left to learn. */
-/* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
 static long on_read(BIO *bio, int what, const char *data, size_t len, int one, long two, int result,
-                    size_t *pread)
+                    size_t *pread) /* NOLINT(readability-non-const-parameter): OpenSSL's type */
 {
     probe_link_t *link = (probe_link_t *)(void *)BIO_get_callback_arg(bio);
 
