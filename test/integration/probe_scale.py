@@ -70,10 +70,23 @@ class Run:
         with open(out, "w") as stream:
             self.process = subprocess.Popen([BINARY, "probe", "--json", *map(str, args), "--hosts", str(path)],
                                             stdout=stream)
-        _, status, usage = os.wait4(self.process.pid, 0)
+        pid, status, usage = 0, 0, None
+        self.peak_kb = 0
+        while not pid:
+            self.peak_kb = self._peak_kb() or self.peak_kb
+            time.sleep(0.02)
+            pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
         self.process.returncode = self.code = os.waitstatus_to_exitcode(status)
-        self.seconds, self.peak_kb = time.monotonic() - began, usage.ru_maxrss
+        self.seconds = time.monotonic() - began
         self.user_s, self.system_s = usage.ru_utime, usage.ru_stime
+
+    def _peak_kb(self):
+        """The resource usage of a child begins with what its parent had."""
+        try:
+            lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+            return max((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), default=0)
+        except OSError:
+            return 0
 
     def hosts(self):
         with open(self.out) as lines:
