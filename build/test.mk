@@ -50,6 +50,13 @@ probe-score: all
 	$(Q)PROBE_SCORE=$(PROBE_SCORE) PROBE_GOOD=$(PROBE_GOOD) $(PYTHON) -m pytest \
 	    test/integration/test_probe_score.py -q -s -p no:cacheprovider
 
+# What a scan costs: HOSTS servers near and RTT ms away, among DEAD that are closed or hang up at once.
+HOSTS ?= 1000
+RTT   ?= 200
+DEAD  ?= 0
+probe-scale: all
+	$(Q)$(PYTHON) test/integration/probe_scale.py --hosts $(HOSTS) --rtt $(RTT) --dead $(DEAD) $(ARGS)
+
 # An accelerated month (an hour is a second): reloads, revocations, damaged rings, clients that return.
 SOAK_TIME ?= 1200
 SOAK_MPM  ?= event

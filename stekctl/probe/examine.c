@@ -13,6 +13,7 @@
 #include "report.h"
 #include "stek_time.h"
 #include "search.h"
+#include "wait.h"
 #include "words.h"
 
 #define DISTINCT_MAX 64 /* tickets with different key names whose keys are searched for */
@@ -312,6 +313,7 @@ static void search_keys(probe_run_t *run, probe_test_e test)
             search.is_again = 1;
         }
         probe_progress(run, (apr_size_t)i, (apr_size_t)n);
+        probe_wait_turn();
         if (test == PROBE_TEST_CIPHER_KEY ? probe_search_cipher(&search)
                                           : probe_search_mac(&search)) {
             tell_key(run, test, &search.hit, n + more_n);

@@ -9,8 +9,16 @@
 
 #pragma GCC visibility push(hidden)
 
-/* J0 of SP 800-38D, 7.1, for a nonce of at most 16 bytes; h is the encryption of zeros. */
-void probe_ghash_nonce(const unsigned char *h, const unsigned char *nonce, apr_size_t len,
+/* The products of a key with every single bit. */
+typedef struct probe_ghash_t {
+    apr_uint64_t high[128], low[128];
+} probe_ghash_t;
+
+/* h is the encryption of zeros. */
+void probe_ghash_begin(probe_ghash_t *ghash, const unsigned char *h);
+
+/* J0 of SP 800-38D, 7.1, for a nonce of at most 16 bytes. */
+void probe_ghash_nonce(const probe_ghash_t *ghash, const unsigned char *nonce, apr_size_t len,
                        unsigned char *block);
 
 #pragma GCC visibility pop

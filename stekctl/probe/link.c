@@ -21,6 +21,7 @@
 #define NEXT_WAIT apr_time_from_msec(100)   /* for another one */
 #define ANSWER_WAIT apr_time_from_sec(2)    /* for an HTTP response */
 #define ANSWER_MAX 16384                    /* bytes of it that are read */
+#define RECORD_HEAD 5
 
 void probe_link_fail(probe_link_t *link, probe_outcome_e outcome, const char *why)
 {
@@ -135,6 +136,10 @@ static int shake_hands(probe_link_t *link)
             link->reply->outcome = SSL_session_reused(link->ssl) ? PROBE_RESUMED : PROBE_FULL;
             return 1;
         }
+        if (link->is_ignored) {
+            link->reply->outcome = PROBE_FULL;
+            return 0;
+        }
         error = SSL_get_error(link->ssl, result);
         if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
             judge_failure(link, error);
@@ -144,6 +149,51 @@ static int shake_hands(probe_link_t *link)
             probe_link_fail(link, PROBE_TIMEOUT, "took too long to complete the handshake");
             return 0;
         }
+    }
+}
+
+/* Nonzero: what follows is the full handshake of a server that ignores the ticket.  In TLS 1.3 its
+ * hello says so; before, the certificate that comes instead of the end of a short handshake. */
+static int ignores_ticket(const probe_link_t *link)
+{
+    unsigned char head[RECORD_HEAD + 1];
+
+    if (!link->messages.saw_hello || link->messages.took_ticket) {
+        return 0;
+    }
+    return link->offer->version == TLS1_3_VERSION
+           || (recv(link->fd, head, sizeof(head), MSG_PEEK | MSG_DONTWAIT) == sizeof(head)
+               && head[0] == SSL3_RT_HANDSHAKE && head[RECORD_HEAD] == SSL3_MT_CERTIFICATE);
+}
+
+/* Before a record is read: stops there if there is nothing left to learn. */
+static long on_read(BIO *bio, int what, const char *data, size_t len, int one, long two, int result,
+                    size_t *pread) /* NOLINT(readability-non-const-parameter): OpenSSL's type */
+{
+    probe_link_t *link = (probe_link_t *)(void *)BIO_get_callback_arg(bio);
+
+    (void)data;
+    (void)one;
+    (void)two;
+    (void)pread;
+    if (what == BIO_CB_READ && len == RECORD_HEAD && ignores_ticket(link)) {
+        link->is_ignored = 1;
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    return result;
+}
+
+/* An altered ticket that is ignored costs the server and the probe no more than it has to: that are
+ * most offers of a probe, and certificates most of the work. */
+static void stop_early(probe_link_t *link)
+{
+    BIO *bio = SSL_get_rbio(link->ssl);
+
+    if (link->offer->ticket && !link->offer->collect && !link->offer->host
+        && !link->offer->wrong_secret) {
+        BIO_set_callback_arg(bio, (char *)link);
+        BIO_set_callback_ex(bio, on_read);
     }
 }
 
@@ -159,6 +209,7 @@ static int prepare(probe_link_t *link, SSL_CTX *context)
         || !probe_messages_watch(link->ssl, &link->messages)) {
         return 0;
     }
+    stop_early(link);
     if (offer->no_tickets) {
         (void)SSL_set_options(link->ssl, SSL_OP_NO_TICKET);
     }

@@ -23,6 +23,7 @@ typedef struct probe_link_t {
     int fd; /* -1: none */
     SSL *ssl;
     probe_messages_t messages;
+    int is_ignored;   /* the server has ignored the ticket, and nothing else was to be learnt */
     const char *path; /* of a request */
     apr_pool_t *pool;
 } probe_link_t;

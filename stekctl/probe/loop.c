@@ -127,7 +127,49 @@ static int resolve(const char *name, const char *port, const struct addrinfo *hi
     return named.error == EVUTIL_EAI_CANCEL ? EAI_AGAIN : named.error;
 }
 
-static const probe_waiter_t waiter = {wait_in_loop, wait_until, resolve, evutil_freeaddrinfo};
+/* ---- turns ---- */
+
+typedef struct turn_t {
+    probe_fiber_t *fiber;
+    struct turn_t *next;
+} turn_t;
+
+static turn_t *first_turn, **last_turn = &first_turn;
+static struct event turner; /* goes off once per round of the loop while somebody waits */
+
+static const struct timeval at_once = {0, 0};
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+    turn_t *turn = first_turn;
+
+    (void)fd;
+    (void)what;
+    (void)arg;
+    first_turn = turn->next;
+    if (first_turn) {
+        (void)event_add(&turner, &at_once);
+    }
+    else {
+        last_turn = &first_turn;
+    }
+    probe_fiber_continue(turn->fiber);
+}
+
+static void take_turn(void)
+{
+    turn_t turn = {probe_fiber_current(), NULL};
+
+    if (!first_turn && event_add(&turner, &at_once) != 0) {
+        return;
+    }
+    *last_turn = &turn;
+    last_turn = &turn.next;
+    probe_fiber_pause();
+}
+
+static const probe_waiter_t waiter = {wait_in_loop, wait_until, resolve, evutil_freeaddrinfo,
+                                      take_turn};
 
 const char *probe_loop_begin(void)
 {
@@ -145,6 +187,7 @@ const char *probe_loop_begin(void)
             return "libevent cannot resolve names";
         }
     }
+    (void)event_assign(&turner, base, -1, 0, on_turn, NULL);
     (void)evdns_base_set_option(names, "max-inflight", NAMES_AT_ONCE);
     (void)evdns_base_set_option(names, "randomize-case", "0");
     probe_wait_by(&waiter);

@@ -16,6 +16,7 @@ static void look_at_hello(probe_messages_t *messages, const unsigned char *body,
 {
     apr_size_t at = 2 + 32, end;
 
+    messages->saw_hello = !probe_schedule_is_retry(body, len);
     if (len < at + 1 || len < at + 1 + body[at] + 5) {
         return;
     }

@@ -21,6 +21,7 @@ typedef struct probe_messages_t {
     probe_reply_t *reply; /* receives what is seen */
     apr_time_t sent_at;   /* when the ClientHello was sent; 0: not yet */
     int took_ticket, saw_cert;
+    int saw_hello;                        /* the ServerHello that a handshake goes on with */
     unsigned char nonce[PROBE_NONCE_MAX]; /* of the latest ticket */
     apr_size_t nonce_len;
     probe_transcript_t transcript; /* if tickets are collected */

@@ -11,24 +11,29 @@
 #include <string.h>
 
 #define WORD 8
-#define SKIP 16        /* bytes of a secret that are not looked for: a block with a wrong IV */
-#define FILTER_BITS 18 /* of the table that most words do not pass */
-#define CHAINS_BITS 14
+#define SKIP 16 /* bytes of a secret that are not looked for: a block with a wrong IV */
+#define STEP 8  /* bytes from one word that is looked up to the next, or fewer */
+#define ENTRIES_MAX 65536
+#define TEXT_BITS 16 /* size of the filter that most words do not pass */
+#define STREAM_BITS 20
+#define CHAIN_BITS 6 /* by which the table of chains is smaller */
 
 typedef struct entry_t {
     apr_uint64_t word;
-    apr_uint32_t next; /* 1 + index of the next entry with the same hash; 0: none */
-    apr_uint32_t place;
-    const probe_needle_t *needle;
+    apr_uint32_t next;  /* 1 + index of the next entry with the same hash; 0: none */
+    apr_uint32_t place; /* of the needle */
+    apr_uint16_t phase; /* of the word in the needle */
+    apr_uint16_t needle;
 } entry_t;
 
 struct probe_scan_t {
+    const probe_needles_t *needles;
     const unsigned char *bytes; /* NULL: plain texts are scanned */
-    apr_size_t len;
-    unsigned char filter[1 << (FILTER_BITS - 3)];
-    apr_uint32_t chains[1 << CHAINS_BITS];
-    apr_size_t n;
-    entry_t entries[];
+    apr_size_t len, step, n;
+    int bits;
+    entry_t *entries;
+    apr_uint32_t *chains;
+    unsigned char *filter;
 };
 
 static apr_uint64_t word_at(const unsigned char *bytes)
@@ -124,36 +129,74 @@ void probe_needles_make(probe_needles_t *needles, const probe_ticket_t *ticket)
     }
 }
 
-static void enter(probe_scan_t *scan, const probe_needle_t *needle, apr_size_t place)
+static apr_uint32_t *chain_of(const probe_scan_t *scan, apr_uint64_t hashed)
+{
+    return &scan->chains[hashed >> (64 - scan->bits + CHAIN_BITS)];
+}
+
+/* Two bits of the filter stand for a word. */
+static unsigned bit_of(const probe_scan_t *scan, apr_uint64_t hashed, int second)
+{
+    return (unsigned)(hashed << (second ? 21 : 0) >> (64 - scan->bits));
+}
+
+static void enter(probe_scan_t *scan, apr_size_t needle, apr_size_t place, apr_size_t phase)
 {
     entry_t *entry = &scan->entries[scan->n++];
     apr_uint64_t hashed;
 
-    entry->word = word_at(needle->bytes) ^ (scan->bytes ? word_at(scan->bytes + place) : 0);
-    entry->needle = needle;
+    entry->word = word_at(scan->needles->all[needle].bytes + phase)
+                  ^ (scan->bytes ? word_at(scan->bytes + place + phase) : 0);
+    entry->needle = (apr_uint16_t)needle;
     entry->place = (apr_uint32_t)place;
+    entry->phase = (apr_uint16_t)phase;
     hashed = hash(entry->word);
-    scan->filter[hashed >> (64 - FILTER_BITS) >> 3] |=
-        (unsigned char)(1 << (hashed >> (64 - FILTER_BITS) & 7));
-    entry->next = scan->chains[hashed >> (64 - CHAINS_BITS)];
-    scan->chains[hashed >> (64 - CHAINS_BITS)] = (apr_uint32_t)scan->n;
+    scan->filter[bit_of(scan, hashed, 0) >> 3] |= (unsigned char)(1
+                                                                  << (bit_of(scan, hashed, 0) & 7));
+    scan->filter[bit_of(scan, hashed, 1) >> 3] |= (unsigned char)(1
+                                                                  << (bit_of(scan, hashed, 1) & 7));
+    entry->next = *chain_of(scan, hashed);
+    *chain_of(scan, hashed) = (apr_uint32_t)scan->n;
+}
+
+/* Every word of a needle in a plain text, because not all of that may be looked up; in a key stream,
+ * as many as a step needs. */
+static apr_size_t phases_n(const probe_scan_t *scan, apr_size_t needle)
+{
+    return scan->bytes ? scan->step : scan->needles->all[needle].len - WORD + 1;
 }
 
 probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned char *bytes,
                                 apr_size_t len)
 {
-    apr_size_t places = bytes ? len : 1, i, j;
-    probe_scan_t *scan = calloc(1, sizeof(*scan) + needles->n * places * sizeof(entry_t));
+    apr_size_t places = bytes ? len : 1, most = bytes ? STEP : PROBE_NEEDLE_MAX, step = STEP, i, j,
+               k;
+    probe_scan_t *scan;
 
+    while (bytes && step > 1 && needles->n * places * step > ENTRIES_MAX) {
+        step /= 2;
+        most = step;
+    }
+    scan = calloc(1, sizeof(*scan));
     if (!scan) {
         return NULL;
     }
+    scan->bits = bytes ? STREAM_BITS : TEXT_BITS;
+    scan->entries = malloc((needles->n * places * most + 1) * sizeof(entry_t));
+    scan->chains = calloc((apr_size_t)1 << (scan->bits - CHAIN_BITS), sizeof(*scan->chains));
+    scan->filter = calloc((apr_size_t)1 << (scan->bits - 3), 1);
+    if (!scan->entries || !scan->chains || !scan->filter) {
+        probe_scan_free(scan);
+        return NULL;
+    }
+    scan->needles = needles;
     scan->bytes = bytes;
     scan->len = len;
+    scan->step = step;
     for (i = 0; i < needles->n; i++) {
         for (j = 0; j < places; j++) {
-            if (!bytes || j + needles->all[i].len <= len) {
-                enter(scan, &needles->all[i], j);
+            for (k = 0; (!bytes || j + needles->all[i].len <= len) && k < phases_n(scan, i); k++) {
+                enter(scan, i, j, k);
             }
         }
     }
@@ -163,43 +206,68 @@ probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned c
 void probe_scan_free(probe_scan_t *scan)
 {
     if (scan) {
-        OPENSSL_cleanse(scan->entries, scan->n * sizeof(entry_t));
+        if (scan->entries) {
+            OPENSSL_cleanse(scan->entries, scan->n * sizeof(entry_t));
+        }
+        free(scan->entries);
+        free(scan->chains);
+        free(scan->filter);
         free(scan);
     }
 }
 
+/* text[at] is the entry's word. */
 static int is_needle(const probe_scan_t *scan, const entry_t *entry, const unsigned char *text,
-                     apr_size_t len)
+                     apr_size_t len, apr_size_t at)
 {
-    const probe_needle_t *needle = entry->needle;
-    apr_size_t i;
+    const probe_needle_t *needle = &scan->needles->all[entry->needle];
+    apr_size_t from = at - entry->phase, i;
 
-    if (len < needle->len) {
+    if (at < entry->phase || len - from < needle->len) {
         return 0;
     }
     for (i = 0; i < needle->len; i++) {
-        if ((text[i] ^ (scan->bytes ? scan->bytes[entry->place + i] : 0)) != needle->bytes[i]) {
+        if ((text[from + i] ^ (scan->bytes ? scan->bytes[entry->place + i] : 0))
+            != needle->bytes[i]) {
             return 0;
         }
     }
     return 1;
 }
 
-static int look_up(const probe_scan_t *scan, const unsigned char *text, apr_size_t len,
-                   apr_uint64_t hashed, probe_find_t *find)
+static int may_have(const probe_scan_t *scan, apr_uint64_t hashed)
 {
-    apr_uint32_t next = scan->chains[hashed >> (64 - CHAINS_BITS)];
-    apr_uint64_t word = word_at(text);
+    unsigned one = bit_of(scan, hashed, 0), two = bit_of(scan, hashed, 1);
 
-    while (next) {
-        const entry_t *entry = &scan->entries[next - 1];
+    return scan->filter[one >> 3] & 1 << (one & 7) && scan->filter[two >> 3] & 1 << (two & 7);
+}
 
-        if (entry->word == word && is_needle(scan, entry, text, len)) {
+static const entry_t *next_of(const probe_scan_t *scan, apr_uint32_t next, apr_uint64_t word)
+{
+    while (next && scan->entries[next - 1].word != word) {
+        next = scan->entries[next - 1].next;
+    }
+    return next ? &scan->entries[next - 1] : NULL;
+}
+
+static const entry_t *first_of(const probe_scan_t *scan, apr_uint64_t word)
+{
+    return next_of(scan, *chain_of(scan, hash(word)), word);
+}
+
+static int look_up(const probe_scan_t *scan, const unsigned char *text, apr_size_t len,
+                   apr_size_t at, probe_find_t *find)
+{
+    apr_uint64_t word = word_at(text + at);
+    const entry_t *entry = first_of(scan, word);
+
+    for (; entry; entry = next_of(scan, entry->next, word)) {
+        if (is_needle(scan, entry, text, len, at)) {
+            find->at = at - entry->phase;
             find->place = entry->place;
-            find->form = entry->needle->form;
+            find->form = scan->needles->all[entry->needle].form;
             return 1;
         }
-        next = entry->next;
     }
     return 0;
 }
@@ -209,15 +277,25 @@ int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_siz
 {
     apr_size_t i;
 
-    for (i = 0; i + WORD <= len; i++) {
-        apr_uint64_t hashed = hash(word_at(text + i));
-        unsigned bit = (unsigned)(hashed >> (64 - FILTER_BITS));
-
-        if (scan->filter[bit >> 3] & 1 << (bit & 7)
-            && look_up(scan, text + i, len - i, hashed, find)) {
-            find->at = i;
+    for (i = 0; i + WORD <= len; i += scan->step) {
+        if (may_have(scan, hash(word_at(text + i))) && look_up(scan, text, len, i, find)) {
             return 1;
         }
     }
     return 0;
+}
+
+int probe_scan_word(const probe_scan_t *scan, const unsigned char *word)
+{
+    return may_have(scan, hash(word_at(word))) && first_of(scan, word_at(word)) != NULL;
+}
+
+apr_size_t probe_needles_least(const probe_needles_t *needles)
+{
+    apr_size_t least = PROBE_NEEDLE_MAX, i;
+
+    for (i = 0; i < needles->n; i++) {
+        least = needles->all[i].len < least ? needles->all[i].len : least;
+    }
+    return least;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a decrypted ticket contains: a secret of its session, as it is, in hex or in base64.  Texts
- * are scanned for eight bytes of each needle, found by a hash; the rest of the needle is the
- * proof.  A key stream is scanned for the same eight bytes XORed with those of the ticket, at
- * every place in it.  So one pass over a text or key stream covers every offset.  Pure; stekctl.
+ * are scanned for words of eight bytes of each needle, found by a hash; the rest of the needle is the
+ * proof.  A key stream is scanned for the same words XORed with those of the ticket, at every place in
+ * it.  So one pass over a text or key stream covers every offset.  A needle has a word at each of
+ * eight phases, so every eighth byte is looked at.  Pure; stekctl.
  */
 #ifndef STEKCTL_PROBE_NEEDLES_H
 #define STEKCTL_PROBE_NEEDLES_H
@@ -29,6 +30,9 @@ typedef struct probe_needles_t {
 /* n may become 0: the secret is too short to prove anything. */
 void probe_needles_make(probe_needles_t *needles, const probe_ticket_t *ticket);
 
+/* The length of the shortest one. */
+apr_size_t probe_needles_least(const probe_needles_t *needles);
+
 /* A table of eight-byte words, each with a needle and a place in the ticket. */
 typedef struct probe_scan_t probe_scan_t;
 
@@ -47,6 +51,9 @@ typedef struct probe_find_t {
 /* Nonzero: text[len] contains a needle, and find says where. */
 int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_size_t len,
                     probe_find_t *find);
+
+/* Nonzero: some needle contains word[8].  Of a scan for plain texts. */
+int probe_scan_word(const probe_scan_t *scan, const unsigned char *word);
 
 #pragma GCC visibility pop
 #endif

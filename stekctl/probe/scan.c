@@ -23,8 +23,9 @@
 #include "target.h"
 #include "wait.h"
 
-#define FILES_SPARE 64                  /* descriptors besides one per host */
-#define TICK apr_time_from_msec(4)      /* between two hosts */
+#define FILES_SPARE 64 /* descriptors besides one per host */
+#define TICK apr_time_from_msec(4)
+#define BURST 16                        /* hosts that are begun per tick */
 #define LATE_MAX apr_time_from_msec(50) /* a loop that is later does not keep up */
 #define PROGRESS_EVERY apr_time_from_sec(1)
 
@@ -36,6 +37,7 @@ typedef struct scan_t {
     probe_host_list_t list;
     probe_resume_t resume;
     int at_once, running_n, done_n, all_n; /* all_n 0: not known */
+    int burst_n;                           /* hosts that were begun since the last tick */
     ctl_exit_e code;
     int shows_progress;
     apr_time_t begun, told_at;
@@ -52,6 +54,7 @@ typedef struct job_t {
 static void tell_progress(scan_t *scan, int is_last)
 {
     apr_time_t now = apr_time_now();
+    apr_pool_t *pool;
 
     if (!scan->shows_progress || (!is_last && now < scan->told_at + PROGRESS_EVERY)) {
         return;
@@ -61,9 +64,11 @@ static void tell_progress(scan_t *scan, int is_last)
     if (scan->all_n > 0) {
         fprintf(stderr, " of %d", scan->all_n);
     }
+    apr_pool_create(&pool, scan->ctl->pool);
     fprintf(stderr, " hosts, %d at once, %d with findings, %d not tested, %s%s", scan->running_n,
             scan->outputs->findings_n, scan->outputs->failed_n,
-            report_span(now - scan->begun, scan->ctl->pool), is_last ? "\n" : "");
+            report_span(now - scan->begun, pool), is_last ? "\n" : "");
+    apr_pool_destroy(pool);
     fflush(stderr);
 }
 
@@ -123,6 +128,10 @@ static void wait_for_room(scan_t *scan)
 {
     apr_interval_time_t late;
 
+    if (++scan->burst_n < BURST && scan->running_n < scan->at_once) {
+        return;
+    }
+    scan->burst_n = 0;
     do {
         apr_time_t until = apr_time_now() + TICK;
 

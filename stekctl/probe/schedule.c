@@ -41,14 +41,19 @@ static void append(probe_transcript_t *transcript, const unsigned char *bytes, a
     transcript->len += len;
 }
 
+int probe_schedule_is_retry(const unsigned char *hello, apr_size_t len)
+{
+    return len >= 2 + sizeof(retry) && memcmp(hello + 2, retry, sizeof(retry)) == 0;
+}
+
 void probe_transcript_add(probe_transcript_t *transcript, int is_write, const unsigned char *bytes,
                           apr_size_t len, apr_pool_t *pool)
 {
     if (transcript->is_complete || len < HEAD_LEN || transcript->len + len > TRANSCRIPT_MAX) {
         return;
     }
-    if (bytes[0] == SSL3_MT_SERVER_HELLO && !is_write && len >= HEAD_LEN + 2 + sizeof(retry)
-        && memcmp(bytes + HEAD_LEN + 2, retry, sizeof(retry)) == 0) {
+    if (bytes[0] == SSL3_MT_SERVER_HELLO && !is_write
+        && probe_schedule_is_retry(bytes + HEAD_LEN, len - HEAD_LEN)) {
         transcript->is_retried = 1;
         transcript->hello_len = transcript->len;
     }

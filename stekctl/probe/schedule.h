@@ -24,6 +24,9 @@ typedef struct probe_transcript_t {
     int is_complete;      /* up to and with the client's Finished */
 } probe_transcript_t;
 
+/* Nonzero: this ServerHello, without its header, is a HelloRetryRequest. */
+int probe_schedule_is_retry(const unsigned char *hello, apr_size_t len);
+
 /* Adds a message with its header. */
 void probe_transcript_add(probe_transcript_t *transcript, int is_write, const unsigned char *bytes,
                           apr_size_t len, apr_pool_t *pool);

@@ -9,6 +9,9 @@
  *
  *     cipher    alignment 0 | alignment 1 | ... | 15
  *     before    the same, a block earlier; zeros before the ticket
+ *
+ * Triple DES is slow.  Its blocks are short, so a secret has several in any alignment: a sample of
+ * the blocks tells whether the key is worth the others.
  */
 #include "search_parts.h"
 
@@ -21,7 +24,9 @@
 #include "derived_keys.h"
 
 #define BLOCK_MAX 16
+#define DES_BLOCK 8
 #define DES_TEXT_MAX 512 /* DES is slow */
+#define SAMPLE_MAX (8 * DES_TEXT_MAX)
 #define ROOM (BLOCK_MAX * (PROBE_TEXT_MAX + BLOCK_MAX))
 
 typedef struct algorithm_t {
@@ -44,8 +49,12 @@ typedef struct work_t {
     probe_search_t *search;
     const algorithm_t *algorithm;
     const probe_scan_t *scan;
+    apr_size_t least;                 /* length of the shortest needle */
     apr_size_t starts[BLOCK_MAX + 1]; /* where alignments begin below; the last one: their end */
     unsigned char cipher[ROOM], before[ROOM], text[ROOM];
+    /* Some blocks, of which any secret contains one; 0: there is no need for that. */
+    apr_size_t sample_len;
+    unsigned char sample[SAMPLE_MAX], sample_before[SAMPLE_MAX];
 } work_t;
 
 static void lay_out(work_t *work, apr_size_t block_len)
@@ -71,6 +80,49 @@ static void lay_out(work_t *work, apr_size_t block_len)
     for (; shift <= BLOCK_MAX; shift++) {
         work->starts[shift] = n;
     }
+}
+
+/* Every secret has at least `every` whole blocks one after the other, whatever its alignment. */
+static void choose_sample(work_t *work)
+{
+    apr_size_t every = (work->least - (DES_BLOCK - 1)) / DES_BLOCK, shift, at, n;
+
+    work->sample_len = 0;
+    if (work->algorithm->block_len != DES_BLOCK || every < 2) {
+        return;
+    }
+    for (shift = 0; shift < DES_BLOCK; shift++) {
+        n = 0;
+        for (at = work->starts[shift]; at < work->starts[shift + 1]; at += DES_BLOCK, n++) {
+            if (n % every == every - 1) {
+                memcpy(work->sample + work->sample_len, work->cipher + at, DES_BLOCK);
+                memcpy(work->sample_before + work->sample_len, work->before + at, DES_BLOCK);
+                work->sample_len += DES_BLOCK;
+            }
+        }
+    }
+}
+
+/* Nonzero: the key is to be tried. */
+static int fits_sample(work_t *work, EVP_CIPHER_CTX *ctx)
+{
+    unsigned char block[DES_BLOCK];
+    apr_size_t i, j;
+    int out_len = 0;
+
+    if (work->sample_len == 0
+        || EVP_DecryptUpdate(ctx, work->text, &out_len, work->sample, (int)work->sample_len) != 1) {
+        return 1;
+    }
+    for (i = 0; i < work->sample_len; i += DES_BLOCK) {
+        for (j = 0; j < DES_BLOCK; j++) {
+            block[j] = work->text[i + j] ^ work->sample_before[i + j];
+        }
+        if (probe_scan_word(work->scan, work->text + i) || probe_scan_word(work->scan, block)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 static void tell(work_t *work, const probe_find_t *find, const char *name)
@@ -152,7 +204,7 @@ static int try_keys(work_t *work, EVP_CIPHER_CTX *ctx)
             search->missing = work->algorithm->cbc_name;
             break;
         }
-        found = try_key(work, ctx);
+        found = fits_sample(work, ctx) && try_key(work, ctx);
         search->keys_n++;
     }
     if (found) {
@@ -173,6 +225,7 @@ static int try_algorithm(work_t *work)
     work->search->missing = NULL;
     if (cipher && ctx && EVP_DecryptInit_ex(ctx, cipher, NULL, NULL, NULL) == 1) {
         lay_out(work, work->algorithm->block_len);
+        choose_sample(work);
         found = try_keys(work, ctx);
         work->search->forms_n += 2;
     }
@@ -198,6 +251,7 @@ int probe_search_block(probe_search_t *search, const probe_needles_t *needles)
     }
     work->search = search;
     work->scan = scan;
+    work->least = probe_needles_least(needles);
     for (i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]) && !found; i++) {
         work->algorithm = &algorithms[i];
         found = try_algorithm(work);

@@ -13,7 +13,8 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "derived_keys.h"
+#include "hmac_sieve.h"
+#include "mac_keys.h"
 
 #define COVERED_MIN 16
 #define SPANS_MAX 256
@@ -44,8 +45,17 @@ typedef struct work_t {
     probe_search_t *search;
     span_t spans[SPANS_MAX];
     apr_size_t spans_n, usual_n;
-    const digest_t *counted; /* the digest whose keys are counted */
+    const digest_t *counted;  /* the digest whose keys are counted */
+    probe_mac_keys_t keys[2]; /* for the usual places, and for the others; made when needed */
 } work_t;
+
+/* One digest at the usual places, or at all. */
+typedef struct try_t {
+    const digest_t *digest;
+    EVP_MAC_CTX *mac;
+    int is_usual;
+    const probe_sieve_t *sieve; /* NULL: none */
+} try_t;
 
 static void add_span(work_t *work, const span_t *span)
 {
@@ -193,64 +203,147 @@ static int try_key(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, const
     return 0;
 }
 
-static int try_keys(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, apr_size_t key_len,
-                    int is_usual)
+/* Those for the usual places, or the others. */
+static int make_keys(const work_t *work, probe_mac_keys_t *all, int is_usual)
 {
-    probe_search_t *search = work->search;
+    const probe_search_t *search = work->search;
     /* All keys would take minutes on a huge ticket; its MAC key is most likely its cipher key. */
-    int is_quick = search->level > PROBE_QUICK
-                   && (!is_usual || search->ticket->len > PROBE_TEXT_MAX);
+    int is_huge = search->ticket->len > PROBE_TEXT_MAX;
+    int is_quick = search->level > PROBE_QUICK && (!is_usual || is_huge);
     probe_keys_for_t what = {.level = is_quick ? PROBE_QUICK : search->level,
                              .is_mac = 1,
                              .own = search->own,
                              .ticket = search->ticket,
                              .layout = search->format->layout};
-    probe_keys_t keys;
+
+    return probe_mac_keys_make(all, is_huge ? 1 : search->level == PROBE_DEEP ? 5 : 4, &what);
+}
+
+/* Spans as the sieve wants them, each once: it is enough to know that one fits. */
+static apr_size_t list_texts(const work_t *work, int is_usual, probe_sieve_text_t *texts)
+{
+    const unsigned char *bytes = work->search->ticket->bytes;
+    apr_size_t i, j, n = 0;
+
+    for (i = 0; i < work->spans_n; i++) {
+        const span_t *span = &work->spans[i];
+        int is_whole = span->len == 0 || span->second_len == 0;
+        probe_sieve_text_t text = {
+            .first = bytes + (span->len ? span->from : span->second_from),
+            .first_len = span->len ? span->len : span->second_len,
+            .second = bytes + span->second_from,
+            .second_len = is_whole ? 0 : span->second_len,
+            .mac = bytes + span->mac_at,
+        };
+
+        for (j = 0; j < n; j++) {
+            if (texts[j].first == text.first && texts[j].first_len == text.first_len
+                && texts[j].second_len == text.second_len && texts[j].mac == text.mac) {
+                break;
+            }
+        }
+        if (j == n && (!is_usual || span->is_usual)) {
+            texts[n++] = text;
+        }
+    }
+    return n;
+}
+
+/* A few keys that passed the sieve, if there is one. */
+static int try_some(work_t *work, const try_t *how, const probe_keys_t *keys,
+                    const apr_size_t *which, apr_size_t n, apr_size_t *pat)
+{
+    unsigned char bytes[PROBE_SIEVE_KEYS * PROBE_KEY_MAX];
+    unsigned passed = (1U << n) - 1;
     apr_size_t i;
     int found = 0;
 
-    if (!probe_keys_make(&keys, key_len, &what)) {
-        search->missing = "memory";
-        return 0;
+    for (i = 0; i < n; i++) {
+        memcpy(bytes + i * keys->len, keys->bytes + which[i] * keys->len, keys->len);
     }
-    for (i = 0; i < keys.n && found == 0; i++) {
-        found = try_key(work, digest, mac, keys.bytes + i * key_len, key_len, is_usual);
+    if (how->sieve) {
+        passed = probe_sieve_keys(how->sieve, bytes, keys->len, n);
+    }
+    for (i = 0; i < n && found == 0; i++) {
+        if (passed & 1U << i) {
+            found = try_key(work, how->digest, how->mac, bytes + i * keys->len, keys->len,
+                            how->is_usual);
+            *pat = which[i];
+        }
+    }
+    return found;
+}
+
+static int try_keys(work_t *work, const try_t *how, const probe_keys_t *keys,
+                    const unsigned char *repeats)
+{
+    probe_search_t *search = work->search;
+    apr_size_t which[PROBE_SIEVE_KEYS], at = 0, n = 0, i;
+    int found = 0;
+
+    for (i = 0; i < keys->n && found == 0; i++) {
+        if (!repeats[i]) {
+            which[n++] = i;
+        }
+        if (n == PROBE_SIEVE_KEYS || (n > 0 && i + 1 == keys->n)) {
+            found = try_some(work, how, keys, which, n, &at);
+            n = 0;
+        }
     }
     if (found > 0) {
-        probe_keys_tell(&keys, i - 1, &search->hit);
+        probe_keys_tell(keys, at, &search->hit);
     }
-    search->missing = found < 0 ? digest->hmac : search->missing;
+    search->missing = found < 0 ? how->digest->hmac : search->missing;
     /* The keys are the same for every digest. */
-    if (is_usual && (!work->counted || work->counted == digest)) {
-        work->counted = digest;
-        search->keys_n += i;
+    if (how->is_usual && (!work->counted || work->counted == how->digest)) {
+        work->counted = how->digest;
+        search->keys_n += found > 0 ? at + 1 : i;
     }
-    probe_keys_free(&keys);
     return found > 0;
+}
+
+static int try_lengths(work_t *work, try_t *how)
+{
+    probe_mac_keys_t *all = &work->keys[how->is_usual ? 0 : 1];
+    probe_sieve_text_t texts[SPANS_MAX];
+    probe_sieve_t *sieve;
+    apr_size_t i;
+    int found = 0;
+
+    if (all->n == 0 && !make_keys(work, all, how->is_usual)) {
+        work->search->missing = "memory";
+        return 0;
+    }
+    sieve = probe_sieve_create(how->digest->name, texts, list_texts(work, how->is_usual, texts));
+    how->sieve = sieve;
+    for (i = 0; i < all->n && !found; i++) {
+        found = try_keys(work, how, &all->of[i].keys, all->of[i].repeats);
+    }
+    probe_sieve_free(sieve);
+    return found;
 }
 
 static int try_hmac(work_t *work, const digest_t *digest, EVP_MAC *fetched)
 {
-    static const apr_size_t key_lens[] = {32, 16, 48, 64, 20};
     OSSL_PARAM params[2] = {OSSL_PARAM_END, OSSL_PARAM_END};
-    EVP_MAC_CTX *mac = EVP_MAC_CTX_new(fetched);
-    apr_size_t n = work->search->level == PROBE_DEEP ? 5 : 4, i;
+    try_t how = {.digest = digest, .mac = EVP_MAC_CTX_new(fetched)};
     int found = 0;
 
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest->name, 0);
-    if (!mac || EVP_MAC_CTX_set_params(mac, params) != 1) {
+    if (!how.mac || EVP_MAC_CTX_set_params(how.mac, params) != 1) {
         work->search->missing = digest->hmac;
-        EVP_MAC_CTX_free(mac);
+        EVP_MAC_CTX_free(how.mac);
         return 0;
     }
-    n = work->search->ticket->len > PROBE_TEXT_MAX ? 1 : n;
-    for (i = 0; i < n && !found && work->usual_n > 0; i++) {
-        found = try_keys(work, digest, mac, key_lens[i], 1);
+    if (work->usual_n > 0) {
+        how.is_usual = 1;
+        found = try_lengths(work, &how);
     }
-    for (i = 0; i < n && !found && !work->search->is_again; i++) {
-        found = try_keys(work, digest, mac, key_lens[i], 0);
+    if (!found && !work->search->is_again) {
+        how.is_usual = 0;
+        found = try_lengths(work, &how);
     }
-    EVP_MAC_CTX_free(mac);
+    EVP_MAC_CTX_free(how.mac);
     return found;
 }
 
@@ -284,6 +377,8 @@ int probe_search_mac(probe_search_t *search)
         found = try_both(&work, &digests[i], fetched);
     }
     EVP_MAC_free(fetched);
+    probe_mac_keys_free(&work.keys[0]);
+    probe_mac_keys_free(&work.keys[1]);
     ERR_clear_error();
     return found;
 }

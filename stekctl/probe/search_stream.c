@@ -189,7 +189,7 @@ static apr_size_t first_block(mode_e mode, const unsigned char *nonce, unsigned 
     return mode == MODE_IV16 ? BLOCK : BLOCK - len;
 }
 
-static void fill_blocks(work_t *work, const segment_t *segment, const unsigned char *h,
+static void fill_blocks(work_t *work, const segment_t *segment, const probe_ghash_t *ghash,
                         unsigned char *out)
 {
     static const unsigned char zeros[BLOCK];
@@ -198,8 +198,8 @@ static void fill_blocks(work_t *work, const segment_t *segment, const unsigned c
     unsigned char block[BLOCK];
     apr_size_t counter_len = 4, i;
 
-    if (h) {
-        probe_ghash_nonce(h, nonce, rules[segment->mode].nonce_len, block);
+    if (ghash) {
+        probe_ghash_nonce(ghash, nonce, rules[segment->mode].nonce_len, block);
     }
     else {
         counter_len = first_block(segment->mode, nonce, block);
@@ -223,14 +223,16 @@ static int make_aes(work_t *work, EVP_CIPHER_CTX *ctx, const unsigned char *key)
     static const unsigned char zeros[BLOCK];
     apr_size_t fixed_len = work->fixed_n * work->stream_len, i;
     unsigned char h[BLOCK];
+    probe_ghash_t ghash;
 
     if (EVP_EncryptInit_ex(ctx, NULL, NULL, key, NULL) != 1
         || EVP_CIPHER_CTX_set_padding(ctx, 0) != 1 || !encrypt(ctx, zeros, BLOCK, h)
         || !encrypt(ctx, work->blocks, fixed_len, work->streams)) {
         return 0;
     }
+    probe_ghash_begin(&ghash, h);
     for (i = work->fixed_n; i < work->segments_n; i++) {
-        fill_blocks(work, &work->segments[i], h, work->blocks + i * work->stream_len);
+        fill_blocks(work, &work->segments[i], &ghash, work->blocks + i * work->stream_len);
     }
     return encrypt(ctx, work->blocks + fixed_len, work->segments_n * work->stream_len - fixed_len,
                    work->streams + fixed_len);

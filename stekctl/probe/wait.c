@@ -68,3 +68,10 @@ void probe_wait_free_names(struct addrinfo *addresses)
         freeaddrinfo(addresses);
     }
 }
+
+void probe_wait_turn(void)
+{
+    if (by) {
+        by->turn();
+    }
+}

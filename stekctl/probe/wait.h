@@ -22,6 +22,9 @@ int probe_wait_for_name(const char *name, const char *port, const struct addrinf
                         struct addrinfo **presult);
 void probe_wait_free_names(struct addrinfo *addresses);
 
+/* Before long work: lets others go on that only have to read and write, and then one at a time. */
+void probe_wait_turn(void);
+
 /* Who waits instead of the thread. */
 typedef struct probe_waiter_t {
     int (*wait)(int fd, short events, apr_time_t until);
@@ -29,6 +32,7 @@ typedef struct probe_waiter_t {
     int (*name)(const char *name, const char *port, const struct addrinfo *hints,
                 struct addrinfo **presult);
     void (*free_names)(struct addrinfo *addresses);
+    void (*turn)(void);
 } probe_waiter_t;
 
 /* NULL: the thread waits. */

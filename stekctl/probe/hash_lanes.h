@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hashes of several texts side by side, one in every lane of a vector: a search for keys computes the
+ * same MAC under thousands of them, and OpenSSL's calls cost more than the hashing itself.  What is
+ * found this way is proven by OpenSSL.  Pure; stekctl.
+ */
+#ifndef STEKCTL_PROBE_HASH_LANES_H
+#define STEKCTL_PROBE_HASH_LANES_H
+
+#include <apr.h>
+
+#pragma GCC visibility push(hidden)
+
+#define PROBE_VECTOR_LEN 32 /* bytes */
+#define PROBE_STATE_MAX 8   /* words of a hash's state */
+#define PROBE_BLOCK_N 16    /* words of a block */
+#define PROBE_ROUNDS_MAX 80
+
+/* One word of every lane. */
+typedef struct probe_vector_t {
+    unsigned char bytes[PROBE_VECTOR_LEN];
+} __attribute__((aligned(PROBE_VECTOR_LEN))) probe_vector_t;
+
+typedef struct probe_hash_t {
+    const char *name;                       /* as OpenSSL calls it */
+    apr_size_t word_len, rounds_n, state_n; /* bytes of a word; words of the state */
+    apr_size_t digest_len;
+    int is_big; /* words are big-endian in bytes */
+    apr_uint64_t start[PROBE_STATE_MAX];
+    /* Makes what the rounds add from a block; adds a block to the state. */
+    void (*expand)(probe_vector_t *schedule, const probe_vector_t *block);
+    void (*add)(probe_vector_t *state, const probe_vector_t *schedule);
+} probe_hash_t;
+
+/* MD5, SHA1, SHA224, SHA256, SHA384 or SHA512; NULL: another one. */
+const probe_hash_t *probe_hash_find(const char *name);
+
+#pragma GCC visibility pop
+#endif

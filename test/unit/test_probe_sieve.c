@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sieve for HMAC keys beside OpenSSL's HMAC: random digests, texts of one and two pieces, keys
+ * of every length.  A key that made one of the MACs always passes, others do not.
+ */
+#include "core_util.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "probe/hmac_sieve.h"
+#include "probe/mac_keys.h"
+
+#define ROUNDS_N 4000
+#define TICKET_LEN 700
+#define TEXTS_MAX 40
+#define LONGEST 64
+
+static const char *const names[] = {"MD5", "SHA1", "SHA224", "SHA256", "SHA384", "SHA512"};
+
+typedef struct case_t {
+    unsigned char ticket[TICKET_LEN], macs[TEXTS_MAX][EVP_MAX_MD_SIZE];
+    unsigned char keys[PROBE_SIEVE_KEYS * LONGEST];
+    probe_sieve_text_t texts[TEXTS_MAX];
+    apr_size_t texts_n, key_len, keys_n;
+    const char *digest;
+} case_t;
+
+static void mac_by_openssl(const case_t *one, const probe_sieve_text_t *text,
+                           const unsigned char *key, unsigned char *mac)
+{
+    unsigned char all[2 * TICKET_LEN];
+
+    memcpy(all, text->first, text->first_len);
+    if (text->second_len) {
+        memcpy(all + text->first_len, text->second, text->second_len);
+    }
+    assert_non_null(HMAC(EVP_get_digestbyname(one->digest), key, (int)one->key_len, all,
+                         text->first_len + text->second_len, mac, NULL));
+}
+
+/* Many texts begin at the same place, as those of MACs that are cut to different lengths do. */
+static void draw(rnd_t *rnd, case_t *one)
+{
+    apr_size_t i, from = rnd_below(rnd, 20);
+
+    rnd_fill(rnd, one->ticket, sizeof(one->ticket));
+    rnd_fill(rnd, one->keys, sizeof(one->keys));
+    rnd_fill(rnd, one->macs[0], sizeof(one->macs));
+    one->digest = names[rnd_below(rnd, 6)];
+    one->key_len = 8 + rnd_below(rnd, LONGEST - 7);
+    one->keys_n = 1 + rnd_below(rnd, PROBE_SIEVE_KEYS);
+    one->texts_n = 1 + rnd_below(rnd, TEXTS_MAX);
+    for (i = 0; i < one->texts_n; i++) {
+        probe_sieve_text_t *text = &one->texts[i];
+        apr_size_t at = rnd_below(rnd, 3) ? from : rnd_below(rnd, TICKET_LEN / 2);
+        apr_size_t second = rnd_below(rnd, 3) ? 0 : rnd_below(rnd, TICKET_LEN / 2);
+
+        text->first = one->ticket + at;
+        text->first_len = 1 + rnd_below(rnd, TICKET_LEN - (unsigned)at);
+        text->second = one->ticket + second;
+        text->second_len = second ? rnd_below(rnd, TICKET_LEN / 2) : 0;
+        text->mac = one->macs[i];
+    }
+}
+
+static void test_sieve_right_keys_pass_others_do_not(void **state)
+{
+    static case_t one;
+    rnd_t rnd = {seed_from_env()};
+    uint64_t seed = rnd.state;
+    int round;
+
+    (void)state;
+    for (round = 0; round < ROUNDS_N; round++) {
+        unsigned passed, wanted = 0, key, text, n;
+        probe_sieve_t *sieve;
+
+        draw(&rnd, &one);
+        /* Each for other texts. */
+        for (n = rnd_below(&rnd, 3), text = 0; n > 0 && text < one.texts_n; n--, text += 7) {
+            key = rnd_below(&rnd, (unsigned)one.keys_n);
+            mac_by_openssl(&one, &one.texts[text], one.keys + key * one.key_len, one.macs[text]);
+            wanted |= 1U << key;
+        }
+        sieve = probe_sieve_create(one.digest, one.texts, one.texts_n);
+        assert_non_null(sieve);
+        passed = probe_sieve_keys(sieve, one.keys, one.key_len, one.keys_n);
+        probe_sieve_free(sieve);
+        if (passed != wanted) {
+            fail_msg("seed %llu, round %d: %s passed %x, not %x", (unsigned long long)seed, round,
+                     one.digest, passed, wanted);
+        }
+    }
+}
+
+static void test_sieve_too_much_refused(void **state)
+{
+    static unsigned char long_text[PROBE_SIEVE_LEN_MAX + 1];
+    probe_sieve_text_t text = {
+        .first = long_text, .mac = long_text, .first_len = PROBE_SIEVE_LEN_MAX};
+    probe_sieve_t *sieve = probe_sieve_create("SHA256", &text, 1);
+
+    (void)state;
+    assert_non_null(sieve);
+    probe_sieve_free(sieve);
+    text.first_len++;
+    assert_null(probe_sieve_create("SHA256", &text, 1));
+    assert_null(probe_sieve_create("BLAKE2", &text, 0));
+}
+
+/* An HMAC fills keys up with zeros: what repeats an earlier key makes the same MAC, and nothing else
+ * is left out. */
+static void test_mac_keys_repeats_are_same_keys(void **state)
+{
+    probe_keys_for_t what = {.level = PROBE_QUICK, .is_mac = 1};
+    probe_mac_keys_t all;
+    apr_size_t i, j, repeats_n = 0, keys_n = 0, k, l;
+
+    (void)state;
+    assert_int_equal(probe_mac_keys_make(&all, 4, &what), 1);
+    for (i = 0; i < all.n; i++) {
+        for (j = 0; j < all.of[i].keys.n; j++) {
+            unsigned char padded[LONGEST] = {0}, other[LONGEST];
+            int is_known = 0;
+
+            memcpy(padded, all.of[i].keys.bytes + j * all.of[i].keys.len, all.of[i].keys.len);
+            for (k = 0; k <= i && !is_known; k++) {
+                for (l = 0; l < (k < i ? all.of[k].keys.n : j) && !is_known; l++) {
+                    memset(other, 0, sizeof(other));
+                    memcpy(other, all.of[k].keys.bytes + l * all.of[k].keys.len,
+                           all.of[k].keys.len);
+                    is_known = memcmp(padded, other, sizeof(other)) == 0;
+                }
+            }
+            assert_int_equal(all.of[i].repeats[j], is_known);
+            repeats_n += all.of[i].repeats[j];
+            keys_n++;
+        }
+    }
+    print_message("%d of %d keys repeat others\n", (int)repeats_n, (int)keys_n);
+    assert_true(repeats_n > 0 && repeats_n < keys_n);
+    probe_mac_keys_free(&all);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sieve_right_keys_pass_others_do_not),
+        cmocka_unit_test(test_sieve_too_much_refused),
+        cmocka_unit_test(test_mac_keys_repeats_are_same_keys),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
