@@ -165,6 +165,11 @@ int probe_client_full_left(const probe_client_t *client)
     return client->full_left;
 }
 
+int probe_client_offers_left(const probe_client_t *client)
+{
+    return client->offers_left;
+}
+
 apr_size_t probe_client_count(const probe_client_t *client)
 {
     return client->connections_n;

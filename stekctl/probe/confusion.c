@@ -49,7 +49,12 @@ static void connect_there(probe_run_t *run, const place_t *place, const probe_ti
         .host = place->host,
     };
 
-    probe_client_connect(run->client, &offer, reply, run->pool);
+    if (ticket) {
+        probe_offer_as(run, &offer, reply, run->pool);
+    }
+    else {
+        probe_client_connect(run->client, &offer, reply, run->pool);
+    }
 }
 
 /* How a full handshake is refused; NULL: it is not. */

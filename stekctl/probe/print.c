@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "analysis.h"
+#include "backends.h"
 #include "json_details.h"
 #include "report.h"
 #include "stek_version.h"
@@ -118,6 +119,23 @@ static void json_findings(json_t *json, const probe_host_t *host, int version, a
     json_close(json, ']');
 }
 
+static void json_backends(json_t *json, const probe_version_t *version, apr_pool_t *pool)
+{
+    int i;
+
+    json_open(json, "backends", '[');
+    for (i = 0; i < version->backends->nelts; i++) {
+        const probe_backend_t *backend = &APR_ARRAY_IDX(version->backends, i, probe_backend_t);
+
+        json_open(json, NULL, '{');
+        json_string(json, "key_name", probe_backend_name(backend, pool));
+        json_string(json, "layout", probe_analysis_layout(backend->format.layout));
+        json_number(json, "collected", backend->tickets->nelts);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
 static void json_version(json_t *json, const probe_host_t *host, const probe_version_t *version,
                          apr_pool_t *pool)
 {
@@ -144,6 +162,7 @@ static void json_version(json_t *json, const probe_host_t *host, const probe_ver
             json_count(json, "text_offset", format->text_at);
             json_count(json, "mac_length", format->mac_len);
         }
+        json_backends(json, version, pool);
     }
     json_findings(json, host, version->version, pool);
     json_close(json, '}');

@@ -12,7 +12,8 @@
  *   version TLS per_connection=N session_ids=-1|0|1 resumes=0|1 asked_cert=0|1 alert=N full=N empty=N
  *   ticket hint=SECONDS at=MICROSECONDS secret=HEX more=HEX nonce=HEX bytes=HEX
  *                                     of the version above it; any number
- *   finding TEST VERDICT TEXT         of a test that needs the server
+ *   finding TEST[@BACKENDS] VERDICT TEXT
+ *                                     of a test that needs the server; backends as bits, in hex
  *   end                               the host is complete
  *
  * The secrets are those of the probe's own sessions, so the file is readable by its owner only.  A

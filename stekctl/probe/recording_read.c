@@ -177,7 +177,29 @@ static int add_ticket(probe_version_t *version, char *text, apr_pool_t *pool)
     return 1;
 }
 
-/* TEST VERDICT TEXT; the verdict is one word, unlike in reports. */
+/* Cuts "@HEX" off the name of a test. */
+static int get_backends(char *text, apr_uint64_t *pbackends)
+{
+    char *at = strchr(text, '@');
+
+    if (!at) {
+        return 1;
+    }
+    *at++ = '\0';
+    *pbackends = 0;
+    if (!*at || strlen(at) > 16) {
+        return 0;
+    }
+    for (; *at; at++) {
+        if (hex_digit(*at) < 0) {
+            return 0;
+        }
+        *pbackends = *pbackends << 4 | (apr_uint64_t)hex_digit(*at);
+    }
+    return *pbackends != 0;
+}
+
+/* TEST[@BACKENDS] VERDICT TEXT; the verdict is one word, unlike in reports. */
 static int add_finding(probe_host_t *host, const probe_version_t *version, char *text,
                        apr_pool_t *pool)
 {
@@ -189,6 +211,9 @@ static int add_finding(probe_host_t *host, const probe_version_t *version, char 
         return 0;
     }
     *verdict++ = *words++ = '\0';
+    if (!get_backends(text, &finding.backends)) {
+        return 0;
+    }
     while (test < PROBE_TEST_N && strcmp(probe_test_name((probe_test_e)test), text) != 0) {
         test++;
     }

@@ -98,8 +98,8 @@ class ProbedNginx(Program):
     def command(self):
         temp = "\n".join(f"{kind}_temp_path {self.root}/temp;" for kind in
                          ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        conf = self.root / "nginx.conf"
-        conf.write_text(f"""daemon off; worker_processes 2; pid {self.root}/pid;
+        conf = self.root / f"nginx-{self.port}.conf"
+        conf.write_text(f"""daemon off; worker_processes 2; pid {self.root}/pid-{self.port};
             error_log {self.root}/error.log; events {{ }}
             http {{ access_log off; {temp}
               server {{ listen 127.0.0.1:{self.port} ssl; server_name a.test;
@@ -128,6 +128,33 @@ frontend f
   bind 127.0.0.1:{self.port} ssl crt {self.pem} {self.options}
   bind 127.0.0.1:{self.second_port} ssl crt {self.pem} {self.options} ca-file {self.certs}/ca.crt verify required
   http-request return status 200
+""")
+        return [shutil.which("haproxy") or f"{SERVERS}/haproxy", "-f", str(conf), "-db"]
+
+
+class Balancer(Program):
+    """HAProxy in front of several ports, which sees only TCP."""
+
+    def __init__(self, root, certs, balance, ports):
+        super().__init__(root, certs)
+        self.balance, self.ports = balance, ports
+
+    def command(self):
+        conf = self.root / f"balancer-{self.port}.cfg"
+        servers = "\n".join(f"  server s{i} 127.0.0.1:{port}" for i, port in enumerate(self.ports))
+        conf.write_text(f"""global
+  nbthread 1
+defaults
+  mode tcp
+  timeout client 10s
+  timeout server 10s
+  timeout connect 10s
+frontend f
+  bind 127.0.0.1:{self.port}
+  default_backend b
+backend b
+  balance {self.balance}
+{servers}
 """)
         return [shutil.which("haproxy") or f"{SERVERS}/haproxy", "-f", str(conf), "-db"]
 

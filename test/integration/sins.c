@@ -5,8 +5,9 @@
  * does, then for each ClientHello "full" or "offer".  Answers requests in HTTP. The MACs that
  * OpenSSL would always check are bent by a digest of our own under its HMAC.  Which ciphers it
  * takes is bent likewise.  Usage: sins PORT CERT KEY SIN, or for a SIN of your own
- *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated,iv=constant,keys=20,weak=7
- * of which all words may be missing.  Of keys with names that begin alike, which tickets get in turn,
+ *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated,iv=constant,keys=20,weak=7,
+ *     name=HEX
+ * of which all words may be missing; name is that of the keys.  Of keys with names that begin alike, which tickets get in turn,
  * only number weak is the given one; the others, and whatever is not given, are random.
  */
 #define OPENSSL_API_COMPAT 10101
@@ -99,6 +100,7 @@ static const sin_t *sin_now;
 static unsigned char cipher_keys[KEYS_MAX][32], mac_keys[KEYS_MAX][32];
 #define cipher_key cipher_keys[0]
 #define mac_key mac_keys[0]
+static unsigned char key_name[16] = "a name of a key";
 static unsigned char ticket[65536]; /* as the ClientHello at hand offers it */
 static size_t ticket_len;
 static int is_decrypting;
@@ -285,6 +287,7 @@ static const named_cipher_t named_ciphers[] = {
     {"aes-128-ccm", NULL, EVP_aes_128_ctr, 1},
     {"chacha20", NULL, EVP_chacha20, 0},
     {"chacha20-poly1305", NULL, EVP_chacha20_poly1305, 0},
+    {"none", NULL, EVP_enc_null, 0},
 };
 
 static const struct {
@@ -293,13 +296,13 @@ static const struct {
 } named_digests[] = {{"md5", EVP_md5},       {"sha1", EVP_sha1},     {"sha224", EVP_sha224},
                      {"sha256", EVP_sha256}, {"sha384", EVP_sha384}, {"sha512", EVP_sha512}};
 
-static void read_hex(const char *hex, unsigned char *key)
+static void read_hex(const char *hex, unsigned char *key, int len)
 {
     int i;
     unsigned byte;
 
-    memset(key, 0, 32);
-    for (i = 0; i < 32 && sscanf(hex + (size_t)2 * i, "%2x", &byte) == 1; i++) {
+    memset(key, 0, (size_t)len);
+    for (i = 0; i < len && sscanf(hex + (size_t)2 * i, "%2x", &byte) == 1; i++) {
         key[i] = (unsigned char)byte;
     }
 }
@@ -332,6 +335,10 @@ static int read_word(sin_t *mix, const char *name, const char *value)
     if (!strcmp(name, "iv")) {
         mix->constant_iv = 1;
         return !strcmp(value, "constant");
+    }
+    if (!strcmp(name, "name")) {
+        read_hex(value, key_name, sizeof(key_name));
+        return 1;
     }
     if (!strcmp(name, "keys")) {
         mix->keys_n = atoi(value);
@@ -370,10 +377,10 @@ static const sin_t *make_mix(char *words)
         fill(mac_keys[i], FILL_RANDOM);
     }
     if (keys[0]) {
-        read_hex(keys[0], cipher_keys[mix.weak]);
+        read_hex(keys[0], cipher_keys[mix.weak], 32);
     }
     if (keys[1]) {
-        read_hex(keys[1], mac_keys[mix.weak]);
+        read_hex(keys[1], mac_keys[mix.weak], 32);
     }
     return &mix;
 }
@@ -401,7 +408,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
                              : sin_now->cipher ? sin_now->cipher()
                                                : EVP_aes_256_cbc();
     const EVP_MD *md = own_digest ? own_digest : sin_now->digest ? sin_now->digest() : EVP_sha256();
-    unsigned char own[16] = "a name of a key";
+    unsigned char own[16];
     long slot = (long)time(NULL) / 2;
     int n = choose_key(name, enc);
 
@@ -410,6 +417,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     if (n < 0) {
         return 0;
     }
+    memcpy(own, key_name, sizeof(own));
     own[15] = (unsigned char)n;
     if (sin_now->rotates && (enc || sin_now->forgets)) {
         memcpy(own, &slot, sizeof(slot));
