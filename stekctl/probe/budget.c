@@ -40,7 +40,8 @@ int probe_budget_offers(const probe_options_t *options, int earlier_n, probe_tes
     case PROBE_TEST_PADDING:
         return padding_n[options->level];
     case PROBE_TEST_CONFUSION:
-        return (options->names->nelts > 1 ? options->names->nelts : 1) + earlier_n;
+        return (options->names->nelts > 1 ? options->names->nelts : 1) + earlier_n
+               + (options->samples != NULL);
     case PROBE_TEST_ROTATION:
         return looks_n(options);
     case PROBE_TEST_REUSE:

@@ -91,6 +91,7 @@ typedef struct probe_host_t {
     int redacts;                  /* digests of keys are shown, not the keys */
     int stalled_n;                /* first connections that failed, and were tried again */
     apr_array_header_t *findings; /* of probe_finding_t */
+    apr_array_header_t *opens;    /* of const char *: hosts whose tickets resume here; or NULL */
     int planned_n;                /* the most connections that may be made */
     apr_size_t connections_n;
     apr_interval_time_t took;
@@ -110,6 +111,7 @@ typedef struct probe_options_t {
     struct probe_paces_t *paces; /* of hosts that are probed at the same time; NULL: only one is */
     int redacts;                 /* show digests of keys that were found, not the keys */
     const probe_own_keys_t *own; /* --keys; NULL: none */
+    struct probe_samples_t *samples; /* tickets of other hosts of a list; NULL: this is no list */
 } probe_options_t;
 
 #pragma GCC visibility pop

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "across_print.h"
 #include "analysis.h"
 #include "backends.h"
 #include "json_details.h"
@@ -199,7 +200,8 @@ void probe_print_json_line(const probe_host_t *host, apr_pool_t *pool)
     json_end(&json);
 }
 
-void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool_t *pool)
+void probe_print_json(const probe_host_t *hosts, int n, const probe_options_t *options,
+                      probe_across_t *across, apr_pool_t *pool)
 {
     int i, findings_n = 0;
     json_t json;
@@ -210,7 +212,7 @@ void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool
     json_begin(&json, stdout);
     json_open(&json, NULL, '{');
     json_number(&json, "findings", findings_n);
-    json_number(&json, "rate", per_second);
+    json_number(&json, "rate", options->per_second);
     json_string(&json, "tool", "stekctl probe");
     json_string(&json, "tool_version", STEK_VERSION);
     json_open(&json, "hosts", '[');
@@ -218,6 +220,7 @@ void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool
         json_host(&json, &hosts[i], pool);
     }
     json_close(&json, ']');
+    probe_across_json(&json, across, options->redacts, pool);
     json_close(&json, '}');
     json_end(&json);
 }

@@ -171,6 +171,10 @@ apr_status_t probe_recording_add(FILE *file, const probe_host_t *host)
         fputs("failure ", file);
         put_text(file, host->failure);
     }
+    for (i = 0; host->opens && i < host->opens->nelts; i++) {
+        fputs("opens ", file);
+        put_text(file, APR_ARRAY_IDX(host->opens, i, const char *));
+    }
     for (i = 0; i < PROBE_VERSIONS_N && !host->failure; i++) {
         if (host->versions[i].is_offered) {
             add_version(file, host, &host->versions[i]);

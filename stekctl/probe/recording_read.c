@@ -13,6 +13,7 @@
 #define TICKET_MAX 65535
 #define LINE_SIZE (2 * TICKET_MAX + 4096)
 #define TICKETS_MAX 65536
+#define OPENS_MAX 1024
 
 /* ---- values ---- */
 
@@ -277,6 +278,10 @@ static int take_line(probe_host_t *host, const char *word, char *text, probe_ver
         host->address = apr_pstrdup(pool, text);
         return 1;
     }
+    if (!strcmp(word, "opens")) {
+        APR_ARRAY_PUSH(host->opens, const char *) = apr_pstrdup(pool, text);
+        return host->opens->nelts <= OPENS_MAX;
+    }
     if (!strcmp(word, "version")) {
         return !host->failure && set_version(host, text, pversion, pool);
     }
@@ -308,6 +313,7 @@ static void empty(probe_host_t *host, apr_pool_t *pool)
 
     memset(host, 0, sizeof(*host));
     host->findings = apr_array_make(pool, 2 * PROBE_TEST_N, sizeof(probe_finding_t));
+    host->opens = apr_array_make(pool, 4, sizeof(const char *));
     for (i = 0; i < PROBE_VERSIONS_N; i++) {
         host->versions[i].version = PROBE_VERSION_FIRST + i;
         host->versions[i].tickets = apr_array_make(pool, 8, sizeof(probe_ticket_t));

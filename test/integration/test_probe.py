@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from httpd import Vhost, free_port
-from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, ROOT,
+from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, SCHEMA,
                         relay, run, schema_errors, timed)
 from stekctl_tool import BINARY, FINDING, IO, USAGE, Lighttpd
 
@@ -418,13 +418,14 @@ def test_probe_verdict_first(sinner):
 
 
 def test_probe_json_as_in_schema(sinner):
-    schema = json.loads((ROOT / "docs/stekctl-probe.schema.json").read_text())
     for sin in ("good", "zero-sha384", "plain", "mac-zero"):
         report = Report("--level", "quick", "--tickets", 3, f"localhost:{sinner(sin).port}")
-        assert list(schema_errors(schema, report.whole)) == []
+        assert list(schema_errors(SCHEMA, report.whole)) == []
+    done = run("--json", "--tls", "1.9", "h", expect=(USAGE,))
+    assert json.loads(done.stdout)["errors"] and list(schema_errors(SCHEMA, json.loads(done.stdout))) == []
     done = run("--json", f"127.0.0.1:{free_port()}", expect=(IO,))
-    assert list(schema_errors(schema, json.loads(done.stdout))) == []
-    assert list(schema_errors(schema, {**report.whole, "hosts": [{}]}))
+    assert list(schema_errors(SCHEMA, json.loads(done.stdout))) == []
+    assert list(schema_errors(SCHEMA, {**report.whole, "hosts": [{}]}))
 
 
 def test_probe_redact_hides_keys(sinner):
