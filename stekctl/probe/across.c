@@ -12,9 +12,9 @@
 #include <string.h>
 
 #define MARKS_MAX 1000000
-#define NAME_MIN 8        /* shorter names, as those of mbedTLS, are equal by chance */
-#define NAME_UNKNOWN 16   /* a common prefix that long is a name, whatever the layout */
-#define NAMELESS_MAX 4    /* tickets of one host whose first bytes may be a name */
+#define NAME_MIN 8      /* shorter names, as those of mbedTLS, are equal by chance */
+#define NAME_UNKNOWN 16 /* a common prefix that long is a name, whatever the layout */
+#define NAMELESS_MAX 4  /* tickets of one host whose first bytes may be a name */
 
 /* Sorted as bytes, but for the host. */
 typedef struct mark_t {
@@ -216,8 +216,8 @@ static void tell_equal(const probe_across_t *across, teller_t *teller)
         const mark_t *first = &across->marks[i];
         int n = 0;
 
-        for (j = i; j < across->marks_n
-                    && memcmp(first, &across->marks[j], offsetof(mark_t, host)) == 0;
+        for (j = i;
+             j < across->marks_n && memcmp(first, &across->marks[j], offsetof(mark_t, host)) == 0;
              j++) {
             if (j == i || across->marks[j].host != across->marks[j - 1].host) {
                 teller->hosts[n++] = host_n(across, across->marks[j].host);

@@ -182,9 +182,9 @@ static void sort_nameless(sorting_t *sorting)
                 put(sorting, j, at);
             }
         }
-        probe_analysis_format(
-            &APR_ARRAY_IDX(backend_n(sorting, at)->tickets, 0, probe_ticket_t),
-            (apr_size_t)backend_n(sorting, at)->tickets->nelts, &backend_n(sorting, at)->format);
+        probe_analysis_format(&APR_ARRAY_IDX(backend_n(sorting, at)->tickets, 0, probe_ticket_t),
+                              (apr_size_t)backend_n(sorting, at)->tickets->nelts,
+                              &backend_n(sorting, at)->format);
     }
 }
 
@@ -204,7 +204,8 @@ static void count_connections(probe_backend_t *backend)
 /* What holds for all: the layout, if it is that of all. */
 static void set_common_format(probe_version_t *version)
 {
-    const probe_backend_t *backends = (const probe_backend_t *)(const void *)version->backends->elts;
+    const probe_backend_t *backends = (const probe_backend_t *)(const void *)
+                                          version->backends->elts;
     probe_format_t *format = &version->format;
     int i, n = version->backends->nelts;
     apr_size_t len_min, len_max;

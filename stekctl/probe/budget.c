@@ -8,6 +8,8 @@
 
 #define SUPPORT_N 4 /* an unaltered ticket, up to three times; a session id */
 #define REUSE_N 2
+#define CHANGE_N 3 /* another version, another suite, another server's ticket */
+#define EXPIRY_N 1
 #define LOOK_MIN apr_time_from_sec(1)
 #define LOOK_MAX apr_time_from_sec(30)
 #define LOOKS 120 /* per watch, unless they would be too close or too far apart */
@@ -46,6 +48,10 @@ int probe_budget_offers(const probe_options_t *options, int earlier_n, probe_tes
         return looks_n(options);
     case PROBE_TEST_REUSE:
         return REUSE_N;
+    case PROBE_TEST_CHANGE:
+        return CHANGE_N;
+    case PROBE_TEST_EXPIRY:
+        return EXPIRY_N;
     default:
         return 0;
     }

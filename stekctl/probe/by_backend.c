@@ -220,8 +220,8 @@ static void join(probe_run_t *run, int first)
         probe_finding_t *finding = finding_n(run, i);
 
         if (finding->backends) {
-            finding->text = apr_pstrcat(
-                run->pool, whose_text(run, run->version, finding->backends), finding->text, NULL);
+            finding->text = apr_pstrcat(run->pool, whose_text(run, run->version, finding->backends),
+                                        finding->text, NULL);
         }
     }
 }

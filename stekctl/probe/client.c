@@ -61,7 +61,7 @@ static void read_cert(const probe_link_t *link)
 
 static int take_allowance(probe_client_t *client, const probe_offer_t *offer)
 {
-    int *left = offer->session ? &client->offers_left : &client->full_left;
+    int *left = offer->session && !offer->drops_session ? &client->offers_left : &client->full_left;
 
     return *left > 0 && (*left)-- > 0;
 }

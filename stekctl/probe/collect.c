@@ -69,7 +69,8 @@ static void keep(probe_run_t *run, const probe_reply_t *reply, int is_asked)
     }
     version->own = version->own ? version->own : reply;
     for (i = 0; i < reply->tickets->nelts; i++) {
-        APR_ARRAY_IDX(reply->tickets, i, probe_ticket_t).connection = probe_client_count(run->client);
+        APR_ARRAY_IDX(reply->tickets, i, probe_ticket_t).connection = probe_client_count(
+            run->client);
     }
     if (reply->tickets->nelts > version->per_connection) {
         version->per_connection = reply->tickets->nelts;

@@ -98,11 +98,11 @@ void probe_examine_support(probe_run_t *run)
     }
     first = ticket_n(version, 0);
     is_long = apr_time_from_sec(first->hint_s) > STEK_TIME_MAX;
-    verdict = is_long                                                               ? PROBE_WEAK
+    verdict = is_long ? PROBE_WEAK
               : first->hint_s == 0 || !version->is_accepted || version->empty_n > 0
-                          || rare_n(version) > 0
+                      || rare_n(version) > 0
                   ? PROBE_NOTE
-                                                                                    : PROBE_OK;
+                  : PROBE_OK;
     probe_tell(run, PROBE_TEST_SUPPORT, verdict,
                "%d ticket%s per connection, %s, lifetime hint %s%s%s%s%s", version->per_connection,
                version->per_connection == 1 ? "" : "s",

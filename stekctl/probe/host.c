@@ -72,6 +72,10 @@ static void test_version(probe_run_t *run, const probe_host_t *earlier, int earl
     probe_test_rotation(run);
     probe_begin(run, PROBE_TEST_REUSE, earlier_n);
     probe_test_reuse(run);
+    probe_begin(run, PROBE_TEST_CHANGE, earlier_n);
+    probe_test_change(run);
+    probe_begin(run, PROBE_TEST_EXPIRY, earlier_n);
+    probe_test_expiry(run);
     run->version = version;
     run->repeats_n = 1;
 }
@@ -132,7 +136,8 @@ static apr_interval_time_t time_limit(const probe_options_t *options, int planne
 void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
                 const probe_options_t *options, apr_pool_t *pool)
 {
-    probe_run_t run = {.host = host, .options = options, .backend = -1, .repeats_n = 1, .pool = pool};
+    probe_run_t run = {
+        .host = host, .options = options, .backend = -1, .repeats_n = 1, .pool = pool};
     int i;
 
     for (i = 0; i < PROBE_VERSIONS_N; i++) {

@@ -32,6 +32,8 @@ typedef enum probe_test_e {
     PROBE_TEST_CONFUSION,
     PROBE_TEST_ROTATION,
     PROBE_TEST_REUSE,
+    PROBE_TEST_CHANGE,
+    PROBE_TEST_EXPIRY,
     PROBE_TEST_N
 } probe_test_e;
 

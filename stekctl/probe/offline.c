@@ -23,7 +23,8 @@ static void examine(probe_run_t *run)
 
 void probe_offline(probe_host_t *host, const probe_options_t *options, apr_pool_t *pool)
 {
-    probe_run_t run = {.host = host, .options = options, .backend = -1, .repeats_n = 1, .pool = pool};
+    probe_run_t run = {
+        .host = host, .options = options, .backend = -1, .repeats_n = 1, .pool = pool};
     apr_array_header_t *recorded = host->findings;
     int i, j;
 

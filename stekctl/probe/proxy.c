@@ -196,5 +196,7 @@ static int ask_http(probe_link_t *link, const probe_proxy_t *proxy, const char *
 
 int probe_proxy_connect(probe_link_t *link, const probe_proxy_t *proxy, const char *name, int port)
 {
-    return !proxy || (proxy->is_socks ? ask_socks(link, proxy, name, port) : ask_http(link, proxy, name, port));
+    return !proxy
+           || (proxy->is_socks ? ask_socks(link, proxy, name, port)
+                               : ask_http(link, proxy, name, port));
 }

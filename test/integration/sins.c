@@ -49,6 +49,7 @@ typedef struct sin_t {
     int rotates, forgets;                     /* a new name each 2 s; keys end with it */
     int forbids_second_name, forbids_resumed; /* 403: to full handshakes, to resumed sessions */
     int outlives;                             /* tickets never end */
+    int any_version, any_suite;               /* tickets resume with any */
     useconds_t padding_delay_us;
     long timeout_s;
     int keys_n, weak;
@@ -91,6 +92,8 @@ static const sin_t sins[] = {
     {.name = "confusion-http", .forbids_second_name = 1},
     {.name = "no-confusion-http", .forbids_second_name = 1, .forbids_resumed = 1},
     {.name = "past-hint", .outlives = 1, .timeout_s = 1},
+    {.name = "any-version", .any_version = 1},
+    {.name = "any-suite", .any_suite = 1},
     {.name = "long-hint", .timeout_s = MONTH_S},
 };
 
@@ -104,6 +107,7 @@ static unsigned char key_name[16] = "a name of a key";
 static unsigned char ticket[65536]; /* as the ClientHello at hand offers it */
 static size_t ticket_len;
 static int is_decrypting;
+static int is_suite_missing; /* the ClientHello offers no suite with SHA-384 in TLS 1.2 */
 static EVP_MD *own_digest;
 static EVP_CIPHER *own_cipher;
 
@@ -450,6 +454,21 @@ static int add_data(SSL *ssl, void *arg)
            || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof(data));
 }
 
+/* Gives a session a suite of that version, with the hash that its own has, or the other. */
+static void change_suite(SSL *ssl, SSL_SESSION *session, int version, int is_same_hash)
+{
+    static const unsigned char suites[2][2][2] = {{{0xc0, 0x2f}, {0xc0, 0x30}},
+                                                  {{0x13, 0x01}, {0x13, 0x02}}};
+    const SSL_CIPHER *own = SSL_SESSION_get0_cipher(session);
+    int is_384 = own && SSL_CIPHER_get_handshake_digest(own) == EVP_sha384();
+
+    if (is_same_hash || version != TLS1_3_VERSION) {
+        SSL_SESSION_set_cipher(
+            session,
+            SSL_CIPHER_find(ssl, suites[version == TLS1_3_VERSION][is_384 == is_same_hash]));
+    }
+}
+
 static int on_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len,
                      SSL_TICKET_STATUS status, void *arg)
 {
@@ -459,6 +478,14 @@ static int on_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, 
     (void)arg;
     if (sin_now->outlives && session) {
         SSL_SESSION_set_time(session, (long)time(NULL));
+    }
+    if (sin_now->any_version && session
+        && SSL_SESSION_get_protocol_version(session) != SSL_version(ssl)) {
+        change_suite(ssl, session, SSL_version(ssl), 1);
+        SSL_SESSION_set_protocol_version(session, SSL_version(ssl));
+    }
+    if (sin_now->any_suite && session && is_suite_missing) {
+        change_suite(ssl, session, SSL_version(ssl), 0);
     }
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE_RENEW;
 }
@@ -505,6 +532,19 @@ static int has_good_padding(void)
     return 1;
 }
 
+static int offers_suite(SSL *ssl, int suite)
+{
+    const unsigned char *suites;
+    size_t i, len = SSL_client_hello_get0_ciphers(ssl, &suites);
+
+    for (i = 0; i + 1 < len; i += 2) {
+        if ((suites[i] << 8 | suites[i + 1]) == suite) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int on_hello(SSL *ssl, int *alert, void *arg)
 {
     const unsigned char *data;
@@ -514,6 +554,7 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 
     (void)arg;
     take_ticket(ssl);
+    is_suite_missing = !offers_suite(ssl, 0xc030);
     puts(ticket_len || has_id ? "offer" : "full");
     fflush(stdout);
     if (ticket_len >= 80 && sin_now->tells_padding && !has_good_padding()) {
@@ -553,10 +594,14 @@ static SSL_CTX *make_context(const char *cert, const char *key)
     SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
     SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
+    /* Otherwise OpenSSL's rules for extended master secrets refuse what the version would allow. */
+    if (sin_now->any_version) {
+        SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+    }
     if (sin_now->timeout_s) {
         SSL_CTX_set_timeout(ctx, sin_now->timeout_s);
     }
-    if (sin_now->is_big || sin_now->outlives) {
+    if (sin_now->is_big || sin_now->outlives || sin_now->any_version || sin_now->any_suite) {
         SSL_CTX_set_session_ticket_cb(ctx, add_data, on_opened, NULL);
     }
     return ctx;
