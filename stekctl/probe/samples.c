@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tickets of other hosts (samples.h): a hash table with one place per value of the hash.  A key name
- * whose place another one has taken is not sampled.
+ * Tickets of other hosts (samples.h): a hash table with one place per value of the hash.  A key
+ * name whose place another one has taken is not sampled.
  */
 #include "samples.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tickets of a list's hosts, one for every key name, to be offered to other hosts that show the same
+ * Tickets of a list's hosts, one for every key name, to be offered to others that show the same
  * name.  At most a few thousand.  stekctl; one thread.
  */
 #ifndef STEKCTL_PROBE_SAMPLES_H

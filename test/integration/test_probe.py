@@ -228,8 +228,9 @@ def test_probe_good_server_clean(start, sinner, name):
             assert part["layout"] == LAYOUT.get(name, "OpenSSL")
             assert report[version]["mac"][0] == "ok"
             # GnuTLS takes the session's suite also where it is not offered, or ends with an alert.
-            assert name == "gnutls" or report[version]["change"] == ("ok", f"no resumption with TLS 1.{5 - int(version[2])}, "
-                                                                    "another cipher suite, a ticket of another server")
+            assert name == "gnutls" or report[version]["change"] == (
+                "ok", f"no resumption with TLS 1.{5 - int(version[2])}, another cipher suite, "
+                      "a ticket of another server")
 
 
 def test_probe_nginx_key_file_and_off(start, folder):
