@@ -254,7 +254,7 @@ static int begin_share(probe_run_t *run, probe_test_e test, int earlier_n, int o
     probe_begin(run, test, earlier_n);
     all = probe_client_offers_left(run->client);
     all -= test == PROBE_TEST_MAC ? run->version->tried_n : 0;
-    all = all > 0 ? all / of_n : 0;
+    all = all > 0 && of_n > 0 ? all / of_n : 0;
     probe_client_allow_offers(run->client, all);
     return all / run->repeats_n;
 }
