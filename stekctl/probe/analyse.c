@@ -38,6 +38,9 @@ static ctl_exit_e examine_all(ctl_t *ctl, const char *path, probe_reader_t *read
         code = probe_outputs_add(ctl, outputs, &host, pool);
     }
     apr_pool_destroy(pool);
+    if (code == CTL_DONE) {
+        probe_outputs_end(ctl, outputs, options->redacts);
+    }
     return code;
 }
 

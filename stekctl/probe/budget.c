@@ -8,6 +8,8 @@
 
 #define SUPPORT_N 4 /* an unaltered ticket, up to three times; a session id */
 #define REUSE_N 2
+#define CHANGE_N 3 /* another version, another suite, another server's ticket */
+#define EXPIRY_N 1
 #define LOOK_MIN apr_time_from_sec(1)
 #define LOOK_MAX apr_time_from_sec(30)
 #define LOOKS 120 /* per watch, unless they would be too close or too far apart */
@@ -41,11 +43,16 @@ int probe_budget_offers(const probe_options_t *options, int earlier_n, probe_tes
     case PROBE_TEST_PADDING:
         return padding_n[options->level];
     case PROBE_TEST_CONFUSION:
-        return (options->names->nelts > 1 ? options->names->nelts : 1) + earlier_n;
+        return (options->names->nelts > 1 ? options->names->nelts : 1) + earlier_n
+               + (options->samples != NULL);
     case PROBE_TEST_ROTATION:
         return looks_n(options);
     case PROBE_TEST_REUSE:
         return REUSE_N;
+    case PROBE_TEST_CHANGE:
+        return CHANGE_N;
+    case PROBE_TEST_EXPIRY:
+        return EXPIRY_N;
     default:
         return 0;
     }

@@ -61,7 +61,7 @@ static void read_cert(const probe_link_t *link)
 
 static int take_allowance(probe_client_t *client, const probe_offer_t *offer)
 {
-    int *left = offer->session ? &client->offers_left : &client->full_left;
+    int *left = offer->session && !offer->drops_session ? &client->offers_left : &client->full_left;
 
     return *left > 0 && (*left)-- > 0;
 }
@@ -163,6 +163,11 @@ void probe_client_allow_offers(probe_client_t *client, int n)
 int probe_client_full_left(const probe_client_t *client)
 {
     return client->full_left;
+}
+
+int probe_client_offers_left(const probe_client_t *client)
+{
+    return client->offers_left;
 }
 
 apr_size_t probe_client_count(const probe_client_t *client)

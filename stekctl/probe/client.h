@@ -31,6 +31,7 @@ void probe_client_end_at(probe_client_t *client, apr_time_t end);
 void probe_client_allow_full(probe_client_t *client, int n);
 void probe_client_allow_offers(probe_client_t *client, int n);
 int probe_client_full_left(const probe_client_t *client);
+int probe_client_offers_left(const probe_client_t *client);
 
 /* Connects, makes the offer, waits for the outcome and closes.  The reply's parts are in pool. */
 void probe_client_connect(probe_client_t *client, const probe_offer_t *offer, probe_reply_t *reply,

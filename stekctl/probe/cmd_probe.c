@@ -149,8 +149,9 @@ static ctl_exit_e probe_all(ctl_t *ctl, command_t *command, probe_host_t *hosts,
         }
     }
     if (ctl->json) {
-        probe_print_json(hosts, n, chosen->per_second, ctl->pool);
+        probe_print_json(hosts, n, chosen, command->outputs.across, ctl->pool);
     }
+    probe_outputs_end(ctl, &command->outputs, chosen->redacts);
     return probe_outputs_code(&command->outputs);
 }
 
@@ -218,6 +219,7 @@ ctl_exit_e cmd_probe(ctl_t *ctl, int argc, char **argv)
                          .scan = {.at_once = AT_ONCE_DEFAULT, .per_second = TOTAL_RATE_DEFAULT}};
     ctl_exit_e code;
 
+    command.outputs.across = probe_across_create(ctl->pool);
     command.options.names = apr_array_make(ctl->pool, 4, sizeof(const char *));
     code = options_parse(ctl, argc, argv, rows, ROWS_N, 0, NULL, &command);
     if (code != CTL_DONE) {

@@ -9,8 +9,8 @@
 
 #include "budget.h"
 
-#define EMPTY_QUICK 2 /* connections without a ticket until the probe gives up */
-#define EMPTY_MAX 4
+#define EMPTY_QUICK 4 /* connections without a ticket until the probe gives up */
+#define EMPTY_MAX 8
 
 /* Nonzero if the first connection shows that nothing can be tested: give up on the host. */
 static int is_hopeless(probe_run_t *run, const probe_reply_t *reply)
@@ -57,6 +57,7 @@ static int is_for_others(const probe_reply_t *reply)
 static void keep(probe_run_t *run, const probe_reply_t *reply, int is_asked)
 {
     probe_version_t *version = run->version;
+    int i;
 
     version->is_offered = 1;
     /* Nothing is said about backends by connections on which the server waited for a request. */
@@ -67,6 +68,10 @@ static void keep(probe_run_t *run, const probe_reply_t *reply, int is_asked)
         version->empty_n += reply->tickets->nelts == 0;
     }
     version->own = version->own ? version->own : reply;
+    for (i = 0; i < reply->tickets->nelts; i++) {
+        APR_ARRAY_IDX(reply->tickets, i, probe_ticket_t).connection = probe_client_count(
+            run->client);
+    }
     if (reply->tickets->nelts > version->per_connection) {
         version->per_connection = reply->tickets->nelts;
     }
@@ -100,8 +105,8 @@ int probe_collect(probe_run_t *run)
 
     run->test = "tickets";
     probe_client_allow_full(run->client, run->options->tickets_n);
-    /* A few connections without a ticket are enough, unless others had some: there may be several
-     * backends. */
+    /* Perhaps only one of several backends gives tickets.  So one connection without says little;
+     * and if some had tickets, all are made. */
     for (i = 0; i < n && (empty_n < most || run->version->tickets->nelts > 0); i++) {
         probe_reply_t *reply = apr_palloc(run->pool, sizeof(*reply));
 

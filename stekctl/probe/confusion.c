@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
+#include "samples.h"
 #include "tests.h"
 
 /* One name or host where tickets are offered. */
@@ -15,6 +16,7 @@ typedef struct place_t {
     const char *sni;  /* NULL: none */
     const char *host; /* of the request */
     int is_asked;     /* fresh is set: the reply to a full handshake */
+    int has_resumed;  /* a ticket did */
     probe_reply_t fresh;
 } place_t;
 
@@ -49,7 +51,12 @@ static void connect_there(probe_run_t *run, const place_t *place, const probe_ti
         .host = place->host,
     };
 
-    probe_client_connect(run->client, &offer, reply, run->pool);
+    if (ticket) {
+        probe_offer_as(run, &offer, reply, run->pool);
+    }
+    else {
+        probe_client_connect(run->client, &offer, reply, run->pool);
+    }
 }
 
 /* How a full handshake is refused; NULL: it is not. */
@@ -109,6 +116,7 @@ static probe_verdict_e judge(probe_run_t *run, const probe_ticket_t *ticket, con
     if (got.outcome != PROBE_RESUMED || got.alert >= 0 || is_refusal(got.status)) {
         return PROBE_OK;
     }
+    place->has_resumed = 1;
     if (!place->is_asked) {
         connect_there(run, place, NULL, &place->fresh);
         place->is_asked = place->fresh.outcome == PROBE_FULL || place->fresh.outcome == PROBE_ALERT;
@@ -145,25 +153,48 @@ static int try_names(probe_run_t *run, probe_verdict_e *pworst)
     return tried_n;
 }
 
-/* Offers tickets from earlier hosts here. */
+/* Offers a ticket of another host here. */
+static void try_host(probe_run_t *run, const char *other, const probe_ticket_t *ticket,
+                     const probe_reply_t *own, place_t *place, probe_verdict_e *pworst)
+{
+    probe_host_t *host = run->host;
+    probe_verdict_e verdict;
+
+    place->has_resumed = 0;
+    verdict = judge(run, ticket, other, own, place);
+    *pworst = verdict > *pworst ? verdict : *pworst;
+    if (place->has_resumed) {
+        if (!host->opens) {
+            host->opens = apr_array_make(run->pool, 4, sizeof(const char *));
+        }
+        APR_ARRAY_PUSH(host->opens, const char *) = other;
+    }
+}
+
+/* Offers tickets from earlier hosts here; of a list, one of a host with the same key name. */
 static int try_hosts(probe_run_t *run, const probe_host_t *earlier, int earlier_n,
                      probe_verdict_e *pworst)
 {
     place_t place = {.sni = run->name, .host = probe_host_header(run, run->name, run->pool)};
+    const probe_sample_t *sample = NULL;
     int i, tried_n = 0;
 
     for (i = 0; i < earlier_n; i++) {
         const probe_version_t *theirs =
             &earlier[i].versions[PROBE_VERSION_AT(run->version->version)];
-        probe_verdict_e verdict;
 
-        if (!theirs->tickets || theirs->tickets->nelts == 0) {
-            continue;
+        if (theirs->tickets && theirs->tickets->nelts > 0) {
+            try_host(run, apr_psprintf(run->pool, "%s:%d", earlier[i].name, earlier[i].port),
+                     &APR_ARRAY_IDX(theirs->tickets, 0, probe_ticket_t), theirs->own, &place,
+                     pworst);
+            tried_n++;
         }
-        verdict = judge(run, &APR_ARRAY_IDX(theirs->tickets, 0, probe_ticket_t),
-                        apr_psprintf(run->pool, "%s:%d", earlier[i].name, earlier[i].port),
-                        theirs->own, &place);
-        *pworst = verdict > *pworst ? verdict : *pworst;
+    }
+    if (run->options->samples) {
+        sample = probe_samples_swap(run->options->samples, run->host, run->version, run->pool);
+    }
+    if (sample) {
+        try_host(run, sample->host, &sample->ticket, &sample->own, &place, pworst);
         tried_n++;
     }
     return tried_n;

@@ -42,19 +42,41 @@ static void tell_no_tickets(probe_run_t *run, const char *by_id)
                    "gave no ticket: refuses clients without a certificate%s", by_id);
     }
     else {
-        probe_tell(run, PROBE_TEST_SUPPORT, PROBE_OK, "gives no tickets%s%s", by_id,
+        probe_tell(run, PROBE_TEST_SUPPORT, PROBE_OK, "gives no tickets, on %d connection%s%s%s",
+                   version->full_n, version->full_n == 1 ? "" : "s", by_id,
                    version->own->asked_cert ? "; asks for a client certificate" : "");
     }
+}
+
+/* How many backends brought a ticket on one connection only: there may be others that brought none. */
+static int rare_n(const probe_version_t *version)
+{
+    int i, n = 0;
+
+    for (i = 0; version->backends->nelts > 1 && i < version->backends->nelts; i++) {
+        n += APR_ARRAY_IDX(version->backends, i, probe_backend_t).tickets->nelts
+             <= version->per_connection;
+    }
+    return n;
 }
 
 static const char *some_text(const probe_run_t *run)
 {
     const probe_version_t *version = run->version;
+    int rare = rare_n(version);
     const char *text = "";
 
     if (version->empty_n) {
         text = apr_psprintf(run->pool, "; %d of %d connections gave none, perhaps other backends",
                             version->empty_n, version->full_n);
+    }
+    if (version->backends->nelts > 1) {
+        text = apr_psprintf(run->pool, "%s; %d backends or keys", text, version->backends->nelts);
+    }
+    if (rare) {
+        text = apr_psprintf(run->pool,
+                            "%s, %d seen once: there may be more, which more --tickets would show",
+                            text, rare);
     }
     return run->host->stalled_n
                ? apr_psprintf(run->pool, "%s; the first connection failed and was repeated", text)
@@ -77,9 +99,11 @@ void probe_examine_support(probe_run_t *run)
     }
     first = ticket_n(version, 0);
     is_long = apr_time_from_sec(first->hint_s) > STEK_TIME_MAX;
-    verdict = is_long                                                               ? PROBE_WEAK
-              : first->hint_s == 0 || !version->is_accepted || version->empty_n > 0 ? PROBE_NOTE
-                                                                                    : PROBE_OK;
+    verdict = is_long ? PROBE_WEAK
+              : first->hint_s == 0 || !version->is_accepted || version->empty_n > 0
+                      || rare_n(version) > 0
+                  ? PROBE_NOTE
+                  : PROBE_OK;
     probe_tell(run, PROBE_TEST_SUPPORT, verdict,
                "%d ticket%s per connection, %s, lifetime hint %s%s%s%s%s", version->per_connection,
                version->per_connection == 1 ? "" : "s",
@@ -273,7 +297,8 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
                       const char *why, int searched_n, int more_n)
 {
     int whole_n = has_names(run->version) ? WHOLE_MAX : 1;
-    const char *whole = searched_n > whole_n
+    const char *whole = run->backend >= WHOLE_MAX ? ", only the most common keys"
+                        : searched_n > whole_n
                             ? apr_psprintf(run->pool,
                                            ", only the most common keys on all but the first %d",
                                            whole_n)
@@ -281,6 +306,9 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
     const char *left = more_n ? apr_psprintf(run->pool, "; %d more were not searched", more_n) : "";
     probe_finding_t *finding;
 
+    if (more_n && !why && has_names(run->version)) {
+        why = apr_psprintf(run->pool, "%d key names are too many", searched_n + more_n);
+    }
     finding = probe_tell(run, test, why ? PROBE_UNTESTED : PROBE_OK,
                          "%s%sno weak key opens %s: %d keys in %d forms on %d ticket%s%s%s",
                          why ? why : "", why ? "; " : "",
@@ -295,7 +323,7 @@ static void search_keys(probe_run_t *run, probe_test_e test)
 {
     const probe_ticket_t *chosen[DISTINCT_MAX];
     probe_version_t *version = run->version;
-    int whole_n = has_names(version) ? WHOLE_MAX : 1;
+    int whole_n = run->backend >= WHOLE_MAX ? 0 : has_names(version) ? WHOLE_MAX : 1;
     int more_n, n = choose_distinct(version, chosen, &more_n), i;
     const char *why = NULL;
     probe_search_t first = {.keys_n = 0};
@@ -406,4 +434,36 @@ void probe_examine_tickets(probe_run_t *run)
     search_keys(run, PROBE_TEST_CIPHER_KEY);
     search_macs(run);
     search_nonces(run, is_plain);
+}
+
+/* The backend that has this ticket. */
+static int backend_of(const probe_version_t *version, const probe_ticket_t *ticket)
+{
+    int i, j;
+
+    for (i = 0; i < version->backends->nelts; i++) {
+        const apr_array_header_t *tickets =
+            APR_ARRAY_IDX(version->backends, i, probe_backend_t).tickets;
+
+        for (j = 0; j < tickets->nelts; j++) {
+            if (APR_ARRAY_IDX(tickets, j, probe_ticket_t).bytes == ticket->bytes) {
+                return i;
+            }
+        }
+    }
+    return -1;
+}
+
+void probe_examine_across(probe_run_t *run)
+{
+    const probe_version_t *version = run->version;
+    const probe_ticket_t *tickets = ticket_n(version, 0);
+    apr_size_t n = (apr_size_t)version->tickets->nelts;
+    probe_hit_t hit;
+
+    if (!probe_analysis_plain(tickets, n, &hit)
+        && probe_analysis_nonce(tickets, n, &version->format, &hit)
+        && backend_of(version, &tickets[hit.first]) != backend_of(version, &tickets[hit.second])) {
+        search_nonces(run, 0);
+    }
 }

@@ -26,6 +26,13 @@ typedef enum probe_outcome_e {
     PROBE_CLIENT       /* the client failed: see why */
 } probe_outcome_e;
 
+/* How a ClientHello differs from that of the ticket's own session. */
+typedef enum probe_change_e {
+    PROBE_CHANGE_NONE,
+    PROBE_CHANGE_VERSION, /* the session is made one of the offer's version */
+    PROBE_CHANGE_SUITE    /* the session's cipher suite is not offered, nor others with its hash */
+} probe_change_e;
+
 typedef struct probe_offer_t {
     int version;                  /* TLS1_VERSION to TLS1_3_VERSION */
     const char *sni;              /* NULL: none */
@@ -37,16 +44,19 @@ typedef struct probe_offer_t {
     const char *
         host; /* GET the host's path from this host, up to the end of the headers; NULL: no request */
     int wrong_secret; /* use a secret other than the ticket's */
-    int no_tickets;   /* TLS 1.2: ask for a session id only, and resume with it */
+    probe_change_e change;
+    int drops_session; /* it only says which suites are offered */
+    int no_tickets;    /* TLS 1.2: ask for a session id only, and resume with it */
 } probe_offer_t;
 
 typedef struct probe_reply_t {
     probe_outcome_e outcome;
-    int alert;      /* number of the server's alert; -1: none */
-    int status;     /* of the HTTP response; 0: none came */
-    int is_cut;     /* the server closed after a request, without a response */
-    int asked_cert; /* the server sent a CertificateRequest */
-    int has_cert;   /* cert_digest is set, from the server's certificate */
+    int alert;        /* number of the server's alert; -1: none */
+    int status;       /* of the HTTP response; 0: none came */
+    int is_cut;       /* the server closed after a request, without a response */
+    int is_unoffered; /* the server chose a cipher suite that was not offered */
+    int asked_cert;   /* the server sent a CertificateRequest */
+    int has_cert;     /* cert_digest is set, from the server's certificate */
     unsigned char cert_digest[32];
     apr_int64_t first_us;        /* from the ClientHello to the first byte of the answer */
     apr_array_header_t *tickets; /* of probe_ticket_t; bytes are in the pool */

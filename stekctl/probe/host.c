@@ -10,32 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "analysis.h"
+#include "backends.h"
+#include "by_backend.h"
 #include "collect.h"
 #include "examine.h"
 #include "tests.h"
 #include "words.h"
 
 #define LIST_TIMES 5
-
-static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
-{
-    return &APR_ARRAY_IDX(version->tickets, n, probe_ticket_t);
-}
-
-/* An unaltered ticket must resume, or the refusal of an altered one means nothing. */
-static void try_as_given(probe_run_t *run)
-{
-    probe_version_t *version = run->version;
-    int i;
-
-    for (i = 0; i < version->tickets->nelts && i < 3 && !version->is_accepted; i++) {
-        probe_reply_t reply;
-
-        probe_offer(run, ticket_n(version, version->tickets->nelts - 1 - i), NULL, &reply);
-        version->is_accepted = reply.outcome == PROBE_RESUMED;
-    }
-}
 
 /* Skips the tests from first to the one before end.  Without tickets there is nothing to test. */
 static void skip(probe_run_t *run, probe_test_e first, probe_test_e end, const char *why)
@@ -74,25 +56,28 @@ static void test_version(probe_run_t *run, const probe_host_t *earlier, int earl
         confusion_only(run, PROBE_TEST_FORMAT, "no tickets", earlier, earlier_n);
         return;
     }
-    probe_analysis_format(ticket_n(version, 0), (apr_size_t)version->tickets->nelts,
-                          &version->format);
-    try_as_given(run);
+    probe_backends_sort(version, run->pool);
+    probe_by_backend_try(run, earlier_n);
     probe_examine_support(run);
-    probe_examine_tickets(run);
+    probe_by_backend_examine(run);
     if (!version->is_accepted) {
         confusion_only(run, PROBE_TEST_MAC, "its tickets do not resume", earlier, earlier_n);
         return;
     }
-    probe_begin(run, PROBE_TEST_MAC, earlier_n);
-    probe_test_mac(run);
-    probe_begin(run, PROBE_TEST_PADDING, earlier_n);
-    probe_test_padding(run);
+    probe_by_backend_alter(run, earlier_n);
+    probe_by_backend_enter(run);
     probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
     probe_test_confusion(run, earlier, earlier_n);
     probe_begin(run, PROBE_TEST_ROTATION, earlier_n);
     probe_test_rotation(run);
     probe_begin(run, PROBE_TEST_REUSE, earlier_n);
     probe_test_reuse(run);
+    probe_begin(run, PROBE_TEST_CHANGE, earlier_n);
+    probe_test_change(run);
+    probe_begin(run, PROBE_TEST_EXPIRY, earlier_n);
+    probe_test_expiry(run);
+    run->version = version;
+    run->repeats_n = 1;
 }
 
 /* An IPv6 address may name an interface: "fe80::1%eth0". */
@@ -151,7 +136,8 @@ static apr_interval_time_t time_limit(const probe_options_t *options, int planne
 void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
                 const probe_options_t *options, apr_pool_t *pool)
 {
-    probe_run_t run = {.host = host, .options = options, .pool = pool};
+    probe_run_t run = {
+        .host = host, .options = options, .backend = -1, .repeats_n = 1, .pool = pool};
     int i;
 
     for (i = 0; i < PROBE_VERSIONS_N; i++) {

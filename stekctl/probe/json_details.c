@@ -58,6 +58,17 @@ static void json_hit(json_t *json, const probe_finding_t *finding, int redacts, 
 
 void probe_json_finding(json_t *json, const probe_finding_t *finding, int redacts, apr_pool_t *pool)
 {
+    int i;
+
+    if (finding->backends) {
+        json_open(json, "backends", '[');
+        for (i = 0; i < 64; i++) {
+            if (finding->backends >> i & 1) {
+                json_number(json, NULL, i);
+            }
+        }
+        json_close(json, ']');
+    }
     if (finding->verdict == PROBE_UNTESTED) {
         json_bool(json, "nothing_to_test", finding->is_moot);
     }

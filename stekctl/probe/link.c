@@ -94,6 +94,15 @@ static void judge_failure(probe_link_t *link, int error)
     if (link->messages.took_ticket && link->offer->version != TLS1_3_VERSION) {
         probe_link_fail(link, PROBE_ACCEPTED, "accepted the ticket with a different secret");
     }
+    else if (link->offer->session
+             && (reason == SSL_R_OLD_SESSION_CIPHER_NOT_RETURNED
+                 || reason == SSL_R_CIPHERSUITE_DIGEST_HAS_CHANGED)) {
+        probe_link_fail(link, PROBE_ACCEPTED, "accepted the ticket with another cipher suite");
+    }
+    else if (reason == SSL_R_WRONG_CIPHER_RETURNED) {
+        link->reply->is_unoffered = 1;
+        probe_link_fail(link, PROBE_CLOSED, "chose a cipher suite that was not offered");
+    }
     else if (link->reply->alert >= 0) {
         probe_link_fail(link, PROBE_ALERT,
                         apr_psprintf(link->pool, "alert %d (%s)", link->reply->alert,

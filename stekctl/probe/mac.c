@@ -208,7 +208,7 @@ static void learn_wrong(probe_run_t *run, change_t *change)
         .wrong_secret = 1,
     };
 
-    probe_client_connect(run->client, &offer, &change->wrong, run->scratch);
+    probe_offer_as(run, &offer, &change->wrong, run->scratch);
 }
 
 static void try_place(probe_run_t *run, change_t *change, apr_size_t unit)
@@ -239,8 +239,8 @@ static void try_place(probe_run_t *run, change_t *change, apr_size_t unit)
 void probe_test_mac(probe_run_t *run)
 {
     /* The most places to alter; if a ticket has more, they are spread evenly. */
-    apr_size_t most = (apr_size_t)probe_budget_offers(run->options, 0, PROBE_TEST_MAC)
-                      - PROBE_MAC_MORE;
+    int allowed = probe_client_offers_left(run->client) / run->repeats_n - PROBE_MAC_MORE;
+    apr_size_t most = allowed > 0 ? (apr_size_t)allowed : 0;
     probe_version_t *version = run->version;
     change_t change = {.ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t)};
     apr_size_t i, n, unit_n; /* the ticket's places: bytes, or bits at level deep */

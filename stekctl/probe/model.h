@@ -32,6 +32,8 @@ typedef enum probe_test_e {
     PROBE_TEST_CONFUSION,
     PROBE_TEST_ROTATION,
     PROBE_TEST_REUSE,
+    PROBE_TEST_CHANGE,
+    PROBE_TEST_EXPIRY,
     PROBE_TEST_N
 } probe_test_e;
 
@@ -43,7 +45,19 @@ typedef struct probe_finding_t {
     int is_moot;                           /* not testable, because there is nothing to test */
     const probe_hit_t *hit;                /* what was found; or NULL */
     apr_size_t keys_n, forms_n, tickets_n; /* what was searched; zeros: this is no search */
+    apr_uint64_t backends; /* whose tickets: bit n is for backend n; 0: not told apart */
 } probe_finding_t;
+
+/* Tickets with one key name, or without any. */
+typedef struct probe_backend_t {
+    int is_named;
+    const unsigned char *name; /* of its key */
+    apr_size_t name_len;
+    probe_format_t format;
+    apr_array_header_t *tickets; /* of probe_ticket_t */
+    int connections_n;           /* that brought them; offline: 0 or 1 */
+    int repeats_n; /* how often a ticket has to be offered to meet its backend; 0: it did not */
+} probe_backend_t;
 
 /* From TLS 1.0 to 1.3; an index is the version less that of TLS 1.0. */
 #define PROBE_VERSIONS_N 4
@@ -61,6 +75,9 @@ typedef struct probe_version_t {
     apr_array_header_t *tickets; /* of probe_ticket_t */
     const probe_reply_t *own;    /* to the first full handshake; NULL: there was none */
     probe_format_t format;
+    apr_array_header_t *backends; /* of probe_backend_t; NULL: there are no tickets */
+    int is_shared;                /* all backends open each other's tickets */
+    int tried_n;                  /* connections of the MAC test that went into finding that out */
 } probe_version_t;
 
 typedef struct probe_host_t {
@@ -76,6 +93,7 @@ typedef struct probe_host_t {
     int redacts;                  /* digests of keys are shown, not the keys */
     int stalled_n;                /* first connections that failed, and were tried again */
     apr_array_header_t *findings; /* of probe_finding_t */
+    apr_array_header_t *opens;    /* of const char *: hosts whose tickets resume here; or NULL */
     int planned_n;                /* the most connections that may be made */
     apr_size_t connections_n;
     apr_interval_time_t took;
@@ -95,6 +113,7 @@ typedef struct probe_options_t {
     struct probe_paces_t *paces; /* of hosts that are probed at the same time; NULL: only one is */
     int redacts;                 /* show digests of keys that were found, not the keys */
     const probe_own_keys_t *own; /* --keys; NULL: none */
+    struct probe_samples_t *samples; /* tickets of other hosts of a list; NULL: this is no list */
 } probe_options_t;
 
 #pragma GCC visibility pop

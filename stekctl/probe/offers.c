@@ -70,6 +70,23 @@ static const probe_ticket_t *get_ticket(probe_run_t *run, apr_pool_t *pool)
     return reply.tickets->nelts ? &APR_ARRAY_IDX(reply.tickets, 0, probe_ticket_t) : NULL;
 }
 
+/* Backends have names of their own: one that has been seen before is no new key. */
+static int is_known_name(const probe_run_t *run, const watch_t *watch, const probe_ticket_t *ticket)
+{
+    const apr_array_header_t *backends = run->version->backends;
+    int i;
+
+    for (i = 0; i < backends->nelts; i++) {
+        const probe_backend_t *backend = &APR_ARRAY_IDX(backends, i, probe_backend_t);
+
+        if (backend->is_named && backend->name_len >= watch->name_len
+            && memcmp(ticket->bytes, backend->name, watch->name_len) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static void look(probe_run_t *run, watch_t *watch)
 {
     apr_time_t now = apr_time_now();
@@ -79,7 +96,8 @@ static void look(probe_run_t *run, watch_t *watch)
     apr_pool_clear(run->scratch);
     ticket = get_ticket(run, run->scratch);
     if (ticket && ticket->len >= watch->name_len
-        && memcmp(ticket->bytes, watch->name, watch->name_len) != 0) {
+        && memcmp(ticket->bytes, watch->name, watch->name_len) != 0
+        && !is_known_name(run, watch, ticket)) {
         memcpy(watch->name, ticket->bytes, watch->name_len);
         watch->changed_at = watch->changes_n++ ? watch->changed_at : now;
     }

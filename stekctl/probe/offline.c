@@ -4,7 +4,8 @@
  */
 #include "offline.h"
 
-#include "analysis.h"
+#include "backends.h"
+#include "by_backend.h"
 #include "examine.h"
 
 static void examine(probe_run_t *run)
@@ -15,15 +16,15 @@ static void examine(probe_run_t *run)
         probe_examine_support(run);
         return;
     }
-    probe_analysis_format(&APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t),
-                          (apr_size_t)version->tickets->nelts, &version->format);
+    probe_backends_sort(version, run->pool);
     probe_examine_support(run);
-    probe_examine_tickets(run);
+    probe_by_backend_examine(run);
 }
 
 void probe_offline(probe_host_t *host, const probe_options_t *options, apr_pool_t *pool)
 {
-    probe_run_t run = {.host = host, .options = options, .pool = pool};
+    probe_run_t run = {
+        .host = host, .options = options, .backend = -1, .repeats_n = 1, .pool = pool};
     apr_array_header_t *recorded = host->findings;
     int i, j;
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "across_print.h"
 #include "print.h"
 #include "recording.h"
 #include "report.h"
@@ -156,6 +157,7 @@ ctl_exit_e probe_outputs_add(ctl_t *ctl, probe_outputs_t *outputs, const probe_h
     if (outputs->prints_lines) {
         probe_print_json_line(host, pool);
     }
+    probe_across_add(outputs->across, host);
     if (outputs->csv) {
         code = add_csv(outputs, host);
     }
@@ -173,6 +175,16 @@ void probe_outputs_close(probe_outputs_t *outputs)
     }
     if (outputs->collected) {
         fclose(outputs->collected);
+    }
+}
+
+void probe_outputs_end(const ctl_t *ctl, probe_outputs_t *outputs, int redacts)
+{
+    if (outputs->prints_lines) {
+        probe_across_print_json_line(outputs->across, redacts, ctl->pool);
+    }
+    else if (!ctl->json) {
+        probe_across_print(outputs->across, redacts, ctl->pool);
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "across.h"
 #include "model.h"
 #include "stekctl.h"
 
@@ -19,6 +20,7 @@ typedef struct probe_outputs_t {
     int names_hosts;                     /* text: a line with the host's name first */
     int is_resumed;                      /* goes on where earlier files ended */
     FILE *csv, *collected;
+    probe_across_t *across;   /* what hosts have in common */
     int findings_n, failed_n; /* of hosts so far: hosts with findings, hosts not tested */
 } probe_outputs_t;
 
@@ -30,6 +32,9 @@ ctl_exit_e probe_outputs_add(ctl_t *ctl, probe_outputs_t *outputs, const probe_h
                              apr_pool_t *pool);
 
 void probe_outputs_close(probe_outputs_t *outputs);
+
+/* After the last host: what they have in common, but for JSON in one value. */
+void probe_outputs_end(const ctl_t *ctl, probe_outputs_t *outputs, int redacts);
 
 /* The exit code for all hosts: a finding wins. */
 ctl_exit_e probe_outputs_code(const probe_outputs_t *outputs);

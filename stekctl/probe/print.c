@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "across_print.h"
 #include "analysis.h"
+#include "backends.h"
 #include "json_details.h"
 #include "report.h"
 #include "stek_version.h"
@@ -118,6 +120,23 @@ static void json_findings(json_t *json, const probe_host_t *host, int version, a
     json_close(json, ']');
 }
 
+static void json_backends(json_t *json, const probe_version_t *version, apr_pool_t *pool)
+{
+    int i;
+
+    json_open(json, "backends", '[');
+    for (i = 0; i < version->backends->nelts; i++) {
+        const probe_backend_t *backend = &APR_ARRAY_IDX(version->backends, i, probe_backend_t);
+
+        json_open(json, NULL, '{');
+        json_string(json, "key_name", probe_backend_name(backend, pool));
+        json_string(json, "layout", probe_analysis_layout(backend->format.layout));
+        json_number(json, "collected", backend->tickets->nelts);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
 static void json_version(json_t *json, const probe_host_t *host, const probe_version_t *version,
                          apr_pool_t *pool)
 {
@@ -144,6 +163,7 @@ static void json_version(json_t *json, const probe_host_t *host, const probe_ver
             json_count(json, "text_offset", format->text_at);
             json_count(json, "mac_length", format->mac_len);
         }
+        json_backends(json, version, pool);
     }
     json_findings(json, host, version->version, pool);
     json_close(json, '}');
@@ -180,7 +200,8 @@ void probe_print_json_line(const probe_host_t *host, apr_pool_t *pool)
     json_end(&json);
 }
 
-void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool_t *pool)
+void probe_print_json(const probe_host_t *hosts, int n, const probe_options_t *options,
+                      probe_across_t *across, apr_pool_t *pool)
 {
     int i, findings_n = 0;
     json_t json;
@@ -191,7 +212,7 @@ void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool
     json_begin(&json, stdout);
     json_open(&json, NULL, '{');
     json_number(&json, "findings", findings_n);
-    json_number(&json, "rate", per_second);
+    json_number(&json, "rate", options->per_second);
     json_string(&json, "tool", "stekctl probe");
     json_string(&json, "tool_version", STEK_VERSION);
     json_open(&json, "hosts", '[');
@@ -199,6 +220,7 @@ void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool
         json_host(&json, &hosts[i], pool);
     }
     json_close(&json, ']');
+    probe_across_json(&json, across, options->redacts, pool);
     json_close(&json, '}');
     json_end(&json);
 }

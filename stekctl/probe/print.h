@@ -7,6 +7,7 @@
 
 #include <apr_pools.h>
 
+#include "across.h"
 #include "model.h"
 
 #pragma GCC visibility push(hidden)
@@ -20,8 +21,9 @@ void probe_print_host(const probe_host_t *host, apr_pool_t *pool);
 /* Prints one host as a line of JSON, as it would be in the array of hosts. */
 void probe_print_json_line(const probe_host_t *host, apr_pool_t *pool);
 
-/* Prints hosts[n] as one value. */
-void probe_print_json(const probe_host_t *hosts, int n, int per_second, apr_pool_t *pool);
+/* Prints hosts[n], and what they have in common, as one value. */
+void probe_print_json(const probe_host_t *hosts, int n, const probe_options_t *options,
+                      probe_across_t *across, apr_pool_t *pool);
 
 #pragma GCC visibility pop
 #endif

@@ -6,12 +6,17 @@
 
 #include <apr_strings.h>
 #include <arpa/inet.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <string.h>
 
 #include "wire.h"
 
 #define LINE_SIZE 256
 #define LINES_MAX 100
+#define CREDENTIAL_MAX 255
+#define ENCODED_SIZE 700 /* base64 of two credentials and a colon */
+#define REQUEST_SIZE 2048
 
 static int refused(probe_link_t *link, const char *answer)
 {
@@ -65,7 +70,47 @@ static int skip_address(probe_link_t *link, int type)
     return probe_wire_read(link->fd, bytes, (apr_size_t)len + 2, link->deadline);
 }
 
-static int ask_socks(probe_link_t *link, const char *name, int port)
+/* VER | ULEN user | PLEN password (RFC 1929) */
+static int give_password(probe_link_t *link, const probe_proxy_t *proxy)
+{
+    apr_size_t user_len = strlen(proxy->user), password_len = strlen(proxy->password);
+    unsigned char request[3 + 255 + 255], answer[2];
+    int is_sent;
+
+    request[0] = 1;
+    request[1] = (unsigned char)user_len;
+    memcpy(request + 2, proxy->user, user_len);
+    request[2 + user_len] = (unsigned char)password_len;
+    memcpy(request + 3 + user_len, proxy->password, password_len);
+    is_sent = probe_wire_send(link->fd, request, 3 + user_len + password_len, link->deadline);
+    OPENSSL_cleanse(request, sizeof(request));
+    if (!is_sent || !probe_wire_read(link->fd, answer, sizeof(answer), link->deadline)) {
+        return refused(link, NULL);
+    }
+    return answer[1] == 0 || refused(link, "it refuses user and password");
+}
+
+/* The first exchange: whether with a password. */
+static int greet_socks(probe_link_t *link, const probe_proxy_t *proxy)
+{
+    const char *greeting = proxy->user ? "\x05\x02\x00\x02" : "\x05\x01\x00";
+    unsigned char answer[2];
+
+    if (!probe_wire_send(link->fd, greeting, proxy->user ? 4 : 3, link->deadline)
+        || !probe_wire_read(link->fd, answer, sizeof(answer), link->deadline)) {
+        return refused(link, NULL);
+    }
+    if (answer[0] != 5) {
+        return refused(link, "the answer is not SOCKS 5");
+    }
+    if (answer[1] == 2 && proxy->user) {
+        return give_password(link, proxy);
+    }
+    return answer[1] == 0
+           || refused(link, proxy->user ? "it takes no password" : "it requires authentication");
+}
+
+static int ask_socks(probe_link_t *link, const probe_proxy_t *proxy, const char *name, int port)
 {
     static const char *const why[] = {
         "",
@@ -85,13 +130,8 @@ static int ask_socks(probe_link_t *link, const char *name, int port)
         return refused(link, "the name is too long for SOCKS");
     }
     len = socks_request(name, port, request);
-    if (!probe_wire_send(link->fd, "\x05\x01\x00", 3, link->deadline)
-        || !probe_wire_read(link->fd, answer, 2, link->deadline)) {
-        return refused(link, NULL);
-    }
-    if (answer[0] != 5 || answer[1] != 0) {
-        return refused(link,
-                       answer[0] != 5 ? "the answer is not SOCKS 5" : "it requires authentication");
+    if (!greet_socks(link, proxy)) {
+        return 0;
     }
     if (!probe_wire_send(link->fd, request, len, link->deadline)
         || !probe_wire_read(link->fd, answer, 4, link->deadline)) {
@@ -105,15 +145,35 @@ static int ask_socks(probe_link_t *link, const char *name, int port)
     return skip_address(link, answer[3]) || refused(link, NULL);
 }
 
-static int ask_http(probe_link_t *link, const char *name, int port)
+/* CONNECT, with "Basic" credentials (RFC 7617), which are wiped after use. */
+static int send_connect(probe_link_t *link, const probe_proxy_t *proxy, const char *where)
+{
+    char plain[2 * CREDENTIAL_MAX + 2], encoded[ENCODED_SIZE], request[REQUEST_SIZE];
+    int is_sent, len;
+
+    *encoded = '\0';
+    if (proxy->user) {
+        apr_snprintf(plain, sizeof(plain), "%s:%s", proxy->user, proxy->password);
+        (void)EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)plain,
+                              (int)strlen(plain));
+    }
+    len = apr_snprintf(request, sizeof(request), "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n",
+                       where, where, proxy->user ? "Proxy-Authorization: Basic " : "", encoded,
+                       proxy->user ? "\r\n" : "");
+    is_sent = probe_wire_send(link->fd, request, (apr_size_t)len, link->deadline);
+    OPENSSL_cleanse(plain, sizeof(plain));
+    OPENSSL_cleanse(encoded, sizeof(encoded));
+    OPENSSL_cleanse(request, sizeof(request));
+    return is_sent;
+}
+
+static int ask_http(probe_link_t *link, const probe_proxy_t *proxy, const char *name, int port)
 {
     int is_ipv6 = strchr(name, ':') != NULL, lines_n;
     const char *where = apr_psprintf(link->pool, is_ipv6 ? "[%s]:%d" : "%s:%d", name, port);
-    const char *request = apr_psprintf(link->pool, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", where,
-                                       where);
     char status[LINE_SIZE], line[LINE_SIZE];
 
-    if (!probe_wire_send(link->fd, request, strlen(request), link->deadline)
+    if (!send_connect(link, proxy, where)
         || !probe_wire_line(link->fd, status, sizeof(status), link->deadline)) {
         return refused(link, NULL);
     }
@@ -136,5 +196,7 @@ static int ask_http(probe_link_t *link, const char *name, int port)
 
 int probe_proxy_connect(probe_link_t *link, const probe_proxy_t *proxy, const char *name, int port)
 {
-    return !proxy || (proxy->is_socks ? ask_socks(link, name, port) : ask_http(link, name, port));
+    return !proxy
+           || (proxy->is_socks ? ask_socks(link, proxy, name, port)
+                               : ask_http(link, proxy, name, port));
 }

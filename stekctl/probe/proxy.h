@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reaches a host through a proxy: SOCKS 5 (RFC 1928) without authentication, or HTTP CONNECT (RFC
- * 9110, 9.3.6).  The proxy resolves the host's name.  stekctl; one thread.
+ * Reaches a host through a proxy: SOCKS 5 (RFC 1928) or HTTP CONNECT (RFC 9110, 9.3.6), with a user's
+ * name and password (RFC 1929, RFC 7617) if they are given.  The proxy resolves the host's name.  stekctl; one thread.
  */
 #ifndef STEKCTL_PROBE_PROXY_H
 #define STEKCTL_PROBE_PROXY_H

@@ -22,6 +22,7 @@ typedef struct probe_proxy_t {
     int is_socks; /* SOCKS 5; otherwise HTTP CONNECT */
     const char *name;
     int port;
+    const char *user, *password; /* not encoded; NULL: none */
 } probe_proxy_t;
 
 #pragma GCC visibility pop

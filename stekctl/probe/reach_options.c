@@ -80,15 +80,34 @@ ctl_exit_e probe_reach_set_alpn(ctl_t *ctl, void *settings, const option_row_t *
                : report_usage(ctl, "invalid value '%s' for 'alpn': must be protocol names", value);
 }
 
+/* A password is shown to nobody: neither in a message, nor in the list of processes from now on. */
+static const char *hide_password(const char *value, apr_pool_t *pool)
+{
+    const char *end = strrchr(value, '@'), *from = strstr(value, "://");
+    char *text = apr_pstrdup(pool, value);
+
+    from = from && end > from ? from + 3 : value;
+    if (end) {
+        memset(text + (from - value), '*', (apr_size_t)(end - from));
+        if (value == optarg) {
+            memset(optarg + (from - value), '*', (apr_size_t)(end - from));
+        }
+    }
+    return text;
+}
+
 ctl_exit_e probe_reach_set_proxy(ctl_t *ctl, void *settings, const option_row_t *row,
                                  const char *value)
 {
-    return probe_target_proxy(value, options_member(settings, row), ctl->pool)
-               ? CTL_DONE
-               : report_usage(ctl,
-                              "invalid proxy '%s': must be socks5://HOST[:PORT] or "
-                              "http://HOST[:PORT]",
-                              value);
+    int is_good = probe_target_proxy(value, options_member(settings, row), ctl->pool);
+    const char *shown = hide_password(value, ctl->pool);
+
+    return is_good ? CTL_DONE
+                   : report_usage(
+                       ctl,
+                       "invalid proxy '%s': must be socks5://[USER:PASSWORD@]HOST[:PORT] or "
+                       "http://[USER:PASSWORD@]HOST[:PORT]",
+                       shown);
 }
 
 ctl_exit_e probe_reach_prepare(ctl_t *ctl, const probe_reach_t *reach, probe_options_t *options)

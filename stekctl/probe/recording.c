@@ -141,7 +141,11 @@ static void add_version(FILE *file, const probe_host_t *host, const probe_versio
         const probe_finding_t *finding = &APR_ARRAY_IDX(host->findings, i, probe_finding_t);
 
         if (is_kept(version, finding)) {
-            fprintf(file, "finding %s %s ", probe_test_name(finding->test),
+            fprintf(file, "finding %s", probe_test_name(finding->test));
+            if (finding->backends) {
+                fprintf(file, "@%" APR_UINT64_T_HEX_FMT, finding->backends);
+            }
+            fprintf(file, " %s ",
                     finding->is_moot                     ? "nothing-to-test"
                     : finding->verdict == PROBE_UNTESTED ? "not-testable"
                                                          : probe_verdict_name(finding->verdict));
@@ -166,6 +170,10 @@ apr_status_t probe_recording_add(FILE *file, const probe_host_t *host)
     if (host->failure) {
         fputs("failure ", file);
         put_text(file, host->failure);
+    }
+    for (i = 0; host->opens && i < host->opens->nelts; i++) {
+        fputs("opens ", file);
+        put_text(file, APR_ARRAY_IDX(host->opens, i, const char *));
     }
     for (i = 0; i < PROBE_VERSIONS_N && !host->failure; i++) {
         if (host->versions[i].is_offered) {

@@ -13,6 +13,7 @@
 #define TICKET_MAX 65535
 #define LINE_SIZE (2 * TICKET_MAX + 4096)
 #define TICKETS_MAX 65536
+#define OPENS_MAX 1024
 
 /* ---- values ---- */
 
@@ -177,7 +178,29 @@ static int add_ticket(probe_version_t *version, char *text, apr_pool_t *pool)
     return 1;
 }
 
-/* TEST VERDICT TEXT; the verdict is one word, unlike in reports. */
+/* Cuts "@HEX" off the name of a test. */
+static int get_backends(char *text, apr_uint64_t *pbackends)
+{
+    char *at = strchr(text, '@');
+
+    if (!at) {
+        return 1;
+    }
+    *at++ = '\0';
+    *pbackends = 0;
+    if (!*at || strlen(at) > 16) {
+        return 0;
+    }
+    for (; *at; at++) {
+        if (hex_digit(*at) < 0) {
+            return 0;
+        }
+        *pbackends = *pbackends << 4 | (apr_uint64_t)hex_digit(*at);
+    }
+    return *pbackends != 0;
+}
+
+/* TEST[@BACKENDS] VERDICT TEXT; the verdict is one word, unlike in reports. */
 static int add_finding(probe_host_t *host, const probe_version_t *version, char *text,
                        apr_pool_t *pool)
 {
@@ -189,6 +212,9 @@ static int add_finding(probe_host_t *host, const probe_version_t *version, char 
         return 0;
     }
     *verdict++ = *words++ = '\0';
+    if (!get_backends(text, &finding.backends)) {
+        return 0;
+    }
     while (test < PROBE_TEST_N && strcmp(probe_test_name((probe_test_e)test), text) != 0) {
         test++;
     }
@@ -252,6 +278,10 @@ static int take_line(probe_host_t *host, const char *word, char *text, probe_ver
         host->address = apr_pstrdup(pool, text);
         return 1;
     }
+    if (!strcmp(word, "opens")) {
+        APR_ARRAY_PUSH(host->opens, const char *) = apr_pstrdup(pool, text);
+        return host->opens->nelts <= OPENS_MAX;
+    }
     if (!strcmp(word, "version")) {
         return !host->failure && set_version(host, text, pversion, pool);
     }
@@ -283,6 +313,7 @@ static void empty(probe_host_t *host, apr_pool_t *pool)
 
     memset(host, 0, sizeof(*host));
     host->findings = apr_array_make(pool, 2 * PROBE_TEST_N, sizeof(probe_finding_t));
+    host->opens = apr_array_make(pool, 4, sizeof(const char *));
     for (i = 0; i < PROBE_VERSIONS_N; i++) {
         host->versions[i].version = PROBE_VERSION_FIRST + i;
         host->versions[i].tickets = apr_array_make(pool, 8, sizeof(probe_ticket_t));

@@ -23,6 +23,7 @@ probe_finding_t *probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e
     finding->test = test;
     finding->version = run->version->version;
     finding->verdict = verdict;
+    finding->backends = run->backend >= 0 ? APR_UINT64_C(1) << run->backend : 0;
     finding->text = apr_pvsprintf(run->pool, format, args);
     va_end(args);
     return finding;
@@ -59,7 +60,17 @@ void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned 
     };
 
     apr_pool_clear(run->scratch);
-    probe_client_connect(run->client, &offer, reply, run->scratch);
+    probe_offer_as(run, &offer, reply, run->scratch);
+}
+
+void probe_offer_as(probe_run_t *run, const probe_offer_t *offer, probe_reply_t *reply,
+                    apr_pool_t *pool)
+{
+    int i = 0;
+
+    do {
+        probe_client_connect(run->client, offer, reply, pool);
+    } while (++i < run->repeats_n && reply->outcome == PROBE_FULL);
 }
 
 int probe_is_answer(probe_run_t *run, const probe_reply_t *reply)

@@ -22,6 +22,8 @@ typedef struct probe_run_t {
     const char *test;         /* for the progress line */
     int asks_http;            /* this host sends TLS 1.3 tickets only after a request */
     int faults_n;             /* failed connections in a row */
+    int backend;              /* whose tickets are being tested, from 0; -1: not told apart */
+    int repeats_n;            /* how often a ticket is offered until it meets its backend */
     int is_spent;             /* the last one failed because the connection limit was reached */
     apr_pool_t *scratch;      /* cleared for every connection */
     apr_pool_t *pool;
@@ -36,12 +38,18 @@ void probe_tell_moot(probe_run_t *run, probe_test_e test, const char *why);
 
 void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all);
 
-/* Offers a ticket's session, with bytes (NULL: unaltered) as its ticket. */
+/* Offers a ticket's session, with bytes (NULL: unaltered) as its ticket.  Behind several backends up
+ * to repeats_n times, until the answer is not just a full handshake: one that does not know the
+ * ticket would not say more. */
 void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned char *bytes,
                  probe_reply_t *reply);
 
 /* Nonzero: the reply says something about the ticket; otherwise the connection counts as failed. */
 int probe_is_answer(probe_run_t *run, const probe_reply_t *reply);
+
+/* Makes an offer, as probe_offer does. */
+void probe_offer_as(probe_run_t *run, const probe_offer_t *offer, probe_reply_t *reply,
+                    apr_pool_t *pool);
 
 /* Begins a test: resets failures, and allows its connections. */
 void probe_begin(probe_run_t *run, probe_test_e test, int earlier_n);

@@ -20,6 +20,7 @@
 #include "pace.h"
 #include "report.h"
 #include "resume.h"
+#include "samples.h"
 #include "target.h"
 #include "wait.h"
 
@@ -289,6 +290,7 @@ static ctl_exit_e scan_all(scan_t *scan)
     }
     probe_loop_end();
     tell_progress(scan, 1);
+    probe_outputs_end(scan->ctl, scan->outputs, scan->options->redacts);
     return scan->code == CTL_DONE ? probe_outputs_code(scan->outputs) : scan->code;
 }
 
@@ -307,6 +309,7 @@ ctl_exit_e probe_scan(ctl_t *ctl, const probe_scan_options_t *scan_options,
     outputs->names_hosts = !ctl->json;
     scan->shows_progress = options->shows_progress;
     options->shows_progress = 0; /* of single hosts */
+    options->samples = probe_samples_create(ctl->pool);
     options->paces = probe_paces_create(options->per_second, scan_options->per_second, ctl->pool);
     code = scan_all(scan);
     probe_host_list_close(&scan->list);

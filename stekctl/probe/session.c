@@ -147,6 +147,71 @@ unsigned char *probe_session_with_ticket(const unsigned char *session, apr_size_
     return out;
 }
 
+/* The first suite of a version whose hash is, or is not, that of cipher. */
+static const SSL_CIPHER *find_suite(SSL *ssl, int version, const SSL_CIPHER *cipher, int is_same)
+{
+    STACK_OF(SSL_CIPHER) *all = SSL_get_ciphers(ssl);
+    const EVP_MD *hash = cipher ? SSL_CIPHER_get_handshake_digest(cipher) : NULL;
+    int i;
+
+    for (i = 0; i < sk_SSL_CIPHER_num(all); i++) {
+        const SSL_CIPHER *one = sk_SSL_CIPHER_value(all, i);
+        int is_13 = !strcmp(SSL_CIPHER_get_version(one), "TLSv1.3");
+
+        if (is_13 == (version == TLS1_3_VERSION)
+            && (SSL_CIPHER_get_handshake_digest(one) == hash) == is_same) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+/* In the other version, the secret stays what it is; there must be a suite of that version. */
+static int change_version(SSL *ssl, SSL_SESSION *session, int version)
+{
+    const SSL_CIPHER *suite = find_suite(ssl, version, SSL_SESSION_get0_cipher(session), 1);
+
+    suite = suite ? suite : find_suite(ssl, version, NULL, 0);
+    return suite && SSL_SESSION_set_cipher(session, suite) == 1
+           && SSL_SESSION_set_protocol_version(session, version) == 1;
+}
+
+/* Takes the session's suite, and those with the same hash, off what is offered. */
+static int change_suite(SSL *ssl, const SSL_SESSION *session, int version, apr_pool_t *pool)
+{
+    STACK_OF(SSL_CIPHER) *all = SSL_get_ciphers(ssl);
+    const SSL_CIPHER *own = SSL_SESSION_get0_cipher(session);
+    const char *names = "";
+    int i;
+
+    for (i = 0; own && i < sk_SSL_CIPHER_num(all); i++) {
+        const SSL_CIPHER *one = sk_SSL_CIPHER_value(all, i);
+        int is_13 = !strcmp(SSL_CIPHER_get_version(one), "TLSv1.3");
+
+        if (is_13 == (version == TLS1_3_VERSION)
+            && SSL_CIPHER_get_handshake_digest(one) != SSL_CIPHER_get_handshake_digest(own)) {
+            names = apr_pstrcat(pool, names, *names ? ":" : "", SSL_CIPHER_get_name(one), NULL);
+        }
+    }
+    return *names
+           && (version == TLS1_3_VERSION ? SSL_set_ciphersuites(ssl, names)
+                                         : SSL_set_cipher_list(ssl, names))
+                  == 1;
+}
+
+static int apply_change(SSL *ssl, SSL_SESSION *session, const probe_offer_t *offer,
+                        apr_pool_t *pool)
+{
+    switch (offer->change) {
+    case PROBE_CHANGE_VERSION:
+        return change_version(ssl, session, offer->version);
+    case PROBE_CHANGE_SUITE:
+        return change_suite(ssl, session, offer->version, pool);
+    default:
+        return 1;
+    }
+}
+
 int probe_session_offer(SSL *ssl, const probe_offer_t *offer, apr_pool_t *pool)
 {
     const unsigned char *der = offer->session;
@@ -167,10 +232,11 @@ int probe_session_offer(SSL *ssl, const probe_offer_t *offer, apr_pool_t *pool)
         /* OpenSSL's client drops a session that seems over, or from the future, because time() may
          * lag behind APR's clock.  But the server is to decide. */
         stek_session_set_time(session, apr_time_now() - apr_time_from_sec(1));
-        is_good = (!offer->ticket
+        is_good = ((!offer->ticket && offer->change == PROBE_CHANGE_NONE)
                    || (RAND_bytes(id, sizeof(id)) == 1
                        && SSL_SESSION_set1_id(session, id, sizeof(id)) == 1))
-                  && SSL_set_session(ssl, session) == 1;
+                  && apply_change(ssl, session, offer, pool)
+                  && (offer->drops_session || SSL_set_session(ssl, session) == 1);
         if (is_good && offer->wrong_secret) {
             secret_len = SSL_SESSION_get_master_key(session, secret, sizeof(secret));
             secret[0] ^= 1;

@@ -11,6 +11,7 @@
 #include "options.h"
 
 #define NAME_LEN_MAX 255
+#define CREDENTIAL_MAX 255
 
 typedef struct scheme_t {
     const char *name;
@@ -132,9 +133,58 @@ int probe_target_parse(const char *text, probe_starttls_e wanted, probe_host_t *
     return parse_place(place, len, scheme->port, &host->name, &host->port, pool);
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* Decodes "%40" and the like in place (RFC 3986, 2.1).  0: malformed, or it has a NUL. */
+static int decode(char *text)
+{
+    char *out = text;
+
+    for (; *text; text++) {
+        int high, low;
+
+        *out = *text;
+        if (*text == '%') {
+            high = hex_digit(text[1]);
+            low = high < 0 ? -1 : hex_digit(text[2]);
+            if (low < 0 || high + low == 0) {
+                return 0;
+            }
+            *out = (char)(high << 4 | low);
+            text += 2;
+        }
+        out++;
+    }
+    *out = '\0';
+    return 1;
+}
+
+/* USER:PASSWORD of 1 to 255 bytes each, as SOCKS has it.  A user with a colon would end there in
+ * HTTP's Basic scheme. */
+static int parse_credentials(const char *text, apr_size_t len, probe_proxy_t *proxy,
+                             apr_pool_t *pool)
+{
+    char *user = apr_pstrmemdup(pool, text, len), *password = strchr(user, ':');
+
+    if (!password) {
+        return 0;
+    }
+    *password++ = '\0';
+    proxy->user = user;
+    proxy->password = password;
+    return decode(user) && decode(password) && *user && *password && !strchr(user, ':')
+           && strlen(user) <= CREDENTIAL_MAX && strlen(password) <= CREDENTIAL_MAX;
+}
+
 int probe_target_proxy(const char *text, probe_proxy_t *proxy, apr_pool_t *pool)
 {
-    const char *place = strstr(text, "://");
+    const char *place = strstr(text, "://"), *at;
     apr_size_t len;
 
     if (!place || !probe_target_is_printable(text)) {
@@ -146,6 +196,13 @@ int probe_target_proxy(const char *text, probe_proxy_t *proxy, apr_pool_t *pool)
         return 0;
     }
     place += 3;
+    at = strchr(place, '@');
+    if (at) {
+        if (!parse_credentials(place, (apr_size_t)(at - place), proxy, pool)) {
+            return 0;
+        }
+        place = at + 1;
+    }
     len = strcspn(place, "/");
     if (memchr(place, '@', len) || (place[len] && place[len + 1])) {
         return 0;

@@ -24,7 +24,8 @@ int probe_target_starttls(const char *text, probe_starttls_e *pprotocol);
 int probe_target_parse(const char *text, probe_starttls_e wanted, probe_host_t *host,
                        apr_pool_t *pool);
 
-/* socks5://HOST[:PORT] or http://HOST[:PORT].  0: malformed. */
+/* socks5://[USER:PASSWORD@]HOST[:PORT] or http://...; user and password may be percent-encoded.  0:
+ * malformed. */
 int probe_target_proxy(const char *text, probe_proxy_t *proxy, apr_pool_t *pool);
 
 #pragma GCC visibility pop

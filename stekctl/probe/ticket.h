@@ -41,6 +41,7 @@ typedef struct probe_ticket_t {
     apr_size_t nonce_len;
     int is_tls13;
     apr_uint32_t hint_s;
+    apr_size_t connection;        /* that brought it, from 1; 0: not known */
     apr_time_t at;                /* when it came; some servers derive keys from the time */
     const unsigned char *session; /* DER, to offer it again */
     apr_size_t session_len;

@@ -73,6 +73,17 @@ static const words_t words[PROBE_TEST_N] = {
          "('stekctl export --format nginx').  HAProxy: use 'set ssl tls-key' on the stats socket "
          "('stekctl export --format haproxy --socket')."},
     [PROBE_TEST_REUSE] = {"reuse", "", ""},
+    [PROBE_TEST_CHANGE] =
+        {"change",
+         "A session goes on under conditions that its client has not agreed to: a ticket may be "
+         "used to fall back to weaker cryptography, or to mix up two versions of TLS.",
+         UPGRADE},
+    [PROBE_TEST_EXPIRY] =
+        {"expiry",
+         "Tickets resume longer than the lifetime hint says: the server keeps their key longer "
+         "than necessary, or does not check their age.",
+         "httpd: load mod_stek_rotate.  Others: find out which server or library issues the "
+         "tickets, and update it."},
 };
 
 const char *probe_test_name(probe_test_e test)

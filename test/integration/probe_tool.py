@@ -98,8 +98,8 @@ class ProbedNginx(Program):
     def command(self):
         temp = "\n".join(f"{kind}_temp_path {self.root}/temp;" for kind in
                          ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        conf = self.root / "nginx.conf"
-        conf.write_text(f"""daemon off; worker_processes 2; pid {self.root}/pid;
+        conf = self.root / f"nginx-{self.port}.conf"
+        conf.write_text(f"""daemon off; worker_processes 2; pid {self.root}/pid-{self.port};
             error_log {self.root}/error.log; events {{ }}
             http {{ access_log off; {temp}
               server {{ listen 127.0.0.1:{self.port} ssl; server_name a.test;
@@ -128,6 +128,33 @@ frontend f
   bind 127.0.0.1:{self.port} ssl crt {self.pem} {self.options}
   bind 127.0.0.1:{self.second_port} ssl crt {self.pem} {self.options} ca-file {self.certs}/ca.crt verify required
   http-request return status 200
+""")
+        return [shutil.which("haproxy") or f"{SERVERS}/haproxy", "-f", str(conf), "-db"]
+
+
+class Balancer(Program):
+    """HAProxy in front of several ports, which sees only TCP."""
+
+    def __init__(self, root, certs, balance, ports):
+        super().__init__(root, certs)
+        self.balance, self.ports = balance, ports
+
+    def command(self):
+        conf = self.root / f"balancer-{self.port}.cfg"
+        servers = "\n".join(f"  server s{i} 127.0.0.1:{port}" for i, port in enumerate(self.ports))
+        conf.write_text(f"""global
+  nbthread 1
+defaults
+  mode tcp
+  timeout client 10s
+  timeout server 10s
+  timeout connect 10s
+frontend f
+  bind 127.0.0.1:{self.port}
+  default_backend b
+backend b
+  balance {self.balance}
+{servers}
 """)
         return [shutil.which("haproxy") or f"{SERVERS}/haproxy", "-f", str(conf), "-db"]
 
@@ -186,9 +213,17 @@ def relay(sock, first, port):
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 
 
-def schema_errors(schema, value, where="$"):
+def schema_errors(schema, value, where="$", root=None):
     """What a value violates, by the words of JSON Schema that the project's schemas use."""
-    unknown = set(schema) - {"$schema", "title", "description", "type", "enum", "const", "pattern", "minimum",
+    root = root or schema
+    if "$ref" in schema:
+        assert list(schema) == ["$ref"] and schema["$ref"].startswith("#/$defs/")
+        schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    if "anyOf" in schema:
+        tried = [list(schema_errors(one, value, where, root)) for one in schema["anyOf"]]
+        if all(tried):
+            yield from min(tried, key=len)
+    unknown = set(schema) - {"$defs", "anyOf","$schema", "title", "description", "type", "enum", "const", "pattern", "minimum",
                              "maximum", "properties", "required", "additionalProperties", "items"}
     if unknown:
         yield f"{where}: the schema has {unknown}"
@@ -206,7 +241,7 @@ def schema_errors(schema, value, where="$"):
         yield f"{where}: {value} is out of range"
     if isinstance(value, list):
         for i, item in enumerate(value):
-            yield from schema_errors(schema.get("items", {}), item, f"{where}[{i}]")
+            yield from schema_errors(schema.get("items", {}), item, f"{where}[{i}]", root)
     if isinstance(value, dict):
         known = schema.get("properties", {})
         for name in schema.get("required", []):
@@ -214,9 +249,22 @@ def schema_errors(schema, value, where="$"):
                 yield f"{where}: {name} is missing"
         for name, item in value.items():
             if name in known:
-                yield from schema_errors(known[name], item, f"{where}.{name}")
+                yield from schema_errors(known[name], item, f"{where}.{name}", root)
             elif schema.get("additionalProperties", True) is False:
                 yield f"{where}: {name} is unknown"
+
+
+SCHEMA = json.loads((ROOT / "docs/stekctl-probe.schema.json").read_text())
+
+
+def json_lines(text):
+    """(hosts, groups) from what --hosts --json or --analyse --json prints, by the schema."""
+    values = [json.loads(line) for line in text.splitlines()]
+    for value in values:
+        assert list(schema_errors(SCHEMA["$defs"]["line"], value, root=SCHEMA)) == []
+    hosts = [value for value in values if "host" in value]
+    assert len(values) - len(hosts) <= 1 and values[:len(hosts)] == hosts
+    return hosts, values[-1]["groups"] if len(values) > len(hosts) else []
 
 
 def until(predicate, what, timeout=15):

@@ -5,8 +5,9 @@
  * does, then for each ClientHello "full" or "offer".  Answers requests in HTTP. The MACs that
  * OpenSSL would always check are bent by a digest of our own under its HMAC.  Which ciphers it
  * takes is bent likewise.  Usage: sins PORT CERT KEY SIN, or for a SIN of your own
- *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated,iv=constant,keys=20,weak=7
- * of which all words may be missing.  Of keys with names that begin alike, which tickets get in turn,
+ *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated,iv=constant,keys=20,weak=7,
+ *     name=HEX
+ * of which all words may be missing; name is that of the keys.  Of keys with names that begin alike, which tickets get in turn,
  * only number weak is the given one; the others, and whatever is not given, are random.
  */
 #define OPENSSL_API_COMPAT 10101
@@ -48,6 +49,7 @@ typedef struct sin_t {
     int rotates, forgets;                     /* a new name each 2 s; keys end with it */
     int forbids_second_name, forbids_resumed; /* 403: to full handshakes, to resumed sessions */
     int outlives;                             /* tickets never end */
+    int any_version, any_suite;               /* tickets resume with any */
     useconds_t padding_delay_us;
     long timeout_s;
     int keys_n, weak;
@@ -90,6 +92,8 @@ static const sin_t sins[] = {
     {.name = "confusion-http", .forbids_second_name = 1},
     {.name = "no-confusion-http", .forbids_second_name = 1, .forbids_resumed = 1},
     {.name = "past-hint", .outlives = 1, .timeout_s = 1},
+    {.name = "any-version", .any_version = 1},
+    {.name = "any-suite", .any_suite = 1},
     {.name = "long-hint", .timeout_s = MONTH_S},
 };
 
@@ -99,9 +103,11 @@ static const sin_t *sin_now;
 static unsigned char cipher_keys[KEYS_MAX][32], mac_keys[KEYS_MAX][32];
 #define cipher_key cipher_keys[0]
 #define mac_key mac_keys[0]
+static unsigned char key_name[16] = "a name of a key";
 static unsigned char ticket[65536]; /* as the ClientHello at hand offers it */
 static size_t ticket_len;
 static int is_decrypting;
+static int is_suite_missing; /* the ClientHello offers no suite with SHA-384 in TLS 1.2 */
 static EVP_MD *own_digest;
 static EVP_CIPHER *own_cipher;
 
@@ -285,6 +291,7 @@ static const named_cipher_t named_ciphers[] = {
     {"aes-128-ccm", NULL, EVP_aes_128_ctr, 1},
     {"chacha20", NULL, EVP_chacha20, 0},
     {"chacha20-poly1305", NULL, EVP_chacha20_poly1305, 0},
+    {"none", NULL, EVP_enc_null, 0},
 };
 
 static const struct {
@@ -293,13 +300,13 @@ static const struct {
 } named_digests[] = {{"md5", EVP_md5},       {"sha1", EVP_sha1},     {"sha224", EVP_sha224},
                      {"sha256", EVP_sha256}, {"sha384", EVP_sha384}, {"sha512", EVP_sha512}};
 
-static void read_hex(const char *hex, unsigned char *key)
+static void read_hex(const char *hex, unsigned char *key, int len)
 {
     int i;
     unsigned byte;
 
-    memset(key, 0, 32);
-    for (i = 0; i < 32 && sscanf(hex + (size_t)2 * i, "%2x", &byte) == 1; i++) {
+    memset(key, 0, (size_t)len);
+    for (i = 0; i < len && sscanf(hex + (size_t)2 * i, "%2x", &byte) == 1; i++) {
         key[i] = (unsigned char)byte;
     }
 }
@@ -332,6 +339,10 @@ static int read_word(sin_t *mix, const char *name, const char *value)
     if (!strcmp(name, "iv")) {
         mix->constant_iv = 1;
         return !strcmp(value, "constant");
+    }
+    if (!strcmp(name, "name")) {
+        read_hex(value, key_name, sizeof(key_name));
+        return 1;
     }
     if (!strcmp(name, "keys")) {
         mix->keys_n = atoi(value);
@@ -370,10 +381,10 @@ static const sin_t *make_mix(char *words)
         fill(mac_keys[i], FILL_RANDOM);
     }
     if (keys[0]) {
-        read_hex(keys[0], cipher_keys[mix.weak]);
+        read_hex(keys[0], cipher_keys[mix.weak], 32);
     }
     if (keys[1]) {
-        read_hex(keys[1], mac_keys[mix.weak]);
+        read_hex(keys[1], mac_keys[mix.weak], 32);
     }
     return &mix;
 }
@@ -401,7 +412,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
                              : sin_now->cipher ? sin_now->cipher()
                                                : EVP_aes_256_cbc();
     const EVP_MD *md = own_digest ? own_digest : sin_now->digest ? sin_now->digest() : EVP_sha256();
-    unsigned char own[16] = "a name of a key";
+    unsigned char own[16];
     long slot = (long)time(NULL) / 2;
     int n = choose_key(name, enc);
 
@@ -410,6 +421,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     if (n < 0) {
         return 0;
     }
+    memcpy(own, key_name, sizeof(own));
     own[15] = (unsigned char)n;
     if (sin_now->rotates && (enc || sin_now->forgets)) {
         memcpy(own, &slot, sizeof(slot));
@@ -442,6 +454,21 @@ static int add_data(SSL *ssl, void *arg)
            || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof(data));
 }
 
+/* Gives a session a suite of that version, with the hash that its own has, or the other. */
+static void change_suite(SSL *ssl, SSL_SESSION *session, int version, int is_same_hash)
+{
+    static const unsigned char suites[2][2][2] = {{{0xc0, 0x2f}, {0xc0, 0x30}},
+                                                  {{0x13, 0x01}, {0x13, 0x02}}};
+    const SSL_CIPHER *own = SSL_SESSION_get0_cipher(session);
+    int is_384 = own && SSL_CIPHER_get_handshake_digest(own) == EVP_sha384();
+
+    if (is_same_hash || version != TLS1_3_VERSION) {
+        SSL_SESSION_set_cipher(
+            session,
+            SSL_CIPHER_find(ssl, suites[version == TLS1_3_VERSION][is_384 == is_same_hash]));
+    }
+}
+
 static int on_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len,
                      SSL_TICKET_STATUS status, void *arg)
 {
@@ -451,6 +478,14 @@ static int on_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, 
     (void)arg;
     if (sin_now->outlives && session) {
         SSL_SESSION_set_time(session, (long)time(NULL));
+    }
+    if (sin_now->any_version && session
+        && SSL_SESSION_get_protocol_version(session) != SSL_version(ssl)) {
+        change_suite(ssl, session, SSL_version(ssl), 1);
+        SSL_SESSION_set_protocol_version(session, SSL_version(ssl));
+    }
+    if (sin_now->any_suite && session && is_suite_missing) {
+        change_suite(ssl, session, SSL_version(ssl), 0);
     }
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_IGNORE_RENEW;
 }
@@ -497,6 +532,19 @@ static int has_good_padding(void)
     return 1;
 }
 
+static int offers_suite(SSL *ssl, int suite)
+{
+    const unsigned char *suites;
+    size_t i, len = SSL_client_hello_get0_ciphers(ssl, &suites);
+
+    for (i = 0; i + 1 < len; i += 2) {
+        if ((suites[i] << 8 | suites[i + 1]) == suite) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static int on_hello(SSL *ssl, int *alert, void *arg)
 {
     const unsigned char *data;
@@ -506,6 +554,7 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
 
     (void)arg;
     take_ticket(ssl);
+    is_suite_missing = !offers_suite(ssl, 0xc030);
     puts(ticket_len || has_id ? "offer" : "full");
     fflush(stdout);
     if (ticket_len >= 80 && sin_now->tells_padding && !has_good_padding()) {
@@ -545,10 +594,14 @@ static SSL_CTX *make_context(const char *cert, const char *key)
     SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
     SSL_CTX_set_client_hello_cb(ctx, on_hello, NULL);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
+    /* Otherwise OpenSSL's rules for extended master secrets refuse what the version would allow. */
+    if (sin_now->any_version) {
+        SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+    }
     if (sin_now->timeout_s) {
         SSL_CTX_set_timeout(ctx, sin_now->timeout_s);
     }
-    if (sin_now->is_big || sin_now->outlives) {
+    if (sin_now->is_big || sin_now->outlives || sin_now->any_version || sin_now->any_suite) {
         SSL_CTX_set_session_ticket_cb(ctx, add_data, on_opened, NULL);
     }
     return ctx;

@@ -15,7 +15,7 @@ from contextlib import closing
 import pytest
 
 from httpd import Vhost, free_port
-from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, ROOT,
+from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, ROOT, SCHEMA,
                         relay, run, schema_errors, timed, until)
 from stekctl_tool import BINARY, FINDING, IO, USAGE, Lighttpd
 
@@ -177,7 +177,32 @@ def test_probe_watch_holds_hint_against_session(sinner, sin, verdict, words):
     report = Report("--level", "quick", "--tls", "1.3", "--watch", "9s",
                     f"localhost:{sinner(sin).port}")
     assert report["1.3"]["rotation"][0] == verdict and words in report["1.3"]["rotation"][1]
-    assert {test for _, test in report.findings()} == ({"rotation"} if verdict == "weak" else set())
+    assert {test for _, test in report.findings()} == ({"rotation", "expiry"} if verdict == "weak" else set())
+
+
+@pytest.mark.parametrize("level, verdict", [("normal", "weak"), ("quick", "weak")])
+def test_probe_ticket_after_its_hint_found(sinner, level, verdict):
+    report = Report("--level", level, "--tickets", 3, "--tls", "1.3", f"localhost:{sinner('past-hint').port}")
+    assert report["1.3"]["expiry"] == (verdict, "a ticket resumes after its hint of 1s")
+    assert set(report.findings()) == {("1.3", "expiry")}
+
+
+def test_probe_ticket_after_its_hint_refused(start):
+    port = start(ProbedNginx, "ssl_session_timeout 2s;").port
+    report = Report("--level", "quick", "--tickets", 3, f"localhost:{port}").assert_clean()
+    for version in ("1.2", "1.3"):
+        assert report[version]["expiry"] == ("ok", "after its hint of 2s, a ticket gets a full handshake")
+    port = start(ProbedNginx, "ssl_session_timeout 3s;").port
+    report = Report("--level", "quick", "--tickets", 3, "--tls", "1.3", f"localhost:{port}").assert_clean()
+    assert report["1.3"]["expiry"][0] == "not testable" and "hint of 3s is too long" in report["1.3"]["expiry"][1]
+
+
+@pytest.mark.parametrize("sin, found", [
+    ("any-version", {("1.2", "change"): "resumes with TLS 1.3", ("1.3", "change"): "resumes with TLS 1.2"}),
+    ("any-suite", {("1.2", "change"): "resumes with another cipher suite"})])
+def test_probe_ticket_in_another_version_or_suite_found(sinner, sin, found):
+    report = Report("--level", "quick", "--tickets", 4, f"localhost:{sinner(sin).port}")
+    assert report.findings() == found
 
 
 def test_probe_watch_sees_no_rotation(sinner):
@@ -204,6 +229,10 @@ def test_probe_good_server_clean(start, sinner, name):
             assert part["tickets"] >= 1 and part["resumes"], f"{version}: {part}"
             assert part["layout"] == LAYOUT.get(name, "OpenSSL")
             assert report[version]["mac"][0] == "ok"
+            # GnuTLS takes the session's suite also where it is not offered, or ends with an alert.
+            assert name == "gnutls" or report[version]["change"] == (
+                "ok", f"no resumption with TLS 1.{5 - int(version[2])}, another cipher suite, "
+                      "a ticket of another server")
 
 
 def test_probe_nginx_key_file_and_off(start, folder):
@@ -413,8 +442,8 @@ def test_probe_altered_ticket_ignored_ends_the_connection(sinner, version):
 
 
 # Connections of a level, per version: tickets as given and by session id, places of the MAC test and
-# what they may cost more, padding, confusion with no SNI, reuse.
-OFFERS = {"quick": 4 + 24 + 8 + 0 + 1 + 2, "normal": 4 + 384 + 8 + 1536 + 1 + 2}
+# what they may cost more, padding, confusion with no SNI, reuse, change, expiry.
+OFFERS = {"quick": 4 + 24 + 8 + 0 + 1 + 2 + 3 + 1, "normal": 4 + 384 + 8 + 1536 + 1 + 2 + 3 + 1}
 
 
 @pytest.mark.parametrize("level", list(OFFERS))
@@ -458,13 +487,14 @@ def test_probe_verdict_first(sinner):
 
 
 def test_probe_json_as_in_schema(sinner):
-    schema = json.loads((ROOT / "docs/stekctl-probe.schema.json").read_text())
     for sin in ("good", "zero-sha384", "plain", "mac-zero"):
         report = Report("--level", "quick", "--tickets", 3, f"localhost:{sinner(sin).port}")
-        assert list(schema_errors(schema, report.whole)) == []
+        assert list(schema_errors(SCHEMA, report.whole)) == []
+    done = run("--json", "--tls", "1.9", "h", expect=(USAGE,))
+    assert json.loads(done.stdout)["errors"] and list(schema_errors(SCHEMA, json.loads(done.stdout))) == []
     done = run("--json", f"127.0.0.1:{free_port()}", expect=(IO,))
-    assert list(schema_errors(schema, json.loads(done.stdout))) == []
-    assert list(schema_errors(schema, {**report.whole, "hosts": [{}]}))
+    assert list(schema_errors(SCHEMA, json.loads(done.stdout))) == []
+    assert list(schema_errors(SCHEMA, {**report.whole, "hosts": [{}]}))
 
 
 def test_probe_redact_hides_keys(sinner):

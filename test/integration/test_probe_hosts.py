@@ -12,7 +12,7 @@ import pytest
 
 from httpd import free_port
 from probe_scale import Everywhere, Far, Run, addresses, dead
-from probe_tool import Report, run, until
+from probe_tool import ProbedNginx, Report, json_lines, run, until
 from seed import seeded_rng
 from stekctl_tool import BINARY, DONE, FINDING, IO, USAGE
 
@@ -41,7 +41,7 @@ def lines_n(path):
 def scan(path, *args, expect=(DONE, FINDING), **options):
     """(what came on standard error, results by host and port)"""
     done = run("--json", "--hosts", path, *args, expect=expect, **options)
-    hosts = [json.loads(line) for line in done.stdout.splitlines()]
+    hosts, _ = json_lines(done.stdout)
     found = {(host["host"], host["port"]): host for host in hosts}
     assert len(found) == len(hosts)
     return done, found
@@ -71,7 +71,7 @@ def test_probe_hosts_as_one_by_one(sinner, folder):
     with open(folder / "csv", newline="") as stream:
         assert {(row["host"], int(row["port"])) for row in csv.DictReader(stream)} == set(found)
     again = run("--json", "--level", "quick", "--analyse", folder / "seen").stdout
-    assert [json.loads(line) for line in again.splitlines()] == list(found.values())
+    assert json_lines(again)[0] == list(found.values())
 
 
 def test_probe_hosts_text_names_every_host(sinner, folder):
@@ -103,7 +103,7 @@ def test_probe_hosts_from_a_pipe_as_they_come(sinner):
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["port"] == port
     process.stdin.close()
-    assert process.stdout.read() == "" and process.wait(30) == FINDING
+    assert json_lines(process.stdout.read())[0] == [] and process.wait(30) == FINDING
 
 
 def test_probe_hosts_resumed_after_being_killed(many, folder):
@@ -123,7 +123,8 @@ def test_probe_hosts_resumed_after_being_killed(many, folder):
             ended = process.poll() is not None
             process.send_signal(signal.SIGKILL)
             code = process.wait()
-        lines += [json.loads(line) for line in (folder / "json").read_text().splitlines() if line.endswith("}")]
+        lines += [json.loads(line) for line in (folder / "json").read_text().splitlines()
+                  if line.startswith('{"host"') and line.endswith("}")]
         if ended:
             break
         kills += 1
@@ -135,7 +136,7 @@ def test_probe_hosts_resumed_after_being_killed(many, folder):
     with open(folder / "csv", newline="") as stream:
         assert {f"{row['host']}:{row['port']}" for row in csv.DictReader(stream)} == set(hosts)
     again = run("--json", "--level", "quick", "--analyse", folder / "seen").stdout
-    assert {f"{host['host']}:{host['port']}" for host in map(json.loads, again.splitlines())} == set(hosts)
+    assert {f"{host['host']}:{host['port']}" for host in json_lines(again)[0]} == set(hosts)
 
 
 def test_probe_hosts_resume_checks_its_list(sinner, folder):

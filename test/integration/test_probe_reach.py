@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """stekctl probe finds the same on a server however it is reached: by URL, over IPv6, through a proxy, after
 STARTTLS, with a client certificate, in old versions of TLS."""
+import json
 import shutil
+import socket
+import string
 import subprocess
 
 import pytest
@@ -10,7 +13,7 @@ from httpd import free_port
 from plain_talk import PROTOCOLS, Talker
 from probe_tool import Openssl, ProbedNginx, Report, run
 from seed import seeded_rng
-from stekctl_tool import FINDING, IO, USAGE, Program
+from stekctl_tool import BINARY, FINDING, IO, USAGE, Program
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -40,14 +43,22 @@ class Server(Openssl):
 
 
 class Microsocks(Program):
+    def __init__(self, root, certs, user=None, password=None):
+        super().__init__(root, certs)
+        self.credentials = ["-u", user, "-P", password] if user else []
+
     def command(self):
-        return [shutil.which("microsocks"), "-i", "127.0.0.1", "-p", str(self.port)]
+        return [shutil.which("microsocks"), "-i", "127.0.0.1", "-p", str(self.port), *self.credentials]
 
 
 class Tinyproxy(Program):
+    def __init__(self, root, certs, user=None, password=None):
+        super().__init__(root, certs)
+        self.auth = f"BasicAuth {user} {password}\n" if user else ""
+
     def command(self):
         conf = self.root / "tinyproxy.conf"
-        conf.write_text(f"Port {self.port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\n")
+        conf.write_text(f"Port {self.port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\n{self.auth}")
         return [shutil.which("tinyproxy"), "-d", "-c", str(conf)]
 
 
@@ -113,6 +124,48 @@ def test_probe_through_proxy_after_starttls(start, sinner, talker, kind):
     made = talker("smtp", sinner("aes256-zero").port)
     proxy = start(PROXIES[kind])
     assert_zero_key(quick("--proxy", f"{kind}://localhost:{proxy.port}", f"smtp://localhost:{made.port}"))
+
+
+@pytest.mark.parametrize("kind", PROXIES)
+def test_probe_through_proxy_with_password(start, sinner, kind):
+    """It reaches the proxy only, encoded as in URLs, and is in no message.  Without it, or a wrong one, the proxy
+    refuses."""
+    chance, port = seeded_rng(), sinner("aes256-zero").port
+    more = ("_", "!+*@:/%-._") if kind == "socks5" else ("", "")  # tinyproxy's configuration takes no others
+    user, password = ("".join(chance.choices(string.ascii_letters + string.digits + letters, k=chance.randint(4, 40)))
+                      for letters in more)
+    where = f"127.0.0.1:{start(PROXIES[kind], user, password).port}"
+    report = quick("--proxy", f"{kind}://{user}:{''.join(f'%{ord(c):02X}' for c in password)}@{where}",
+                   f"127.0.0.1:{port}")
+    assert_zero_key(report)
+    assert password not in json.dumps(report.whole)
+    for credentials in ("", f"{user}:x{password}@"):
+        done = run("--proxy", f"{kind}://{credentials}{where}", f"127.0.0.1:{port}", expect=(IO,))
+        assert "the proxy cannot reach it: " in done.stderr and done.stderr.count("\n") == 1
+        assert password not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("proxy", ["ftp://user:hidden@h", "socks5://:hidden@h", "http://user:hidden@",
+                                   "http://u:@hidden@h", "http://user:hidden%@h", "http://user:hidden%00@h",
+                                   "socks5://user@hidden:h@x:y"])
+def test_probe_bad_proxy_told_without_its_password(proxy):
+    done = run("--proxy", proxy, "h.test", expect=(USAGE,))
+    assert "invalid proxy" in done.stderr and "hidden" not in done.stderr + done.stdout
+
+
+def test_probe_password_not_in_process_list(start):
+    """A proxy that never answers gives the time to look."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = f"socks5://user:hidden@127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen([BINARY, "probe", "--level", "quick", "--proxy", proxy, "h.test"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            silent.accept()[0].recv(3)
+            with open(f"/proc/{process.pid}/cmdline", "rb") as words:
+                assert b"hidden" not in words.read()
+        finally:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("kind", PROXIES)
@@ -222,7 +275,7 @@ def test_probe_old_tls_refused_told(start):
 @pytest.mark.parametrize("args", [
     ["http://h.test"], ["ftp://h.test"], ["https://"], ["https://u@h.test"], ["https://h.test:0/"], ["h.test/x"],
     ["--starttls", "ftp", "h"], ["--alpn", "", "h"], ["--alpn", "a,,b", "h"], ["--alpn", "x" * 256, "h"],
-    ["--proxy", "h:1", "h"], ["--proxy", "socks4://h", "h"], ["--proxy", "socks5://u:p@h", "h"],
+    ["--proxy", "h:1", "h"], ["--proxy", "socks4://h", "h"], ["--proxy", "socks5://u@h", "h"],
     ["--proxy", "http://h/x", "h"], ["--key", "k", "h"], ["--tls", "1.4", "h"], ["--tls", "", "h"]])
 def test_probe_bad_reach_told(args):
     done = run(*args, expect=(USAGE,))

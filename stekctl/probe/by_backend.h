@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tests by backend: a host with tickets of several key names gets each test for every one, because
+ * what is good on one says nothing about the others.  stekctl; one thread.
+ */
+#ifndef STEKCTL_PROBE_BY_BACKEND_H
+#define STEKCTL_PROBE_BY_BACKEND_H
+
+#include "run.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Finds out whether unaltered tickets resume, and how often one has to be offered for that: sets
+ * is_accepted, and repeats_n of every backend.  The same for those below: run->version has
+ * tickets, and its backends are known. */
+void probe_by_backend_try(probe_run_t *run, int earlier_n);
+
+/* What the tickets themselves show. */
+void probe_by_backend_examine(probe_run_t *run);
+
+/* The tests that offer altered tickets: MAC and padding. */
+void probe_by_backend_alter(probe_run_t *run, int earlier_n);
+
+/* For the other tests: makes run->version a copy that has only tickets which resume. */
+void probe_by_backend_enter(probe_run_t *run);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""stekctl probe in front of several backends, one of them weak: it finds the weakness whichever backend has it, and
+says whose it is.  What is good on one backend is never said of another."""
+import os
+
+import pytest
+
+from probe_tool import Balancer, Gnutls, ProbedNginx, Report, Sins
+from seed import seeded_rng
+from stekctl_tool import DONE, FINDING
+
+pytestmark = pytest.mark.timeout(300)
+RUNS = int(os.environ.get("PROBE_RUNS", "3"))
+# Weakness: level, words for the sinful server, what has to be found.
+WEAK = {
+    "zero key": ("quick", "key=" + "00" * 32, {"cipher-key"}),
+    "zero keys": ("quick", "key=" + "00" * 32 + ",mac-key=" + "00" * 32, {"cipher-key", "mac-key"}),
+    "stream": ("quick", "cipher=aes-128-gcm,key=" + "00" * 16, {"cipher-key"}),
+    "MAC": ("quick", "mac-key=" + "00" * 32, {"mac-key"}),
+    "plain": ("quick", "cipher=none", {"plain"}),
+    "IV": ("quick", "iv=constant", {"nonce"}),
+    "no MAC": ("normal", "cipher=aes-256-ctr,mac=none", {"mac"}),
+}
+
+
+class Farm:
+    """Backends drawn at random, one of them weak, behind one address."""
+
+    def __init__(self, start, sins_binary, rnd, balance="roundrobin", most=4):
+        self.weakness = rnd.choice(list(WEAK))
+        self.level, words, self.expected = WEAK[self.weakness]
+        self.n = rnd.randint(2, most)
+        self.name = rnd.randbytes(15).hex() + "00"
+        self.weak = rnd.randrange(self.n)
+        self.kinds = [self.weakness if i == self.weak else rnd.choice(["nginx", "gnutls", "sins", "none"])
+                      for i in range(self.n)]
+        ports = []
+        for kind in self.kinds:
+            if kind == self.weakness:
+                server = start(Sins, sins_binary, f"mix:{words},name={self.name}")
+            elif kind == "sins":
+                server = start(Sins, sins_binary, f"mix:name={rnd.randbytes(16).hex()}")
+            elif kind == "gnutls":
+                server = start(Gnutls)
+            else:
+                server = start(ProbedNginx, "ssl_session_tickets off;" if kind == "none" else "")
+            ports.append(server.port)
+        self.port = start(Balancer, balance, ports).port
+
+    def __str__(self):
+        return f"{self.weakness} ({self.level}) among {self.kinds}"
+
+    def probe(self, *args, version, level=None):
+        return Report("--level", level or self.level, "--tls", version, *args, f"127.0.0.1:{self.port}",
+                      expect=(DONE, FINDING))
+
+
+def whose(part, test):
+    """The key names that a test is about."""
+    backends = part["backends"]
+    return {backends[i]["key_name"] for i in test.get("backends", range(len(backends)))}
+
+
+def ticket_counts(part, test):
+    return [part["backends"][i]["collected"] for i in test.get("backends", range(len(part["backends"])))]
+
+
+@pytest.mark.parametrize("part", range(RUNS))
+def test_probe_backend_that_is_weak_named(start, sins_binary, part):
+    rnd = seeded_rng(part)
+    farm, version = Farm(start, sins_binary, rnd), rnd.choice(["1.2", "1.3"])
+    report = farm.probe("--tickets", 3 * farm.n + 2, version=version)
+    print(farm, version, report.host["verdict_text"])
+    assert {test for _, test in report.findings()} == farm.expected
+    told = report.versions[version]
+    for test in told["tests"]:
+        if test["verdict"] in ("weak", "broken"):
+            assert whose(told, test) == {farm.name}
+            assert len(told["backends"]) == 1 or farm.name in test["text"]
+        elif test["verdict"] == "ok" and test["test"] in farm.expected:
+            assert farm.name not in whose(told, test)
+    assert {backend["key_name"] for backend in told["backends"]} > {farm.name} or \
+        set(farm.kinds) <= {farm.weakness, "none"}
+
+
+@pytest.mark.parametrize("part", range(RUNS))
+def test_probe_backend_seen_too_rarely_not_ok(start, sins_binary, part):
+    """With too few tickets, the weak one may be missed, but what was not seen often enough is not called good."""
+    rnd = seeded_rng(part)
+    farm = Farm(start, sins_binary, rnd, most=5)
+    report = farm.probe("--tickets", rnd.randint(3, farm.n + 2), version="1.2", level="quick")
+    print(farm, report.host["verdict_text"])
+    told = report.versions["1.2"]
+    seen = [backend for backend in told.get("backends", []) if backend["key_name"] == farm.name]
+    for test in told["tests"]:
+        if test["verdict"] == "ok" and test["test"] == "nonce":
+            assert min(ticket_counts(told, test)) >= 2
+        if test["verdict"] == "ok" and test["test"] in farm.expected and seen:
+            assert farm.name not in whose(told, test)
+    if len(told.get("backends", [])) > 1 and min(b["collected"] for b in told["backends"]) == 1:
+        assert report["1.2"]["support"][0] == "note" and "seen once" in report["1.2"]["support"][1]
+    if seen and farm.expected <= {"cipher-key", "mac-key", "plain"}:
+        assert {test for _, test in report.findings()} == farm.expected
+
+
+def test_probe_balancer_by_source_judged_as_the_one_backend(start, sins_binary):
+    rnd = seeded_rng()
+    farm = Farm(start, sins_binary, rnd, "source")
+    report = farm.probe(version="1.3")
+    print(farm, report.host["verdict_text"])
+    told = report.versions["1.3"]
+    names = {backend["key_name"] for backend in told.get("backends", [])}
+    assert len(names) <= 1
+    assert {test for _, test in report.findings()} == (farm.expected if names == {farm.name} else set())
+
+
+def test_probe_backends_that_share_keys_tested_as_one(start, folder):
+    """Behind any balancer: a ticket of one resumes at all, so nothing is repeated."""
+    (folder / "key").write_bytes(os.urandom(80))
+    ports = [start(ProbedNginx, f"ssl_session_ticket_key {folder}/key;").port for _ in range(3)]
+    report = Report("--level", "quick", f"127.0.0.1:{start(Balancer, 'random', ports).port}").assert_clean()
+    for version in ("1.2", "1.3"):
+        assert len(report.versions[version]["backends"]) == 1
+        assert report[version]["mac"][0] == "ok"
