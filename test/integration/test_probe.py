@@ -15,7 +15,7 @@ from contextlib import closing
 import pytest
 
 from httpd import Vhost, free_port
-from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, ROOT, SCHEMA,
+from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, SCHEMA,
                         relay, run, schema_errors, timed, until)
 from stekctl_tool import BINARY, FINDING, IO, USAGE, Lighttpd
 

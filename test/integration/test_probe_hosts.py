@@ -12,7 +12,7 @@ import pytest
 
 from httpd import free_port
 from probe_scale import Everywhere, Far, Run, addresses, dead
-from probe_tool import ProbedNginx, Report, json_lines, run, until
+from probe_tool import Report, json_lines, run, until
 from seed import seeded_rng
 from stekctl_tool import BINARY, DONE, FINDING, IO, USAGE
 
