@@ -104,6 +104,66 @@ class Drawn:
         return f"{self.level}, TLS {self.version}, {self.sin} (key {self.key}, MAC key {self.mac_key})"
 
 
+# Of tickets in any layout (frames.h): lengths of the key and of the nonces that go with the cipher.
+FRAMED = {**{f"aes-{8 * n}-{mode}": (n, nonces) for n in (16, 24, 32) for mode, nonces in
+             [("cbc", [16]), ("ecb", [0]), ("ctr", [8, 12, 16]), ("gcm", [8, 12, 16, 0]), ("ccm", [8, 12, 13, 0])]},
+          "des-cbc": (8, [8]), "3des-cbc": (24, [8]), "des-ecb": (8, [0]), "3des-ecb": (24, [0]),
+          "chacha20": (32, [8, 12, 16]), "chacha20-poly1305": (32, [12, 0]), "xchacha20": (32, [24]),
+          "xchacha20-poly1305": (32, [24])}
+
+
+class DrawnFrame:
+    """A layout, and what the probe has to find in its tickets."""
+
+    def __init__(self, rnd):
+        self.level = rnd.choice(["quick"] * 3 + ["normal"]) if FULL else "quick"
+        self.version, self.tickets, self.expected = rnd.choice(["1.2", "1.3"]), 4, set()
+        self.cipher = rnd.choice(list(FRAMED))
+        length, nonces = FRAMED[self.cipher]
+        nonce, kinds = rnd.choice(nonces), dict(QUICK)
+        self.is_aead = any(mode in self.cipher for mode in ("gcm", "ccm", "poly"))
+        self.is_block = "cbc" in self.cipher or "ecb" in self.cipher
+        words = [f"cipher={self.cipher}", f"nonce={nonce}", f"at={rnd.choice([0, 3, 16, 27, 40])}"]
+        words += [f"name={rnd.randbytes(rnd.choice([4, 8, 16, 16, 16, 20, 32])).hex()}"] if rnd.randrange(5) else [
+            "name=none"]
+        words += [f"form={rnd.choice(['none', 'none', 'hex', 'base64'])}",
+                  f"wrap={rnd.choice(['none', 'none', 'none', 'hex', 'base64'])}",
+                  f"length={rnd.choice([0, 0, 2])}"]
+        self.key = rnd.choice(["random"] + list(kinds) * 2)
+        if self.key != "random":
+            words.append(f"key={kinds[self.key](rnd, length).hex()}")
+            self.expected.add("cipher-key")
+        if nonce == 0 and "ecb" not in self.cipher:
+            self.expected.add("nonce")
+        words += self.draw_mac(rnd, kinds)
+        self.sin = "frame:" + ",".join(words)
+
+    def draw_mac(self, rnd, kinds):
+        if self.is_aead:
+            self.mac_key = "none"
+            return ["mac=none"]
+        place = rnd.choice(["behind", "behind", "front", "inside", "inside-front", "none"])
+        self.mac_key = rnd.choice(["random", "digest"] + list(kinds))
+        if place == "none":
+            self.expected.add("mac")
+            return ["mac=none"]
+        digest = rnd.choice(DIGESTS + (["crc32"] if self.mac_key == "digest" else []))
+        words = [f"mac={place}", f"digest={digest}", f"cover={rnd.choice(['all', 'all', 'text'])}"]
+        if self.mac_key == "digest":
+            words.append("mac-key=none")
+        elif self.mac_key != "random":
+            words.append(f"mac-key={kinds[self.mac_key](rnd, 32).hex()}")
+        if digest != "crc32" and rnd.randrange(3) == 0:
+            words.append(f"mac-len={rnd.choice([16, 12, 10])}")
+        # Inside, it is seen only by who can decrypt.
+        if self.mac_key != "random" and ("inside" not in place or "cipher-key" in self.expected):
+            self.expected.add("mac-key")
+        return words
+
+    def __str__(self):
+        return f"{self.level}, TLS {self.version}, {self.sin} (key {self.key}, MAC key {self.mac_key})"
+
+
 class Score:
     def __init__(self):
         self.rows, self.wrong = collections.OrderedDict(), []
@@ -139,7 +199,7 @@ def judge(score, name, what, expected, *args):
 def test_probe_score_of_drawn_servers(folder, certs, tmp_path):
     binary, rnd, score = build(tmp_path), seeded_rng(), Score()
     for _ in range(N):
-        drawn = Drawn(rnd)
+        drawn = rnd.choice([Drawn, DrawnFrame])(rnd)
         server = Sins(folder, certs, binary, drawn.sin)
         try:
             judge(score, drawn.cipher, str(drawn), drawn.expected, "--level", drawn.level, "--tls",
