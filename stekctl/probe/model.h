@@ -43,6 +43,10 @@ typedef struct probe_finding_t {
     int is_moot;                           /* not testable, because there is nothing to test */
     const probe_hit_t *hit;                /* what was found; or NULL */
     apr_size_t keys_n, forms_n, tickets_n; /* what was searched; zeros: this is no search */
+    apr_size_t numbers_n, ways_n; /* times and pids, and what can be made of each; zeros: none */
+    int is_cut;                   /* the time for these was over */
+    apr_int64_t
+        detectable_us; /* a difference in time that would have been seen; 0: none was taken */
 } probe_finding_t;
 
 /* From TLS 1.0 to 1.3; an index is the version less that of TLS 1.0. */

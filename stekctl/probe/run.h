@@ -21,6 +21,7 @@ typedef struct probe_run_t {
     const char *name;         /* SNI with which tickets are collected; NULL: none */
     const char *test;         /* for the progress line */
     int asks_http;            /* this host sends TLS 1.3 tickets only after a request */
+    int has_tried_clocks;     /* for keys that were made of the time */
     int faults_n;             /* failed connections in a row */
     int is_spent;             /* the last one failed because the connection limit was reached */
     apr_pool_t *scratch;      /* cleared for every connection */

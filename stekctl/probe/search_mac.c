@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The search for a weak key of the MAC, or for a digest without a key (search.h).
- *
- *     | from ... | MAC                  behind what it covers, up to the ticket's end
- *     ... | MAC | covered               in front of it
- *     covered | MAC | covered           between
+ * The search for a weak key of the MAC, or for a digest without a key (search.h), at every place
+ * where a MAC may be (mac_spans.h).
  */
 #include "search.h"
 
@@ -14,9 +11,7 @@
 #include <string.h>
 
 #include "derived_keys.h"
-
-#define COVERED_MIN 16
-#define SPANS_MAX 256
+#include "mac_spans.h"
 
 typedef struct digest_t {
     const char *name, *hmac;
@@ -28,106 +23,17 @@ static const digest_t digests[] = {
     {"SHA512", "HMAC-SHA512", 64}, {"MD5", "HMAC-MD5", 16},       {"SHA224", "HMAC-SHA224", 28},
 };
 
+#define FIRST_KEY_LEN 32
 #define DIGESTS_N (sizeof(digests) / sizeof(digests[0]))
-
-/* Full and commonly truncated lengths. */
-static const apr_size_t mac_lens[] = {64, 48, 32, 28, 24, 20, 16, 12, 10, 8};
-
-/* A MAC, and the two pieces that it covers; the second may be empty. */
-typedef struct span_t {
-    apr_size_t mac_at, mac_len;
-    apr_size_t from, len, second_from, second_len;
-    int is_usual; /* all keys are tried, not only the most common ones */
-} span_t;
 
 typedef struct work_t {
     probe_search_t *search;
-    span_t spans[SPANS_MAX];
-    apr_size_t spans_n, usual_n;
+    probe_spans_t spans;
     const digest_t *counted; /* the digest whose keys are counted */
 } work_t;
 
-static void add_span(work_t *work, const span_t *span)
-{
-    apr_size_t i;
-
-    for (i = 0; i < work->spans_n; i++) {
-        const span_t *other = &work->spans[i];
-
-        if (other->mac_at == span->mac_at && other->mac_len == span->mac_len
-            && other->from == span->from && other->len == span->len
-            && other->second_len == span->second_len) {
-            return;
-        }
-    }
-    if (work->spans_n < SPANS_MAX && span->len + span->second_len >= COVERED_MIN) {
-        work->spans[work->spans_n++] = *span;
-        work->usual_n += span->is_usual != 0;
-    }
-}
-
-/* A MAC at the end over what begins at from. */
-static void add_behind(work_t *work, apr_size_t from, apr_size_t mac_len, int is_usual)
-{
-    apr_size_t len = work->search->ticket->len;
-    span_t span = {.mac_len = mac_len, .from = from, .is_usual = is_usual};
-
-    if (len >= from + mac_len) {
-        span.mac_at = len - mac_len;
-        span.len = span.mac_at - from;
-        add_span(work, &span);
-    }
-}
-
-/* A MAC at a place in front, over what follows it, and with what precedes it. */
-static void add_front(work_t *work, apr_size_t at, apr_size_t mac_len)
-{
-    apr_size_t len = work->search->ticket->len, end = at + mac_len;
-    span_t span = {.mac_at = at, .mac_len = mac_len, .from = end};
-
-    if (len >= end) {
-        span.len = len - end;
-        add_span(work, &span);
-        span.from = 0;
-        span.len = at;
-        span.second_from = end;
-        span.second_len = len - end;
-        add_span(work, &span);
-    }
-}
-
-/* Where this digest's MAC may be.  If the layout is known, its own place gets all keys; that of
- * OpenSSL has no length field, so the MAC's length is not certain. */
-static void choose_spans(work_t *work, const digest_t *digest)
-{
-    static const apr_size_t from[] = {0, 16, 32, 4, 2, 12, 20};
-    const probe_format_t *format = work->search->format;
-    int is_known = format->layout != PROBE_LAYOUT_UNKNOWN, is_own, is_huge;
-    apr_size_t most = work->search->level == PROBE_QUICK ? 1 : 7, i, j;
-
-    work->spans_n = work->usual_n = 0;
-    is_own = !is_known || format->mac_len == digest->len || work->search->is_again
-             || (format->layout == PROBE_LAYOUT_OPENSSL && digest->len % 16 == 0);
-    add_behind(work, 0, digest->len, is_own);
-    is_huge = work->search->ticket->len > PROBE_TEXT_MAX;
-    if (!is_huge && (!is_known || format->mac_len == digest->len)) {
-        add_behind(work, 16, digest->len, !is_known);
-    }
-    for (i = 0; !is_huge && i < sizeof(mac_lens) / sizeof(mac_lens[0]); i++) {
-        for (j = 0; mac_lens[i] <= digest->len && j < most; j++) {
-            add_behind(work, from[j], mac_lens[i], 0);
-            if (mac_lens[i] >= 16) {
-                add_front(work, from[j], mac_lens[i]);
-            }
-        }
-        if (mac_lens[i] <= digest->len && format->name_len) {
-            add_behind(work, format->name_len, mac_lens[i], 0);
-            add_front(work, format->name_len, mac_lens[i]);
-        }
-    }
-}
-
-static int found_span(work_t *work, const span_t *span, const digest_t *digest, const char *name)
+static int found_span(work_t *work, const probe_span_t *span, const digest_t *digest,
+                      const char *name)
 {
     probe_hit_t *hit = &work->search->hit;
 
@@ -148,8 +54,8 @@ static int try_digest(work_t *work, const digest_t *digest, const EVP_MD *md)
     apr_size_t i;
     int found = ctx ? 0 : -1;
 
-    for (i = 0; i < work->spans_n && found == 0; i++) {
-        const span_t *span = &work->spans[i];
+    for (i = 0; i < work->spans.n && found == 0; i++) {
+        const probe_span_t *span = &work->spans.all[i];
 
         if (EVP_DigestInit_ex(ctx, md, NULL) != 1
             || EVP_DigestUpdate(ctx, bytes + span->from, span->len) != 1
@@ -174,8 +80,8 @@ static int try_key(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, const
     unsigned char out[EVP_MAX_MD_SIZE];
     apr_size_t i, len;
 
-    for (i = 0; i < work->spans_n; i++) {
-        const span_t *span = &work->spans[i];
+    for (i = 0; i < work->spans.n; i++) {
+        const probe_span_t *span = &work->spans.all[i];
 
         if (is_usual && !span->is_usual) {
             continue;
@@ -191,6 +97,13 @@ static int try_key(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, const
         }
     }
     return 0;
+}
+
+/* HMAC fills keys up with zeros, so these were tried with another length. */
+static int ends_in_zeros(const unsigned char *key, apr_size_t key_len)
+{
+    return key[key_len - 1] == 0 && key[key_len - 2] == 0 && key[key_len - 3] == 0
+           && key[key_len - 4] == 0;
 }
 
 static int try_keys(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, apr_size_t key_len,
@@ -214,6 +127,10 @@ static int try_keys(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, apr_
         return 0;
     }
     for (i = 0; i < keys.n && found == 0; i++) {
+        if (!is_usual && key_len != FIRST_KEY_LEN
+            && ends_in_zeros(keys.bytes + i * key_len, key_len)) {
+            continue;
+        }
         found = try_key(work, digest, mac, keys.bytes + i * key_len, key_len, is_usual);
     }
     if (found > 0) {
@@ -231,7 +148,7 @@ static int try_keys(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, apr_
 
 static int try_hmac(work_t *work, const digest_t *digest, EVP_MAC *fetched)
 {
-    static const apr_size_t key_lens[] = {32, 16, 48, 64, 20};
+    static const apr_size_t key_lens[] = {FIRST_KEY_LEN, 16, 48, 64, 20};
     OSSL_PARAM params[2] = {OSSL_PARAM_END, OSSL_PARAM_END};
     EVP_MAC_CTX *mac = EVP_MAC_CTX_new(fetched);
     apr_size_t n = work->search->level == PROBE_DEEP ? 5 : 4, i;
@@ -244,9 +161,11 @@ static int try_hmac(work_t *work, const digest_t *digest, EVP_MAC *fetched)
         return 0;
     }
     n = work->search->ticket->len > PROBE_TEXT_MAX ? 1 : n;
-    for (i = 0; i < n && !found && work->usual_n > 0; i++) {
+    for (i = 0; i < n && !found && work->spans.usual_n > 0; i++) {
         found = try_keys(work, digest, mac, key_lens[i], 1);
     }
+    /* At many places, keys of the usual lengths. */
+    n = work->search->level == PROBE_QUICK && n > 2 ? 2 : n;
     for (i = 0; i < n && !found && !work->search->is_again; i++) {
         found = try_keys(work, digest, mac, key_lens[i], 0);
     }
@@ -259,7 +178,8 @@ static int try_both(work_t *work, const digest_t *digest, EVP_MAC *fetched)
     EVP_MD *md = EVP_MD_fetch(NULL, digest->name, NULL);
     int found;
 
-    choose_spans(work, digest);
+    probe_mac_spans(&work->spans, work->search->ticket->len, work->search->format, digest->len,
+                    work->search->level, work->search->is_again);
     found = md ? try_digest(work, digest, md) : -1;
     EVP_MD_free(md);
     if (found < 0) {

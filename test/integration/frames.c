@@ -80,7 +80,7 @@ static size_t read_hex(const char *hex, unsigned char *out, size_t most)
     size_t n = 0;
     unsigned byte;
 
-    while (n < most && sscanf(hex + 2 * n, "%2x", &byte) == 1) {
+    while (n < most && strspn(hex + 2 * n, HEX) >= 2 && sscanf(hex + 2 * n, "%2x", &byte) == 1) {
         out[n++] = (unsigned char)byte;
     }
     return n;
@@ -127,9 +127,9 @@ int frame_word(frame_t *frame, const char *word, const char *value)
 {
     static const char *const places[] = {"behind", "front", "inside", "inside-front", "none"};
     static const char *const forms[] = {"none", "hex", "base64"};
-    static const char *const words[] = {"cipher", "digest", "mac",   "form",   "wrap",   "key",
-                                        "name",   "nonce",  "at",    "length", "mac-len", "cover",
-                                        "mac-key"};
+    static const char *const words[] = {"cipher",  "digest", "mac",    "form", "wrap",
+                                        "key",     "name",   "nonce",  "at",   "length",
+                                        "mac-len", "cover",  "mac-key"};
     int i = -1;
 
     switch (choose(word, words, 13)) {
@@ -478,9 +478,10 @@ static size_t unwrap(const frame_t *frame, const unsigned char *ticket, size_t l
     if (!decode(frame->wrap, text, len, all)) {
         return 0;
     }
-    return frame->wrap == FRAME_HEX      ? len / 2
-           : frame->wrap == FRAME_BASE64 ? len / 4 * 3 - (text[len - 1] == '=') - (text[len - 2] == '=')
-                                         : len;
+    return frame->wrap == FRAME_HEX ? len / 2
+           : frame->wrap == FRAME_BASE64
+               ? len / 4 * 3 - (text[len - 1] == '=') - (text[len - 2] == '=')
+               : len;
 }
 
 frame_end_e frame_open(const frame_t *frame, const unsigned char *ticket, size_t ticket_len,
@@ -496,6 +497,9 @@ frame_end_e frame_open(const frame_t *frame, const unsigned char *ticket, size_t
         return FRAME_MALFORMED;
     }
     len -= n + outer;
+    if (frame->has_length && (size_t)(all[n - 2] << 8 | all[n - 1]) != len) {
+        return FRAME_MALFORMED;
+    }
     crypt = all + n + (frame->place == FRAME_FRONT ? outer : 0);
     given = all + n + (frame->place == FRAME_FRONT ? 0 : len);
     if (outer) {

@@ -52,7 +52,12 @@ typedef struct frame_state_t {
     unsigned char cipher_id[2];
 } frame_state_t;
 
-typedef enum frame_end_e { FRAME_OPENED, FRAME_BAD_PADDING, FRAME_BAD_MAC, FRAME_MALFORMED } frame_end_e;
+typedef enum frame_end_e {
+    FRAME_OPENED,
+    FRAME_BAD_PADDING,
+    FRAME_BAD_MAC,
+    FRAME_MALFORMED
+} frame_end_e;
 
 /* The ticket's length. */
 size_t frame_seal(const frame_t *frame, const frame_state_t *state, unsigned char *ticket);

@@ -542,9 +542,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     is_decrypting = !enc;
     if (sin_now->frame) {
         n = on_frame(ssl, name, enc) ? 0 : -1;
-        return n == 0
-                       && HMAC_Init_ex(hmac, mac_keys[0], sizeof(mac_keys[0]), own_digest, NULL)
-                       && EVP_CipherInit_ex(cipher, own_cipher, NULL, cipher_keys[0], iv, enc);
+        return n == 0 && HMAC_Init_ex(hmac, mac_keys[0], sizeof(mac_keys[0]), own_digest, NULL)
+               && EVP_CipherInit_ex(cipher, own_cipher, NULL, cipher_keys[0], iv, enc);
     }
     if (n < 0) {
         return 0;

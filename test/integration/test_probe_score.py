@@ -4,8 +4,11 @@ was drawn, and real servers, good and weak.  A few of each in the check; "make p
 configurations, STEK_SEED) prints the table."""
 import base64
 import collections
+import ctypes
 import hashlib
+import json
 import os
+import random
 import shutil
 import subprocess
 import sysconfig
@@ -13,7 +16,7 @@ import time
 
 import pytest
 
-from probe_tool import HERE, Gnutls, Openssl, ProbedHaproxy, ProbedNginx, Report, Sins, build
+from probe_tool import HERE, Gnutls, Openssl, ProbedHaproxy, ProbedNginx, Report, Sins, build, run
 from seed import SEED, seeded_rng
 from stekctl_tool import Lighttpd, Program
 
@@ -38,7 +41,7 @@ def counting(start, n):
 # Kind of key: bytes for a length, by a random generator.  The first are found at level quick, too.
 QUICK = {
     "zero": lambda rnd, n: bytes(n),
-    "ones": lambda rnd, n: b"1" * 16 + bytes(n - 16),
+    "ones": lambda rnd, n: (b"1" * 16 + bytes(16))[:n] if n > 8 else b"1" * n,
     "text": lambda rnd, n: repeated(rnd.choice([b"secret", b"password", b"changeme", b"test"]), n),
     "short text": lambda rnd, n: rnd.choice([b"secret", b"key", b"0123456789"]).ljust(n, b"\0")[:n],
 }
@@ -65,6 +68,7 @@ class Drawn:
         self.level = rnd.choice(["quick"] * 3 + ["normal"]) if FULL else "quick"
         self.version = rnd.choice(["1.2", "1.3"])
         self.cipher, self.tickets, self.expected = rnd.choice(list(LENGTHS)), 4, set()
+        self.possible = set()
         words = [f"cipher={self.cipher}"]
         is_stream = "cbc" not in self.cipher
         fault = rnd.choice(["no mac" if is_stream else "", "truncated", "constant", "keys", "", ""])
@@ -133,9 +137,11 @@ class DrawnFrame:
         if self.key != "random":
             words.append(f"key={kinds[self.key](rnd, length).hex()}")
             self.expected.add("cipher-key")
-        if nonce == 0 and "ecb" not in self.cipher:
+        if nonce == 0:
             self.expected.add("nonce")
         words += self.draw_mac(rnd, kinds)
+        # A tampered IV may alter the secret, or what nobody looks at.
+        self.possible = {"mac"} if "cover=text" in words and nonce else set()
         self.sin = "frame:" + ",".join(words)
 
     def draw_mac(self, rnd, kinds):
@@ -154,7 +160,8 @@ class DrawnFrame:
         elif self.mac_key != "random":
             words.append(f"mac-key={kinds[self.mac_key](rnd, 32).hex()}")
         if digest != "crc32" and rnd.randrange(3) == 0:
-            words.append(f"mac-len={rnd.choice([16, 12, 10])}")
+            # In front, shorter ones are for level normal.
+            words.append(f"mac-len={16 if 'front' in place else rnd.choice([16, 12, 10])}")
         # Inside, it is seen only by who can decrypt.
         if self.mac_key != "random" and ("inside" not in place or "cipher-key" in self.expected):
             self.expected.add("mac-key")
@@ -190,9 +197,10 @@ class Score:
         return "\n".join(lines)
 
 
-def judge(score, name, what, expected, *args):
+def judge(score, name, what, expected, *args, possible=frozenset()):
     begun = time.monotonic()
     report = Report("--level", "quick", *args) if "--level" not in args else Report(*args)
+    expected = expected | {test for _, test in report.findings()} & possible
     score.add(name, what, report, expected, time.monotonic() - begun)
 
 
@@ -203,11 +211,69 @@ def test_probe_score_of_drawn_servers(folder, certs, tmp_path):
         server = Sins(folder, certs, binary, drawn.sin)
         try:
             judge(score, drawn.cipher, str(drawn), drawn.expected, "--level", drawn.level, "--tls",
-                  drawn.version, "--tickets", drawn.tickets, f"127.0.0.1:{server.start().port}")
+                  drawn.version, "--tickets", drawn.tickets, f"127.0.0.1:{server.start().port}",
+                  possible=drawn.possible)
         finally:
             server.stop()
     print(score.table())
     assert not score.wrong, f"STEK_SEED={SEED}\n" + "\n".join(score.wrong)
+
+
+# ---- keys of clocks ----
+
+def java(seed, n):
+    """nextBytes() of java.util.Random."""
+    state, out = (seed ^ 0x5DEECE66D) & (1 << 48) - 1, b""
+    while len(out) < n:
+        state = (state * 0x5DEECE66D + 11) & (1 << 48) - 1
+        out += (state >> 16).to_bytes(4, "little")
+    return out[:n]
+
+
+def glibc(seed, n):
+    libc = ctypes.CDLL(None)
+    libc.srand(seed & 0xffffffff)
+    return bytes(libc.rand() & 255 for _ in range(n))
+
+
+# What makes bytes of a number, and whether that is used with milliseconds.
+CLOCKS = {
+    "rand() of glibc, a byte each": (glibc, False),
+    "randbytes() of Python": (lambda seed, n: random.Random(seed).randbytes(n), False),
+    "nextBytes() of java.util.Random": (java, True),
+    "the number as text": (lambda seed, n: str(seed).encode().ljust(n, b"\0"), True),
+    "MD5 of the number as text": (lambda seed, n: hashlib.md5(str(seed).encode()).digest().ljust(n, b"\0"), True),
+    "SHA-256 of the number as text": (lambda seed, n: hashlib.sha256(str(seed).encode()).digest()[:n], True),
+}
+
+
+@pytest.mark.skipif(not FULL, reason="minutes")
+@pytest.mark.parametrize("made_by", list(CLOCKS))
+def test_probe_score_of_keys_of_clocks(folder, certs, tmp_path, made_by):
+    """A server that started within the latest day made its keys of the time, or of the time and its pid."""
+    rnd, (make, takes_ms) = seeded_rng(), CLOCKS[made_by]
+    if takes_ms and rnd.randrange(2):
+        number = int(time.time() * 1000) - rnd.randrange(60_000)
+    else:
+        number = int(time.time()) - rnd.randrange(20_000)
+        number = rnd.choice([number, number ^ rnd.randrange(32768), number + rnd.randrange(32768), rnd.randrange(32768)])
+    cipher, length = rnd.choice([("aes-128-cbc", 16), ("aes-256-cbc", 32), ("aes-128-gcm", 16), ("aes-256-ctr", 32)])
+    # What was made first may also be the name.
+    name_len = 16 if "MD5" not in made_by and "text" not in made_by and rnd.randrange(2) else 0
+    made = make(number, 96)
+    words = [f"cipher={cipher}", f"key={made[name_len:name_len + length].hex()}",
+             f"mac={'none' if 'gcm' in cipher else 'behind'}"]
+    words += [f"name={made[:16].hex()}"] if name_len else []
+    server = Sins(folder, certs, build(tmp_path), "frame:" + ",".join(words))
+    try:
+        run("--level", "quick", "--tls", rnd.choice(["1.2", "1.3"]), "--tickets", 3, "--collect", tmp_path / "seen",
+            f"127.0.0.1:{server.start().port}")
+    finally:
+        server.stop()
+    found = run("--analyse", tmp_path / "seen", "--level", "deep", "--json", timeout=600).stdout
+    keys = [test["found"] for test in json.loads(found)["versions"][0]["tests"] if test["test"] == "cipher-key"
+            and "found" in test]
+    assert keys and keys[0]["made_of"] == number and keys[0]["made_by"] == made_by, f"{number}: {server.sin}: {found}"
 
 
 # ---- real servers --------------------------------------------------------------------------------

@@ -57,11 +57,13 @@ int __wrap_RAND_bytes(unsigned char *bytes, int len)
 probe_finding_t *probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e found,
                             const char *format, ...)
 {
+    static probe_finding_t finding;
+
     (void)run;
     (void)format;
     assert_int_equal(test, PROBE_TEST_PADDING);
     verdict = found;
-    return NULL;
+    return &finding;
 }
 
 void probe_tell_moot(probe_run_t *run, probe_test_e test, const char *why)
