@@ -321,7 +321,7 @@ static int take_number(const probe_random_t *random, take_e how, apr_uint64_t se
     for (i = 0; i < len; i++) {
         int repeats = how == TAKE_TEXTS || how == TAKE_LITTLES || how == TAKE_BIG4S;
 
-        out[i] = i < n || repeats ? bytes[i % n] : 0;
+        out[i] = i < n || (repeats && n) ? bytes[i % n] : 0;
     }
     return 1;
 }
