@@ -430,7 +430,7 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
             first = search;
         }
     }
-    if (test == PROBE_TEST_MAC_KEY && search_inside(run, chosen[0], found)) {
+    if (test == PROBE_TEST_MAC_KEY && n > 0 && search_inside(run, chosen[0], found)) {
         return NULL;
     }
     tell_none(run, test, &first, why, n, more_n);
