@@ -18,6 +18,8 @@
 #define NAME_MAX_LEN 64
 #define NAMES_MAX 64   /* at most that many tickets are compared for their names */
 #define PAIRS_MAX 1000 /* and for their IVs and key streams */
+#define REPEATS_MAX 4  /* tickets that are searched for repeated blocks */
+#define REPEATS_MIN 3  /* pairs of equal blocks, of eight bytes or more: not by chance */
 #define LENGTHS_MIN 3  /* tickets whose length field fits: not by chance */
 
 static apr_size_t common_prefix(const probe_ticket_t *a, const probe_ticket_t *b)
@@ -289,6 +291,71 @@ static int same_stream(const probe_ticket_t *a, const probe_ticket_t *b, apr_siz
     return found;
 }
 
+/* The same for secrets in hex or in base64. */
+static int same_stream_of_text(const probe_ticket_t *a, const probe_ticket_t *b, apr_size_t *pat)
+{
+    apr_size_t len = a->len < b->len ? a->len : b->len, i, j, k;
+    unsigned char text[PROBE_TEXT_MAX], both[PROBE_NEEDLE_MAX];
+    probe_needles_t one, two;
+    const unsigned char *at = NULL;
+
+    len = len < sizeof(text) ? len : sizeof(text);
+    for (i = 0; i < len; i++) {
+        text[i] = a->bytes[i] ^ b->bytes[i];
+    }
+    probe_needles_make(&one, a);
+    probe_needles_make(&two, b);
+    for (i = 0; i < one.n && !at; i++) {
+        for (j = 0; j < two.n && !at; j++) {
+            const probe_needle_t *x = &one.all[i], *y = &two.all[j];
+
+            if (x->form == NULL || x->form != y->form || x->len != y->len
+                || memcmp(x->bytes, y->bytes, x->len) == 0) {
+                continue;
+            }
+            for (k = 0; k < x->len; k++) {
+                both[k] = x->bytes[k] ^ y->bytes[k];
+            }
+            at = memmem(text, len, both, x->len);
+        }
+    }
+    *pat = at ? (apr_size_t)(at - text) : 0;
+    OPENSSL_cleanse(&one, sizeof(one));
+    OPENSSL_cleanse(&two, sizeof(two));
+    return at != NULL;
+}
+
+/* Zeros and the like may be in the clear. */
+static int is_constant(const unsigned char *bytes, apr_size_t len)
+{
+    return memcmp(bytes, bytes + 1, len - 1) == 0;
+}
+
+int probe_analysis_repeats(const probe_ticket_t *tickets, apr_size_t n,
+                           const probe_format_t *format, apr_size_t block_len, probe_hit_t *hit)
+{
+    apr_size_t i, at, other, found_n;
+
+    memset(hit, 0, sizeof(*hit));
+    for (i = 0; i < n && i < REPEATS_MAX; i++) {
+        const probe_ticket_t *ticket = &tickets[i];
+        apr_size_t len = ticket->len < PROBE_STREAM_MAX ? ticket->len : PROBE_STREAM_MAX;
+
+        for (found_n = 0, at = format->name_len; at + 2 * block_len <= len; at++) {
+            for (other = at + block_len; other + block_len <= len; other += block_len) {
+                if (memcmp(ticket->bytes + at, ticket->bytes + other, block_len) == 0
+                    && !is_constant(ticket->bytes + at, block_len) && ++found_n >= REPEATS_MIN) {
+                    hit->first = at;
+                    hit->second = other;
+                    hit->iv_at = i;
+                    return 1;
+                }
+            }
+        }
+    }
+    return 0;
+}
+
 int probe_analysis_nonce(const probe_ticket_t *tickets, apr_size_t n, const probe_format_t *format,
                          probe_hit_t *hit)
 {
@@ -301,7 +368,8 @@ int probe_analysis_nonce(const probe_ticket_t *tickets, apr_size_t n, const prob
         for (j = i + 1; j < n; j++) {
             const probe_ticket_t *a = &tickets[i], *b = &tickets[j];
 
-            if (same_stream(a, b, &hit->text_at)) {
+            if (same_stream(a, b, &hit->text_at)
+                || (i == 0 && same_stream_of_text(a, b, &hit->text_at))) {
                 hit->first = i;
                 hit->second = j;
                 hit->proven = 1;
@@ -317,56 +385,4 @@ int probe_analysis_nonce(const probe_ticket_t *tickets, apr_size_t n, const prob
         }
     }
     return found;
-}
-
-/* CRC-32 (ISO 3309), as Ethernet and zlib have it. */
-static apr_uint32_t crc32_of(const unsigned char *bytes, apr_size_t len)
-{
-    apr_uint32_t crc = 0xffffffff;
-    apr_size_t i;
-    int bit;
-
-    for (i = 0; i < len; i++) {
-        crc ^= bytes[i];
-        for (bit = 0; bit < 8; bit++) {
-            crc = crc >> 1 ^ (0xedb88320 & (0 - (crc & 1)));
-        }
-    }
-    return ~crc;
-}
-
-static int ends_in_crc(const probe_ticket_t *ticket, apr_size_t from)
-{
-    apr_size_t end = ticket->len - 4;
-    const unsigned char *at = ticket->bytes + end;
-    apr_uint32_t crc = crc32_of(ticket->bytes + from, end - from);
-    apr_uint32_t big = (apr_uint32_t)at[0] << 24 | (apr_uint32_t)at[1] << 16
-                       | (apr_uint32_t)at[2] << 8 | at[3];
-    apr_uint32_t little = (apr_uint32_t)at[3] << 24 | (apr_uint32_t)at[2] << 16
-                          | (apr_uint32_t)at[1] << 8 | at[0];
-
-    return crc == big || crc == little;
-}
-
-int probe_analysis_checksum(const probe_ticket_t *tickets, apr_size_t n,
-                            const probe_format_t *format, probe_hit_t *hit)
-{
-    apr_size_t froms[] = {0, 16, 32, format->name_len}, i, j;
-
-    memset(hit, 0, sizeof(*hit));
-    for (i = 0; i < sizeof(froms) / sizeof(froms[0]); i++) {
-        for (j = 0; j < n && tickets[j].len >= froms[i] + 36 && tickets[j].len <= PROBE_TEXT_MAX
-                    && ends_in_crc(&tickets[j], froms[i]);
-             j++) {
-        }
-        /* One may be chance. */
-        if (j == n && n >= 2) {
-            hit->algorithm = "CRC-32";
-            hit->text_at = froms[i];
-            hit->mac_at = tickets[0].len - 4;
-            hit->mac_len = hit->mac_full_len = 4;
-            return 1;
-        }
-    }
-    return 0;
 }

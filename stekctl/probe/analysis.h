@@ -24,13 +24,14 @@ const char *probe_analysis_layout(probe_layout_e layout);
 /* Finds the secret in the clear, at text_at.  Nonzero: found; the same for those below. */
 int probe_analysis_plain(const probe_ticket_t *tickets, apr_size_t n, probe_hit_t *hit);
 
-/* Finds a checksum without a key in the place of a MAC. */
-int probe_analysis_checksum(const probe_ticket_t *tickets, apr_size_t n,
-                            const probe_format_t *format, probe_hit_t *hit);
-
 /* Finds two tickets with the same IV or key stream. */
 int probe_analysis_nonce(const probe_ticket_t *tickets, apr_size_t n, const probe_format_t *format,
                          probe_hit_t *hit);
+
+/* Finds equal blocks in one ticket, at first and second of ticket iv_at: without an IV, equal texts
+ * look alike.  What is in the clear in all tickets does not count. */
+int probe_analysis_repeats(const probe_ticket_t *tickets, apr_size_t n,
+                           const probe_format_t *format, apr_size_t block_len, probe_hit_t *hit);
 
 #pragma GCC visibility pop
 #endif

@@ -400,17 +400,28 @@ static void add_words(probe_keys_t *keys)
 }
 
 /* Configured bytes that are longer than the key are cut somewhere. */
-static void add_own(probe_keys_t *keys, const probe_own_keys_t *own)
+static void add_parts(probe_keys_t *keys, const probe_own_keys_t *own)
 {
     apr_size_t i, at;
 
+    for (i = 0; i < own->n; i++) {
+        for (at = 0; at == 0 || at + keys->len <= own->keys[i].len; at += 16) {
+            probe_keys_add(keys, own->keys[i].bytes + at, own->keys[i].len - at);
+        }
+    }
+}
+
+static void add_own(probe_keys_t *keys, const probe_own_keys_t *own)
+{
+    apr_size_t i;
+
+    if (own) {
+        add_parts(keys, own);
+    }
     for (i = 0; own && i < own->n; i++) {
         const unsigned char *bytes = own->keys[i].bytes;
         apr_size_t len = own->keys[i].len;
 
-        for (at = 0; at == 0 || at + keys->len <= len; at += 16) {
-            probe_keys_add(keys, bytes + at, len - at);
-        }
         if (len < keys->len) {
             probe_keys_repeat(keys, bytes, len);
         }
@@ -470,6 +481,10 @@ void probe_candidate_keys(probe_keys_t *keys, apr_size_t key_len, const probe_ke
 
     memset(keys, 0, sizeof(*keys));
     keys->len = key_len;
+    if (what->level < PROBE_QUICK && what->own) {
+        add_parts(keys, what->own);
+        return;
+    }
     /* The most frequent in the wild first. */
     probe_keys_repeat(keys, &zero, 1);
     if (what->level < PROBE_QUICK) {

@@ -5,14 +5,19 @@
 #include "examine.h"
 
 #include <apr_strings.h>
+#include <openssl/crypto.h>
 #include <openssl/ssl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "analysis.h"
+#include "checksum.h"
 #include "key_digest.h"
 #include "report.h"
 #include "stek_time.h"
 #include "search.h"
+#include "search_clock.h"
+#include "text_ticket.h"
 #include "wait.h"
 #include "words.h"
 
@@ -198,11 +203,14 @@ static const char *place_text(const probe_run_t *run, probe_test_e test, const p
                             hit->form ? hit->form : "",
                             hit->is_decoded ? " of the decoded ticket" : "");
     }
-    return apr_psprintf(run->pool, "at %d, over the bytes from offset %d%s", (int)hit->mac_at,
+    return apr_psprintf(run->pool, "at %d, over the bytes from offset %d%s%s", (int)hit->mac_at,
                         (int)hit->text_at,
                         hit->mac_len < hit->mac_full_len
                             ? apr_psprintf(run->pool, ", truncated to %d bytes", (int)hit->mac_len)
-                            : "");
+                            : "",
+                        hit->is_inside    ? ", inside the encryption"
+                        : hit->is_decoded ? " of the decoded ticket"
+                                          : "");
 }
 
 /* How many of the names, if there is more than one. */
@@ -221,6 +229,12 @@ static probe_finding_t *tell_key(probe_run_t *run, probe_test_e test, const prob
     if (hit->key_len == 0) {
         finding = probe_tell(run, test, PROBE_BROKEN, "%s without a key (%s)%s", hit->algorithm,
                              place, names);
+    }
+    else if (hit->made_by) {
+        finding = probe_tell(run, test, PROBE_BROKEN,
+                             "%s with the key %s: %s, from %" APR_UINT64_T_FMT " (%s)%s",
+                             hit->algorithm, key_text(run, hit->key, hit->key_len), hit->made_by,
+                             hit->made_of, place, names);
     }
     else if (hit->scheme) {
         finding = probe_tell(run, test, PROBE_BROKEN,
@@ -319,7 +333,98 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
     finding->tickets_n = (apr_size_t)searched_n;
 }
 
-static void search_keys(probe_run_t *run, probe_test_e test)
+/* What a search for keys led to. */
+typedef struct found_t {
+    int is_decoded;        /* tickets are text, and what was searched is what they stand for */
+    probe_opened_t opened; /* the text that the cipher's key opened; len 0: none */
+    const probe_own_keys_t *own; /* bytes that a generator made, and with them the key; or NULL */
+    probe_hit_t clock;           /* with own: which generator */
+    apr_size_t numbers_n;        /* tried for generators */
+    int is_complete;
+} found_t;
+
+/* Adds to the latest finding what was tried besides. */
+static void tell_clock(probe_run_t *run, const found_t *found)
+{
+    probe_finding_t *finding = &APR_ARRAY_IDX(run->host->findings, run->host->findings->nelts - 1,
+                                              probe_finding_t);
+
+    finding->text = apr_psprintf(run->pool, "%s; nor one made of %d times and pids in %d ways%s",
+                                 finding->text, (int)found->numbers_n, PROBE_RANDOM_FORMS,
+                                 found->is_complete ? "" : ", until a minute was over");
+    finding->numbers_n = found->numbers_n;
+    finding->ways_n = PROBE_RANDOM_FORMS;
+    finding->is_cut = !found->is_complete;
+}
+
+static void show_clock_progress(void *arg, apr_size_t done, apr_size_t all)
+{
+    probe_progress(arg, done, all);
+}
+
+/* A generator that made the cipher's key made others, too: of the MAC. */
+static void keep_clock(probe_run_t *run, const probe_clock_t *clock, found_t *found)
+{
+    probe_own_keys_t *own = apr_palloc(run->pool, sizeof(*own));
+    probe_own_key_t *key = apr_palloc(run->pool, sizeof(*key));
+
+    key->bytes = apr_pmemdup(run->pool, clock->bytes, sizeof(clock->bytes));
+    key->len = sizeof(clock->bytes);
+    own->keys = key;
+    own->n = 1;
+    found->own = own;
+    found->clock = clock->search->hit;
+}
+
+/* Once for every host: it takes a minute.  Nonzero: found. */
+static int search_clock(probe_run_t *run, probe_search_t *search, found_t *found)
+{
+    probe_clock_t clock = {.search = search, .progress = show_clock_progress, .arg = run};
+    int is_found;
+
+    if (run->options->level != PROBE_DEEP || run->has_tried_clocks) {
+        return 0;
+    }
+    run->has_tried_clocks = 1;
+    is_found = probe_search_clock(&clock);
+    if (is_found) {
+        keep_clock(run, &clock, found);
+    }
+    found->numbers_n = clock.numbers_n;
+    found->is_complete = clock.is_complete;
+    return is_found;
+}
+
+/* What made the cipher's key may have made that of the MAC. */
+static void tell_origin(const found_t *found, probe_hit_t *hit)
+{
+    if (found->own && hit->key_len
+        && memmem(found->own->keys[0].bytes, found->own->keys[0].len, hit->key, hit->key_len)) {
+        hit->made_by = found->clock.made_by;
+        hit->made_of = found->clock.made_of;
+    }
+}
+
+/* With the most common keys: whoever can decrypt needs no more.  Nonzero: found, and reported. */
+static int search_inside(probe_run_t *run, const probe_ticket_t *ticket, found_t *found)
+{
+    probe_search_t search = {.ticket = ticket,
+                             .format = &run->version->format,
+                             .own = found->own ? found->own : run->options->own,
+                             .level = PROBE_QUICK,
+                             .opened = &found->opened};
+
+    if (found->opened.len == 0 || !probe_search_inside(&search)) {
+        return 0;
+    }
+    tell_origin(found, &search.hit);
+    tell_key(run, PROBE_TEST_MAC_KEY, &search.hit, 1);
+    return 1;
+}
+
+/* Returns the algorithm whose key was found; or NULL.  What the cipher key's search finds besides,
+ * that of the MAC key uses. */
+static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *found)
 {
     const probe_ticket_t *chosen[DISTINCT_MAX];
     probe_version_t *version = run->version;
@@ -332,8 +437,9 @@ static void search_keys(probe_run_t *run, probe_test_e test)
     for (i = 0; i < n; i++) {
         probe_search_t search = {.ticket = chosen[i],
                                  .format = &version->format,
-                                 .own = run->options->own,
-                                 .level = run->options->level};
+                                 .own = found->own ? found->own : run->options->own,
+                                 .level = run->options->level,
+                                 .opened = test == PROBE_TEST_CIPHER_KEY ? &found->opened : NULL};
 
         /* Without names, the tickets are most likely all of one key. */
         if (i >= whole_n) {
@@ -342,20 +448,30 @@ static void search_keys(probe_run_t *run, probe_test_e test)
         }
         probe_progress(run, (apr_size_t)i, (apr_size_t)n);
         probe_wait_turn();
-        if (test == PROBE_TEST_CIPHER_KEY ? probe_search_cipher(&search)
-                                          : probe_search_mac(&search)) {
+        if (test == PROBE_TEST_CIPHER_KEY
+                ? probe_search_cipher(&search) || search_clock(run, &search, found)
+                : probe_search_mac(&search)) {
+            search.hit.is_decoded |= found->is_decoded;
+            tell_origin(found, &search.hit);
             tell_key(run, test, &search.hit, n + more_n);
-            return;
+            return search.hit.algorithm;
         }
         why = why ? why : why_unknown(run, test, &search);
         if (i == 0) {
             first = search;
         }
     }
+    if (test == PROBE_TEST_MAC_KEY && n > 0 && search_inside(run, chosen[0], found)) {
+        return NULL;
+    }
     tell_none(run, test, &first, why, n, more_n);
+    if (test == PROBE_TEST_CIPHER_KEY && found->numbers_n) {
+        tell_clock(run, found);
+    }
+    return NULL;
 }
 
-static void search_macs(probe_run_t *run)
+static void search_macs(probe_run_t *run, found_t *found)
 {
     const probe_version_t *version = run->version;
     probe_hit_t hit;
@@ -363,16 +479,43 @@ static void search_macs(probe_run_t *run)
     if (probe_analysis_is_aead(version->format.layout)) {
         probe_tell_moot(run, PROBE_TEST_MAC_KEY, "the cipher makes the tag: no key of its own");
     }
-    else if (probe_analysis_checksum(ticket_n(version, 0), (apr_size_t)version->tickets->nelts,
-                                     &version->format, &hit)) {
+    else if (probe_checksum_find(ticket_n(version, 0), (apr_size_t)version->tickets->nelts,
+                                 &version->format, &hit)) {
+        hit.is_decoded = found->is_decoded;
         tell_key(run, PROBE_TEST_MAC_KEY, &hit, 1);
     }
     else {
-        search_keys(run, PROBE_TEST_MAC_KEY);
+        search_keys(run, PROBE_TEST_MAC_KEY, found);
     }
 }
 
-static void search_nonces(probe_run_t *run, int is_plain)
+/* A weak key of DES makes equal blocks in CBC, too. */
+static int repeats_blocks(const probe_run_t *run, const char *cipher, probe_hit_t *hit)
+{
+    const probe_ticket_t *tickets = ticket_n(run->version, 0);
+    apr_size_t n = (apr_size_t)run->version->tickets->nelts;
+
+    return (!cipher || strstr(cipher, "ECB"))
+           && (probe_analysis_repeats(tickets, n, &run->version->format, 16, hit)
+               || probe_analysis_repeats(tickets, n, &run->version->format, 8, hit));
+}
+
+static void tell_nonce(probe_run_t *run, const probe_hit_t *hit)
+{
+    if (hit->proven) {
+        probe_tell(
+            run, PROBE_TEST_NONCE, PROBE_BROKEN,
+            "tickets %d and %d share a key stream: their XOR contains the XOR of the secrets",
+            (int)hit->first + 1, (int)hit->second + 1);
+    }
+    else {
+        probe_tell(run, PROBE_TEST_NONCE, PROBE_WEAK, "tickets %d and %d have the same IV",
+                   (int)hit->first + 1, (int)hit->second + 1);
+    }
+}
+
+/* cipher: whose key was found; or NULL. */
+static void search_nonces(probe_run_t *run, int is_plain, const char *cipher)
 {
     const probe_ticket_t *tickets = ticket_n(run->version, 0);
     apr_size_t n = (apr_size_t)run->version->tickets->nelts;
@@ -381,6 +524,13 @@ static void search_nonces(probe_run_t *run, int is_plain)
     if (n < 2 || is_plain) {
         probe_tell(run, PROBE_TEST_NONCE, PROBE_UNTESTED, "%s",
                    is_plain ? "nothing is encrypted" : "requires two tickets");
+    }
+    else if (repeats_blocks(run, cipher, &hit)) {
+        probe_tell(
+            run, PROBE_TEST_NONCE, PROBE_WEAK,
+            "ticket %d contains equal blocks, at %d and %d: nothing but the key decides how a "
+            "block looks (ECB)",
+            (int)hit.iv_at + 1, (int)hit.first, (int)hit.second);
     }
     else if (!probe_analysis_nonce(tickets, n, &run->version->format, &hit)) {
         if (run->version->format.iv_len == 0) {
@@ -393,16 +543,46 @@ static void search_nonces(probe_run_t *run, int is_plain)
         probe_tell(run, PROBE_TEST_NONCE, PROBE_OK, "no IV or key stream is reused in %d tickets",
                    (int)n);
     }
-    else if (hit.proven) {
-        probe_tell(
-            run, PROBE_TEST_NONCE, PROBE_BROKEN,
-            "tickets %d and %d share a key stream: their XOR contains the XOR of the secrets",
-            (int)hit.first + 1, (int)hit.second + 1);
-    }
     else {
-        probe_tell(run, PROBE_TEST_NONCE, PROBE_WEAK, "tickets %d and %d have the same IV",
-                   (int)hit.first + 1, (int)hit.second + 1);
+        tell_nonce(run, &hit);
     }
+}
+
+/* If all tickets are text, what is searched is what they stand for. */
+static int decode_all(const probe_version_t *version, probe_version_t *decoded, apr_pool_t *pool)
+{
+    int i;
+
+    *decoded = *version;
+    decoded->tickets = apr_array_make(pool, version->tickets->nelts, sizeof(probe_ticket_t));
+    for (i = 0; i < version->tickets->nelts; i++) {
+        probe_ticket_t *ticket = apr_array_push(decoded->tickets);
+        const unsigned char *bytes;
+
+        if (!probe_text_ticket_decode(ticket_n(version, i), ticket)) {
+            return 0;
+        }
+        bytes = ticket->bytes;
+        ticket->bytes = apr_pmemdup(pool, bytes, ticket->len);
+        free((void *)bytes);
+    }
+    probe_analysis_format(ticket_n(decoded, 0), (apr_size_t)decoded->tickets->nelts,
+                          &decoded->format);
+    return 1;
+}
+
+static void search_tickets(probe_run_t *run, int is_plain)
+{
+    probe_version_t *version = run->version, decoded;
+    found_t found = {.is_decoded = decode_all(version, &decoded, run->pool)};
+    const char *cipher;
+
+    run->version = found.is_decoded ? &decoded : version;
+    cipher = search_keys(run, PROBE_TEST_CIPHER_KEY, &found);
+    search_macs(run, &found);
+    search_nonces(run, is_plain, cipher);
+    OPENSSL_cleanse(&found, sizeof(found));
+    run->version = version;
 }
 
 void probe_examine_tickets(probe_run_t *run)
@@ -431,9 +611,7 @@ void probe_examine_tickets(probe_run_t *run)
         probe_tell_moot(run, PROBE_TEST_NONCE, "stateful: no IV");
         return;
     }
-    search_keys(run, PROBE_TEST_CIPHER_KEY);
-    search_macs(run);
-    search_nonces(run, is_plain);
+    search_tickets(run, is_plain);
 }
 
 /* The backend that has this ticket. */
@@ -456,14 +634,20 @@ static int backend_of(const probe_version_t *version, const probe_ticket_t *tick
 
 void probe_examine_across(probe_run_t *run)
 {
-    const probe_version_t *version = run->version;
-    const probe_ticket_t *tickets = ticket_n(version, 0);
+    const probe_version_t *version = run->version, *searched = version;
     apr_size_t n = (apr_size_t)version->tickets->nelts;
+    probe_version_t decoded;
     probe_hit_t hit;
 
-    if (!probe_analysis_plain(tickets, n, &hit)
-        && probe_analysis_nonce(tickets, n, &version->format, &hit)
-        && backend_of(version, &tickets[hit.first]) != backend_of(version, &tickets[hit.second])) {
-        search_nonces(run, 0);
+    if (probe_analysis_plain(ticket_n(version, 0), n, &hit)) {
+        return;
+    }
+    if (decode_all(version, &decoded, run->pool)) {
+        searched = &decoded;
+    }
+    if (probe_analysis_nonce(ticket_n(searched, 0), n, &searched->format, &hit)
+        && backend_of(version, ticket_n(version, (int)hit.first))
+               != backend_of(version, ticket_n(version, (int)hit.second))) {
+        tell_nonce(run, &hit);
     }
 }

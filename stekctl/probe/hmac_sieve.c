@@ -28,6 +28,7 @@ struct probe_sieve_t {
     apr_size_t block_len, n;
     text_t texts[PROBE_SIEVE_TEXTS_MAX];
     probe_vector_t *schedules; /* of all texts */
+    probe_vector_t *common;    /* states behind common blocks, while keys are tried */
 };
 
 /* ---- words ---- */
@@ -210,11 +211,13 @@ probe_sieve_t *probe_sieve_create(const char *digest, const probe_sieve_text_t *
     }
     sieve->schedules = aligned_alloc(PROBE_VECTOR_LEN, (blocks_n + 1) * sieve->hash->rounds_n
                                                            * sizeof(probe_vector_t));
+    sieve->common = aligned_alloc(PROBE_VECTOR_LEN,
+                                  (n + 1) * PROBE_STATE_MAX * sizeof(probe_vector_t));
     for (blocks_n = 0, i = 0; sieve->schedules && sieve->hash && i < n; i++) {
         make_schedules(sieve, texts, i, sieve->schedules + blocks_n * sieve->hash->rounds_n);
         blocks_n += sieve->texts[i].blocks_n - own_from(sieve, i);
     }
-    if (sieve->schedules && sieve->hash) {
+    if (sieve->schedules && sieve->common && sieve->hash) {
         return sieve;
     }
 fail:
@@ -226,6 +229,7 @@ void probe_sieve_free(probe_sieve_t *sieve)
 {
     if (sieve) {
         free(sieve->schedules);
+        free(sieve->common);
         free(sieve);
     }
 }
@@ -293,7 +297,7 @@ static unsigned compare(const probe_hash_t *hash, const probe_vector_t *first,
 }
 
 static unsigned sieve_lanes(const probe_sieve_t *sieve, const unsigned char *keys,
-                            apr_size_t key_len, apr_size_t n, probe_vector_t *common)
+                            apr_size_t key_len, apr_size_t n)
 {
     const probe_hash_t *hash = sieve->hash;
     apr_size_t words = hash->digest_len / hash->word_len, i;
@@ -307,7 +311,7 @@ static unsigned sieve_lanes(const probe_sieve_t *sieve, const unsigned char *key
     for (i = 0; i < sieve->n; i++) {
         const text_t *text = &sieve->texts[i];
         apr_size_t left = text->blocks_n - text->common_n;
-        probe_vector_t *shared = common + text->common * PROBE_STATE_MAX;
+        probe_vector_t *shared = sieve->common + text->common * PROBE_STATE_MAX;
 
         if (text->common == i) {
             memcpy(state, inner, sizeof(state));
@@ -332,18 +336,12 @@ unsigned probe_sieve_keys(const probe_sieve_t *sieve, const unsigned char *keys,
                           apr_size_t n)
 {
     apr_size_t lanes = PROBE_VECTOR_LEN / sieve->hash->word_len, i;
-    probe_vector_t *common = aligned_alloc(PROBE_VECTOR_LEN,
-                                           (sieve->n + 1) * PROBE_STATE_MAX * sizeof(*common));
     unsigned found = 0;
 
-    if (!common) {
-        return (1U << n) - 1;
-    }
     for (i = 0; i < n; i += lanes) {
         apr_size_t part = n - i < lanes ? n - i : lanes;
 
-        found |= sieve_lanes(sieve, keys + i * key_len, key_len, part, common) << i;
+        found |= sieve_lanes(sieve, keys + i * key_len, key_len, part) << i;
     }
-    free(common);
     return found;
 }

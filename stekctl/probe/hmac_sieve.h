@@ -11,7 +11,7 @@
 #pragma GCC visibility push(hidden)
 
 #define PROBE_SIEVE_KEYS 8 /* keys at a time */
-#define PROBE_SIEVE_TEXTS_MAX 256
+#define PROBE_SIEVE_TEXTS_MAX 768
 #define PROBE_SIEVE_LEN_MAX 4096 /* bytes that a MAC covers */
 
 /* Two pieces, of which the second may be empty, and a MAC of at least 4 bytes over them. */

@@ -35,6 +35,10 @@ static void json_hit(json_t *json, const probe_finding_t *finding, int redacts, 
         json_count(json, "key_length", hit->key_len);
         json_key(json, "key", "key_digest", hit->key, hit->key_len, redacts, pool);
     }
+    if (hit->made_by) {
+        json_string(json, "made_by", hit->made_by);
+        json_count(json, "made_of", hit->made_of);
+    }
     if (hit->scheme) {
         json_string(json, "derived_by", hit->scheme);
         json_key(json, "configured_key", "configured_key_digest", hit->configured,
@@ -48,6 +52,7 @@ static void json_hit(json_t *json, const probe_finding_t *finding, int redacts, 
     if (finding->test == PROBE_TEST_MAC_KEY) {
         json_count(json, "mac_offset", hit->mac_at);
         json_count(json, "mac_length", hit->mac_len);
+        json_bool(json, "inside_encryption", hit->is_inside);
     }
     else {
         json_count(json, "secret_offset", hit->secret_at);
@@ -76,6 +81,14 @@ void probe_json_finding(json_t *json, const probe_finding_t *finding, int redact
         json_count(json, "keys", finding->keys_n);
         json_count(json, "forms", finding->forms_n);
         json_count(json, "searched_tickets", finding->tickets_n);
+    }
+    if (finding->numbers_n) {
+        json_count(json, "times", finding->numbers_n);
+        json_count(json, "time_forms", finding->ways_n);
+        json_bool(json, "times_complete", !finding->is_cut);
+    }
+    if (finding->detectable_us) {
+        json_number(json, "detectable_microseconds", finding->detectable_us);
     }
     if (finding->hit) {
         json_open(json, "found", '{');

@@ -11,9 +11,11 @@
 #include "tests.h"
 
 #include <apr_strings.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "budget.h"
+#include "text_ticket.h"
 
 #define AGAIN_MAX 4  /* accepted alterations that are offered once more */
 #define COUNT_MIN 10 /* bytes of a MAC that have to count, as RFC 2104, 5 has it */
@@ -33,13 +35,37 @@ typedef struct change_t {
     unsigned char *map; /* for every byte: place_e */
 } change_t;
 
+/* Nonzero: the altered ticket stands for the same bytes, as hex in capitals does. */
+static int means_the_same(const change_t *change)
+{
+    probe_ticket_t ticket = *change->ticket, one, two;
+    int is_same = 0;
+
+    if (!probe_text_ticket_decode(&ticket, &one)) {
+        return 0;
+    }
+    ticket.bytes = change->bytes;
+    if (probe_text_ticket_decode(&ticket, &two)) {
+        is_same = one.len == two.len && memcmp(one.bytes, two.bytes, one.len) == 0;
+        free((void *)two.bytes);
+    }
+    free((void *)one.bytes);
+    return is_same;
+}
+
 static void offer_changed(probe_run_t *run, change_t *change, apr_size_t unit, probe_reply_t *reply)
 {
     int is_deep = run->options->level == PROBE_DEEP;
     apr_size_t at = is_deep ? unit / 8 : unit;
     unsigned char mask = (unsigned char)(1 << (is_deep ? unit % 8 : unit * 5 % 8));
+    int i;
 
     change->bytes[at] ^= mask;
+    for (i = 0; i < 8 && means_the_same(change); i++) {
+        change->bytes[at] ^= mask;
+        mask = mask == 1 ? 0x80 : (unsigned char)(mask >> 1);
+        change->bytes[at] ^= mask;
+    }
     probe_offer(run, change->ticket, change->bytes, reply);
     change->bytes[at] ^= mask;
 }

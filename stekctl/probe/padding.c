@@ -15,6 +15,7 @@
  */
 #include "tests.h"
 
+#include <apr_strings.h>
 #include <openssl/rand.h>
 #include <string.h>
 
@@ -40,6 +41,8 @@ typedef struct oracle_t {
     apr_int64_t times[VALUES_N * ROUNDS_N];
     apr_uint64_t chance; /* state of the random generator for the order */
     int is_timed;
+    apr_int64_t
+        detectable_us; /* a difference in time that would have been seen; 0: none was taken */
 } oracle_t;
 
 /* A random number below n, by SplitMix64 (Steele et al. 2014) with a seed from OpenSSL.  With a
@@ -205,6 +208,7 @@ static int differs_in_time(probe_run_t *run, oracle_t *oracle, int index, int la
             candidate[a++] = us;
         }
     }
+    oracle->detectable_us = probe_stats_detectable(others, b);
     return probe_stats_compare(candidate, a, others, b) == PROBE_STATS_DIFFERENT;
 }
 
@@ -329,6 +333,27 @@ static int try_guess(probe_run_t *run, oracle_t *oracle, const guess_t *guess, i
     return run->faults_n >= PROBE_FAULTS_MAX ? -1 : result;
 }
 
+static void tell_same(probe_run_t *run, const oracle_t *oracle, int asked_n)
+{
+    const char *time_text = "";
+    apr_int64_t us = oracle->detectable_us;
+
+    if (run->options->level == PROBE_DEEP && run->repeats_n != 1) {
+        time_text = " (times of one backend cannot be told)";
+    }
+    else if (us) {
+        time_text = apr_psprintf(
+            run->pool,
+            ", after the same time (a difference of %d.%03d ms would have been "
+            "seen)",
+            (int)(us / 1000), (int)(us % 1000));
+    }
+    probe_tell(run, PROBE_TEST_PADDING, PROBE_OK,
+               "correct and wrong padding get the same answer%s, for %d lengths of MAC and block",
+               time_text, asked_n)
+        ->detectable_us = us;
+}
+
 static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
 {
     guess_t guesses[GUESSES_MAX];
@@ -349,13 +374,7 @@ static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
                    "pattern of a padding check");
     }
     else if (result == 0) {
-        probe_tell(
-            run, PROBE_TEST_PADDING, PROBE_OK,
-            "correct and wrong padding get the same answer%s, for %d lengths of MAC and block",
-            run->options->level < PROBE_DEEP ? ""
-            : run->repeats_n == 1            ? ", after the same time"
-                                             : " (times of one backend cannot be told)",
-            asked_n);
+        tell_same(run, oracle, asked_n);
     }
 }
 

@@ -21,6 +21,7 @@ typedef struct probe_run_t {
     const char *name;         /* SNI with which tickets are collected; NULL: none */
     const char *test;         /* for the progress line */
     int asks_http;            /* this host sends TLS 1.3 tickets only after a request */
+    int has_tried_clocks;     /* for keys that were made of the time */
     int faults_n;             /* failed connections in a row */
     int backend;              /* whose tickets are being tested, from 0; -1: not told apart */
     int repeats_n;            /* how often a ticket is offered until it meets its backend */

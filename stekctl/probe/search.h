@@ -11,12 +11,19 @@
 
 #pragma GCC visibility push(hidden)
 
+/* A text that a key has opened, as far as it is known where it begins and ends. */
+typedef struct probe_opened_t {
+    unsigned char bytes[PROBE_TEXT_MAX];
+    apr_size_t len;
+} probe_opened_t;
+
 typedef struct probe_search_t {
     const probe_ticket_t *ticket;
     const probe_format_t *format;
     const probe_own_keys_t *own; /* NULL: none */
     probe_level_e level;
-    int is_again; /* another ticket was searched more thoroughly */
+    probe_opened_t *opened; /* where to keep the text, if a cipher key is found; NULL: nowhere */
+    int is_again;           /* another ticket was searched more thoroughly */
     /* What was done; zeros before. */
     probe_hit_t hit;
     apr_size_t keys_n;   /* keys tried, once for each length */
@@ -28,6 +35,9 @@ typedef struct probe_search_t {
  * not, and something is missing, then that is not known. */
 int probe_search_cipher(probe_search_t *search);
 int probe_search_mac(probe_search_t *search);
+
+/* The same for a MAC in search->opened: inside the encryption. */
+int probe_search_inside(probe_search_t *search);
 
 #pragma GCC visibility pop
 #endif

@@ -125,6 +125,23 @@ static int fits_sample(work_t *work, EVP_CIPHER_CTX *ctx)
     return 0;
 }
 
+/* The alignment's text, without what looks like padding. */
+static void keep_opened(work_t *work, apr_size_t shift)
+{
+    apr_size_t len = work->starts[shift + 1] - work->starts[shift], pad, i;
+    probe_opened_t *opened = work->search->opened;
+
+    if (!opened) {
+        return;
+    }
+    memcpy(opened->bytes, work->text + work->starts[shift], len);
+    pad = opened->bytes[len - 1];
+    for (i = 0; i < pad && pad <= work->algorithm->block_len && opened->bytes[len - 1 - i] == pad;
+         i++) {
+    }
+    opened->len = i == pad ? len - pad : len;
+}
+
 static void tell(work_t *work, const probe_find_t *find, const char *name)
 {
     const probe_format_t *format = work->search->format;
@@ -134,6 +151,7 @@ static void tell(work_t *work, const probe_find_t *find, const char *name)
     while (shift + 1 < block_len && work->starts[shift + 1] <= find->at) {
         shift++;
     }
+    keep_opened(work, shift);
     hit->algorithm = name;
     hit->form = find->form;
     hit->secret_at = shift + find->at - work->starts[shift];

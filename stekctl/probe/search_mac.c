@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The search for a weak key of the MAC, or for a digest without a key (search.h).
- *
- *     | from ... | MAC                  behind what it covers, up to the ticket's end
- *     ... | MAC | covered               in front of it
- *     covered | MAC | covered           between
+ * The search for a weak key of the MAC, or for a digest without a key (search.h), at every place
+ * where a MAC may be (mac_spans.h).
  */
 #include "search.h"
 
@@ -15,9 +12,7 @@
 
 #include "hmac_sieve.h"
 #include "mac_keys.h"
-
-#define COVERED_MIN 16
-#define SPANS_MAX 256
+#include "mac_spans.h"
 
 typedef struct digest_t {
     const char *name, *hmac;
@@ -31,20 +26,9 @@ static const digest_t digests[] = {
 
 #define DIGESTS_N (sizeof(digests) / sizeof(digests[0]))
 
-/* Full and commonly truncated lengths. */
-static const apr_size_t mac_lens[] = {64, 48, 32, 28, 24, 20, 16, 12, 10, 8};
-
-/* A MAC, and the two pieces that it covers; the second may be empty. */
-typedef struct span_t {
-    apr_size_t mac_at, mac_len;
-    apr_size_t from, len, second_from, second_len;
-    int is_usual; /* all keys are tried, not only the most common ones */
-} span_t;
-
 typedef struct work_t {
     probe_search_t *search;
-    span_t spans[SPANS_MAX];
-    apr_size_t spans_n, usual_n;
+    probe_spans_t spans;
     const digest_t *counted;  /* the digest whose keys are counted */
     probe_mac_keys_t keys[2]; /* for the usual places, and for the others; made when needed */
 } work_t;
@@ -57,87 +41,8 @@ typedef struct try_t {
     const probe_sieve_t *sieve; /* NULL: none */
 } try_t;
 
-static void add_span(work_t *work, const span_t *span)
-{
-    apr_size_t i;
-
-    for (i = 0; i < work->spans_n; i++) {
-        const span_t *other = &work->spans[i];
-
-        if (other->mac_at == span->mac_at && other->mac_len == span->mac_len
-            && other->from == span->from && other->len == span->len
-            && other->second_len == span->second_len) {
-            return;
-        }
-    }
-    if (work->spans_n < SPANS_MAX && span->len + span->second_len >= COVERED_MIN) {
-        work->spans[work->spans_n++] = *span;
-        work->usual_n += span->is_usual != 0;
-    }
-}
-
-/* A MAC at the end over what begins at from. */
-static void add_behind(work_t *work, apr_size_t from, apr_size_t mac_len, int is_usual)
-{
-    apr_size_t len = work->search->ticket->len;
-    span_t span = {.mac_len = mac_len, .from = from, .is_usual = is_usual};
-
-    if (len >= from + mac_len) {
-        span.mac_at = len - mac_len;
-        span.len = span.mac_at - from;
-        add_span(work, &span);
-    }
-}
-
-/* A MAC at a place in front, over what follows it, and with what precedes it. */
-static void add_front(work_t *work, apr_size_t at, apr_size_t mac_len)
-{
-    apr_size_t len = work->search->ticket->len, end = at + mac_len;
-    span_t span = {.mac_at = at, .mac_len = mac_len, .from = end};
-
-    if (len >= end) {
-        span.len = len - end;
-        add_span(work, &span);
-        span.from = 0;
-        span.len = at;
-        span.second_from = end;
-        span.second_len = len - end;
-        add_span(work, &span);
-    }
-}
-
-/* Where this digest's MAC may be.  If the layout is known, its own place gets all keys; that of
- * OpenSSL has no length field, so the MAC's length is not certain. */
-static void choose_spans(work_t *work, const digest_t *digest)
-{
-    static const apr_size_t from[] = {0, 16, 32, 4, 2, 12, 20};
-    const probe_format_t *format = work->search->format;
-    int is_known = format->layout != PROBE_LAYOUT_UNKNOWN, is_own, is_huge;
-    apr_size_t most = work->search->level == PROBE_QUICK ? 1 : 7, i, j;
-
-    work->spans_n = work->usual_n = 0;
-    is_own = !is_known || format->mac_len == digest->len || work->search->is_again
-             || (format->layout == PROBE_LAYOUT_OPENSSL && digest->len % 16 == 0);
-    add_behind(work, 0, digest->len, is_own);
-    is_huge = work->search->ticket->len > PROBE_TEXT_MAX;
-    if (!is_huge && (!is_known || format->mac_len == digest->len)) {
-        add_behind(work, 16, digest->len, !is_known);
-    }
-    for (i = 0; !is_huge && i < sizeof(mac_lens) / sizeof(mac_lens[0]); i++) {
-        for (j = 0; mac_lens[i] <= digest->len && j < most; j++) {
-            add_behind(work, from[j], mac_lens[i], 0);
-            if (mac_lens[i] >= 16) {
-                add_front(work, from[j], mac_lens[i]);
-            }
-        }
-        if (mac_lens[i] <= digest->len && format->name_len) {
-            add_behind(work, format->name_len, mac_lens[i], 0);
-            add_front(work, format->name_len, mac_lens[i]);
-        }
-    }
-}
-
-static int found_span(work_t *work, const span_t *span, const digest_t *digest, const char *name)
+static int found_span(work_t *work, const probe_span_t *span, const digest_t *digest,
+                      const char *name)
 {
     probe_hit_t *hit = &work->search->hit;
 
@@ -158,8 +63,8 @@ static int try_digest(work_t *work, const digest_t *digest, const EVP_MD *md)
     apr_size_t i;
     int found = ctx ? 0 : -1;
 
-    for (i = 0; i < work->spans_n && found == 0; i++) {
-        const span_t *span = &work->spans[i];
+    for (i = 0; i < work->spans.n && found == 0; i++) {
+        const probe_span_t *span = &work->spans.all[i];
 
         if (EVP_DigestInit_ex(ctx, md, NULL) != 1
             || EVP_DigestUpdate(ctx, bytes + span->from, span->len) != 1
@@ -184,8 +89,8 @@ static int try_key(work_t *work, const digest_t *digest, EVP_MAC_CTX *mac, const
     unsigned char out[EVP_MAX_MD_SIZE];
     apr_size_t i, len;
 
-    for (i = 0; i < work->spans_n; i++) {
-        const span_t *span = &work->spans[i];
+    for (i = 0; i < work->spans.n; i++) {
+        const probe_span_t *span = &work->spans.all[i];
 
         if (is_usual && !span->is_usual) {
             continue;
@@ -216,7 +121,13 @@ static int make_keys(const work_t *work, probe_mac_keys_t *all, int is_usual)
                              .ticket = search->ticket,
                              .layout = search->format->layout};
 
-    return probe_mac_keys_make(all, is_huge ? 1 : search->level == PROBE_DEEP ? 5 : 4, &what);
+    apr_size_t lengths_n = is_huge                      ? 1
+                           : search->level == PROBE_DEEP ? 5
+                           /* At many places, keys of the usual lengths. */
+                           : search->level == PROBE_QUICK && !is_usual ? 2
+                                                                       : 4;
+
+    return probe_mac_keys_make(all, lengths_n, &what);
 }
 
 /* Spans as the sieve wants them, each once: it is enough to know that one fits. */
@@ -225,8 +136,8 @@ static apr_size_t list_texts(const work_t *work, int is_usual, probe_sieve_text_
     const unsigned char *bytes = work->search->ticket->bytes;
     apr_size_t i, j, n = 0;
 
-    for (i = 0; i < work->spans_n; i++) {
-        const span_t *span = &work->spans[i];
+    for (i = 0; i < work->spans.n; i++) {
+        const probe_span_t *span = &work->spans.all[i];
         int is_whole = span->len == 0 || span->second_len == 0;
         probe_sieve_text_t text = {
             .first = bytes + (span->len ? span->from : span->second_from),
@@ -305,7 +216,7 @@ static int try_keys(work_t *work, const try_t *how, const probe_keys_t *keys,
 static int try_lengths(work_t *work, try_t *how)
 {
     probe_mac_keys_t *all = &work->keys[how->is_usual ? 0 : 1];
-    probe_sieve_text_t texts[SPANS_MAX];
+    probe_sieve_text_t texts[PROBE_SPANS_MAX];
     probe_sieve_t *sieve;
     apr_size_t i;
     int found = 0;
@@ -335,7 +246,7 @@ static int try_hmac(work_t *work, const digest_t *digest, EVP_MAC *fetched)
         EVP_MAC_CTX_free(how.mac);
         return 0;
     }
-    if (work->usual_n > 0) {
+    if (work->spans.usual_n > 0) {
         how.is_usual = 1;
         found = try_lengths(work, &how);
     }
@@ -352,7 +263,8 @@ static int try_both(work_t *work, const digest_t *digest, EVP_MAC *fetched)
     EVP_MD *md = EVP_MD_fetch(NULL, digest->name, NULL);
     int found;
 
-    choose_spans(work, digest);
+    probe_mac_spans(&work->spans, work->search->ticket->len, work->search->format, digest->len,
+                    work->search->level, work->search->is_again);
     found = md ? try_digest(work, digest, md) : -1;
     EVP_MD_free(md);
     if (found < 0) {

@@ -283,6 +283,18 @@ static int is_after(apr_int64_t at, apr_size_t end)
     return gap >= 0 && gap <= 20 && (gap <= 2 || gap == 4 || gap == 8 || gap >= 16);
 }
 
+/* The ticket from `at` on, under the key stream from `from` on. */
+static void keep_opened(const work_t *work, apr_size_t at, const unsigned char *from,
+                        const unsigned char *end)
+{
+    const probe_ticket_t *ticket = work->search->ticket;
+    probe_opened_t *opened = work->search->opened;
+
+    for (opened->len = 0; at < ticket->len && from < end; at++, from++) {
+        opened->bytes[opened->len++] = ticket->bytes[at] ^ *from;
+    }
+}
+
 static void tell(const work_t *work, const probe_find_t *find)
 {
     const segment_t *segment = &work->segments[find->at / work->stream_len];
@@ -292,6 +304,8 @@ static void tell(const work_t *work, const probe_find_t *find)
     apr_size_t end = segment->is_zero ? 0 : segment->place + rule->nonce_len;
     const char *name = rule->names[work->family->key_len / 8 - 2];
     probe_hit_t *hit = &work->search->hit;
+    const unsigned char *stream;
+    apr_int64_t from;
 
     /* The same key stream from its first block on is that of CTR, or of a ChaCha20 without tag. */
     if (rule->text_block > 1 && base >= 0 && is_after(base, end)
@@ -308,6 +322,14 @@ static void tell(const work_t *work, const probe_find_t *find)
     hit->iv_len = segment->is_zero ? 0 : rule->nonce_len;
     hit->text_at = text_at > 0 ? (apr_size_t)text_at : 0;
     hit->secret_at = find->place;
+    if (!work->search->opened) {
+        return;
+    }
+    stream = work->streams + find->at / work->stream_len * work->stream_len;
+    from = (apr_int64_t)hit->text_at - base;
+    if (from >= 0 && from < (apr_int64_t)work->stream_len) {
+        keep_opened(work, hit->text_at, stream + from, stream + work->stream_len);
+    }
 }
 
 static int try_keys(work_t *work, EVP_CIPHER_CTX *ctx, probe_level_e level)

@@ -12,6 +12,7 @@
 #define Z_SQUARED 26.0 /* two-sided probability of 3.4e-7 */
 #define CLEAR 0.70
 #define GROUPS_MAX 256
+#define SHIFT_MAX (APR_INT64_C(1) << 32)
 
 typedef struct timed_t {
     apr_int64_t us;
@@ -74,6 +75,30 @@ probe_stats_e probe_stats_compare(const apr_int64_t *a, apr_size_t a_n, const ap
     }
     return (u - mean) * (u - mean) > Z_SQUARED * variance ? PROBE_STATS_DIFFERENT
                                                           : PROBE_STATS_SAME;
+}
+
+apr_int64_t probe_stats_detectable(const apr_int64_t *times, apr_size_t n)
+{
+    apr_int64_t shifted[PROBE_STATS_MAX], low = 0, high = SHIFT_MAX;
+    apr_size_t i;
+
+    if (n < PROBE_STATS_MIN || 2 * n > PROBE_STATS_MAX) {
+        return 0;
+    }
+    while (high - low > 1) {
+        apr_int64_t middle = low + (high - low) / 2;
+
+        for (i = 0; i < n; i++) {
+            shifted[i] = times[i] + middle;
+        }
+        if (probe_stats_compare(shifted, n, times, n) == PROBE_STATS_DIFFERENT) {
+            high = middle;
+        }
+        else {
+            low = middle;
+        }
+    }
+    return high;
 }
 
 apr_size_t probe_stats_outlier(const apr_int64_t *times, apr_size_t groups_n, apr_size_t rounds_n)

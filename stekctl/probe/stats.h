@@ -26,6 +26,10 @@ apr_int64_t probe_stats_median(apr_int64_t *times, apr_size_t n);
 probe_stats_e probe_stats_compare(const apr_int64_t *a, apr_size_t a_n, const apr_int64_t *b,
                                   apr_size_t b_n);
 
+/* The smallest shift, in microseconds, that would make times[n] DIFFERENT from themselves: what a
+ * comparison with samples that spread as these do could have seen.  0: too few times. */
+apr_int64_t probe_stats_detectable(const apr_int64_t *times, apr_size_t n);
+
 /* times[groups_n * rounds_n], group by group.  Returns the group whose best time is farthest from
  * the median of all groups' best times: a candidate, not a finding.  groups_n is at most 256. */
 apr_size_t probe_stats_outlier(const apr_int64_t *times, apr_size_t groups_n, apr_size_t rounds_n);

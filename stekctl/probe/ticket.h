@@ -20,7 +20,7 @@
 #define PROBE_STREAM_MAX 1024 /* of those, under ciphers that make a stream */
 
 typedef enum probe_level_e {
-    /* One key of every length, for fuzzing: the whole search except the number of keys. */
+    /* The whole search with the user's keys as they are; without any, one key of every length. */
     PROBE_ONE_KEY = -1,
     PROBE_QUICK,
     PROBE_NORMAL,
@@ -84,6 +84,9 @@ typedef struct probe_hit_t {
     apr_size_t first, second;         /* indexes of the tickets concerned */
     int proven;                       /* nonce reuse: the XOR of the secrets was found */
     int no_iv;                        /* an all-zero IV that the ticket does not contain */
+    const char *made_by;              /* a generator of the key; NULL: none */
+    apr_uint64_t made_of;             /* the number from which it made it */
+    int is_inside;                    /* a MAC in the decrypted text; positions are those there */
 } probe_hit_t;
 
 #pragma GCC visibility pop

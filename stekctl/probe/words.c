@@ -44,8 +44,9 @@ static const words_t words[PROBE_TEST_N] = {
          NEW_KEYS},
     [PROBE_TEST_NONCE] =
         {"nonce",
-         "An IV is reused.  With CTR, GCM or ChaCha20, one known session reveals the secrets of "
-         "the others; with CBC, it reveals which tickets begin with the same data.",
+         "An IV is reused, or there is none.  With CTR, GCM or ChaCha20, one known session reveals the secrets of "
+         "the others; with CBC and "
+         "ECB, it reveals which tickets contain the same data.",
          UPGRADE},
     [PROBE_TEST_MAC] =
         {"mac",

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 
 #include "probe/analysis.h"
+#include "probe/checksum.h"
 #include "probe/session.h"
 #include "probe/search.h"
 
@@ -25,7 +26,7 @@ static void look_at(probe_ticket_t *tickets, size_t n, int searches)
     (void)probe_analysis_layout(format.layout);
     (void)probe_analysis_plain(tickets, n, &hit);
     (void)probe_analysis_nonce(tickets, n, &format, &hit);
-    (void)probe_analysis_checksum(tickets, n, &format, &hit);
+    (void)probe_checksum_find(tickets, n, &format, &hit);
     if (n > 0 && searches) {
         probe_search_t search = {.ticket = &tickets[0], .format = &format, .level = PROBE_ONE_KEY};
 

@@ -55,10 +55,10 @@ class Report:
 
 
 def build(folder):
-    """sins.c by the machine's compiler."""
+    """sins.c and frames.c by the machine's compiler."""
     compiler = shutil.which(sysconfig.get_config_var("CC") or "cc") or "cc"
     binary = Path(folder) / "sins"
-    subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", str(HERE / "sins.c"), "-o",
+    subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", str(HERE / "sins.c"), str(HERE / "frames.c"), "-o",
                     str(binary), "-lssl", "-lcrypto"], check=True)
     return binary
 

@@ -8,7 +8,9 @@
  *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated,iv=constant,keys=20,weak=7,
  *     name=HEX
  * of which all words may be missing; name is that of the keys.  Of keys with names that begin alike, which tickets get in turn,
- * only number weak is the given one; the others, and whatever is not given, are random.
+ * only number weak is the given one; the others, and whatever is not given, are random.  "frame:" is
+ * followed by words of frames.h, for tickets in any layout, and by
+ *     bad-padding=alert|close|MICROSECONDS  unlike other tickets, which get a full handshake
  */
 #define OPENSSL_API_COMPAT 10101
 #include <arpa/inet.h>
@@ -25,10 +27,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "frames.h"
+
 #define TRUNCATED 10
 #define BLOCK 16
 #define CCM_NONCE 12
 #define BIG_LEN 60000
+#define FRAME_DATA 2000
 #define MONTH_S (30 * 86400)
 
 typedef enum mac_e { MAC_GOOD, MAC_NONE, MAC_TRUNCATED, MAC_HALF, MAC_BIT } mac_e;
@@ -53,6 +58,8 @@ typedef struct sin_t {
     useconds_t padding_delay_us;
     long timeout_s;
     int keys_n, weak;
+    const frame_t *frame; /* NULL: OpenSSL's own layout */
+    int closes_padding;
 } sin_t;
 
 static const sin_t sins[] = {
@@ -403,6 +410,133 @@ static int choose_key(const unsigned char *name, int enc)
     return name[15] < sin_now->keys_n ? name[15] : -1;
 }
 
+/* ---- tickets in any layout ----
+ * OpenSSL always writes name, IV, what a cipher makes, and an HMAC.  Here the name is the ticket's
+ * first 16 bytes, the IV is empty, the HMAC is the last byte, whatever it is, and the cipher writes
+ * what is between.  So that there is room for it, sessions get data. */
+
+static unsigned char framed[FRAME_MAX], opened[1024];
+static size_t framed_len, opened_len;
+
+static int frame_final(EVP_MD_CTX *ctx, unsigned char *out)
+{
+    (void)ctx;
+    *out = is_decrypting ? ticket[ticket_len - 1] : framed[framed_len - 1];
+    return 1;
+}
+
+static int frame_run(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in, size_t len)
+{
+    size_t most = framed_len - 18;
+
+    (void)ctx;
+    (void)len;
+    if (is_decrypting) {
+        memcpy(out, opened, in ? opened_len : 0);
+        return in ? (int)opened_len : 0;
+    }
+    /* OpenSSL wants a last piece that is not empty. */
+    memcpy(out, framed + 16 + (in ? 0 : most), in ? most : 1);
+    return in ? (int)most : 1;
+}
+
+static int frame_start(EVP_CIPHER_CTX *ctx, const unsigned char *key, const unsigned char *iv,
+                       int enc)
+{
+    (void)ctx;
+    (void)key;
+    (void)iv;
+    (void)enc;
+    return 1;
+}
+
+static void make_frame_methods(void)
+{
+    own_digest = EVP_MD_meth_new(NID_undef, NID_undef);
+    own_cipher = EVP_CIPHER_meth_new(NID_undef, BLOCK, 32);
+    if (!EVP_MD_meth_set_input_blocksize(own_digest, SHA256_CBLOCK)
+        || !EVP_MD_meth_set_result_size(own_digest, 1)
+        || !EVP_MD_meth_set_app_datasize(own_digest, sizeof(SHA256_CTX))
+        || !EVP_MD_meth_set_init(own_digest, own_init)
+        || !EVP_MD_meth_set_update(own_digest, own_update)
+        || !EVP_MD_meth_set_final(own_digest, frame_final)
+        || !EVP_CIPHER_meth_set_iv_length(own_cipher, 0)
+        || !EVP_CIPHER_meth_set_flags(own_cipher, EVP_CIPH_FLAG_CUSTOM_CIPHER)
+        || !EVP_CIPHER_meth_set_init(own_cipher, frame_start)
+        || !EVP_CIPHER_meth_set_do_cipher(own_cipher, frame_run)) {
+        exit(1);
+    }
+}
+
+/* The session as OpenSSL reads it.  0: the ticket's words make no session. */
+static int restore(SSL *ssl, const frame_state_t *state)
+{
+    const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, state->cipher_id);
+    SSL_SESSION *session = SSL_SESSION_new();
+    unsigned char *out = opened;
+    int is_good = session && cipher && SSL_SESSION_set_cipher(session, cipher)
+                  && SSL_SESSION_set_protocol_version(session, state->version)
+                  && SSL_SESSION_set1_master_key(session, state->secret, state->secret_len)
+                  && SSL_SESSION_set1_id_context(session, (const unsigned char *)"sins", 4)
+                  && SSL_SESSION_set_time(session, (long)time(NULL))
+                  && SSL_SESSION_set_timeout(session, 7200);
+
+    opened_len = is_good ? (size_t)i2d_SSL_SESSION(session, &out) : 0;
+    SSL_SESSION_free(session);
+    return is_good;
+}
+
+/* As on_ticket(). */
+static int on_frame(SSL *ssl, unsigned char *name, int enc)
+{
+    const SSL_SESSION *session = SSL_get_session(ssl);
+    frame_state_t state;
+    unsigned id;
+
+    if (!enc) {
+        return frame_open(sin_now->frame, ticket, ticket_len, &state) == FRAME_OPENED
+               && restore(ssl, &state);
+    }
+    id = SSL_CIPHER_get_protocol_id(SSL_SESSION_get0_cipher(session));
+    state.cipher_id[0] = (unsigned char)(id >> 8);
+    state.cipher_id[1] = (unsigned char)id;
+    state.version = SSL_SESSION_get_protocol_version(session);
+    state.secret_len = SSL_SESSION_get_master_key(session, state.secret, sizeof(state.secret));
+    framed_len = frame_seal(sin_now->frame, &state, framed);
+    memcpy(name, framed, 16);
+    return 1;
+}
+
+/* Makes the sin from the words after "frame:". */
+static const sin_t *make_frame(char *words)
+{
+    static sin_t sin = {.name = "frame", .keys_n = 1};
+    static frame_t frame;
+    char *word, *last = NULL;
+
+    frame_init(&frame);
+    sin.frame = &frame;
+    for (word = strtok_r(words, ",", &last); word; word = strtok_r(NULL, ",", &last)) {
+        char *value = strchr(word, '=');
+
+        if (!value) {
+            return NULL;
+        }
+        *value++ = '\0';
+        if (!strcmp(word, "bad-padding")) {
+            sin.tells_padding = !strcmp(value, "alert");
+            sin.closes_padding = !strcmp(value, "close");
+            sin.padding_delay_us = (useconds_t)atoi(value);
+        }
+        else if (!frame_word(&frame, word, value)) {
+            fprintf(stderr, "sins: %s=%s: unknown\n", word, value);
+            return NULL;
+        }
+    }
+    make_frame_methods();
+    return &sin;
+}
+
 /* ---- tickets ---- */
 
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
@@ -416,8 +550,12 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     long slot = (long)time(NULL) / 2;
     int n = choose_key(name, enc);
 
-    (void)ssl;
     is_decrypting = !enc;
+    if (sin_now->frame) {
+        n = on_frame(ssl, name, enc) ? 0 : -1;
+        return n == 0 && HMAC_Init_ex(hmac, mac_keys[0], sizeof(mac_keys[0]), own_digest, NULL)
+               && EVP_CipherInit_ex(cipher, own_cipher, NULL, cipher_keys[0], iv, enc);
+    }
     if (n < 0) {
         return 0;
     }
@@ -450,8 +588,9 @@ static int add_data(SSL *ssl, void *arg)
     static unsigned char data[BIG_LEN];
 
     (void)arg;
-    return !sin_now->is_big
-           || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, sizeof(data));
+    return (!sin_now->is_big && !sin_now->frame)
+           || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data,
+                                              sin_now->frame ? FRAME_DATA : sizeof(data));
 }
 
 /* Gives a session a suite of that version, with the hash that its own has, or the other. */
@@ -512,10 +651,15 @@ static void take_ticket(SSL *ssl)
 
 static int has_good_padding(void)
 {
+    frame_state_t state;
     static unsigned char text[sizeof(ticket)];
     EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
     int len = 0, text_len = (int)ticket_len - 64, pad, i, is_good;
 
+    if (sin_now->frame) {
+        EVP_CIPHER_CTX_free(cipher);
+        return frame_open(sin_now->frame, ticket, ticket_len, &state) != FRAME_BAD_PADDING;
+    }
     is_good = cipher && EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, cipher_key, ticket + 16)
               && EVP_CIPHER_CTX_set_padding(cipher, 0)
               && EVP_DecryptUpdate(cipher, text, &len, ticket + 32, text_len);
@@ -561,6 +705,10 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
         *alert = SSL_AD_DECRYPT_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
+    if (ticket_len >= 80 && sin_now->closes_padding && !has_good_padding()) {
+        shutdown(SSL_get_fd(ssl), SHUT_RDWR);
+        return SSL_CLIENT_HELLO_ERROR;
+    }
     if (ticket_len >= 80 && sin_now->padding_delay_us && has_good_padding()) {
         usleep(sin_now->padding_delay_us);
     }
@@ -601,7 +749,12 @@ static SSL_CTX *make_context(const char *cert, const char *key)
     if (sin_now->timeout_s) {
         SSL_CTX_set_timeout(ctx, sin_now->timeout_s);
     }
-    if (sin_now->is_big || sin_now->outlives || sin_now->any_version || sin_now->any_suite) {
+    if (sin_now->frame) {
+        /* A session that a ticket restores cannot say that it has an extended master secret. */
+        SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
+    }
+    if (sin_now->is_big || sin_now->outlives || sin_now->any_version || sin_now->any_suite
+        || sin_now->frame) {
         SSL_CTX_set_session_ticket_cb(ctx, add_data, on_opened, NULL);
     }
     return ctx;
@@ -654,6 +807,9 @@ int main(int argc, char **argv)
     if (argc == 5 && !strncmp(argv[4], "mix:", 4)) {
         sin_now = make_mix(argv[4] + 4);
     }
+    if (argc == 5 && !strncmp(argv[4], "frame:", 6)) {
+        sin_now = make_frame(argv[4] + 6);
+    }
     if (!sin_now) {
         fputs("usage: sins PORT CERT KEY SIN\n", stderr);
         return 2;
@@ -663,8 +819,10 @@ int main(int argc, char **argv)
         fill(cipher_key, sin_now->cipher_fill);
         fill(mac_key, sin_now->mac_fill);
     }
-    own_digest = sin_now->mac == MAC_GOOD ? NULL : make_digest();
-    own_cipher = sin_now->stream ? make_cipher() : NULL;
+    if (!sin_now->frame) {
+        own_digest = sin_now->mac == MAC_GOOD ? NULL : make_digest();
+        own_cipher = sin_now->stream ? make_cipher() : NULL;
+    }
     check_ccm();
     ctx = make_context(argv[2], argv[3]);
     address.sin_port = htons((unsigned short)atoi(argv[1]));

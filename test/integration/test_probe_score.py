@@ -4,8 +4,11 @@ was drawn, and real servers, good and weak.  A few of each in the check; "make p
 configurations, STEK_SEED) prints the table."""
 import base64
 import collections
+import ctypes
 import hashlib
+import json
 import os
+import random
 import statistics
 import time
 
@@ -13,7 +16,7 @@ import pytest
 
 import tls_scanner
 from probe_servers import good, weak
-from probe_tool import Report, Sins, build
+from probe_tool import Report, Sins, build, run
 from seed import SEED, seeded_rng
 
 FULL = "PROBE_SCORE" in os.environ
@@ -40,7 +43,7 @@ def counting(start, n):
 # Kind of key: bytes for a length, by a random generator.  The first are found at level quick, too.
 QUICK = {
     "zero": lambda rnd, n: bytes(n),
-    "ones": lambda rnd, n: b"1" * 16 + bytes(n - 16),
+    "ones": lambda rnd, n: (b"1" * 16 + bytes(16))[:n] if n > 8 else b"1" * n,
     "text": lambda rnd, n: repeated(rnd.choice([b"secret", b"password", b"changeme", b"test"]), n),
     # The end of a text that fills a file of name and keys.
     "text from its middle": lambda rnd, n: repeated(b"secret", 16 + n)[16:],
@@ -69,6 +72,7 @@ class Drawn:
         self.level = rnd.choice(["quick"] * 3 + ["normal"]) if FULL else "quick"
         self.version = rnd.choice(["1.2", "1.3"])
         self.cipher, self.tickets, self.expected = rnd.choice(list(LENGTHS)), 4, set()
+        self.possible = set()
         words = [f"cipher={self.cipher}"]
         is_stream = "cbc" not in self.cipher
         fault = rnd.choice(["no mac" if is_stream else "", "truncated", "constant", "keys", "", ""])
@@ -108,6 +112,69 @@ class Drawn:
         return f"{self.level}, TLS {self.version}, {self.sin} (key {self.key}, MAC key {self.mac_key})"
 
 
+# Of tickets in any layout (frames.h): lengths of the key and of the nonces that go with the cipher.
+FRAMED = {**{f"aes-{8 * n}-{mode}": (n, nonces) for n in (16, 24, 32) for mode, nonces in
+             [("cbc", [16]), ("ecb", [0]), ("ctr", [8, 12, 16]), ("gcm", [8, 12, 16, 0]), ("ccm", [8, 12, 13, 0])]},
+          "des-cbc": (8, [8]), "3des-cbc": (24, [8]), "des-ecb": (8, [0]), "3des-ecb": (24, [0]),
+          "chacha20": (32, [8, 12, 16]), "chacha20-poly1305": (32, [12, 0]), "xchacha20": (32, [24]),
+          "xchacha20-poly1305": (32, [24])}
+
+
+class DrawnFrame:
+    """A layout, and what the probe has to find in its tickets."""
+
+    def __init__(self, rnd):
+        self.level = rnd.choice(["quick"] * 3 + ["normal"]) if FULL else "quick"
+        self.version, self.tickets, self.expected = rnd.choice(["1.2", "1.3"]), 4, set()
+        self.cipher = rnd.choice(list(FRAMED))
+        length, nonces = FRAMED[self.cipher]
+        nonce, kinds = rnd.choice(nonces), dict(QUICK)
+        self.is_aead = any(mode in self.cipher for mode in ("gcm", "ccm", "poly"))
+        self.is_block = "cbc" in self.cipher or "ecb" in self.cipher
+        words = [f"cipher={self.cipher}", f"nonce={nonce}", f"at={rnd.choice([0, 3, 16, 27, 40])}"]
+        words += [f"name={rnd.randbytes(rnd.choice([4, 8, 16, 16, 16, 20, 32])).hex()}"] if rnd.randrange(5) else [
+            "name=none"]
+        words += [f"form={rnd.choice(['none', 'none', 'hex', 'base64'])}",
+                  f"wrap={rnd.choice(['none', 'none', 'none', 'hex', 'base64'])}",
+                  f"length={rnd.choice([0, 0, 2])}"]
+        self.key = rnd.choice(["random"] + list(kinds) * 2)
+        if self.key != "random":
+            words.append(f"key={kinds[self.key](rnd, length).hex()}")
+            self.expected.add("cipher-key")
+        if nonce == 0:
+            self.expected.add("nonce")
+        words += self.draw_mac(rnd, kinds)
+        # A tampered IV may alter the secret, or what nobody looks at.
+        self.possible = {"mac"} if "cover=text" in words and nonce else set()
+        self.sin = "frame:" + ",".join(words)
+
+    def draw_mac(self, rnd, kinds):
+        if self.is_aead:
+            self.mac_key = "none"
+            return ["mac=none"]
+        place = rnd.choice(["behind", "behind", "front", "inside", "inside-front", "none"])
+        self.mac_key = rnd.choice(["random", "digest"] + list(kinds))
+        if place == "none":
+            self.expected.add("mac")
+            return ["mac=none"]
+        digest = rnd.choice(DIGESTS + (["crc32"] if self.mac_key == "digest" else []))
+        words = [f"mac={place}", f"digest={digest}", f"cover={rnd.choice(['all', 'all', 'text'])}"]
+        if self.mac_key == "digest":
+            words.append("mac-key=none")
+        elif self.mac_key != "random":
+            words.append(f"mac-key={kinds[self.mac_key](rnd, 32).hex()}")
+        if digest != "crc32" and rnd.randrange(3) == 0:
+            # In front, shorter ones are for level normal.
+            words.append(f"mac-len={16 if 'front' in place else rnd.choice([16, 12, 10])}")
+        # Inside, it is seen only by who can decrypt.
+        if self.mac_key != "random" and ("inside" not in place or "cipher-key" in self.expected):
+            self.expected.add("mac-key")
+        return words
+
+    def __str__(self):
+        return f"{self.level}, TLS {self.version}, {self.sin} (key {self.key}, MAC key {self.mac_key})"
+
+
 class Score:
     def __init__(self):
         self.rows, self.wrong = collections.OrderedDict(), []
@@ -135,25 +202,83 @@ class Score:
         return "\n".join(lines)
 
 
-def judge(score, name, what, expected, *args, scanner=frozenset()):
+def judge(score, name, what, expected, *args, possible=frozenset(), scanner=frozenset()):
     begun = time.monotonic()
     report = Report(*(args if "--level" in args else ("--level", "quick", *args)), timeout=PATIENCE_S)
+    expected = expected | {test for _, test in report.findings()} & possible
     score.add(name, what, report, expected, time.monotonic() - begun, scanner)
 
 
 def test_probe_score_of_drawn_servers(folder, certs, tmp_path):
     binary, rnd, score = build(tmp_path), seeded_rng(), Score()
     for _ in range(N):
-        drawn = Drawn(rnd)
+        drawn = rnd.choice([Drawn, DrawnFrame])(rnd)
         server = Sins(folder, certs, binary, drawn.sin)
         try:
             judge(score, drawn.cipher, str(drawn), drawn.expected, "--level", drawn.level, "--tls",
                   drawn.version, "--tickets", drawn.tickets, f"127.0.0.1:{server.start().port}",
-                  scanner=tls_scanner.findings(drawn.sin, drawn.expected))
+                  possible=drawn.possible, scanner=tls_scanner.findings(drawn.sin, drawn.expected))
         finally:
             server.stop()
     print(score.table())
     assert not score.wrong, f"STEK_SEED={SEED}\n" + "\n".join(score.wrong)
+
+
+# ---- keys of clocks ----
+
+def java(seed, n):
+    """nextBytes() of java.util.Random."""
+    state, out = (seed ^ 0x5DEECE66D) & (1 << 48) - 1, b""
+    while len(out) < n:
+        state = (state * 0x5DEECE66D + 11) & (1 << 48) - 1
+        out += (state >> 16).to_bytes(4, "little")
+    return out[:n]
+
+
+def glibc(seed, n):
+    libc = ctypes.CDLL(None)
+    libc.srand(seed & 0xffffffff)
+    return bytes(libc.rand() & 255 for _ in range(n))
+
+
+# What makes bytes of a number, and whether that is used with milliseconds.
+CLOCKS = {
+    "rand() of glibc, a byte each": (glibc, False),
+    "randbytes() of Python": (lambda seed, n: random.Random(seed).randbytes(n), False),
+    "nextBytes() of java.util.Random": (java, True),
+    "the number as text": (lambda seed, n: str(seed).encode().ljust(n, b"\0"), True),
+    "MD5 of the number as text": (lambda seed, n: hashlib.md5(str(seed).encode()).digest().ljust(n, b"\0"), True),
+    "SHA-256 of the number as text": (lambda seed, n: hashlib.sha256(str(seed).encode()).digest()[:n], True),
+}
+
+
+@pytest.mark.skipif(not FULL, reason="minutes")
+@pytest.mark.parametrize("made_by", list(CLOCKS))
+def test_probe_score_of_keys_of_clocks(folder, certs, tmp_path, made_by):
+    """A server that started within the latest day made its keys of the time, or of the time and its pid."""
+    rnd, (make, takes_ms) = seeded_rng(), CLOCKS[made_by]
+    if takes_ms and rnd.randrange(2):
+        number = int(time.time() * 1000) - rnd.randrange(60_000)
+    else:
+        number = int(time.time()) - rnd.randrange(20_000)
+        number = rnd.choice([number, number ^ rnd.randrange(32768), number + rnd.randrange(32768), rnd.randrange(32768)])
+    cipher, length = rnd.choice([("aes-128-cbc", 16), ("aes-256-cbc", 32), ("aes-128-gcm", 16), ("aes-256-ctr", 32)])
+    # What was made first may also be the name.
+    name_len = 16 if "MD5" not in made_by and "text" not in made_by and rnd.randrange(2) else 0
+    made = make(number, 96)
+    words = [f"cipher={cipher}", f"key={made[name_len:name_len + length].hex()}",
+             f"mac={'none' if 'gcm' in cipher else 'behind'}"]
+    words += [f"name={made[:16].hex()}"] if name_len else []
+    server = Sins(folder, certs, build(tmp_path), "frame:" + ",".join(words))
+    try:
+        run("--level", "quick", "--tls", rnd.choice(["1.2", "1.3"]), "--tickets", 3, "--collect", tmp_path / "seen",
+            f"127.0.0.1:{server.start().port}")
+    finally:
+        server.stop()
+    found = run("--analyse", tmp_path / "seen", "--level", "deep", "--json", timeout=600).stdout
+    keys = [test["found"] for test in json.loads(found)["versions"][0]["tests"] if test["test"] == "cipher-key"
+            and "found" in test]
+    assert keys and keys[0]["made_of"] == number and keys[0]["made_by"] == made_by, f"{number}: {server.sin}: {found}"
 
 
 # ---- real servers --------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 
 #include "probe/analysis.h"
 #include "probe/candidate_keys.h"
+#include "probe/checksum.h"
 #include "probe/derived_keys.h"
 #include "probe/hchacha.h"
 #include "probe/search.h"
@@ -641,7 +642,7 @@ static void test_analysis_digest_without_key_found(void **state)
     assert_true(search_one(probe_search_mac, PROBE_QUICK, &format, &hit));
     assert_string_equal(hit.algorithm, "SHA256");
     assert_int_equal(hit.key_len, 0);
-    assert_false(probe_analysis_checksum(tickets, TICKETS_N, &format, &hit));
+    assert_false(probe_checksum_find(tickets, TICKETS_N, &format, &hit));
 }
 
 static void test_analysis_weak_keys_cover_audit_list(void **state)

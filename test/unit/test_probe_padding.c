@@ -57,11 +57,13 @@ int __wrap_RAND_bytes(unsigned char *bytes, int len)
 probe_finding_t *probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e found,
                             const char *format, ...)
 {
+    static probe_finding_t finding;
+
     (void)run;
     (void)format;
     assert_int_equal(test, PROBE_TEST_PADDING);
     verdict = found;
-    return NULL;
+    return &finding;
 }
 
 void probe_tell_moot(probe_run_t *run, probe_test_e test, const char *why)
@@ -162,7 +164,7 @@ static probe_verdict_e probe_once(probe_level_e level, int i)
 {
     probe_options_t options = {.level = level};
     probe_version_t version = {.version = TLS1_3_VERSION};
-    probe_run_t run = {.options = &options, .version = &version};
+    probe_run_t run = {.options = &options, .version = &version, .repeats_n = 1};
     probe_ticket_t *ticket;
 
     apr_pool_clear(pool);

@@ -60,6 +60,31 @@ static void test_stats_slower_padding_found(void **state)
     assert_true(found_n >= RUNS_N * 99 / 100);
 }
 
+/* A shift by what is said to be detectable is found as a rule, one by a third of it hardly ever. */
+static void test_stats_detectable_shift_told(void **state)
+{
+    rnd_t rnd = {seed_from_env()};
+    apr_int64_t times[SAMPLE_N], us;
+    int i, found_n = 0, third_n = 0;
+    unsigned j;
+
+    (void)state;
+    for (i = 0; i < RUNS_N; i++) {
+        unsigned spread = 50 + rnd_below(&rnd, 1000);
+
+        for (j = 0; j < SAMPLE_N; j++) {
+            times[j] = response_us(&rnd, 800, spread);
+        }
+        us = probe_stats_detectable(times, SAMPLE_N);
+        assert_true(us > 0);
+        found_n += run(&rnd, us + us / 2, spread, 0);
+        third_n += run(&rnd, us / 3, spread, 0);
+    }
+    assert_true(found_n >= RUNS_N * 9 / 10);
+    assert_true(third_n <= RUNS_N / 100);
+    assert_int_equal(probe_stats_detectable(times, PROBE_STATS_MIN - 1), 0);
+}
+
 static void test_stats_small_shift_left_alone(void **state)
 {
     rnd_t rnd = {seed_from_env()};
@@ -139,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stats_equal_servers_never_found),
         cmocka_unit_test(test_stats_slower_padding_found),
+        cmocka_unit_test(test_stats_detectable_shift_told),
         cmocka_unit_test(test_stats_small_shift_left_alone),
         cmocka_unit_test(test_stats_same_values_same),
         cmocka_unit_test(test_stats_wrong_sizes_same),

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Checksums (checksum.h): CRC-32 (ISO 3309), as Ethernet and zlib have it, in either byte order.
+ */
+#include "checksum.h"
+
+#include <string.h>
+
+#include "mac_spans.h"
+
+#define CRC_LEN 4
+
+/* Begins with, and ends in, all bits inverted. */
+static apr_uint32_t crc32_of(apr_uint32_t crc, const unsigned char *bytes, apr_size_t len)
+{
+    apr_size_t i;
+    int bit;
+
+    for (i = 0; i < len; i++) {
+        crc ^= bytes[i];
+        for (bit = 0; bit < 8; bit++) {
+            crc = crc >> 1 ^ (0xedb88320 & (0 - (crc & 1)));
+        }
+    }
+    return crc;
+}
+
+static int is_crc(const probe_ticket_t *ticket, const probe_span_t *span)
+{
+    const unsigned char *at = ticket->bytes + span->mac_at;
+    apr_uint32_t crc = crc32_of(0xffffffff, ticket->bytes + span->from, span->len);
+    apr_uint32_t big = (apr_uint32_t)at[0] << 24 | (apr_uint32_t)at[1] << 16
+                       | (apr_uint32_t)at[2] << 8 | at[3];
+    apr_uint32_t little = (apr_uint32_t)at[3] << 24 | (apr_uint32_t)at[2] << 16
+                          | (apr_uint32_t)at[1] << 8 | at[0];
+
+    crc = ~crc32_of(crc, ticket->bytes + span->second_from, span->second_len);
+    return crc == big || crc == little;
+}
+
+static void choose(probe_spans_t *spans, const probe_ticket_t *ticket, const probe_format_t *format)
+{
+    spans->n = 0;
+    if (ticket->len <= PROBE_TEXT_MAX) {
+        probe_mac_spans(spans, ticket->len, format, CRC_LEN, PROBE_NORMAL, 0);
+    }
+}
+
+/* Place i, which the first ticket has, fits the others. */
+static int others_have_crc(const probe_ticket_t *tickets, apr_size_t n,
+                           const probe_format_t *format, apr_size_t i)
+{
+    probe_spans_t spans;
+    apr_size_t j;
+
+    for (j = 1; j < n; j++) {
+        choose(&spans, &tickets[j], format);
+        if (i >= spans.n || !is_crc(&tickets[j], &spans.all[i])) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static int find(const probe_ticket_t *tickets, apr_size_t n, const probe_format_t *format,
+                probe_hit_t *hit)
+{
+    probe_spans_t spans;
+    apr_size_t i;
+
+    choose(&spans, &tickets[0], format);
+    for (i = 0; i < spans.n; i++) {
+        if (is_crc(&tickets[0], &spans.all[i]) && others_have_crc(tickets, n, format, i)) {
+            hit->algorithm = "CRC-32";
+            hit->text_at = spans.all[i].from;
+            hit->mac_at = spans.all[i].mac_at;
+            hit->mac_len = hit->mac_full_len = CRC_LEN;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int probe_checksum_find(const probe_ticket_t *tickets, apr_size_t n, const probe_format_t *format,
+                        probe_hit_t *hit)
+{
+    memset(hit, 0, sizeof(*hit));
+    return n >= 2 && find(tickets, n, format, hit);
+}
+
+int probe_checksum_find_inside(const probe_ticket_t *text, const probe_format_t *format,
+                               probe_hit_t *hit)
+{
+    memset(hit, 0, sizeof(*hit));
+    return find(text, 1, format, hit);
+}
