@@ -162,7 +162,7 @@ static probe_verdict_e probe_once(probe_level_e level, int i)
 {
     probe_options_t options = {.level = level};
     probe_version_t version = {.version = TLS1_3_VERSION};
-    probe_run_t run = {.options = &options, .version = &version};
+    probe_run_t run = {.options = &options, .version = &version, .repeats_n = 1};
     probe_ticket_t *ticket;
 
     apr_pool_clear(pool);
