@@ -309,7 +309,7 @@ static int same_stream_of_text(const probe_ticket_t *a, const probe_ticket_t *b,
         for (j = 0; j < two.n && !at; j++) {
             const probe_needle_t *x = &one.all[i], *y = &two.all[j];
 
-            if (x->form == NULL || x->form != y->form || x->len != y->len
+            if (!x->form || x->form != y->form || x->len != y->len
                 || memcmp(x->bytes, y->bytes, x->len) == 0) {
                 continue;
             }

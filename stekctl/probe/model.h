@@ -45,11 +45,10 @@ typedef struct probe_finding_t {
     int is_moot;                           /* not testable, because there is nothing to test */
     const probe_hit_t *hit;                /* what was found; or NULL */
     apr_size_t keys_n, forms_n, tickets_n; /* what was searched; zeros: this is no search */
-    apr_uint64_t backends; /* whose tickets: bit n is for backend n; 0: not told apart */
+    apr_uint64_t backends;        /* whose tickets: bit n is for backend n; 0: not told apart */
     apr_size_t numbers_n, ways_n; /* times and pids, and what can be made of each; zeros: none */
     int is_cut;                   /* the time for these was over */
-    apr_int64_t
-        detectable_us; /* a difference in time that would have been seen; 0: none was taken */
+    apr_int64_t detectable_us;    /* a difference in time that would have been seen; 0: none */
 } probe_finding_t;
 
 /* Tickets with one key name, or without any. */

@@ -41,8 +41,7 @@ typedef struct oracle_t {
     apr_int64_t times[VALUES_N * ROUNDS_N];
     apr_uint64_t chance; /* state of the random generator for the order */
     int is_timed;
-    apr_int64_t
-        detectable_us; /* a difference in time that would have been seen; 0: none was taken */
+    apr_int64_t detectable_us; /* a difference in time that would have been seen; 0: none */
 } oracle_t;
 
 /* A random number below n, by SplitMix64 (Steele et al. 2014) with a seed from OpenSSL.  With a

@@ -102,12 +102,12 @@ ctl_exit_e probe_reach_set_proxy(ctl_t *ctl, void *settings, const option_row_t 
     int is_good = probe_target_proxy(value, options_member(settings, row), ctl->pool);
     const char *shown = hide_password(value, ctl->pool);
 
-    return is_good ? CTL_DONE
-                   : report_usage(
-                       ctl,
-                       "invalid proxy '%s': must be socks5://[USER:PASSWORD@]HOST[:PORT] or "
-                       "http://[USER:PASSWORD@]HOST[:PORT]",
-                       shown);
+    return is_good
+               ? CTL_DONE
+               : report_usage(ctl,
+                              "invalid proxy '%s': must be socks5://[USER:PASSWORD@]HOST[:PORT] or "
+                              "http://[USER:PASSWORD@]HOST[:PORT]",
+                              shown);
 }
 
 ctl_exit_e probe_reach_prepare(ctl_t *ctl, const probe_reach_t *reach, probe_options_t *options)

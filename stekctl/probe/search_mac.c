@@ -120,14 +120,12 @@ static int make_keys(const work_t *work, probe_mac_keys_t *all, int is_usual)
                              .own = search->own,
                              .ticket = search->ticket,
                              .layout = search->format->layout};
+    apr_size_t lengths_n = search->level == PROBE_DEEP ? 5 : 4;
 
-    apr_size_t lengths_n = is_huge                      ? 1
-                           : search->level == PROBE_DEEP ? 5
-                           /* At many places, keys of the usual lengths. */
-                           : search->level == PROBE_QUICK && !is_usual ? 2
-                                                                       : 4;
-
-    return probe_mac_keys_make(all, lengths_n, &what);
+    if (search->level == PROBE_QUICK && !is_usual) {
+        lengths_n = 2; /* at many places, the most usual lengths */
+    }
+    return probe_mac_keys_make(all, is_huge ? 1 : lengths_n, &what);
 }
 
 /* Spans as the sieve wants them, each once: it is enough to know that one fits. */
