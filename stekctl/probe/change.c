@@ -74,6 +74,20 @@ static void judge_refusal(probe_run_t *run, changing_t *changing, const probe_of
     /* Otherwise the server has no other version or suite: there is nothing to test. */
 }
 
+/* A suite that the client offers is one that it agrees to, whatever the session's was. */
+static void tell_resumed(probe_run_t *run, const probe_offer_t *offer, const char *what)
+{
+    if (offer->change == PROBE_CHANGE_SUITE && offer->version != TLS1_3_VERSION) {
+        probe_tell(run, PROBE_TEST_CHANGE, PROBE_NOTE,
+                   "resumes with %s, which the client offers; RFC 5246 (7.4.1.3) asks for the "
+                   "session's own",
+                   what);
+    }
+    else {
+        probe_tell(run, PROBE_TEST_CHANGE, PROBE_WEAK, "resumes with %s", what);
+    }
+}
+
 static void try_one(probe_run_t *run, changing_t *changing, const probe_offer_t *offer,
                     const char *what)
 {
@@ -86,7 +100,7 @@ static void try_one(probe_run_t *run, changing_t *changing, const probe_offer_t 
     }
     else if (reply.outcome == PROBE_RESUMED || reply.outcome == PROBE_ACCEPTED) {
         changing->is_told = 1;
-        probe_tell(run, PROBE_TEST_CHANGE, PROBE_WEAK, "resumes with %s", what);
+        tell_resumed(run, offer, what);
     }
     else if (reply.outcome == PROBE_FULL || is_allowed_alert(offer, &reply)) {
         changing->good = apr_pstrcat(run->pool, changing->good, *changing->good ? ", " : "", what,

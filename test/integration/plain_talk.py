@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What servers say before TLS, in six protocols: a listener that agrees to STARTTLS and then passes on
 every byte to a TLS server.  How it says it (lengths, extra lines, pieces) is random."""
+import contextlib
 import socket
 import threading
 
@@ -81,9 +82,10 @@ class Talker:
         try:
             while piece := source.recv(65536):
                 sink.sendall(piece)
-            sink.shutdown(socket.SHUT_WR)
         except OSError:
-            pass
+            pass  # a client may leave with a reset; the server hears that it is gone, too
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
 
     def say(self, sock, data):
         """In pieces."""

@@ -30,7 +30,7 @@ class Everywhere(ProbedNginx):
 
     def command(self):
         command = super().command()
-        conf = self.root / "nginx.conf"
+        conf = Path(command[2])
         conf.write_text(conf.read_text().replace("events { }", "worker_rlimit_nofile 20000; events "
                                                                "{ worker_connections 8000; }"))
         return command
@@ -91,7 +91,9 @@ class Run:
     def hosts(self):
         with open(self.out) as lines:
             for line in lines:
-                yield json.loads(line)
+                value = json.loads(line)
+                if "host" in value:  # the last line may be about groups of hosts
+                    yield value
 
     def tell(self, what):
         hosts = list(self.hosts())

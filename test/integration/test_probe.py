@@ -197,12 +197,15 @@ def test_probe_ticket_after_its_hint_refused(start):
     assert report["1.3"]["expiry"][0] == "not testable" and "hint of 3s is too long" in report["1.3"]["expiry"][1]
 
 
-@pytest.mark.parametrize("sin, found", [
-    ("any-version", {("1.2", "change"): "resumes with TLS 1.3", ("1.3", "change"): "resumes with TLS 1.2"}),
-    ("any-suite", {("1.2", "change"): "resumes with another cipher suite"})])
-def test_probe_ticket_in_another_version_or_suite_found(sinner, sin, found):
-    report = Report("--level", "quick", "--tickets", 4, f"localhost:{sinner(sin).port}")
-    assert report.findings() == found
+def test_probe_ticket_in_another_version_found(sinner):
+    report = Report("--level", "quick", "--tickets", 4, f"localhost:{sinner('any-version').port}")
+    assert report.findings() == {("1.2", "change"): "resumes with TLS 1.3", ("1.3", "change"): "resumes with TLS 1.2"}
+
+
+def test_probe_ticket_in_another_suite_noted(sinner):
+    """As mbedTLS does: both sides agree to the suite."""
+    report = Report("--level", "quick", "--tickets", 4, f"localhost:{sinner('any-suite').port}").assert_clean()
+    assert report["1.2"]["change"][0] == "note" and "resumes with another cipher suite" in report["1.2"]["change"][1]
 
 
 def test_probe_watch_sees_no_rotation(sinner):
@@ -403,7 +406,8 @@ def test_probe_quick_within_5_s_and_rate_kept(sinner):
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"{report.host['connections']} connections, {cpu_s:.2f} s of processor time")
-    assert report.host["connections"] < 80 and report.host["connections"] / 100 + cpu_s < 5
+    assert report.host["connections"] <= report.host["planned"]
+    assert report.host["connections"] / 100 + cpu_s < 5
     _, seconds = timed(lambda: Report("--level", "quick", "--tickets", 2, "--tls", "1.3",
                                       f"localhost:{port}", rate=20))
     assert seconds >= report.host["connections"] / 100 and seconds >= 1

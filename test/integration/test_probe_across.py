@@ -32,7 +32,7 @@ class World:
             elif kind == "name":
                 self._add("key name", name, [start(Sins, sins_binary, f"mix:name={name}").port for _ in range(n)])
             elif kind == "key":
-                key = rnd.choice(["00", "11", "ff"]) * 32
+                key = rnd.choice([bytes(32), b"1" * 16 + bytes(16), b"changeme" * 4]).hex()
                 self._add("key", key, [start(Sins, sins_binary, f"mix:key={key},name={rnd.randbytes(16).hex()}").port
                                        for _ in range(n)])
             else:
