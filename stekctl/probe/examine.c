@@ -357,9 +357,11 @@ static void tell_clock(probe_run_t *run, const found_t *found)
     finding->is_cut = !found->is_complete;
 }
 
+/* Called often; other hosts of a list have their turn meanwhile. */
 static void show_clock_progress(void *arg, apr_size_t done, apr_size_t all)
 {
     probe_progress(arg, done, all);
+    probe_wait_turn();
 }
 
 /* A generator that made the cipher's key made others, too: of the MAC. */

@@ -39,7 +39,7 @@ typedef struct work_t {
     apr_size_t counters_len;
     int is_stream_unlikely; /* tried with the latest numbers only */
     apr_size_t done, all;
-    clock_t began;
+    clock_t began, spent; /* CPU time: the latest stretch; those before */
 } work_t;
 
 static const apr_size_t key_lens[2] = {16, 32};
@@ -218,10 +218,12 @@ static int try_number(work_t *work, int form, apr_uint64_t number)
 static int is_over(work_t *work)
 {
     if (work->done % EVERY == 0) {
+        work->spent += clock() - work->began;
         if (work->clock->progress) {
             work->clock->progress(work->clock->arg, work->done, work->all);
         }
-        return (clock() - work->began) / CLOCKS_PER_SEC >= PROBE_CLOCK_CPU_S;
+        work->began = clock();
+        return work->spent / CLOCKS_PER_SEC >= PROBE_CLOCK_CPU_S;
     }
     return 0;
 }

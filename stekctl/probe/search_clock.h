@@ -21,8 +21,8 @@
 #define PROBE_CLOCK_CPU_S 60 /* CPU time after which the search ends */
 
 typedef struct probe_clock_t {
-    probe_search_t *search; /* hit is set if a key is found */
-    void (*progress)(void *arg, apr_size_t done, apr_size_t all);
+    probe_search_t *search;                                       /* hit is set if a key is found */
+    void (*progress)(void *arg, apr_size_t done, apr_size_t all); /* its time does not count */
     void *arg;
     /* What was done; zeros before. */
     apr_size_t numbers_n;

@@ -8,6 +8,7 @@
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "hmac_sieve.h"
@@ -26,11 +27,14 @@ static const digest_t digests[] = {
 
 #define DIGESTS_N (sizeof(digests) / sizeof(digests[0]))
 
+_Static_assert(PROBE_SPANS_MAX <= PROBE_SIEVE_TEXTS_MAX, "a sieve takes all places of a MAC");
+
 typedef struct work_t {
     probe_search_t *search;
     probe_spans_t spans;
     const digest_t *counted;  /* the digest whose keys are counted */
     probe_mac_keys_t keys[2]; /* for the usual places, and for the others; made when needed */
+    probe_sieve_text_t texts[PROBE_SPANS_MAX];
 } work_t;
 
 /* One digest at the usual places, or at all. */
@@ -129,8 +133,9 @@ static int make_keys(const work_t *work, probe_mac_keys_t *all, int is_usual)
 }
 
 /* Spans as the sieve wants them, each once: it is enough to know that one fits. */
-static apr_size_t list_texts(const work_t *work, int is_usual, probe_sieve_text_t *texts)
+static apr_size_t list_texts(work_t *work, int is_usual)
 {
+    probe_sieve_text_t *texts = work->texts;
     const unsigned char *bytes = work->search->ticket->bytes;
     apr_size_t i, j, n = 0;
 
@@ -214,7 +219,6 @@ static int try_keys(work_t *work, const try_t *how, const probe_keys_t *keys,
 static int try_lengths(work_t *work, try_t *how)
 {
     probe_mac_keys_t *all = &work->keys[how->is_usual ? 0 : 1];
-    probe_sieve_text_t texts[PROBE_SPANS_MAX];
     probe_sieve_t *sieve;
     apr_size_t i;
     int found = 0;
@@ -223,7 +227,7 @@ static int try_lengths(work_t *work, try_t *how)
         work->search->missing = "memory";
         return 0;
     }
-    sieve = probe_sieve_create(how->digest->name, texts, list_texts(work, how->is_usual, texts));
+    sieve = probe_sieve_create(how->digest->name, work->texts, list_texts(work, how->is_usual));
     how->sieve = sieve;
     for (i = 0; i < all->n && !found; i++) {
         found = try_keys(work, how, &all->of[i].keys, all->of[i].repeats);
@@ -277,18 +281,22 @@ int probe_search_mac(probe_search_t *search)
 {
     apr_size_t n = search->ticket->len > PROBE_TEXT_MAX ? 2 : DIGESTS_N, i;
     EVP_MAC *fetched = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    work_t work = {.search = search};
+    work_t *work = calloc(1, sizeof(*work)); /* too much for the stack of a probe in a list */
     int found = 0;
 
-    if (!fetched) {
-        search->missing = "HMAC";
+    if (!fetched || !work) {
+        search->missing = fetched ? "memory" : "HMAC";
+        goto cleanup;
     }
-    for (i = 0; fetched && i < n && !found; i++) {
-        found = try_both(&work, &digests[i], fetched);
+    work->search = search;
+    for (i = 0; i < n && !found; i++) {
+        found = try_both(work, &digests[i], fetched);
     }
+    probe_mac_keys_free(&work->keys[0]);
+    probe_mac_keys_free(&work->keys[1]);
+cleanup:
+    free(work);
     EVP_MAC_free(fetched);
-    probe_mac_keys_free(&work.keys[0]);
-    probe_mac_keys_free(&work.keys[1]);
     ERR_clear_error();
     return found;
 }

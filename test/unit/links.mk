@@ -11,6 +11,7 @@ UNIT_GLUE_test_probe_analysis := $(addprefix stekctl/probe/,analysis.c secret.c 
     key_list.c candidate_keys.c derived_keys.c ghash.c hchacha.c search_block.c search_stream.c search_cipher.c search_mac.c \
     mac_keys.c hmac_sieve.c hash_lanes.c checksum.c mac_spans.c search_clock.c weak_random.c)
 UNIT_GLUE_test_probe_clock := $(UNIT_GLUE_test_probe_analysis)
+UNIT_LDFLAGS_test_probe_clock := -Wl,--wrap=clock
 UNIT_GLUE_test_probe_sieve := $(addprefix stekctl/probe/,hmac_sieve.c hash_lanes.c mac_keys.c key_list.c candidate_keys.c \
     derived_keys.c own_keys.c)
 UNIT_GLUE_test_probe_stats := stekctl/probe/stats.c

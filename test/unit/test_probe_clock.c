@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "probe/search_clock.h"
 #include "probe/weak_random.h"
@@ -136,6 +137,45 @@ static void test_clock_key_of_a_number_found(void **state)
     }
 }
 
+static clock_t elsewhere; /* CPU time that others have used */
+
+clock_t __real_clock(void);
+clock_t __wrap_clock(void);
+clock_t __wrap_clock(void)
+{
+    return __real_clock() + elsewhere;
+}
+
+static void let_others_work(void *arg, apr_size_t done, apr_size_t all)
+{
+    (void)arg;
+    (void)done;
+    (void)all;
+    elsewhere += 2 * (clock_t)PROBE_CLOCK_CPU_S * CLOCKS_PER_SEC;
+}
+
+/* In a list of hosts, others have their turn while this one's key is searched for. */
+static void test_clock_time_of_others_does_not_count(void **state)
+{
+    rnd_t rnd = {seed_from_env()};
+    unsigned char bytes[512], key[PROBE_RANDOM_MAX];
+    probe_format_t format = {.name_len = NAME_LEN,
+                             .layout = PROBE_LAYOUT_OPENSSL,
+                             .iv_at = 16,
+                             .iv_len = 16,
+                             .text_at = 32,
+                             .mac_len = 32};
+    probe_ticket_t ticket = {.bytes = bytes, .at = apr_time_from_sec(AT_S)};
+    probe_search_t search = {.ticket = &ticket, .format = &format, .level = PROBE_DEEP};
+    probe_clock_t clock = {.search = &search, .progress = let_others_work};
+    apr_uint64_t number = PROBE_CLOCK_SMALL - 10000;
+
+    (void)state;
+    assert_true(probe_random_make(&random_bytes, 0, number, key, sizeof(key)));
+    ticket.len = make_ticket(&rnd, key, 0, &ticket, bytes);
+    assert_true(probe_search_clock(&clock) && search.hit.made_of == number);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_clock_rand_as_this_libc),
 #endif
         cmocka_unit_test(test_clock_key_of_a_number_found),
+        cmocka_unit_test(test_clock_time_of_others_does_not_count),
     };
     int failed_n;
 
