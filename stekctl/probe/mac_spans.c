@@ -149,7 +149,9 @@ void probe_mac_spans(probe_spans_t *spans, apr_size_t ticket_len, const probe_fo
         }
         for (j = 0; j < heads.n; j++) {
             if (is_common || j < 2) {
-                add_behind(spans, ticket_len, heads.at[j], mac_lens[i], 0);
+                /* Over everything before it, it is usual even if it is cut. */
+                add_behind(spans, ticket_len, heads.at[j], mac_lens[i],
+                           !is_known && is_common && heads.at[j] == 0);
             }
             if (is_common && mac_lens[i] >= front_min) {
                 add_front(spans, ticket_len, heads.at[j], mac_lens[i]);

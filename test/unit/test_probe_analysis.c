@@ -409,6 +409,32 @@ static void test_analysis_zero_mac_key_each_digest_found(void **state)
     }
 }
 
+/* No less than a MAC of its full length. */
+static void test_analysis_cut_mac_with_rarer_key_found(void **state)
+{
+    static const int cuts[] = {10, 12, 16};
+    recipe_t recipe = good_recipe();
+    rnd_t chance = {seed_from_env()};
+    uint64_t seed = chance.state;
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+        probe_format_t format;
+        probe_hit_t hit;
+
+        memset(recipe.mac_key, 0, sizeof(recipe.mac_key));
+        recipe.mac_key[rnd_below(&chance, 32)] = (unsigned char)(1 << rnd_below(&chance, 8));
+        recipe.mac_len = cuts[i];
+        format = format_of(&recipe);
+        format.layout = PROBE_LAYOUT_UNKNOWN; /* as those of ciphers with shorter blocks are */
+        if (!search_one(probe_search_mac, PROBE_NORMAL, &format, &hit)) {
+            fail_msg("seed %llu, cut to %d", (unsigned long long)seed, cuts[i]);
+        }
+        assert_int_equal(hit.mac_len, cuts[i]);
+    }
+}
+
 /* Puts a ticket together by hand: name 16 | nonce | text under zeros, the secret inside in some form. */
 static probe_format_t format_by_hand(const EVP_CIPHER *type, size_t nonce_len, int is_aead,
                                      const unsigned char *key, const char *digits)
@@ -835,6 +861,7 @@ int main(void)
         cmocka_unit_test(test_analysis_wild_keys_found),
         cmocka_unit_test(test_analysis_master_secret_in_ticket_found),
         cmocka_unit_test(test_analysis_zero_mac_key_each_digest_found),
+        cmocka_unit_test(test_analysis_cut_mac_with_rarer_key_found),
         cmocka_unit_test(test_analysis_zero_key_more_ciphers_found),
         cmocka_unit_test(test_analysis_hchacha_as_in_draft),
         cmocka_unit_test(test_analysis_secret_in_hex_found),
