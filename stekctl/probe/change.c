@@ -2,7 +2,7 @@
 /*
  * Tickets where they must not resume, although nobody has altered them: in another version of TLS,
  * with another cipher suite, as the ticket of another server, after their lifetime hint.  A server
- * makes a full handshake then, and sends no alert (RFC 5077, 3.4; RFC 8446, 4.2.11 and 4.6.1).
+ * makes a full handshake then, and sends no alert (RFC 5077, 3.4; RFC 9846, 4.3.11 and 4.7.1).
  */
 #include "tests.h"
 
