@@ -9,8 +9,8 @@ MAKE=${MAKE:-make}
 export JOBS=${JOBS:-2}
 # Root has every right that a test may need.
 [ "$(id -u)" -ne 0 ] || export STEK_NO_SKIP=1
-# What tests draw at random hangs on the commit: CI meets the cases that its author met, and the next
-# commit meets others.  Without git, or with STEK_SEED= (empty), each run draws anew.
+# Random cases depend on the last commit: everyone who checks that commit meets the same ones, and the
+# next commit meets others.  Without git, or with STEK_SEED= (empty), each run draws anew.
 if [ -z "${STEK_SEED+set}" ] && tree=$(git rev-parse 'HEAD^{tree}' 2>/dev/null); then
     export STEK_SEED=$((16#${tree:0:8} | 1))
 fi

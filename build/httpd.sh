@@ -6,8 +6,8 @@
 # the unit tests are built over that.
 # Usage: httpd.sh HTTPD_SOURCES OUT OPENSSL_SOURCES OUT_OF_OPENSSL [ARGUMENT_OF_PYTEST...]
 # HTTPD_SOURCES is an unpacked release, or a checkout (2.4.52 or later, trunk).  It is not written to; what
-# is built stays in OUT-VERSION, and is built once.  OPENSSL_SOURCES may be empty: the system's OpenSSL.
-set -eu
+# is built stays in OUT-VERSION, and is built once: after a pull, delete it.  OPENSSL_SOURCES may be empty: the system's OpenSSL.
+set -euo pipefail
 cd "$(dirname "$0")/.."
 sources=${1-} openssl_sources=${3-}
 if [ ! -e "$sources/include/ap_release.h" ]; then
@@ -38,6 +38,7 @@ out=$2-$version ssl=() goals=(module)
 variant=(WERROR=1)
 if [ -n "$openssl_sources" ]; then
     built=$(build/openssl.sh libraries "$openssl_sources" "$4" | tee /dev/stderr | sed -n 's/^OpenSSL is in //p')
+    [ -n "$built" ] || exit 1
     out+=-${built##*/}
     ssl=(--with-ssl="$built/usr")
     # The variables go into the makefile's CFLAGS and LDFLAGS.

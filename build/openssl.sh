@@ -7,12 +7,13 @@
 #           their headers, and httpd runs over them.
 #   libraries   the same libraries alone, for httpd.sh: says where they are.
 # Usage: openssl.sh fips|newer|libraries SOURCES OUT
-# SOURCES is an unpacked source tree.  What is built stays in OUT-VERSION, and is built once.
+# SOURCES is an unpacked source tree.  What is built stays in OUT-VERSION, and is built once: after a
+# pull, delete it.
 set -eu
 cd "$(dirname "$0")/.."
 mode=${1-} sources=${2-}
 if [ $# -ne 3 ] || [ ! -x "$sources/Configure" ]; then
-    echo 'usage: make fips|openssl OPENSSL_SRC=DIR   (a tree of OpenSSL sources)' >&2
+    echo 'usage: make fips|openssl|check-httpd OPENSSL_SRC=DIR   (a tree of OpenSSL sources)' >&2
     exit 2
 fi
 sources=$(realpath "$sources")

@@ -41,7 +41,8 @@ typedef struct mod_stek_ring_config_t {
     stek_params_t params;
     int generate; /* the parent makes keys */
     apr_interval_time_t poll;
-    int used;                     /* by a TLS vhost: set in init_server */
+    int used;           /* by a TLS vhost: set in init_server */
+    apr_time_t lost_at; /* when STEK2013 was logged last; 0: there is memory for its keys */
     struct mod_stek_live_t *live; /* set in the last post_config; NULL: not used */
 } mod_stek_ring_config_t;
 

@@ -33,11 +33,17 @@ typedef struct mod_stek_ring_snapshot_t {
         *parent_trouble; /* what keeps the parent from following or writing the file; or NULL */
 } mod_stek_ring_snapshot_t;
 
+/* What is wrong with a lost ring. */
+#define MOD_STEK_LOST_CODE "no-memory"
+#define MOD_STEK_LOST_TEXT "there is not enough memory for its keys, so clients get no tickets"
+
 typedef struct mod_stek_snapshot_t {
     apr_time_t now;
     int healthy; /* all rings */
     int ring_n;
     mod_stek_ring_snapshot_t *rings; /* those that serve a virtual host */
+    int lost_n;
+    const char **lost; /* names of those for whose keys there was no memory (STEK2013) */
     int vhost_n;
     const mod_stek_vhost_t **vhosts; /* in the order of the configuration */
 } mod_stek_snapshot_t;

@@ -147,9 +147,11 @@ static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pcu
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    number = stek_ring_number(loaded); /* before what begins too late is left out */
+    /* Before what begins too late is left out; and before the generation, which is looked at first. */
+    number = live->number;
+    live->number = stek_ring_number(loaded);
     rv = take_in(live, loaded, loaded, now);
-    if (rv == APR_SUCCESS) {
+    if (rv != APR_SUCCESS) {
         live->number = number;
     }
     stek_ring_destroy(loaded);

@@ -12,6 +12,7 @@
 #include "mod_stek_live_follow.h"
 #include "mod_stek_ring_log.h"
 #include "mod_stek_ring_paths.h"
+#include "mod_stek_ring_start.h"
 #include "mod_stek_ring_write.h"
 
 APLOG_USE_MODULE(stek_rotate);
@@ -69,6 +70,9 @@ int mod_stek_monitor(apr_pool_t *p, server_rec *s)
             mod_stek_task_t task = {.ring = rings[i], .now = now, .server = s, .pool = pool};
 
             tick(&task);
+        }
+        else if (rings[i]->lost_at) {
+            mod_stek_ring_start_log_lost(rings[i], s, now);
         }
     }
     apr_pool_destroy(pool);

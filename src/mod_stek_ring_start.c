@@ -70,9 +70,9 @@ static apr_status_t start_storage(mod_stek_task_t *task)
     if (twin) {
         ap_log_error(APLOG_MARK, APLOG_ERR, 0, task->server,
                      "STEK2030: ring '%s': %s is also the file of ring '%s', under another path; "
-                     "so it has no file, and its keys are lost when httpd stops; give it its own "
-                     "file",
-                     ring->name, ring->path, twin->name);
+                     "keeping ring '%s' in memory: its keys survive reloads, but are lost when "
+                     "httpd stops; name another file",
+                     ring->name, ring->path, twin->name, ring->name);
         return start_in_memory(task);
     }
     rv = mod_stek_ring_paths_open(task);
@@ -139,16 +139,25 @@ static void log_started(const mod_stek_task_t *task)
     }
 }
 
+void mod_stek_ring_start_log_lost(mod_stek_ring_config_t *ring, server_rec *s, apr_time_t now)
+{
+    if (now >= ring->lost_at && now - ring->lost_at < apr_time_from_sec(60)) {
+        return;
+    }
+    ring->lost_at = now;
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                 "STEK2013: ring '%s': not enough memory for its keys, so its virtual hosts issue "
+                 "no tickets; free memory, then reload",
+                 ring->name);
+}
+
 static void start_ring(mod_stek_task_t *task)
 {
     mod_stek_ring_config_t *ring = task->ring;
     apr_status_t rv = mod_stek_live_get(ring, &ring->live);
 
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, rv, task->server,
-                     "STEK2013: ring '%s': not enough memory for its keys, so its virtual hosts "
-                     "issue no tickets; free memory, then reload",
-                     ring->name);
+        mod_stek_ring_start_log_lost(ring, task->server, task->now);
         return;
     }
     if (!mod_stek_live_counters(ring->live)) {

@@ -108,11 +108,16 @@ mod_stek_snapshot_t *mod_stek_snapshot_take(apr_time_t now, apr_pool_t *pool)
     snapshot->now = now;
     snapshot->healthy = 1;
     snapshot->rings = apr_pcalloc(pool, (apr_size_t)n * sizeof(*snapshot->rings) + 1);
+    snapshot->lost = apr_pcalloc(pool, (apr_size_t)n * sizeof(*snapshot->lost) + 1);
     for (i = 0; i < n; i++) {
         if (rings[i]->live) {
             fill(&snapshot->rings[snapshot->ring_n], rings[i], now, pool);
             snapshot->healthy &= snapshot->rings[snapshot->ring_n].reason_n == 0;
             snapshot->ring_n++;
+        }
+        else if (rings[i]->used) {
+            snapshot->lost[snapshot->lost_n++] = rings[i]->name;
+            snapshot->healthy = 0;
         }
     }
     vhosts = mod_stek_vhosts(&snapshot->vhost_n);

@@ -426,15 +426,25 @@ static void put_head(request_rec *r, const mod_stek_snapshot_t *snapshot)
     for (i = 0; i < snapshot->ring_n; i++) {
         bad_n += snapshot->rings[i].reason_n > 0;
     }
-    ap_rprintf(r, "<header><h1>Session ticket keys</h1>\n<p class=\"%s\">", bad_n ? "bad" : "good");
-    if (snapshot->ring_n == 0) {
+    ap_rprintf(r, "<header><h1>Session ticket keys</h1>\n<p class=\"%s\">",
+               snapshot->healthy ? "good" : "bad");
+    for (i = 0; i < snapshot->lost_n; i++) {
+        ap_rprintf(r, "%s: " MOD_STEK_LOST_TEXT "<br>", html(snapshot->lost[i], r));
+    }
+    if (snapshot->ring_n == 0 && snapshot->lost_n > 0) {
+        ap_rputs("No ring has keys", r);
+    }
+    else if (snapshot->ring_n == 0) {
         ap_rputs("No virtual host uses a ring", r);
     }
     else if (bad_n) {
         put_troubled(r, snapshot, bad_n);
     }
     else {
-        ap_rputs(snapshot->ring_n == 1 ? "The ring is healthy" : "All rings are healthy", r);
+        ap_rputs(snapshot->lost_n > 0    ? "The other rings are healthy"
+                 : snapshot->ring_n == 1 ? "The ring is healthy"
+                                         : "All rings are healthy",
+                 r);
     }
     ap_rputs("</p>\n", r);
     if (snapshot->ring_n > 1) {

@@ -184,6 +184,13 @@ void mod_stek_status_json(request_rec *r, const mod_stek_snapshot_t *snapshot)
             any = 1;
         }
     }
+    for (i = 0; i < snapshot->lost_n; i++) {
+        ap_rprintf(r,
+                   "%s{\"ring\":%s,\"code\":\"" MOD_STEK_LOST_CODE
+                   "\",\"text\":\"" MOD_STEK_LOST_TEXT "\"}",
+                   any ? "," : "", json_text(snapshot->lost[i], r->pool));
+        any = 1;
+    }
     ap_rprintf(r, "],\"version\":\"" STEK_VERSION "\",\"now\":%s,\"rings\":[",
                json_time(snapshot->now, r->pool));
     for (i = 0; i < snapshot->ring_n; i++) {

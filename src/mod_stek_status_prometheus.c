@@ -164,5 +164,8 @@ void mod_stek_status_prometheus(request_rec *r, const mod_stek_snapshot_t *snaps
                        label(&snapshot->rings[ring], r->pool),
                        gauges[i].value(&snapshot->rings[ring]));
         }
+        for (ring = 0; gauges[i].value == gauge_healthy && ring < snapshot->lost_n; ring++) {
+            ap_rprintf(r, "%s{ring=\"%s\"} 0\n", gauges[i].metric, snapshot->lost[ring]);
+        }
     }
 }

@@ -30,7 +30,7 @@
     "                         after TIME (1min), names those that have not, and exits with 6\n"    \
     "  --fleet NAME           the fleet of /etc/stek/NAME.conf; NAME may also be a file's path\n"  \
     "                         (default: the fleet whose ring this is)\n"                           \
-    "  --fleet-secret PATH    that fleet's secret, if its file does not name it\n"
+    "  --fleet-secret PATH    that fleet's secret (default: as its file says)\n"
 
 static const ctl_command_t commands[] = {
     {"new", cmd_new, "[--interval TIME] [--lifetime TIME] [--ahead N]",
@@ -38,7 +38,7 @@ static const ctl_command_t commands[] = {
      "Does not overwrite an existing ring.\n\n"
      "  --interval TIME  how long each key encrypts: its slot (default: 1h)\n"
      "  --lifetime TIME  how long it still decrypts after its slot (default: 18h)\n"
-     "  --ahead N        how many keys to prepare in advance (default: 1)\n\n"
+     "  --ahead N        how many slots to prepare keys for in advance (default: 1)\n\n"
      "TIME is a number followed by s, min, h or d.\n"},
     {"show", cmd_show, "[--watch] [NAME]",
      "Shows a ring's keys, which of them encrypts, and last of all whether anything is wrong\n"
@@ -95,9 +95,9 @@ static const ctl_command_t commands[] = {
      "  --tls VERSIONS   1.0, 1.1, 1.2 or 1.3, or several (1.2,1.3)\n"
      "  --tickets N      at most N full handshakes per version (10); the level limits\n"
      "                   connections that present a ticket\n"
-     "  --level LEVEL    quick: takes seconds; up to 40 connections that present a ticket, per\n"
-     "                   version; normal: every byte of a ticket altered, up to 3,600; deep: every\n"
-     "                   bit, response times, more keys, up to 9,240 (default: normal)\n"
+     "  --level LEVEL    quick: takes seconds; up to 43 connections that present a ticket, per\n"
+     "                   version; normal: up to 384 bytes of a ticket altered, 1,940 connections;\n"
+     "                   deep: every bit, response times, more keys, 9,240 (default: normal)\n"
      "  --watch TIME     keeps watching for TIME, to see keys rotate\n"
      "  --rate N         at most N connections per second (100)\n"
      "  --keys FILE      also tries the keys in FILE, one per line: text, hex or base64\n"
@@ -107,7 +107,8 @@ static const ctl_command_t commands[] = {
      "  --alpn NAMES     protocols to offer, separated by commas\n"
      "  --cert PATH, --key PATH\n"
      "                   the client certificate to show, and its key, in PEM\n"
-     "  --proxy URL      socks5://HOST[:PORT] or http://HOST[:PORT]\n"
+     "  --proxy URL      socks5://[USER:PASSWORD@]HOST[:PORT] or http://...; in a password, write\n"
+     "                   %, @ and / as %25, %40 and %2F\n"
      "  --csv FILE       writes a table of verdicts\n"
      "  --collect FILE   keeps the tickets, and the secrets of the probe's own sessions\n"
      "  --analyse FILE   examines what --collect has kept, without a network\n"

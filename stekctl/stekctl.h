@@ -21,7 +21,7 @@ typedef enum ctl_exit_e {
     CTL_REFUSED = 3, /* permissions, seal, format, a name that does not exist */
     CTL_IO = 4,
     CTL_STORE = 5, /* sync --once: the ring has a current key, but a store could not be used */
-    CTL_BEHIND = 6 /* --wait: done, but not all hosts of the fleet have followed */
+    CTL_BEHIND = 6 /* --wait: done, but not all hosts of the fleet have applied the change */
 } ctl_exit_e;
 
 /* Global options, complete before the command runs. */

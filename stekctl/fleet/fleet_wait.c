@@ -152,7 +152,7 @@ static int httpd_has_it(const announce_t *host)
                && host->httpd_generation >= host->generation);
 }
 
-static int has_followed(const waiting_t *waiting, const announce_t *host)
+static int has_applied(const waiting_t *waiting, const announce_t *host)
 {
     apr_size_t i;
 
@@ -216,7 +216,7 @@ static int look(ctl_t *ctl, waiting_t *waiting, int first)
     for (i = 0; i < waiting->view.n; i++) {
         const fleet_host_t *host = &waiting->view.hosts[i];
 
-        if (!has_followed(waiting, host->host)) {
+        if (!has_applied(waiting, host->host)) {
             waiting->behind_n++;
             waiting->gone_n += (host->troubles & 1u << FLEET_GONE) != 0;
             waiting->wanted[announce_part(host->host->name)] = 1;
@@ -238,21 +238,18 @@ static void name_host(const fleet_host_t *host, apr_pool_t *pool)
 {
     if (host->troubles & 1u << FLEET_GONE) {
         report_line("%s: has not applied the change, and has been silent for %s; if it is out of "
-                    "service, "
-                    "run 'stekctl fleet forget %s'",
+                    "service, run 'stekctl fleet forget %s'",
                     host->host->name, report_span(host->age, pool), host->host->name);
     }
     else if (host->host->flags & ANNOUNCE_TWIN) {
         report_line("%s: two hosts have this name, so it is unknown whether both have applied the "
-                    "change; give "
-                    "each its own ('announce NAME')",
+                    "change; give each its own ('announce NAME')",
                     host->host->name);
     }
     else if (host->host->flags & ANNOUNCE_MUTE) {
         report_line(
-            "%s: is not known to have applied the change: httpd at %s does not answer; last "
-            "heard from "
-            "%s ago",
+            "%s: is not known to have applied the change: httpd at %s does not answer; last heard "
+            "from %s ago",
             host->host->name, host->host->name, report_span(host->age, pool));
     }
     else {
@@ -265,8 +262,7 @@ static void name_host(const fleet_host_t *host, apr_pool_t *pool)
 static void name_missing(const known_host_t *host, apr_pool_t *pool)
 {
     report_line("%s: no store shows it now, so it is not known to have applied the change; last "
-                "heard from %s "
-                "ago. If it is out of service, run 'stekctl fleet forget %s'",
+                "heard from %s ago. If it is out of service, run 'stekctl fleet forget %s'",
                 host->name, report_span(ringio_now() - host->seen, pool), host->name);
 }
 
@@ -285,7 +281,7 @@ static void print_json(const waiting_t *waiting, apr_interval_time_t took)
     json_span(&json, "took", took);
     json_open(&json, "behind", '[');
     for (i = 0; i < waiting->view.n; i++) {
-        if (!has_followed(waiting, waiting->view.hosts[i].host)) {
+        if (!has_applied(waiting, waiting->view.hosts[i].host)) {
             json_string(&json, NULL, waiting->view.hosts[i].host->name);
         }
     }
@@ -318,7 +314,7 @@ static void tell_behind(const waiting_t *waiting, apr_interval_time_t took, apr_
     int n;
 
     for (i = 0; i < waiting->view.n && named_n < NAMED_MAX; i++) {
-        if (!has_followed(waiting, waiting->view.hosts[i].host)) {
+        if (!has_applied(waiting, waiting->view.hosts[i].host)) {
             name_host(&waiting->view.hosts[i], pool);
             named_n++;
         }

@@ -77,14 +77,21 @@ static int is_over(apr_time_t seen, apr_time_t now)
     return seen + ANNOUNCE_FORGET <= now;
 }
 
+/* Whether that was said before the host, which may be NULL, was last seen. */
+static int is_older(const announce_t *said, const known_host_t *host, apr_time_t now)
+{
+    apr_time_t last = host && host->seen <= now ? host->seen : 0; /* else this clock was ahead */
+
+    return said->clock + said->behind < last;
+}
+
 /* A store may show again what was said long ago: that makes no host older, and forgets none that has spoken since. */
 static void take_in(apr_array_header_t *known, const announce_t *said, apr_time_t now)
 {
     apr_time_t at = said->clock + said->behind;
     known_host_t *host = find(known, said->name);
-    apr_time_t last = host && host->seen <= now ? host->seen : 0; /* this clock was ahead */
 
-    if (at < last) {
+    if (is_older(said, host, now)) {
         return;
     }
     if (!(said->flags & ANNOUNCE_FORGOTTEN)) {
@@ -112,12 +119,11 @@ void known_hosts_update(apr_array_header_t *known, const announce_set_t *set, ap
 
 /* Whether the set shows the host, or that it is to be forgotten: sync may not have looked since.  An old mark that a
  * store shows again is none. */
-static int is_shown(const announce_set_t *set, const known_host_t *host)
+static int is_shown(const announce_set_t *set, const known_host_t *host, apr_time_t now)
 {
     const announce_t *said = announce_find(set, host->name);
 
-    return said
-           && (!(said->flags & ANNOUNCE_FORGOTTEN) || said->clock + said->behind >= host->seen);
+    return said && (!(said->flags & ANNOUNCE_FORGOTTEN) || !is_older(said, host, now));
 }
 
 apr_array_header_t *known_hosts_missing(const apr_array_header_t *known, const announce_set_t *set,
@@ -129,7 +135,7 @@ apr_array_header_t *known_hosts_missing(const apr_array_header_t *known, const a
     for (i = 0; i < known->nelts; i++) {
         const known_host_t *host = &APR_ARRAY_IDX(known, i, known_host_t);
 
-        if (!is_shown(set, host) && !is_over(host->seen, now)) {
+        if (!is_shown(set, host, now) && !is_over(host->seen, now)) {
             APR_ARRAY_PUSH(missing, known_host_t) = *host;
         }
     }

@@ -175,6 +175,8 @@ void store_words_finish(char why[STORE_WHY_LEN], const char *secret)
     snprintf(said, sizeof(said), "%s", begin + 1);
     OPENSSL_cleanse(begin, strlen(begin));
     store_words_hide(said, secret);
+    /* A server's words may hold the mark of their end, and the real one may have been cut off. */
+    store_words_hide(behind, secret);
     snprintf(begin, STORE_WHY_LEN - (apr_size_t)(begin - why), "%s%s", said, behind);
 }
 

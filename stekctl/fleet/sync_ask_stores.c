@@ -176,6 +176,7 @@ static void read_nothing(sync_host_t *host, sync_view_t *views)
         store->generation = 0;
         store->written_at = 0;
         store->rolled_back = 0;
+        store->is_ahead = 0;
         store->answer = SYNC_SILENT;
         views[i].answer = SYNC_SILENT;
     }

@@ -66,8 +66,8 @@ static const char *known_lines(const sync_host_t *host)
     return apr_array_pstrcat(host->pool, lines, 0);
 }
 
-/* Lines "TIME URL CYCLES AHEAD": the last success of each store, for how many cycles it took no write, and for how
- * many its object has been one of the future: sync --once, too, goes on counting where the one before stopped.
+/* Lines "TIME URL CYCLES AHEAD": the last success of each store, for how many cycles in a row it took no write, and
+ * for how many its object was ahead of the clock; runs of sync --once count on.
  * "MTIME floor://PATH": the floor has the revocations of a file ring of that modification time, in ns.
  * "TIME host://NAME": that host has been seen, and last spoke at that time. */
 void sync_state_write(sync_host_t *host)
@@ -153,8 +153,8 @@ void sync_state_read(sync_host_t *host)
     host->known = sync_state_known(host->ctl, host->ctl->pool);
     for (line = text ? apr_strtok(text, "\n", &last) : NULL; line;
          line = apr_strtok(NULL, "\n", &last)) {
-        char *rest = NULL;
-        const char *at = apr_strtok(line, " ", &rest), *url = apr_strtok(NULL, " ", &rest);
+        char *rest = line;
+        const char *at = apr_strtok(NULL, " ", &rest), *url = apr_strtok(NULL, " ", &rest);
         unsigned overtaken_n = cycles_of(apr_strtok(NULL, " ", &rest));
         unsigned ahead_n = cycles_of(apr_strtok(NULL, " ", &rest));
 

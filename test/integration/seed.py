@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests draw at random hangs on one seed.  STEK_SEED repeats a run."""
+"""One seed for everything that tests draw at random.  STEK_SEED repeats a run."""
 import os
 import random
 

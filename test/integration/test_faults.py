@@ -2,6 +2,7 @@
 """Calls of the module fail in a running httpd, in the parent's generator and in children: handshakes
 go on, the log says what is wrong, and all is well again when they fail no more.  In short form one
 way of the calls that matter most; STEK_FAULTS=all takes each that was seen, in each way."""
+import json
 import os
 import time
 
@@ -10,6 +11,7 @@ import pytest
 import httpd as harness
 from checks import VERSIONS, lines
 from faults import Control
+from handshakes import STATUS
 from httpd import wait_for
 
 PARENT, CHILDREN = 0, 1
@@ -152,7 +154,7 @@ def test_faults_children_handshakes_go_on_and_keys_follow(faulty):
 def test_faults_no_memory_for_a_ring_no_tickets(httpd, library, tmp_path, cache):
     """Least of all under a key that nobody rotates."""
     control = Control(library, tmp_path / "control")
-    server = httpd(modules=["socache_shmcb"], server=[f"SSLSessionCache {cache}"], processes=1,
+    server = httpd(modules=["socache_shmcb"], server=[f"SSLSessionCache {cache}", *STATUS], processes=1,
                    env={"STEK_FAULT_CONTROL": str(tmp_path / "control")})
     server.env["LD_PRELOAD"] = " ".join(
         filter(None, [os.environ.get("STEK_HTTPD_PRELOAD"), str(library)]))
@@ -160,6 +162,10 @@ def test_faults_no_memory_for_a_ring_no_tickets(httpd, library, tmp_path, cache)
     control.arm(PARENT, "pthread_rwlock_init", control.ways("pthread_rwlock_init")[0])
     server.start()
     server.wait_log("STEK2013")
+    status = json.loads(server.get(path="/stek-status?format=json").body)
+    assert not status["healthy"] and [reason["code"] for reason in status["reasons"]] == ["no-memory"]
+    assert b'stek_ring_healthy{ring="default"} 0' in server.get(path="/stek-status?format=prometheus").body
+    assert b"default: there is not enough memory for its keys" in server.get(path="/stek-status").body
     for version in VERSIONS:
         reply = server.get(tls=version)
         assert reply.status == 200 and not reply.session

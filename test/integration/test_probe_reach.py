@@ -132,14 +132,14 @@ def test_probe_through_proxy_with_password(start, sinner, kind):
     refuses."""
     chance, port = seeded_rng(), sinner("aes256-zero").port
     more = ("_", "!+*@:/%-._") if kind == "socks5" else ("", "")  # tinyproxy's configuration takes no others
-    user, password = ("".join(chance.choices(string.ascii_letters + string.digits + letters, k=chance.randint(4, 40)))
+    user, password = ("".join(chance.choices(string.ascii_letters + string.digits + letters, k=chance.randint(8, 40)))
                       for letters in more)
+    encoded = "".join(f"%{ord(c):02X}" for c in password)
     where = f"127.0.0.1:{start(PROXIES[kind], user, password).port}"
-    report = quick("--proxy", f"{kind}://{user}:{''.join(f'%{ord(c):02X}' for c in password)}@{where}",
-                   f"127.0.0.1:{port}")
+    report = quick("--proxy", f"{kind}://{user}:{encoded}@{where}", f"127.0.0.1:{port}")
     assert_zero_key(report)
     assert password not in json.dumps(report.whole)
-    for credentials in ("", f"{user}:x{password}@"):
+    for credentials in ("", f"{user}:x{encoded}@"):
         done = run("--proxy", f"{kind}://{credentials}{where}", f"127.0.0.1:{port}", expect=(IO,))
         assert "the proxy cannot reach it: " in done.stderr and done.stderr.count("\n") == 1
         assert password not in done.stderr + done.stdout
