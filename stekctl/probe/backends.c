@@ -17,7 +17,8 @@
 typedef struct sorting_t {
     const probe_ticket_t *tickets;
     int n;
-    int *of; /* by ticket: its backend; -1: none yet */
+    int *of;               /* by ticket: its backend; -1: none yet */
+    probe_ticket_t *alike; /* room for all */
     apr_array_header_t *backends;
     apr_pool_t *pool;
 } sorting_t;
@@ -76,7 +77,7 @@ static void put(sorting_t *sorting, int i, int at)
 /* The format of all tickets that begin as number i does.  0: no other one does. */
 static int analyse_alike(const sorting_t *sorting, int i, probe_format_t *format)
 {
-    probe_ticket_t *alike = apr_palloc(sorting->pool, (apr_size_t)sorting->n * sizeof(*alike));
+    probe_ticket_t *alike = sorting->alike;
     int j, n = 0;
 
     for (j = i; j < sorting->n; j++) {
@@ -235,6 +236,7 @@ void probe_backends_sort(probe_version_t *version, apr_pool_t *pool)
     int i;
 
     sorting.of = apr_palloc(pool, (apr_size_t)sorting.n * sizeof(int));
+    sorting.alike = apr_palloc(pool, (apr_size_t)sorting.n * sizeof(*sorting.alike));
     memset(sorting.of, -1, (apr_size_t)sorting.n * sizeof(int));
     for (i = 0; i < sorting.n; i++) {
         if (sorting.of[i] < 0) {

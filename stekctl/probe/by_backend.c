@@ -17,10 +17,11 @@
 #include "examine.h"
 #include "tests.h"
 
-#define TRIES_ALONE 3    /* one backend, as far as is known */
-#define REPEATS_MAX 16   /* a backend that is met less often is not tested with altered tickets */
-#define ALTERED_MAX 8    /* backends that are */
-#define PLACES_MIN 8     /* altered tickets that say anything about a backend */
+#define TRIES_ALONE 3  /* one backend, as far as is known */
+#define SHARED_MIN 7   /* one that is met half the time: all of these by chance in less than 1 % */
+#define REPEATS_MAX 16 /* a backend that is met less often is not tested with altered tickets */
+#define ALTERED_MAX 8  /* backends that are */
+#define PLACES_MIN 8   /* altered tickets that say anything about a backend */
 #define TEXT_NAMES_MAX 3 /* in a line */
 
 static probe_backend_t *backend_n(const probe_version_t *version, int n)
@@ -90,7 +91,8 @@ static int try_backend(probe_run_t *run, const probe_version_t *version, probe_b
                        int is_first)
 {
     const probe_ticket_t *ticket = last_of(backend->tickets, 0);
-    int expected = expected_repeats(version, backend), most = 2 * expected;
+    int expected = expected_repeats(version, backend);
+    int most = is_first && expected * 2 < SHARED_MIN ? SHARED_MIN : expected * 2;
     int i, found_at = 0, resumed_n = 0;
 
     for (i = 0; i < most && (resumed_n == 0 || (is_first && resumed_n == i)); i++) {
@@ -106,16 +108,24 @@ static int try_backend(probe_run_t *run, const probe_version_t *version, probe_b
 /* Takes connections of the MAC test. */
 static void try_all(probe_run_t *run, probe_version_t *version)
 {
-    int i, n = version->backends->nelts;
+    int i, n = version->backends->nelts, rare = 0;
 
-    version->is_shared = try_backend(run, version, backend_n(version, 0), 1);
+    /* Only where a ticket of the backend that is met least resumes every time do all have its key. */
+    for (i = 1; i < n; i++) {
+        rare = backend_n(version, i)->connections_n < backend_n(version, rare)->connections_n
+                   ? i
+                   : rare;
+    }
+    version->is_shared = try_backend(run, version, backend_n(version, rare), 1);
     if (version->is_shared) {
         version->is_accepted = backend_n(version, 0)->repeats_n = 1;
         return;
     }
-    version->is_accepted = backend_n(version, 0)->repeats_n > 0;
-    for (i = 1; i < n && i < ALTERED_MAX; i++) {
-        (void)try_backend(run, version, backend_n(version, i), 0);
+    version->is_accepted = backend_n(version, rare)->repeats_n > 0;
+    for (i = 0; i < n && i < ALTERED_MAX; i++) {
+        if (i != rare) {
+            (void)try_backend(run, version, backend_n(version, i), 0);
+        }
         version->is_accepted |= backend_n(version, i)->repeats_n > 0;
     }
 }
@@ -165,7 +175,7 @@ static int is_alike(const probe_finding_t *a, const probe_finding_t *b)
            && a->is_moot == b->is_moot && !strcmp(a->text, b->text);
 }
 
-/* "key name 01, key name 02 and 3 others: ", or "each of 3 key names: " */
+/* "key name 01, key name 02 and 3 others: ", or "each of 3 backends or keys: " */
 static const char *whose_text(const probe_run_t *run, const probe_version_t *version,
                               apr_uint64_t backends)
 {
@@ -219,6 +229,9 @@ static void join(probe_run_t *run, int first)
     for (i = first; i < findings->nelts; i++) {
         probe_finding_t *finding = finding_n(run, i);
 
+        if (run->version->backends->nelts == 1) {
+            finding->backends = 0; /* beside others without tickets */
+        }
         if (finding->backends) {
             finding->text = apr_pstrcat(run->pool, whose_text(run, run->version, finding->backends),
                                         finding->text, NULL);

@@ -19,7 +19,7 @@
 #define SLACK apr_time_from_sec(3) /* servers count whole seconds */
 
 /* The longest hint whose end is waited for, by level. */
-static const int hint_max_s[] = {2, 5, 60};
+static const apr_uint32_t hint_max_s[] = {2, 5, 60};
 
 typedef struct changing_t {
     const probe_ticket_t *ticket;
@@ -70,6 +70,9 @@ static void judge_refusal(probe_run_t *run, changing_t *changing, const probe_of
                                         "%s: --tickets allows no full handshake to "
                                         "compare with",
                                         what));
+    }
+    else if (outcome != PROBE_ALERT && outcome != PROBE_CLOSED) {
+        skip_one(changing, apr_psprintf(run->pool, "%s: no full handshake to compare with", what));
     }
     /* Otherwise the server has no other version or suite: there is nothing to test. */
 }
@@ -172,17 +175,21 @@ void probe_test_change(probe_run_t *run)
                            .good = ""};
 
     probe_progress(run, 0, 0);
+    /* Before TLS 1.2 all suites have one hash. */
     if (run->version->version >= TLS1_2_VERSION) {
         try_version(run, &changing);
+        try_suite(run, &changing);
     }
-    try_suite(run, &changing);
     try_foreign(run, &changing);
     if (changing.untested) {
         probe_tell(run, PROBE_TEST_CHANGE, PROBE_UNTESTED, "%s%s%s", changing.untested,
                    *changing.good ? "; no resumption with " : "", changing.good);
     }
-    else if (!changing.is_told) {
+    else if (*changing.good && !changing.is_told) {
         probe_tell(run, PROBE_TEST_CHANGE, PROBE_OK, "no resumption with %s", changing.good);
+    }
+    else if (!changing.is_told) {
+        probe_tell_moot(run, PROBE_TEST_CHANGE, "the server has no other version or cipher suite");
     }
 }
 
@@ -192,7 +199,7 @@ void probe_test_expiry(probe_run_t *run)
     const char *hint = report_span(apr_time_from_sec(ticket->hint_s), run->pool);
     probe_reply_t reply;
 
-    if (ticket->hint_s == 0 || (int)ticket->hint_s > hint_max_s[run->options->level]) {
+    if (ticket->hint_s == 0 || ticket->hint_s > hint_max_s[run->options->level]) {
         probe_tell(run, PROBE_TEST_EXPIRY, PROBE_UNTESTED,
                    ticket->hint_s ? "a hint of %s is too long for this level: use --watch"
                                   : "there is no lifetime hint",

@@ -113,6 +113,12 @@ static probe_verdict_e judge(probe_run_t *run, const probe_ticket_t *ticket, con
     probe_reply_t got;
 
     connect_there(run, place, ticket, &got);
+    if (!probe_is_answer(run, &got)) {
+        probe_tell(run, PROBE_TEST_CONFUSION, PROBE_UNTESTED,
+                   "a ticket from %s could not be offered under %s: %s", from,
+                   name_text(place->sni), got.why);
+        return PROBE_UNTESTED;
+    }
     if (got.outcome != PROBE_RESUMED || got.alert >= 0 || is_refusal(got.status)) {
         return PROBE_OK;
     }

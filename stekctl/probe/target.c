@@ -190,6 +190,7 @@ int probe_target_proxy(const char *text, probe_proxy_t *proxy, apr_pool_t *pool)
     if (!place || !probe_target_is_printable(text)) {
         return 0;
     }
+    proxy->user = proxy->password = NULL; /* what another proxy is told is not for this one */
     len = (apr_size_t)(place - text);
     proxy->is_socks = len == 6 && !strncasecmp(text, "socks5", len);
     if (!proxy->is_socks && !(len == 4 && !strncasecmp(text, "http", len))) {

@@ -187,6 +187,12 @@ def test_probe_ticket_after_its_hint_found(sinner, level, verdict):
     assert set(report.findings()) == {("1.3", "expiry")}
 
 
+def test_probe_endless_hint_is_not_waited_for(sinner):
+    report = Report("--level", "quick", "--tls", "1.2", f"localhost:{sinner('endless-hint').port}", timeout=60)
+    assert report.versions["1.2"]["hint"] == 0xfffffffe
+    assert report["1.2"]["expiry"][0] == "not testable" and "too long" in report["1.2"]["expiry"][1]
+
+
 def test_probe_ticket_after_its_hint_refused(start):
     port = start(ProbedNginx, "ssl_session_timeout 2s;").port
     report = Report("--level", "quick", "--tickets", 3, f"localhost:{port}").assert_clean()

@@ -186,7 +186,8 @@ def test_probe_hosts_long_list_once_each_in_flat_memory(many, start, folder):
     args = (*FEW, *FAST, "--at-once", 100)
     few = Run(write(folder / "short", short), folder / "json0", *args)
     path, done_file = write(folder / "list", whole), folder / "done"
-    killed = subprocess.Popen([BINARY, "probe", "--json", *map(str, args), "--hosts", path, "--resume", done_file],
+    slowly = (*map(str, args), "--total-rate", "500")  # so that it cannot be done before it is killed
+    killed = subprocess.Popen([BINARY, "probe", "--json", *slowly, "--hosts", path, "--resume", done_file],
                               stdout=open(folder / "json1", "w"))
     until(lambda: killed.poll() is not None or lines_n(folder / "json1") > LONG // 3, "a third of the hosts", 200)
     killed.kill()

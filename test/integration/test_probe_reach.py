@@ -11,7 +11,7 @@ import pytest
 
 from httpd import free_port
 from plain_talk import PROTOCOLS, Talker
-from probe_tool import Openssl, ProbedNginx, Report, run
+from probe_tool import Peer, Openssl, ProbedNginx, Report, run
 from seed import seeded_rng
 from stekctl_tool import BINARY, FINDING, IO, USAGE, Program
 
@@ -143,6 +143,21 @@ def test_probe_through_proxy_with_password(start, sinner, kind):
         done = run("--proxy", f"{kind}://{credentials}{where}", f"127.0.0.1:{port}", expect=(IO,))
         assert "the proxy cannot reach it: " in done.stderr and done.stderr.count("\n") == 1
         assert password not in done.stderr + done.stdout
+
+
+def test_probe_second_proxy_gets_no_password_of_the_first():
+    said = []
+
+    def treat(sock, first):
+        said.append(first)
+        sock.sendall(b"HTTP/1.1 403 no\r\n\r\n")
+
+    peer = Peer(treat)
+    try:
+        run("--proxy", "http://user:secret@h.test", "--proxy", f"http://127.0.0.1:{peer.port}", "a.test", expect=(IO,))
+    finally:
+        peer.close()
+    assert said and all(b"CONNECT" in words and b"uthorization" not in words for words in said)
 
 
 @pytest.mark.parametrize("proxy", ["ftp://user:hidden@h", "socks5://:hidden@h", "http://user:hidden@",
