@@ -242,8 +242,7 @@ static int is_not_resumable(SSL *ssl, const mod_stek_vhost_t *vhost)
         return 1;
     }
     if (vhost->ring
-        && (!vhost->ring->live
-            || !mod_stek_live_can_issue(vhost->ring->live, apr_time_now()))) {
+        && (!vhost->ring->live || !mod_stek_live_can_issue(vhost->ring->live, apr_time_now()))) {
         mod_stek_ticket_outcome_keyless(ssl);
         return 1;
     }

@@ -243,7 +243,7 @@ static int read_all(status_t *status, sync_host_t *host, sync_view_t *views, ste
                     sync_plan_t *plan)
 {
     const sync_options_t *options = host->options;
-    apr_time_t last[SYNC_STORES_MAX];
+    apr_time_t last[SYNC_STORES_MAX] = {0};
     sync_port_t port;
     int i, good = 1;
 

@@ -117,7 +117,8 @@ static int is_java(const probe_ticket_t *tickets, apr_size_t n, apr_size_t prefi
             return 0;
         }
         newer_n += tickets[i].bytes[16] <= 1;
-        blocks_n += tickets[i].len % 16 == 0;
+        /* A name of 4, an IV, whole blocks and a MAC: digests have a multiple of 4, too. */
+        blocks_n += tickets[i].len % 4 == 0;
     }
     /* The IVs of two tickets may begin with the same byte. */
     return n > 1 && (prefix_len == 4 || prefix_len == 5) && newer_n < n && blocks_n < n;

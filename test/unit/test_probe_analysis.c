@@ -240,6 +240,9 @@ static void test_analysis_java_layout_recognised(void **state)
     } cases[] = {
         {333, -1, PROBE_LAYOUT_JAVA},
         {336, -1, PROBE_LAYOUT_UNKNOWN},
+        {340, -1, PROBE_LAYOUT_UNKNOWN},
+        {344, -1, PROBE_LAYOUT_UNKNOWN},
+        {348, -1, PROBE_LAYOUT_UNKNOWN},
         {250, -1, PROBE_LAYOUT_UNKNOWN},
         {333, 1, PROBE_LAYOUT_UNKNOWN},
     };
