@@ -327,7 +327,7 @@ def repeated(kind, text, rng):
     """How a server of that kind may say it."""
     word, token = text.encode(), rng.choice(["", f" {TOKEN} "])
     return {
-        "redis": [b"-ERR unknown command 'GET', with args beginning with: '%s'\r\n" % word, b"+%s\r\n" % word,
+        "redis": [b"-ERR x" + b"y" * 150 + b"\2" + word + b"z" * 200 + b"\r\n", b"-ERR unknown command 'GET', with args beginning with: '%s'\r\n" % word, b"+%s\r\n" % word,
                   b"-MOVED 1 %s:1\r\n" % word, b"-%s\r\n" % word, b"%s\r\n" % word, b"*1\r\n+%s\r\n" % word,
                   b"$%d\r\n%s\r\n:7\r\n" % (len(word), word), b"-NOPERM for %s and all\r\n" % word],
         "memcached": [word, b"who is " + word + b" and why", b"a" * 150 + word],

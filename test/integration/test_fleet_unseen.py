@@ -17,6 +17,7 @@ import ringfile
 from announcements import Announcement
 from fleet import Memcached, Redis, agree, clock_env, pair_of
 from httpd import Vhost, free_port, wait_for
+from seed import seeded_rng
 from test_fleet_view import HOURLY, config, look, started, states, wait_good
 
 
@@ -473,6 +474,24 @@ def test_unseen_httpd_with_another_ring_has_not_loaded_that_of_its_host(fleet, l
     assert "1 host has applied the change" in waits(fleet, host, "rotate", code=0, wait="30s").stdout
     wait_for(lambda: states(fleet) == {host.name: "good"}, lambda: f"{look(fleet)}{host.log()}", 30, 0.3)
     assert look(fleet)["hosts"][0]["httpd_generation"] >= host.ring().generation
+
+
+@pytest.mark.timeout(60)
+def test_unseen_lines_that_say_nothing_do_no_harm(fleet):
+    rng = seeded_rng()
+    fleet.store()
+    host = fleet.host(**HOURLY)
+    host.once()
+    path = host.ring_path.with_name(host.ring_path.name + ".sync")
+    good = path.read_text()
+    for _ in range(20):
+        lines = good.splitlines()
+        for _ in range(rng.randrange(1, 4)):
+            lines.insert(rng.randrange(len(lines) + 1), rng.choice(
+                ["", " ", "   ", "7", "7 ", " x", "7 host://", "7 floor://", "- - - -", "99999999999999999999 x 1 1"]))
+        path.write_text("\n".join(lines) + "\n")
+        host.once()
+        assert len(json.loads(lib.run(*host.arguments("--status", "--json")).stdout)["stores"]) == 1, lines
 
 
 @pytest.mark.timeout(60)
