@@ -3,7 +3,7 @@
 """make first-five: docs/quick-start.md by the letter, in an empty Debian.
 
 Makes a minimal Debian (mmdebstrap), puts the sources in as a fresh checkout has them, and runs the page's
-commands there in their order, with mounts and processes of its own; the network is the machine's, so port 443 must be free.
+commands there in their order, with mounts and processes of its own; the network is the machine's, so ports 80 and 443 must be free.
 Prints the time that each takes, and every line of output that is a warning; exit code 0 only if
 every command succeeds, what the page promises is printed, and no warning is.
 """

@@ -158,11 +158,11 @@ def prf(secret, seed, length):
     return out[:length]
 
 
-def read_tls12(capture, ring):
-    """The application data of both sides, or None."""
+def read_tls12(capture, ring, later=None):
+    """The application data of both sides, or None.  later: a capture of the same session, whose tickets count."""
     client, server = (hello(message(side, kind)) for side, kind in
                       ((capture.client, CLIENT_HELLO), (capture.server, SERVER_HELLO)))
-    for secret in secrets(capture, ring):
+    for secret in secrets(later or capture, ring):
         block = prf(secret, b"key expansion" + server[0] + client[0], 40)
         try:
             return (_read_side12(capture.client, block[:16], block[32:36]),

@@ -9,6 +9,8 @@ import subprocess
 import pytest
 
 import recorded
+import ringfile
+from checks import lines, wait_until
 from handshakes import COUNTED, Scripted, ticket_counters
 from httpd import Vhost, free_port, wait_for
 from test_tickets_off import (CACHES, OFF, OFF_NODE, ON, ON_NODE, cache_lines, curl_statuses, dump,
@@ -232,6 +234,25 @@ def test_stolen_ring_opens_recorded_tls12_under_on(httpd, relay):
     for capture in (full, again):
         asked, answered = recorded.read_tls12(capture, server.ring())
         assert asked.startswith(WORDS["1.2"]) and b"\r\n\r\nhello\n" in answered
+
+
+def test_stolen_ring_opens_the_first_connection_of_a_client_that_keeps_resuming(httpd, relay):
+    """Its first key is destroyed, but a renewed ticket holds the same secret.  Once the last key is gone, nothing does."""
+    server = httpd(server=recorded.SUITES + lines(interval="2s", lifetime="4s", poll="1s")).start()
+    way = relay(server)
+    first = server.get(tls="1.2", port=way.port)
+    full, key = way.last(), server.ring().find(first.session.name)
+    wait_until(key.encrypt_until)
+    renewed = server.get(tls="1.2", port=way.port, session=first.session)
+    again, last = way.last(), server.ring().find(renewed.session.name)
+    assert renewed.resumed and last.name != key.name
+    # What a thief finds when the first key has ended; and when both have.
+    ring = ringfile.Ring([last])
+    assert recorded.read_tls12(full, ring) is None
+    asked, _ = recorded.read_tls12(full, ring, later=again)
+    assert asked.startswith(WORDS["1.2"])
+    wait_for(lambda: not server.ring().find(last.name), "the last key's end", 30)
+    assert recorded.read_tls12(full, server.ring(), later=again) is None
 
 
 def test_stolen_ring_opens_nothing_recorded_under_tls13(httpd, relay):
