@@ -69,7 +69,8 @@ endif
         deb rpm rpm-source packages check-deb check-fresh check-suites \
         check unit unit-build integration asan tsan valgrind compilers compilers-short fips openssl check-httpd \
         fault fault-unit fault-guard \
-        fuzz fuzz-replay fuzz-coverage soak soak-fleet fleet-twenty soak-httpd soak-probe probe-score probe-scale soak-shared \
+        fuzz fuzz-replay fuzz-coverage soak soak-fleet fleet-twenty soak-httpd soak-probe \
+        probe-score probe-scale soak-shared \
         differential ticket-values values simulate simulate-short simulate-mutants \
         bench bench-build bench-fleet \
         format lint lint-format lint-style lint-c lint-sh lint-py man-lint exports layers bare version

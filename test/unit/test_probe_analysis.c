@@ -238,12 +238,9 @@ static void test_analysis_java_layout_recognised(void **state)
         int flag;
         probe_layout_e layout;
     } cases[] = {
-        {333, -1, PROBE_LAYOUT_JAVA},
-        {336, -1, PROBE_LAYOUT_UNKNOWN},
-        {340, -1, PROBE_LAYOUT_UNKNOWN},
-        {344, -1, PROBE_LAYOUT_UNKNOWN},
-        {348, -1, PROBE_LAYOUT_UNKNOWN},
-        {250, -1, PROBE_LAYOUT_UNKNOWN},
+        {333, -1, PROBE_LAYOUT_JAVA},    {336, -1, PROBE_LAYOUT_UNKNOWN},
+        {340, -1, PROBE_LAYOUT_UNKNOWN}, {344, -1, PROBE_LAYOUT_UNKNOWN},
+        {348, -1, PROBE_LAYOUT_UNKNOWN}, {250, -1, PROBE_LAYOUT_UNKNOWN},
         {333, 1, PROBE_LAYOUT_UNKNOWN},
     };
     recipe_t recipe = good_recipe();
