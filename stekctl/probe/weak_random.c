@@ -119,37 +119,32 @@ static void make_java(apr_uint64_t seed, apr_uint32_t *out, apr_size_t n)
     }
 }
 
-static void make_microsoft(apr_uint64_t seed, apr_uint32_t *out, apr_size_t n)
+/* A linear congruential generator of 32 bits; of each number, what mask leaves of it after the shift. */
+static void make_lcg(apr_uint64_t seed, apr_uint32_t factor, apr_uint32_t step, int shift,
+                     apr_uint32_t mask, apr_uint32_t *out, apr_size_t n)
 {
     apr_uint32_t x = (apr_uint32_t)seed;
     apr_size_t i;
 
     for (i = 0; i < n; i++) {
-        x = x * 214013U + 2531011U;
-        out[i] = x >> 16 & 0x7fff;
+        x = x * factor + step;
+        out[i] = x >> shift & mask;
     }
+}
+
+static void make_microsoft(apr_uint64_t seed, apr_uint32_t *out, apr_size_t n)
+{
+    make_lcg(seed, 214013, 2531011, 16, 0x7fff, out, n);
 }
 
 static void make_iso(apr_uint64_t seed, apr_uint32_t *out, apr_size_t n)
 {
-    apr_uint32_t x = (apr_uint32_t)seed;
-    apr_size_t i;
-
-    for (i = 0; i < n; i++) {
-        x = x * 1103515245U + 12345U;
-        out[i] = x >> 16 & 0x7fff;
-    }
+    make_lcg(seed, 1103515245, 12345, 16, 0x7fff, out, n);
 }
 
 static void make_recipes(apr_uint64_t seed, apr_uint32_t *out, apr_size_t n)
 {
-    apr_uint32_t x = (apr_uint32_t)seed;
-    apr_size_t i;
-
-    for (i = 0; i < n; i++) {
-        x = x * 1664525U + 1013904223U;
-        out[i] = x;
-    }
+    make_lcg(seed, 1664525, 1013904223, 0, 0xffffffff, out, n);
 }
 
 static void make_musl(apr_uint64_t seed, apr_uint32_t *out, apr_size_t n)
