@@ -423,6 +423,15 @@ def of_group(group):
     return found
 
 
+def arguments(pid):
+    """The command line of a process; empty if it has ended."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read().split(b"\0")
+    except OSError:
+        return []
+
+
 def descendants(pid):
     try:
         found = []

@@ -20,7 +20,7 @@ DEMO = str(harness.TOP / "build" / "demo.py")
 def family(pid):
     """(directory, pids) of the httpd that the demonstration pid has started; None if none yet."""
     for child in harness.descendants(pid):
-        words = harness.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        words = harness.arguments(child)
         conf = [harness.Path(os.fsdecode(word)) for word in words if word.endswith(b"/httpd.conf")]
         if conf:
             return conf[0].parent, [child, *harness.descendants(child)]

@@ -122,7 +122,7 @@ def test_twenty_2_outage_more_keys_than_a_ring_holds(fleet, trial, kind):
     trial.figures["kept"] = len(kept)
     assert max(len(host.watched.look().windows) for host in hosts) <= 4096
     assert any(re.search(r": \d+ keys (left out|ignored)", host.log()) for host in hosts), "not told"
-    lib.crossed(hosts[:WEB_N])
+    lib.wait_crossed(hosts[:WEB_N])  # the agreed ring may have left out a key that httpd still seals with
     old = trial.revoke(hosts[0])
     trial.figures["revoked at all"] = trial.wait_gone(hosts, old)
     trial.agree_frozen(hosts, clock, "agree after revocation")
