@@ -18,7 +18,7 @@ int stek_owner_is_trusted(uid_t uid, uid_t owner);
 
 /* Nonzero if group or others can write to the file, or create files in the directory, sticky or
  * not. */
-int stek_owner_shares(const struct stat *st);
+int stek_owner_others_write(const struct stat *st);
 
 /* The path that STEK_EPERM or STEK_ESHARED was about, and in brackets its owner and mode, those
  * that are wanted, and the command for it. In pool, or path itself. */

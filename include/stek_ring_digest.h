@@ -18,7 +18,7 @@ apr_status_t stek_ring_digest(const stek_ring_t *ring, apr_time_t now,
                               unsigned char digest[STEK_RING_DIGEST_LEN]);
 
 /* 48 bits of the digest of the whole ring, as a number that a double can hold; 0: there is none. */
-apr_uint64_t stek_ring_number(const stek_ring_t *ring);
+apr_uint64_t stek_ring_digest48(const stek_ring_t *ring);
 
 #pragma GCC visibility pop
 #endif

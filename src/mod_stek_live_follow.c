@@ -149,7 +149,7 @@ static apr_status_t load(mod_stek_live_t *live, apr_time_t now, const char **pcu
     }
     /* Before what begins too late is left out; and before the generation, which is looked at first. */
     number = live->number;
-    live->number = stek_ring_number(loaded);
+    live->number = stek_ring_digest48(loaded);
     rv = take_in(live, loaded, loaded, now);
     if (rv != APR_SUCCESS) {
         live->number = number;
@@ -214,7 +214,7 @@ apr_status_t mod_stek_live_save(mod_stek_live_t *live, stek_ring_t *next, int fl
     }
     live->dirty = 0;
     live->load_status = APR_SUCCESS;
-    live->number = stek_ring_number(next);
+    live->number = stek_ring_digest48(next);
     return mod_stek_live_swap(live, next);
 }
 
@@ -236,7 +236,7 @@ apr_status_t mod_stek_live_save_unlocked(mod_stek_live_t *live, stek_ring_t *nex
     memset(&live->stamp, 0, sizeof(live->stamp));
     live->dirty = 0;
     live->load_status = APR_SUCCESS;
-    live->number = stek_ring_number(next);
+    live->number = stek_ring_digest48(next);
     rv = mod_stek_live_swap(live, next);
     if (rv == APR_SUCCESS && replaced) {
         rv = take_in(live, replaced, live->ring, now);

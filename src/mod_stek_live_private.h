@@ -37,7 +37,7 @@ struct mod_stek_live_t {
     int blind_n;                   /* checks in a row that failed for want of own means */
     int dirty; /* the file lacks what the live keyring has, or keeps what it ended */
     _Atomic unsigned unsealed_n; /* tickets that this process could not seal, not logged yet */
-    /* stek_ring_number of what the file had when it was loaded or written last; 0: not known */
+    /* stek_ring_digest48 of what the file had when it was loaded or written last; 0: not known */
     _Atomic apr_uint64_t number;
     apr_size_t left_out_n; /* keys of the file left out: too late, or no room */
     int issue;             /* the self-test passed: tickets may be issued */

@@ -50,7 +50,7 @@ static apr_status_t lock_open(const char *lock_path, apr_pool_t *pool, int *pfd)
     if (stat(stek_file_dir(lock_path, pool), &dir) != 0) {
         return APR_FROM_OS_ERROR(errno);
     }
-    if (stek_owner_shares(&dir)) {
+    if (stek_owner_others_write(&dir)) {
         return STEK_ESHARED;
     }
     if (lstat(lock_path, &st) == 0) {

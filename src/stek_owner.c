@@ -11,7 +11,7 @@ int stek_owner_is_trusted(uid_t uid, uid_t owner)
     return uid == 0 || uid == owner;
 }
 
-int stek_owner_shares(const struct stat *st)
+int stek_owner_others_write(const struct stat *st)
 {
     return (st->st_mode & (S_IWGRP | S_IWOTH)) != 0;
 }
@@ -42,7 +42,7 @@ const char *stek_owner_describe(const char *path, uid_t owner, apr_pool_t *pool)
     if (!stek_owner_is_trusted(st.st_uid, owner)) {
         todo = "chown root";
     }
-    if (stek_owner_shares(&st) && !S_ISLNK(st.st_mode)) {
+    if (stek_owner_others_write(&st) && !S_ISLNK(st.st_mode)) {
         wanted_mode = ", not writable by group or others";
         todo = *todo ? "chown root and chmod go-w" : "chmod go-w";
     }

@@ -52,7 +52,7 @@ typedef struct walk_t {
 static apr_status_t check_dir(walk_t *walk, const char *dir, const struct stat *st)
 {
     if (!stek_owner_is_trusted(st->st_uid, walk->owner)
-        || (stek_owner_shares(st) && (st->st_mode & S_ISVTX) == 0)) {
+        || (stek_owner_others_write(st) && (st->st_mode & S_ISVTX) == 0)) {
         walk->culprit = dir;
         return STEK_EPERM;
     }
@@ -66,7 +66,8 @@ static int is_placed(const walk_t *walk, uid_t uid)
     struct stat st;
 
     return !walk->strict || uid == 0 || uid == geteuid()
-           || (stat(*walk->done != '\0' ? walk->done : "/", &st) == 0 && !stek_owner_shares(&st));
+           || (stat(*walk->done != '\0' ? walk->done : "/", &st) == 0
+               && !stek_owner_others_write(&st));
 }
 
 /* Puts the link's target in front of the rest. */
@@ -229,7 +230,7 @@ static apr_status_t check_written(const char *path, uid_t owner, int strict, con
     if (stat(dir, &st) != 0) {
         return APR_FROM_OS_ERROR(errno);
     }
-    if (stek_owner_shares(&st)) {
+    if (stek_owner_others_write(&st)) {
         if (pculprit) {
             *pculprit = dir;
         }

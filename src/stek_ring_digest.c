@@ -12,7 +12,7 @@
 #include "stek_error.h"
 
 #define NUMBER_LEN 8
-#define NUMBER_BYTES 6 /* of the digest, in stek_ring_number */
+#define NUMBER_BYTES 6 /* of the digest, in stek_ring_digest48 */
 #define KEY_LEN (1 + STEK_NAME_LEN + 4 * NUMBER_LEN)
 #define TOMBSTONE_LEN (1 + STEK_NAME_LEN + NUMBER_LEN)
 
@@ -73,7 +73,7 @@ apr_status_t stek_ring_digest(const stek_ring_t *ring, apr_time_t now,
     return ok ? APR_SUCCESS : STEK_ECRYPTO;
 }
 
-apr_uint64_t stek_ring_number(const stek_ring_t *ring)
+apr_uint64_t stek_ring_digest48(const stek_ring_t *ring)
 {
     unsigned char digest[STEK_RING_DIGEST_LEN];
     apr_uint64_t number = 0;

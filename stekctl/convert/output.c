@@ -372,7 +372,7 @@ static ctl_exit_e check_given_directory(ctl_t *ctl, const output_t *output)
         report_line("%s: is a symbolic link; with --owner, name the directory itself", path);
         return CTL_REFUSED;
     }
-    if (!stek_owner_is_trusted(st.st_uid, output->uid) || stek_owner_shares(&st)) {
+    if (!stek_owner_is_trusted(st.st_uid, output->uid) || stek_owner_others_write(&st)) {
         return report_status(ctl, path, STEK_EPERM,
                              stek_owner_describe(path, output->uid, ctl->pool));
     }

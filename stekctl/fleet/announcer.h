@@ -36,7 +36,7 @@ typedef struct announcer_t {
     int refusal_told[SYNC_STORES_MAX]; /* that was reported */
     stek_stamp_t stamp;                /* of the file ring that self describes */
     apr_time_t next_end;               /* when something in that ring ends; 0: never */
-    apr_uint64_t number;               /* of that file (stek_ring_number) */
+    apr_uint64_t number;               /* of that file (stek_ring_digest48) */
     apr_uint64_t httpd_number;         /* and of the one that httpd has loaded; 0: not known */
     int httpd_told;                    /* its status page cannot be read: reported */
     int twin_seen, self_seen;  /* under this name: another process, or this one; in this cycle */

@@ -15,7 +15,7 @@
 typedef struct loaded_ring_t {
     apr_uint64_t epoch, generation;
     apr_uint64_t
-        number; /* stek_ring_number of the file that it has loaded; 0: the page does not say */
+        number; /* stek_ring_digest48 of the file that it has loaded; 0: the page does not say */
 } loaded_ring_t;
 
 /* NULL, or what is wrong with the URL, "http://ADDRESS[:PORT]/PATH[#RING]", where ADDRESS is a number or

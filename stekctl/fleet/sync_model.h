@@ -110,7 +110,7 @@ typedef struct sync_host_t {
     apr_status_t floor_rv;    /* of writing it, as last reported */
     stek_stamp_t ring_stamp;  /* of the file ring, as it was read or written last */
     stek_stamp_t first_stamp; /* as it was read when the cycle began */
-    apr_uint64_t ring_number; /* stek_ring_number of it, as it was read last; 0: none */
+    apr_uint64_t ring_number; /* stek_ring_digest48 of it, as it was read last; 0: none */
     apr_status_t ring_rv;     /* of reading it last, if there is one */
     int ring_news;       /* the file ring has something that the cycle did not give to the stores */
     apr_int64_t kept_ns; /* modification time of the last whose revocations the floor has */

@@ -51,7 +51,7 @@ static apr_status_t load(sync_host_t *host, stek_ring_t **pring, apr_size_t *pse
         rv = stek_ring_unseal(sealed, len, host->local, 1, pring, psecret_i);
     }
     free(sealed);
-    host->ring_number = rv == APR_SUCCESS ? stek_ring_number(*pring) : 0;
+    host->ring_number = rv == APR_SUCCESS ? stek_ring_digest48(*pring) : 0;
     if (rv == APR_SUCCESS) {
         rv = stek_admit_epoch((*pring)->epoch, host->known_epoch, ringio_now());
         if (rv != APR_SUCCESS) {
