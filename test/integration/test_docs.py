@@ -292,3 +292,12 @@ def test_docs_tls13_is_cited_by_its_latest_rfc():
              for section in re.findall(r"RFC 9846,?[\s*]+(?:section )?([0-9A-F](?:\.[0-9]+)+)", text)}
     assert len(cited) > 12
     assert not [citation for citation in cited if citation[1] not in TLS13], "look these up, and add them to TLS13"
+
+
+@pytest.mark.parametrize("page", sorted((TOP / "docs").glob("*.[58]")), ids=name_of)
+def test_docs_man_page_closes_each_quote(page):
+    """Dq, Sq and Ql quote all that follows on their line: a second one, or No, ends up inside."""
+    for line in page.read_text().splitlines():
+        if line.startswith("."):
+            after = re.split(r"\b(?:Dq|Sq|Ql)\b", line)[1:]
+            assert len(after) < 2 and not re.search(r"\bNo\b", "".join(after)), line
