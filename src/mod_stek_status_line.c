@@ -55,7 +55,7 @@ static void put_key(request_rec *r, const axis_t *axis, const mod_stek_view_key_
 {
     const char *state = stek_state_text(key->state);
 
-    ap_rprintf(r, "<g><title>%s, %s: encrypts %s to %s, opens until %s</title>", key->hex, state,
+    ap_rprintf(r, "<g><title>%s, %s: encrypts %s to %s, decrypts until %s</title>", key->hex, state,
                mod_stek_time_text(key->not_before, r->pool),
                mod_stek_time_text(key->encrypt_until, r->pool),
                mod_stek_time_text(key->decrypt_until, r->pool));
@@ -77,7 +77,7 @@ void mod_stek_status_line(request_rec *r, const mod_stek_view_t *view, apr_time_
     end = first + ROWS_MAX < view->key_n ? first + ROWS_MAX : view->key_n;
     axis = measure(view, first, end, now);
     ap_rprintf(r,
-               "<svg class=\"line\" role=\"img\" aria-label=\"time line of %d keys\" "
+               "<svg class=\"line\" role=\"img\" aria-label=\"timeline of %d keys\" "
                "viewBox=\"0 0 %d %d\" height=\"%d\" preserveAspectRatio=\"none\">\n",
                (int)view->key_n, LINE_WIDTH, (int)(end - first) * ROW_HEIGHT,
                (int)(end - first) * (end - first <= ROWS_FEW ? ROW_TALL : ROW_HEIGHT));
@@ -94,7 +94,7 @@ void mod_stek_status_line(request_rec *r, const mod_stek_view_t *view, apr_time_
                    "height=\"1\"/></svg> %s key &nbsp;",
                    stek_state_text(states[i]), stek_state_text(states[i]));
     }
-    ap_rprintf(r, "solid: encrypts, pale: opens; line: now%s</span><span>in %s</span></div>\n",
+    ap_rprintf(r, "solid: encrypts, pale: decrypts; line: now%s</span><span>in %s</span></div>\n",
                end - first < view->key_n ? "; further keys are not shown" : "",
                mod_stek_span_text(axis.to - now, r->pool));
 }

@@ -118,7 +118,7 @@ static const ctl_command_t commands[] = {
      "  --at-once N      at most N hosts at a time (1000)\n"
      "  --total-rate N   at most N connections per second to all hosts (2000); --rate is for one\n"
      "                   address\n"
-     "  --resume FILE    remembers in FILE what is done: the same command goes on there\n"},
+     "  --resume FILE    remembers in FILE what is done; the same command continues from there\n"},
     {"secret", cmd_secret, "new [--fleet [--ratchet]] | roll [--reseal] | retire",
      "Manages the secret file given by --secret.\n\n"
      "  new              creates it; --fleet: makes a fleet secret, with a new fleet ID;\n"
@@ -167,7 +167,7 @@ static const ctl_command_t commands[] = {
      "[NAME | --config FILE | --store URL... --fleet-secret PATH] [forget HOST...]",
      "Shows all hosts of a fleet as they announce themselves in its stores, those in trouble\n"
      "first.  Exits with 1 if any host is in trouble.  Without NAME: the only fleet configured\n"
-     "on this machine.  Needs no ring, and changes nothing.\n\n"
+     "on this machine.  Needs no ring; only 'forget' changes anything.\n\n"
      "  --store URL, --fleet-secret PATH, --password PATH, --timeout TIME\n"
      "                        as for sync\n"
      "  --json                prints the same as JSON\n"

@@ -47,7 +47,7 @@ static const char *ring_words(const fleet_host_t *host, unsigned trouble, apr_po
                             report_span(host->apart, pool));
     }
     if (host->httpd_mute) {
-        return "its httpd does not answer, so it is unknown what that has loaded";
+        return "its httpd does not answer, so it is unknown which ring it has loaded";
     }
     if (host->httpd_lags) {
         return "its httpd has not loaded its ring";

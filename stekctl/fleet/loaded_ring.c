@@ -82,7 +82,7 @@ const char *loaded_ring_check(const char *url)
     wrong = parse(url, &place, pool);
     found = wrong ? NULL : resolve(&place);
     if (!wrong && !found) {
-        wrong = "the address must be a number, or localhost";
+        wrong = "the address must be an IP address or localhost";
     }
     if (found) {
         freeaddrinfo(found);

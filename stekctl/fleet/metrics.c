@@ -150,7 +150,7 @@ static void put_host(text_t *text, const metrics_t *metrics, const announcer_t *
                                                                      : result->skew;
 
     put_one(text, "stek_sync_cycles_total", "counter", (apr_int64_t)metrics->cycle_n,
-            "Cycles since stekctl sync has started.");
+            "Cycles since stekctl sync was started.");
     put_one(text, "stek_sync_cycle_failures_total", "counter", (apr_int64_t)metrics->failed_n,
             "Cycles that could not read or write the file ring.");
     put_one(text, "stek_sync_cycle_timestamp_seconds", "gauge", apr_time_sec(now),
@@ -160,7 +160,7 @@ static void put_host(text_t *text, const metrics_t *metrics, const announcer_t *
     put_one(text, "stek_sync_covered_until_timestamp_seconds", "gauge",
             apr_time_sec(result->covered_until), "Until when existing keys encrypt without a gap.");
     put_one(text, "stek_sync_clock_skew_seconds", "gauge", apr_time_sec(skew),
-            "How far at least this host's clock is behind others.");
+            "How far this host's clock is behind others, at least.");
     put_one(text, "stek_sync_keys_made_total", "counter", (apr_int64_t)metrics->made_n,
             "Keys that this host has made.");
     put_one(text, "stek_sync_keys_evicted_total", "counter", (apr_int64_t)metrics->left_out_n,
@@ -179,11 +179,11 @@ static void put_fleet(text_t *text, const announcer_look_t *look)
         return;
     }
     put_one(text, "stek_fleet_hosts", "gauge", (apr_int64_t)look->host_n,
-            "Hosts that have announced themselves, those that have gone included.");
+            "Hosts that have announced themselves, including those that are gone.");
     put_one(text, "stek_fleet_rings", "gauge", (apr_int64_t)look->ring_n,
             "Different rings that hosts have; 1 if all agree.");
     put_help(text, "stek_fleet_hosts_in_trouble", "gauge",
-             "Hosts in trouble, by its kind, as stekctl fleet shows them.");
+             "Hosts in trouble, by kind of trouble, as stekctl fleet shows them.");
     for (trouble = 0; trouble < FLEET_TROUBLES_N; trouble++) {
         put(text, "stek_fleet_hosts_in_trouble{ring=\"%s\",trouble=\"%s\"} %d\n", text->ring,
             fleet_trouble_name((fleet_trouble_e)trouble), (int)look->trouble_n[trouble]);

@@ -306,7 +306,7 @@ static store_result_e gone(store_t *store, apr_int64_t deadline_ms)
                                    : "its worker process failed before it was connected");
     }
     return give_up(store, late ? "connected, but no answer in time"
-                               : "its worker process failed at what the store answered");
+                               : "its worker process failed while reading the store's answer");
 }
 
 /* Keeps in mind what the store has now, if the worker could tell. */
@@ -628,7 +628,7 @@ store_result_e store_take_wait(store_t *store)
         return result == STORE_DONE ? STORE_SAME : result;
     }
     if (!wire_transfer(store->fd, 0, &answer, sizeof(answer), deadline_ms)) {
-        return give_up(store, "its worker process failed at what the store answered");
+        return give_up(store, "its worker process failed while reading the store's answer");
     }
     if (answer.len > 0 || answer.result > STORE_LOST || answer.result == STORE_ABSENT
         || answer.result == STORE_SAME) {

@@ -217,7 +217,7 @@ void fleet_report_kept(ctl_t *ctl)
     }
     if (!kept) {
         report_line(
-            "%s: sync has not taken the revocation over yet, so a reboot of this host would "
+            "%s: sync has not picked up the revocation yet, so a reboot of this host would "
             "forget it; start sync, or run 'stekctl sync --once' with its settings",
             path);
     }

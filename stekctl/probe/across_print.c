@@ -107,7 +107,7 @@ void probe_across_print(probe_across_t *across, int redacts, apr_pool_t *pool)
     apr_pool_create(&printer.pool, pool);
     (void)probe_across_groups(across, print_text, &printer);
     if (left_out_n) {
-        printf("hosts were too many: %" APR_SIZE_T_FMT " key names and keys were not compared\n",
+        printf("too many hosts: %" APR_SIZE_T_FMT " key names and keys were not compared\n",
                left_out_n);
     }
     apr_pool_destroy(printer.pool);

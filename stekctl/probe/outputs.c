@@ -21,7 +21,7 @@ static ctl_exit_e tell_failure(const char *path, apr_status_t rv)
         report_line("%s: exists; name another file, or remove it", path);
     }
     else if (rv == APR_EINVAL) {
-        report_line("%s: not a file of stekctl probe", path);
+        report_line("%s: not written by stekctl probe; name another file, or remove it", path);
     }
     else {
         report_line("%s: %s", path, apr_strerror(rv, text, sizeof(text)));

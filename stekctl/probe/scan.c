@@ -258,7 +258,7 @@ static ctl_exit_e open_all(scan_t *scan)
         rv = probe_resume_open(&scan->resume, scan->how->resume_path);
         if (rv != APR_SUCCESS) {
             report_line("%s: %s", scan->how->resume_path,
-                        rv == APR_EINVAL ? "not a file of --resume; name another"
+                        rv == APR_EINVAL ? "not written by --resume; name another file"
                                          : apr_strerror(rv, text, sizeof(text)));
             return CTL_IO;
         }

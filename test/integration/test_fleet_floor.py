@@ -487,7 +487,7 @@ def test_floor_revoke_without_a_running_sync_promises_nothing(fleet):
     host.once()
     began = time.monotonic()
     done = lib.run("--ring", host.ring_path, "revoke", "--all")
-    assert f"{host.floor}: sync has not taken the revocation over yet, so a reboot of this host would forget it" \
+    assert f"{host.floor}: sync has not picked up the revocation yet, so a reboot of this host would forget it" \
         in done.stderr and "outlives" not in done.stdout and time.monotonic() - began < 3
     assert "floor" not in json.loads(lib.run("--json", "--ring", host.ring_path, "revoke", "--all").stdout)
     host.once()
@@ -507,7 +507,7 @@ def test_floor_revoke_after_a_clock_that_was_ahead_promises_nothing(fleet):
     os.utime(host.ring_path, (ahead, ahead))
     host.once()
     done = lib.run("--ring", host.ring_path, "revoke", "--all")
-    assert "sync has not taken the revocation over yet" in done.stderr and "outlives" not in done.stdout
+    assert "sync has not picked up the revocation yet" in done.stderr and "outlives" not in done.stdout
     host.start(web=False)
     wait_for(lambda: floor_of(host).epoch == host.ring().epoch > 0, "the revocation in the floor", 10)
     os.utime(host.ring_path, (ahead, ahead))

@@ -150,7 +150,7 @@ def test_probe_hosts_resume_checks_its_list(sinner, folder):
     assert "line 1 was another host" in done.stderr
     (folder / "other").write_text("my own file\n")
     done = run(*FEW, "--hosts", path, "--resume", folder / "other", expect=(IO,))
-    assert "not a file of --resume" in done.stderr and (folder / "other").read_text() == "my own file\n"
+    assert "not written by --resume" in done.stderr and (folder / "other").read_text() == "my own file\n"
 
 
 def test_probe_hosts_wait_together(start, folder):
