@@ -108,7 +108,7 @@ static const struct {
     {"refused, key expired", "refused", MOD_STEK_REFUSED_EXPIRED},
     {"refused, policy", "refused", MOD_STEK_REFUSED_POLICY},
     {"refused, session too old", "refused", MOD_STEK_REFUSED_AGE},
-    {"refused, secrecy", "refused", MOD_STEK_REFUSED_SECRECY},
+    {"refused, TLS 1.2", "refused", MOD_STEK_REFUSED_SECRECY},
     {"refused, damaged", "wrong", MOD_STEK_REFUSED_DAMAGED},
     {"without ticket: no key", "wrong", MOD_STEK_KEYLESS},
     {"tickets not sealed", "wrong", MOD_STEK_UNSEALED},

@@ -30,7 +30,7 @@
     "                         after TIME (1min), names those that have not, and exits with 6\n"    \
     "  --fleet NAME           the fleet of /etc/stek/NAME.conf; NAME may also be a file's path\n"  \
     "                         (default: the fleet whose ring this is)\n"                           \
-    "  --fleet-secret PATH    that fleet's secret (default: as its file says)\n"
+    "  --fleet-secret PATH    that fleet's secret (default: as for 'stekctl fleet')\n"
 
 static const ctl_command_t commands[] = {
     {"new", cmd_new, "[--interval TIME] [--lifetime TIME] [--ahead N]",
@@ -210,7 +210,7 @@ static void print_help(void)
         "machine's httpd)\n"
         "  --secret PATH    the file with the secret that seals the ring (default: $STEK_SECRET, or "
         "else the ring's path with .secret in place of .ring)\n"
-        "  --instance NAME  use the ring of Debian's apache2@NAME\n"
+        "  --instance NAME  uses the ring of Debian's apache2@NAME\n"
         "  --json           prints one JSON value on standard output, errors included; may "
         "also follow the command\n"
         "  -h, --help       shows this help; after a command, the help for that command\n"

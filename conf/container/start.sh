@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What a container of the image does.  Usage: start.sh setup|sync|httpd
 #   setup  makes in /shared, if they are missing, the fleet secret and a self-signed certificate, and ends
-#   sync   keeps the ring in /run/stek-www equal with the fleet's
+#   sync   keeps the ring in /run/stek-www in step with the fleet's
 #   httpd  serves with the keys of that ring
 # A host is one container of sync and one of httpd, which share /run/stek-www, a tmpfs, and nothing else.
 set -eu

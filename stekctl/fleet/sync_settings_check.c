@@ -356,7 +356,8 @@ ctl_exit_e sync_settings_complete(ctl_t *ctl, sync_settings_t *settings)
 
     if (options->store_n == 0) {
         return report_usage(
-            ctl, "missing store: use --store URL, or a configuration file that names one");
+            ctl, "missing store: name a fleet whose /etc/stek/NAME.conf has a 'store' line, or use "
+                 "--store URL");
     }
     if (settings->silent) {
         options->announce = NULL;

@@ -216,10 +216,9 @@ void fleet_report_kept(ctl_t *ctl)
         kept = is_kept(ctl, left.mtime_ns, kept_ns);
     }
     if (!kept) {
-        report_line(
-            "%s: sync has not picked up the revocation yet, so a reboot of this host would "
-            "forget it; start sync, or run 'stekctl sync --once' with its settings",
-            path);
+        report_line("%s: sync has not picked up the revocation yet, so a reboot of this host would "
+                    "forget it; start sync, or run 'stekctl sync --once' with its settings",
+                    path);
     }
     else if (!ctl->json) {
         printf(
