@@ -33,7 +33,7 @@ typedef struct advice_t {
     const char *todo;
 } advice_t;
 
-#define NEW_RING "remove it; httpd or 'stekctl new' then creates a new ring"
+#define NEW_RING "remove it; httpd, stekctl sync or 'stekctl new' then creates a new ring"
 
 static const advice_t advices[] = {
     {STEK_EMAGIC, CTL_REFUSED, NULL, "is not a ring", "use --ring to name a file ring"},
