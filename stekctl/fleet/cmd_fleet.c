@@ -190,8 +190,9 @@ static void print_missing(const shown_t *shown)
         const known_host_t *host = &APR_ARRAY_IDX(shown->missing, i, known_host_t);
 
         printf("%s: no store shows it now; last heard from %s ago. If it is out of service, run "
-               "'stekctl fleet forget %s'\n",
-               host->name, report_span(shown->now - host->seen, shown->pool), host->name);
+               "%s\n",
+               host->name, report_span(shown->now - host->seen, shown->pool),
+               fleet_reader_forget_words(shown->reader, host->name, shown->pool));
     }
 }
 
@@ -432,7 +433,7 @@ ctl_exit_e cmd_fleet(ctl_t *ctl, int argc, char **argv)
     if (code != CTL_DONE) {
         return code;
     }
-    code = fleet_reader_open(ctl, &settings.options, &reader);
+    code = fleet_reader_open(ctl, &settings, &reader);
     if (code == CTL_DONE) {
         code = forgets ? forget(ctl, &reader, argv + own_n + 1, argc - own_n - 1)
                        : show(ctl, &reader);

@@ -65,13 +65,15 @@ static ctl_exit_e open_servers(fleet_reader_t *reader)
     return code;
 }
 
-ctl_exit_e fleet_reader_open(ctl_t *ctl, const sync_options_t *options, fleet_reader_t *reader)
+ctl_exit_e fleet_reader_open(ctl_t *ctl, const sync_settings_t *settings, fleet_reader_t *reader)
 {
     sync_host_t *host = &reader->host;
     apr_status_t rv;
 
     memset(reader, 0, sizeof(*reader));
-    reader->options = *options;
+    reader->config_path = settings->config_path;
+    reader->ring_path = settings->ring_path ? NULL : ctl->ring_path;
+    reader->options = settings->options;
     reader->options.floor_path = NULL;
     host->ctl = ctl;
     host->options = &reader->options;
@@ -79,7 +81,7 @@ ctl_exit_e fleet_reader_open(ctl_t *ctl, const sync_options_t *options, fleet_re
     host->once = 1;
     host->day_confirmed = 1;
     if (apr_pool_create(&host->pool, ctl->pool) != APR_SUCCESS) {
-        return report_status(ctl, options->fleet_secret_path, APR_ENOMEM, NULL);
+        return report_status(ctl, settings->options.fleet_secret_path, APR_ENOMEM, NULL);
     }
     rv = sync_secrets_load_fleet(host, ratchet_day(ringio_now()));
     if (rv != APR_SUCCESS) {
@@ -308,4 +310,16 @@ ctl_exit_e fleet_reader_forget(fleet_reader_t *reader, const char *name, int kno
         return CTL_REFUSED;
     }
     return CTL_DONE;
+}
+
+const char *fleet_reader_forget_words(const fleet_reader_t *reader, const char *name,
+                                      apr_pool_t *pool)
+{
+    if (!reader->config_path) {
+        return apr_psprintf(pool, "this command again with 'forget %s' at its end", name);
+    }
+    return apr_psprintf(pool, "'stekctl %s%s%sfleet --config %s forget %s'",
+                        reader->ring_path ? "--ring " : "",
+                        reader->ring_path ? report_path(reader->ring_path, pool) : "",
+                        reader->ring_path ? " " : "", report_path(reader->config_path, pool), name);
 }

@@ -8,6 +8,7 @@
 
 #include "announce_stores.h"
 #include "store_addresses.h"
+#include "sync_settings.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -23,13 +24,16 @@ typedef struct fleet_reader_t {
     fleet_server_t *servers;  /* the same */
     int store_n;
     announce_set_t parts[ANNOUNCE_PARTS];
-    announce_set_t all;  /* in the order of parts */
-    announce_set_t said; /* the same with the marks of hosts that are to be forgotten */
-    apr_pool_t *pool;    /* of the sets; NULL: nothing was read */
+    announce_set_t all;      /* in the order of parts */
+    announce_set_t said;     /* the same with the marks of hosts that are to be forgotten */
+    apr_pool_t *pool;        /* of the sets; NULL: nothing was read */
+    const char *config_path; /* where the options come from; NULL: from the command line alone */
+    const char *ring_path;   /* what config_path does not say; NULL: it does */
 } fleet_reader_t;
 
-/* Reads the fleet secret and prepares the stores.  Codes of what was reported.  Close it in any case. */
-ctl_exit_e fleet_reader_open(ctl_t *ctl, const sync_options_t *options, fleet_reader_t *reader);
+/* Reads the fleet secret and prepares the stores.  The paths in settings must outlive the reader.  Codes of what was
+ * reported.  Close it in any case. */
+ctl_exit_e fleet_reader_open(ctl_t *ctl, const sync_settings_t *settings, fleet_reader_t *reader);
 void fleet_reader_close(fleet_reader_t *reader);
 
 /* Who looks once waits for the answers of a store for so long. */
@@ -57,6 +61,10 @@ const char *fleet_reader_refusal(const announce_store_t *store, apr_pool_t *pool
 /* Replaces the host's announcement by a mark, in all stores.  CTL_DONE, CTL_REFUSED if none has it and it is not known
  * otherwise, CTL_STORE if one could not be asked or written; the last two are reported. */
 ctl_exit_e fleet_reader_forget(fleet_reader_t *reader, const char *name, int known);
+
+/* What to run for it, as the end of a sentence that begins with "run", in pool. */
+const char *fleet_reader_forget_words(const fleet_reader_t *reader, const char *name,
+                                      apr_pool_t *pool);
 
 #pragma GCC visibility pop
 #endif

@@ -108,7 +108,7 @@ ctl_exit_e fleet_wait_check(ctl_t *ctl, fleet_wait_t *wait)
     if (code != CTL_DONE) {
         return code;
     }
-    code = fleet_reader_open(ctl, &settings.options, &reader);
+    code = fleet_reader_open(ctl, &settings, &reader);
     fleet_reader_close(&reader);
     return code;
 }
@@ -234,12 +234,13 @@ static int is_unsure(const waiting_t *waiting)
 
 /* ---- what it says ---- */
 
-static void name_host(const fleet_host_t *host, apr_pool_t *pool)
+static void name_host(const fleet_reader_t *reader, const fleet_host_t *host, apr_pool_t *pool)
 {
     if (host->troubles & 1u << FLEET_GONE) {
         report_line("%s: has not applied the change, and has been silent for %s; if it is out of "
-                    "service, run 'stekctl fleet forget %s'",
-                    host->host->name, report_span(host->age, pool), host->host->name);
+                    "service, run %s",
+                    host->host->name, report_span(host->age, pool),
+                    fleet_reader_forget_words(reader, host->host->name, pool));
     }
     else if (host->host->flags & ANNOUNCE_TWIN) {
         report_line("%s: two hosts have this name, so it is unknown whether both have applied the "
@@ -259,11 +260,12 @@ static void name_host(const fleet_host_t *host, apr_pool_t *pool)
     }
 }
 
-static void name_missing(const known_host_t *host, apr_pool_t *pool)
+static void name_missing(const fleet_reader_t *reader, const known_host_t *host, apr_pool_t *pool)
 {
     report_line("%s: no store shows it now, so it is not known to have applied the change; last "
-                "heard from %s ago. If it is out of service, run 'stekctl fleet forget %s'",
-                host->name, report_span(ringio_now() - host->seen, pool), host->name);
+                "heard from %s ago. If it is out of service, run %s",
+                host->name, report_span(ringio_now() - host->seen, pool),
+                fleet_reader_forget_words(reader, host->name, pool));
 }
 
 static void print_json(const waiting_t *waiting, apr_interval_time_t took)
@@ -315,12 +317,12 @@ static void tell_behind(const waiting_t *waiting, apr_interval_time_t took, apr_
 
     for (i = 0; i < waiting->view.n && named_n < NAMED_MAX; i++) {
         if (!has_applied(waiting, waiting->view.hosts[i].host)) {
-            name_host(&waiting->view.hosts[i], pool);
+            name_host(&waiting->reader, &waiting->view.hosts[i], pool);
             named_n++;
         }
     }
     for (n = 0; n < waiting->missing->nelts && named_n < NAMED_MAX; n++, named_n++) {
-        name_missing(&APR_ARRAY_IDX(waiting->missing, n, known_host_t), pool);
+        name_missing(&waiting->reader, &APR_ARRAY_IDX(waiting->missing, n, known_host_t), pool);
     }
     report_line("%d of %d hosts %s not applied the change within %s", (int)waiting->behind_n,
                 (int)all_n, waiting->behind_n == 1 ? "has" : "have", report_span(took, pool));
@@ -380,7 +382,7 @@ ctl_exit_e fleet_wait_run(ctl_t *ctl, const fleet_wait_t *wait, const stek_ring_
     if (code != CTL_DONE) {
         return code;
     }
-    code = fleet_reader_open(ctl, &settings.options, &waiting->reader);
+    code = fleet_reader_open(ctl, &settings, &waiting->reader);
     if (code == CTL_DONE) {
         waiting->end_ms = begin + apr_time_as_msec(wait->time);
         waiting->epoch = epoch;
