@@ -11,6 +11,7 @@ On a terminal one screen of 24 lines is redrawn until Ctrl-C; otherwise, lines a
 --once tells the story one time and ends; exit code 0 only if all of it was really observed.
 """
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -122,7 +123,7 @@ class Server:
                 self.port = probe.getsockname()[1]
             self.write_conf()
             # A session of its own: Ctrl-C is for us, and httpd signals its whole process group.
-            with open(self.root / "out", "wb") as out:
+            with open(self.root / "out", "wb") as out, held_back():
                 self.process = subprocess.Popen(
                     [self.binary, "-f", self.root / "httpd.conf", "-DFOREGROUND"], stdout=out,
                     stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
@@ -499,6 +500,19 @@ def interrupt(_sign, _frame):
 def on_end_signals(action):
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, action)
+
+
+@contextlib.contextmanager
+def held_back():
+    """An end that is asked for meanwhile comes afterwards: who has half started httpd could not stop it."""
+    asked = []
+    on_end_signals(lambda *_: asked.append(True))
+    try:
+        yield
+    finally:
+        on_end_signals(interrupt)
+    if asked:
+        raise KeyboardInterrupt
 
 
 def play(server, screen, once):

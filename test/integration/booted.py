@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from fleet import STEKCTL
-from httpd import TOP, wait_for
+from httpd import TOP, descendants, program_of, wait_for
 
 # Nothing of the machine that it runs on may change, whatever a unit does: all that is writable is its own, the
 # rest is read-only, and systemd sees no unit and no generator but the test's. (The machine's own units would, for
@@ -85,10 +85,10 @@ class Machine:
 
     def booted(self):
         assert self.process.poll() is None, self.console()
-        child = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        if not child or Path(f"/proc/{child[0]}/comm").read_text() != "systemd\n":
+        child = descendants(self.process.pid)
+        if not child or program_of(child[0]) != "systemd":  # those before it come and go
             return False
-        self.init = child[0]
+        self.init = str(child[0])
         return self.run("systemctl is-system-running", code=None).stdout in ("running\n", "degraded\n")
 
     def console(self):

@@ -2,6 +2,7 @@
 """Chromium without a window, over its debugging pipe: pages at any width, light or dark, with what they
 asked for, what was refused, and how they look."""
 import base64
+import fcntl
 import json
 import os
 import select
@@ -22,7 +23,7 @@ class Browser:
         theirs_in, self._to_them = os.pipe()
 
         def pipes():  # Chromium reads commands from descriptor 3 and answers on 4
-            high = [os.dup2(fd, number) for fd, number in ((theirs_in, 30), (self._theirs_out, 31))]
+            high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (theirs_in, self._theirs_out)]
             os.dup2(high[0], 3)
             os.dup2(high[1], 4)
         self.process = subprocess.Popen(

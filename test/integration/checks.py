@@ -32,6 +32,13 @@ def issued_now(server, ring="default", wait=0, **options):
     return reply
 
 
+def assert_hints(reply, hint):
+    """What is left of an age counts from the second of the handshake: the last of many tickets may go out in the
+    next one."""
+    first, *more = [session.hint for session in reply.tickets]
+    assert first == hint and set(more) <= {hint, hint - 1}
+
+
 def wait_until(point):
     wait_for(lambda: time.time() >= point, f"{point}", max(0.0, point - time.time()) + 5)
 

@@ -129,11 +129,19 @@ class Httpd:
 
     # configuration ------------------------------------------------------------------------------
     def _mpm_lines(self):
+        """processes=1: one child that serves, however busy it is when the parent counts who is idle.  Otherwise
+        the parent starts more of them in the course of a test, each of which polls at times of its own."""
         n = self.processes
         if self.mpm_lines is not None:
             return self.mpm_lines
         if self.mpm in ("prefork", "itk"):
+            if n == 1:
+                self.expect("AH00161")  # it is busy
+                return ["StartServers 1", "MinSpareServers 1", "MaxSpareServers 1", "MaxRequestWorkers 1"]
             return [f"StartServers {n}", f"MinSpareServers {n}", f"MaxSpareServers {n + 8}"]
+        if n == 1:
+            return ["StartServers 1", "ServerLimit 16", "ThreadsPerChild 16", "MaxRequestWorkers 16",
+                    "MinSpareThreads 1", "MaxSpareThreads 32"]
         return [f"StartServers {n}", "ServerLimit 16", "ThreadsPerChild 8", "MaxRequestWorkers 128",
                 f"MinSpareThreads {8 * n}", f"MaxSpareThreads {8 * n + 80}"]
 
@@ -430,6 +438,15 @@ def arguments(pid):
             return file.read().split(b"\0")
     except OSError:
         return []
+
+
+def program_of(pid):
+    """What a process runs; empty if it has ended."""
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def descendants(pid):

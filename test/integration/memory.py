@@ -55,6 +55,17 @@ def holders(pid, secrets, raw_only=False):
     return [where for where, data in memory(pid) if any(needle in data for needle in needles)]
 
 
+def gone_from(pids, secrets):
+    """Whether none of the processes, of those that are left, has a byte of the secrets."""
+    for pid in pids:
+        try:
+            if holders(pid, secrets, raw_only=True):
+                return False
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return True
+
+
 def processes(server):
     return [server.pid] + server.children()
 

@@ -13,8 +13,10 @@ class Terminal:
     """stekctl on a terminal of its own."""
 
     def __init__(self, command, columns=80, rows=24, **env):
+        ready, go = os.pipe()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            os.read(ready, 1)
             environ = {k: v for k, v in os.environ.items() if k != "NO_COLOR"}
             environ = {**environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **env}
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -22,7 +24,11 @@ class Terminal:
                 os.execve(command[0], command, environ)
             finally:
                 os._exit(127)
+        # As it was before the command began: that waits for it.
         self.before, self.text, self.status = termios.tcgetattr(self.fd), "", None
+        os.write(go, b"1")
+        os.close(ready)
+        os.close(go)
 
     def read(self, timeout=0.05):
         while select.select([self.fd], [], [], timeout)[0]:

@@ -50,12 +50,12 @@ def test_ahead_off_sends_none_whatever_openssl_does(httpd):
 
 def test_ahead_stock_tls13_ticket_lives_from_its_own_issue(httpd):
     """OpenSSL pull request 31395 counts from the full handshake instead."""
-    server = httpd(module=False, server=["SSLSessionCacheTimeout 4"], clock=True).start()
+    server = httpd(module=False, server=["SSLSessionCacheTimeout 400"], clock=True).start()
     first = server.get(tls=TLS13)
-    server.set_clock(3)
+    server.set_clock(300)
     second = server.get(tls=TLS13, session=first.session)
     assert second.resumed and second.tickets
-    server.set_clock(6)
+    server.set_clock(600)
     assert server.get(tls=TLS13, session=second.session).resumed, advice(
         "A TLS 1.3 ticket that follows a resumption keeps the time of the full handshake. on_generate in "
         "src/mod_stek_ticket.c sets the time of every ticket, and only that lets a chain go on now: its comment 'TLS 1.3 "

@@ -280,9 +280,12 @@ def appdata_of_the_next(server, session, version):
         old = ringfile.make_key(key.not_before - 3600)
         server.put_ring(ringfile.Ring(ring.keys + [old], epoch=ring.epoch, generation=ring.generation + 1))
         session = resealed(session, key, old)
-        wait_for(lambda: server.get(tls=version, session=session).resumed, "the old key", 20)
-    reply = server.get(tls=version, session=session)
-    assert reply.resumed and reply.tickets
+
+    def resumed():  # each child learns of the old key by itself
+        reply = server.get(tls=version, session=session)
+        return reply if reply.resumed else None
+    reply = wait_for(resumed, "a resumption", 20)
+    assert reply.tickets
     return opened(server, reply.session)
 
 

@@ -79,7 +79,7 @@ def test_jail_rotation_reload_and_restart(jailed, mpm):
     for again in (server.graceful, server.restart, server.graceful):
         ring.keys.append(ringfile.make_key(not_before=ring.keys[-1].not_before + 1))
         server.put_ring(ring)
-        wait_for(lambda: server.get().name == ring.keys[-1].name, "the new key", SOON)
+        wait_for(lambda: server.get().name == ring.keys[-1].name, "the new key")
         again()
         for v in VERSIONS:
             assert server.get(tls=v, session=first[v]).resumed
@@ -137,8 +137,8 @@ def test_jail_without_a_directory_follows_in_memory(jailed, why):
         (server.run_dir / "elsewhere.ring").unlink()
         server.ring_path().unlink()
     server.put_ring(ring)
-    wait_for(lambda: server.get().name == ring.keys[0].name, "the new key", 14)
-    wait_for(lambda: not server.get(session=first.session).resumed, "every child to see it", SOON)
+    wait_for(lambda: server.get().name == ring.keys[0].name, "the new key", 30)
+    wait_for(lambda: not server.get(session=first.session).resumed, "every child to see it")
     server.graceful()
     assert server.get().name == ring.keys[0].name
 

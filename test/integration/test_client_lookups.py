@@ -68,9 +68,9 @@ def test_fifo_among_lists_holds_up_no_reload(httpd, folder, people):
     server = serve(httpd, *looked_up(folder, root)).start()
     session = server.get("a.test", cert=client.base).session
     os.mkfifo(path / "0a0b0c0d.r0", 0o644)
-    os.kill(server.pid, signal.SIGUSR1)
     server.generation += 1
     server.write_conf()
+    os.kill(server.pid, signal.SIGUSR1)
     try:
         wait_for(lambda: server.lines("resuming normal operations")[1:], "the reload", 15)
     finally:

@@ -24,6 +24,10 @@ def all_issue(server):
     return all(reply.tickets for reply in replies(server))
 
 
+def all_resume(server, session, version):
+    return all(server.get(tls=version, session=session).resumed for _ in range(12))
+
+
 def told(server):
     """What children say of themselves."""
     return [json.loads(server.get(path="/stek-status?format=json").body) for _ in range(12)]
@@ -60,7 +64,7 @@ def test_clock_that_was_ahead_for_a_moment_costs_no_child_its_keys(httpd, mpm, s
     server.set_clock(0)
     wait_for(lambda: all_issue(server), "keys in all children", 25, 0.2)
     for v in VERSIONS:
-        assert server.get(tls=v, session=first[v].session).resumed
+        wait_for(lambda v=v: all_resume(server, first[v].session, v), "the former keys in all children", 25, 0.2)
 
 
 def test_clock_that_was_ahead_leaves_no_process_without_keys_that_others_write(httpd):
@@ -76,7 +80,7 @@ def test_clock_that_was_ahead_leaves_no_process_without_keys_that_others_write(h
     wait_for(lambda: none_has_keys(server), "all children to drop their keys", 25, 0.2)
     server.set_clock(0)
     wait_for(lambda: all_issue(server), "keys in all children", 25, 0.2)
-    assert server.get(tls="1.2", session=first.session).resumed
+    wait_for(lambda: all_resume(server, first.session, "1.2"), "the former keys in all children", 25, 0.2)
     server.wait_log("STEK2001", timeout=40)  # the parent has them, too
     server.graceful()
     assert server.get(tls="1.2", session=first.session).resumed
@@ -93,7 +97,7 @@ def test_clock_that_was_years_ahead_leaves_no_keys_from_then_and_no_alarm(httpd)
              "a ring of these days", 40, 0.2)
     assert server.ring().written_at < server.now() + 60
     wait_for(lambda: all_healthy(server), "every child to be well", 25, 0.2)
-    assert all_issue(server)
+    wait_for(lambda: all_issue(server), "tickets of every child", 25, 0.2)
 
 
 def test_clock_that_was_hours_ahead_leaves_no_alarm(httpd):

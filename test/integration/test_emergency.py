@@ -345,6 +345,7 @@ def test_emergency_of_one_host_of_a_fleet(fleet, all_gone):
         wait_for(lambda: bad.log() != said, "sync to have started")  # from then on it ends well
     operator.do(blocks("Someone else has used the secret")[2 if all_gone else 0], bad)
     wait_for(lambda: agree(hosts), lambda: bad.log() + hosts[0].log(), 20)
-    assert not strange & bad.names() and bad.get().name in hosts[0].names()
+    assert not strange & bad.names()
+    wait_for(lambda: bad.get().name in hosts[0].names(), "httpd to follow")
     lib.run("--ring", bad.ring_path, "revoke", "--all")
     wait_for(lambda: agree(hosts) and bad.ring().epoch > 0, "the revocation at the other host", 20)

@@ -13,7 +13,7 @@ import pytest
 
 import ringfile
 from checks import VERSIONS, fixed_ring, issued_now, lines
-from httpd import RUN_AS, wait_for
+from httpd import RUN_AS, listed, wait_for
 
 
 def as_user(code, *args):
@@ -62,8 +62,8 @@ def test_runtime_user_reads_ciphertext_only(httpd):
 def descriptors(pid):
     """{descriptor: what it is}, without those that a connection closes meanwhile."""
     found = {}
-    for fd in os.listdir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(FileNotFoundError):
+    for fd in listed(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
             found[fd] = os.readlink(f"/proc/{pid}/fd/{fd}")
     return found
 
@@ -145,20 +145,21 @@ def test_ring_on_disk_is_warned_of_once(httpd):
     issued_now(server)
 
 
-def open_to_others(server, what):
+def put_open_to_others(server, ring, secret, what):
+    """As no careful reader takes it, from the first moment on."""
     folder = server.run_dir / "stek_rotate"
-    if what == "ring writable by all":
-        server.ring_path().chmod(0o666)
-    elif what == "ring writable by group":
-        server.ring_path().chmod(0o660)
-    elif what == "ring of another user":
-        shutil.chown(server.ring_path(), RUN_AS)
-    elif what == "directory writable by all":
+    fresh = server.ring_path().with_suffix(".fresh")
+    fresh.write_bytes(ring.seal(secret))
+    fresh.chmod(0o666 if what == "ring writable by all" else 0o640)
+    if os.geteuid() == 0:
+        shutil.chown(fresh, RUN_AS if what == "ring of another user" else "root", RUN_AS)
+    if what == "directory writable by all":
         folder.chmod(0o777)
     elif what == "directory above writable by group":
         server.run_dir.chmod(0o775)
     elif what == "directory of another user":
         shutil.chown(folder, RUN_AS)
+    fresh.rename(server.ring_path())
 
 
 @pytest.mark.parametrize("what", ["ring writable by all", "ring of another user",
@@ -171,9 +172,8 @@ def test_unsafe_permissions_are_refused_and_named(httpd, what):
     server.put_ring(good)
     server.start()
     first = issued_now(server)
-    server.put_ring(fixed_ring(), secret=secret)  # a ring that a careful reader never takes
-    open_to_others(server, what)
     mark = server.mark()
+    put_open_to_others(server, fixed_ring(), secret, what)
     line = server.wait_log(r"\[stek_rotate:(warn|error)\]", mark)[0]
     path = server.ring_path() if "ring" in what else server.ring_path().parent
     assert str(path if "above" not in what else server.run_dir) in line

@@ -257,8 +257,8 @@ def test_older_copy_of_the_ring_brings_nothing_back(httpd, mpm):
     first = issued_now(server, tls="1.2")
     dead, good = old.keys[0], newer(old.keys[0])
     server.put_ring(fixed_ring(good, generation=2, tombstones=[(dead.name, dead.decrypt_until)]))
-    wait_for(lambda: server.get().name == good.name, "the new key", 3)
-    wait_for(lambda: not server.get(tls="1.2", session=first.session).resumed, "the revocation", 3)
+    wait_for(lambda: server.get().name == good.name, "the new key")
+    wait_for(lambda: not server.get(tls="1.2", session=first.session).resumed, "the revocation")
     # The parent looks every ten seconds.
     wait_for(lambda: not holding(server, [dead]), "every process to know of it", 20, 0.3)
     kept = server.get(tls="1.2")
@@ -330,7 +330,7 @@ def test_without_a_key_for_now_no_ticket_a_full_handshake_and_an_error(httpd, mp
     server.wait_log(r"\[stek_rotate:error\]", timeout=15)
     good = fixed_ring(generation=2)
     server.put_ring(good)
-    wait_for(lambda: server.get().name == good.keys[0].name, "tickets from the good ring", 3)
+    wait_for(lambda: server.get().name == good.keys[0].name, "tickets from the good ring")
 
 
 @pytest.mark.parametrize("what", ["removed", "garbage", "another", "empty", "directory"])

@@ -16,7 +16,7 @@ import tls
 from checks import VERSIONS, fixed_ring, issued_now, lines, wait_until
 from handshakes import STATUS
 from httpd import RUN_AS, Vhost, free_port, listed, wait_for
-from memory import holders, secrets_of
+from memory import gone_from, secrets_of
 from test_counters import test_counters_exact_across_reloads_with_four_children as counters_exact
 
 ASSIGN = f"AssignUserID {RUN_AS} {RUN_AS}"
@@ -94,9 +94,8 @@ def test_itk_connection_older_than_a_revocation_follows_it(itk, version):
         kept = stack.enter_context(tls.Connection(server.port, "a.test", tls=version,
                                                   session=first.session, sock=early.pop()))
         keys = end_all(server)
-        wait_for(lambda: not any(holders(pid, secrets_of(keys), raw_only=True)
-                                 for pid in family(server.pid)[1:]),
-                 "every process to drop what was revoked", 4)
+        wait_for(lambda: gone_from(family(server.pid)[1:], secrets_of(keys)),
+                 "every process to drop what was revoked", 8)
         late = stack.enter_context(tls.Connection(server.port, "a.test", tls=version,
                                                   session=first.session, sock=early.pop()))
         for connection, resumed in ((kept, True), (late, False)):
@@ -140,7 +139,7 @@ def test_itk_process_of_a_connection_has_no_pipe_of_the_child_s_timer(itk):
     with socket.create_connection(("127.0.0.1", server.port)):
         wait_for(lambda: len(family(child)) > 1, "a process for the connection")
         for pid in family(child)[1:]:
-            wait_for(lambda pid=pid: not pipes(pid) & own, "the pipes to be closed", 5)
+            wait_for(lambda pid=pid: not pipes(pid) & own, "the pipes to be closed")
     wait_for(lambda: family(child) == [child], "the connection to end")
 
 

@@ -40,8 +40,12 @@ def family(pid):
 
 def limit_memory(pids, limit):
     """As a process of httpd's User, which a CGI program is."""
-    code = ("import resource, sys; [resource.prlimit(int(pid), resource.RLIMIT_AS, "
-            "(int(sys.argv[1]), resource.RLIM_INFINITY)) for pid in sys.argv[2:]]")
+    code = """
+import contextlib, resource, sys
+for pid in sys.argv[2:]:
+    with contextlib.suppress(ProcessLookupError):  # one that has got no memory may just end
+        resource.prlimit(int(pid), resource.RLIMIT_AS, (int(sys.argv[1]), resource.RLIM_INFINITY))
+"""
     user = ["setpriv", "--reuid", RUN_AS, "--regid", RUN_AS, "--clear-groups"]
     subprocess.run([*(user if os.geteuid() == 0 else []), sys.executable, "-c", code, str(limit),
                     *map(str, pids)], check=True)

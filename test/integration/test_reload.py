@@ -5,6 +5,8 @@ import time
 from contextlib import ExitStack
 from threading import Event, Thread
 
+import pytest
+
 import tls
 from checks import VERSIONS, issued_now, lines, wait_until
 from httpd import kill, wait_for
@@ -140,9 +142,10 @@ def test_interval_that_changes_by_reload_keeps_tickets_and_leaves_no_gap(httpd, 
     server = httpd(server=lines(interval="2s", lifetime="60s", poll="1s")).start()
     first = issued_now(server, tls=version)
     server.server = lines(interval="5min", lifetime="1h", poll="1s")
+    now = int(time.time())
     server.graceful()
     assert server.get(tls=version, session=first.session).resumed
-    ring, now = server.ring(), int(time.time())
+    ring = server.ring()
     assert all(ring.current(t) for t in range(now, now + 300))
     assert max(k.encrypt_until - k.not_before for k in ring.keys) > 2
     issued_now(server, tls=version)
@@ -157,6 +160,7 @@ def parent_state(server):
             "locked_kb": int(field["VmLck"]), "rss_kb": int(field["VmRSS"])}
 
 
+@pytest.mark.timeout(180)
 def test_20_reloads_leave_the_parent_as_it_was(httpd, mpm):
     server = httpd(mpm=mpm).start()
     for _ in range(5):  # httpd's own pools and the allocator settle

@@ -6,7 +6,7 @@ import pytest
 
 import tls
 from checks import VERSIONS, issued_now
-from httpd import Vhost
+from httpd import Vhost, free_port
 
 TWO_RINGS = ["StekRing one lifetime=2h", "StekRing two lifetime=3h"]
 
@@ -30,12 +30,13 @@ def test_rings_of_two_vhosts_share_nothing(httpd, mpm, version):
 @pytest.mark.parametrize("ring, resumed", [("one", True), ("two", False)])
 def test_rings_decide_where_mod_ssl_would_share(httpd, version, ring, resumed):
     # Of the same ServerName without a port, mod_ssl makes one session id context.
+    there = free_port()
     server = httpd(server=TWO_RINGS + ["StekBinding off"])
     server.vhosts = [Vhost("a.test", ["StekUseRing one"]),
-                     Vhost("a.test", [f"StekUseRing {ring}"], port=server.port + 1000)]
+                     Vhost("a.test", [f"StekUseRing {ring}"], port=there)]
     server.start()
     first = issued_now(server, ring="one", tls=version, host="a.test")
-    other = server.get("a.test", port=server.port + 1000, tls=version, session=first.session)
+    other = server.get("a.test", port=there, tls=version, session=first.session)
     assert other.resumed is resumed
 
 
@@ -98,7 +99,7 @@ def test_ticket_key_file_vhost_is_left_alone_with_a_notice(httpd, version):
     server = httpd(vhosts=[Vhost("a.test"), Vhost("b.test")])
     path = key_file(server)
     server.vhosts[0].lines.append(f"SSLSessionTicketKeyFile {path}")
-    server.vhosts[1].port = server.port + 1000
+    server.vhosts[1].port = free_port()
     server.start()
     assert server.get("a.test", tls=version).name == path.read_bytes()[:16]
     issued_now(server, host="b.test", tls=version)
@@ -151,8 +152,9 @@ def test_ticket_key_file_notice_says_whether_the_file_is_used(httpd, version):
         paths[vhost.name] = server.root / f"{vhost.name}.key"
         paths[vhost.name].write_bytes(os.urandom(48))
         vhost.lines.append(f"SSLSessionTicketKeyFile {paths[vhost.name]}")
+    there = free_port()
     for vhost in server.vhosts[2:]:
-        vhost.port = server.port + 1000
+        vhost.port = there
     server.start()
     used, unused = server.lines("STEK3002")
     assert "c.test" in used and "and 1 more" in used
@@ -181,7 +183,7 @@ def test_ticket_lifetime_gives_each_vhost_its_hint(httpd, version, reverse):
 
 def test_plain_vhost_beside_tls_is_served(httpd):
     server = httpd(vhosts=[Vhost("a.test"), Vhost("plain.test", tls=False)])
-    server.vhosts[1].port = server.port + 1000
+    server.vhosts[1].port = free_port()
     server.start()
-    assert tls.get_plain(server.port + 1000, "plain.test").status == 200
+    assert tls.get_plain(server.vhosts[1].port, "plain.test").status == 200
     assert all(issued_now(server, tls=v).status == 200 for v in VERSIONS)

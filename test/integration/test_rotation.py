@@ -51,10 +51,11 @@ def test_rotation_new_name_each_interval_old_ticket_renewed_then_ends(httpd, mpm
 
 def test_rotation_ticket_ends_with_its_lifetime(httpd, version):
     server = httpd(server=lines(interval="5s", lifetime="30s") + ["StekTicketLifetime 2s"]).start()
+    began = int(time.time())
     first = issued_now(server, tls=version)
     assert first.session.hint == 2
     issued = time.time()
-    assert server.get(tls=version, session=first.session).resumed or time.time() > issued + 2
+    assert server.get(tls=version, session=first.session).resumed or time.time() >= began + 2
     wait_until(issued + 3.01)
     assert not server.get(tls=version, session=first.session).resumed
 
@@ -89,7 +90,8 @@ def test_rotation_200_times_under_traffic_loses_nothing(httpd):
     chance = random.Random(2)
     begin, visits, names = time.time(), 0, set()
     kept = {v: [] for v in VERSIONS}  # (session, latest time at which it surely resumes)
-    while time.time() < begin + rotations + 2:
+    # A busy machine may pass over a second: then a few more.
+    while time.time() < begin + rotations + (2 if len(names) >= rotations and visits > 10 * rotations else 60):
         v = VERSIONS[visits % len(VERSIONS)]
         kept[v] = [entry for entry in kept[v] if entry[1] > time.time() + 0.5]
         entry = chance.choice(kept[v]) if kept[v] and chance.random() < 0.8 else None

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from checks import VERSIONS
-from httpd import TOP, Vhost
+from httpd import TOP, Vhost, free_port
 from seed import seeded_rng
 from stekctl_tool import IO, REFUSED, Stekctl
 
@@ -31,7 +31,7 @@ def test_silent_settings_are_said_once(httpd):
                 Vhost("plain.test", ["StekUseRing used", "# without TLS"], port=8, tls=False),
                 Vhost("off.test", ["SSLSessionTickets off", "StekTickets on"]),
                 Vhost("off3.test", ["StekTickets tls1.3", "SSLSessionTickets off"])])
-    server.vhosts[2].port = server.port + 1
+    server.vhosts[2].port = free_port()
     server.start()
 
     def said(mark=0):
@@ -64,7 +64,7 @@ def test_silent_settings_that_mean_something_are_not_told(httpd):
     server = httpd(server=["StekRing default interval=2h", "StekUseRing default", "StekTickets on"],
                    vhosts=[Vhost("a.test"), Vhost("plain.test", port=8, tls=False),
                            Vhost("b.test", ["StekTickets off"])])
-    server.vhosts[1].port = server.port + 1
+    server.vhosts[1].port = free_port()
     server.start()
     assert not server.lines(SILENT)
 

@@ -65,5 +65,5 @@ def test_selftest_is_made_when_the_first_key_comes_later(httpd, faulty_crypto):
     serves_without_tickets(server)
     ring = fixed_ring()
     server.put_ring(ring)
-    server.wait_log(r"\[stek_rotate:error\].*self-test", timeout=15)
+    server.wait_log(r"\[stek_rotate:error\].*self-test", timeout=25)
     serves_without_tickets(server)

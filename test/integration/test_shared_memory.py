@@ -21,6 +21,7 @@ from faults import Control
 from handshakes import STATUS
 from httpd import Vhost, free_port, wait_for
 from seed import seeded_rng
+from test_files import descriptors
 from test_status import Strict
 
 ROUNDS = int(os.environ.get("STEK_SHARED_ROUNDS", "0")) or 25
@@ -226,10 +227,9 @@ HARMLESS = {"flock", "seek", "O_NONBLOCK", "O_APPEND", "O_DIRECT", "O_ASYNC"}
 def borrowed(pid, target):
     """Our copy of a descriptor of that process: the same open file."""
     libc = ctypes.CDLL(None, use_errno=True)
-    number = next(int(fd) for fd in harness.listed(f"/proc/{pid}/fd")
-                  if target in os.readlink(f"/proc/{pid}/fd/{fd}"))
+    number = next(fd for fd, name in descriptors(pid).items() if target in name)
     pidfd = libc.syscall(SYS_PIDFD_OPEN, pid, 0)
-    fd = libc.syscall(SYS_PIDFD_GETFD, pidfd, number, 0)
+    fd = libc.syscall(SYS_PIDFD_GETFD, pidfd, int(number), 0)
     assert pidfd >= 0 and fd >= 0, os.strerror(ctypes.get_errno())
     os.close(pidfd)
     return fd

@@ -12,11 +12,12 @@ import pytest
 import ringfile
 from checks import VERSIONS, issued_now, lines, wait_until
 from httpd import RUN_AS, TOP, wait_for
+from memory import holding
 from stekctl_tool import Stekctl
 from test_stekctl_ring import assert_nothing_lost, run_writers
 
 POLL = 1
-SLACK = 1.0  # a busy machine
+SLACK = 2.0  # a busy machine
 
 
 @pytest.fixture
@@ -94,6 +95,7 @@ def test_stekctl_revoke_current_ends_its_tickets_within_poll(server, stekctl):
             )
 
 
+@pytest.mark.timeout(180)
 def test_stekctl_revoked_key_does_not_come_back(server, stekctl):
     old = {v: server.get(tls=v) for v in VERSIONS}
     name = old["1.2"].name
@@ -110,7 +112,7 @@ def test_stekctl_revoked_key_does_not_come_back(server, stekctl):
 
     wait_for(dead, "the key to end", 20)
     # The parent looks about every ten seconds: then it knows as well as the children do.
-    wait_until(time.time() + 12)
+    wait_for(lambda: not holding(server, [stale.find(name)]), "every process to know of it", 30, 0.3)
     # An old copy of the file, and a late writer that knew nothing of it.
     server.put_ring(stale)
     late = stekctl.json("rotate")["key"]["name"]
@@ -236,7 +238,7 @@ def test_stekctl_ring_made_before_httpd_is_taken(httpd, version):
     stekctl.ring_path.parent.mkdir(mode=0o750)
     if os.geteuid() == 0:
         shutil.chown(stekctl.ring_path.parent, group=RUN_AS)
-    stekctl.run("new", "--interval", "30min", "--lifetime", "2h")
+    stekctl.run("new", "--interval", "2h", "--lifetime", "4h")
     key = stekctl.current()
     server.start()
     assert from_all(server, lambda r: r.name == key.name, tls=version)
