@@ -57,7 +57,7 @@ def test_fleet_secret_as_an_encrypted_credential(fleet, machine):
     assert keys and all(name.hex()[:8] in shown for name in keys)
     # Of the commands that somebody else runs, too.
     machine.run(as_unit + "stekctl sync --config /etc/stek/www.conf --status")
-    assert "one" in machine.run(as_unit + "stekctl fleet www", code=None).stdout
+    wait_for(lambda: "one" in machine.run(as_unit + "stekctl fleet www", code=None).stdout, machine.console)
     # A floor is there after a crash, and opens; the credential is for this machine.
     machine.crash()
     assert list(machine.disk.glob("lib/stek-www/*.floor")) or list(machine.disk.glob("lib/private/stek-www/*.floor"))

@@ -25,6 +25,7 @@ def wake_ups(pids):
 def test_256_idle_prefork_children_wake_at_most_twice_a_poll(httpd):
     children, poll, window = 256, 5, 15
     server = httpd(mpm="prefork")
+    server.expect("AH00045")  # on a busy machine, so many are not stopped in an instant
     server.mpm_lines = [f"StartServers {children}", f"ServerLimit {children}",
                         f"MaxRequestWorkers {children}", "MinSpareServers 250",
                         f"MaxSpareServers {children}"]
