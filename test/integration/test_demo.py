@@ -12,6 +12,8 @@ import sys
 import termios
 import time
 
+import pytest
+
 import httpd as harness
 
 DEMO = str(harness.TOP / "build" / "demo.py")
@@ -50,6 +52,16 @@ def test_demo_once_tells_all_and_leaves_nothing():
     assert "graceful reload" in done.stdout and "has ended: full handshake" in done.stdout
 
 
+def changed(tmp_path, text):
+    """The path of a demonstration of that text."""
+    (tmp_path / "build").mkdir()
+    (tmp_path / "include").mkdir()
+    (tmp_path / "build" / "demo.py").write_text(text)
+    version = (harness.TOP / "include" / "stek_version.h").read_text()
+    (tmp_path / "include" / "stek_version.h").write_text(version)
+    return str(tmp_path / "build" / "demo.py")
+
+
 def test_demo_without_rotation_fails(tmp_path):
     """A module that is loaded and does nothing must not be praised: stock keys stay the same."""
     text = harness.Path(DEMO).read_text()
@@ -57,13 +69,8 @@ def test_demo_without_rotation_fails(tmp_path):
     stock = stock.replace('f"StekRing default interval={INTERVAL}s lifetime={LIFETIME}s",\n'
                           '                  f"ServerRoot', 'f"ServerRoot')
     assert stock.count("stek_rotate_module") == text.count("stek_rotate_module") - 1
-    (tmp_path / "build").mkdir()
-    (tmp_path / "include").mkdir()
-    (tmp_path / "build" / "demo.py").write_text(stock)
-    version = (harness.TOP / "include" / "stek_version.h").read_text()
-    (tmp_path / "include" / "stek_version.h").write_text(version)
-    done = subprocess.run([sys.executable, str(tmp_path / "build" / "demo.py"), "--once", "--module",
-                           str(harness.MODULE)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, changed(tmp_path, stock), "--once", "--module", str(harness.MODULE)],
+                          capture_output=True, text=True, timeout=120)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "NOT SEEN: a new key each interval" in done.stdout
     assert "NOT SEEN: tickets outlive a graceful reload" in done.stdout
@@ -105,8 +112,23 @@ def test_demo_interrupted_on_terminal_ends_cleanly():
         assert max(map(len, lines)) <= 80, frame
 
 
-def test_demo_terminated_before_first_key_ends_cleanly():
-    process = subprocess.Popen([sys.executable, DEMO, "--module", str(harness.MODULE)],
+# httpd runs, and the demonstration has not yet come back from starting it.
+SLOW = """
+class Slow(subprocess.Popen):
+    def __init__(self, words, **options):
+        super().__init__(words, **options)
+        time.sleep("-DFOREGROUND" in words)
+
+
+subprocess.Popen = Slow
+"""
+
+
+@pytest.mark.parametrize("slow", ["", SLOW], ids=["started", "starting"])
+def test_demo_terminated_before_first_key_ends_cleanly(tmp_path, slow):
+    text = harness.Path(DEMO).read_text().replace("\nTOP = ", slow + "\nTOP = ", 1)
+    assert slow in text
+    process = subprocess.Popen([sys.executable, changed(tmp_path, text), "--module", str(harness.MODULE)],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     servers = harness.wait_for(lambda: family(process.pid), "httpd to be started")
     process.send_signal(signal.SIGTERM)
