@@ -225,7 +225,8 @@ class Httpd:
                                             **self.popen_options)
         if wait:
             wait_for(lambda: self._answers(mark),
-                     lambda: f"a server that answers; {self.tail()}", 300 if self.under else 30)
+                     lambda: f"a server that answers; {self.tail()}",
+                     300 if self.under else 40 + len(self.vhosts) // 10)
         return self
 
     @property

@@ -595,6 +595,7 @@ def section(scripted):
     return scripted.ask("/server-status")[2]
 
 
+@pytest.mark.timeout(180)
 def test_status_page_looks_1000_virtual_hosts(httpd, browser):
     vhosts = [Vhost(f"customer-{i}.test") for i in range(996)]
     scripted = Scripted(httpd, processes=1, vhosts=vhosts)
