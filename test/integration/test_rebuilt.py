@@ -69,6 +69,7 @@ def exchange(server, module):
     fresh.rename(server.root / "module.so")
 
 
+@pytest.mark.timeout(180)  # it compiles
 def test_rebuilt_module_takes_over_by_the_files_alone(httpd, rebuilt):
     server = httpd(module=False, processes=1)
     server.server = [f"LoadModule stek_rotate_module {server.root}/module.so",
