@@ -7,6 +7,7 @@
 #include "budget.h"
 
 #define SUPPORT_N 4 /* an unaltered ticket, up to three times; a session id */
+#define FORGED_N 20 /* for a key of the cipher, and as many for one of the MAC alone */
 #define REUSE_N 2
 #define CHANGE_N 3 /* another version, another suite, another server's ticket */
 #define EXPIRY_N 1
@@ -38,6 +39,9 @@ int probe_budget_offers(const probe_options_t *options, int earlier_n, probe_tes
     switch (test) {
     case PROBE_TEST_SUPPORT:
         return SUPPORT_N;
+    case PROBE_TEST_CIPHER_KEY:
+    case PROBE_TEST_MAC_KEY:
+        return FORGED_N;
     case PROBE_TEST_MAC:
         return mac_n[options->level];
     case PROBE_TEST_PADDING:

@@ -25,17 +25,26 @@ static apr_uint32_t crc32_of(apr_uint32_t crc, const unsigned char *bytes, apr_s
     return crc;
 }
 
+void probe_checksum_make(const unsigned char *first, apr_size_t first_len,
+                         const unsigned char *second, apr_size_t second_len, unsigned char *out)
+{
+    apr_uint32_t crc = ~crc32_of(crc32_of(0xffffffff, first, first_len), second, second_len);
+    int i;
+
+    for (i = 0; i < CRC_LEN; i++) {
+        out[i] = (unsigned char)(crc >> (24 - 8 * i));
+    }
+}
+
 static int is_crc(const probe_ticket_t *ticket, const probe_span_t *span)
 {
     const unsigned char *at = ticket->bytes + span->mac_at;
-    apr_uint32_t crc = crc32_of(0xffffffff, ticket->bytes + span->from, span->len);
-    apr_uint32_t big = (apr_uint32_t)at[0] << 24 | (apr_uint32_t)at[1] << 16
-                       | (apr_uint32_t)at[2] << 8 | at[3];
-    apr_uint32_t little = (apr_uint32_t)at[3] << 24 | (apr_uint32_t)at[2] << 16
-                          | (apr_uint32_t)at[1] << 8 | at[0];
+    unsigned char crc[CRC_LEN];
 
-    crc = ~crc32_of(crc, ticket->bytes + span->second_from, span->second_len);
-    return crc == big || crc == little;
+    probe_checksum_make(ticket->bytes + span->from, span->len, ticket->bytes + span->second_from,
+                        span->second_len, crc);
+    return memcmp(at, crc, CRC_LEN) == 0
+           || (at[0] == crc[3] && at[1] == crc[2] && at[2] == crc[1] && at[3] == crc[0]);
 }
 
 static void choose(probe_spans_t *spans, const probe_ticket_t *ticket, const probe_format_t *format)

@@ -18,5 +18,9 @@ int probe_checksum_find(const probe_ticket_t *tickets, apr_size_t n, const probe
 int probe_checksum_find_inside(const probe_ticket_t *text, const probe_format_t *format,
                                probe_hit_t *hit);
 
+/* That of two pieces, in 4 bytes, the greatest first. */
+void probe_checksum_make(const unsigned char *first, apr_size_t first_len,
+                         const unsigned char *second, apr_size_t second_len, unsigned char *out);
+
 #pragma GCC visibility pop
 #endif

@@ -364,6 +364,24 @@ static void show_clock_progress(void *arg, apr_size_t done, apr_size_t all)
     probe_wait_turn();
 }
 
+/* Keeps the ticket whose key was found, to forge others like it. */
+static void keep_searched(const probe_run_t *run, probe_finding_t *finding,
+                          const probe_ticket_t *ticket, const found_t *found)
+{
+    probe_searched_t *searched = apr_pcalloc(run->pool, sizeof(*searched));
+
+    searched->ticket = ticket;
+    searched->is_decoded = found->is_decoded;
+    if (found->is_decoded || !finding->hit->is_decoded) {
+        searched->format = run->version->format;
+    }
+    if (finding->test == PROBE_TEST_CIPHER_KEY) {
+        searched->opened_len = found->opened.len;
+        searched->opened = apr_pmemdup(run->pool, found->opened.bytes, found->opened.len);
+    }
+    finding->searched = searched;
+}
+
 /* A generator that made the cipher's key made others, too: of the MAC. */
 static void keep_clock(probe_run_t *run, const probe_clock_t *clock, found_t *found)
 {
@@ -420,7 +438,7 @@ static int search_inside(probe_run_t *run, const probe_ticket_t *ticket, found_t
         return 0;
     }
     tell_origin(found, &search.hit);
-    tell_key(run, PROBE_TEST_MAC_KEY, &search.hit, 1);
+    keep_searched(run, tell_key(run, PROBE_TEST_MAC_KEY, &search.hit, 1), ticket, found);
     return 1;
 }
 
@@ -455,7 +473,7 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
                 : probe_search_mac(&search)) {
             search.hit.is_decoded |= found->is_decoded;
             tell_origin(found, &search.hit);
-            tell_key(run, test, &search.hit, n + more_n);
+            keep_searched(run, tell_key(run, test, &search.hit, n + more_n), chosen[i], found);
             return search.hit.algorithm;
         }
         why = why ? why : why_unknown(run, test, &search);
@@ -484,7 +502,7 @@ static void search_macs(probe_run_t *run, found_t *found)
     else if (probe_checksum_find(ticket_n(version, 0), (apr_size_t)version->tickets->nelts,
                                  &version->format, &hit)) {
         hit.is_decoded = found->is_decoded;
-        tell_key(run, PROBE_TEST_MAC_KEY, &hit, 1);
+        keep_searched(run, tell_key(run, PROBE_TEST_MAC_KEY, &hit, 1), ticket_n(version, 0), found);
     }
     else {
         search_keys(run, PROBE_TEST_MAC_KEY, found);

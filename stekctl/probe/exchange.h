@@ -44,6 +44,8 @@ typedef struct probe_offer_t {
     const char *
         host; /* GET the host's path from this host, up to the end of the headers; NULL: no request */
     int wrong_secret; /* use a secret other than the ticket's */
+    const unsigned char *secret; /* the one to use; NULL: the session's */
+    apr_size_t secret_len;
     probe_change_e change;
     int drops_session; /* it only says which suites are offered */
     int no_tickets;    /* TLS 1.2: ask for a session id only, and resume with it */

@@ -90,6 +90,12 @@ void probe_json_finding(json_t *json, const probe_finding_t *finding, int redact
     if (finding->detectable_us) {
         json_number(json, "detectable_microseconds", finding->detectable_us);
     }
+    if (finding->forged) {
+        json_string(json, "forged",
+                    finding->forged == PROBE_FORGED_ACCEPTED  ? "accepted"
+                    : finding->forged == PROBE_FORGED_REFUSED ? "refused"
+                                                              : "not tried");
+    }
     if (finding->hit) {
         json_open(json, "found", '{');
         json_hit(json, finding, redacts, pool);

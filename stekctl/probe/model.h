@@ -37,6 +37,23 @@ typedef enum probe_test_e {
     PROBE_TEST_N
 } probe_test_e;
 
+/* What became of a ticket that the probe made under a key that it had found. */
+typedef enum probe_forged_e {
+    PROBE_FORGED_NONE, /* no key was found, or there is no server to offer it to */
+    PROBE_FORGED_UNTRIED,
+    PROBE_FORGED_REFUSED,
+    PROBE_FORGED_ACCEPTED
+} probe_forged_e;
+
+/* The ticket whose key was found. */
+typedef struct probe_searched_t {
+    const probe_ticket_t *ticket;
+    probe_format_t format;
+    int is_decoded;              /* it is what a ticket of the server's stands for */
+    const unsigned char *opened; /* by the cipher's key (search.h); NULL: nothing */
+    apr_size_t opened_len;
+} probe_searched_t;
+
 typedef struct probe_finding_t {
     probe_test_e test;
     int version; /* TLS1_VERSION to TLS1_3_VERSION */
@@ -44,6 +61,8 @@ typedef struct probe_finding_t {
     const char *text;
     int is_moot;                           /* not testable, because there is nothing to test */
     const probe_hit_t *hit;                /* what was found; or NULL */
+    const probe_searched_t *searched;      /* on which ticket, if it is a key; or NULL */
+    probe_forged_e forged;
     apr_size_t keys_n, forms_n, tickets_n; /* what was searched; zeros: this is no search */
     apr_uint64_t backends;        /* whose tickets: bit n is for backend n; 0: not told apart */
     apr_size_t numbers_n, ways_n; /* times and pids, and what can be made of each; zeros: none */

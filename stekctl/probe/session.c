@@ -237,6 +237,9 @@ int probe_session_offer(SSL *ssl, const probe_offer_t *offer, apr_pool_t *pool)
                        && SSL_SESSION_set1_id(session, id, sizeof(id)) == 1))
                   && apply_change(ssl, session, offer, pool)
                   && (offer->drops_session || SSL_set_session(ssl, session) == 1);
+        if (is_good && offer->secret) {
+            is_good = SSL_SESSION_set1_master_key(session, offer->secret, offer->secret_len) == 1;
+        }
         if (is_good && offer->wrong_secret) {
             secret_len = SSL_SESSION_get_master_key(session, secret, sizeof(secret));
             secret[0] ^= 1;

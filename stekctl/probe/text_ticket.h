@@ -13,5 +13,10 @@
  * stands for, which the caller frees, and returns nonzero. */
 int probe_text_ticket_decode(const probe_ticket_t *ticket, probe_ticket_t *decoded);
 
+/* Writes such a ticket into out, as long as it is, with bytes in place of those that it stands for.
+ * 0: it is not written as usual. */
+int probe_text_ticket_encode(const probe_ticket_t *ticket, const unsigned char *bytes,
+                             unsigned char *out);
+
 #pragma GCC visibility pop
 #endif

@@ -65,6 +65,14 @@ def go(n, is_mac):
     return digest[32:48] if is_mac else digest[16:32]
 
 
+def forged(expected, has_mac):
+    """What becomes of a ticket that the probe forges, by the finding that says so: whoever has both keys makes
+    any ticket, and whoever has that of the MAC alters those that there are."""
+    if "cipher-key" in expected:
+        return {test: "accepted" for test in expected} if has_mac else {"cipher-key": "refused"}
+    return {test: "accepted" for test in expected}
+
+
 class Drawn:
     """A configuration of the sinful server, and what the probe has to find in it."""
 
@@ -91,6 +99,7 @@ class Drawn:
         if self.mac_key != "random":
             words.append(f"mac-key={kinds[self.mac_key](rnd, 32).hex()}")
             self.expected.add("mac-key")
+        self.forged = forged(self.expected, fault == "no mac" or self.mac_key != "random")
         if fault in ("no mac", "truncated"):
             words.append("mac=none" if fault == "no mac" else "mac=truncated")
             self.expected |= {"mac"} if fault == "no mac" else set()
@@ -144,6 +153,8 @@ class DrawnFrame:
         if nonce == 0:
             self.expected.add("nonce")
         words += self.draw_mac(rnd, kinds)
+        found = self.expected & {"cipher-key", "mac-key"}
+        self.forged = forged(found, self.is_aead or "mac=none" in words or "mac-key" in found)
         # A tampered IV may alter the secret, or what nobody looks at.
         self.possible = {"mac"} if "cover=text" in words and nonce else set()
         self.sin = "frame:" + ",".join(words)
@@ -179,6 +190,14 @@ class Score:
     def __init__(self):
         self.rows, self.wrong = collections.OrderedDict(), []
 
+    def add_forged(self, name, what, report, expected):
+        """In every version."""
+        for version, part in report.versions.items():
+            found = {test["test"]: test["forged"] for test in part["tests"] if "forged" in test}
+            self.rows[name]["forged"] += "accepted" in found.values()
+            if found != expected:
+                self.wrong.append(f"{what}: TLS {version}: forged {found}, expected {expected}: {report[version]}")
+
     def add(self, name, what, report, expected, seconds, scanner):
         row = self.rows.setdefault(name, collections.Counter())
         found = {test for _, test in report.findings()}
@@ -194,7 +213,7 @@ class Score:
             self.wrong.append(f"{what}: found {sorted(found)}, expected {sorted(expected)}")
 
     def table(self):
-        columns = ["servers", "found", "missed", "invented", "not testable", "seconds", "connections", "TLS-Scanner"]
+        columns = ["servers", "found", "forged", "missed", "invented", "not testable", "seconds", "connections", "TLS-Scanner"]
         lines = [f"{'':28}" + "".join(f"{column:>14}" for column in columns)]
         for name, row in self.rows.items():
             cells = [f"{row[column]:.1f}" if column == "seconds" else str(row[column]) for column in columns]
@@ -202,11 +221,12 @@ class Score:
         return "\n".join(lines)
 
 
-def judge(score, name, what, expected, *args, possible=frozenset(), scanner=frozenset()):
+def judge(score, name, what, expected, forged, *args, possible=frozenset(), scanner=frozenset()):
     begun = time.monotonic()
     report = Report(*(args if "--level" in args else ("--level", "quick", *args)), timeout=PATIENCE_S)
     expected = expected | {test for _, test in report.findings()} & possible
     score.add(name, what, report, expected, time.monotonic() - begun, scanner)
+    score.add_forged(name, what, report, forged)
 
 
 def test_probe_score_of_drawn_servers(folder, certs, tmp_path):
@@ -215,7 +235,7 @@ def test_probe_score_of_drawn_servers(folder, certs, tmp_path):
         drawn = rnd.choice([Drawn, DrawnFrame])(rnd)
         server = Sins(folder, certs, binary, drawn.sin)
         try:
-            judge(score, drawn.cipher, str(drawn), drawn.expected, "--level", drawn.level, "--tls",
+            judge(score, drawn.cipher, str(drawn), drawn.expected, drawn.forged, "--level", drawn.level, "--tls",
                   drawn.version, "--tickets", drawn.tickets, f"127.0.0.1:{server.start().port}",
                   possible=drawn.possible, scanner=tls_scanner.findings(drawn.sin, drawn.expected))
         finally:
@@ -305,7 +325,7 @@ def test_probe_score_of_real_servers(folder, certs, part):
     for real in rows(part):
         program = real.make(folder, certs)
         try:
-            judge(score, real.name, real.name, real.expected, "--level", level, "--tickets", 4,
+            judge(score, real.name, real.name, real.expected, forged(real.expected, True), "--level", level, "--tickets", 4,
                   f"localhost:{program.start().port}", scanner=real.scanner)
             assert score.rows[real.name]["connections"] <= CONNECTIONS_MAX, real.name
         finally:
