@@ -24,7 +24,7 @@
 
 #define CHANGED 8     /* bytes of a secret */
 #define CHANGED_END 2 /* those behind them are not in every form of a needle */
-#define TRIES 64
+#define TRIES 4096    /* at most; until all secrets have the same forms as before */
 #define BLOCK_MAX 16
 #define PADDED_MAX 6 /* blocks from a ticket's end in which a text's end is looked for */
 
@@ -102,8 +102,8 @@ static int choose_swap(const probe_forge_t *known, const unsigned char *text, ap
 }
 
 /* In text, whose byte 0 is the ticket's byte base. */
-static int swap_in(const probe_forge_t *known, unsigned char *text, apr_size_t len,
-                   apr_size_t base, probe_forged_t *forged)
+static int swap_in(const probe_forge_t *known, unsigned char *text, apr_size_t len, apr_size_t base,
+                   probe_forged_t *forged)
 {
     apr_size_t at = known->cipher->secret_at - base;
     swap_t swap;
@@ -161,7 +161,8 @@ static int forge_tagged(const probe_forge_t *known, probe_forged_t *forged, cons
 
 /* ---- streams ---- */
 
-static const char *forge_stream(const probe_forge_t *known, probe_forged_t *forged, apr_pool_t *pool)
+static const char *forge_stream(const probe_forge_t *known, probe_forged_t *forged,
+                                apr_pool_t *pool)
 {
     apr_size_t len = known->opened_len, base = known->cipher->text_at, i;
     unsigned char *text = apr_pmemdup(pool, known->opened, len);

@@ -60,6 +60,10 @@ static void choose_heads(heads_t *heads, const probe_format_t *format, probe_lev
         /* The first byte behind the name may be equal by chance. */
         add_heads_behind(heads, name_len > 16 ? 16 : name_len > 8 ? 8 : name_len > 4 ? 4 : 0, 5);
     }
+    /* Blocks that look alike in every ticket (ECB) seem to belong to a shorter name. */
+    for (i = 4; is_open && name_len > 16 && i <= 12; i += 4) {
+        add_head(heads, i);
+    }
     for (i = 0;
          (level > PROBE_QUICK || (is_open && !name_len)) && i < sizeof(common) / sizeof(common[0]);
          i++) {

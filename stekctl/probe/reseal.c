@@ -24,9 +24,9 @@ static int make_hash(const probe_hit_t *mac, const unsigned char *first, apr_siz
                      const unsigned char *second, apr_size_t second_len, unsigned char *out)
 {
     int is_keyed = strncmp(mac->algorithm, "HMAC-", 5) == 0;
-    EVP_PKEY *key = is_keyed ? EVP_PKEY_new_raw_private_key(EVP_PKEY_HMAC, NULL, mac->key,
-                                                            mac->key_len)
-                             : NULL;
+    EVP_PKEY *key = is_keyed
+                        ? EVP_PKEY_new_raw_private_key(EVP_PKEY_HMAC, NULL, mac->key, mac->key_len)
+                        : NULL;
     EVP_MD *md = EVP_MD_fetch(NULL, mac->algorithm + (is_keyed ? 5 : 0), NULL);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     size_t len = EVP_MAX_MD_SIZE;

@@ -451,9 +451,9 @@ def test_probe_altered_ticket_ignored_ends_the_connection(sinner, version):
     assert 24 <= said.count(1) <= 26, said
 
 
-# Connections of a level, per version: tickets as given and by session id, places of the MAC test and
+# Connections of a level, per version: tickets as given and by session id, forged ones, places of the MAC test and
 # what they may cost more, padding, confusion with no SNI, reuse, change, expiry.
-OFFERS = {"quick": 4 + 24 + 8 + 0 + 1 + 2 + 3 + 1, "normal": 4 + 384 + 8 + 1536 + 1 + 2 + 3 + 1}
+OFFERS = {"quick": 4 + 40 + 24 + 8 + 0 + 1 + 2 + 3 + 1, "normal": 4 + 40 + 384 + 8 + 1536 + 1 + 2 + 3 + 1}
 
 
 @pytest.mark.parametrize("level", list(OFFERS))
