@@ -312,6 +312,8 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
 {
     int whole_n = has_names(run->version) ? WHOLE_MAX : 1;
     const char *whole = run->backend >= WHOLE_MAX ? ", only the most common keys"
+                        : search->is_again
+                            ? "; its key's name is that of an earlier version, where all were tried"
                         : searched_n > whole_n
                             ? apr_psprintf(run->pool,
                                            ", only the most common keys on all but the first %d",
@@ -442,6 +444,38 @@ static int search_inside(probe_run_t *run, const probe_ticket_t *ticket, found_t
     return 1;
 }
 
+/* Nonzero: an earlier version gave a ticket with this key name, and the search found nothing in any
+ * of that version's tickets.  The key is the same, so the most common ones are enough. */
+static int was_searched(const probe_run_t *run, probe_test_e test, const probe_ticket_t *ticket)
+{
+    const probe_format_t *format = &run->version->format;
+    const probe_version_t *earlier = run->host->versions;
+    int has_name = 0, is_clean = 0, i, j;
+
+    if (format->layout == PROBE_LAYOUT_UNKNOWN || format->name_len > ticket->len) {
+        return 0;
+    }
+    for (i = 0; earlier[i].version < run->version->version && i < PROBE_VERSIONS_N; i++) {
+        for (j = 0; earlier[i].format.layout == format->layout && j < earlier[i].tickets->nelts; j++) {
+            const probe_ticket_t *other = ticket_n(&earlier[i], j);
+
+            has_name |= other->len >= format->name_len
+                        && memcmp(other->bytes, ticket->bytes, format->name_len) == 0;
+        }
+    }
+    for (i = 0; i < run->host->findings->nelts; i++) {
+        const probe_finding_t *finding = &APR_ARRAY_IDX(run->host->findings, i, probe_finding_t);
+
+        if (finding->test == test && finding->version < run->version->version) {
+            is_clean = finding->verdict == PROBE_OK;
+            if (!is_clean) {
+                return 0;
+            }
+        }
+    }
+    return has_name && is_clean;
+}
+
 /* Returns the algorithm whose key was found; or NULL.  What the cipher key's search finds besides,
  * that of the MAC key uses. */
 static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *found)
@@ -462,7 +496,7 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
                                  .opened = test == PROBE_TEST_CIPHER_KEY ? &found->opened : NULL};
 
         /* Without names, the tickets are most likely all of one key. */
-        if (i >= whole_n) {
+        if (i >= whole_n || (!found->is_decoded && was_searched(run, test, chosen[i]))) {
             search.level = PROBE_QUICK;
             search.is_again = 1;
         }
