@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "analysis.h"
+#include "hex.h"
 #include "key_digest.h"
 #include "report.h"
 
@@ -22,16 +23,13 @@ typedef struct printer_t {
 
 static const char *bytes_text(const printer_t *printer, const probe_group_t *group)
 {
-    char text[2 * PROBE_COMMON_MAX + 1] = "";
-    apr_size_t i;
+    char text[2 * PROBE_COMMON_MAX + 1];
 
     if (group->kind == PROBE_COMMON_KEY && printer->redacts && !group->is_digest) {
         return probe_key_digest(group->bytes, group->len, printer->pool);
     }
-    for (i = 0; i < group->len; i++) {
-        apr_snprintf(text + 2 * i, 3, "%02x", group->bytes[i]);
-    }
-    return apr_pstrcat(printer->pool, group->is_digest ? "sha256:" : "", text, NULL);
+    return apr_pstrcat(printer->pool, group->is_digest ? "sha256:" : "",
+                       probe_hex(group->bytes, group->len, text), NULL);
 }
 
 static void count(const probe_group_t *group, void *data)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "analysis.h"
+#include "hex.h"
 
 #define HEAD_LEN 4 /* tickets that share less have no name in common */
 #define NAME_LEN_MAX 64
@@ -254,16 +255,9 @@ void probe_backends_sort(probe_version_t *version, apr_pool_t *pool)
 
 const char *probe_backend_name(const probe_backend_t *backend, apr_pool_t *pool)
 {
-    char text[2 * NAME_LEN_MAX + 1] = "";
-    apr_size_t i;
+    apr_size_t len = backend->name_len < NAME_LEN_MAX ? backend->name_len : NAME_LEN_MAX;
 
-    if (!backend->is_named) {
-        return NULL;
-    }
-    for (i = 0; i < backend->name_len && i < NAME_LEN_MAX; i++) {
-        apr_snprintf(text + 2 * i, 3, "%02x", backend->name[i]);
-    }
-    return apr_pstrdup(pool, text);
+    return backend->is_named ? probe_hex(backend->name, len, apr_palloc(pool, 2 * len + 1)) : NULL;
 }
 
 const char *probe_backend_text(const probe_backend_t *backend, apr_pool_t *pool)

@@ -5,9 +5,9 @@
 #include "candidate_keys.h"
 
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "hex.h"
 #include "stek_audit.h"
 
 static const apr_uint32_t words[] = {
@@ -297,21 +297,19 @@ static void add_hash(probe_keys_t *keys, const EVP_MD *md, const unsigned char *
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     char hex[2 * EVP_MAX_MD_SIZE + 1];
-    unsigned int digest_len = 0, i;
+    unsigned int digest_len = 0;
     apr_size_t at;
 
     /* A FIPS provider has no MD5, and so no server there made a key with it. */
     if (EVP_Digest(text, len, digest, &digest_len, md, NULL) != 1) {
         return;
     }
-    for (i = 0; i < digest_len; i++) {
-        snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
-    }
     probe_keys_add(keys, digest, digest_len);
     for (at = keys->len; at + keys->len <= digest_len; at += keys->len) {
         probe_keys_add(keys, digest + at, keys->len);
     }
-    probe_keys_add(keys, (unsigned char *)hex, (apr_size_t)2 * digest_len);
+    probe_keys_add(keys, (unsigned char *)probe_hex(digest, digest_len, hex),
+                   (apr_size_t)2 * digest_len);
 }
 
 static void add_hashes(probe_keys_t *keys, const unsigned char *text, apr_size_t len)
@@ -325,8 +323,8 @@ static void add_hashes(probe_keys_t *keys, const unsigned char *text, apr_size_t
 /* What base64 or hex digits of key material look like that is itself taken as a key. */
 static void add_encoded(probe_keys_t *keys, const unsigned char *text, apr_size_t len)
 {
-    unsigned char material[PROBE_KEY_MAX], base64[2 * PROBE_KEY_MAX + 4],
-        hex[2 * PROBE_KEY_MAX + 1];
+    unsigned char material[PROBE_KEY_MAX], base64[2 * PROBE_KEY_MAX + 4];
+    char hex[2 * PROBE_KEY_MAX + 1];
     apr_size_t i;
 
     for (i = 0; i < sizeof(material); i++) {
@@ -334,10 +332,7 @@ static void add_encoded(probe_keys_t *keys, const unsigned char *text, apr_size_
     }
     EVP_EncodeBlock(base64, material, (int)sizeof(material));
     probe_keys_add(keys, base64, keys->len);
-    for (i = 0; i < sizeof(material); i++) {
-        snprintf((char *)hex + 2 * i, 3, "%02x", material[i]);
-    }
-    probe_keys_add(keys, hex, keys->len);
+    probe_keys_add(keys, (unsigned char *)probe_hex(material, sizeof(material), hex), keys->len);
 }
 
 /* Text that fills a file of name and keys: keys begin in the middle of it. */

@@ -12,6 +12,7 @@
 
 #include "analysis.h"
 #include "checksum.h"
+#include "hex.h"
 #include "key_digest.h"
 #include "report.h"
 #include "stek_time.h"
@@ -25,6 +26,7 @@
 #define NAMELESS_MAX 24 /* the same, if it is not known what of a ticket is its name */
 #define NAMELESS_LEN 16 /* then names may be that long */
 #define WHOLE_MAX 3     /* with all keys of the level; the others with the most common ones */
+#define UNIQUE_LEN 8    /* servers that count their keys have shorter names */
 #define NAME_MIN 4      /* a shorter common prefix is not a name */
 
 static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
@@ -174,7 +176,7 @@ static void tell_format(probe_run_t *run)
 /* "the key 00 x 32", or the bytes in hex; they may be shown, because anyone can guess the key. */
 static const char *key_text(const probe_run_t *run, const unsigned char *key, apr_size_t len)
 {
-    char text[2 * PROBE_KEY_MAX + 1] = "";
+    char text[2 * PROBE_KEY_MAX + 1];
     apr_size_t i;
 
     if (run->options->redacts) {
@@ -185,10 +187,7 @@ static const char *key_text(const probe_run_t *run, const unsigned char *key, ap
     if (i == len) {
         return apr_psprintf(run->pool, "%02x x %d", key[0], (int)len);
     }
-    for (i = 0; i < len; i++) {
-        apr_snprintf(text + 2 * i, 3, "%02x", key[i]);
-    }
-    return apr_pstrdup(run->pool, text);
+    return apr_pstrdup(run->pool, probe_hex(key, len, text));
 }
 
 static const char *place_text(const probe_run_t *run, probe_test_e test, const probe_hit_t *hit)
@@ -312,7 +311,7 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
 {
     int whole_n = has_names(run->version) ? WHOLE_MAX : 1;
     const char *whole = run->backend >= WHOLE_MAX ? ", only the most common keys"
-                        : search->is_again
+                        : search->again == PROBE_AGAIN_SAME
                             ? "; its key's name is that of an earlier version, where all were tried"
                         : searched_n > whole_n
                             ? apr_psprintf(run->pool,
@@ -342,7 +341,7 @@ typedef struct found_t {
     const probe_own_keys_t *own; /* bytes that a generator made, and with them the key; or NULL */
     probe_hit_t clock;           /* with own: which generator */
     apr_size_t numbers_n;        /* tried for generators */
-    int is_complete;
+    int is_cut;                  /* the time for them was over */
 } found_t;
 
 /* Adds to the latest finding what was tried besides. */
@@ -353,10 +352,10 @@ static void tell_clock(probe_run_t *run, const found_t *found)
 
     finding->text = apr_psprintf(run->pool, "%s; nor one made of %d times and pids in %d ways%s",
                                  finding->text, (int)found->numbers_n, PROBE_RANDOM_FORMS,
-                                 found->is_complete ? "" : ", until a minute was over");
+                                 found->is_cut ? ", until a minute was over" : "");
     finding->numbers_n = found->numbers_n;
     finding->ways_n = PROBE_RANDOM_FORMS;
-    finding->is_cut = !found->is_complete;
+    finding->is_cut = found->is_cut;
 }
 
 /* Called often; other hosts of a list have their turn meanwhile. */
@@ -398,22 +397,23 @@ static void keep_clock(probe_run_t *run, const probe_clock_t *clock, found_t *fo
     found->clock = clock->search->hit;
 }
 
-/* Once for every host: it takes a minute.  Nonzero: found. */
+/* For the first few keys of a host, if they have names: it takes a minute.  Nonzero: found. */
 static int search_clock(probe_run_t *run, probe_search_t *search, found_t *found)
 {
     probe_clock_t clock = {.search = search, .progress = show_clock_progress, .arg = run};
     int is_found;
 
-    if (run->options->level != PROBE_DEEP || run->has_tried_clocks) {
+    if (run->options->level != PROBE_DEEP || search->again != PROBE_AGAIN_NOT
+        || run->clocks_n >= (has_names(run->version) ? WHOLE_MAX : 1)) {
         return 0;
     }
-    run->has_tried_clocks = 1;
+    run->clocks_n++;
     is_found = probe_search_clock(&clock);
     if (is_found) {
         keep_clock(run, &clock, found);
     }
+    found->is_cut |= !clock.is_complete;
     found->numbers_n = clock.numbers_n;
-    found->is_complete = clock.is_complete;
     return is_found;
 }
 
@@ -427,6 +427,28 @@ static void tell_origin(const found_t *found, probe_hit_t *hit)
     }
 }
 
+typedef struct long_search_t {
+    probe_search_t *search;
+    int (*run)(probe_search_t *search);
+    int is_found;
+} long_search_t;
+
+static void run_search(void *arg)
+{
+    long_search_t *one = arg;
+
+    one->is_found = one->run(one->search);
+}
+
+/* Beside other hosts of a list. */
+static int search_long(probe_search_t *search, int (*run)(probe_search_t *search))
+{
+    long_search_t one = {search, run, 0};
+
+    probe_wait_work(run_search, &one);
+    return one.is_found;
+}
+
 /* With the most common keys: whoever can decrypt needs no more.  Nonzero: found, and reported. */
 static int search_inside(probe_run_t *run, const probe_ticket_t *ticket, found_t *found)
 {
@@ -436,7 +458,7 @@ static int search_inside(probe_run_t *run, const probe_ticket_t *ticket, found_t
                              .level = PROBE_QUICK,
                              .opened = &found->opened};
 
-    if (found->opened.len == 0 || !probe_search_inside(&search)) {
+    if (found->opened.len == 0 || !search_long(&search, probe_search_inside)) {
         return 0;
     }
     tell_origin(found, &search.hit);
@@ -452,11 +474,13 @@ static int was_searched(const probe_run_t *run, probe_test_e test, const probe_t
     const probe_version_t *earlier = run->host->versions;
     int has_name = 0, is_clean = 0, i, j;
 
-    if (format->layout == PROBE_LAYOUT_UNKNOWN || format->name_len > ticket->len) {
+    if (format->layout == PROBE_LAYOUT_UNKNOWN || format->name_len < UNIQUE_LEN
+        || format->name_len > ticket->len) {
         return 0;
     }
     for (i = 0; earlier[i].version < run->version->version && i < PROBE_VERSIONS_N; i++) {
-        for (j = 0; earlier[i].format.layout == format->layout && j < earlier[i].tickets->nelts; j++) {
+        for (j = 0; earlier[i].format.layout == format->layout && j < earlier[i].tickets->nelts;
+             j++) {
             const probe_ticket_t *other = ticket_n(&earlier[i], j);
 
             has_name |= other->len >= format->name_len
@@ -496,15 +520,18 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
                                  .opened = test == PROBE_TEST_CIPHER_KEY ? &found->opened : NULL};
 
         /* Without names, the tickets are most likely all of one key. */
-        if (i >= whole_n || (!found->is_decoded && was_searched(run, test, chosen[i]))) {
+        if (i >= whole_n) {
             search.level = PROBE_QUICK;
-            search.is_again = 1;
+            search.again = PROBE_AGAIN_OTHER;
+        }
+        if (!found->is_decoded && was_searched(run, test, chosen[i])) {
+            search.level = PROBE_QUICK;
+            search.again = PROBE_AGAIN_SAME;
         }
         probe_progress(run, (apr_size_t)i, (apr_size_t)n);
-        probe_wait_turn();
         if (test == PROBE_TEST_CIPHER_KEY
-                ? probe_search_cipher(&search) || search_clock(run, &search, found)
-                : probe_search_mac(&search)) {
+                ? search_long(&search, probe_search_cipher) || search_clock(run, &search, found)
+                : search_long(&search, probe_search_mac)) {
             search.hit.is_decoded |= found->is_decoded;
             tell_origin(found, &search.hit);
             keep_searched(run, tell_key(run, test, &search.hit, n + more_n), chosen[i], found);

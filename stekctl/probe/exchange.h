@@ -43,7 +43,7 @@ typedef struct probe_offer_t {
     int collect; /* wait for tickets */
     const char *
         host; /* GET the host's path from this host, up to the end of the headers; NULL: no request */
-    int wrong_secret; /* use a secret other than the ticket's */
+    int wrong_secret;            /* use a secret other than the ticket's */
     const unsigned char *secret; /* the one to use; NULL: the session's */
     apr_size_t secret_len;
     probe_change_e change;

@@ -44,8 +44,8 @@ static void tell(probe_finding_t *finding, probe_forged_e forged, const char *wh
         [PROBE_FORGED_ACCEPTED] = "a forged ticket is accepted",
     };
 
-    finding->forged = forged;
-    finding->text = apr_psprintf(pool, "%s; %s: %s", finding->text, words[forged], what);
+    probe_tell_forged(finding, forged,
+                      apr_pstrcat(pool, words[forged], what ? ": " : "", what, NULL), pool);
 }
 
 /* ---- which ticket ---- */
@@ -330,8 +330,7 @@ static void try_finding(probe_run_t *run, probe_finding_t *finding)
         try_altered(&forgery);
     }
     if (mac && finding->forged == PROBE_FORGED_ACCEPTED) {
-        mac->forged = finding->forged;
-        mac->text = apr_pstrcat(run->pool, mac->text, "; a forged ticket is accepted", NULL);
+        tell(mac, PROBE_FORGED_ACCEPTED, NULL, run->pool);
     }
     run->repeats_n = 1;
 }

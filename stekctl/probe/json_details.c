@@ -5,7 +5,9 @@
 #include "json_details.h"
 
 #include <apr_strings.h>
+#include <openssl/tls1.h>
 
+#include "hex.h"
 #include "key_digest.h"
 #include "verdict.h"
 #include "words.h"
@@ -13,17 +15,13 @@
 static void json_key(json_t *json, const char *name, const char *digest_name,
                      const unsigned char *key, apr_size_t len, int redacts, apr_pool_t *pool)
 {
-    char text[2 * PROBE_KEY_MAX + 1] = "";
-    apr_size_t i;
+    char text[2 * PROBE_KEY_MAX + 1];
 
     if (redacts) {
         json_string(json, digest_name, probe_key_digest(key, len, pool));
         return;
     }
-    for (i = 0; i < len; i++) {
-        apr_snprintf(text + 2 * i, 3, "%02x", key[i]);
-    }
-    json_string(json, name, text);
+    json_string(json, name, probe_hex(key, len, text));
 }
 
 static void json_hit(json_t *json, const probe_finding_t *finding, int redacts, apr_pool_t *pool)
@@ -61,6 +59,21 @@ static void json_hit(json_t *json, const probe_finding_t *finding, int redacts, 
     json_bool(json, "decoded", hit->is_decoded);
 }
 
+/* Of TLS 1.2 and before, a ticket may hold what the probe cannot know. */
+static void json_not_searched(json_t *json, const probe_finding_t *finding)
+{
+    if (finding->version >= TLS1_3_VERSION || finding->is_moot
+        || (finding->test != PROBE_TEST_PLAIN && finding->test != PROBE_TEST_CIPHER_KEY)) {
+        return;
+    }
+    json_open(json, "not_searched", '[');
+    json_open(json, NULL, '{');
+    json_string(json, "secret", "premaster secret");
+    json_string(json, "reason", "OpenSSL frees it, and the client's key, during the handshake");
+    json_close(json, '}');
+    json_close(json, ']');
+}
+
 void probe_json_finding(json_t *json, const probe_finding_t *finding, int redacts, apr_pool_t *pool)
 {
     int i;
@@ -77,6 +90,7 @@ void probe_json_finding(json_t *json, const probe_finding_t *finding, int redact
     if (finding->verdict == PROBE_UNTESTED) {
         json_bool(json, "nothing_to_test", finding->is_moot);
     }
+    json_not_searched(json, finding);
     if (finding->keys_n) {
         json_count(json, "keys", finding->keys_n);
         json_count(json, "forms", finding->forms_n);

@@ -14,10 +14,12 @@
 #include <event2/event_struct.h>
 #include <event2/util.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include "fiber.h"
 #include "probe.h"
 #include "wait.h"
+#include "workers.h"
 
 #define NAMES_AT_ONCE "1000"
 
@@ -168,8 +170,66 @@ static void take_turn(void)
     probe_fiber_pause();
 }
 
-static const probe_waiter_t waiter = {wait_in_loop, wait_until, resolve, evutil_freeaddrinfo,
-                                      take_turn};
+/* ---- work ---- */
+
+static struct event worked; /* goes off when workers have done something */
+static int has_workers;
+
+static void on_work(evutil_socket_t fd, short what, void *arg)
+{
+    char bytes[256];
+    probe_job_t *job;
+
+    (void)what;
+    (void)arg;
+    while (read(fd, bytes, sizeof(bytes)) > 0) {
+    }
+    while ((job = probe_workers_take()) != NULL) {
+        probe_fiber_continue(job->owner);
+    }
+}
+
+static void do_work(void (*run)(void *arg), void *arg)
+{
+    probe_job_t job = {run, arg, probe_fiber_current(), NULL};
+
+    if (!has_workers) {
+        take_turn();
+        run(arg);
+        return;
+    }
+    probe_workers_add(&job);
+    probe_fiber_pause();
+}
+
+static void begin_workers(void)
+{
+    int fd = probe_workers_begin();
+
+    has_workers = fd >= 0
+                  && event_assign(&worked, base, fd, EV_READ | EV_PERSIST, on_work, NULL) == 0
+                  && event_add(&worked, NULL) == 0;
+    if (fd >= 0 && !has_workers) {
+        probe_workers_end();
+    }
+}
+
+static void end_workers(void)
+{
+    if (has_workers) {
+        (void)event_del(&worked);
+        probe_workers_end();
+        has_workers = 0;
+    }
+}
+
+int probe_loop_waiting(void)
+{
+    return has_workers ? probe_workers_waiting() : 0;
+}
+
+static const probe_waiter_t waiter = {wait_in_loop,        wait_until, resolve,
+                                      evutil_freeaddrinfo, take_turn,  do_work};
 
 const char *probe_loop_begin(void)
 {
@@ -190,6 +250,7 @@ const char *probe_loop_begin(void)
     (void)event_assign(&turner, base, -1, 0, on_turn, NULL);
     (void)evdns_base_set_option(names, "max-inflight", NAMES_AT_ONCE);
     (void)evdns_base_set_option(names, "randomize-case", "0");
+    begin_workers();
     probe_wait_by(&waiter);
     return NULL;
 }
@@ -226,6 +287,7 @@ const char *probe_loop_name(void)
 void probe_loop_end(void)
 {
     probe_wait_by(NULL);
+    end_workers();
     if (names) {
         evdns_base_free(names, 0);
         names = NULL;
@@ -265,6 +327,11 @@ void probe_loop_sleep(apr_time_t until)
 
 void probe_loop_wake(void)
 {
+}
+
+int probe_loop_waiting(void)
+{
+    return 0;
 }
 
 void probe_loop_end(void)

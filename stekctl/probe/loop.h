@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The event loop, by libevent: while a fiber waits, others run.  Names are resolved by libevent,
+ * The event loop, by libevent: while a fiber waits, others run; searches have threads of their own.  Names are resolved by libevent,
  * too, from /etc/hosts and the servers in /etc/resolv.conf.  stekctl; one thread.
  */
 #ifndef STEKCTL_PROBE_LOOP_H
@@ -22,6 +22,9 @@ void probe_loop_sleep(apr_time_t until);
 
 /* Ends the sleep of the fiber that is in probe_loop_sleep, of which there is at most one. */
 void probe_loop_wake(void);
+
+/* How many searches wait for a thread. */
+int probe_loop_waiting(void);
 
 void probe_loop_end(void);
 

@@ -57,6 +57,8 @@ static void choose_heads(heads_t *heads, const probe_format_t *format, probe_lev
     }
     if (is_open) {
         add_heads_behind(heads, name_len, 11);
+    }
+    if (format->layout == PROBE_LAYOUT_UNKNOWN) {
         /* The first byte behind the name may be equal by chance. */
         add_heads_behind(heads, name_len > 16 ? 16 : name_len > 8 ? 8 : name_len > 4 ? 4 : 0, 5);
     }

@@ -21,6 +21,22 @@ static void examine(probe_run_t *run)
     probe_by_backend_examine(run);
 }
 
+/* What became of a ticket that was forged under the key that is found again. */
+static void add_forged(probe_host_t *host, const probe_finding_t *recorded, apr_pool_t *pool)
+{
+    int i;
+
+    for (i = 0; i < host->findings->nelts; i++) {
+        probe_finding_t *finding = &APR_ARRAY_IDX(host->findings, i, probe_finding_t);
+
+        if (finding->version == recorded->version && finding->test == recorded->test
+            && finding->backends == recorded->backends && finding->hit && !finding->forged) {
+            probe_tell_forged(finding, recorded->forged, recorded->text, pool);
+            return;
+        }
+    }
+}
+
 void probe_offline(probe_host_t *host, const probe_options_t *options, apr_pool_t *pool)
 {
     probe_run_t run = {
@@ -40,7 +56,10 @@ void probe_offline(probe_host_t *host, const probe_options_t *options, apr_pool_
         for (j = 0; j < recorded->nelts; j++) {
             const probe_finding_t *finding = &APR_ARRAY_IDX(recorded, j, probe_finding_t);
 
-            if (finding->version == run.version->version) {
+            if (finding->version == run.version->version && finding->forged) {
+                add_forged(host, finding, pool);
+            }
+            else if (finding->version == run.version->version) {
                 APR_ARRAY_PUSH(host->findings, probe_finding_t) = *finding;
             }
         }

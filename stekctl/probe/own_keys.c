@@ -9,23 +9,17 @@
 #include <apr_tables.h>
 #include <string.h>
 
+#include "hex.h"
+
 #define FILE_MAX (4 * 1024 * 1024)
 #define KEYS_MAX 20000 /* of lines; the search has to end */
-
-static int hex_value(unsigned char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 
 apr_size_t probe_decode_hex(const unsigned char *text, apr_size_t len, unsigned char *out)
 {
     apr_size_t i;
 
     for (i = 0; len % 2 == 0 && i < len; i += 2) {
-        int high = hex_value(text[i]), low = hex_value(text[i + 1]);
+        int high = probe_hex_value((char)text[i]), low = probe_hex_value((char)text[i + 1]);
 
         if (high < 0 || low < 0) {
             return 0;

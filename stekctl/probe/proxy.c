@@ -14,7 +14,6 @@
 
 #define LINE_SIZE 256
 #define LINES_MAX 100
-#define CREDENTIAL_MAX 255
 #define ENCODED_SIZE 700 /* base64 of two credentials and a colon */
 #define REQUEST_SIZE 2048
 
@@ -148,7 +147,7 @@ static int ask_socks(probe_link_t *link, const probe_proxy_t *proxy, const char 
 /* CONNECT, with "Basic" credentials (RFC 7617), which are wiped after use. */
 static int send_connect(probe_link_t *link, const probe_proxy_t *proxy, const char *where)
 {
-    char plain[2 * CREDENTIAL_MAX + 2], encoded[ENCODED_SIZE], request[REQUEST_SIZE];
+    char plain[2 * PROBE_CREDENTIAL_MAX + 2], encoded[ENCODED_SIZE], request[REQUEST_SIZE];
     int is_sent, len;
 
     *encoded = '\0';

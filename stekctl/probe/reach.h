@@ -18,6 +18,8 @@ typedef enum probe_starttls_e {
     PROBE_STARTTLS_MYSQL
 } probe_starttls_e;
 
+#define PROBE_CREDENTIAL_MAX 255 /* bytes, as SOCKS has it (RFC 1929) */
+
 typedef struct probe_proxy_t {
     int is_socks; /* SOCKS 5; otherwise HTTP CONNECT */
     const char *name;

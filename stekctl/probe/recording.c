@@ -114,6 +114,31 @@ static int is_kept(const probe_version_t *version, const probe_finding_t *findin
            && (finding->test >= PROBE_TEST_MAC || version->tickets->nelts == 0);
 }
 
+static void put_test(FILE *file, const char *kind, const probe_finding_t *finding)
+{
+    fprintf(file, "%s %s", kind, probe_test_name(finding->test));
+    if (finding->backends) {
+        fprintf(file, "@%" APR_UINT64_T_HEX_FMT, finding->backends);
+    }
+}
+
+static void add_finding(FILE *file, const probe_version_t *version, const probe_finding_t *finding)
+{
+    if (is_kept(version, finding)) {
+        put_test(file, "finding", finding);
+        fprintf(file, " %s ",
+                finding->is_moot                     ? "nothing-to-test"
+                : finding->verdict == PROBE_UNTESTED ? "not-testable"
+                                                     : probe_verdict_name(finding->verdict));
+        put_text(file, finding->text);
+    }
+    if (finding->version == version->version && finding->forged) {
+        put_test(file, "forged", finding);
+        fprintf(file, " %s ", probe_forged_word(finding->forged));
+        put_text(file, finding->forged_text);
+    }
+}
+
 static void add_version(FILE *file, const probe_host_t *host, const probe_version_t *version)
 {
     int i, j;
@@ -138,19 +163,7 @@ static void add_version(FILE *file, const probe_host_t *host, const probe_versio
         putc('\n', file);
     }
     for (i = 0; i < host->findings->nelts; i++) {
-        const probe_finding_t *finding = &APR_ARRAY_IDX(host->findings, i, probe_finding_t);
-
-        if (is_kept(version, finding)) {
-            fprintf(file, "finding %s", probe_test_name(finding->test));
-            if (finding->backends) {
-                fprintf(file, "@%" APR_UINT64_T_HEX_FMT, finding->backends);
-            }
-            fprintf(file, " %s ",
-                    finding->is_moot                     ? "nothing-to-test"
-                    : finding->verdict == PROBE_UNTESTED ? "not-testable"
-                                                         : probe_verdict_name(finding->verdict));
-            put_text(file, finding->text);
-        }
+        add_finding(file, version, &APR_ARRAY_IDX(host->findings, i, probe_finding_t));
     }
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hex.h"
 #include "recording.h"
 #include "words.h"
 
@@ -51,11 +52,6 @@ static int get_field_number(char **ptext, const char *key, apr_int64_t least, ap
     return get_field(ptext, key, &value) && get_number(value, least, most, pnumber);
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int get_field_hex(char **ptext, const char *key, unsigned char *out, apr_size_t most,
                          apr_size_t *plen)
 {
@@ -66,8 +62,8 @@ static int get_field_hex(char **ptext, const char *key, unsigned char *out, apr_
         return 0;
     }
     for (i = 0; value[2 * i]; i++) {
-        int high = hex_digit(value[2 * i]);
-        int low = high < 0 ? -1 : hex_digit(value[2 * i + 1]);
+        int high = probe_hex_value(value[2 * i]);
+        int low = high < 0 ? -1 : probe_hex_value(value[2 * i + 1]);
 
         if (low < 0 || i == most) {
             return 0;
@@ -192,21 +188,48 @@ static int get_backends(char *text, apr_uint64_t *pbackends)
         return 0;
     }
     for (; *at; at++) {
-        if (hex_digit(*at) < 0) {
+        if (probe_hex_value(*at) < 0) {
             return 0;
         }
-        *pbackends = *pbackends << 4 | (apr_uint64_t)hex_digit(*at);
+        *pbackends = *pbackends << 4 | (apr_uint64_t)probe_hex_value(*at);
     }
     return *pbackends != 0;
 }
 
+/* Sets what one word says: a verdict, or what became of a forged ticket.  0: unknown. */
+static int set_verdict(probe_finding_t *finding, const char *word, int is_forged)
+{
+    int i = is_forged;
+    int last = is_forged ? (int)PROBE_FORGED_ACCEPTED : (int)PROBE_BROKEN;
+
+    finding->is_moot = !is_forged && !strcmp(word, "nothing-to-test");
+    if (!is_forged && (finding->is_moot || !strcmp(word, "not-testable"))) {
+        finding->verdict = PROBE_UNTESTED;
+        return 1;
+    }
+    while (i <= last
+           && strcmp(is_forged ? probe_forged_word((probe_forged_e)i)
+                               : probe_verdict_name((probe_verdict_e)i),
+                     word)
+                  != 0) {
+        i++;
+    }
+    if (is_forged) {
+        finding->forged = (probe_forged_e)i;
+    }
+    else {
+        finding->verdict = (probe_verdict_e)i;
+    }
+    return i <= last;
+}
+
 /* TEST[@BACKENDS] VERDICT TEXT; the verdict is one word, unlike in reports. */
 static int add_finding(probe_host_t *host, const probe_version_t *version, char *text,
-                       apr_pool_t *pool)
+                       int is_forged, apr_pool_t *pool)
 {
     char *verdict = strchr(text, ' '), *words = verdict ? strchr(verdict + 1, ' ') : NULL;
     probe_finding_t finding = {.version = version->version};
-    int test = 0, i = 0;
+    int test = 0;
 
     if (!words) {
         return 0;
@@ -218,20 +241,10 @@ static int add_finding(probe_host_t *host, const probe_version_t *version, char 
     while (test < PROBE_TEST_N && strcmp(probe_test_name((probe_test_e)test), text) != 0) {
         test++;
     }
-    finding.is_moot = !strcmp(verdict, "nothing-to-test");
-    if (finding.is_moot || !strcmp(verdict, "not-testable")) {
-        i = PROBE_UNTESTED;
-    }
-    else {
-        while (i <= PROBE_BROKEN && strcmp(probe_verdict_name((probe_verdict_e)i), verdict) != 0) {
-            i++;
-        }
-    }
-    if (test == PROBE_TEST_N || i > PROBE_BROKEN) {
+    if (test == PROBE_TEST_N || !set_verdict(&finding, verdict, is_forged)) {
         return 0;
     }
     finding.test = (probe_test_e)test;
-    finding.verdict = (probe_verdict_e)i;
     finding.text = apr_pstrdup(pool, words);
     APR_ARRAY_PUSH(host->findings, probe_finding_t) = finding;
     return 1;
@@ -288,8 +301,8 @@ static int take_line(probe_host_t *host, const char *word, char *text, probe_ver
     if (!strcmp(word, "ticket")) {
         return *pversion && add_ticket(*pversion, text, pool);
     }
-    if (!strcmp(word, "finding")) {
-        return *pversion && add_finding(host, *pversion, text, pool);
+    if (!strcmp(word, "finding") || !strcmp(word, "forged")) {
+        return *pversion && add_finding(host, *pversion, text, word[1] == 'o', pool);
     }
     return set_number(host, word, text);
 }

@@ -34,6 +34,14 @@ void probe_tell_moot(probe_run_t *run, probe_test_e test, const char *why)
     probe_tell(run, test, PROBE_UNTESTED, "%s", why)->is_moot = 1;
 }
 
+void probe_tell_forged(probe_finding_t *finding, probe_forged_e forged, const char *text,
+                       apr_pool_t *pool)
+{
+    finding->forged = forged;
+    finding->forged_text = text;
+    finding->text = apr_pstrcat(pool, finding->text, "; ", text, NULL);
+}
+
 void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all)
 {
     if (!run->options->shows_progress) {

@@ -21,7 +21,7 @@ typedef struct probe_run_t {
     const char *name;         /* SNI with which tickets are collected; NULL: none */
     const char *test;         /* for the progress line */
     int asks_http;            /* this host sends TLS 1.3 tickets only after a request */
-    int has_tried_clocks;     /* for keys that were made of the time */
+    int clocks_n;             /* tickets that were searched for keys made of the time */
     int faults_n;             /* failed connections in a row */
     int backend;              /* whose tickets are being tested, from 0; -1: not told apart */
     int repeats_n;            /* how often a ticket is offered until it meets its backend */
@@ -36,6 +36,10 @@ probe_finding_t *probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e
 
 /* Records that there is nothing to test. */
 void probe_tell_moot(probe_run_t *run, probe_test_e test, const char *why);
+
+/* Adds to a finding what became of a forged ticket. */
+void probe_tell_forged(probe_finding_t *finding, probe_forged_e forged, const char *text,
+                       apr_pool_t *pool);
 
 void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all);
 

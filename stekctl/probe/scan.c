@@ -28,6 +28,7 @@
 #define TICK apr_time_from_msec(4)
 #define BURST 16                        /* hosts that are begun per tick */
 #define LATE_MAX apr_time_from_msec(50) /* a loop that is later does not keep up */
+#define WAITING_MAX 256                 /* searches: a host has to be done within its time */
 #define PROGRESS_EVERY apr_time_from_sec(1)
 
 typedef struct scan_t {
@@ -142,7 +143,9 @@ static void wait_for_room(scan_t *scan)
             probe_loop_sleep(apr_time_now() + PROGRESS_EVERY);
         }
         tell_progress(scan, 0);
-    } while (scan->running_n > 0 && (scan->running_n >= scan->at_once || late > LATE_MAX));
+    } while (scan->running_n > 0
+             && (scan->running_n >= scan->at_once || late > LATE_MAX
+                 || probe_loop_waiting() > WAITING_MAX));
 }
 
 /* The next host of the list that is not done.  0: none, or an error, which is reported. */

@@ -17,13 +17,20 @@ typedef struct probe_opened_t {
     apr_size_t len;
 } probe_opened_t;
 
+/* Whether another ticket was searched more thoroughly. */
+typedef enum probe_again_e {
+    PROBE_AGAIN_NOT,
+    PROBE_AGAIN_OTHER, /* it was, most likely of another key */
+    PROBE_AGAIN_SAME   /* one of this very key was, and nothing found */
+} probe_again_e;
+
 typedef struct probe_search_t {
     const probe_ticket_t *ticket;
     const probe_format_t *format;
     const probe_own_keys_t *own; /* NULL: none */
     probe_level_e level;
     probe_opened_t *opened; /* where to keep the text, if a cipher key is found; NULL: nowhere */
-    int is_again;           /* another ticket was searched more thoroughly */
+    probe_again_e again;
     /* What was done; zeros before. */
     probe_hit_t hit;
     apr_size_t keys_n;   /* keys tried, once for each length */

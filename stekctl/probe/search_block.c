@@ -67,6 +67,12 @@ static void lay_out(work_t *work, apr_size_t block_len)
     for (shift = 0; shift < block_len; shift++) {
         apr_size_t part = len > shift ? (len - shift) / block_len * block_len : 0;
 
+        /* The other places were tried on a ticket of the same key. */
+        if (work->search->again == PROBE_AGAIN_SAME
+            && shift != work->search->format->text_at % block_len) {
+            part = 0;
+        }
+
         work->starts[shift] = n;
         if (part) {
             memcpy(work->cipher + n, ticket->bytes + shift, part);

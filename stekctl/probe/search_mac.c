@@ -252,7 +252,7 @@ static int try_hmac(work_t *work, const digest_t *digest, EVP_MAC *fetched)
         how.is_usual = 1;
         found = try_lengths(work, &how);
     }
-    if (!found && !work->search->is_again) {
+    if (!found && !work->search->again) {
         how.is_usual = 0;
         found = try_lengths(work, &how);
     }
@@ -266,7 +266,7 @@ static int try_both(work_t *work, const digest_t *digest, EVP_MAC *fetched)
     int found;
 
     probe_mac_spans(&work->spans, work->search->ticket->len, work->search->format, digest->len,
-                    work->search->level, work->search->is_again);
+                    work->search->level, work->search->again != PROBE_AGAIN_NOT);
     found = md ? try_digest(work, digest, md) : -1;
     EVP_MD_free(md);
     if (found < 0) {
@@ -290,7 +290,9 @@ int probe_search_mac(probe_search_t *search)
     }
     work->search = search;
     for (i = 0; i < n && !found; i++) {
-        found = try_both(work, &digests[i], fetched);
+        if (search->again != PROBE_AGAIN_SAME || digests[i].len == search->format->mac_len) {
+            found = try_both(work, &digests[i], fetched);
+        }
     }
     probe_mac_keys_free(&work->keys[0]);
     probe_mac_keys_free(&work->keys[1]);

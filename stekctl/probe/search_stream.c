@@ -409,7 +409,7 @@ static int try_rounds(work_t *work, EVP_CIPHER_CTX *ctx)
                || try_round(work, ctx, PROBE_NORMAL, REACH_OWN);
     default:
         return try_round(work, ctx, work->search->level,
-                         work->search->is_again ? REACH_OWN : REACH_USUAL);
+                         work->search->again ? REACH_OWN : REACH_USUAL);
     }
 }
 

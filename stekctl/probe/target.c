@@ -8,10 +8,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "hex.h"
 #include "options.h"
 
 #define NAME_LEN_MAX 255
-#define CREDENTIAL_MAX 255
 
 typedef struct scheme_t {
     const char *name;
@@ -133,14 +133,6 @@ int probe_target_parse(const char *text, probe_starttls_e wanted, probe_host_t *
     return parse_place(place, len, scheme->port, &host->name, &host->port, pool);
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* Decodes "%40" and the like in place (RFC 3986, 2.1).  0: malformed, or it has a NUL. */
 static int decode(char *text)
 {
@@ -151,8 +143,8 @@ static int decode(char *text)
 
         *out = *text;
         if (*text == '%') {
-            high = hex_digit(text[1]);
-            low = high < 0 ? -1 : hex_digit(text[2]);
+            high = probe_hex_value(text[1]);
+            low = high < 0 ? -1 : probe_hex_value(text[2]);
             if (low < 0 || high + low == 0) {
                 return 0;
             }
@@ -179,7 +171,7 @@ static int parse_credentials(const char *text, apr_size_t len, probe_proxy_t *pr
     proxy->user = user;
     proxy->password = password;
     return decode(user) && decode(password) && *user && *password && !strchr(user, ':')
-           && strlen(user) <= CREDENTIAL_MAX && strlen(password) <= CREDENTIAL_MAX;
+           && strlen(user) <= PROBE_CREDENTIAL_MAX && strlen(password) <= PROBE_CREDENTIAL_MAX;
 }
 
 int probe_target_proxy(const char *text, probe_proxy_t *proxy, apr_pool_t *pool)

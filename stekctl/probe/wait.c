@@ -75,3 +75,13 @@ void probe_wait_turn(void)
         by->turn();
     }
 }
+
+void probe_wait_work(void (*run)(void *arg), void *arg)
+{
+    if (by) {
+        by->work(run, arg);
+    }
+    else {
+        run(arg);
+    }
+}

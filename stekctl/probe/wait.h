@@ -25,6 +25,9 @@ void probe_wait_free_names(struct addrinfo *addresses);
 /* Before long work: lets others go on that only have to read and write, and then one at a time. */
 void probe_wait_turn(void);
 
+/* Runs run(arg), in another thread if there are others; it may touch nothing that they do. */
+void probe_wait_work(void (*run)(void *arg), void *arg);
+
 /* Who waits instead of the thread. */
 typedef struct probe_waiter_t {
     int (*wait)(int fd, short events, apr_time_t until);
@@ -33,6 +36,7 @@ typedef struct probe_waiter_t {
                 struct addrinfo **presult);
     void (*free_names)(struct addrinfo *addresses);
     void (*turn)(void);
+    void (*work)(void (*run)(void *arg), void *arg);
 } probe_waiter_t;
 
 /* NULL: the thread waits. */

@@ -109,6 +109,13 @@ const char *probe_verdict_name(probe_verdict_e verdict)
     return names[verdict];
 }
 
+const char *probe_forged_word(probe_forged_e forged)
+{
+    static const char *const names[] = {"none", "not-tried", "refused", "accepted"};
+
+    return names[forged];
+}
+
 const char *probe_version_name(int version)
 {
     static const char *const names[] = {"TLS 1.0", "TLS 1.1", "TLS 1.2", "TLS 1.3"};

@@ -16,6 +16,9 @@ const char *probe_test_name(probe_test_e test);
 /* "broken" */
 const char *probe_verdict_name(probe_verdict_e verdict);
 
+/* "accepted", "not-tried": one word. */
+const char *probe_forged_word(probe_forged_e forged);
+
 /* "TLS 1.2" */
 const char *probe_version_name(int version);
 

@@ -507,6 +507,26 @@ def test_probe_json_as_in_schema(sinner):
     assert list(schema_errors(SCHEMA, {**report.whole, "hosts": [{}]}))
 
 
+def test_probe_key_of_both_versions_searched_once(sinner):
+    """The most common keys are tried on the second version's ticket, too, where the first one's was clean."""
+    report = Report("--level", "normal", "--tickets", 2, f"localhost:{sinner('good').port}")
+    tests = {version: {test["test"]: test for test in part["tests"]} for version, part in report.versions.items()}
+    for name in ("cipher-key", "mac-key"):
+        first, second = tests["1.2"][name], tests["1.3"][name]
+        assert first["verdict"] == second["verdict"] == "ok" and 0 < second["keys"] < first["keys"] / 2
+        assert "its key's name is that of an earlier version" in second["text"]
+        assert "earlier version" not in first["text"]
+
+
+def test_probe_what_it_cannot_know_told(sinner):
+    report = Report("--level", "quick", f"localhost:{sinner('good').port}")
+    for version, part in report.versions.items():
+        for test in part["tests"]:
+            told = [one["secret"] for one in test.get("not_searched", [])]
+            is_about = version == "1.2" and test["test"] in ("plain", "cipher-key")
+            assert told == (["premaster secret"] if is_about else [])
+
+
 def test_probe_redact_hides_keys(sinner):
     port = sinner("count10").port
     args = ("--level", "quick", "--tickets", 3, "--tls", "1.3", f"localhost:{port}")

@@ -3,10 +3,12 @@
 bounded memory, at the rates given."""
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +74,26 @@ def test_probe_hosts_as_one_by_one(sinner, folder):
         assert {(row["host"], int(row["port"])) for row in csv.DictReader(stream)} == set(found)
     again = run("--json", "--level", "quick", "--analyse", folder / "seen").stdout
     assert json_lines(again)[0] == list(found.values())
+
+
+def test_probe_hosts_search_on_every_processor(many, folder):
+    path = write(folder / "list", many(40))
+    process = subprocess.Popen([BINARY, "probe", "--json", "--level", "quick", *map(str, FAST), "--hosts", path],
+                               stdout=subprocess.DEVNULL)
+    ticks = {}
+    try:
+        while process.poll() is None:
+            for thread in Path(f"/proc/{process.pid}/task").glob("*/stat"):
+                try:
+                    ticks[thread.parent.name] = int(thread.read_text().rsplit(")", 1)[1].split()[11])
+                except OSError:
+                    pass  # it has ended
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        process.wait()
+    workers = [n for thread, n in ticks.items() if thread != str(process.pid)]
+    assert len(workers) == os.cpu_count() and min(workers) > 0, ticks
 
 
 def test_probe_hosts_text_names_every_host(sinner, folder):

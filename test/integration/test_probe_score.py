@@ -305,6 +305,23 @@ def test_probe_score_of_keys_of_clocks(folder, certs, tmp_path, made_by):
     assert keys and keys[0]["made_of"] == number and keys[0]["made_by"] == made_by, f"{number}: {server.sin}: {found}"
 
 
+if FULL:
+    def test_probe_score_of_a_clock_key_of_another_backend(folder, certs, tmp_path):
+        """The first of two keys is random: a minute's search goes by."""
+        number = int(time.time()) - seeded_rng().randrange(20_000)
+        key = str(number).encode().ljust(16, b"\0").hex()
+        server = Sins(folder, certs, build(tmp_path), f"mix:cipher=aes-128-cbc,key={key},keys=2,weak=1")
+        try:
+            run("--level", "quick", "--tls", "1.2", "--tickets", 4, "--collect", tmp_path / "seen",
+                f"127.0.0.1:{server.start().port}")
+        finally:
+            server.stop()
+        found = run("--analyse", tmp_path / "seen", "--level", "deep", "--json", timeout=600).stdout
+        keys = [test["found"]["made_of"] for test in json.loads(found)["versions"][0]["tests"]
+                if test["test"] == "cipher-key" and "found" in test]
+        assert keys == [number], found
+
+
 # ---- real servers --------------------------------------------------------------------------------
 
 PARTS, ROWS = 3, 5  # in the check
