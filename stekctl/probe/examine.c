@@ -478,7 +478,7 @@ static int was_searched(const probe_run_t *run, probe_test_e test, const probe_t
         || format->name_len > ticket->len) {
         return 0;
     }
-    for (i = 0; earlier[i].version < run->version->version && i < PROBE_VERSIONS_N; i++) {
+    for (i = 0; i < PROBE_VERSIONS_N && earlier[i].version < run->version->version; i++) {
         for (j = 0; earlier[i].format.layout == format->layout && j < earlier[i].tickets->nelts;
              j++) {
             const probe_ticket_t *other = ticket_n(&earlier[i], j);

@@ -11,6 +11,7 @@
 #include "tests.h"
 
 #include <apr_strings.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,12 +179,14 @@ static void try_secret(forgery_t *forgery)
         }
         offer(forgery, forged.bytes, forged.secret, &reply);
         if (is_taken(&reply)) {
+            OPENSSL_cleanse(forged.secret, sizeof(forged.secret));
             tell(forgery->finding, PROBE_FORGED_ACCEPTED,
                  "it resumes a session whose secret the probe has chosen", run->pool);
             return;
         }
         answers_n += probe_is_answer(run, &reply);
     } while (++variant < forged.variants_n);
+    OPENSSL_cleanse(forged.secret, sizeof(forged.secret));
     if (answers_n == 0) {
         tell(forgery->finding, PROBE_FORGED_UNTRIED, why ? why : probe_why_ended(run), run->pool);
     }
@@ -260,6 +263,7 @@ static void try_altered(forgery_t *forgery)
     memcpy(forged.secret, forgery->raw->secret, sizeof(forged.secret));
     forged.secret[0] ^= 1;
     offer(forgery, NULL, forged.secret, &wrong);
+    OPENSSL_cleanse(forged.secret, sizeof(forged.secret));
     for (i = 0; i < PLACES_NEAR + PLACES_FAR && run->faults_n < PROBE_FAULTS_MAX; i++) {
         apr_size_t at = place_n(forgery, i);
 

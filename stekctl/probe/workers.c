@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define THREADS_MAX 64
+#define BIG (128 * 1024) /* bytes of a search's tables */
 
 typedef struct workers_t {
     pthread_mutex_t lock;
@@ -85,8 +86,10 @@ int probe_workers_begin(void)
     int i;
 
 #ifdef __GLIBC__
-    /* An arena for every thread would keep what another one could use. */
+    /* An arena for every thread would keep what another one could use; and what a search needs for
+     * itself goes back, rather than leave gaps among what hosts need. */
     (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_MMAP_THRESHOLD, BIG);
 #endif
     all.first = all.done = NULL;
     all.last = &all.first;
