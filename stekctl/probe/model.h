@@ -63,7 +63,7 @@ typedef struct probe_finding_t {
     const probe_hit_t *hit;           /* what was found; or NULL */
     const probe_searched_t *searched; /* on which ticket, if it is a key; or NULL */
     probe_forged_e forged;
-    const char *forged_text; /* the part of text that is about it; NULL: none */
+    const char *forged_text;               /* the part of text that is about it; NULL: none */
     apr_size_t keys_n, forms_n, tickets_n; /* what was searched; zeros: this is no search */
     apr_uint64_t backends;        /* whose tickets: bit n is for backend n; 0: not told apart */
     apr_size_t numbers_n, ways_n; /* times and pids, and what can be made of each; zeros: none */
