@@ -34,7 +34,7 @@ class Member(Server):
         words = {"name": self.name, "data-dir": self.dir / "data", "listen-client-urls": client,
                  "advertise-client-urls": client, "listen-peer-urls": peer, "initial-advertise-peer-urls": peer,
                  "initial-cluster": self.cluster.peers(), "initial-cluster-token": self.cluster.token,
-                 "heartbeat-interval": 50, "election-timeout": 500, **tls}
+                 "heartbeat-interval": 100, "election-timeout": 1000, **tls}
         with open(self.dir / "log", "ab") as log:
             self.process = subprocess.Popen(["etcd", *(f"--{key}={value}" for key, value in words.items()),
                                              *self.cluster.extra], stdin=subprocess.DEVNULL, stdout=log,
@@ -63,7 +63,10 @@ class Member(Server):
         return json.loads(text)
 
     def is_leader(self):
-        status = self.ask("maintenance/status")
+        try:
+            status = self.ask("maintenance/status")
+        except OSError:  # it starts, or the members elect one
+            return False
         return status.get("leader") == status["header"]["member_id"]
 
 
@@ -82,7 +85,7 @@ class Etcd(Store):
     def start(self):
         for member in self.members:
             member.start()
-        wait_for(self.answers, lambda: f"etcd to answer; {self.log()}")
+        wait_for(self.answers, lambda: f"etcd to answer; {self.log()}", 40)
         return self
 
     def log(self):

@@ -27,7 +27,10 @@ class Liar(Listener):
                         sock.sendall(self._object(words[1]) + b"END\r\n")
                     elif words[0] in (b"add", b"cas", b"set"):
                         while len(data) < int(words[4]) + 2:
-                            data += sock.recv(65536)
+                            piece = sock.recv(65536)
+                            if not piece:
+                                return
+                            data += piece
                         data = data[int(words[4]) + 2:]
                         self.said += 1
                         sock.sendall(b"EXISTS\r\n" if words[0] == b"cas" else b"NOT_STORED\r\n")

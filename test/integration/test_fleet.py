@@ -20,8 +20,11 @@ def kind(request):
     return request.param
 
 
-def wait_agree(hosts, what, timeout=10):
-    wait_for(lambda: agree(hosts), lambda: what + "".join(host.log() for host in hosts), timeout, 0.1)
+WITHIN_S = 100  # with a key per second, hosts do not have the latest ones, for two minutes ahead, at the same moment
+
+
+def wait_agree(hosts, what):
+    wait_for(lambda: agree(hosts, within_s=WITHIN_S), lambda: what + "".join(host.log() for host in hosts), 20, 0.1)
 
 
 def one_key_per_slot(ring):
@@ -33,14 +36,16 @@ def one_key_per_slot(ring):
 def test_fleet_five_hosts_20_rotations_clocks_apart(fleet):
     fleet.store()
     offsets = [0, 1, -1, 1, 0]  # one interval each way
-    hosts = [fleet.host(clock_s=offset) for offset in offsets]
+    hosts = [fleet.host(clock_s=offset, timeout="5s") for offset in offsets]
     for n in (2, 0, 3):  # in no order
         hosts[n].start()
     up = [hosts[n] for n in (2, 0, 3)]
     wait_agree(up, "three hosts to agree")
+    wait_crossed(up)
     begin = time.time()
     kept, rotations = [], set()
-    while time.time() < begin + 21:
+    while time.time() < begin + 21 or len(up) < 5 or len(rotations) < 20:  # a busy machine does not see every key
+        assert time.time() < begin + 80, f"{len(up)} hosts, {len(rotations)} rotations"
         if len(up) < 5 and time.time() > begin + 4 * (len(up) - 1):
             up.append(hosts[{3: 4, 4: 1}[len(up)]].start())  # joins late
         for version in VERSIONS:
@@ -51,7 +56,6 @@ def test_fleet_five_hosts_20_rotations_clocks_apart(fleet):
             kept.append((version, session))
             for host in up:
                 assert host.get(tls=version, session=session).resumed, f"{host.log()}"
-    assert len(rotations) >= 20
     for version, session in kept[-10:]:
         assert all(host.get(tls=version, session=session).resumed for host in up)
     wait_agree(hosts, "all hosts to agree")
@@ -62,14 +66,14 @@ def test_fleet_five_hosts_20_rotations_clocks_apart(fleet):
         "a key was made after its slot had begun"
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_fleet_cut_from_the_start_then_joined(fleet):
     one, two = fleet.store(Memcached), fleet.store(Redis)
     left = [fleet.proxy(one), fleet.proxy(two)]
     right = [fleet.proxy(one), fleet.proxy(two)]
     left[1].set("refuse")
     right[0].set("refuse")
-    parts = [[fleet.host(*left), fleet.host(*left)], [fleet.host(*right), fleet.host(*right)]]
+    parts = [[fleet.host(*proxies, lifetime="90s", timeout="5s") for _ in range(2)] for proxies in (left, right)]
     hosts = parts[0] + parts[1]
     for host in hosts:
         host.start()
@@ -77,14 +81,14 @@ def test_fleet_cut_from_the_start_then_joined(fleet):
     for part in parts:
         wait_agree(part, "the part to agree")
         assert one_key_per_slot(part[0].ring())
-        crossed(part)
+        wait_crossed(part)
         tickets += [(v, host.get(tls=v).session) for v in VERSIONS for host in part]
     assert not parts[0][0].get(tls="1.3", session=tickets[-1][1]).resumed, "the parts were not cut"
     left[1].set("pass")
     right[0].set("pass")
     wait_agree(hosts, "the parts to join")
     wait_for(lambda: all(host.get(tls=version, session=session).resumed for version, session in tickets for host in hosts),
-             "every ticket to resume everywhere", 10, 0.2)
+             "every ticket to resume everywhere", 30, 0.2)
     starts = [key.not_before for key in hosts[0].ring().keys]
     assert max(starts.count(start) for start in set(starts)) == 2, "one key for each part"
 
@@ -171,6 +175,7 @@ def test_fleet_store_in_trouble_changes_nothing_good(fleet, kind):
     proxy = fleet.proxy(store)
     hosts = [fleet.host(proxy, lifetime="90s", timeout="3s").start() for _ in range(2)]
     wait_agree(hosts, "the hosts to agree")
+    wait_crossed(hosts)
     old_copy = store.get(lib.object_name(fleet.secret))
     for fault in FAULTS:
         known = [host.names() for host in hosts]
@@ -191,13 +196,13 @@ def test_fleet_store_in_trouble_changes_nothing_good(fleet, kind):
             lost = [key for key in good if key.name not in names and key.decrypt_until > time.time() + 1]
             assert not lost, f"{fault.__name__}: good keys were lost"
             assert not BAD & names, f"{fault.__name__}: a bad key was taken"
-        # Two cycles; a call that hangs has to run into its time-out first.
-        wait_for(lambda: store.ring(fleet.secret) and agree(hosts), lambda: f"{fault.__name__}: refilled; "
-                 + hosts[0].log(), 2 + 9 if fault in (stopped, dropping, slow) else 4, 0.1)
+        # Two cycles; a call that hangs has to run into its time-out first, and the machine may be busy.
+        wait_for(lambda: store.ring(fleet.secret) and agree(hosts, within_s=WITHIN_S),
+                 lambda: f"{fault.__name__}: refilled; {hosts[0].log()}", 20, 0.1)
     store.put(lib.object_name(fleet.secret), old_copy)  # rolled back
     crossed(hosts)
     wait_for(lambda: store.ring(fleet.secret).generation > hosts[0].ring().generation - 3,
-             "the roll-back to be undone", 5)
+             "the roll-back to be undone", 20)
     for version, session in kept:
         assert all(host.get(tls=version, session=session).resumed for host in hosts)
     logs = [host.log() for host in hosts]
@@ -206,28 +211,28 @@ def test_fleet_store_in_trouble_changes_nothing_good(fleet, kind):
     assert any("its object is unusable" in log for log in logs), logs
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_fleet_host_without_keys_stops_issuing_and_recovers(fleet):
     store = fleet.store()
     proxy = fleet.proxy(store)
     maker = fleet.host(store, web=False, lifetime="300s")
     # Keys of a clock that is behind: they cover only some seconds of our time.
-    maker.once(clock=-112)
+    maker.once(clock=-100)
     host = fleet.host(proxy, generate=False, lifetime="300s").start()
     session = host.get(tls="1.2").session
     assert session, host.log()
     proxy.set("refuse")
     covered = host.ring().covered_until
-    wait_for(lambda: time.time() > covered + 1, "the last key to end", 20)
+    wait_for(lambda: time.time() > covered + 1, "the last key to end", 30)
     reply = host.get(tls="1.2")
     assert reply.status == 200 and not reply.tickets, "a ticket without a good key"
     assert host.get(tls="1.2", session=session).resumed, "living tickets open on"
-    wait_for(lambda: "there is no current key" in host.log(), host.log, 5)
-    wait_for(lambda: host.web.lines("STEK2002"), "httpd to say so", 15)
+    wait_for(lambda: "there is no current key" in host.log(), host.log, 20)
+    wait_for(lambda: host.web.lines("STEK2002"), "httpd to say so", 30)
     maker.once()
     proxy.set("pass")
-    wait_for(lambda: host.get(tls="1.2").tickets, "tickets again", 6, 0.2)
-    assert "has a current key again" in host.log()
+    wait_for(lambda: host.get(tls="1.2").tickets, "tickets again", 20, 0.2)
+    wait_for(lambda: "has a current key again" in host.log(), host.log)  # sync writes the ring first
     assert host.get(tls="1.2", session=session).resumed
 
 
@@ -240,14 +245,18 @@ def test_fleet_revoke_all_ends_tickets_everywhere(fleet):
     tickets = [(v, host.get(tls=v).session) for v in VERSIONS for host in hosts]
     assert away.stop_sync() == 0
     lib.run("--ring", hosts[0].ring_path, "revoke", "--all")
-    begin = time.monotonic()
+    begin, looks = time.monotonic(), []
 
     def ended(which):
-        return not any(host.get(tls=v, session=s).resumed for v, s in tickets for host in which)
-    wait_for(lambda: ended(hosts[:2]), "all tickets to end", 8, 0.1)
-    assert time.monotonic() - begin < 1 + 1 + 1.5, "later than cycle and poll"
+        looked = time.monotonic()
+        found = any(host.get(tls=v, session=s).resumed for v, s in tickets for host in which)
+        looks.append(time.monotonic() - looked)
+        return not found
+    wait_for(lambda: ended(hosts[:2]), "all tickets to end", 20, 0.1)
+    # A look of a dozen handshakes takes less than a tenth of a second, unless the machine is busy.
+    assert time.monotonic() - begin < 1 + 1 + 1.5 + 10 * max(looks), f"later than cycle and poll: {looks}"
     away.start(web=False)
-    wait_for(lambda: ended([away]), "the tickets to end on the host that was away", 5, 0.1)
+    wait_for(lambda: ended([away]), "the tickets to end on the host that was away", 20, 0.1)
     wait_agree(hosts, "the hosts to agree")
     wait_crossed(hosts)
     assert ended(hosts), "a revoked key came back"
@@ -256,8 +265,9 @@ def test_fleet_revoke_all_ends_tickets_everywhere(fleet):
 @pytest.mark.timeout(90)
 def test_fleet_secrets_rolled_over_without_loss(fleet, kind):
     fleet.store(kind)
-    hosts = [fleet.host(lifetime="120s").start() for _ in range(2)]
+    hosts = [fleet.host(lifetime="120s", timeout="5s").start() for _ in range(2)]
     wait_agree(hosts, "the hosts to agree")
+    wait_crossed(hosts)
     tickets = [(v, host.get(tls=v).session) for v in VERSIONS for host in hosts]
 
     def check():
@@ -278,7 +288,7 @@ def test_fleet_secrets_rolled_over_without_loss(fleet, kind):
             time.sleep(1.3)
             check()
     fleet.secret.write_text("\n".join([fresh] + rest) + "\n")
-    wait_for(lambda: fleet.stores[0].ring(fleet.secret), "the object under the new secret", 5)
+    wait_for(lambda: fleet.stores[0].ring(fleet.secret), "the object under the new secret", 20)
     # The local secret, on one host.
     host = hosts[0]
     before = ringfile.read_secrets(host.secret_path)
@@ -288,7 +298,7 @@ def test_fleet_secrets_rolled_over_without_loss(fleet, kind):
     host.hup()
     both = ringfile.read_secrets(host.secret_path)
     wait_for(lambda: host.ring_path.read_bytes()[44:52]
-             == ringfile.hkdf(both[0], b"", b"stek ring v1 id", 8), "the ring under the new secret", 5)
+             == ringfile.hkdf(both[0], b"", b"stek ring v1 id", 8), "the ring under the new secret", 20)
     check()
     lib.run("--ring", host.ring_path, "secret", "retire")
     host.hup()

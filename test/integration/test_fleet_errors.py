@@ -125,10 +125,12 @@ def test_error_redis_replica(fleet):
 
 def test_error_redis_cluster(fleet):
     """Two nodes that share the slots: the one that lacks the object's says where it is, and there it is found."""
-    nodes = [fleet.store(Redis, "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{n}.conf") for n in (0, 1)]
+    bus = [free_port(), free_port()]
+    nodes = [fleet.store(Redis, "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{n}.conf", "--cluster-port",
+                         str(bus[n])) for n in (0, 1)]
     host = fleet.host(nodes[0], **HOURLY)
     assert "CLUSTERDOWN" in reason(host)
-    nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", nodes[1].port)
+    nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, bus[1])
     slot = int(nodes[0].ask("CLUSTER", "KEYSLOT", lib.object_name(fleet.secret))[1:])
     other = [str(n) for n in range(16384) if n != slot]
     nodes[0].ask("CLUSTER", "ADDSLOTS", *other)

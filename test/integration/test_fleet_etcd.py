@@ -49,7 +49,7 @@ def as_user(host, store, user, text="right"):
 
 # ---- the cluster ----
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_etcd_leader_dies_and_a_minority_is_cut_off(fleet, etcd):
     store = etcd(members=3)
     hosts = [fleet.host(store, **QUICK).start(web=False) for _ in range(3)]
@@ -58,7 +58,7 @@ def test_etcd_leader_dies_and_a_minority_is_cut_off(fleet, etcd):
     def revoke(host):
         before = host.names()
         lib.run("--ring", host.ring_path, "revoke", "--all")
-        wait_for(lambda: lib.agree(hosts) and not before & hosts[0].names(), "the revocation at all hosts", 20)
+        wait_for(lambda: lib.agree(hosts) and not before & hosts[0].names(), "the revocation at all hosts", 30)
         assert not before & {key.name for key in store.ring(fleet.secret).keys}
 
     revoke(hosts[0])
@@ -83,7 +83,7 @@ def test_etcd_leader_dies_and_a_minority_is_cut_off(fleet, etcd):
     revoke(hosts[2])
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_etcd_members_that_hang_or_are_gone_cost_no_cycle(fleet, etcd):
     """Whichever of them is asked first."""
     store = etcd(members=3)
@@ -143,7 +143,7 @@ def test_etcd_write_that_lost_the_race_changes_nothing(fleet, etcd):
     assert first.names() == second.names()
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_etcd_compaction_and_a_snapshot_of_before_the_revocation(fleet, etcd):
     store = etcd(members=3)
     host = fleet.host(store, **HOURLY)
@@ -168,7 +168,7 @@ def test_etcd_compaction_and_a_snapshot_of_before_the_revocation(fleet, etcd):
     assert "older than the last revocation" in host.once(code=None).stderr
     assert not old & host.names()
     running.process.send_signal(signal.SIGCONT)
-    wait_for(lambda: host.once() and running.names() == host.names(), running.log, every=0.2)
+    wait_for(lambda: host.once(code=None) and running.names() == host.names(), running.log, every=0.2)
     assert not old & {key.name for key in store.ring(fleet.secret).keys}
 
 
@@ -209,7 +209,7 @@ def test_etcd_users_and_their_rights(fleet, etcd):
     assert "wrong" not in host.arguments() and "right" not in (host.root / "sync.log").name
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_etcd_login_that_ends_is_renewed(fleet, etcd):
     """Its tokens do not survive a restart, and not a change of users."""
     store = etcd()
@@ -233,7 +233,7 @@ def of(identity):
     return ["--store-cert", identity.path, "--store-key", identity.path.with_suffix(".key")]
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(120)
 def test_etcd_tls_with_client_certificates(fleet, etcd, folder):
     files = tls_files(folder)
     trust = ["--store-ca", files["ca"].path]
@@ -295,7 +295,7 @@ def test_etcd_tls_on_a_plain_server(fleet, etcd):
         fleet.host(store, **HOURLY), url=store.url.replace("etcd", "etcds"))
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_etcd_that_has_no_space_is_read_and_says_so(fleet, etcd):
     store = etcd("--quota-backend-bytes", str(8 << 20))
     host = fleet.host(store, **HOURLY)
@@ -326,7 +326,7 @@ def test_etcd_that_has_no_space_is_read_and_says_so(fleet, etcd):
 
 # ---- what it holds, and who answers ----
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_etcd_with_somebody_elses_data_at_the_key(fleet, etcd):
     store = etcd("--max-request-bytes", str(16 << 20))
     host = fleet.host(store, **HOURLY)
@@ -374,7 +374,7 @@ def http_says(body, status="200 OK", *headers):
 HEADER = '"header": {"revision": "7"}'
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_etcd_servers_that_are_none_are_named(fleet):
     host, trap = fleet.host("etcd://127.0.0.1:9/stek", **HOURLY), Says(http_says(b"{}"))
     key = b64(f"/stek/{object_name(fleet.secret)}")

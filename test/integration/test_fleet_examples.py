@@ -36,7 +36,8 @@ def hosts_of(fleet, name, urls, count=2, password=None):
         config = host.root / "x.conf"
         config.write_text(text)
         host.arguments = lambda *more, c=config, h=host: [
-            "sync", "--config", c, "--fleet-secret", h.fleet_secret, "--every", "1s", "--timeout", "1s", *more]
+            # Logging in costs etcd some 50 ms of CPU, and the machine may be busy.
+            "sync", "--config", c, "--fleet-secret", h.fleet_secret, "--every", "1s", "--timeout", "5s", *more]
         hosts.append(host)
     return hosts
 
@@ -46,13 +47,13 @@ def test_example_memcached_per_site_with_a_mirror(fleet):
     sites = [fleet.store(Memcached), fleet.store(Memcached)]
     hosts = [host.start() for host in hosts_of(fleet, "memcached-sites.sync", [s.url for s in sites])]
     wait_for(lambda: agree(hosts), "the hosts to agree")
-    crossed(hosts)
+    wait_crossed(hosts)
     sites[0].kill()
     lib.run("--ring", hosts[0].ring_path, "rotate")
-    wait_for(lambda: agree(hosts), "the hosts to agree over the other site's store", 6)
+    wait_for(lambda: agree(hosts), "the hosts to agree over the other site's store", 20)
     sites[0].start()
     wait_for(lambda: sites[0].ring(fleet.secret) and sites[0].ring(fleet.secret).keys
-             == sites[1].ring(fleet.secret).keys, "the store to be refilled", 5)
+             == sites[1].ring(fleet.secret).keys, "the store to be refilled", 20)
     wait_crossed(hosts)
 
 
@@ -69,21 +70,22 @@ def test_example_redis_with_a_replica(fleet):
     def words(store, *command):
         with store.connect() as sock:
             sock.sendall(b"AUTH x\r\n" + " ".join(command).encode() + b"\r\n")
-            time.sleep(0.1)
-            return sock.recv(65536)
+            sock.settimeout(20)
+            said = sock.recv(65536)
+            return said if said.count(b"\r\n") > 1 else said + sock.recv(65536)
     wait_for(lambda: b"master_link_status:up" in words(second, "INFO replication"), "the replica", 20)
     hosts = [h.start() for h in hosts_of(fleet, "redis-replica.sync", urls, password=password)]
     wait_for(lambda: agree(hosts), "the hosts to agree")
-    crossed(hosts)
+    wait_crossed(hosts)
     first.kill()
     crossed(hosts)
-    assert b"+OK" in words(second, "REPLICAOF NO ONE")
+    assert words(second, "REPLICAOF NO ONE").count(b"+OK") == 2
     lib.run("--ring", hosts[0].ring_path, "rotate")
-    wait_for(lambda: agree(hosts), lambda: f"the hosts to agree; {hosts[0].log()}", 6)
+    wait_for(lambda: agree(hosts), lambda: f"the hosts to agree; {hosts[0].log()}", 20)
     wait_crossed(hosts)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_example_redis_under_sentinel(fleet, folder):
     files = tls_files(folder)
     acl = ["--user", "stek", "on", ">right", "~stek:*", "+get", "+set", "+eval"]
@@ -99,7 +101,7 @@ def test_example_redis_under_sentinel(fleet, folder):
         with_certificates(host, files)
         host.start()
     wait_for(lambda: agree(hosts), "the hosts to agree")
-    crossed(hosts)
+    wait_crossed(hosts)
 
 
 def with_certificates(host, files):
@@ -111,7 +113,7 @@ def with_certificates(host, files):
     path.write_text(text)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_example_etcd_cluster(fleet, folder):
     files = tls_files(folder)
     store = Etcd(members=3, tls=serving(files["server"], clients=files["ca"]), ca=files["ca"].path)
@@ -127,10 +129,10 @@ def test_example_etcd_cluster(fleet, folder):
         with_certificates(host, files)
         host.start()
     wait_for(lambda: agree(hosts), "the hosts to agree")
-    crossed(hosts)
+    wait_crossed(hosts)
     store.leader().kill()
     lib.run("--ring", hosts[0].ring_path, "rotate")
-    wait_for(lambda: agree(hosts), lambda: f"the hosts to agree; {hosts[0].log()}", 10)
+    wait_for(lambda: agree(hosts), lambda: f"the hosts to agree; {hosts[0].log()}", 20)
     wait_crossed(hosts)
 
 
@@ -173,7 +175,7 @@ def test_example_kubernetes_secret_volume(fleet, certs, folder):
         lib.run("--ring", maker.ring_path, "rotate")
         publish(2)
         current = maker.ring().current(time.time() + 1).name
-        wait_for(lambda: all(pod.get(tls="1.2").name == current for pod in pods), "the new key", 5, 0.1)
+        wait_for(lambda: all(pod.get(tls="1.2").name == current for pod in pods), "the new key", 20, 0.1)
         assert all(pod.get(tls=v, session=s).resumed for v, s in tickets for pod in pods)
         crossed(pods)
     finally:
@@ -203,9 +205,9 @@ def test_example_push_over_ssh(fleet, certs, httpd, folder):
         lib.run("--ring", maker.ring_path(), "rotate")
         push("web2")
         current = maker.ring().current(time.time() + 1).name
-        wait_for(lambda: other.get(tls="1.2").name == current, "the new key", 5, 0.1)
-        wait_for(lambda: maker.get(tls="1.2").name == current, "the new key at its maker", 7, 0.1)
-        crossed([maker, other])
+        wait_for(lambda: other.get(tls="1.2").name == current, "the new key", 20, 0.1)
+        wait_for(lambda: maker.get(tls="1.2").name == current, "the new key at its maker", 20, 0.1)
+        wait_crossed([maker, other])  # the maker has two children
         ssh.write_text("#!/bin/sh\nexit 255\n")
         push("web2", code=1)
     finally:
@@ -238,5 +240,5 @@ def test_unit_user_is_not_httpds(fleet):
         assert stolen.returncode != 0, "httpd's user reads a secret"
     subprocess.run([lib.STEKCTL, "--ring", host.ring_path, "revoke", "--all"], user=user.pw_uid,
                    group=RUN_AS, extra_groups=[], check=True, capture_output=True)
-    wait_for(lambda: not host.get(tls="1.3", session=ticket).resumed, "the revocation", 5, 0.2)
-    wait_for(lambda: fleet.stores[0].ring(fleet.secret).epoch > 0, "the epoch in the store", 5)
+    wait_for(lambda: not host.get(tls="1.3", session=ticket).resumed, "the revocation", 20, 0.2)
+    wait_for(lambda: fleet.stores[0].ring(fleet.secret).epoch > 0, "the epoch in the store", 20)

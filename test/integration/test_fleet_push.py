@@ -19,7 +19,7 @@ from httpd import TOP, wait_for
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 QUIET = {**HOURLY, "every": "10min", "timeout": "5s"}
-QUICK = {**HOURLY, "every": "1s", "timeout": "1s"}
+QUICK = {**HOURLY, "every": "1s", "timeout": "3s"}
 ENDED, AGAIN = "does not push changes: ", "pushes changes again"
 
 
@@ -84,7 +84,8 @@ def test_push_revocation_reaches_all_hosts_before_their_next_cycle(fleet, store)
     hosts = started(fleet, [store], 3, **QUIET)
     revoke_and_wait(hosts, hosts[0])
     revoke_and_wait(hosts, hosts[2])
-    assert agree(hosts) and not any("push" in host.log() for host in hosts)
+    wait_for(lambda: agree(hosts), "all to have one ring", 30)  # the host that has revoked saves last
+    assert not any("push" in host.log() for host in hosts)
 
 
 def test_push_file_ring_that_changes_wakes_sync_which_looks_no_more(fleet, make):
@@ -193,6 +194,7 @@ def test_push_change_that_was_not_told_is_found_in_the_next_cycle(fleet, make):
     lib.run("--ring", host.ring_path, "revoke", "--all")
     wait_for(lambda: store.get(name) != old, "another ring in the store", 30)
     wait_for(lambda: re.search(rb"^cmdstat_subscribe:", store.ask("INFO", "commandstats"), re.M), "a subscriber", 30)
+    wait_for(lambda: pushed([host]), host.log, 30)
     new = host.names()
     store.put(name, old)
     wait_for(lambda: ENDED + "it has not pushed one" in host.log(), host.log, 30)
@@ -291,7 +293,7 @@ def test_push_watch_that_replays_brings_nothing_back_and_does_not_make_sync_spin
         return [host.name for host in hosts if dead & host.names()]
 
     before, begun, sent = [cycles(n) for n in range(2)], time.monotonic(), 0
-    while time.monotonic() - begun < 6:
+    while time.monotonic() - begun < 6 or sent <= 100:  # a busy machine takes longer
         proxy.replay()
         sent += 1
         if sent % 100 == 0:
@@ -300,11 +302,12 @@ def test_push_watch_that_replays_brings_nothing_back_and_does_not_make_sync_spin
         time.sleep(0.01)
     seconds = time.monotonic() - begun
     made = [cycles(n) - before[n] for n in range(2)]
-    assert sent > 100 and all(n <= 16 + (4 + 2) * seconds / every + 6 for n in made), f"{made} cycles in {seconds} s"
+    assert all(n <= 16 + (4 + 2) * seconds / every + 6 for n in made), f"{made} cycles in {seconds} s"
     # Then all is as before: the stores have nothing of it, and a revocation arrives.
     wait_for(lambda: not dead & {key.name for key in store.ring(fleet.secret).keys}, "the store to be repaired", 30)
     revoke_and_wait(hosts, hosts[1])
-    assert not returned() and agree(hosts)
+    wait_for(lambda: agree(hosts), "all to have one ring", 30)
+    assert not returned()
 
 
 def test_push_compaction_during_a_watch_ends_nothing(fleet, make):

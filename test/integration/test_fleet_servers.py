@@ -15,7 +15,7 @@ from etcd import PREFIX, Etcd
 from fleet import Memcached, Redis, agree
 from httpd import free_port, wait_for
 
-HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
+HOURLY = {"web": False, "interval": "1h", "lifetime": "18h", "timeout": "3s"}
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="mounts an /etc/hosts")
 
 
@@ -65,9 +65,9 @@ def test_servers_behind_one_name_of_a_certificate_are_both_asked(fleet, folder):
     names = two_sides(fleet, f"rediss://127.0.0.21:{port}", f"rediss://127.0.0.22:{port}", options=["--store-ca", ca.path])
     both = [("store.test", "127.0.0.21"), ("store.test", "127.0.0.22")]
     more = ["--store-ca", ca.path]
-    wait_for(lambda: split(fleet_of(fleet, f"rediss://store.test:{port}", *more, names=both, code=1), names),
+    wait_for(lambda: split(fleet_of(fleet, f"rediss://store.test:{port}", *more, names=both), names),
              lambda: str(fleet_of(fleet, f"rediss://store.test:{port}", *more, names=both)), 30, 0.5)
-    shown = fleet_of(fleet, f"rediss://store.test:{port}", *more, names=both)
+    shown = fleet_of(fleet, f"rediss://store.test:{port}", *more, names=both, code=1)
     assert [store["store"] for store in shown["stores"]] == [f"rediss://127.0.0.2{n}:{port}" for n in (1, 2)]
     # Their certificate is not for another name, whatever address that has.
     shown = fleet_of(fleet, f"rediss://other.test:{port}", *more, names=[("other.test", a) for _, a in both], code=5)
@@ -79,7 +79,8 @@ def test_servers_of_an_etcd_url_that_are_two_clusters_are_both_asked(fleet):
     one, two = fleet.store(Etcd), fleet.store(Etcd)
     names = two_sides(fleet, one.url, two.url)
     url = f"etcd://127.0.0.1:{one.members[0].port},127.0.0.1:{two.members[0].port}/{PREFIX}"
-    wait_for(lambda: split(fleet_of(fleet, url, code=1), names), lambda: str(fleet_of(fleet, url)), 30, 0.5)
+    wait_for(lambda: split(fleet_of(fleet, url), names), lambda: str(fleet_of(fleet, url)), 30, 0.5)
+    fleet_of(fleet, url, code=1)
     # A member of a cluster may be down: the others have all that it had.
     two.kill()
     shown = fleet_of(fleet, url)
@@ -100,8 +101,8 @@ def test_servers_that_sentinels_disagree_about_are_both_asked(fleet):
         fleet.stores.append(watcher.start())
     names = two_sides(fleet, *(f"redis+sentinel://127.0.0.1:{watcher.port}/mymaster" for watcher in watchers))
     url = f"redis+sentinel://127.0.0.1:{watchers[0].port},127.0.0.1:{watchers[1].port}/mymaster"
-    wait_for(lambda: split(fleet_of(fleet, url, code=1), names), lambda: str(fleet_of(fleet, url)), 30, 0.5)
-    assert len(fleet_of(fleet, url)["stores"]) == 2
+    wait_for(lambda: split(fleet_of(fleet, url), names), lambda: str(fleet_of(fleet, url)), 30, 0.5)
+    assert len(fleet_of(fleet, url, code=1)["stores"]) == 2
 
 
 @pytest.mark.timeout(120)

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -207,8 +208,10 @@ def test_ratchet_jump_is_confirmed_by_another_host_of_that_day_only(fleet, what)
         clock.set(5 * DAY)
         wait_for(lambda: "the objects in the stores are from" in host.log(), host.log, 10)
     else:
+        host.process.send_signal(signal.SIGSTOP)  # or it fills the store between the two
         store.flush()
         clock.set(5 * DAY)
+        host.process.send_signal(signal.SIGCONT)
         wait_for(lambda: store.ring(fleet.secret, today + 5), "an object of the wrong day", 10)
     kept = store.get(name)
     if what == "restart":
@@ -267,7 +270,8 @@ def test_ratchet_jump_near_the_limit_is_doubted_like_any_other(fleet, days):
     for _ in range(2):
         lib.run("--ring", other.ring_path, "rotate")
         other.once(code=None)
-        wait_for(lambda: other.names() <= {key.name for key in store.ring(fleet.secret).keys}, "the other's key", 10)
+        wait_for(lambda: (ring := store.ring(fleet.secret)) and other.names() <= {key.name for key in ring.keys},
+                 "the other's key", 10)
         time.sleep(1.2)  # a cycle
     clock.set(0)
     wait_for(lambda: host.ring().current(time.time()), "a current key", 10)
@@ -328,15 +332,16 @@ def test_sync_ring_at_the_limits_fits(fleet, kind):
     ring.tombstones = [(os.urandom(16), now + DAY) for _ in range(5)]
     ring.generation += 1
     one.ring_path.write_bytes(ring.seal(ringfile.read_secrets(one.secret_path)[0]))
-    begin = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     one.once()
     two.once()
-    taken = time.monotonic() - begin
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    taken = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     size = len(store.get(object_name(fleet.secret)))
     assert 500_000 < size <= 512 * 1024
     assert one.names() == two.names() and len(two.names()) >= 4090
     assert len(two.ring().tombstones) == 5
-    assert taken < 8, f"{taken:.1f} s"
+    assert taken < 4, f"{taken:.1f} s of processor time"
     # More tombstones than there is room for: they stay, and as many keys go.
     ring.tombstones += [(os.urandom(16), now + DAY) for _ in range(595)]
     ring.generation += 9
@@ -375,9 +380,11 @@ def test_sync_status_tells_what_is_and_what_would_be(fleet):
 
 def test_sync_status_shows_another_hosts_clock(fleet):
     fleet.store()
+    begun = time.monotonic()
     fleet.host(**HOURLY).once(clock=40)
     host = fleet.host(**HOURLY)
-    assert "clock is at least 39" in (log := host.once().stderr) or "clock is at least 40" in log
+    said = int(re.search("clock is at least ([0-9]+)s", host.once().stderr).group(1))
+    assert 39 - (time.monotonic() - begun) <= said <= 40
     fleet.hosts[0].once(clock=40)
     lib.run("--ring", host.ring_path, "rotate")
     host.once()
@@ -418,14 +425,14 @@ def test_sync_speaks_to_the_service_manager(fleet):
         begin, said = time.monotonic(), b""
         while said.count(b"WATCHDOG=1") < 2:  # in the pause between two cycles
             said += manager.recv(4096) + b"\n"
-        assert time.monotonic() - begin < 8
+        assert time.monotonic() - begin < 11
         host.hup()
         said = b""
         while b"RELOADING=1" not in said or b"READY=1" not in said:
             said += manager.recv(4096) + b"\n"
         begin = time.monotonic()
         assert host.stop_sync() == 0
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 6
         while b"STOPPING=1" not in said:
             said += manager.recv(4096) + b"\n"
 
@@ -438,7 +445,7 @@ def test_sync_ends_cleanly_though_a_store_hangs(fleet, sign):
     store.signal(signal.SIGSTOP)
     wait_for(lambda: "silent" in host.log(), host.log, 10)
     host.process.send_signal(sign)
-    assert host.process.wait(8) == 0
+    assert host.process.wait(20) == 0
     host.process = None
     assert not list(host.ring_path.parent.glob("*.tmp-*"))
 
@@ -453,11 +460,11 @@ def test_sync_logs_once_per_change_with_a_count(fleet):
         return int(re.search(r"^stek_sync_cycles_total\S* (\d+)", metrics.read_text(), re.M).group(1))
 
     proxy.set("refuse")
-    wait_for(lambda: "silent" in host.log(), host.log, 5)
+    wait_for(lambda: "silent" in host.log(), host.log, 20)
     begun = cycles()
     wait_for(lambda: cycles() >= begun + 4, host.log, 20)
     proxy.set("pass")
-    wait_for(lambda: "recovered after" in host.log(), host.log, 5)
+    wait_for(lambda: "recovered after" in host.log(), host.log, 20)
     lines = [line for line in host.log().splitlines() if proxy.url in line]
     assert len(lines) == 2, host.log()
     assert int(re.search(r"after (\d+) failed", lines[1]).group(1)) >= 3
@@ -541,7 +548,10 @@ def test_sync_worker_has_no_secret(fleet):
                 continue
             with open(f"/proc/{pid}/mem", "rb", 0) as mem:
                 mem.seek(start)
-                data = mem.read(end - start)
+                try:
+                    data = mem.read(end - start)
+                except OSError:  # it is no longer there
+                    continue
             found = any(secret in data for secret in secrets)
             assert not (found and pid == worker), f"a secret in the worker, {line}"
             main_has, seen = main_has or found, seen + len(data)
@@ -657,8 +667,10 @@ def test_sync_takes_all_from_its_file(fleet):
     assert (ring.interval, ring.lifetime, len(ring.keys)) == (7200, 14400, 3)
     with store.connect() as sock:
         sock.sendall(b"AUTH geheim\r\nSELECT 3\r\nEXISTS " + object_name(fleet.secret).encode() + b"\r\n")
-        time.sleep(0.2)
-        assert sock.recv(100).endswith(b":1\r\n")
+        said = b""
+        while said.count(b"\r\n") < 3:
+            said += sock.recv(100)
+        assert said == b"+OK\r\n+OK\r\n:1\r\n"
     # The command line overrides the file.
     (fleet.dir / "y").mkdir()
     again = fleet.dir / "y" / "x.conf"
@@ -741,7 +753,7 @@ def test_sync_no_store_answers_still_makes_a_ring(fleet):
     assert host.ring().current(time.time())
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_sync_built_without_a_library_says_so(fleet):
     """It names the package of a store that was left out; and does without libseccomp."""
     out = fleet.dir / "out"

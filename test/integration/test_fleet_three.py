@@ -118,7 +118,7 @@ def hosts(tmp_path):
             host.end()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["memcached", "redis", "etcd"])
 def test_fleet_of_three_is_set_up_by_the_letter(hosts, engine):
     stek, *webs = hosts

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+import announcements
 import fleet as lib
 from etcd import Etcd
 from fleet import Memcached, Redis, agree, pair_of
@@ -182,11 +183,12 @@ def call_numbers():
     return dict(zip(names, re.findall(r"^NUMBER (\d+)$", done.stdout, re.M), strict=True))
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_worker_that_was_taken_over_can_do_nothing(fleet):
     """A debugger makes the calls in its place."""
     # A worker that is held and does not answer in time would be replaced meanwhile.
-    _, host, worker = started(fleet, every="2min", timeout="10s")
+    store, host, worker = started(fleet, every="2min", timeout="10s")
+    wait_for(lambda: host.name in announcements.read(store, fleet.secret), "the cycle's end")
     names = {"secret": host.fleet_secret, "root": host.root, "sync": host.process.pid}
     numbers, commands = call_numbers(), ["set confirm off"]
     for name, *words in ATTACKS.values():
@@ -194,7 +196,7 @@ def test_worker_that_was_taken_over_can_do_nothing(fleet):
         commands += [f"print ((long (*)(long, long, long, long, long, long, long))syscall)({arguments})",
                      "print *((int *(*)(void))__errno_location)()"]
     done = subprocess.run(["gdb", "-nx", "-batch", "-p", str(worker), *[w for c in commands for w in ("-ex", c)]],
-                          capture_output=True, text=True, timeout=50)
+                          capture_output=True, text=True, timeout=100)
     results = re.findall(r"^\$\d+ = (-?\d+)$", done.stdout, re.M)
     assert len(results) == 2 * len(ATTACKS), done.stdout + done.stderr
     for n, attack in enumerate(ATTACKS):
@@ -259,7 +261,7 @@ def test_sync_and_worker_cannot_be_looked_into_by_their_own_user(fleet):
     with open(host.log_path, "ab") as log:
         host.process = subprocess.Popen([lib.STEKCTL, *map(str, host.arguments())], user=RUN_AS, group=RUN_AS,
                                         extra_groups=[], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    wait_for(lambda: secrets.exists() and workers(host.process), host.log)
+    wait_for(lambda: secrets.exists() and host.ring_path.exists() and workers(host.process), host.log)
     for pid in (host.process.pid, workers(host.process)[0]):
         assert fields(pid)["Uid"].split()[0] != "0"
         done = subprocess.run([sys.executable, "-c", SPY, str(pid)], user=RUN_AS, group=RUN_AS, extra_groups=[],
@@ -294,7 +296,7 @@ def pair(fleet):
 
 
 def named(fleet, pair, *addresses):
-    return Names(fleet.host(f"memcached://store.test:{pair[0].port}", **HOURLY), *addresses)
+    return Names(fleet.host(f"memcached://store.test:{pair[0].port}", timeout="3s", **HOURLY), *addresses)
 
 
 def keys_in(server, fleet):

@@ -139,7 +139,7 @@ def test_probe_hosts_resumed_after_being_killed(many, folder):
     while True:
         with open(folder / "json", "w") as out:
             process = subprocess.Popen(command, stdout=out)
-            enough = chance.randint(1, 15)
+            enough = chance.randint(1, 10)
             until(lambda: process.poll() is not None or
                   (folder / "json").read_text().count("\n") >= enough, "some results", 120)
             ended = process.poll() is not None

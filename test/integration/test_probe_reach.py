@@ -175,9 +175,11 @@ def test_probe_password_not_in_process_list(start):
         process = subprocess.Popen([BINARY, "probe", "--level", "quick", "--proxy", proxy, "h.test"],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            silent.accept()[0].recv(3)
-            with open(f"/proc/{process.pid}/cmdline", "rb") as words:
-                assert b"hidden" not in words.read()
+            with silent.accept()[0] as link:  # until that ends, the process does not
+                link.recv(3)
+                with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+                    words = file.read()
+            assert b"probe" in words and b"hidden" not in words
         finally:
             process.kill()
             process.wait()
