@@ -365,7 +365,7 @@ class Host:
                                             stderr=log, stdin=subprocess.DEVNULL,
                                             env=dict(self.env, **(env or {})))
         if web and self.web:
-            wait_for(self.ring_path.exists, lambda: f"the ring; {self.log()}", 20)
+            wait_for(self.ring_path.exists, lambda: f"the ring; {self.log()}", 40)
             self.web.start()
         return self
 
@@ -374,7 +374,7 @@ class Host:
         if self.process and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(15)
+                self.process.wait(40)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

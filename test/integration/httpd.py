@@ -52,7 +52,7 @@ ITK = next((path for path in (MODULES / "mpm_itk.so",
 RUN_AS = "www-data" if any(p.pw_name == "www-data" for p in pwd.getpwall()) else "apache"
 
 
-def wait_for(look, what, timeout=15.0, every=0.02):
+def wait_for(look, what, timeout=30.0, every=0.02):
     """Polls look() until it gives something true, and returns that."""
     end = time.monotonic() + timeout
     while True:

@@ -267,7 +267,7 @@ def json_lines(text):
     return hosts, values[-1]["groups"] if len(values) > len(hosts) else []
 
 
-def until(predicate, what, timeout=15):
+def until(predicate, what, timeout=30):
     return wait_for(predicate, what, timeout)
 
 

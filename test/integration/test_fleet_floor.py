@@ -338,15 +338,15 @@ def test_floor_of_another_service_that_runs_is_left_to_it(fleet):
     wait_for(lambda: store.get(object_name(fleet.secret)), "the object")
     old, stolen = store.get(object_name(fleet.secret)), first.names()
     second.start(web=False)
-    wait_for(lambda: f"{first.floor}: is not used: a reboot may" in second.log(), second.log, 10)
+    wait_for(lambda: f"{first.floor}: is not used: a reboot may" in second.log(), second.log, 20)
     assert "another sync, which is running, uses it" in second.log()
     wait_for(second.ring_path.exists, "the second ring")
     lib.revoke(second)
     lib.revoke(first)
-    wait_for(lambda: floor_of(first).epoch == first.ring().epoch > 0, "the revocation in the floor", 10)
+    wait_for(lambda: floor_of(first).epoch == first.ring().epoch > 0, "the revocation in the floor", 20)
     assert "floor" not in first.log() and second.log().count("is not used") == 1
     first.stop_sync()
-    wait_for(lambda: f"{first.floor}: is written again" in second.log(), second.log, 10)
+    wait_for(lambda: f"{first.floor}: is written again" in second.log(), second.log, 20)
     second.floor = first.floor
     assert floor_of(second).epoch == second.ring().epoch > 0
     # And the first has its own back.
@@ -397,7 +397,7 @@ def test_floor_ticket_of_a_revoked_key_after_reboot_and_rollback(fleet, kind, ha
     lib.revoke(host)
     wait_for(lambda: not any(host.get(tls=version, session=session).resumed for version, session in tickets),
              "the tickets to end", 10, 0.1)
-    wait_for(lambda: store.ring(fleet.secret).epoch == host.ring().epoch, "the revocation in the store", 10, 0.1)
+    wait_for(lambda: store.ring(fleet.secret).epoch == host.ring().epoch, "the revocation in the store", 20, 0.1)
     assert not has_floor or floor_of(host).epoch == host.ring().epoch
     host.stop_sync()
     assert host.web.stop()
@@ -408,7 +408,7 @@ def test_floor_ticket_of_a_revoked_key_after_reboot_and_rollback(fleet, kind, ha
     resumed = [host.get(tls=version, session=session).resumed for version, session in tickets]
     if has_floor:
         assert not any(resumed) and "older than the last revocation" in host.log()
-        wait_for(lambda: not stolen & {key.name for key in store.ring(fleet.secret).keys}, "the store to be healed", 10)
+        wait_for(lambda: not stolen & {key.name for key in store.ring(fleet.secret).keys}, "the store to be healed", 20)
         assert host.get(tls="1.3").session.name not in stolen
     else:
         assert all(resumed) and "no --floor" in host.log(), "what the floor is for"
@@ -426,12 +426,12 @@ def test_floor_store_rolled_back_while_sync_runs_is_named_once(fleet, kind, all_
     old, stolen = store.get(name), host.ring().current(time.time()).name
     proxy.set("refuse")
     lib.revoke(host, None if all_keys else stolen)
-    wait_for(lambda: stolen not in {key.name for key in store.ring(fleet.secret).keys}, "the revocation", 10)
+    wait_for(lambda: stolen not in {key.name for key in store.ring(fleet.secret).keys}, "the revocation", 20)
     proxy.set("pass")
     wait_for(lambda: stolen not in {key.name for key in late.ring(fleet.secret).keys}, "the revocation there", 20)
     assert "older than" not in host.log() and "old copy" not in host.log()
     store.put(name, old)
-    wait_for(lambda: "recovered after" in host.log().partition("older than the last revocation")[2], host.log, 10)
+    wait_for(lambda: "recovered after" in host.log().partition("older than the last revocation")[2], host.log, 20)
     lines = [line for line in host.log().splitlines() if "older than the last revocation" in line]
     assert len(lines) == 1 and fleet.proxies[0].url in lines[0] and "old copy" not in host.log()
     assert stolen not in host.names() | {key.name for key in store.ring(fleet.secret).keys}
@@ -517,7 +517,7 @@ def test_floor_revoke_after_a_clock_that_was_ahead_promises_nothing(fleet):
     done = lib.run("--ring", host.ring_path, "revoke", "--all")
     assert "sync has not picked up the revocation yet" in done.stderr and "outlives" not in done.stdout
     host.start(web=False)
-    wait_for(lambda: floor_of(host).epoch == host.ring().epoch > 0, "the revocation in the floor", 10)
+    wait_for(lambda: floor_of(host).epoch == host.ring().epoch > 0, "the revocation in the floor", 20)
     os.utime(host.ring_path, (ahead, ahead))
     time.sleep(1.5)  # sync looks at the ring every second
     done = lib.run("--ring", host.ring_path, "revoke", "--all")
@@ -551,7 +551,7 @@ def test_floor_that_somebody_removed_is_written_again(fleet):
     host = with_floor(fleet).start(web=False)
     wait_for(host.floor.exists, "the floor")
     host.floor.unlink()
-    wait_for(host.floor.exists, "the floor again", 10)
+    wait_for(host.floor.exists, "the floor again", 20)
     assert "floor" not in host.log()
 
 
@@ -565,7 +565,7 @@ def test_floor_changed_while_sync_runs_is_named_and_mended(fleet, what):
     old, stolen, older = store.get(object_name(fleet.secret)), host.names(), host.floor.read_bytes()
     host.start(web=False)
     lib.revoke(host)
-    wait_for(lambda: floor_of(host).epoch == host.ring().epoch > 0, "the revocation in the floor", 10)
+    wait_for(lambda: floor_of(host).epoch == host.ring().epoch > 0, "the revocation in the floor", 20)
     good = host.floor.read_bytes()
     before = host.log()
     if what == "older":
@@ -581,13 +581,13 @@ def test_floor_changed_while_sync_runs_is_named_and_mended(fleet, what):
     said = {"older": f"{host.floor}: lacks revocations that sync has written there",
             "damaged": "sync writes a new one from what it has in memory",
             "another fleet's": "sealed under another fleet secret; moved to"}.get(what, f"{host.floor}: is not used")
-    wait_for(lambda: said in host.log(), host.log, 10)
+    wait_for(lambda: said in host.log(), host.log, 20)
     if what == "foreign":
         assert host.floor.read_bytes() == b"#!/bin/sh\n"
         host.floor.unlink()
     elif what == "open":
         host.floor.chmod(0o640)
-    wait_for(lambda: what not in ("foreign", "open") or f"{host.floor}: is written again" in host.log(), host.log, 10)
+    wait_for(lambda: what not in ("foreign", "open") or f"{host.floor}: is written again" in host.log(), host.log, 20)
     wait_for(lambda: floor_has(host, host.ring().epoch), "the floor again", 20)
     time.sleep(2.2)  # two cycles
     assert host.log()[len(before):].count(said) == 1, host.log()
@@ -613,13 +613,13 @@ def test_floor_disk_full_is_named_and_the_revocation_goes_out(fleet, small_disk)
             filler.write(bytes(1024))
     lib.revoke(host)
     said = f"{host.floor}: could not be written; revocations from now on may be forgotten at a reboot"
-    wait_for(lambda: said in host.log(), host.log, 10)
+    wait_for(lambda: said in host.log(), host.log, 20)
     assert re.search(f"{host.floor}: .*[Nn]o space", host.log()), host.log()
     assert not stolen & host.names()
-    wait_for(lambda: not stolen & {key.name for key in store.ring(fleet.secret).keys}, "the revocation", 10)
+    wait_for(lambda: not stolen & {key.name for key in store.ring(fleet.secret).keys}, "the revocation", 20)
     assert host.floor.read_bytes() == before
     (host.floor.parent / "filler").unlink()
-    wait_for(lambda: f"{host.floor}: is written again" in host.log(), host.log, 10)
+    wait_for(lambda: f"{host.floor}: is written again" in host.log(), host.log, 20)
     assert host.log().count(said) == 1 and floor_of(host).epoch == host.ring().epoch > 0
 
 
@@ -642,11 +642,11 @@ def test_floor_refused_is_shown_and_read_again_when_it_is_mended(fleet):
     time.sleep(2.5)  # cycles that must not repeat the line
     assert host.log().count("is not used") == 1
     host.hup()
-    wait_for(lambda: host.log().count("is not used") == 2, "it again, after a reload", 10)
+    wait_for(lambda: host.log().count("is not used") == 2, "it again, after a reload", 20)
     host.floor.chmod(0o640)
     lib.revoke(host)
     wait_for(lambda: f"{host.floor}: is written again" in host.log(), host.log)
-    wait_for(lambda: floor_of(host).epoch == host.ring().epoch > epoch, "the new epoch", 10)
+    wait_for(lambda: floor_of(host).epoch == host.ring().epoch > epoch, "the new epoch", 20)
 
 
 def test_floor_alone_is_no_ring(fleet):

@@ -203,35 +203,35 @@ def test_ratchet_jump_is_confirmed_by_another_host_of_that_day_only(fleet, what)
     if what == "others of today":
         lib.run("--ring", other.ring_path, "rotate")
         other.once()
-        wait_for(lambda: other.names() == host.names(), "the other's key", 10)
+        wait_for(lambda: other.names() == host.names(), "the other's key", 20)
         time.sleep(1.5)  # the object was read in a cycle before the jump
         clock.set(5 * DAY)
-        wait_for(lambda: "the objects in the stores are from" in host.log(), host.log, 10)
+        wait_for(lambda: "the objects in the stores are from" in host.log(), host.log, 20)
     else:
         host.process.send_signal(signal.SIGSTOP)  # or it fills the store between the two
         store.flush()
         clock.set(5 * DAY)
         host.process.send_signal(signal.SIGCONT)
-        wait_for(lambda: store.ring(fleet.secret, today + 5), "an object of the wrong day", 10)
+        wait_for(lambda: store.ring(fleet.secret, today + 5), "an object of the wrong day", 20)
     kept = store.get(name)
     if what == "restart":
         host.stop_sync()
         host.start(web=False, env=clock.env)
     elif what == "replay":
         lib.run("--ring", host.ring_path, "rotate", clock=5 * DAY)
-        wait_for(lambda: store.get(name) != kept, "another object", 10)
+        wait_for(lambda: store.get(name) != kept, "another object", 20)
         store.put(name, kept)
     elif what == "another host":
         other.once(clock=5 * DAY)
         lib.run("--ring", other.ring_path, "rotate", clock=5 * DAY)
         other.once(clock=5 * DAY)
-        wait_for(lambda: fleet_fields(host.fleet_secret)[2] == today + 4, "the ratchet", 10)
+        wait_for(lambda: fleet_fields(host.fleet_secret)[2] == today + 4, "the ratchet", 20)
         return
     time.sleep(3.5)  # cycles
     assert fleet_fields(host.fleet_secret)[2] == today - 1, "the store has moved the ratchet on"
     clock.set(0)
     other.once(code=None)
-    wait_for(lambda: other.names() == host.names() and host.ring().current(time.time()), "both to agree", 10)
+    wait_for(lambda: other.names() == host.names() and host.ring().current(time.time()), "both to agree", 20)
 
 
 def test_ratchet_clock_that_goes_ahead_day_by_day_is_doubted_as_one_jump(fleet):
@@ -244,13 +244,13 @@ def test_ratchet_clock_that_goes_ahead_day_by_day_is_doubted_as_one_jump(fleet):
     wait_for(lambda: host.ring_path.exists() and host.names() == other.names(), "both to agree")
     for days in (1, 2, 3):
         clock.set(days * DAY)
-        wait_for(lambda d=days: host.ring().written_at > time.time() + d * DAY - 60, "keys of that day", 10)
+        wait_for(lambda d=days: host.ring().written_at > time.time() + d * DAY - 60, "keys of that day", 20)
         time.sleep(1.5)  # a cycle
     assert fleet_fields(host.fleet_secret)[2] <= today, "the clock alone has moved the ratchet on"
     clock.set(0)
     lib.revoke(other)
     other.once(code=None)
-    wait_for(lambda: other.names() == host.names() and host.ring().epoch > 0, "the revocation", 10)
+    wait_for(lambda: other.names() == host.names() and host.ring().epoch > 0, "the revocation", 20)
 
 
 @pytest.mark.parametrize("days", [29, 30])
@@ -266,7 +266,7 @@ def test_ratchet_jump_near_the_limit_is_doubted_like_any_other(fleet, days):
     wait_for(lambda: host.ring_path.exists() and host.names() == other.names(), "both to agree")
     kept = lib.digest(host.fleet_secret)
     clock.set(days * DAY)
-    wait_for(lambda: host.ring().current(time.time() + days * DAY), "keys of that day", 10)
+    wait_for(lambda: host.ring().current(time.time() + days * DAY), "keys of that day", 20)
     for _ in range(2):
         lib.run("--ring", other.ring_path, "rotate")
         other.once(code=None)
@@ -274,9 +274,9 @@ def test_ratchet_jump_near_the_limit_is_doubted_like_any_other(fleet, days):
                  "the other's key", 10)
         time.sleep(1.2)  # a cycle
     clock.set(0)
-    wait_for(lambda: host.ring().current(time.time()), "a current key", 10)
+    wait_for(lambda: host.ring().current(time.time()), "a current key", 20)
     other.once(code=None)
-    wait_for(lambda: other.names() == host.names(), "both to agree", 10)
+    wait_for(lambda: other.names() == host.names(), "both to agree", 20)
     assert lib.digest(host.fleet_secret) == kept, "the ratchet has moved on"
 
 
@@ -289,7 +289,7 @@ def test_ratchet_host_that_was_off_for_as_long_as_allowed_starts(fleet, days, st
     clock.set(days * DAY)
     host.start(web=False, env=clock.env)
     if starts:
-        wait_for(lambda: host.ring_path.exists(), host.log, 10)
+        wait_for(lambda: host.ring_path.exists(), host.log, 20)
         assert host.ring().current(time.time() + days * DAY)
     else:
         assert host.process.wait(10) == 3 and "more than 30 days in the past" in host.log()
@@ -305,7 +305,7 @@ def test_ratchet_clock_too_far_ahead_is_said_once(fleet):
     wait_for(lambda: store.get(object_name(fleet.secret)) and host.ring_path.exists(), "the object")
     for times in (1, 2):
         clock.set(40 * DAY)
-        wait_for(lambda: host.log().count("its day is more than 30 days in the past") == times, host.log, 10)
+        wait_for(lambda: host.log().count("its day is more than 30 days in the past") == times, host.log, 20)
         time.sleep(2.5)  # cycles
         assert host.log().count("its day is more than 30 days in the past") == times
         clock.set(0)
@@ -443,7 +443,7 @@ def test_sync_ends_cleanly_though_a_store_hangs(fleet, sign):
     host = fleet.host(**HOURLY).start()
     wait_for(host.ring_path.exists, "the ring")
     store.signal(signal.SIGSTOP)
-    wait_for(lambda: "silent" in host.log(), host.log, 10)
+    wait_for(lambda: "silent" in host.log(), host.log, 20)
     host.process.send_signal(sign)
     assert host.process.wait(20) == 0
     host.process = None
@@ -600,11 +600,11 @@ def test_sync_lost_or_bad_file_ring_is_refilled_from_the_store(fleet):
 def test_sync_lost_local_secret_is_written_again_at_a_reload(fleet):
     fleet.store()
     host = fleet.host(**HOURLY).start(web=False)
-    wait_for(host.ring_path.exists, host.log, 10)
+    wait_for(host.ring_path.exists, host.log, 20)
     before = ringfile.read_secrets(host.secret_path)
     host.secret_path.unlink()
     host.hup()
-    wait_for(host.secret_path.exists, host.log, 10)
+    wait_for(host.secret_path.exists, host.log, 20)
     assert ringfile.read_secrets(host.secret_path) == before
     assert host.ring().current(time.time())
 
