@@ -100,7 +100,7 @@ class Sentinel(Redis):
         self.config = "".join(line + "\n" for line in [
             "bind 127.0.0.1", f"port {self.port}", f"dir {self.dir}",
             f"sentinel monitor mymaster 127.0.0.1 {primary.port} {quorum}",
-            "sentinel down-after-milliseconds mymaster 500", "sentinel failover-timeout mymaster 3000", *lines])
+            "sentinel down-after-milliseconds mymaster 1500", "sentinel failover-timeout mymaster 3000", *lines])
 
     def command(self):
         path = self.dir / "sentinel.conf"
@@ -154,7 +154,7 @@ class Node(Redis):
     def __init__(self, *extra):
         super().__init__(*extra)
         self.extra += ["--cluster-enabled", "yes", "--cluster-config-file", str(self.dir / "nodes.conf"),
-                       "--cluster-port", str(free_port()), "--cluster-node-timeout", "2000"]
+                       "--cluster-port", str(free_port()), "--cluster-node-timeout", "10000"]
 
     @property
     def id(self):
