@@ -262,7 +262,9 @@ def test_unseen_host_whose_name_another_has_is_named(fleet):
 
     def named():
         lib.run("--ring", one.ring_path, "rotate")  # so that both speak
-        return states(fleet) == {"same": "twin"}
+        # One that has not noticed yet would announce itself as if it were alone.
+        return all("another host also announces itself as 'same'" in host.log() for host in (one, two)) and \
+            states(fleet) == {"same": "twin"}
     wait_for(named, lambda: f"{look(fleet)}{one.log()}{two.log()}", 60, 1.2)
     shown = look(fleet, code=1)
     assert "another host announces itself by the same name" in shown["hosts"][0]["note"] and not shown["good"]
