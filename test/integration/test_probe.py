@@ -274,7 +274,7 @@ def test_probe_stock_httpd_clean(httpd):
 
 # ---- hosts that are no good ----------------------------------------------------------------------
 
-def fails(port, words, *args, limit=15):
+def fails(port, words, *args, limit=25):
     done, seconds = timed(lambda: run("--level", "quick", *args, f"127.0.0.1:{port}", expect=(IO,)))
     assert any(word in done.stderr for word in words.split("|")), done.stderr
     assert done.stderr.count("\n") == 1 and seconds < limit
