@@ -126,8 +126,8 @@ def test_error_redis_replica(fleet):
 def test_error_redis_cluster(fleet):
     """Two nodes that share the slots: the one that lacks the object's says where it is, and there it is found."""
     bus = [free_port(), free_port()]
-    nodes = [fleet.store(Redis, "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{n}.conf", "--cluster-port",
-                         str(bus[n])) for n in (0, 1)]
+    nodes = [fleet.store(Redis, "--cluster-enabled", "yes", "--cluster-config-file", f"nodes-{n}.conf",
+                         "--cluster-port", str(bus[n])) for n in (0, 1)]
     host = fleet.host(nodes[0], **HOURLY)
     assert "CLUSTERDOWN" in reason(host)
     nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", nodes[1].port, bus[1])
