@@ -74,6 +74,14 @@ def test_probe_sin_found_and_nothing_else(sinner, sin):
             assert words in found[version, test]
 
 
+def test_probe_long_name_is_no_name_and_iv(sinner):
+    """A name of 32 bytes, then an IV for each ticket."""
+    words = f"name={os.urandom(32).hex()},form=none,wrap=none,length=0,mac=behind,digest=sha256"
+    report = Report("--level", "quick", f"localhost:{sinner(f'frame:cipher=aes-256-cbc,nonce=16,at=0,{words}').port}")
+    report.assert_clean()
+    assert report["1.2"]["nonce"][0] == report["1.3"]["nonce"][0] == "not testable"
+
+
 @pytest.mark.parametrize("sin, verdict", [("mac-half", "note"), ("mac-bit", "weak")])
 def test_probe_bytes_of_mac_that_count_mapped(sinner, sin, verdict):
     """Only the first 16 or 4 bytes of the MAC are checked, but these are."""
