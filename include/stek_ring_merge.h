@@ -10,6 +10,14 @@
 
 #pragma GCC visibility push(hidden)
 
+/* Hosts whose clocks are no further apart agree on what goes from a ring that is too full. */
+#define STEK_RING_CLOCKS_APART apr_time_from_sec(10)
+
+/* The time by which is judged what goes from a ring that is too full: of the host that wrote it, if its
+ * clock was ahead of now by at most STEK_RING_CLOCKS_APART; else now.  Who writes a ring writes that
+ * into written_at, so that it never goes back. */
+apr_time_t stek_ring_room_time(const stek_ring_t *ring, apr_time_t now);
+
 /* The union of two rings at the time now: keys and tombstones of both, the greater epoch; generation,
  * interval and lifetime of the side whose (generation, interval, lifetime) is greater; the later
  * written_at.  Then drops, in this order: tombstones that hold no longer, and those of a ring of a lower
@@ -19,9 +27,12 @@
  * decrypt_until, then the greater in bytes.  b may be NULL (a alone, tidied).  Exact in size.
  *
  * If more is left than STEK_KEYS_MAX keys and tombstones, keys are left out, and left_out_n says how
- * many; tombstones stay.  Keys that can encrypt now stay first, then those that will, then the others:
- * of those of each decrypt_until the ones with the smallest names, as many of each as fit.  So if any key
- * can encrypt now, one that can stays.  STEK_EFULL only for more than 20,000 tombstones. */
+ * many; tombstones stay.  Which keys, is judged by the later of the rings' stek_ring_room_time; the
+ * merge is associative for rings that have the same.  Keys that can encrypt then stay first; then one of each
+ * decrypt_until that could in the STEK_RING_CLOCKS_APART before; then those that will, then the others, and
+ * last what has ended by then: of those of each decrypt_until the ones with the smallest names, as many
+ * of each as fit.  So if any key can encrypt at that time, one that can stays.  STEK_EFULL only for more
+ * than 20,000 tombstones. */
 apr_status_t stek_ring_merge(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now,
                              apr_interval_time_t lifetime, stek_ring_t **pring);
 

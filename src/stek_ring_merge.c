@@ -15,7 +15,13 @@
  * stays in the whole stays in each of its parts, and the order of the operands still makes no difference.
  * (Except with more than STEK_KEYS_MAX - KEYS_MIN tombstones, which only somebody who has the secret
  * makes: then the first KEYS_MIN keys stay.)  Whoever has the secret can fill a ring, but not with keys
- * that leave no key to encrypt.  Core; no state, so any thread and any phase.
+ * that leave no key to encrypt.
+ *
+ * Clocks.  A key's class changes with time.  If each host went by its own clock there, two that are a
+ * second apart would take turns in writing a full ring, each with the keys that the other leaves out.
+ * So all go by the latest of their clocks, which is in the rings (stek_ring_room_time).  For a host that
+ * is behind it a slot may still last that is over by then: the first keys of such slots stay, too, and
+ * what has ended by then goes first of all.  Core; no state, so any thread and any phase.
  */
 #include "stek_ring_merge.h"
 
@@ -45,6 +51,7 @@ typedef struct merge_t {
         *a_tombstones; /* the ring, or an empty one if a greater epoch ends its keys */
     const stek_ring_t *b_tombstones;
     apr_time_t now;
+    apr_time_t room_at; /* the time that decides what goes for want of room */
     apr_interval_time_t lifetime;
     apr_uint64_t epoch;
     apr_size_t a_at, b_at;
@@ -126,7 +133,14 @@ static void merge_rewind(merge_t *m)
 }
 
 /* A key's chance to stay, at a time. */
-typedef enum class_e { ENCRYPTS, WILL_ENCRYPT, ONLY_DECRYPTS, CLASSES_N } class_e;
+typedef enum class_e {
+    ENCRYPTS,
+    ENCRYPTED, /* until a moment ago: for a slower clock it still does */
+    WILL_ENCRYPT,
+    ONLY_DECRYPTS,
+    HAS_ENDED, /* for a slower clock it has not */
+    CLASSES_N
+} class_e;
 
 /* Entries of a merge that does not fit, of which the first ones stay. */
 typedef struct place_t {
@@ -153,7 +167,7 @@ static int compare_places(const void *one, const void *other)
 
     c = c ? c : STEK_COMPARE(a->rank, b->rank);
     c = c                           ? c
-        : a->class == ONLY_DECRYPTS ? STEK_COMPARE(b->until, a->until)
+        : a->class >= ONLY_DECRYPTS ? STEK_COMPARE(b->until, a->until)
                                     : STEK_COMPARE(a->until, b->until);
     return c ? c : stek_name_compare(a->name, b->name);
 }
@@ -203,14 +217,27 @@ static apr_status_t fill_keys(merge_t *m, stek_ring_t *ring)
     return rv;
 }
 
-static class_e class_of(const stek_key_t *key, apr_time_t now)
+static class_e class_of(const stek_key_t *key, apr_time_t at, apr_interval_time_t lifetime)
 {
-    return stek_key_can_encrypt(key, now)                                  ? ENCRYPTS
-           : key->not_before > now && key->encrypt_until > key->not_before ? WILL_ENCRYPT
-                                                                           : ONLY_DECRYPTS;
+    if (!stek_key_can_decrypt(key, at, lifetime)) {
+        return HAS_ENDED;
+    }
+    if (key->encrypt_until == key->not_before
+        || key->encrypt_until <= at - STEK_RING_CLOCKS_APART) {
+        return ONLY_DECRYPTS;
+    }
+    return key->not_before > at ? WILL_ENCRYPT : key->encrypt_until > at ? ENCRYPTS : ENCRYPTED;
 }
 
-/* places, sorted by group and name, get their ranks. */
+/* Nonzero if a key of the class `one` that comes before another of its group moves that one back. */
+static int counts_for(class_e one, class_e other)
+{
+    return one == other || (other >= ONLY_DECRYPTS && one < other)
+           || (one == ENCRYPTS && other == WILL_ENCRYPT);
+}
+
+/* places, sorted by group and name, get their ranks.  Of the keys that have just encrypted, only the first
+ * of a group is before those that will. */
 static void rank_places(place_t *places, apr_size_t place_n)
 {
     apr_size_t before_n[CLASSES_N] = {0}; /* in the group: what counts for a key of that class */
@@ -223,9 +250,12 @@ static void rank_places(place_t *places, apr_size_t place_n)
         if (i > 0 && place->until != places[i - 1].until) {
             memset(before_n, 0, sizeof(before_n));
         }
+        if (place->class == ENCRYPTED && before_n[ENCRYPTED] > 0) {
+            place->class = ONLY_DECRYPTS;
+        }
         place->rank = before_n[place->class];
-        for (class = place->key ? (int)place->class : 0; class < CLASSES_N; class ++) {
-            before_n[class]++;
+        for (class = 0; class < CLASSES_N; class ++) {
+            before_n[class] += !place->key || counts_for(place->class, (class_e) class);
         }
     }
 }
@@ -242,7 +272,7 @@ static void list_places(merge_t *m, place_t *places, apr_size_t place_n)
         *place++ = (place_t){.name = key->name,
                              .key = key,
                              .until = key->decrypt_until,
-                             .class = class_of(key, m->now)};
+                             .class = class_of(key, m->room_at, m->lifetime)};
     }
     merge_rewind(m);
     while ((tombstone = merge_next_tombstone(m)) != NULL) {
@@ -292,6 +322,20 @@ static apr_size_t room_beside(apr_size_t tombstone_n, apr_size_t entry_max)
     return tombstone_n + KEYS_MIN < entry_max ? entry_max - tombstone_n : KEYS_MIN;
 }
 
+apr_time_t stek_ring_room_time(const stek_ring_t *ring, apr_time_t now)
+{
+    return ring->written_at > now && ring->written_at <= now + STEK_RING_CLOCKS_APART
+               ? ring->written_at
+               : now;
+}
+
+static apr_time_t later_room_time(const stek_ring_t *a, const stek_ring_t *b, apr_time_t now)
+{
+    apr_time_t at_a = stek_ring_room_time(a, now), at_b = stek_ring_room_time(b, now);
+
+    return at_a > at_b ? at_a : at_b;
+}
+
 /* The side that wrote last, as far as that can be told. */
 static const stek_ring_t *last_writer(const stek_ring_t *a, const stek_ring_t *b)
 {
@@ -316,6 +360,7 @@ apr_status_t stek_ring_merge_within(const stek_ring_t *a, const stek_ring_t *b, 
     apr_status_t rv;
 
     m.b = b ? b : &none;
+    m.room_at = later_room_time(a, m.b, now);
     m.epoch = a->epoch > m.b->epoch ? a->epoch : m.b->epoch;
     m.a_tombstones = a->epoch == m.epoch ? a : &none;
     m.b_tombstones = m.b->epoch == m.epoch ? m.b : &none;

@@ -142,7 +142,7 @@ apr_status_t sync_plan(const stek_ring_t *file_ring, sync_view_t *views, int sto
     }
     if (rv == APR_SUCCESS && plan->wanted && (write_n > 0 || plan->made > 0)) {
         plan->wanted->generation = stek_ring_next_generation(plan->wanted->generation);
-        plan->wanted->written_at = now;
+        plan->wanted->written_at = stek_ring_room_time(plan->wanted, now);
     }
     if (rv != APR_SUCCESS) {
         sync_plan_release(plan);

@@ -166,7 +166,7 @@ static apr_status_t save_locked(sync_host_t *host, const stek_ring_t *ring, apr_
             secret_i = 0;
             differs = 1;
         }
-        merged->written_at = now;
+        merged->written_at = stek_ring_room_time(merged, now);
         if (differs) {
             rv = stek_ring_file_save_under(&file, merged, &host->local->secrets[secret_i],
                                            stek_file_fsync_flag(file.path, host->pool),

@@ -272,7 +272,6 @@ typedef struct sim_world_t {
     int stolen;  /* a key */
     int edition; /* of the fleet secret: the newest */
     int rolling; /* the newest is not everywhere yet, the one before is still good */
-    int filled;  /* a thief has filled a ring */
     int lossy;   /* keys may be lost: disks were, or clocks and settings differed */
     int news;    /* a liar has shown what no host had any more */
     int ended;   /* of the stolen keys, none may be left from here on */

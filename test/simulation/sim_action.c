@@ -308,7 +308,6 @@ static void forge(sim_server_t *server, sim_forgery_e what)
     apr_size_t len;
 
     sim->judged_n++;
-    sim->filled |= what == SIM_FORGE_FILL;
     if (!loot || ratchet_keys(loot, ratchet_day(now), &seals) != APR_SUCCESS) {
         return;
     }
@@ -831,8 +830,7 @@ static int is_one_edition(void)
     return one;
 }
 
-/* Clocks still differ by up to two seconds.  So long who makes no keys may have to wait for a slot, and full
- * rings may hold different keys of the slot that is over. */
+/* Clocks still differ by up to two seconds.  So long who makes no keys may have to wait for a slot. */
 static void let_slot_begin(void)
 {
     int64_t into_slot_ms = sim->now_ms % (sim->history->interval_s * 1000);
@@ -901,9 +899,6 @@ void sim_finish(void)
 
     sim_seed(sim_mix(sim->history->seed, 1));
     sim->now_ms += 30000;
-    if (sim->filled || sim->history->ahead > CROWD_AHEAD) {
-        let_slot_begin();
-    }
     sim_say("all faults end");
     liars = end_faults();
     settle();

@@ -431,13 +431,6 @@ static common_t common_of(void)
     return common;
 }
 
-/* Where a thief has filled rings with keys of which one ends in every second, clocks that differ by one
- * second decide which keys that only decrypt have room. */
-static int may_lack(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now)
-{
-    return sim->filled && is_full(ring) && key->encrypt_until <= now;
-}
-
 /* Whether this key of another ring gives way when a ring is full: it only decrypts, or it does not encrypt
  * yet, and the ring holds a better one of its group. */
 static int gives_way(const stek_ring_t *ring, const stek_key_t *key, apr_time_t now)
@@ -464,8 +457,7 @@ static const stek_key_t *lacks(const stek_ring_t *a, const stek_ring_t *b, const
 
     for (i = 0; i < a->key_n; i++) {
         if (stek_key_can_decrypt(&a->keys[i], common->now, common->lifetime)
-            && a->keys[i].not_before <= common->begin_max && !stek_ring_find(b, a->keys[i].name)
-            && !may_lack(b, &a->keys[i], common->now)) {
+            && a->keys[i].not_before <= common->begin_max && !stek_ring_find(b, a->keys[i].name)) {
             if (late_n > 0 && gives_way(b, &a->keys[i], common->now)) {
                 late_n--;
                 continue;

@@ -826,9 +826,9 @@ static void crowded_key(unsigned name, uint64_t seed, stek_key_t *key)
     key->hmac_key[0] = (unsigned char)name;
     key->epoch = rnd_below(&fixed, 6) == 0;
     key->created = T0;
-    key->not_before = T0 + SEC((int)rnd_below(&fixed, 5) - 2);
+    key->not_before = T0 + SEC((int)rnd_below(&fixed, 5) - (rnd_below(&fixed, 3) ? 2 : 12));
     key->encrypt_until = key->not_before + SEC(rnd_below(&fixed, 3));
-    key->decrypt_until = key->encrypt_until + SEC(1 + rnd_below(&fixed, 3));
+    key->decrypt_until = key->encrypt_until + SEC(1 + rnd_below(&fixed, 3) * 7);
 }
 
 static void crowded_ring(rnd_t *rnd, uint64_t seed, stek_ring_t *ring)
@@ -863,7 +863,41 @@ typedef struct crowd_t {
     int classes[2 * CROWD_N]; /* -1: a tombstone */
 } crowd_t;
 
-static void list_crowd(const stek_ring_t *all, apr_time_t now, crowd_t *crowd)
+static int plain_class(const stek_key_t *key, apr_time_t at, apr_interval_time_t lifetime)
+{
+    return stek_key_end(key, lifetime) <= at       ? 4
+           : key->not_before >= key->encrypt_until ? 3
+           : key->encrypt_until + SEC(10) <= at    ? 3
+           : key->encrypt_until <= at              ? 1
+           : key->not_before > at                  ? 2
+                                                   : 0;
+}
+
+/* Whether entry j of the crowd is before entry i, and of its group. */
+static int is_ahead(const crowd_t *crowd, apr_size_t j, apr_size_t i)
+{
+    return crowd->untils[j] == crowd->untils[i] && memcmp(crowd->names[j], crowd->names[i], 16) < 0;
+}
+
+/* Of those that have just encrypted only the first of each group comes before those that will. */
+static void demote(crowd_t *crowd, apr_size_t key_n)
+{
+    int demoted[CROWD_N] = {0};
+    apr_size_t i, j;
+
+    for (i = 0; i < key_n; i++) {
+        for (j = 0; j < crowd->n && crowd->classes[i] == 1; j++) {
+            demoted[i] |= is_ahead(crowd, j, i)
+                          && (crowd->classes[j] == 1 || crowd->classes[j] == -1);
+        }
+    }
+    for (i = 0; i < key_n; i++) {
+        crowd->classes[i] = demoted[i] ? 3 : crowd->classes[i];
+    }
+}
+
+static void list_crowd(const stek_ring_t *all, apr_time_t at, apr_interval_time_t lifetime,
+                       crowd_t *crowd)
 {
     apr_size_t i, j;
 
@@ -874,18 +908,16 @@ static void list_crowd(const stek_ring_t *all, apr_time_t now, crowd_t *crowd)
 
         crowd->names[i] = key ? key->name : tombstone->name;
         crowd->untils[i] = key ? key->decrypt_until : tombstone->until;
-        crowd->classes[i] = !key                                    ? -1
-                            : key->not_before >= key->encrypt_until ? 2
-                            : key->encrypt_until <= now             ? 2
-                            : key->not_before > now                 ? 1
-                                                                    : 0;
+        crowd->classes[i] = key ? plain_class(key, at, lifetime) : -1;
     }
+    demote(crowd, all->key_n);
     for (i = 0; i < crowd->n; i++) {
         crowd->ranks[i] = 0;
         for (j = 0; j < crowd->n; j++) {
-            crowd->ranks[i] += crowd->untils[j] == crowd->untils[i]
-                               && crowd->classes[j] <= crowd->classes[i]
-                               && memcmp(crowd->names[j], crowd->names[i], 16) < 0;
+            int counts = crowd->classes[j] <= crowd->classes[i]
+                         && !(crowd->classes[j] == 1 && crowd->classes[i] == 2);
+
+            crowd->ranks[i] += counts && is_ahead(crowd, j, i);
         }
     }
 }
@@ -902,7 +934,7 @@ static apr_size_t plain_place(const crowd_t *crowd, apr_size_t key_n, apr_size_t
                     : crowd->ranks[i] != crowd->ranks[mine] ? crowd->ranks[i] < crowd->ranks[mine]
                     : untils[i] == untils[mine]
                         ? memcmp(crowd->names[i], crowd->names[mine], 16) < 0
-                    : class == 2 ? untils[i] > untils[mine]
+                    : class >= 3 ? untils[i] > untils[mine]
                                  : untils[i] < untils[mine];
 
         before_n += (apr_size_t)first;
@@ -916,10 +948,12 @@ static int keeps_the_first(const stek_ring_t *a, const stek_ring_t *b, const ste
     static crowd_t crowd;
     stek_ring_t *all;
     apr_size_t i, places;
+    apr_time_t at;
     int right = 1;
 
     assert_int_equal(stek_ring_merge(a, b, now, lifetime, &all), APR_SUCCESS);
-    list_crowd(all, now, &crowd);
+    at = all->written_at > now && all->written_at <= now + SEC(10) ? all->written_at : now;
+    list_crowd(all, at, lifetime, &crowd);
     places = room > all->tombstone_n + 64 ? room - all->tombstone_n : 64;
     for (i = 0; i < all->key_n; i++) {
         int fits = plain_place(&crowd, all->key_n, i) < places;
@@ -982,11 +1016,13 @@ static void test_ring_merge_without_room_laws_hold(void **state)
     for (n = 0; n < CASES_N / 200; n++) {
         apr_interval_time_t lifetime = rnd_below(&rnd, 2) ? 0 : SEC(2);
         apr_time_t now = T0 + SEC((int)rnd_below(&rnd, 5) - 2);
+        apr_time_t written_at = now + SEC((int)rnd_below(&rnd, 15) - 2);
         apr_size_t room = 64 + CROWD_N / 2 + rnd_below(&rnd, CROWD_N);
         const char *law;
 
         for (i = 0; i < 3; i++) {
             crowded_ring(&rnd, seed, rings[i]);
+            rings[i]->written_at = written_at;
         }
         law = broken_crowded_law(rings, now, lifetime, room);
         if (law) {

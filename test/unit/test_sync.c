@@ -18,6 +18,7 @@
 #define MISSED_MAX 2 /* cycles in a row */
 #define HISTORY_N 10000
 #define ISSUED_MAX 512
+#define CROWDED_N 200
 
 _Static_assert((MISSED_MAX + 1) * STEP < SYNC_ALONE_BELOW, "hosts of the model sleep for too long");
 
@@ -148,6 +149,7 @@ static apr_status_t sim_save(void *baton, const stek_ring_t *ring, apr_time_t no
     stek_ring_t *merged = NULL;
 
     assert_int_equal(stek_ring_merge(ring, host->file, now, lifetime, &merged), APR_SUCCESS);
+    merged->written_at = stek_ring_room_time(merged, now);
     stek_ring_destroy(host->file);
     host->file = merged;
     *pcovered_until = stek_schedule_covered_until(merged, now);
@@ -464,6 +466,103 @@ static void test_sync_cut_and_joined_one_key_per_part_and_all_tickets_live(void 
     run_histories(cut_history, HISTORY_N / 2);
 }
 
+/* ---- rings that are too full ---- */
+
+#define POOL_N 240
+#define FLOOD_N (STEK_KEYS_MAX - 60) /* tombstones: little room is left for keys */
+
+/* One of the keys that hosts and a thief have made: for slots around now, or never encrypting, and ending
+ * in one of the next seconds or with other keys. */
+static void pool_key(rnd_t *rnd, int number, apr_time_t now, stek_key_t *key)
+{
+    apr_time_t slot = now - now % INTERVAL + INTERVAL * ((int)rnd_below(rnd, 6) - 3);
+
+    switch (rnd_below(rnd, 3)) {
+    case 0:
+        *key = good_key((unsigned)number, slot, INTERVAL, LIFETIME);
+        break;
+    case 1:
+        *key = good_key((unsigned)number, slot, 0, LIFETIME);
+        break;
+    default:
+        *key = good_key((unsigned)number, now + SEC((int)rnd_below(rnd, 40) - 20) - LIFETIME, 0,
+                        LIFETIME);
+    }
+    rnd_fill(rnd, key->name, sizeof(key->name));
+}
+
+/* Every host has some of the keys, and all the tombstones. */
+static void fill_files(world_t *world)
+{
+    stek_tombstone_t tombstone = {.until = world->now + SEC(86400)};
+    stek_key_t key;
+    int i, k;
+
+    for (i = 0; i < world->host_n; i++) {
+        assert_int_equal(stek_ring_create(POOL_N, FLOOD_N, &world->hosts[i].file), APR_SUCCESS);
+        world->hosts[i].file->written_at = clock_of(&world->hosts[i]);
+        for (k = 0; k < FLOOD_N; k++) {
+            tombstone.name[0] = (unsigned char)(k >> 8);
+            tombstone.name[1] = (unsigned char)k;
+            assert_int_equal(stek_ring_add_tombstone(world->hosts[i].file, &tombstone),
+                             APR_SUCCESS);
+        }
+    }
+    for (k = 0; k < POOL_N; k++) {
+        pool_key(&world->rnd, k + 1, world->now, &key);
+        for (i = 0; i < world->host_n; i++) {
+            if (rnd_below(&world->rnd, 2)) {
+                assert_int_equal(stek_ring_add_key(world->hosts[i].file, &key), APR_SUCCESS);
+            }
+        }
+    }
+}
+
+/* Keys that have not ended for anybody. */
+static void check_same_files(const world_t *world)
+{
+    apr_time_t latest = latest_clock(world);
+    stek_ring_t *first, *other;
+    int i;
+
+    assert_int_equal(stek_ring_merge(world->hosts[0].file, NULL, latest, 0, &first), APR_SUCCESS);
+    for (i = 1; i < world->host_n; i++) {
+        assert_int_equal(stek_ring_merge(world->hosts[i].file, NULL, latest, 0, &other),
+                         APR_SUCCESS);
+        assert_true(stek_ring_equal(first, other));
+        stek_ring_destroy(other);
+    }
+    stek_ring_destroy(first);
+}
+
+/* Clocks differ by some seconds, and slots and keys end in between: time stands still for as long as hosts
+ * go on writing. */
+static void crowded_history(uint64_t seed)
+{
+    world_t world;
+    int i;
+
+    world_init(&world, seed);
+    world.now += INTERVAL - world.now % INTERVAL + SEC((int)rnd_below(&world.rnd, 13) - 6);
+    for (i = 0; i < world.host_n; i++) {
+        world.hosts[i].offset = SEC((int)rnd_below(&world.rnd, 11) - 5);
+    }
+    fill_files(&world);
+    settle(&world);
+    check_quiet(&world);
+    check_same_files(&world);
+    for (i = 0; i < world.host_n; i++) {
+        assert_non_null(issue(&world.hosts[i]));
+    }
+    world_free(&world);
+}
+
+static void test_sync_full_rings_and_clocks_apart_hosts_settle(void **state)
+{
+    (void)state;
+    run_histories(crowded_history, CROWDED_N);
+}
+
 /* ---- single rules ---- */
 
 static void test_sync_store_silent_makes_no_key_before_it_is_needed(void **state)
@@ -751,6 +850,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sync_connected_one_key_per_slot),
         cmocka_unit_test(test_sync_cut_and_joined_one_key_per_part_and_all_tickets_live),
+        cmocka_unit_test(test_sync_full_rings_and_clocks_apart_hosts_settle),
         cmocka_unit_test(test_sync_store_silent_makes_no_key_before_it_is_needed),
         cmocka_unit_test(test_sync_no_generate_only_passes_keys_on),
         cmocka_unit_test(test_sync_always_overtaken_makes_keys_only_when_they_run_out),
