@@ -849,7 +849,7 @@ static void crowded_ring(rnd_t *rnd, uint64_t seed, stek_ring_t *ring)
         }
         memcpy(tombstone.name, key.name, sizeof(key.name));
         tombstone.until = key.decrypt_until;
-        if (rnd_below(rnd, 10) == 0) {
+        if (rnd_below(rnd, 25) == 0) {
             assert_int_equal(stek_ring_add_tombstone(ring, &tombstone), APR_SUCCESS);
         }
     }
@@ -1017,7 +1017,7 @@ static void test_ring_merge_without_room_laws_hold(void **state)
         apr_interval_time_t lifetime = rnd_below(&rnd, 2) ? 0 : SEC(2);
         apr_time_t now = T0 + SEC((int)rnd_below(&rnd, 5) - 2);
         apr_time_t written_at = now + SEC((int)rnd_below(&rnd, 15) - 2);
-        apr_size_t room = 64 + CROWD_N / 2 + rnd_below(&rnd, CROWD_N);
+        apr_size_t room = 64 + CROWD_N / 4 + rnd_below(&rnd, CROWD_N);
         const char *law;
 
         for (i = 0; i < 3; i++) {

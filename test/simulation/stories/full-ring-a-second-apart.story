@@ -1,7 +1,7 @@
 # disagree: in a ring that a thief has filled, one host's clock is a second behind another's
 #
-# One of the thief's keys ends in every second.  For the host behind, one more has not ended, and takes the
-# place of a key of the slot before.  A second later it takes that in again: no mistake of the product's.
+# One of the thief's keys ends in every second.  For the host behind, one more has not ended, and took the
+# place of a key of the slot before; a second later it took that in again.
 world seed=7481354720819287622 hosts=6 stores=1 interval=10 lifetime=60 ahead=1 ratchet=1 floor=1 passive=0
 cut host=5 store=0 other=-1 value=0 after=1 seed=18341818648656223728
 revoke_all host=3 store=0 other=-1 value=0 after=0 seed=5195585824928802398
