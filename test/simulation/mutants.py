@@ -77,6 +77,14 @@ MUTANTS = {
         "src/stek_ring_merge.c",
         "    int c = STEK_COMPARE(a->class, b->class);",
         "    int c = 0;"),
+    "merge: each host goes by its own clock, when a ring is too full": (
+        "src/stek_ring_merge.c",
+        "    return ring->written_at > now && ",
+        "    return now < 0 && "),
+    "merge: what has ended for the latest clock still takes room": (
+        "src/stek_ring_merge.c",
+        "    if (!stek_key_can_decrypt(key, at, lifetime)) {",
+        "    if (at < 0 && lifetime) {"),
     "tombstones: end with their keys": (
         "src/stek_ring.c",
         "tombstone->until > now - STEK_TOMBSTONE_MARGIN;",
