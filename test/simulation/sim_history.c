@@ -12,6 +12,7 @@
 /* Crowds are rare because they take long. */
 #define CROWD_ONE_IN 100
 #define BLACKOUT_ONE_IN 40
+#define FILLED_ONE_IN 200
 
 const char *const sim_kind_names[SIM_KIND_N] = {
 #define SIM_NAME(name, text) text,
@@ -208,6 +209,35 @@ static void black_out(sim_history_t *history)
     all_hosts(history, SIM_REBOOT, lasts[sim_below(sizeof(lasts) / sizeof(lasts[0]))]);
 }
 
+/* A thief fills the rings of hosts that have made keys alone, and all faults end about when a slot does: each
+ * clock has another idea of what is to go. */
+static void fill_at_slot_end(sim_history_t *history)
+{
+    sim_forgery_e what = sim_forgery(sim_below(4) ? SIM_FORGE_FILL : SIM_FORGE_FLOOD);
+    unsigned began = (unsigned)(history->seed % 86400), passed = 1 + 60;
+    int i;
+
+    history->host_n = 3 + (int)sim_below(5);
+    history->interval_s = 10;
+    history->lifetime_s = 60;
+    history->ahead = 1;
+    history->passive = 0;
+    for (i = 0; i < history->store_n; i++) {
+        add(history, SIM_OUTAGE, i == 0)->store = i;
+    }
+    all_hosts(history, SIM_CYCLE, 60);
+    add(history, SIM_STEAL, 0)->value = 1;
+    (void)add(history, SIM_HEAL, 0);
+    add(history, SIM_FORGE, 0)->value = what;
+    for (i = 0; i < history->host_n; i++) {
+        if (sim_below(2)) {
+            add(history, SIM_CYCLE, 0)->host = i;
+        }
+    }
+    /* The end of the history takes a multiple of the slot more. */
+    add(history, SIM_POLL, 39 + sim_below(3) - (began + passed) % 10)->host = 0;
+}
+
 /* How long until the next round: mostly a cycle, at times an outage's length. */
 static unsigned pause_of(const sim_history_t *history)
 {
@@ -247,6 +277,10 @@ void sim_generate(uint64_t seed, sim_history_t *history)
     history->seed = seed;
     sim_seed(sim_mix(seed, 77));
     choose_world(history);
+    if (sim_mix(seed, 78) % FILLED_ONE_IN == 0) {
+        fill_at_slot_end(history);
+        return;
+    }
     if (sim_below(CROWD_ONE_IN) == 0) {
         gather_crowd(history);
     }
