@@ -11,6 +11,7 @@
 
 typedef struct mod_stek_logged_t {
     apr_status_t status;    /* the problem last logged; APR_SUCCESS: none */
+    unsigned status_hash;   /* of what was said to be at fault */
     apr_time_t status_at;   /* when */
     apr_time_t unsealed_at; /* a child's timer: when it logged tickets that could not be sealed */
     apr_status_t refused;  /* why the ring in the way is refused; APR_SUCCESS: none is in the way */

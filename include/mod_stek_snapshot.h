@@ -13,13 +13,14 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct mod_stek_reason_t {
-    const char *code; /* of stek_health_code */
+    const char *code; /* of stek_health_code, or MOD_STEK_PARENT_CODE */
     const char *text; /* a sentence's part, not escaped */
 } mod_stek_reason_t;
 
 typedef struct mod_stek_ring_snapshot_t {
     const mod_stek_ring_config_t *ring;
-    const char *source; /* path of the file, or "memory" */
+    const char *source;     /* path of the file, or "memory" */
+    const char *instead_of; /* the path of the configuration, if that could not be used; or NULL */
     mod_stek_view_t view;
     mod_stek_totals_t totals;
     mod_stek_rate_t rate_now, rate_hour;
@@ -32,6 +33,9 @@ typedef struct mod_stek_ring_snapshot_t {
     const char
         *parent_trouble; /* what keeps the parent from following or writing the file; or NULL */
 } mod_stek_ring_snapshot_t;
+
+/* The parent, which makes and writes keys, cannot read or write the ring's file. */
+#define MOD_STEK_PARENT_CODE "parent"
 
 /* What is wrong with a lost ring. */
 #define MOD_STEK_LOST_CODE "no-memory"

@@ -23,12 +23,16 @@
 
 APLOG_USE_MODULE(stek_rotate);
 
-/* "'default'", or "'default' (FILE:LINE)" if a directive defines it. */
+/* "'default'", or "'default' (FILE:LINE)" if a directive defines it; both lines if two do, because
+ * either may have the value at fault. */
 static const char *ring_text(const mod_stek_ring_config_t *ring, apr_pool_t *pool)
 {
-    return ring->at
-               ? apr_psprintf(pool, "'%s' (%s)", ring->name, mod_stek_place_text(ring->at, pool))
-               : apr_psprintf(pool, "'%s'", ring->name);
+    const char *again = ring->again ? mod_stek_place_text(ring->again, pool) : NULL;
+
+    return ring->at ? apr_psprintf(pool, "'%s' (%s%s%s)", ring->name,
+                                   mod_stek_place_text(ring->at, pool), again ? " and " : "",
+                                   again ? again : "")
+                    : apr_psprintf(pool, "'%s'", ring->name);
 }
 
 /* Makes the ring's paths absolute; 0 if one cannot be. */

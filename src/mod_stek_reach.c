@@ -8,6 +8,7 @@
 #include "http_config.h"
 #include "unixd.h"
 #include "apr_strings.h"
+#include "apr_user.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -68,6 +69,21 @@ static int grants(const struct stat *st, mode_t owner_bit)
     return (st->st_mode & (owner_bit >> 6)) != 0;
 }
 
+/* What lets children into the ring's own directory.  One above it may be shut on purpose. */
+static const char *opening(const char *dir, int is_last, const struct stat *st, apr_pool_t *pool)
+{
+    char *group;
+
+    if (!is_last) {
+        return "; let them, or name a directory that they can enter";
+    }
+    if (apr_gid_name_get(&group, ap_unixd_config.group_id, pool) != APR_SUCCESS) {
+        group = apr_psprintf(pool, "%ld", (long)ap_unixd_config.group_id);
+    }
+    return apr_psprintf(pool, "; to let them: chgrp %s %s && chmod %04o %s", group, dir,
+                        (unsigned)((st->st_mode & 07777) | S_IRGRP | S_IXGRP), dir);
+}
+
 apr_status_t mod_stek_reach_check(const char *path, int readable, const char **pculprit,
                                   apr_pool_t *pool)
 {
@@ -79,7 +95,8 @@ apr_status_t mod_stek_reach_check(const char *path, int readable, const char **p
         const char *dir = apr_pstrmemdup(pool, path, (apr_size_t)(slash - path));
 
         if (stat(dir, &st) == 0 && !grants(&st, S_IXUSR)) {
-            *pculprit = apr_psprintf(pool, "%s (httpd's children cannot enter it)", dir);
+            *pculprit = apr_psprintf(pool, "%s (httpd's children cannot enter it%s)", dir,
+                                     opening(dir, !strchr(slash + 1, '/'), &st, pool));
             return APR_FROM_OS_ERROR(EACCES);
         }
     }

@@ -5,6 +5,7 @@
 #include "mod_stek_ring_log.h"
 
 #include "http_log.h"
+#include "apr_hash.h"
 #include "apr_strings.h"
 
 #include "mod_stek_live_follow.h"
@@ -39,15 +40,31 @@ static const char *culprit_of(const mod_stek_task_t *task, apr_status_t rv)
         rv);
 }
 
+static unsigned text_hash(const char *text)
+{
+    apr_ssize_t len = APR_HASH_KEY_STRING;
+
+    return apr_hashfunc_default(text, &len);
+}
+
 apr_time_t mod_stek_ring_covered_until(const mod_stek_task_t *task)
 {
     return stek_schedule_covered_until(mod_stek_live_ring(task->ring->live), task->now);
 }
 
+static const char *remedy(apr_status_t rv, int generate)
+{
+    return rv == STEK_EMAGIC || rv == STEK_ELENGTH || rv == STEK_ETOOBIG || rv == STEK_EKIND
+               ? (generate ? "move it away, and httpd writes a new ring"
+                           : "move it away, and check what writes the ring")
+           : APR_STATUS_IS_ENOSPC(rv) ? "free some space"
+                                      : "fix this";
+}
+
 static const char *keyless_remedy(apr_status_t rv, int generate)
 {
     return rv == APR_SUCCESS ? "check the clock and, with generate=off, what writes the ring"
-           : generate        ? "fix this"
+           : generate        ? remedy(rv, generate)
                              : "fix this, or check what writes the ring";
 }
 
@@ -67,9 +84,10 @@ static void log_problem(const mod_stek_task_t *task, apr_status_t rv, int keyles
     else {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
                      "STEK2003: ring '%s': %s: %s; existing keys stay in use; tickets can be "
-                     "issued until %s; fix this before then",
+                     "issued until %s; before then, %s",
                      name, culprit_of(task, rv), mod_stek_error_text(rv, task->pool),
-                     mod_stek_time_text(mod_stek_ring_covered_until(task), task->pool));
+                     mod_stek_time_text(mod_stek_ring_covered_until(task), task->pool),
+                     remedy(rv, task->ring->generate));
     }
 }
 
@@ -98,6 +116,7 @@ void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
     int keyless = !mod_stek_live_can_issue(live, task->now);
     /* A ring without a current key is a different problem from the same ring with one. */
     apr_status_t status = keyless ? -1 - rv : rv;
+    unsigned hash;
 
     mod_stek_count_look(mod_stek_live_counters(live), rv, task->now);
     log_left_out(task);
@@ -112,11 +131,15 @@ void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
         logged->status = APR_SUCCESS;
         return;
     }
-    if (status == logged->status && task->now >= logged->status_at
+    /* Who has mended the first of two faults is told of the second at once; not of each process that
+     * holds the lock. */
+    hash = text_hash(rv == APR_SUCCESS || rv == STEK_ELOCKED ? "" : culprit_of(task, rv));
+    if (status == logged->status && hash == logged->status_hash && task->now >= logged->status_at
         && task->now - logged->status_at < REMIND_AFTER) {
         return;
     }
     logged->status = status;
+    logged->status_hash = hash;
     logged->status_at = task->now;
     log_problem(task, rv, keyless);
 }

@@ -22,6 +22,7 @@
 #include "mod_stek_live_follow.h"
 #include "mod_stek_words.h"
 #include "mod_stek_reach.h"
+#include "mod_stek_ring_log.h"
 #include "stek_claim.h"
 #include "stek_secret_file.h"
 #include "stek_swappable.h"
@@ -230,7 +231,8 @@ static apr_status_t open_path(mod_stek_task_t *task)
                 APLOG_MARK, APLOG_WARNING, 0, task->server,
                 "STEK2009: ring '%s': secret %s: %s; the previous secret stays in "
                 "use; repair the file before you stop httpd, or all existing tickets are lost",
-                ring->name, task->culprit, mod_stek_error_text(rv, task->pool));
+                ring->name, mod_stek_ring_describe(task, task->culprit, rv),
+                mod_stek_error_text(rv, task->pool));
             rv = APR_SUCCESS;
         }
     }

@@ -85,6 +85,9 @@ static apr_status_t take_lock(mod_stek_task_t *task, apr_interval_time_t wait, s
         task->culprit = apr_psprintf(task->pool, "%s.lock is not a lock file", path);
         return STEK_EFOREIGN;
     }
+    if (rv == STEK_EPERM) {
+        task->culprit = apr_pstrcat(task->pool, path, ".lock", NULL);
+    }
     if (rv != STEK_ELOCKED) {
         return rv;
     }

@@ -7,6 +7,7 @@
 #include "apr_strings.h"
 
 #include "mod_stek_live_follow.h"
+#include "mod_stek_phase.h"
 #include "mod_stek_words.h"
 #include "stek_time.h"
 
@@ -69,6 +70,14 @@ static void add_reasons(mod_stek_ring_snapshot_t *ring, const stek_source_t *sou
             reason->text = reason_text(ring, problem, source, now, pool);
         }
     }
+    /* The log warns of it, too; what this child sees itself is a reason already. */
+    if (ring->parent_trouble && ring->totals.parent_status != source->status) {
+        mod_stek_reason_t *reason = &ring->reasons[ring->reason_n++];
+
+        reason->code = MOD_STEK_PARENT_CODE;
+        reason->text = apr_psprintf(pool, "httpd's parent: %s: %s; %s", ring->source,
+                                    ring->parent_trouble, keys_text(&ring->view));
+    }
 }
 
 static void fill(mod_stek_ring_snapshot_t *snapshot, mod_stek_ring_config_t *ring, apr_time_t now,
@@ -80,6 +89,9 @@ static void fill(mod_stek_ring_snapshot_t *snapshot, mod_stek_ring_config_t *rin
 
     snapshot->ring = ring;
     snapshot->source = stek_ring_file_name(mod_stek_live_file(live));
+    if (ring->path && !mod_stek_live_file(live)->path && !mod_stek_one_process()) {
+        snapshot->instead_of = ring->path;
+    }
     mod_stek_counters_sum(counters, &snapshot->totals);
     mod_stek_counters_rate_now(&snapshot->totals, now, &snapshot->rate_now);
     mod_stek_counters_rate_hour(counters, &snapshot->totals, now, &snapshot->rate_hour);

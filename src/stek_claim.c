@@ -110,7 +110,8 @@ static const char *foreign_by_kind(const struct stat *st, uid_t owner, apr_pool_
         return "is a device, not a regular file";
     }
     if (!stek_owner_is_trusted(st->st_uid, owner)) {
-        return apr_psprintf(pool, "belongs to another user (uid %ld)", (long)st->st_uid);
+        return apr_psprintf(pool, "belongs to another user (uid %ld; if it is yours: chown root)",
+                            (long)st->st_uid);
     }
     if (st->st_nlink > 1) {
         return apr_psprintf(pool, "has %ld names (hard links)", (long)st->st_nlink);

@@ -25,18 +25,19 @@
 #define LOCK_POLL_MS 10
 #define PID_LEN_MAX 24
 
-/* Whether this can be our lock's file, by everything except its content. The owner of the directory
- * could put another one there anyway. No name: it was removed in the meantime, which
- * lock_is_current sees. */
+/* Whether this can be our lock's file, by everything except its content; STEK_EPERM if it could be,
+ * but is somebody else's. The owner of the directory could put another one there anyway. No name:
+ * it was removed in the meantime, which lock_is_current sees. */
 static apr_status_t check_lock(const struct stat *st, const struct stat *dir)
 {
     if (!S_ISREG(st->st_mode)) {
         return STEK_EKIND;
     }
-    return (stek_owner_is_trusted(st->st_uid, geteuid()) || st->st_uid == dir->st_uid)
-                   && st->st_nlink <= 1 && st->st_size < PID_LEN_MAX
-               ? APR_SUCCESS
-               : STEK_EFOREIGN;
+    if (st->st_nlink > 1 || st->st_size >= PID_LEN_MAX) {
+        return STEK_EFOREIGN;
+    }
+    return stek_owner_is_trusted(st->st_uid, geteuid()) || st->st_uid == dir->st_uid ? APR_SUCCESS
+                                                                                     : STEK_EPERM;
 }
 
 /* Opens the lock's file without changing it. */

@@ -43,8 +43,8 @@ static ctl_exit_e report_secret(ctl_t *ctl, apr_status_t rv, const char *culprit
         return CTL_REFUSED;
     default:
         if (APR_STATUS_IS_ENOENT(rv)) {
-            report_line("%s: no such secret file; give its path with --secret, or create one: "
-                        "stekctl secret new",
+            report_line("%s: no such secret file; check --secret; if a running httpd uses it, reload "
+                        "httpd, which then writes it again; a new secret opens no existing ring",
                         ctl->secret_path);
             return CTL_IO;
         }
@@ -103,6 +103,14 @@ apr_status_t ringio_try(ctl_t *ctl, const char *path, int audit, ringio_t *io,
     return rv;
 }
 
+static ctl_exit_e report_no_ring(const char *path)
+{
+    report_line("%s: no such ring; check --ring; httpd makes its rings when it starts or reloads; to "
+                "create one yourself: stekctl new",
+                path);
+    return CTL_IO;
+}
+
 ctl_exit_e ringio_load(ctl_t *ctl, const char *path, int audit, ringio_t *io)
 {
     const char *culprit, *fault_path;
@@ -112,9 +120,7 @@ ctl_exit_e ringio_load(ctl_t *ctl, const char *path, int audit, ringio_t *io)
         return CTL_DONE;
     }
     if (APR_STATUS_IS_ENOENT(rv) && fault_path == path) {
-        report_line("%s: no such ring; give its path with --ring, or create one: stekctl new",
-                    path);
-        return CTL_IO;
+        return report_no_ring(path);
     }
     return fault_path == path ? report_status(ctl, path, rv, culprit)
                               : report_secret(ctl, rv, culprit);
@@ -174,6 +180,9 @@ ctl_exit_e ringio_lock(ctl_t *ctl, const char *path, stek_lock_t *lock)
     if (rv == STEK_EFOREIGN || rv == STEK_EKIND) {
         return report_status(ctl, apr_pstrcat(ctl->pool, path, ".lock", NULL), STEK_EFOREIGN,
                              "is not a lock file");
+    }
+    if (rv == STEK_EPERM) {
+        return report_status(ctl, apr_pstrcat(ctl->pool, path, ".lock", NULL), rv, NULL);
     }
     return report_status(ctl, path, rv,
                          holder > 0 ? apr_psprintf(ctl->pool, "process %ld", (long)holder) : NULL);
@@ -254,9 +263,7 @@ ctl_exit_e ringio_change(ctl_t *ctl, ringio_change_t *change, void *baton, int f
 
     /* No lock file beside a ring that does not exist. */
     if (APR_STATUS_IS_ENOENT(stek_file_stamp(ctl->ring_path, &stamp))) {
-        report_line("%s: no such ring; give its path with --ring, or create one: stekctl new",
-                    ctl->ring_path);
-        return CTL_IO;
+        return report_no_ring(ctl->ring_path);
     }
     code = ringio_check_ring(ctl);
     if (code == CTL_DONE) {
