@@ -298,12 +298,12 @@ static void put_facts(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_
                "<tr><td>epoch, generation</td><td>%" COUNT ", %" COUNT "; %d revoked</td></tr>\n",
                view->epoch, view->generation, (int)view->tombstone_n);
     ap_rprintf(r, "<tr><td>source</td><td>%s%s%s%s</td></tr>\n", html(ring->source, r),
-               ring->instead_of
-                   ? apr_pstrcat(r->pool, " instead of ", html(ring->instead_of, r),
-                                 ", which could not be used at the last start or reload: see STEK2011 "
-                                 "in the error log",
-                                 NULL)
-                   : "",
+               ring->instead_of ? apr_pstrcat(
+                   r->pool, " instead of ", html(ring->instead_of, r),
+                   ", which could not be used at the last start or reload: see STEK2011 "
+                   "in the error log",
+                   NULL)
+                                : "",
                view->written_at ? "; keys written " : "",
                view->written_at ? ago(view->written_at, now, r->pool) : "");
     put_sizes(r, &ring->totals);

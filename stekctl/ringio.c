@@ -43,9 +43,10 @@ static ctl_exit_e report_secret(ctl_t *ctl, apr_status_t rv, const char *culprit
         return CTL_REFUSED;
     default:
         if (APR_STATUS_IS_ENOENT(rv)) {
-            report_line("%s: no such secret file; check --secret; if a running httpd uses it, reload "
-                        "httpd, which then writes it again; a new secret opens no existing ring",
-                        ctl->secret_path);
+            report_line(
+                "%s: no such secret file; check --secret; if a running httpd uses it, reload "
+                "httpd, which then writes it again; a new secret opens no existing ring",
+                ctl->secret_path);
             return CTL_IO;
         }
         return report_status(ctl, ctl->secret_path, rv, culprit);
@@ -105,9 +106,10 @@ apr_status_t ringio_try(ctl_t *ctl, const char *path, int audit, ringio_t *io,
 
 static ctl_exit_e report_no_ring(const char *path)
 {
-    report_line("%s: no such ring; check --ring; httpd makes its rings when it starts or reloads; to "
-                "create one yourself: stekctl new",
-                path);
+    report_line(
+        "%s: no such ring; check --ring; httpd makes its rings when it starts or reloads; to "
+        "create one yourself: stekctl new",
+        path);
     return CTL_IO;
 }
 

@@ -54,7 +54,8 @@ static void test_claim_kinds_only_regular_files_are_ours(void **state)
     assert_int_equal(unlink(in_base("second")), 0);
     if (geteuid() == 0) {
         assert_int_equal(chown(in_base("ring"), NOBODY, NOBODY), 0);
-        assert_foreign(&stek_claim_ring, "ring", "another user (uid 65534; if it is yours: chown root)");
+        assert_foreign(&stek_claim_ring, "ring",
+                       "another user (uid 65534; if it is yours: chown root)");
         assert_int_equal(stek_claim_check(&stek_claim_ring, in_base("ring"), NOBODY, &found, pool),
                          APR_SUCCESS);
     }
