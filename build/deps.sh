@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing, by name.  Says nothing when none is.
-# Usage: deps.sh run|html|release|bench|check|check-deb|check-fresh|check-httpd|compilers|first-five
+# Usage: deps.sh run|deb|html|release|bench|check|check-deb|check-fresh|check-httpd|compilers|first-five
 set -eu
 
 html=(mandoc python3 python3-markdown-it)
@@ -25,8 +25,11 @@ check=("${bench[@]}"
 # Taken apart, not installed: their scripts would change the machine's Apache to another MPM.
 unpack=()
 
-case ${1-} in
+what=${1-}
+case $what in
 run) wanted=("${run[@]}") ;;
+deb) wanted=(build-essential apache2-ssl-dev libssl-dev "${html[@]}" debhelper dpkg-dev libcmocka-dev libcurl4-openssl-dev
+    libevent-dev libhiredis-dev libjansson-dev libmemcached-dev libseccomp-dev pkgconf python3-cryptography git) ;;
 html) wanted=("${html[@]}") ;;
 release) wanted=("${package[@]}" git gnupg rpm rpmlint) ;;
 bench) wanted=("${bench[@]}") ;;
@@ -39,7 +42,7 @@ compilers) wanted=("${check[@]}" lld) ;;
 check-httpd) wanted=("${check[@]}" autoconf automake libtool libnghttp2-dev libpcre2-dev libexpat1-dev) ;;
 first-five | check-fresh) wanted=(mmdebstrap git python3) ;;
 *)
-    echo 'usage: deps.sh run|html|release|bench|check|check-deb|check-fresh|check-httpd|compilers|first-five' >&2
+    echo 'usage: deps.sh run|deb|html|release|bench|check|check-deb|check-fresh|check-httpd|compilers|first-five' >&2
     exit 2
     ;;
 esac
@@ -84,8 +87,8 @@ find_missing() {
         state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
         [ "$state" = installed ] || missing+=("$package")
     done
-    # libssl-dev brings the library of its own version.
-    if [ ${#missing[@]} -eq 0 ] && is_openssl_old; then
+    # libssl-dev brings the library of its own version.  What only builds packages logs nothing.
+    if [ ${#missing[@]} -eq 0 ] && [ "$what" != deb ] && is_openssl_old; then
         missing=(libssl-dev openssl)
     fi
 }

@@ -62,6 +62,8 @@ ifeq ($(DESTDIR),)
 	@if command -v a2enmod >/dev/null; then a2enmod -q stek_rotate; \
 	    a2query -q -m ssl || echo "Enabled, but httpd loads it only once mod_ssl is enabled: a2enmod ssl"; \
 	    echo "Check and reload httpd: apachectl configtest && apachectl graceful"; \
+	elif [ $(PROGNAME) = apache2 ]; then \
+	    echo "Installed, but Debian's httpd is not: apt-get install apache2 && a2enmod ssl stek_rotate"; \
 	else echo "Installed. Where httpd does not include it, add: Include $(CONF_LOAD)"; fi
 endif
 

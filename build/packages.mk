@@ -22,6 +22,7 @@ dist:
 
 # Packages are made of the tarball, in out/deb and out/rpm.
 deb:
+	@build/deps.sh deb
 	build/deb.sh $(DIST)
 
 rpm:

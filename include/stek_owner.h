@@ -20,6 +20,11 @@ int stek_owner_is_trusted(uid_t uid, uid_t owner);
  * not. */
 int stek_owner_others_write(const struct stat *st);
 
+/* Nonzero if anyone but root and owner can read the open file, whose stat is st.  An ACL that lets
+ * owner alone read root's file is good: so systemd (254 and later) gives credentials to a unit's user,
+ * and the mode is then 0440. */
+int stek_owner_others_read(int fd, const struct stat *st, uid_t owner);
+
 /* The path that STEK_EPERM or STEK_ESHARED was about, and in brackets its owner and mode, those
  * that are wanted, and the command for it. In pool, or path itself. */
 const char *stek_owner_describe(const char *path, uid_t owner, apr_pool_t *pool);

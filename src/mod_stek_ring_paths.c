@@ -202,6 +202,21 @@ static apr_status_t check_read(const char *path, uid_t owner, const char **pculp
                                 pculprit, pool);
 }
 
+/* As check_read. Whose directory it may be, only the secret tells: where that is missing, the directory
+ * is not at fault, and to give it to root would stop whoever is to write there. */
+static apr_status_t check_written_elsewhere(mod_stek_task_t *task, uid_t owner)
+{
+    const mod_stek_ring_config_t *ring = task->ring;
+    apr_status_t rv = check_read(ring->path, owner, &task->culprit, task->pool);
+    struct stat secret;
+
+    if (rv == STEK_EPERM && stat(ring->secret_path, &secret) != 0 && errno == ENOENT) {
+        task->culprit = ring->secret_path;
+        return APR_FROM_OS_ERROR(ENOENT);
+    }
+    return rv;
+}
+
 /* Sets the live keyring's file to the configured path; APR_SUCCESS if a ring can be kept there. */
 static apr_status_t open_path(mod_stek_task_t *task)
 {
@@ -219,7 +234,7 @@ static apr_status_t open_path(mod_stek_task_t *task)
         task->culprit = NULL;
         rv = ring->generate ? mod_stek_ring_paths_check(mod_stek_live_file(ring->live),
                                                         &task->culprit, task->pool)
-                            : check_read(ring->path, owner, &task->culprit, task->pool);
+                            : check_written_elsewhere(task, owner);
     }
     if (rv == APR_SUCCESS) {
         rv = reach(task);

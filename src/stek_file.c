@@ -70,15 +70,12 @@ apr_status_t stek_file_stamp_at(int dir_fd, const char *path, stek_stamp_t *stam
 }
 
 /* The open file itself. */
-static apr_status_t check_file(const struct stat *st, stek_file_kind_e kind, uid_t owner)
+static apr_status_t check_file(int fd, const struct stat *st, stek_file_kind_e kind, uid_t owner)
 {
-    mode_t bad = S_IWGRP | S_IWOTH;
-
-    if (kind == STEK_FILE_SECRET) {
-        bad |= S_IRGRP | S_IROTH;
-    }
-    return stek_owner_is_trusted(st->st_uid, owner) && (st->st_mode & bad) == 0 ? APR_SUCCESS
-                                                                                : STEK_EPERM;
+    return stek_owner_is_trusted(st->st_uid, owner) && !stek_owner_others_write(st)
+                   && (kind != STEK_FILE_SECRET || !stek_owner_others_read(fd, st, owner))
+               ? APR_SUCCESS
+               : STEK_EPERM;
 }
 
 /* All len bytes, and that they are all. */
@@ -145,7 +142,7 @@ typedef struct reader_t {
     apr_pool_t *pool;
 } reader_t;
 
-static apr_status_t check_reader(const reader_t *reader, const struct stat *st)
+static apr_status_t check_reader(const reader_t *reader, int fd, const struct stat *st)
 {
     apr_status_t rv = APR_SUCCESS;
 
@@ -154,7 +151,7 @@ static apr_status_t check_reader(const reader_t *reader, const struct stat *st)
                                     reader->pool);
     }
     if (rv == APR_SUCCESS) {
-        rv = check_file(st, reader->kind, reader->owner);
+        rv = check_file(fd, st, reader->kind, reader->owner);
         if (rv != APR_SUCCESS && reader->pculprit) {
             *reader->pculprit = apr_pstrdup(reader->pool, reader->path);
         }
@@ -173,7 +170,7 @@ static apr_status_t read_file(const reader_t *reader, void *buf, apr_size_t buf_
         stek_stamp_set(stamp, &st);
     }
     if (rv == APR_SUCCESS) {
-        rv = check_reader(reader, &st);
+        rv = check_reader(reader, fd, &st);
     }
     if (rv != APR_SUCCESS) {
         goto cleanup;

@@ -6,6 +6,7 @@
 #include "report.h"
 
 #include <apr_strings.h>
+#include <apr_user.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -183,9 +184,26 @@ static const char *add_to_detail(const ctl_t *ctl, const char *path, apr_status_
     return detail;
 }
 
+/* Root finds the files of a fleet's sync in another user's hands: to take them away would stop it. */
+static const char *todo_of(const ctl_t *ctl, const advice_t *advice, const char *about)
+{
+    struct stat st;
+    char *user;
+
+    if (advice->rv != STEK_EPERM || geteuid() != 0 || lstat(about, &st) != 0 || st.st_uid == 0
+        || stek_owner_others_write(&st)
+        || apr_uid_name_get(&user, st.st_uid, ctl->pool) != APR_SUCCESS) {
+        return advice->todo;
+    }
+    return apr_psprintf(ctl->pool,
+                        "%s, or, if %s is the user who writes this ring, run stekctl as that user: "
+                        "runuser -u %s -- stekctl ...",
+                        advice->todo, user, user);
+}
+
 ctl_exit_e report_status(ctl_t *ctl, const char *path, apr_status_t rv, const char *detail)
 {
-    const char *after;
+    const char *after, *about = detail ? detail : path;
     char text[256];
     apr_size_t i;
 
@@ -200,7 +218,7 @@ ctl_exit_e report_status(ctl_t *ctl, const char *path, apr_status_t rv, const ch
             report_line("%s: %s%s; %s", path,
                         detail && advice->what ? apr_psprintf(ctl->pool, advice->what, detail)
                                                : advice->without_detail,
-                        after, advice->todo);
+                        after, todo_of(ctl, advice, about));
             return advice->code;
         }
     }

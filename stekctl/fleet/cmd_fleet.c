@@ -156,6 +156,13 @@ static void print_summary(const shown_t *shown)
         }
     }
     puts(all_agree(shown) ? ": all agree" : "");
+    /* With another secret, a host is in a fleet of its own, and content. */
+    if (view->n == 0 || (view->n == 1 && all_agree(shown))) {
+        printf(
+            "no %shost has announced itself under this fleet secret; where one is missing, look at the "
+            "log of its stekctl sync, and compare the secrets\n",
+            view->n == 0 ? "" : "other ");
+    }
     for (i = 0; view->ring_n > 1 && i < view->ring_n; i++) {
         printf("ring %s: %d host%s, epoch %" APR_UINT64_T_FMT "\n",
                hex_of(view->rings[i].digest, shown->pool), (int)view->rings[i].host_n,

@@ -6,6 +6,8 @@ import pwd
 import re
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -188,3 +190,31 @@ def test_fault_of_a_ring_in_two_lines_names_both(httpd):
                  if line == "StekRing x interval=1h")
     assert status != 0
     assert f"ring 'x' ({server.conf}:{first} and {server.conf}:{first + 1}): lifetime '1h'" in said
+
+
+def test_ring_of_another_user_is_read_as_that_user_and_not_taken_from_him():
+    """Root looks at the ring of stekctl sync, whose user must be able to go on writing."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as base:
+        os.chmod(base, 0o755)
+        folder, ids = Path(base) / "stek-www", pwd.getpwnam(THIRD_USER)[2:4]
+        folder.mkdir(mode=0o750)
+        tool = Stekctl(folder, "default.ring")
+        tool.run("new")
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, *ids)
+        said = tool.run("show", expect=3).stderr
+        command = re.search(rf"run stekctl as that user: (runuser -u {THIRD_USER} -- )stekctl", said)[1]
+        shown = subprocess.run([*command.split(), *tool.command("show")], capture_output=True, text=True)
+        assert shown.returncode == 0 and "healthy" in shown.stdout, shown.stderr
+
+
+def test_missing_secret_of_a_fleet_is_not_blamed_on_the_owner_of_its_directory(httpd):
+    server = httpd(processes=1)
+    folder = server.root / "stek-www"
+    folder.mkdir(mode=0o750)
+    os.chown(folder, *pwd.getpwnam(THIRD_USER)[2:4])
+    server.server = lines(file=folder / "default.ring", secret=folder / "default.secret", generate="off")
+    server.expect("STEK2002", "STEK2017")
+    server.start()
+    said, = server.lines("STEK2002")
+    assert f"{folder / 'default.secret'}: No such file or directory" in said and "chown" not in said

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 
 #include "file_util.h"
 #include "stek_file.h"
@@ -1018,6 +1019,54 @@ static void test_file_lock_other_kinds_are_refused(void **state)
     assert_int_equal(access(in_base("nowhere"), F_OK), -1);
 }
 
+/* Puts an ACL there as Linux stores it, with the rights of a user and of a group besides the owner's; 0: the
+ * file system has none. */
+static int set_acl(const char *path, unsigned user, unsigned user_rights, unsigned group_rights)
+{
+    const struct {
+        unsigned version;
+        struct {
+            unsigned short tag, rights;
+            unsigned id;
+        } entries[5];
+    } acl = {2,
+             {{1, 6, -1U},
+              {2, (unsigned short)user_rights, user},
+              {4, (unsigned short)group_rights, -1U},
+              {16, (unsigned short)(user_rights | group_rights), -1U},
+              {32, 0, -1U}}};
+
+    if (setxattr(path, "system.posix_acl_access", &acl, sizeof(acl), 0) != 0) {
+        assert_int_equal(errno, ENOTSUP);
+        return 0;
+    }
+    return 1;
+}
+
+/* As systemd gives a credential to a unit's user: root's, mode 0440, and the user alone in its ACL. */
+static void test_file_secret_with_acl_for_its_reader_is_read(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    make_file(in_base("acl"), "secret", 6, 0600);
+    if (!set_acl(in_base("acl"), NOBODY, 4, 0)) {
+        return;
+    }
+    assert_int_equal(stat(in_base("acl"), &st), 0);
+    assert_int_equal(st.st_mode & 0077, 0040);
+    assert_int_equal(read_as(in_base("acl"), STEK_FILE_SECRET, NOBODY), APR_SUCCESS);
+    /* another user's, a group's, or no ACL but the mode itself */
+    assert_int_equal(read_as(in_base("acl"), STEK_FILE_SECRET, NOBODY - 1), STEK_EPERM);
+    assert_true(set_acl(in_base("acl"), NOBODY, 4, 4));
+    assert_int_equal(read_as(in_base("acl"), STEK_FILE_SECRET, NOBODY), STEK_EPERM);
+    assert_true(set_acl(in_base("acl"), NOBODY, 6, 0));
+    assert_int_equal(read_as(in_base("acl"), STEK_FILE_SECRET, NOBODY), STEK_EPERM);
+    assert_int_equal(removexattr(in_base("acl"), "system.posix_acl_access"), 0);
+    assert_int_equal(chmod(in_base("acl"), 0440), 0);
+    assert_int_equal(read_as(in_base("acl"), STEK_FILE_SECRET, NOBODY), STEK_EPERM);
+}
+
 /* A file that is no lock's is neither cut nor closed, whoever can make it appear there. */
 static void test_file_lock_foreign_file_is_kept(void **state)
 {
@@ -1144,6 +1193,7 @@ int main(void)
         TEST(test_file_lock_forked_meanwhile_is_freed_all_the_same),
         TEST(test_file_lock_open_mode_is_closed),
         TEST(test_file_lock_other_kinds_are_refused),
+        TEST(test_file_secret_with_acl_for_its_reader_is_read),
         TEST(test_file_lock_foreign_file_is_kept),
         TEST(test_file_lock_leftover_of_a_dead_holder_is_taken),
         TEST(test_file_lock_holder_unknown_is_zero),
