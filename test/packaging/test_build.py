@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import subprocess
+import subprocess
 
 import pytest
 
+from check_releases import build_depends
 from test_packages import TOP, run
 
 # As on a machine where a library is missing: WITHOUT names those that pkg-config shall not find.
@@ -134,3 +136,28 @@ def test_build_help_names_only_targets_there_are():
     rules = run("make", "-pn", "help")
     for target in targets:
         assert re.search(rf"^(?:[\w-]+ )*{target}(?: [\w-]+)*:", rules, re.M), target
+
+
+def test_make_deb_installs_what_the_packages_are_built_with():
+    """All that debian/control and README name, and nothing that a clean chroot for them would lack."""
+    text = (TOP / "build" / "deps.sh").read_text()
+    words = re.search(r"^deb\) wanted=\((.*?)\) ;;", text, re.M | re.S)[1].split()
+    html = re.search(r"^html=\((.*?)\)", text, re.M)[1].split()
+    wanted = {word for word in words if not word.startswith('"')} | set(html)
+    implied = {"build-essential", "dpkg-dev", "git"}
+    depends = set(build_depends()) - {"dh-apache2", "lintian", "util-linux"} | implied
+    assert wanted == depends, wanted ^ depends
+    named = re.search(r"It also needs\s+`([^`]*)`", (TOP / "README.md").read_text())[1].split()
+    assert set(named) <= wanted
+    recipe = re.search(r"^deb:\n((?:\t.*\n)+)", (TOP / "build" / "packages.mk").read_text(), re.M)[1]
+    assert recipe.splitlines()[0] == "\t@build/deps.sh deb"
+
+
+@pytest.mark.parametrize("program,words", [("apache2", "apt-get install apache2 && a2enmod ssl stek_rotate"),
+                                           ("httpd", "add: Include /etc")])
+def test_install_without_a2enmod_says_what_is_left_to_do(tmp_path, program, words):
+    """With Debian's layout, httpd itself is missing: the build brings only apache2-bin."""
+    said = run("make", "-n", "install", "DESTDIR=", f"PROGNAME={program}", "SYSCONFDIR=/etc/x")
+    block = re.search(r"^if command -v a2enmod.*?^\s*else.*?fi$", said, re.M | re.S)[0]
+    done = subprocess.run(["/bin/sh", "-c", block], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 0 and words in done.stdout, done.stdout + done.stderr
