@@ -150,7 +150,11 @@ void probe_across_add(probe_across_t *across, const probe_host_t *host)
     for (i = 0; i < host->findings->nelts; i++) {
         const probe_hit_t *hit = APR_ARRAY_IDX(host->findings, i, probe_finding_t).hit;
 
-        if (hit && hit->key_len) {
+        /* What a library makes of a configured key may change with the time. */
+        if (hit && hit->key_len && hit->scheme) {
+            add_mark(across, PROBE_COMMON_KEY, 0, hit->configured, hit->configured_len);
+        }
+        else if (hit && hit->key_len) {
             add_mark(across, PROBE_COMMON_KEY, 0, hit->key, hit->key_len);
         }
     }

@@ -16,12 +16,18 @@
 #define LINES_MAX 100
 #define ENCODED_SIZE 700 /* base64 of two credentials and a colon */
 #define REQUEST_SIZE 2048
+#define STATUS_AT 9 /* in "HTTP/1.1 200 OK" */
+#define STATUS_LEN 3
 
-static int refused(probe_link_t *link, const char *answer)
+#define REFUSES "the proxy refuses user and password"
+#define REQUIRES "the proxy requires user and password"
+#define NO_SOCKS "the proxy does not answer in SOCKS 5"
+
+/* why: a clause; NULL: no answer came. */
+static int refused(probe_link_t *link, const char *why)
 {
-    if (answer) {
-        probe_link_fail(link, PROBE_UNREACHABLE,
-                        apr_pstrcat(link->pool, "the proxy cannot reach it: ", answer, NULL));
+    if (why) {
+        probe_link_fail(link, PROBE_UNREACHABLE, why);
     }
     else if (apr_time_now() >= link->deadline) {
         probe_link_fail(link, PROBE_TIMEOUT, "the proxy took too long to answer");
@@ -86,7 +92,7 @@ static int give_password(probe_link_t *link, const probe_proxy_t *proxy)
     if (!is_sent || !probe_wire_read(link->fd, answer, sizeof(answer), link->deadline)) {
         return refused(link, NULL);
     }
-    return answer[1] == 0 || refused(link, "it refuses user and password");
+    return answer[1] == 0 || refused(link, REFUSES);
 }
 
 /* The first exchange: whether with a password. */
@@ -100,33 +106,35 @@ static int greet_socks(probe_link_t *link, const probe_proxy_t *proxy)
         return refused(link, NULL);
     }
     if (answer[0] != 5) {
-        return refused(link, "the answer is not SOCKS 5");
+        return refused(link, NO_SOCKS);
     }
     if (answer[1] == 2 && proxy->user) {
         return give_password(link, proxy);
     }
     return answer[1] == 0
-           || refused(link, proxy->user ? "it takes no password" : "it requires authentication");
+           || refused(link, proxy->user ? "the proxy requires another proof than user and password"
+                                        : REQUIRES);
 }
 
 static int ask_socks(probe_link_t *link, const probe_proxy_t *proxy, const char *name, int port)
 {
+    /* RFC 1928, 6 */
     static const char *const why[] = {
         "",
-        "general failure",
-        "not allowed",
-        "network unreachable",
-        "host unreachable",
-        "connection refused",
-        "TTL expired",
-        "command not supported",
-        "address type not supported",
+        "the proxy cannot reach the host, and does not say why",
+        "the proxy does not allow connections to this host",
+        "the proxy cannot reach the host's network",
+        "the proxy cannot reach the host",
+        "the host refuses connections from the proxy",
+        "the host is too far away from the proxy",
+        "the proxy does not make connections",
+        "the proxy does not support this kind of address",
     };
     unsigned char request[5 + 255 + 2], answer[4];
     apr_size_t len;
 
     if (strlen(name) > 255) {
-        return refused(link, "the name is too long for SOCKS");
+        return refused(link, "the host's name is too long for SOCKS");
     }
     len = socks_request(name, port, request);
     if (!greet_socks(link, proxy)) {
@@ -136,10 +144,16 @@ static int ask_socks(probe_link_t *link, const probe_proxy_t *proxy, const char 
         || !probe_wire_read(link->fd, answer, 4, link->deadline)) {
         return refused(link, NULL);
     }
-    if (answer[0] != 5 || answer[1] != 0) {
-        return refused(link, answer[0] == 5 && answer[1] < sizeof(why) / sizeof(why[0])
+    if (answer[0] != 5) {
+        return refused(link, NO_SOCKS);
+    }
+    if (answer[1] != 0) {
+        return refused(link, answer[1] < sizeof(why) / sizeof(why[0])
                                  ? why[answer[1]]
-                                 : "the answer is not SOCKS 5");
+                                 : apr_psprintf(link->pool,
+                                                "the proxy cannot reach the host: error %d of "
+                                                "SOCKS",
+                                                answer[1]));
     }
     return skip_address(link, answer[3]) || refused(link, NULL);
 }
@@ -166,6 +180,21 @@ static int send_connect(probe_link_t *link, const probe_proxy_t *proxy, const ch
     return is_sent;
 }
 
+/* A proxy may repeat what it was sent, so after credentials only the number is shown. */
+static int refused_http(probe_link_t *link, const probe_proxy_t *proxy, const char *status)
+{
+    const char *shown = proxy->user ? apr_pstrmemdup(link->pool, status, STATUS_LEN)
+                                    : apr_pstrdup(link->pool, status);
+    /* Some say 401. */
+    int is_known = strncmp(status, "407", STATUS_LEN) != 0
+                   && strncmp(status, "401", STATUS_LEN) != 0;
+    const char *why = is_known      ? "the proxy cannot reach the host"
+                      : proxy->user ? REFUSES
+                                    : REQUIRES;
+
+    return refused(link, apr_pstrcat(link->pool, why, ": HTTP ", shown, NULL));
+}
+
 static int ask_http(probe_link_t *link, const probe_proxy_t *proxy, const char *name, int port)
 {
     int is_ipv6 = strchr(name, ':') != NULL, lines_n;
@@ -176,11 +205,12 @@ static int ask_http(probe_link_t *link, const probe_proxy_t *proxy, const char *
         || !probe_wire_line(link->fd, status, sizeof(status), link->deadline)) {
         return refused(link, NULL);
     }
-    if (strncmp(status, "HTTP/1.", 7) != 0 || strlen(status) < 12) {
-        return refused(link, "the answer is not HTTP");
+    if (strncmp(status, "HTTP/1.", 7) != 0 || strlen(status) < STATUS_AT + STATUS_LEN
+        || strspn(status + STATUS_AT, "0123456789") != STATUS_LEN) {
+        return refused(link, "the proxy does not answer in HTTP");
     }
-    if (status[9] != '2') {
-        return refused(link, apr_pstrdup(link->pool, status + 9));
+    if (status[STATUS_AT] != '2') {
+        return refused_http(link, proxy, status + STATUS_AT);
     }
     for (lines_n = 0; lines_n < LINES_MAX; lines_n++) {
         if (!probe_wire_line(link->fd, line, sizeof(line), link->deadline)) {

@@ -76,6 +76,15 @@ def test_probe_groups_for_people_and_without_keys(start, sins_binary, folder):
     assert "in common" not in run(*FEW, hosts[0]).stdout
 
 
+def test_probe_key_and_what_a_library_makes_of_it_grouped(start, sins_binary):
+    """One host has the zero key, the other what Go's crypto/tls makes of it."""
+    derived = hashlib.sha512(bytes(32)).digest()[16:32].hex()
+    hosts = [f"127.0.0.1:{start(Sins, sins_binary, f'mix:{words},name={os.urandom(16).hex()}').port}"
+             for words in (f"cipher=aes-128-cbc,key={derived}", f"key={bytes(32).hex()}")]
+    report = Report(*FEW, *hosts, expect=(FINDING,))
+    assert told(report.whole["groups"]) == {("key", bytes(32).hex(), frozenset(hosts))}
+
+
 def test_probe_list_offers_tickets_only_under_equal_names(start, sins_binary, folder):
     """A ticket of another host is offered once, and only where the key's name is the same."""
     same, other = os.urandom(15).hex() + "00", os.urandom(15).hex() + "00"

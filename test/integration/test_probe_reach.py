@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """stekctl probe finds the same on a server however it is reached: by URL, over IPv6, through a proxy, after
 STARTTLS, with a client certificate, in old versions of TLS."""
+import base64
 import json
+import re
 import shutil
 import socket
 import string
 import subprocess
+from contextlib import closing
 
 import pytest
 
@@ -141,7 +144,8 @@ def test_probe_through_proxy_with_password(start, sinner, kind):
     assert password not in json.dumps(report.whole)
     for credentials in ("", f"{user}:x{encoded}@"):
         done = run("--proxy", f"{kind}://{credentials}{where}", f"127.0.0.1:{port}", expect=(IO,))
-        assert "the proxy cannot reach it: " in done.stderr and done.stderr.count("\n") == 1
+        assert f"the proxy {'refuses' if credentials else 'requires'} user and password" in done.stderr
+        assert done.stderr.count("\n") == 1
         assert password not in done.stderr + done.stdout
 
 
@@ -189,7 +193,43 @@ def test_probe_password_not_in_process_list(start):
 def test_probe_behind_proxy_unreachable_told(start, kind):
     proxy = start(PROXIES[kind])
     done = run("--proxy", f"{kind}://127.0.0.1:{proxy.port}", f"127.0.0.1:{free_port()}", expect=(IO,))
-    assert "the proxy cannot reach it: " in done.stderr
+    assert "the proxy cannot reach the host: HTTP " in done.stderr or "the host refuses connections from the proxy" in done.stderr
+
+
+def test_probe_proxy_that_repeats_credentials_told_by_number():
+    """Without credentials, what it says is shown."""
+    chance, seen = seeded_rng(), []
+
+    def treat(sock, first):
+        seen.append(first)
+        words = first.decode().split("Basic ")[-1].split("\r\n")[0]
+        sock.sendall(f"HTTP/1.1 {status} no {words} {base64.b64decode(words + '===', validate=False)}\r\n\r\n"
+                     .encode() if "Basic" in first.decode() else f"HTTP/1.1 {status} closed today\r\n\r\n".encode())
+
+    with closing(Peer(treat)) as peer:
+        for status in (chance.randint(300, 406), 407, chance.randint(408, 599)):
+            where, secret = f"127.0.0.1:{peer.port}", "".join(chance.choices(string.ascii_letters, k=20))
+            told = run("--proxy", f"http://me:{secret}@{where}", "h.test", expect=(IO,))
+            assert told.stderr.rstrip().split("; nothing was tested")[0].endswith(f": HTTP {status}"), told.stderr
+            for words in (secret, base64.b64encode(f"me:{secret}".encode()).decode()):
+                assert words not in told.stderr + told.stdout and len(seen) == 1
+            seen.clear()
+            told = run("--proxy", f"http://{where}", "h.test", expect=(IO,))
+            assert f": HTTP {status} closed today" in told.stderr
+            seen.clear()
+
+
+@pytest.mark.parametrize("code", [*range(1, 10), 255])
+def test_probe_error_of_socks_told_as_a_sentence(code):
+    def treat(sock, _):
+        sock.sendall(b"\x05\x00")
+        sock.recv(300)
+        sock.sendall(bytes([5, code, 0, 1]) + bytes(6))
+
+    with closing(Peer(treat)) as peer:
+        told = run("--proxy", f"socks5://127.0.0.1:{peer.port}", "h.test", expect=(IO,)).stderr
+    assert re.search(r": the (proxy (cannot|does not)|host (refuses|is too far)) ", told), told
+    assert code < 9 or f"error {code} of SOCKS" in told
 
 
 def test_probe_dead_proxy_told():
