@@ -6,7 +6,7 @@
  */
 #include "budget.h"
 
-#define SUPPORT_N 4 /* an unaltered ticket, up to three times; a session id */
+#define SUPPORT_N 8 /* unaltered tickets, up to seven; a session id */
 #define FORGED_N 20 /* for a key of the cipher, and as many for one of the MAC alone */
 #define REUSE_N 2
 #define CHANGE_N 3 /* another version, another suite, another server's ticket */

@@ -9,7 +9,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define PROBE_MAC_MORE 8 /* connections of the MAC test besides one per place */
+#define PROBE_MAC_MORE 16 /* connections of the MAC test besides one per place */
 
 /* How many connections with a ticket a test may make for one version, and how many full handshakes
  * without one all tests may make together.  earlier_n: hosts probed before this one.  SUPPORT

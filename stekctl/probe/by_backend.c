@@ -2,10 +2,12 @@
 /*
  * Tests by backend (by_backend.h).
  *
- * If keys are not shared, an offer meets the ticket's backend only now and then, and another one
- * answers as to any unknown ticket.  How many connections of those that collected brought tickets
- * with a key's name tells how often; an offer is then repeated.  If the first ticket resumes every
- * time, keys are shared: every backend answers every offer, and one ticket is enough.
+ * If keys are not shared, an offer meets the ticket's backend only now and then, so it is repeated
+ * (faces.h).  If a ticket of the backend that is met least resumes every time, keys are shared: one
+ * ticket is enough, but each of those that can be told apart has to answer.
+ *
+ * Several backends share the connections that the level has for one: what is left after the tests
+ * that need few goes into padding, and then into altered tickets.
  */
 #include "by_backend.h"
 
@@ -15,13 +17,15 @@
 #include "backends.h"
 #include "budget.h"
 #include "examine.h"
+#include "faces.h"
 #include "tests.h"
 
-#define TRIES_ALONE 3  /* one backend, as far as is known */
 #define SHARED_MIN 7   /* one that is met half the time: all of these by chance in less than 1 % */
-#define REPEATS_MAX 16 /* a backend that is met less often is not tested with altered tickets */
-#define ALTERED_MAX 8  /* backends that are */
+#define KEPT_MIN 4     /* tickets that are left for other tests, if possible */
+#define ALTERED_MAX 8  /* backends that are tested with offers */
 #define PLACES_MIN 8   /* altered tickets that say anything about a backend */
+#define PADDING_MIN 60 /* offers of the padding test that finds nothing */
+#define PADDING_ENOUGH 90
 #define TEXT_NAMES_MAX 3 /* in a line */
 
 static probe_backend_t *backend_n(const probe_version_t *version, int n)
@@ -39,73 +43,125 @@ static void enter(probe_run_t *run, const probe_version_t *whole, int n, probe_v
     view->format = backend->format;
     run->version = view;
     run->repeats_n = backend->repeats_n > 1 ? backend->repeats_n : 1;
+    run->cost_n = backend->cost_n > 1 ? backend->cost_n : 1;
+    run->wanted = run->repeats_n > 1 ? backend->faces : 0;
     run->backend = n;
 }
 
-static void leave(probe_run_t *run, probe_version_t *whole)
+void probe_by_backend_leave(probe_run_t *run, probe_version_t *whole)
 {
     run->version = whole;
-    run->repeats_n = 1;
+    run->repeats_n = run->cost_n = 1;
+    run->wanted = 0;
     run->backend = -1;
 }
 
 /* ---- unaltered tickets ---- */
 
-/* How often the balancer most likely goes elsewhere before it comes to this backend. */
-static int expected_repeats(const probe_version_t *version, const probe_backend_t *backend)
+/* One offer of a ticket that belongs to a backend, with what tells who answers. */
+static void ask(probe_run_t *run, probe_ticket_t *ticket, probe_reply_t *reply)
 {
-    int met_n = backend->connections_n ? backend->connections_n : 1;
-    int n = (version->full_n + met_n - 1) / met_n;
+    probe_offer_t offer = {.version = run->version->version,
+                           .sni = run->name,
+                           .session = ticket->session,
+                           .session_len = ticket->session_len,
+                           .collect = 1};
 
-    return n < 1 ? 1 : n < REPEATS_MAX ? n : REPEATS_MAX;
+    ticket->is_offered = 1;
+    apr_pool_clear(run->scratch);
+    probe_client_connect(run->client, &offer, reply, run->scratch);
 }
 
-static int resumes(probe_run_t *run, const probe_ticket_t *ticket)
-{
-    probe_reply_t reply;
-
-    probe_offer(run, ticket, NULL, &reply);
-    return reply.outcome == PROBE_RESUMED;
-}
-
-static const probe_ticket_t *last_of(const apr_array_header_t *tickets, int n)
+static probe_ticket_t *last_of(const apr_array_header_t *tickets, int n)
 {
     return &APR_ARRAY_IDX(tickets, tickets->nelts - 1 - n, probe_ticket_t);
 }
 
-/* One backend, as far as is known: the last tickets.  If only a later one resumes, there may be
- * more. */
+/* One backend, as far as is known.  Tickets that have no name may come from several: every one of
+ * these would open its own only. */
 static void try_alone(probe_run_t *run, probe_version_t *version)
 {
     probe_backend_t *backend = backend_n(version, 0);
-    int i;
+    int most = backend->is_named ? 1 : version->tickets->nelts - KEPT_MIN, i, resumed_n = 0;
 
-    for (i = 0; i < version->tickets->nelts && i < TRIES_ALONE && !version->is_accepted; i++) {
-        version->is_accepted = resumes(run, last_of(version->tickets, i));
+    most = most < 1 ? 1 : most > SHARED_MIN ? SHARED_MIN : most;
+    for (i = 0; i < most || (resumed_n == 0 && i < 3 && i < version->tickets->nelts); i++) {
+        probe_reply_t reply;
+
+        ask(run, last_of(version->tickets, i), &reply);
+        resumed_n += reply.outcome == PROBE_RESUMED;
     }
-    backend->repeats_n = !version->is_accepted ? 0 : i == 1 || backend->is_named ? 1 : TRIES_ALONE;
+    version->is_accepted = resumed_n > 0;
+    version->is_alone = backend->is_named || resumed_n == 0 || resumed_n == i;
+    backend->repeats_n = version->is_alone ? version->is_accepted
+                                           : probe_faces_repeats_for((double)resumed_n / i / 2, 1);
+    backend->cost_n = backend->repeats_n;
+    backend->tickets = version->tickets;
 }
 
-/* Sets repeats_n of a backend.  Nonzero: its ticket resumes every time. */
-static int try_backend(probe_run_t *run, const probe_version_t *version, probe_backend_t *backend,
-                       int is_first)
+/* What is known before a ticket of this backend is offered. */
+static void expect(const probe_version_t *version, int n, int *prepeats_n)
 {
-    const probe_ticket_t *ticket = last_of(backend->tickets, 0);
-    int expected = expected_repeats(version, backend);
-    int most = is_first && expected * 2 < SHARED_MIN ? SHARED_MIN : expected * 2;
-    int i, found_at = 0, resumed_n = 0;
+    probe_backend_t *backend = backend_n(version, n);
 
+    backend->faces = backend->is_named ? probe_faces_of_backend(version, n) : 0;
+    *prepeats_n = probe_faces_repeats(version, backend->faces, backend->connections_n,
+                                      &backend->cost_n);
+}
+
+/* Sets repeats_n of a backend, or why.  Nonzero: its ticket resumes every time. */
+static int try_backend(probe_run_t *run, const probe_version_t *version, int n, int is_first)
+{
+    probe_backend_t *backend = backend_n(version, n);
+    probe_ticket_t *ticket = last_of(backend->tickets, 0);
+    int repeats_n, most, i, resumed_n = 0;
+
+    expect(version, n, &repeats_n);
+    most = is_first && repeats_n < SHARED_MIN ? SHARED_MIN : repeats_n;
     for (i = 0; i < most && (resumed_n == 0 || (is_first && resumed_n == i)); i++) {
-        if (resumes(run, ticket)) {
-            found_at = found_at ? found_at : i + 1;
-            resumed_n++;
+        probe_reply_t reply;
+        int face;
+
+        ask(run, ticket, &reply);
+        if (reply.outcome == PROBE_SPENT) {
+            break;
+        }
+        resumed_n += reply.outcome == PROBE_RESUMED;
+        face = reply.outcome == PROBE_FULL ? probe_faces_of(version, &reply) : -1;
+        /* It looks like the ticket's backend, and does not know the ticket: so looks do not tell. */
+        if (resumed_n == 0 && face >= 0 && (backend->faces >> face & 1)) {
+            backend->faces = 0;
+            backend->cost_n = repeats_n;
         }
     }
-    backend->repeats_n = resumed_n == 0 ? 0 : found_at > expected ? found_at : expected;
+    if (resumed_n == 0) {
+        backend->why = i == most ? "its tickets do not resume"
+                                 : "the level's connections did not suffice to meet its backend";
+    }
+    else if (repeats_n > PROBE_REPEATS_MAX) {
+        backend->why = "its backend is met too rarely";
+    }
+    else {
+        backend->repeats_n = repeats_n;
+    }
     return i > 0 && resumed_n == i && i == most;
 }
 
-/* Takes connections of the MAC test. */
+/* Every backend opens every ticket: each that can be told apart has to answer. */
+static void share(probe_version_t *version)
+{
+    probe_backend_t *backend = backend_n(version, 0);
+
+    version->is_accepted = version->is_shared = 1;
+    backend->faces = probe_faces_all(version);
+    backend->repeats_n = backend->cost_n = 1;
+    if (backend->faces) {
+        backend->repeats_n = probe_faces_repeats(version, backend->faces, 1, &backend->cost_n);
+    }
+    backend->repeats_n = backend->repeats_n < PROBE_REPEATS_MAX ? backend->repeats_n
+                                                                : PROBE_REPEATS_MAX;
+}
+
 static void try_all(probe_run_t *run, probe_version_t *version)
 {
     int i, n = version->backends->nelts, rare = 0;
@@ -116,49 +172,49 @@ static void try_all(probe_run_t *run, probe_version_t *version)
                    ? i
                    : rare;
     }
-    version->is_shared = try_backend(run, version, backend_n(version, rare), 1);
-    if (version->is_shared) {
-        version->is_accepted = backend_n(version, 0)->repeats_n = 1;
+    if (try_backend(run, version, rare, 1)) {
+        share(version);
         return;
     }
-    version->is_accepted = backend_n(version, rare)->repeats_n > 0;
-    for (i = 0; i < n && i < ALTERED_MAX; i++) {
-        if (i != rare) {
-            (void)try_backend(run, version, backend_n(version, i), 0);
+    for (i = 0; i < n; i++) {
+        if (i >= ALTERED_MAX && i != rare) {
+            backend_n(version, i)->why = "there are too many backends";
+        }
+        else if (i != rare) {
+            (void)try_backend(run, version, i, 0);
         }
         version->is_accepted |= backend_n(version, i)->repeats_n > 0;
     }
 }
 
+static const probe_test_e pooled[] = {PROBE_TEST_MAC, PROBE_TEST_PADDING, PROBE_TEST_REUSE,
+                                      PROBE_TEST_CHANGE, PROBE_TEST_EXPIRY};
+
 void probe_by_backend_try(probe_run_t *run, int earlier_n)
 {
     probe_version_t *version = run->version;
-    int allowed;
+    apr_size_t i;
 
-    if (version->backends->nelts == 1 && version->empty_n == 0) {
+    probe_faces_find(version, run->pool);
+    if (version->backends->nelts == 1 && version->faces->nelts <= 1) {
         try_alone(run, version);
-        return;
     }
-    probe_begin(run, PROBE_TEST_MAC, earlier_n);
-    allowed = probe_client_offers_left(run->client);
-    try_all(run, version);
-    version->tried_n = allowed - probe_client_offers_left(run->client);
+    for (i = 0; i < sizeof(pooled) / sizeof(pooled[0]); i++) {
+        version->pool_n += probe_budget_offers(run->options, earlier_n, pooled[i]);
+    }
+    if (version->backends->nelts > 1 || version->faces->nelts > 1) {
+        probe_begin(run, PROBE_TEST_MAC, earlier_n);
+        probe_client_allow_offers(run->client, version->pool_n);
+        try_all(run, version);
+        version->pool_n = probe_client_offers_left(run->client);
+    }
 }
 
-void probe_by_backend_enter(probe_run_t *run)
+const char *probe_by_backend_why(const probe_version_t *version)
 {
-    const probe_version_t *whole = run->version;
-    probe_version_t *view;
-    int i, n = 0;
+    const char *why = backend_n(version, 0)->why;
 
-    for (i = whole->backends->nelts - 1; i >= 0; i--) {
-        n = backend_n(whole, i)->repeats_n > 0 ? i : n;
-    }
-    if (backend_n(whole, n)->repeats_n > 0) {
-        view = apr_palloc(run->pool, sizeof(*view));
-        enter(run, whole, n, view);
-        run->backend = -1;
-    }
+    return why ? why : "its tickets do not resume";
 }
 
 /* ---- findings that are alike ---- */
@@ -254,72 +310,160 @@ void probe_by_backend_examine(probe_run_t *run)
         enter(run, whole, i, &view);
         probe_examine_tickets(run);
     }
-    leave(run, whole);
+    probe_by_backend_leave(run, whole);
     probe_examine_across(run);
     join(run, first);
 }
 
-/* A share of the test's connections.  Returns for how many offers it is enough. */
-static int begin_share(probe_run_t *run, probe_test_e test, int earlier_n, int of_n)
+/* Makes a test with a part of the offers that are left. */
+static void make_pooled(probe_run_t *run, probe_version_t *whole, probe_test_e test,
+                        void (*make)(probe_run_t *run), int of_n)
 {
-    int all;
+    int allowed = whole->pool_n / (of_n > 0 ? of_n : 1);
 
-    probe_begin(run, test, earlier_n);
-    all = probe_client_offers_left(run->client);
-    all -= test == PROBE_TEST_MAC ? run->version->tried_n : 0;
-    all = all > 0 && of_n > 0 ? all / of_n : 0;
-    probe_client_allow_offers(run->client, all);
-    return all / run->repeats_n;
+    /* It needs many only where it finds something. */
+    if (test == PROBE_TEST_PADDING) {
+        int others = (of_n - 1) * PADDING_ENOUGH * run->cost_n;
+
+        allowed = whole->pool_n - others > allowed ? whole->pool_n - others : allowed;
+    }
+    probe_begin(run, test, 0);
+    probe_client_allow_offers(run->client, allowed);
+    make(run);
+    whole->pool_n -= allowed - probe_client_offers_left(run->client);
 }
 
-static void alter(probe_run_t *run, int earlier_n, int of_n)
+static void alter(probe_run_t *run)
 {
-    const probe_backend_t *backend = backend_n(run->version, run->backend);
-
-    if (backend->repeats_n == 0) {
-        const char *why = run->backend < ALTERED_MAX
-                              ? "its tickets do not resume"
-                              : "there are too many backends for altered tickets";
-
-        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "%s", why);
-        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "%s", why);
+    if (probe_client_offers_left(run->client) / run->cost_n < PROBE_MAC_MORE + PLACES_MIN) {
+        probe_tell(
+            run, PROBE_TEST_MAC, PROBE_UNTESTED,
+            "one answer in about %d comes from this backend, for which the level has too few "
+            "connections",
+            run->cost_n);
         return;
     }
-    if (begin_share(run, PROBE_TEST_MAC, earlier_n, of_n) < PROBE_MAC_MORE + PLACES_MIN) {
-        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED,
-                   "one in about %d connections comes to this backend, for which the level has too "
-                   "few",
-                   backend->repeats_n);
+    probe_test_mac(run);
+}
+
+static void pad(probe_run_t *run)
+{
+    if (run->options->level != PROBE_QUICK
+        && probe_client_offers_left(run->client) / run->cost_n < PADDING_MIN) {
+        probe_tell(
+            run, PROBE_TEST_PADDING, PROBE_UNTESTED,
+            "one answer in about %d comes from this backend, for which the level has too few "
+            "connections",
+            run->cost_n);
+        return;
     }
-    else {
-        probe_test_mac(run);
-    }
-    (void)begin_share(run, PROBE_TEST_PADDING, earlier_n, of_n);
     probe_test_padding(run);
 }
 
-void probe_by_backend_alter(probe_run_t *run, int earlier_n)
+static void (*const makers[PROBE_TEST_N])(probe_run_t *run) = {
+    [PROBE_TEST_MAC] = alter,
+    [PROBE_TEST_PADDING] = pad,
+    [PROBE_TEST_REUSE] = probe_test_reuse,
+    [PROBE_TEST_CHANGE] = probe_test_change,
+    [PROBE_TEST_EXPIRY] = probe_test_expiry,
+};
+
+/* A backend that is not named stands for all of them: what is good on one says nothing about the
+ * others. */
+static void doubt(const probe_run_t *run, int first)
+{
+    int i;
+
+    for (i = first; i < run->host->findings->nelts; i++) {
+        probe_finding_t *finding = finding_n(run, i);
+
+        if (finding->verdict < PROBE_UNTESTED) {
+            finding->verdict = PROBE_UNTESTED;
+            finding->text = apr_pstrcat(
+                run->pool, finding->text,
+                ", by one of several backends, which no key name tells apart", NULL);
+        }
+    }
+}
+
+/* For one test, with every backend. */
+static void make_for_all(probe_run_t *run, probe_test_e test)
 {
     probe_version_t *whole = run->version, view;
-    int i, n = whole->backends->nelts, first = run->host->findings->nelts, of_n = 0;
+    int i, n = whole->is_shared ? 1 : whole->backends->nelts, of_n = 0;
 
-    if (whole->is_shared || (n == 1 && backend_n(whole, 0)->repeats_n == 1)) {
-        enter(run, whole, 0, &view);
-        run->backend = -1;
-        (void)begin_share(run, PROBE_TEST_MAC, earlier_n, 1);
-        probe_test_mac(run);
-        probe_begin(run, PROBE_TEST_PADDING, earlier_n);
-        probe_test_padding(run);
-        leave(run, whole);
-        return;
-    }
     for (i = 0; i < n; i++) {
         of_n += backend_n(whole, i)->repeats_n > 0;
     }
     for (i = 0; i < n; i++) {
+        int first = run->host->findings->nelts;
+
         enter(run, whole, i, &view);
-        alter(run, earlier_n, of_n);
+        run->backend = whole->is_shared ? -1 : i;
+        if (backend_n(whole, i)->repeats_n == 0) {
+            probe_tell(run, test, PROBE_UNTESTED, "%s", backend_n(whole, i)->why);
+        }
+        else {
+            make_pooled(run, whole, test, makers[test], of_n--);
+        }
+        if (!backend_n(whole, i)->faces && !whole->is_shared) {
+            doubt(run, first);
+        }
+        probe_by_backend_leave(run, whole);
     }
-    leave(run, whole);
+}
+
+/* With one backend's tickets; the others remain untested. */
+static void make_for_one(probe_run_t *run, probe_test_e test, int earlier_n,
+                         void (*make)(probe_run_t *run, const probe_host_t *earlier, int earlier_n),
+                         const probe_host_t *earlier)
+{
+    probe_version_t *whole = run->version, *view = apr_palloc(run->pool, sizeof(*view));
+    int i, n = 0, own;
+
+    for (i = whole->backends->nelts - 1; i >= 0; i--) {
+        n = backend_n(whole, i)->repeats_n > 0 ? i : n;
+    }
+    enter(run, whole, n, view);
+    run->backend = whole->is_shared || whole->backends->nelts == 1 ? -1 : n;
+    probe_begin(run, test, earlier_n);
+    own = probe_client_offers_left(run->client);
+    probe_client_allow_offers(run->client, own + whole->pool_n);
+    make(run, earlier, earlier_n);
+    if (probe_client_offers_left(run->client) < whole->pool_n) {
+        whole->pool_n = probe_client_offers_left(run->client);
+    }
+    for (i = 0; i < whole->backends->nelts && run->backend >= 0; i++) {
+        if (i != n) {
+            run->backend = i;
+            probe_tell(run, test, PROBE_UNTESTED, "only the tickets of another backend were tried");
+        }
+    }
+    probe_by_backend_leave(run, whole);
+}
+
+static void watch(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
+{
+    (void)earlier;
+    (void)earlier_n;
+    probe_test_rotation(run);
+}
+
+void probe_by_backend_test(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
+{
+    int first = run->host->findings->nelts;
+
+    make_for_one(run, PROBE_TEST_CONFUSION, earlier_n, probe_test_confusion, earlier);
+    make_for_all(run, PROBE_TEST_EXPIRY);
+    make_for_all(run, PROBE_TEST_CHANGE);
+    make_for_all(run, PROBE_TEST_REUSE);
+    make_for_all(run, PROBE_TEST_PADDING);
+    make_for_all(run, PROBE_TEST_MAC);
+    if (run->options->watch) {
+        make_for_one(run, PROBE_TEST_ROTATION, earlier_n, watch, earlier);
+    }
+    else {
+        probe_test_rotation(run);
+    }
     join(run, first);
 }

@@ -16,13 +16,13 @@
 #include "wait.h"
 #include "words.h"
 
+#define NONE_FRESH "no ticket is left that was not offered before, which more --tickets would give"
 #define SLACK apr_time_from_sec(3) /* servers count whole seconds */
 
 /* The longest hint whose end is waited for, by level. */
 static const apr_uint32_t hint_max_s[] = {2, 5, 60};
 
 typedef struct changing_t {
-    const probe_ticket_t *ticket;
     const char *good;     /* with what a full handshake followed; "": with nothing yet */
     const char *untested; /* the first reason; NULL: nothing is */
     int is_told;          /* something is */
@@ -120,6 +120,17 @@ static void try_one(probe_run_t *run, changing_t *changing, const probe_offer_t 
     }
 }
 
+/* A server that takes a ticket once would refuse one that has been offered. */
+static const probe_ticket_t *take_fresh(probe_run_t *run, changing_t *changing, const char *what)
+{
+    const probe_ticket_t *ticket = probe_fresh_ticket(run);
+
+    if (!ticket) {
+        skip_one(changing, apr_psprintf(run->pool, "%s: " NONE_FRESH, what));
+    }
+    return ticket;
+}
+
 static probe_offer_t make_offer(const probe_run_t *run, const probe_ticket_t *ticket)
 {
     return (probe_offer_t){.version = run->version->version,
@@ -132,12 +143,18 @@ static probe_offer_t make_offer(const probe_run_t *run, const probe_ticket_t *ti
 static void try_version(probe_run_t *run, changing_t *changing)
 {
     int version = run->version->version == TLS1_3_VERSION ? TLS1_2_VERSION : TLS1_3_VERSION;
-    probe_offer_t offer = make_offer(run, changing->ticket);
+    const probe_ticket_t *ticket;
+    probe_offer_t offer;
 
     if (!run->options->has[PROBE_VERSION_AT(version)]) {
         skip_one(changing, "another version: requires --tls 1.2,1.3");
         return;
     }
+    ticket = take_fresh(run, changing, "another version");
+    if (!ticket) {
+        return;
+    }
+    offer = make_offer(run, ticket);
     offer.version = version;
     offer.change = PROBE_CHANGE_VERSION;
     try_one(run, changing, &offer, probe_version_name(version));
@@ -145,8 +162,13 @@ static void try_version(probe_run_t *run, changing_t *changing)
 
 static void try_suite(probe_run_t *run, changing_t *changing)
 {
-    probe_offer_t offer = make_offer(run, changing->ticket);
+    const probe_ticket_t *ticket = take_fresh(run, changing, "another cipher suite");
+    probe_offer_t offer;
 
+    if (!ticket) {
+        return;
+    }
+    offer = make_offer(run, ticket);
     offer.change = PROBE_CHANGE_SUITE;
     try_one(run, changing, &offer, "another cipher suite");
 }
@@ -154,8 +176,9 @@ static void try_suite(probe_run_t *run, changing_t *changing)
 /* As long as the server's own, and with nothing in common. */
 static void try_foreign(probe_run_t *run, changing_t *changing)
 {
-    probe_offer_t offer = make_offer(run, changing->ticket);
-    apr_size_t len = changing->ticket->len;
+    const probe_ticket_t *own = &APR_ARRAY_IDX(run->version->tickets, 0, probe_ticket_t);
+    probe_offer_t offer = make_offer(run, own);
+    apr_size_t len = own->len;
     unsigned char *bytes = apr_palloc(run->pool, len);
 
     if (len > INT_MAX || RAND_bytes(bytes, (int)len) != 1) {
@@ -169,10 +192,7 @@ static void try_foreign(probe_run_t *run, changing_t *changing)
 
 void probe_test_change(probe_run_t *run)
 {
-    changing_t changing = {.ticket = &APR_ARRAY_IDX(run->version->tickets,
-                                                    run->version->tickets->nelts - 1,
-                                                    probe_ticket_t),
-                           .good = ""};
+    changing_t changing = {.good = ""};
 
     probe_progress(run, 0, 0);
     /* Before TLS 1.2 all suites have one hash. */
@@ -193,19 +213,11 @@ void probe_test_change(probe_run_t *run)
     }
 }
 
-void probe_test_expiry(probe_run_t *run)
+static void expire(probe_run_t *run, const probe_ticket_t *ticket)
 {
-    const probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, 0, probe_ticket_t);
     const char *hint = report_span(apr_time_from_sec(ticket->hint_s), run->pool);
     probe_reply_t reply;
 
-    if (ticket->hint_s == 0 || ticket->hint_s > hint_max_s[run->options->level]) {
-        probe_tell(run, PROBE_TEST_EXPIRY, PROBE_UNTESTED,
-                   ticket->hint_s ? "a hint of %s is too long for this level: use --watch"
-                                  : "there is no lifetime hint",
-                   hint);
-        return;
-    }
     probe_progress(run, 0, 0);
     probe_wait_until(ticket->at + apr_time_from_sec(ticket->hint_s) + SLACK);
     probe_offer(run, ticket, NULL, &reply);
@@ -226,4 +238,24 @@ void probe_test_expiry(probe_run_t *run)
                    "%s",
                    hint, reply.why);
     }
+}
+
+void probe_test_expiry(probe_run_t *run)
+{
+    const probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, 0, probe_ticket_t);
+    const char *hint = report_span(apr_time_from_sec(ticket->hint_s), run->pool);
+
+    if (ticket->hint_s == 0 || ticket->hint_s > hint_max_s[run->options->level]) {
+        probe_tell(run, PROBE_TEST_EXPIRY, PROBE_UNTESTED,
+                   ticket->hint_s ? "a hint of %s is too long for this level: use --watch"
+                                  : "there is no lifetime hint",
+                   hint);
+        return;
+    }
+    ticket = probe_fresh_ticket(run);
+    if (!ticket) {
+        probe_tell(run, PROBE_TEST_EXPIRY, PROBE_UNTESTED, "%s", NONE_FRESH);
+        return;
+    }
+    expire(run, ticket);
 }

@@ -8,8 +8,6 @@
 
 #include "mac_spans.h"
 
-#define CRC_LEN 4
-
 /* Begins with, and ends in, all bits inverted. */
 static apr_uint32_t crc32_of(apr_uint32_t crc, const unsigned char *bytes, apr_size_t len)
 {
@@ -31,7 +29,7 @@ void probe_checksum_make(const unsigned char *first, apr_size_t first_len,
     apr_uint32_t crc = ~crc32_of(crc32_of(0xffffffff, first, first_len), second, second_len);
     int i;
 
-    for (i = 0; i < CRC_LEN; i++) {
+    for (i = 0; i < PROBE_CRC_LEN; i++) {
         out[i] = (unsigned char)(crc >> (24 - 8 * i));
     }
 }
@@ -39,11 +37,11 @@ void probe_checksum_make(const unsigned char *first, apr_size_t first_len,
 static int is_crc(const probe_ticket_t *ticket, const probe_span_t *span)
 {
     const unsigned char *at = ticket->bytes + span->mac_at;
-    unsigned char crc[CRC_LEN];
+    unsigned char crc[PROBE_CRC_LEN];
 
     probe_checksum_make(ticket->bytes + span->from, span->len, ticket->bytes + span->second_from,
                         span->second_len, crc);
-    return memcmp(at, crc, CRC_LEN) == 0
+    return memcmp(at, crc, PROBE_CRC_LEN) == 0
            || (at[0] == crc[3] && at[1] == crc[2] && at[2] == crc[1] && at[3] == crc[0]);
 }
 
@@ -51,7 +49,7 @@ static void choose(probe_spans_t *spans, const probe_ticket_t *ticket, const pro
 {
     spans->n = 0;
     if (ticket->len <= PROBE_TEXT_MAX) {
-        probe_mac_spans(spans, ticket->len, format, CRC_LEN, PROBE_NORMAL, 0);
+        probe_mac_spans(spans, ticket->len, format, PROBE_CRC_LEN, PROBE_NORMAL, 0);
     }
 }
 
@@ -83,7 +81,7 @@ static int find(const probe_ticket_t *tickets, apr_size_t n, const probe_format_
             hit->algorithm = "CRC-32";
             hit->text_at = spans.all[i].from;
             hit->mac_at = spans.all[i].mac_at;
-            hit->mac_len = hit->mac_full_len = CRC_LEN;
+            hit->mac_len = hit->mac_full_len = PROBE_CRC_LEN;
             return 1;
         }
     }
@@ -102,4 +100,18 @@ int probe_checksum_find_inside(const probe_ticket_t *text, const probe_format_t 
 {
     memset(hit, 0, sizeof(*hit));
     return find(text, 1, format, hit);
+}
+
+void probe_checksum_change(unsigned char mask, apr_size_t left_n, int is_big, unsigned char *out)
+{
+    static const unsigned char zero = 0;
+    apr_uint32_t crc = crc32_of(0, &mask, 1);
+    int i;
+
+    while (left_n-- > 0) {
+        crc = crc32_of(crc, &zero, 1);
+    }
+    for (i = 0; i < PROBE_CRC_LEN; i++) {
+        out[i] ^= (unsigned char)(crc >> 8 * (is_big ? PROBE_CRC_LEN - 1 - i : i));
+    }
 }

@@ -6,6 +6,7 @@
 
 #include <apr_strings.h>
 #include <openssl/ssl.h>
+#include <string.h>
 
 #include "budget.h"
 
@@ -54,6 +55,18 @@ static int is_for_others(const probe_reply_t *reply)
     return reply->asked_cert && reply->outcome == PROBE_ALERT;
 }
 
+static void keep_visit(probe_run_t *run, const probe_reply_t *reply)
+{
+    probe_visit_t visit = {.connection = probe_client_count(run->client),
+                           .face = {.has_cert = reply->has_cert, .hello = reply->hello}};
+
+    memcpy(visit.face.cert_digest, reply->cert_digest, sizeof(visit.face.cert_digest));
+    if (!run->version->visits) {
+        run->version->visits = apr_array_make(run->pool, 16, sizeof(visit));
+    }
+    APR_ARRAY_PUSH(run->version->visits, probe_visit_t) = visit;
+}
+
 static void keep(probe_run_t *run, const probe_reply_t *reply, int is_asked)
 {
     probe_version_t *version = run->version;
@@ -66,6 +79,7 @@ static void keep(probe_run_t *run, const probe_reply_t *reply, int is_asked)
              && version->tickets->nelts + reply->tickets->nelts == 0)) {
         version->full_n++;
         version->empty_n += reply->tickets->nelts == 0;
+        keep_visit(run, reply);
     }
     version->own = version->own ? version->own : reply;
     for (i = 0; i < reply->tickets->nelts; i++) {

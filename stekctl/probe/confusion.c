@@ -142,10 +142,11 @@ static probe_verdict_e judge(probe_run_t *run, const probe_ticket_t *ticket, con
  * or its own, as Host. */
 static int try_names(probe_run_t *run, probe_verdict_e *pworst)
 {
-    const probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, 0, probe_ticket_t);
+    probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, 0, probe_ticket_t);
     const apr_array_header_t *names = run->options->names;
     int i, tried_n = 0;
 
+    ticket->is_offered |= run->name != NULL;
     for (i = 1; run->name && (i <= names->nelts || i == 1); i++) {
         const char *second = names->nelts > 1 ? APR_ARRAY_IDX(names, 1, const char *) : run->name;
         place_t place = {.sni = i < names->nelts ? APR_ARRAY_IDX(names, i, const char *) : NULL};

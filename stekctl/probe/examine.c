@@ -12,6 +12,7 @@
 
 #include "analysis.h"
 #include "checksum.h"
+#include "faces.h"
 #include "hex.h"
 #include "key_digest.h"
 #include "report.h"
@@ -67,6 +68,15 @@ static int rare_n(const probe_version_t *version)
     return n;
 }
 
+/* Several backends are known, and by the connections that there were, another one as busy as these
+ * may have been missed by chance. */
+static int may_be_more(const probe_version_t *version)
+{
+    int n = version->backends->nelts;
+
+    return n > 1 && version->full_n < probe_faces_repeats_for(1.0 / (n + 1), 1);
+}
+
 static const char *some_text(const probe_run_t *run)
 {
     const probe_version_t *version = run->version;
@@ -80,10 +90,18 @@ static const char *some_text(const probe_run_t *run)
     if (version->backends->nelts > 1) {
         text = apr_psprintf(run->pool, "%s; %d backends or keys", text, version->backends->nelts);
     }
+    if (version->faces && version->faces->nelts > version->backends->nelts) {
+        text = apr_psprintf(run->pool, "%s; servers of %d kinds, by certificate and hello", text,
+                            version->faces->nelts);
+    }
     if (rare) {
         text = apr_psprintf(run->pool,
                             "%s, %d seen once: there may be more, which more --tickets would show",
                             text, rare);
+    }
+    else if (may_be_more(version)) {
+        text = apr_pstrcat(run->pool, text, ": there may be more, which more --tickets would show",
+                           NULL);
     }
     return run->host->stalled_n
                ? apr_psprintf(run->pool, "%s; the first connection failed and was repeated", text)
@@ -108,7 +126,7 @@ void probe_examine_support(probe_run_t *run)
     is_long = apr_time_from_sec(first->hint_s) > STEK_TIME_MAX;
     verdict = is_long ? PROBE_WEAK
               : first->hint_s == 0 || !version->is_accepted || version->empty_n > 0
-                      || rare_n(version) > 0
+                      || rare_n(version) > 0 || may_be_more(version)
                   ? PROBE_NOTE
                   : PROBE_OK;
     probe_tell(run, PROBE_TEST_SUPPORT, verdict,
@@ -358,6 +376,21 @@ static void tell_clock(probe_run_t *run, const found_t *found)
     finding->is_cut = found->is_cut;
 }
 
+/* Of a layout that does not say where its MAC is. */
+static void tell_inside(probe_run_t *run, const found_t *found)
+{
+    probe_finding_t *finding = &APR_ARRAY_IDX(run->host->findings, run->host->findings->nelts - 1,
+                                              probe_finding_t);
+
+    finding->seen_inside = found->opened.len ? 1 : -1;
+    finding->text = apr_pstrcat(run->pool, finding->text,
+                                found->opened.len
+                                    ? "; nor does one make a MAC inside the encryption"
+                                    : "; a MAC or checksum inside the encryption cannot be seen "
+                                      "without the cipher's key",
+                                NULL);
+}
+
 /* Called often; other hosts of a list have their turn meanwhile. */
 static void show_clock_progress(void *arg, apr_size_t done, apr_size_t all)
 {
@@ -548,6 +581,9 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
     tell_none(run, test, &first, why, n, more_n);
     if (test == PROBE_TEST_CIPHER_KEY && found->numbers_n) {
         tell_clock(run, found);
+    }
+    if (test == PROBE_TEST_MAC_KEY && version->format.layout == PROBE_LAYOUT_UNKNOWN) {
+        tell_inside(run, found);
     }
     return NULL;
 }

@@ -60,12 +60,14 @@ typedef struct probe_reply_t {
     int asked_cert;   /* the server sent a CertificateRequest */
     int has_cert;     /* cert_digest is set, from the server's certificate */
     unsigned char cert_digest[32];
+    apr_uint32_t hello; /* hash of what a ServerHello chooses: suite and extensions; 0: none came */
     apr_int64_t first_us;        /* from the ClientHello to the first byte of the answer */
     apr_array_header_t *tickets; /* of probe_ticket_t; bytes are in the pool */
     const unsigned char
         *session; /* DER of a session without a ticket, for its session id; or NULL */
     apr_size_t session_len;
-    const char *why; /* a clause for people, never NULL after a failure */
+    int is_elsewhere; /* every answer was that of a backend which cannot know the ticket */
+    const char *why;  /* a clause for people, never NULL after a failure */
 } probe_reply_t;
 
 #pragma GCC visibility pop

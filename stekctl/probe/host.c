@@ -45,6 +45,25 @@ static void confusion_only(probe_run_t *run, probe_test_e first, const char *why
     skip(run, PROBE_TEST_ROTATION, PROBE_TEST_N, why);
 }
 
+/* Of one backend, as far as is known. */
+static void test_alone(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
+{
+    probe_begin(run, PROBE_TEST_MAC, earlier_n);
+    probe_test_mac(run);
+    probe_begin(run, PROBE_TEST_PADDING, earlier_n);
+    probe_test_padding(run);
+    probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
+    probe_test_confusion(run, earlier, earlier_n);
+    probe_begin(run, PROBE_TEST_ROTATION, earlier_n);
+    probe_test_rotation(run);
+    probe_begin(run, PROBE_TEST_REUSE, earlier_n);
+    probe_test_reuse(run);
+    probe_begin(run, PROBE_TEST_CHANGE, earlier_n);
+    probe_test_change(run);
+    probe_begin(run, PROBE_TEST_EXPIRY, earlier_n);
+    probe_test_expiry(run);
+}
+
 static void test_version(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
 {
     probe_version_t *version = run->version;
@@ -62,23 +81,15 @@ static void test_version(probe_run_t *run, const probe_host_t *earlier, int earl
     probe_by_backend_examine(run);
     probe_test_forgery(run, earlier_n);
     if (!version->is_accepted) {
-        confusion_only(run, PROBE_TEST_MAC, "its tickets do not resume", earlier, earlier_n);
+        confusion_only(run, PROBE_TEST_MAC, probe_by_backend_why(version), earlier, earlier_n);
         return;
     }
-    probe_by_backend_alter(run, earlier_n);
-    probe_by_backend_enter(run);
-    probe_begin(run, PROBE_TEST_CONFUSION, earlier_n);
-    probe_test_confusion(run, earlier, earlier_n);
-    probe_begin(run, PROBE_TEST_ROTATION, earlier_n);
-    probe_test_rotation(run);
-    probe_begin(run, PROBE_TEST_REUSE, earlier_n);
-    probe_test_reuse(run);
-    probe_begin(run, PROBE_TEST_CHANGE, earlier_n);
-    probe_test_change(run);
-    probe_begin(run, PROBE_TEST_EXPIRY, earlier_n);
-    probe_test_expiry(run);
-    run->version = version;
-    run->repeats_n = 1;
+    if (version->is_alone) {
+        test_alone(run, earlier, earlier_n);
+    }
+    else {
+        probe_by_backend_test(run, earlier, earlier_n);
+    }
 }
 
 /* An IPv6 address may name an interface: "fe80::1%eth0". */
@@ -138,7 +149,7 @@ void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
                 const probe_options_t *options, apr_pool_t *pool)
 {
     probe_run_t run = {
-        .host = host, .options = options, .backend = -1, .repeats_n = 1, .pool = pool};
+        .host = host, .options = options, .backend = -1, .repeats_n = 1, .cost_n = 1, .pool = pool};
     int i;
 
     for (i = 0; i < PROBE_VERSIONS_N; i++) {

@@ -96,6 +96,9 @@ void probe_json_finding(json_t *json, const probe_finding_t *finding, int redact
         json_count(json, "forms", finding->forms_n);
         json_count(json, "searched_tickets", finding->tickets_n);
     }
+    if (finding->seen_inside) {
+        json_bool(json, "searched_inside", finding->seen_inside > 0);
+    }
     if (finding->numbers_n) {
         json_count(json, "times", finding->numbers_n);
         json_count(json, "time_forms", finding->ways_n);

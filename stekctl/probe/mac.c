@@ -14,11 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis.h"
 #include "budget.h"
+#include "checksum.h"
 #include "text_ticket.h"
 
 #define AGAIN_MAX 4  /* accepted alterations that are offered once more */
 #define COUNT_MIN 10 /* bytes of a MAC that have to count, as RFC 2104, 5 has it */
+#define CHECKSUM_MIN 64
+#define CHECKSUM_N 6 /* three places, in two byte orders */
 #define BIG_LEN 4096 /* longer tickets, which every offer sends, get few alterations */
 #define BIG_N 256
 
@@ -28,6 +32,8 @@ typedef struct change_t {
     const probe_ticket_t *ticket;
     unsigned char *bytes;
     probe_reply_t wrong; /* to an unaltered ticket with a wrong secret */
+    int by_bit;          /* the places are bits; otherwise bytes */
+    apr_size_t places_n; /* that the level asks for */
     apr_size_t tried_n, taken_n, ignored_n, like_wrong_n;
     apr_size_t like_wrong_at; /* one of them */
     const char *taken_how;    /* the first one that was accepted; NULL: none was */
@@ -55,9 +61,8 @@ static int means_the_same(const change_t *change)
 
 static void offer_changed(probe_run_t *run, change_t *change, apr_size_t unit, probe_reply_t *reply)
 {
-    int is_deep = run->options->level == PROBE_DEEP;
-    apr_size_t at = is_deep ? unit / 8 : unit;
-    unsigned char mask = (unsigned char)(1 << (is_deep ? unit % 8 : unit * 5 % 8));
+    apr_size_t at = change->by_bit ? unit / 8 : unit;
+    unsigned char mask = (unsigned char)(1 << (change->by_bit ? unit % 8 : unit * 5 % 8));
     int i;
 
     change->bytes[at] ^= mask;
@@ -81,11 +86,15 @@ static int is_like_wrong(const change_t *change, const probe_reply_t *reply)
            && reply->alert == change->wrong.alert;
 }
 
-/* Once may be a network error. */
-static int is_taken_again(probe_run_t *run, change_t *change, apr_size_t unit)
+/* Who resumes has opened the ticket; anything else may be a network error, once. */
+static int is_surely_taken(probe_run_t *run, change_t *change, apr_size_t unit,
+                           const probe_reply_t *first)
 {
     probe_reply_t reply;
 
+    if (first->outcome == PROBE_RESUMED || change->taken_n >= AGAIN_MAX) {
+        return 1;
+    }
     offer_changed(run, change, unit, &reply);
     return is_taken(&reply);
 }
@@ -177,7 +186,7 @@ static probe_verdict_e grade(const probe_run_t *run, const change_t *change)
 static void tell_taken(probe_run_t *run, const change_t *change)
 {
     probe_verdict_e verdict = grade(run, change);
-    const char *unit = run->options->level == PROBE_DEEP ? "bit" : "byte";
+    const char *unit = change->by_bit ? "bit" : "byte";
 
     if (verdict == PROBE_BROKEN) {
         probe_tell(
@@ -194,9 +203,74 @@ static void tell_taken(probe_run_t *run, const change_t *change)
     }
 }
 
+/* Where the session has ended meanwhile, or its key, every altered ticket is refused. */
+static int still_resumes(probe_run_t *run, const change_t *change)
+{
+    probe_reply_t reply;
+
+    probe_offer(run, change->ticket, NULL, &reply);
+    return reply.outcome == PROBE_RESUMED;
+}
+
+/* Nonzero: accepted, or decrypted and trusted. */
+static int is_fooled(probe_run_t *run, const change_t *change, const unsigned char *bytes)
+{
+    probe_reply_t reply;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        probe_offer(run, change->ticket, bytes, &reply);
+        if (reply.outcome == PROBE_RESUMED) {
+            return 1;
+        }
+        if (!is_taken(&reply) && !(is_like_wrong(change, &reply) && change->like_wrong_n == 0)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* If nothing but a checksum protects the text, also where a stream cipher hides both, an alteration
+ * can bring the right checksum along: at the end, where the last bytes are that of the others, and
+ * in front, because the checksum of such a pair of alterations is zero.  Returns the byte that was altered; 0: refused. */
+static apr_size_t find_checksum(probe_run_t *run, const change_t *change)
+{
+    apr_size_t len = change->ticket->len, end = len - PROBE_CRC_LEN;
+    int i;
+
+    if (len < CHECKSUM_MIN || probe_analysis_is_aead(run->version->format.layout)) {
+        return 0;
+    }
+    for (i = 0; i < CHECKSUM_N; i++) {
+        apr_size_t at = len / 2
+                        + (len / 2 - PROBE_CRC_LEN - 1) * (apr_size_t)(i / 2) / (CHECKSUM_N / 2);
+
+        memcpy(change->bytes, change->ticket->bytes, len);
+        change->bytes[at] ^= 1;
+        probe_checksum_change(1, end - at - 1, i % 2, change->bytes + end);
+        if (is_fooled(run, change, change->bytes)) {
+            return at;
+        }
+    }
+    return 0;
+}
+
+static int tell_checksum(probe_run_t *run, change_t *change)
+{
+    apr_size_t at = find_checksum(run, change);
+
+    if (at) {
+        probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN,
+                   "takes a ticket with byte %d altered and its last %d bytes so that its CRC-32 "
+                   "remains right, for which no key is needed",
+                   (int)at, PROBE_CRC_LEN);
+    }
+    return at != 0;
+}
+
 static void tell(probe_run_t *run, change_t *change)
 {
-    const char *unit = run->options->level == PROBE_DEEP ? "bit" : "byte";
+    const char *unit = change->by_bit ? "bit" : "byte";
 
     if (change->taken_how) {
         tell_taken(run, change);
@@ -207,9 +281,27 @@ static void tell(probe_run_t *run, change_t *change)
                    "for a wrong secret",
                    unit, (int)change->like_wrong_at, change->wrong.alert);
     }
-    else if (run->faults_n >= PROBE_FAULTS_MAX || change->tried_n == 0) {
+    else if (run->faults_n < PROBE_FAULTS_MAX && tell_checksum(run, change)) {
+        return;
+    }
+    else if ((run->faults_n >= PROBE_FAULTS_MAX && !run->is_spent) || change->tried_n == 0
+             || (run->is_spent && run->repeats_n == 1)) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED, "%s, after %d altered tickets",
                    probe_why_ended(run), (int)change->tried_n);
+    }
+    else if (!run->is_spent && !still_resumes(run, change)) {
+        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED,
+                   "none of %d altered tickets was accepted, but then the ticket did not resume as "
+                   "it is, either",
+                   (int)change->tried_n);
+    }
+    else if (run->repeats_n > 1 && change->tried_n < change->places_n) {
+        probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED,
+                   "none of %d altered tickets was accepted, but %d %ss were not altered: one "
+                   "answer in about %d comes from who has to give it, for which the level has too "
+                   "few connections",
+                   (int)change->tried_n, (int)(change->places_n - change->tried_n), unit,
+                   run->cost_n);
     }
     else if (change->ignored_n == change->tried_n) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_OK,
@@ -239,14 +331,14 @@ static void learn_wrong(probe_run_t *run, change_t *change)
 
 static void try_place(probe_run_t *run, change_t *change, apr_size_t unit)
 {
-    apr_size_t at = run->options->level == PROBE_DEEP ? unit / 8 : unit;
+    apr_size_t at = change->by_bit ? unit / 8 : unit;
     probe_reply_t reply;
 
     offer_changed(run, change, unit, &reply);
     if (!probe_is_answer(run, &reply)) {
         return;
     }
-    if (is_taken(&reply) && (change->taken_n >= AGAIN_MAX || is_taken_again(run, change, unit))) {
+    if (is_taken(&reply) && is_surely_taken(run, change, unit, &reply)) {
         if (!change->taken_n++) {
             change->taken_how = reply.outcome == PROBE_RESUMED ? "resumes"
                                                                : "resumes with a different secret";
@@ -262,24 +354,37 @@ static void try_place(probe_run_t *run, change_t *change, apr_size_t unit)
     }
 }
 
+/* Sets how many places there are, how many of them the level asks for, and returns how many can be
+ * tried; if a ticket has more, they are spread evenly. */
+static apr_size_t choose_places(const probe_run_t *run, change_t *change, apr_size_t *pall_n)
+{
+    int allowed = probe_client_offers_left(run->client) / run->cost_n - PROBE_MAC_MORE;
+    apr_size_t most = allowed > 0 ? (apr_size_t)allowed : 0, n;
+    int level_n = probe_budget_offers(run->options, 0, PROBE_TEST_MAC) - PROBE_MAC_MORE;
+
+    /* Behind several backends, bits would take too many connections. */
+    change->by_bit = run->options->level == PROBE_DEEP && run->repeats_n == 1;
+    *pall_n = change->ticket->len * (change->by_bit ? 8 : 1);
+    n = *pall_n < (apr_size_t)level_n ? *pall_n : (apr_size_t)level_n;
+    change->places_n = change->ticket->len > BIG_LEN && n > BIG_N ? BIG_N : n;
+    return change->places_n < most ? change->places_n : most;
+}
+
 void probe_test_mac(probe_run_t *run)
 {
-    /* The most places to alter; if a ticket has more, they are spread evenly. */
-    int allowed = probe_client_offers_left(run->client) / run->repeats_n - PROBE_MAC_MORE;
-    apr_size_t most = allowed > 0 ? (apr_size_t)allowed : 0;
     probe_version_t *version = run->version;
-    change_t change = {.ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t)};
+    probe_ticket_t *ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t);
+    change_t change = {.ticket = ticket};
     apr_size_t i, n, unit_n; /* the ticket's places: bytes, or bits at level deep */
 
     if (version->format.layout == PROBE_LAYOUT_STATEFUL) {
         probe_tell_moot(run, PROBE_TEST_MAC, "stateful: no MAC");
         return;
     }
-    unit_n = change.ticket->len * (run->options->level == PROBE_DEEP ? 8 : 1);
     change.map = apr_pcalloc(run->pool, change.ticket->len);
     change.bytes = apr_pmemdup(run->pool, change.ticket->bytes, change.ticket->len);
-    n = unit_n < most ? unit_n : most;
-    n = change.ticket->len > BIG_LEN && n > BIG_N ? BIG_N : n;
+    n = choose_places(run, &change, &unit_n);
+    ticket->is_offered = 1;
     learn_wrong(run, &change);
     for (i = 0; i < n && run->faults_n < PROBE_FAULTS_MAX; i++) {
         /* Always includes the first and the last place. */

@@ -10,7 +10,19 @@
 
 #include "session.h"
 
+#define HASH_BEGIN 2166136261U
 #define TICKETS_MAX 16 /* from one connection */
+
+/* FNV-1a. */
+static apr_uint32_t mix(apr_uint32_t hash, const unsigned char *bytes, apr_size_t len)
+{
+    apr_size_t i;
+
+    for (i = 0; i < len; i++) {
+        hash = (hash ^ bytes[i]) * 16777619U;
+    }
+    return hash;
+}
 
 static void look_at_hello(probe_messages_t *messages, const unsigned char *body, apr_size_t len)
 {
@@ -20,7 +32,9 @@ static void look_at_hello(probe_messages_t *messages, const unsigned char *body,
     if (len < at + 1 || len < at + 1 + body[at] + 5) {
         return;
     }
-    at += 1 + (apr_size_t)body[at] + 3;
+    at += 1 + (apr_size_t)body[at];
+    messages->reply->hello = mix(HASH_BEGIN, body + at, 2);
+    at += 3;
     end = at + 2 + ((apr_size_t)body[at] << 8 | body[at + 1]);
     at += 2;
     while (at + 4 <= end && end <= len) {
@@ -29,6 +43,7 @@ static void look_at_hello(probe_messages_t *messages, const unsigned char *body,
         if (type == TLSEXT_TYPE_psk) {
             messages->took_ticket = 1;
         }
+        messages->reply->hello = mix(messages->reply->hello, body + at, 2);
         at += 4 + ((apr_size_t)body[at + 2] << 8 | body[at + 3]);
     }
 }

@@ -68,8 +68,27 @@ typedef struct probe_finding_t {
     apr_uint64_t backends;        /* whose tickets: bit n is for backend n; 0: not told apart */
     apr_size_t numbers_n, ways_n; /* times and pids, and what can be made of each; zeros: none */
     int is_cut;                   /* the time for these was over */
-    apr_int64_t detectable_us;    /* a difference in time that would have been seen; 0: none */
+    int seen_inside; /* of a MAC: the text was searched, too; -1: its cipher's key is unknown */
+    apr_int64_t detectable_us; /* a difference in time that would have been seen; 0: none */
 } probe_finding_t;
+
+/* What tells servers behind one address apart: they answer full handshakes with another
+ * certificate, another hello, or tickets with another key name. */
+typedef struct probe_face_t {
+    int backend; /* whose key's name its tickets have, from 0; -1: it gives none */
+    int has_cert;
+    unsigned char cert_digest[32];
+    apr_uint32_t hello;
+    int connections_n; /* that met it */
+} probe_face_t;
+
+#define PROBE_FACES_MAX 64
+
+/* A full handshake that collected tickets. */
+typedef struct probe_visit_t {
+    apr_size_t connection;
+    probe_face_t face; /* its backend is not known yet */
+} probe_visit_t;
 
 /* Tickets with one key name, or without any. */
 typedef struct probe_backend_t {
@@ -79,7 +98,10 @@ typedef struct probe_backend_t {
     probe_format_t format;
     apr_array_header_t *tickets; /* of probe_ticket_t */
     int connections_n;           /* that brought them; offline: 0 or 1 */
-    int repeats_n; /* how often a ticket has to be offered to meet its backend; 0: it did not */
+    int repeats_n;               /* offers that miss its backend in less than 1 %; 0: none met it */
+    int cost_n;                  /* how many offers it takes on average until it has answered */
+    apr_uint64_t faces; /* that answer for it: bit n is for face n; 0: answers do not tell */
+    const char *why;    /* repeats_n is 0: why it cannot be tested */
 } probe_backend_t;
 
 /* From TLS 1.0 to 1.3; an index is the version less that of TLS 1.0. */
@@ -100,7 +122,10 @@ typedef struct probe_version_t {
     probe_format_t format;
     apr_array_header_t *backends; /* of probe_backend_t; NULL: there are no tickets */
     int is_shared;                /* all backends open each other's tickets */
-    int tried_n;                  /* connections of the MAC test that went into finding that out */
+    int is_alone;                 /* one backend, as far as is known */
+    int pool_n;                   /* offers that tests by backend have left, all together */
+    apr_array_header_t *visits;   /* of probe_visit_t; NULL: offline */
+    apr_array_header_t *faces;    /* of probe_face_t; NULL: not known */
 } probe_version_t;
 
 typedef struct probe_host_t {

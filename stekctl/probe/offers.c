@@ -10,18 +10,29 @@
 #include <string.h>
 
 #include "budget.h"
+#include "changes.h"
 #include "report.h"
 #include "words.h"
 
 #define HINT_SLACK apr_time_from_sec(5)
 
+/* Offers the ticket, and says whether that resumes; -1: there is no answer. */
+static int resumes(probe_run_t *run, const probe_ticket_t *ticket)
+{
+    probe_reply_t reply;
+
+    probe_offer(run, ticket, NULL, &reply);
+    if (!probe_is_answer(run, &reply)) {
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_UNTESTED, "a connection failed: %s", reply.why);
+        return -1;
+    }
+    return reply.outcome == PROBE_RESUMED;
+}
+
 void probe_test_reuse(probe_run_t *run)
 {
-    /* Not the first, because earlier tests have offered it. */
-    int last = run->version->tickets->nelts - 1;
-    const probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, last, probe_ticket_t);
-    probe_reply_t reply;
-    int i, resumed_n = 0;
+    const probe_ticket_t *ticket;
+    int first, second;
 
     if (run->version->version != TLS1_3_VERSION) {
         probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "%s tickets are meant to be reused",
@@ -29,21 +40,28 @@ void probe_test_reuse(probe_run_t *run)
         return;
     }
     probe_progress(run, 0, 0);
-    for (i = 0; i < 2; i++) {
-        probe_offer(run, ticket, NULL, &reply);
-        if (!probe_is_answer(run, &reply)) {
-            probe_tell(run, PROBE_TEST_REUSE, PROBE_UNTESTED, "a connection failed: %s", reply.why);
-            return;
-        }
-        resumed_n += reply.outcome == PROBE_RESUMED;
+    ticket = probe_fresh_ticket(run);
+    if (!ticket) {
+        probe_tell(
+            run, PROBE_TEST_REUSE, PROBE_UNTESTED,
+            "no ticket is left that was not offered before, which more --tickets would give");
+        return;
     }
-    if (resumed_n == 2) {
+    first = resumes(run, ticket);
+    second = first < 0 ? -1 : resumes(run, ticket);
+    if (second < 0) {
+        return;
+    }
+    if (first && second) {
         probe_tell(run, PROBE_TEST_REUSE, PROBE_NOTE,
                    "a ticket is accepted more than once, as usual: clients that reuse tickets can "
                    "be recognised (RFC 9846, C.4)");
     }
-    else {
+    else if (first || second) {
         probe_tell(run, PROBE_TEST_REUSE, PROBE_OK, "a ticket is accepted once");
+    }
+    else {
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_UNTESTED, "the ticket did not resume");
     }
 }
 
@@ -51,41 +69,12 @@ void probe_test_reuse(probe_run_t *run)
 
 typedef struct watch_t {
     const probe_ticket_t *first;
-    apr_size_t name_len;
-    unsigned char name[16];
+    probe_changes_t changes; /* of key names */
+    int brought_n;           /* looks that brought a ticket with one */
+    int unanswered_n;        /* offers of the first ticket */
+    const char *why;         /* of the latest of these */
     apr_time_t begun, changed_at, resumed_at, ended_at, end;
-    int changes_n;
 } watch_t;
-
-/* Gets a new ticket; NULL if the server sends none. */
-static const probe_ticket_t *get_ticket(probe_run_t *run, apr_pool_t *pool)
-{
-    probe_offer_t offer = {.version = run->version->version, .sni = run->name, .collect = 1};
-    probe_reply_t reply;
-
-    if (run->asks_http) {
-        offer.host = probe_host_header(run, run->name, pool);
-    }
-    probe_client_connect(run->client, &offer, &reply, pool);
-    return reply.tickets->nelts ? &APR_ARRAY_IDX(reply.tickets, 0, probe_ticket_t) : NULL;
-}
-
-/* Backends have names of their own: one that has been seen before is no new key. */
-static int is_known_name(const probe_run_t *run, const watch_t *watch, const probe_ticket_t *ticket)
-{
-    const apr_array_header_t *backends = run->version->backends;
-    int i;
-
-    for (i = 0; i < backends->nelts; i++) {
-        const probe_backend_t *backend = &APR_ARRAY_IDX(backends, i, probe_backend_t);
-
-        if (backend->is_named && backend->name_len >= watch->name_len
-            && memcmp(ticket->bytes, backend->name, watch->name_len) == 0) {
-            return 1;
-        }
-    }
-    return 0;
-}
 
 static void look(probe_run_t *run, watch_t *watch)
 {
@@ -94,21 +83,50 @@ static void look(probe_run_t *run, watch_t *watch)
     probe_reply_t reply;
 
     apr_pool_clear(run->scratch);
-    ticket = get_ticket(run, run->scratch);
-    if (ticket && ticket->len >= watch->name_len
-        && memcmp(ticket->bytes, watch->name, watch->name_len) != 0
-        && !is_known_name(run, watch, ticket)) {
-        memcpy(watch->name, ticket->bytes, watch->name_len);
-        watch->changed_at = watch->changes_n++ ? watch->changed_at : now;
+    ticket = probe_get_ticket(run, run->scratch);
+    watch->changes.looks_n++;
+    if (ticket && watch->changes.name_len && ticket->len >= watch->changes.name_len) {
+        watch->brought_n++;
+        if (probe_changes_see(&watch->changes, ticket->bytes) && !watch->changed_at) {
+            watch->changed_at = now;
+        }
     }
     probe_offer(run, watch->first, NULL, &reply);
     if (reply.outcome == PROBE_RESUMED) {
         watch->resumed_at = now;
         watch->ended_at = 0;
     }
-    else if (reply.outcome == PROBE_FULL && !watch->ended_at) {
-        watch->ended_at = now;
+    else if (reply.outcome == PROBE_FULL && !reply.is_elsewhere) {
+        watch->ended_at = watch->ended_at ? watch->ended_at : now;
     }
+    else {
+        watch->unanswered_n++;
+        watch->why = apr_pstrdup(run->pool, reply.why);
+    }
+}
+
+static const char *keys_text(const probe_run_t *run, const watch_t *watch, int changes_n)
+{
+    int begun_n = watch->changes.begun_n;
+    const char *whose = begun_n > 1 ? apr_psprintf(run->pool, " on %d backends or keys", begun_n)
+                                    : "";
+
+    if (watch->changes.name_len == 0) {
+        return "key name not recognised, so that it cannot be seen whether keys change";
+    }
+    if (watch->brought_n == 0) {
+        return "no more tickets came, so that it cannot be seen whether keys change";
+    }
+    if (changes_n < 0) {
+        return apr_psprintf(run->pool,
+                            "%d key names came up beside the first %d: it cannot be told whether "
+                            "keys changed or other backends were met",
+                            watch->changes.names_n - begun_n, begun_n);
+    }
+    return changes_n ? apr_psprintf(run->pool, "key name changed %d time%s%s, first after %s",
+                                    changes_n, changes_n == 1 ? "" : "s", whose,
+                                    report_span(watch->changed_at - watch->begun, run->pool))
+                     : apr_psprintf(run->pool, "key name did not change%s", whose);
 }
 
 static void tell_watch(probe_run_t *run, const watch_t *watch)
@@ -116,58 +134,91 @@ static void tell_watch(probe_run_t *run, const watch_t *watch)
     apr_interval_time_t hint = apr_time_from_sec(watch->first->hint_s);
     apr_interval_time_t resumed = watch->resumed_at - watch->begun;
     int is_early = hint && watch->ended_at && watch->ended_at - watch->begun + HINT_SLACK < hint;
+    int changes_n = watch->brought_n ? probe_changes_count(&watch->changes) : -1;
+    const char *keys = keys_text(run, watch, changes_n);
     const char *old = watch->ended_at
                           ? apr_psprintf(run->pool, "the first ticket resumed for %s, %shint %s",
                                          report_span(resumed, run->pool),
                                          is_early ? "less than its " : "",
                                          report_span(hint, run->pool))
+                      : watch->unanswered_n
+                          ? apr_psprintf(run->pool,
+                                         "the first ticket resumed after %s, but %d later offers "
+                                         "got no answer (%s)",
+                                         report_span(resumed, run->pool), watch->unanswered_n,
+                                         watch->why)
                           : "the first ticket resumed to the end";
-    const char *keys = watch->name_len == 0 ? "key name not recognised"
-                       : watch->changes_n
-                           ? apr_psprintf(run->pool, "key name changed %d time%s, first after %s",
-                                          watch->changes_n, watch->changes_n == 1 ? "" : "s",
-                                          report_span(watch->changed_at - watch->begun, run->pool))
-                           : "key name did not change";
+    int is_unknown = changes_n < 0 || (watch->unanswered_n && !watch->ended_at);
 
     if (hint && resumed > hint + HINT_SLACK) {
         probe_tell(run, PROBE_TEST_ROTATION, PROBE_WEAK,
                    "%s; the first ticket still resumed after %s, beyond its hint of %s", keys,
                    report_span(resumed, run->pool), report_span(hint, run->pool));
+        return;
     }
-    else {
-        probe_tell(run, PROBE_TEST_ROTATION,
-                   (watch->changes_n || watch->name_len == 0) && !is_early ? PROBE_OK : PROBE_NOTE,
-                   "%s; %s", keys, old);
+    probe_tell(run, PROBE_TEST_ROTATION,
+               is_early     ? PROBE_NOTE
+               : is_unknown ? PROBE_UNTESTED
+               : changes_n  ? PROBE_OK
+                            : PROBE_NOTE,
+               "%s; %s", keys, old);
+}
+
+/* Which names are known, and how long they are.  Tickets without one say nothing. */
+static void begin_names(const probe_run_t *run, watch_t *watch)
+{
+    const apr_array_header_t *backends = run->version->backends;
+    int i;
+
+    watch->changes.name_len = PROBE_CHANGES_LEN;
+    for (i = 0; i < backends->nelts; i++) {
+        const probe_backend_t *backend = &APR_ARRAY_IDX(backends, i, probe_backend_t);
+
+        if (!backend->is_named) {
+            watch->changes.name_len = 0;
+        }
+        watch->changes.name_len = backend->name_len < watch->changes.name_len
+                                      ? backend->name_len
+                                      : watch->changes.name_len;
+    }
+    for (i = 0; watch->changes.name_len && i < backends->nelts; i++) {
+        (void)probe_changes_see(&watch->changes, APR_ARRAY_IDX(backends, i, probe_backend_t).name);
     }
 }
 
 void probe_test_rotation(probe_run_t *run)
 {
     apr_interval_time_t every = probe_budget_look(run->options);
-    watch_t watch = {0};
+    watch_t *watch;
 
     if (run->options->watch == 0) {
         probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "requires --watch");
         return;
     }
+    watch = apr_pcalloc(run->pool, sizeof(*watch));
     probe_client_allow_full(run->client, probe_budget_full(run->options) - run->options->tickets_n);
-    watch.first = get_ticket(run, run->pool);
-    if (!watch.first) {
-        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "the server sent no ticket");
+    watch->first = run->version->is_alone ? probe_get_ticket(run, run->pool)
+                                          : probe_fresh_ticket(run);
+    if (!watch->first) {
+        probe_tell(run, PROBE_TEST_ROTATION, PROBE_UNTESTED, "%s",
+                   run->version->is_alone ? "the server sent no ticket"
+                                          : "no ticket of this backend is left");
         return;
     }
-    watch.begun = watch.resumed_at = apr_time_now();
-    watch.end = watch.begun + run->options->watch;
-    watch.name_len = run->version->format.name_len < sizeof(watch.name)
-                         ? run->version->format.name_len
-                         : sizeof(watch.name);
-    memcpy(watch.name, watch.first->bytes,
-           watch.name_len < watch.first->len ? watch.name_len : watch.first->len);
-    while (apr_time_now() < watch.end) {
-        probe_progress(run, (apr_size_t)apr_time_sec(apr_time_now() - watch.begun),
-                       (apr_size_t)apr_time_sec(run->options->watch));
-        apr_sleep(every < watch.end - apr_time_now() ? every : watch.end - apr_time_now() + 1);
-        look(run, &watch);
+    watch->begun = watch->resumed_at = apr_time_now();
+    watch->end = watch->begun + run->options->watch;
+    begin_names(run, watch);
+    if (run->version->is_alone && watch->changes.name_len
+        && watch->first->len >= watch->changes.name_len) {
+        watch->changes.looks_n = watch->brought_n = 1;
+        watch->changed_at = probe_changes_see(&watch->changes, watch->first->bytes) ? watch->begun
+                                                                                    : 0;
     }
-    tell_watch(run, &watch);
+    while (apr_time_now() < watch->end) {
+        probe_progress(run, (apr_size_t)apr_time_sec(apr_time_now() - watch->begun),
+                       (apr_size_t)apr_time_sec(run->options->watch));
+        apr_sleep(every < watch->end - apr_time_now() ? every : watch->end - apr_time_now() + 1);
+        look(run, watch);
+    }
+    tell_watch(run, watch);
 }

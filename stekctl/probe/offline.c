@@ -40,7 +40,7 @@ static void add_forged(probe_host_t *host, const probe_finding_t *recorded, apr_
 void probe_offline(probe_host_t *host, const probe_options_t *options, apr_pool_t *pool)
 {
     probe_run_t run = {
-        .host = host, .options = options, .backend = -1, .repeats_n = 1, .pool = pool};
+        .host = host, .options = options, .backend = -1, .repeats_n = 1, .cost_n = 1, .pool = pool};
     apr_array_header_t *recorded = host->findings;
     int i, j;
 

@@ -10,7 +10,11 @@
 #include <string.h>
 
 #include "budget.h"
+#include "faces.h"
 #include "words.h"
+
+/* How many times as many offers as should do, before a backend counts as gone. */
+#define ELSEWHERE_TIMES 4
 
 probe_finding_t *probe_tell(probe_run_t *run, probe_test_e test, probe_verdict_e verdict,
                             const char *format, ...)
@@ -71,20 +75,83 @@ void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned 
     probe_offer_as(run, &offer, reply, run->scratch);
 }
 
+/* Of several backends that may know a ticket, one may end the connection and another take it. */
+static int is_decisive(const probe_run_t *run, const probe_reply_t *reply)
+{
+    int is_one = (run->wanted & (run->wanted - 1)) == 0;
+
+    return reply->outcome != PROBE_FULL
+           && (is_one || (reply->outcome != PROBE_ALERT && reply->outcome != PROBE_CLOSED));
+}
+
 void probe_offer_as(probe_run_t *run, const probe_offer_t *offer, probe_reply_t *reply,
                     apr_pool_t *pool)
 {
-    int i = 0;
+    probe_offer_t asking = *offer;
+    probe_reply_t refusal = {.outcome = PROBE_FULL};
+    apr_uint64_t met = 0;
+    int n, unknown_n = 0, most = run->wanted ? ELSEWHERE_TIMES * run->repeats_n : run->repeats_n;
 
-    do {
-        probe_client_connect(run->client, offer, reply, pool);
-    } while (++i < run->repeats_n && reply->outcome == PROBE_FULL);
+    /* Whoever makes a full handshake shows a certificate and a key's name. */
+    asking.collect |= run->wanted != 0;
+    for (n = 0; n < most; n++) {
+        int face;
+
+        probe_client_connect(run->client, &asking, reply, pool);
+        if (is_decisive(run, reply)) {
+            return;
+        }
+        if (reply->outcome != PROBE_FULL) {
+            refusal = *reply;
+        }
+        face = reply->outcome == PROBE_FULL ? probe_faces_of(run->version, reply) : -1;
+        met |= face >= 0 ? APR_UINT64_C(1) << face : 0;
+        unknown_n += face < 0;
+        if (run->wanted && ((met & run->wanted) == run->wanted || unknown_n >= run->repeats_n)) {
+            break;
+        }
+    }
+    *reply = refusal.outcome == PROBE_FULL ? *reply : refusal;
+    if (run->wanted && n == most) {
+        reply->is_elsewhere = 1;
+        reply->why = "the balancer did not come back to the ticket's backend";
+    }
+}
+
+const probe_ticket_t *probe_get_ticket(probe_run_t *run, apr_pool_t *pool)
+{
+    probe_offer_t offer = {.version = run->version->version, .sni = run->name, .collect = 1};
+    probe_reply_t reply;
+
+    if (run->asks_http) {
+        offer.host = probe_host_header(run, run->name, pool);
+    }
+    probe_client_connect(run->client, &offer, &reply, pool);
+    return reply.tickets->nelts ? &APR_ARRAY_IDX(reply.tickets, 0, probe_ticket_t) : NULL;
+}
+
+const probe_ticket_t *probe_fresh_ticket(probe_run_t *run)
+{
+    int i;
+
+    /* Not the first if possible, because altered ones are made of it. */
+    for (i = run->version->tickets->nelts - 1; i >= 0; i--) {
+        probe_ticket_t *ticket = &APR_ARRAY_IDX(run->version->tickets, i, probe_ticket_t);
+
+        if (!ticket->is_offered) {
+            ticket->is_offered = 1;
+            return ticket;
+        }
+    }
+    /* Among several backends, another one may make it. */
+    return run->version->is_alone ? probe_get_ticket(run, run->pool) : NULL;
 }
 
 int probe_is_answer(probe_run_t *run, const probe_reply_t *reply)
 {
     run->is_spent = reply->outcome == PROBE_SPENT;
-    if (run->is_spent) {
+    run->is_lost = reply->is_elsewhere;
+    if (run->is_spent || run->is_lost) {
         run->faults_n = PROBE_FAULTS_MAX;
         return 0;
     }
@@ -100,14 +167,15 @@ int probe_is_answer(probe_run_t *run, const probe_reply_t *reply)
 void probe_begin(probe_run_t *run, probe_test_e test, int earlier_n)
 {
     run->test = probe_test_name(test);
-    run->faults_n = run->is_spent = 0;
+    run->faults_n = run->is_spent = run->is_lost = 0;
     probe_client_allow_offers(run->client, probe_budget_offers(run->options, earlier_n, test));
 }
 
 const char *probe_why_ended(const probe_run_t *run)
 {
-    return run->is_spent ? "the level's connection limit was reached"
-                         : "too many connections failed";
+    return run->is_spent  ? "the level's connection limit was reached"
+           : run->is_lost ? "the balancer did not come back to this backend"
+                          : "too many connections failed";
 }
 
 const char *probe_host_header(const probe_run_t *run, const char *name, apr_pool_t *pool)

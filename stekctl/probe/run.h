@@ -24,9 +24,12 @@ typedef struct probe_run_t {
     int clocks_n;             /* tickets that were searched for keys made of the time */
     int faults_n;             /* failed connections in a row */
     int backend;              /* whose tickets are being tested, from 0; -1: not told apart */
-    int repeats_n;            /* how often a ticket is offered until it meets its backend */
-    int is_spent;             /* the last one failed because the connection limit was reached */
-    apr_pool_t *scratch;      /* cleared for every connection */
+    int repeats_n;            /* offers that miss the ticket's backend in less than 1 % */
+    int cost_n;               /* how many offers it takes on average until it has answered */
+    apr_uint64_t wanted;      /* faces whose answers count; 0: answers do not tell */
+    int is_lost;         /* the last one failed because no answer came from the ticket's backend */
+    int is_spent;        /* the last one failed because the connection limit was reached */
+    apr_pool_t *scratch; /* cleared for every connection */
     apr_pool_t *pool;
 } probe_run_t;
 
@@ -43,9 +46,9 @@ void probe_tell_forged(probe_finding_t *finding, probe_forged_e forged, const ch
 
 void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all);
 
-/* Offers a ticket's session, with bytes (NULL: unaltered) as its ticket.  Behind several backends up
- * to repeats_n times, until the answer is not just a full handshake: one that does not know the
- * ticket would not say more. */
+/* Offers a ticket's session, with bytes (NULL: unaltered) as its ticket.  Behind several backends,
+ * again and again: until the answer is not just a full handshake, which is all that one gives that
+ * does not know the ticket, or until the backends that do know it have answered. */
 void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned char *bytes,
                  probe_reply_t *reply);
 
@@ -55,6 +58,13 @@ int probe_is_answer(probe_run_t *run, const probe_reply_t *reply);
 /* Makes an offer, as probe_offer does. */
 void probe_offer_as(probe_run_t *run, const probe_offer_t *offer, probe_reply_t *reply,
                     apr_pool_t *pool);
+
+/* A ticket that has not been offered unaltered yet, and now counts as offered; NULL: there is none,
+ * and --tickets allows no full handshake to get one. */
+const probe_ticket_t *probe_fresh_ticket(probe_run_t *run);
+
+/* A new ticket, by a full handshake; NULL: none came. */
+const probe_ticket_t *probe_get_ticket(probe_run_t *run, apr_pool_t *pool);
 
 /* Begins a test: resets failures, and allows its connections. */
 void probe_begin(probe_run_t *run, probe_test_e test, int earlier_n);

@@ -45,6 +45,7 @@ typedef struct probe_ticket_t {
     apr_time_t at;                /* when it came; some servers derive keys from the time */
     const unsigned char *session; /* DER, to offer it again */
     apr_size_t session_len;
+    int is_offered; /* unaltered: a server may accept it only once */
 } probe_ticket_t;
 
 typedef enum probe_layout_e {

@@ -5,10 +5,11 @@
  * does, then for each ClientHello "full" or "offer".  Answers requests in HTTP. The MACs that
  * OpenSSL would always check are bent by a digest of our own under its HMAC.  Which ciphers it
  * takes is bent likewise.  Usage: sins PORT CERT KEY SIN, or for a SIN of your own
- *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated,iv=constant,keys=20,weak=7,
- *     name=HEX
+ *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated|NUMBER,iv=constant,keys=20,
+ *     weak=7,name=HEX,timeout=SECONDS,outlives=yes,any=version|suite,once=yes,turns=SECONDS,bad-padding=alert|close|MICROSECONDS
  * of which all words may be missing; name is that of the keys.  Of keys with names that begin alike, which tickets get in turn,
- * only number weak is the given one; the others, and whatever is not given, are random.  "frame:" is
+ * only number weak is the given one; the others, and whatever is not given, are random.  mac=NUMBER leaves out that
+ * byte of the MAC.  With once, a ticket is taken only once.  "frame:" is
  * followed by words of frames.h, for tickets in any layout, and by
  *     bad-padding=alert|close|MICROSECONDS  unlike other tickets, which get a full handshake
  */
@@ -36,7 +37,7 @@
 #define FRAME_DATA 2000
 #define MONTH_S (30 * 86400)
 
-typedef enum mac_e { MAC_GOOD, MAC_NONE, MAC_TRUNCATED, MAC_HALF, MAC_BIT } mac_e;
+typedef enum mac_e { MAC_GOOD, MAC_NONE, MAC_TRUNCATED, MAC_HALF, MAC_BIT, MAC_BUT } mac_e;
 
 #define HALF 16 /* checked bytes of MAC_HALF; MAC_BIT checks BIT */
 #define BIT 4
@@ -60,6 +61,9 @@ typedef struct sin_t {
     int keys_n, weak;
     const frame_t *frame; /* NULL: OpenSSL's own layout */
     int closes_padding;
+    int turns_s;   /* the key has another name from then on, and opens tickets of both */
+    int unchecked; /* with MAC_BUT: this byte of it */
+    int is_once;   /* a ticket is taken only once */
 } sin_t;
 
 static const sin_t sins[] = {
@@ -107,6 +111,7 @@ static const sin_t sins[] = {
 
 #define KEYS_MAX 64
 
+static time_t begun_at;
 static const sin_t *sin_now;
 static unsigned char cipher_keys[KEYS_MAX][32], mac_keys[KEYS_MAX][32];
 #define cipher_key cipher_keys[0]
@@ -158,7 +163,14 @@ static int own_final(EVP_MD_CTX *ctx, unsigned char *out)
                    == 8 * (SHA256_CBLOCK + sizeof(inner)); /* key, then the inner hash */
 
     SHA256_Final(inner, EVP_MD_CTX_md_data(ctx));
-    if (sin_now->mac != MAC_TRUNCATED && is_outer && is_decrypting && ticket_len >= sizeof(inner)) {
+    if (sin_now->mac == MAC_BUT) {
+        memcpy(out, inner, sizeof(inner));
+        if (is_outer && is_decrypting && ticket_len >= sizeof(inner)) {
+            out[sin_now->unchecked] = ticket[ticket_len - sizeof(inner) + sin_now->unchecked];
+        }
+    }
+    else if (sin_now->mac != MAC_TRUNCATED && is_outer && is_decrypting
+             && ticket_len >= sizeof(inner)) {
         memcpy(out, inner, checked);
         memcpy(out + checked, ticket + ticket_len - sizeof(inner) + checked,
                sizeof(inner) - checked);
@@ -319,6 +331,14 @@ static void read_hex(const char *hex, unsigned char *key, int len)
     }
 }
 
+/* How tickets with wrong padding differ from others. */
+static void read_padding(sin_t *sin, const char *value)
+{
+    sin->tells_padding = !strcmp(value, "alert");
+    sin->closes_padding = !strcmp(value, "close");
+    sin->padding_delay_us = (useconds_t)atoi(value);
+}
+
 /* 0: there is no such word. */
 static int read_word(sin_t *mix, const char *name, const char *value)
 {
@@ -341,8 +361,11 @@ static int read_word(sin_t *mix, const char *name, const char *value)
         }
     }
     if (!strcmp(name, "mac")) {
-        mix->mac = !strcmp(value, "none") ? MAC_NONE : MAC_TRUNCATED;
-        return !strcmp(value, "none") || !strcmp(value, "truncated");
+        mix->unchecked = atoi(value);
+        mix->mac = !strcmp(value, "none")        ? MAC_NONE
+                   : !strcmp(value, "truncated") ? MAC_TRUNCATED
+                                                 : MAC_BUT;
+        return mix->unchecked >= 0 && mix->unchecked < SHA256_DIGEST_LENGTH;
     }
     if (!strcmp(name, "iv")) {
         mix->constant_iv = 1;
@@ -355,6 +378,27 @@ static int read_word(sin_t *mix, const char *name, const char *value)
     if (!strcmp(name, "keys")) {
         mix->keys_n = atoi(value);
         return mix->keys_n > 0 && mix->keys_n <= KEYS_MAX;
+    }
+    if (!strcmp(name, "turns")) {
+        mix->turns_s = atoi(value);
+        return mix->turns_s > 0;
+    }
+    if (!strcmp(name, "timeout")) {
+        mix->timeout_s = atol(value);
+        return mix->timeout_s > 0;
+    }
+    if (!strcmp(name, "outlives") || !strcmp(name, "once")) {
+        *(*name == 'o' && name[1] == 'u' ? &mix->outlives : &mix->is_once) = 1;
+        return !strcmp(value, "yes");
+    }
+    if (!strcmp(name, "any")) {
+        mix->any_version = !strcmp(value, "version");
+        mix->any_suite = !strcmp(value, "suite");
+        return mix->any_version || mix->any_suite;
+    }
+    if (!strcmp(name, "bad-padding")) {
+        read_padding(mix, value);
+        return 1;
     }
     if (!strcmp(name, "weak")) {
         mix->weak = atoi(value);
@@ -525,9 +569,7 @@ static const sin_t *make_frame(char *words)
         }
         *value++ = '\0';
         if (!strcmp(word, "bad-padding")) {
-            sin.tells_padding = !strcmp(value, "alert");
-            sin.closes_padding = !strcmp(value, "close");
-            sin.padding_delay_us = (useconds_t)atoi(value);
+            read_padding(&sin, value);
         }
         else if (!frame_word(&frame, word, value)) {
             fprintf(stderr, "sins: %s=%s: unknown\n", word, value);
@@ -562,6 +604,9 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     }
     memcpy(own, key_name, sizeof(own));
     own[15] = (unsigned char)n;
+    if (sin_now->turns_s && (enc ? time(NULL) - begun_at >= sin_now->turns_s : name[0] != own[0])) {
+        own[0] ^= 0xff;
+    }
     if (sin_now->rotates && (enc || sin_now->forgets)) {
         memcpy(own, &slot, sizeof(slot));
     }
@@ -609,13 +654,33 @@ static void change_suite(SSL *ssl, SSL_SESSION *session, int version, int is_sam
     }
 }
 
+/* By its last bytes. */
+static int has_been_taken(void)
+{
+    static unsigned char taken[4096][BLOCK];
+    static size_t n;
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        if (memcmp(taken[i], ticket + ticket_len - BLOCK, BLOCK) == 0) {
+            return 1;
+        }
+    }
+    if (n < sizeof(taken) / sizeof(taken[0])) {
+        memcpy(taken[n++], ticket + ticket_len - BLOCK, BLOCK);
+    }
+    return 0;
+}
+
 static int on_opened(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len,
                      SSL_TICKET_STATUS status, void *arg)
 {
-    (void)ssl;
     (void)name;
     (void)name_len;
     (void)arg;
+    if (sin_now->is_once && status == SSL_TICKET_SUCCESS && has_been_taken()) {
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
     if (sin_now->outlives && session) {
         SSL_SESSION_set_time(session, (long)time(NULL));
     }
@@ -702,15 +767,19 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
     is_suite_missing = !offers_suite(ssl, 0xc030);
     puts(ticket_len || has_id ? "offer" : "full");
     fflush(stdout);
-    if (ticket_len >= 80 && sin_now->tells_padding && !has_good_padding()) {
+    if (ticket_len < 80
+        || (!sin_now->frame && memcmp(ticket, key_name, sizeof(key_name) - 1) != 0)) {
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+    if (sin_now->tells_padding && !has_good_padding()) {
         *alert = SSL_AD_DECRYPT_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
     }
-    if (ticket_len >= 80 && sin_now->closes_padding && !has_good_padding()) {
+    if (sin_now->closes_padding && !has_good_padding()) {
         shutdown(SSL_get_fd(ssl), SHUT_RDWR);
         return SSL_CLIENT_HELLO_ERROR;
     }
-    if (ticket_len >= 80 && sin_now->padding_delay_us && has_good_padding()) {
+    if (sin_now->padding_delay_us && has_good_padding()) {
         usleep(sin_now->padding_delay_us);
     }
     return SSL_CLIENT_HELLO_SUCCESS;
@@ -754,8 +823,8 @@ static SSL_CTX *make_context(const char *cert, const char *key)
         /* A session that a ticket restores cannot say that it has an extended master secret. */
         SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
     }
-    if (sin_now->is_big || sin_now->outlives || sin_now->any_version || sin_now->any_suite
-        || sin_now->frame) {
+    if (sin_now->is_big || sin_now->outlives || sin_now->is_once || sin_now->any_version
+        || sin_now->any_suite || sin_now->frame) {
         SSL_CTX_set_session_ticket_cb(ctx, add_data, on_opened, NULL);
     }
     return ctx;
@@ -834,6 +903,7 @@ int main(int argc, char **argv)
         perror("sins");
         return 1;
     }
+    begun_at = time(NULL);
     puts("listening");
     fflush(stdout);
     for (;;) {

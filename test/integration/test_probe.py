@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import resource
 import select
 import shutil
@@ -15,7 +16,7 @@ from contextlib import closing
 import pytest
 
 from httpd import Vhost, free_port
-from probe_tool import (Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, SCHEMA,
+from probe_tool import (ROOT, Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, SCHEMA,
                         relay, run, schema_errors, timed, until)
 from stekctl_tool import BINARY, FINDING, IO, USAGE, Lighttpd
 
@@ -190,9 +191,29 @@ def test_probe_watch_holds_hint_against_session(sinner, sin, verdict, words):
 
 @pytest.mark.parametrize("level, verdict", [("normal", "weak"), ("quick", "weak")])
 def test_probe_ticket_after_its_hint_found(sinner, level, verdict):
-    report = Report("--level", level, "--tickets", 3, "--tls", "1.3", f"localhost:{sinner('past-hint').port}")
+    report = Report("--level", level, "--tickets", 8, "--tls", "1.3", f"localhost:{sinner('past-hint').port}")
     assert report["1.3"]["expiry"] == (verdict, "a ticket resumes after its hint of 1s")
     assert set(report.findings()) == {("1.3", "expiry")}
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_probe_tests_offer_tickets_of_their_own(sinner, version):
+    """A server that takes every ticket once refuses those that an earlier test has offered, whatever else is wrong."""
+    port = sinner("mix:once=yes,outlives=yes,any=version,timeout=1").port
+    report = Report("--level", "quick", "--sni", "a.test", f"127.0.0.1:{port}")
+    assert report[version]["expiry"] == ("weak", "a ticket resumes after its hint of 1s")
+    assert report[version]["change"][0] == "weak"
+    assert report["1.3"]["reuse"] == ("ok", "a ticket is accepted once")
+    few = Report("--level", "quick", "--tls", version, "--tickets", 2, "--sni", "a.test", f"127.0.0.1:{port}")
+    for test in ("expiry", "change"):
+        assert few[version][test][0] in ("weak", "not testable")
+
+
+def test_probe_mac_of_session_that_ended_meanwhile_not_ok(sinner):
+    """All altered tickets are refused, but so is the ticket itself."""
+    report = Report("--level", "quick", "--tls", "1.2", f"127.0.0.1:{sinner('mix:timeout=1,mac=3').port}", rate=20)
+    verdict, text = report["1.2"]["mac"]
+    assert verdict in ("note", "not testable") and ("did not resume" in text or "do not count" in text)
 
 
 def test_probe_endless_hint_is_not_waited_for(sinner):
@@ -203,22 +224,22 @@ def test_probe_endless_hint_is_not_waited_for(sinner):
 
 def test_probe_ticket_after_its_hint_refused(start):
     port = start(ProbedNginx, "ssl_session_timeout 2s;").port
-    report = Report("--level", "quick", "--tickets", 3, f"localhost:{port}").assert_clean()
+    report = Report("--level", "quick", "--tickets", 8, f"localhost:{port}").assert_clean()
     for version in ("1.2", "1.3"):
         assert report[version]["expiry"] == ("ok", "after its hint of 2s, a ticket gets a full handshake")
     port = start(ProbedNginx, "ssl_session_timeout 3s;").port
-    report = Report("--level", "quick", "--tickets", 3, "--tls", "1.3", f"localhost:{port}").assert_clean()
+    report = Report("--level", "quick", "--tickets", 8, "--tls", "1.3", f"localhost:{port}").assert_clean()
     assert report["1.3"]["expiry"][0] == "not testable" and "hint of 3s is too long" in report["1.3"]["expiry"][1]
 
 
 def test_probe_ticket_in_another_version_found(sinner):
-    report = Report("--level", "quick", "--tickets", 4, f"localhost:{sinner('any-version').port}")
+    report = Report("--level", "quick", "--tickets", 8, f"localhost:{sinner('any-version').port}")
     assert report.findings() == {("1.2", "change"): "resumes with TLS 1.3", ("1.3", "change"): "resumes with TLS 1.2"}
 
 
 def test_probe_ticket_in_another_suite_noted(sinner):
     """As mbedTLS does: both sides agree to the suite."""
-    report = Report("--level", "quick", "--tickets", 4, f"localhost:{sinner('any-suite').port}").assert_clean()
+    report = Report("--level", "quick", "--tickets", 8, f"localhost:{sinner('any-suite').port}").assert_clean()
     assert report["1.2"]["change"][0] == "note" and "resumes with another cipher suite" in report["1.2"]["change"][1]
 
 
@@ -455,13 +476,13 @@ def test_probe_altered_ticket_ignored_ends_the_connection(sinner, version):
     finally:
         peer.close()
     assert report[version]["mac"] == ("ok", "none of 24 altered tickets was accepted (byte by byte)")
-    # Besides, one ticket per version is offered with a wrong secret.
-    assert 24 <= said.count(1) <= 26, said
+    # And six with a checksum that was kept right.  Besides, one ticket per version is offered with a wrong secret.
+    assert 30 <= said.count(1) <= 32, said
 
 
 # Connections of a level, per version: tickets as given and by session id, forged ones, places of the MAC test and
 # what they may cost more, padding, confusion with no SNI, reuse, change, expiry.
-OFFERS = {"quick": 4 + 40 + 24 + 8 + 0 + 1 + 2 + 3 + 1, "normal": 4 + 40 + 384 + 8 + 1536 + 1 + 2 + 3 + 1}
+OFFERS = {"quick": 8 + 40 + 24 + 16 + 0 + 1 + 2 + 3 + 1, "normal": 8 + 40 + 384 + 16 + 1536 + 1 + 2 + 3 + 1}
 
 
 @pytest.mark.parametrize("level", list(OFFERS))
@@ -533,6 +554,74 @@ def test_probe_what_it_cannot_know_told(sinner):
             told = [one["secret"] for one in test.get("not_searched", [])]
             is_about = version == "1.2" and test["test"] in ("plain", "cipher-key")
             assert told == (["premaster secret"] if is_about else [])
+
+
+MANUAL = (ROOT / "docs/stekctl-probe.8").read_text()
+
+
+def section(name):
+    return re.split(r"^\.Sh ", MANUAL.split(f".Sh {name}\n", 1)[1], flags=re.M)[0]
+
+
+def values_of(schema, member):
+    """All enums of members with this name."""
+    if isinstance(schema, dict):
+        found = schema.get("properties", {}).get(member, {})
+        yield from found.get("enum", [])
+        for value in schema.values():
+            yield from values_of(value, member)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from values_of(value, member)
+
+
+def test_probe_manual_and_schema_have_the_same_names():
+    tests, json_page = section("TESTS"), section("JSON")
+    verdicts = tests.split("The last two are findings", 1)[0]
+    assert re.findall(r"^\.Dq (.+?)(?: ,)?$", verdicts.replace(" .\n", "\n"), re.M) == SCHEMA["$defs"]["host"][
+        "properties"]["verdict"]["enum"]
+    assert set(values_of(SCHEMA, "verdict")) == set(SCHEMA["$defs"]["host"]["properties"]["verdict"]["enum"])
+    assert set(re.findall(r"^\.It (\S+)$", tests, re.M)) == set(values_of(SCHEMA, "test"))
+    layouts = json_page.split(".It layout\n", 1)[1].split(".It", 1)[0]
+    assert {name.strip('"') for name in re.findall(r"^\.Qq (.+?)(?: [,.])?$", layouts, re.M)} == \
+        set(values_of(SCHEMA, "layout"))
+    # Every member is named somewhere.
+    words = set(re.findall(r"[a-z_]+", json_page))
+    assert {name for name in members_of(SCHEMA["$defs"]["host"])} <= words | {"host", "port"}
+
+
+def members_of(schema):
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for value in schema.values():
+            yield from members_of(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from members_of(value)
+
+
+def numbers(pattern):
+    return [int(number.replace(",", "")) for number in re.search(pattern, MANUAL, re.S).groups()]
+
+
+def test_probe_manual_counts_connections():
+    n, own = r"([\d,]+)", numbers(r"\n([\d,]+) connections with an unaltered ticket.*?\n([\d,]+) where tickets should not")
+    altered = dict(zip(("quick", "normal", "deep"), numbers(
+        rf"altered tickets: {n} at level quick, {n} at normal \([^)]+\), and\n{n} at deep")))
+    for level, offers in altered.items():
+        planned = run("--level", level, "--tls", "1.2", "--tickets", 3, f"127.0.0.1:{free_port()}", expect=(IO,)).stdout
+        assert f"up to {3 + sum(own) + offers} connections" in planned
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_probe_manual_tells_ports(scheme):
+    port, = numbers(rf"{scheme}://host:port\S*\n\([^)]*port (\d+) by default")
+    with socket.create_server(("127.0.0.77", port)) as proxy:
+        probe = subprocess.Popen([BINARY, "probe", "--proxy", f"{scheme}://127.0.0.77", "h.test"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        proxy.settimeout(20)
+        proxy.accept()[0].close()
+        assert probe.wait(20) == IO
 
 
 def test_probe_redact_hides_keys(sinner):

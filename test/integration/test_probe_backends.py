@@ -103,6 +103,101 @@ def test_probe_backend_seen_too_rarely_not_ok(start, sins_binary, part):
         assert {test for _, test in report.findings()} == farm.expected
 
 
+# Weakness of one backend: words for it, and the test that has to find it.
+ONE = {
+    "byte": (lambda rnd: f"mac={rnd.randrange(32)}", "mac"),
+    "oracle by alert": (lambda rnd: "bad-padding=alert", "padding"),
+    "oracle by close": (lambda rnd: "bad-padding=close", "padding"),
+    "key": (lambda rnd: "key=" + "00" * 32, "cipher-key"),
+    "MAC key": (lambda rnd: "mac-key=" + "00" * 32, "mac-key"),
+    "expired": (lambda rnd: "outlives=yes", "expiry"),
+    "any version": (lambda rnd: "any=version", "change"),
+    "any suite": (lambda rnd: "any=suite", "change"),
+}
+
+
+class OneWeak:
+    """Like servers with keys of their own behind a balancer that picks at random, one of which is weak in one way."""
+
+    def __init__(self, start, sins_binary, rnd, weakness=None, balance="random", n=None):
+        self.n, self.version = n or rnd.choice([2, 2, 3, 5]), rnd.choice(["1.2", "1.3"])
+        self.weakness = weakness or rnd.choice(list(ONE))
+        make, self.test = ONE[self.weakness]
+        if self.weakness == "any suite":
+            self.version = "1.2"  # that of TLS 1.3 has one for each hash
+        self.level = rnd.choice(["quick", "normal"]) if self.test in ("mac", "padding") else "quick"
+        self.words = make(rnd)
+        self.names = [rnd.randbytes(15).hex() + "00" for _ in range(self.n)]
+        self.name = rnd.choice(self.names)
+        # Hints that are waited for.
+        hint = "timeout=2," if self.weakness == "expired" else ""
+        ports = [start(Sins, sins_binary, f"mix:{hint}name={name}" +
+                       ("," + self.words if name == self.name else "")).port for name in self.names]
+        self.port = start(Balancer, balance, ports).port
+
+    def __str__(self):
+        return f"{self.weakness} ({self.words}) on one of {self.n}, TLS {self.version}, level {self.level}"
+
+    def probe(self, *args):
+        return Report("--level", self.level, "--tls", self.version if "any" not in self.weakness else "1.2,1.3",
+                      "--tickets", 6 * self.n + 2, *args, f"127.0.0.1:{self.port}")
+
+    def judge(self, report):
+        """Found, said as untested, or not met; anything else is an error."""
+        told, outcome = report.versions[self.version], set()
+        assert report.host["connections"] <= report.host["planned"]
+        for test in told["tests"]:
+            about = whose(told, test)
+            if test["verdict"] in ("weak", "broken"):
+                assert (test["test"], about) == (self.test, {self.name}), f"invented: {test}"
+            if test["test"] != self.test or self.name not in about:
+                continue
+            if test["verdict"] in ("weak", "broken") or (test["verdict"] == "note" and self.is_noted(test["text"])):
+                outcome.add("found")
+            else:
+                assert test["verdict"] == "not testable", f"missed: {test}"
+                outcome.add("untested")
+        if self.name not in {backend["key_name"] for backend in told["backends"]}:
+            assert not outcome
+            return "not met"
+        assert outcome, "nothing is said of it"
+        return "found" if "found" in outcome else "untested"
+
+    def is_noted(self, text):
+        return {"mac": "do not count: ", "change": "another cipher suite"}.get(self.test, "\0") in text
+
+
+@pytest.mark.parametrize("part", range(RUNS))
+def test_probe_one_backend_weak_in_one_way_found_or_said(start, sins_binary, part):
+    rnd = seeded_rng(part)
+    farm = OneWeak(start, sins_binary, rnd)
+    report = farm.probe()
+    print(farm, farm.judge(report), report.host["connections"], report.host["seconds"])
+
+
+@pytest.mark.parametrize("weakness", ["byte", "oracle by close"])
+def test_probe_weak_one_of_two_found_at_normal(start, sins_binary, weakness):
+    """For two, the connections of the level suffice."""
+    rnd = seeded_rng(weakness)
+    farm = OneWeak(start, sins_binary, rnd, weakness, n=2)
+    farm.level = "normal"
+    assert farm.judge(farm.probe()) == "found"
+
+
+def test_probe_change_of_one_backend_counted_once(start, sins_binary):
+    """Its old and new name do not alternate with that of the other."""
+    rnd = seeded_rng()
+    names = [rnd.randbytes(15).hex() + "00" for _ in range(2)]
+    ports = [start(Sins, sins_binary, f"mix:name={names[0]},turns=9").port,
+             start(Sins, sins_binary, f"mix:name={names[1]}").port]
+    report = Report("--level", "quick", "--tls", "1.3", "--watch", "25s", f"127.0.0.1:{start(Balancer, 'random', ports).port}")
+    told = [test for test in report.versions["1.3"]["tests"] if test["test"] == "rotation"]
+    print(told)
+    if len(report.versions["1.3"]["backends"]) == 2 and "cannot be told" not in told[0]["text"]:
+        assert "key name changed 1 time on 2 backends or keys" in told[0]["text"]
+    assert sum("other backend" not in test["text"] for test in told) == 1
+
+
 def test_probe_balancer_by_source_judged_as_the_one_backend(start, sins_binary):
     rnd = seeded_rng()
     farm = Farm(start, sins_binary, rnd, "source")

@@ -157,7 +157,28 @@ class DrawnFrame:
         self.forged = forged(found, self.is_aead or "mac=none" in words or "mac-key" in found)
         # A tampered IV may alter the secret, or what nobody looks at.
         self.possible = {"mac"} if "cover=text" in words and nonce else set()
+        # A checksum is corrected: always, where a stream cipher hides it with the secret as it is.
+        if "digest=crc32" in words:
+            self.possible |= {"mac"}
+            if not self.is_block and {"form=none", "wrap=none"} <= set(words) and "mac=inside" in " ".join(words):
+                self.expected |= {"mac"}
+        self.draw_padding(rnd, words)
         self.sin = "frame:" + ",".join(words)
+
+    def draw_padding(self, rnd, words):
+        """A MAC outside the encryption is checked before the padding.  Level normal tries all values of a byte, and
+        deep, which takes minutes, times."""
+        kind = rnd.choice(["none", "none", "alert", "close"] + (["5000"] if FULL else []))
+        if kind == "none" or "cbc" not in self.cipher or "wrap=none" not in words or \
+                not {"mac=inside", "mac=inside-front", "mac=none"} & set(words):
+            return
+        words.append(f"bad-padding={kind}")
+        if kind == "5000":
+            self.level = rnd.choice(["deep", self.level])
+        self.possible |= {"mac"}  # for answers differ
+        if self.level == ("deep" if kind == "5000" else "normal"):
+            # Without a MAC, right padding gets different answers, too.
+            (self.possible if "mac=none" in words else self.expected).add("padding")
 
     def draw_mac(self, rnd, kinds):
         if self.is_aead:

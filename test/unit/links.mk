@@ -14,6 +14,7 @@ UNIT_GLUE_test_probe_clock := $(UNIT_GLUE_test_probe_analysis)
 UNIT_LDFLAGS_test_probe_clock := -Wl,--wrap=clock
 UNIT_GLUE_test_probe_sieve := $(addprefix stekctl/probe/,hmac_sieve.c hash_lanes.c mac_keys.c key_list.c candidate_keys.c \
     derived_keys.c own_keys.c hex.c)
+UNIT_GLUE_test_probe_changes := stekctl/probe/changes.c stekctl/probe/faces.c
 UNIT_GLUE_test_probe_stats := stekctl/probe/stats.c
 UNIT_GLUE_test_probe_padding := $(addprefix stekctl/probe/,padding.c stats.c analysis.c secret.c schedule.c needles.c text_ticket.c \
     own_keys.c hex.c)
