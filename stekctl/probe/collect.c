@@ -20,8 +20,10 @@ static int is_hopeless(probe_run_t *run, const probe_reply_t *reply)
     case PROBE_FULL:
         return 0;
     case PROBE_ALERT:
-    case PROBE_CLOSED:
     case PROBE_CLIENT:
+        run->version->is_refused = 1;
+        /* fall through */
+    case PROBE_CLOSED:
         /* Perhaps only with this version. */
         if (!run->host->failure) {
             run->host->failure = apr_pstrdup(run->pool, reply->why);
@@ -108,6 +110,19 @@ static void connect_first(probe_run_t *run, const probe_offer_t *offer, probe_re
         run->host->stalled_n++;
         probe_client_connect(run->client, offer, reply, run->pool);
     }
+}
+
+int probe_collect_answers(probe_run_t *run)
+{
+    probe_offer_t offer = {.version = run->version->version, .sni = run->name};
+    probe_reply_t reply;
+
+    if (probe_client_full_left(run->client) == 0) {
+        return 0;
+    }
+    apr_pool_clear(run->scratch);
+    probe_client_connect(run->client, &offer, &reply, run->scratch);
+    return reply.outcome == PROBE_FULL || is_for_others(&reply);
 }
 
 int probe_collect(probe_run_t *run)

@@ -100,10 +100,27 @@ static int is_address(const char *name)
     return strchr(name, ':') || inet_pton(AF_INET, name, address) == 1;
 }
 
+/* A version without a handshake, after one that had some: some servers close the connection where
+ * they do not know a version.  Unless they no longer answer at all, as if they had enough of it. */
+static void tell_lost(probe_run_t *run, probe_version_t *offered)
+{
+    probe_version_t *lost = run->version;
+    int answers;
+
+    run->version = offered;
+    answers = !lost->is_refused && probe_collect_answers(run);
+    run->version = lost;
+    if (!lost->is_refused && !answers) {
+        probe_tell(run, PROBE_TEST_SUPPORT, PROBE_UNTESTED, "the server no longer answers: %s",
+                   run->host->failure ? run->host->failure : "no handshake succeeded");
+    }
+}
+
 static void test_versions(probe_run_t *run, const probe_host_t *earlier, int earlier_n)
 {
     probe_host_t *host = run->host;
-    int i, offered_n = 0;
+    probe_version_t *offered = NULL;
+    int i;
 
     for (i = 0; i < PROBE_VERSIONS_N; i++) {
         probe_version_t *version = &host->versions[i];
@@ -113,18 +130,18 @@ static void test_versions(probe_run_t *run, const probe_host_t *earlier, int ear
         if (!run->options->has[i]) {
             continue;
         }
-        if (!probe_collect(run)) {
-            if (offered_n == 0) {
-                return;
-            }
-            break;
+        if (!probe_collect(run) && !offered) {
+            return;
         }
         if (version->is_offered) {
-            offered_n++;
+            offered = version;
             test_version(run, earlier, earlier_n);
         }
+        else if (offered) {
+            tell_lost(run, offered);
+        }
     }
-    if (offered_n > 0) {
+    if (offered) {
         host->failure = NULL;
     }
     else {

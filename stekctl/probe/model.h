@@ -113,6 +113,7 @@ typedef struct probe_backend_t {
 typedef struct probe_version_t {
     int version;
     int is_offered;
+    int is_refused;              /* by an alert, or by this machine's OpenSSL */
     int per_connection;          /* tickets per connection; 0: none */
     int full_n, empty_n;         /* full handshakes that collected; those without a ticket */
     int by_session_id;           /* TLS 1.2: a session resumes by its id; -1: not tried */

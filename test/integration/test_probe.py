@@ -411,6 +411,24 @@ def test_probe_some_backends_without_tickets_noted(sinner, start):
     assert verdict == "note" and "connections gave none" in text
 
 
+@pytest.mark.parametrize("closes", [True, False])
+def test_probe_server_that_has_had_enough_not_testable(sinner, closes):
+    """As behind a firewall that bars who connects often; but a server that never knew the version is no worse."""
+    target, turn = sinner("good").port, []
+
+    def treat(sock, first):
+        turn.append(1)
+        # supported_versions with TLS 1.3 only
+        is_new = b"\x00\x2b\x00\x03\x02\x03\x04" in first
+        if not (len(turn) > 12 if closes else is_new):
+            relay(sock, first, target)
+
+    with closing(Peer(treat)) as proxy:
+        report = Report("--level", "quick", f"127.0.0.1:{proxy.port}")
+    lost = [one for one in report.host["untested"] if one["version"] == "TLS 1.3" and one["test"] == "support"]
+    assert (report.host["verdict"], len(lost)) == (("not testable", 1) if closes else ("ok", 0)), report.host
+
+
 def test_probe_certificate_demanded_not_testable(httpd, certs):
     second = free_port()
     server = httpd(vhosts=[Vhost("a.test"), Vhost("a.test", ["SSLVerifyClient require",
