@@ -18,6 +18,8 @@
 #define NAME_MAX_LEN 64
 #define NAMES_MAX 64   /* at most that many tickets are compared for their names */
 #define PAIRS_MAX 1000 /* and for their IVs and key streams */
+#define SHIFT 16       /* bytes of a cipher's block, by which a counter moves the key stream */
+#define NEIGHBOURS 2   /* tickets between which that is looked for */
 #define REPEATS_MAX 4  /* tickets that are searched for repeated blocks */
 #define REPEATS_MIN 3  /* pairs of equal blocks, of eight bytes or more: not by chance */
 #define LENGTHS_MIN 3  /* tickets whose length field fits: not by chance */
@@ -297,6 +299,38 @@ static int same_stream(const probe_ticket_t *a, const probe_ticket_t *b, apr_siz
     return found;
 }
 
+/* The same where ticket b's key stream is that of a, from one or two blocks later on: in CTR, if an
+ * IV is that of the ticket before, plus one.  Then only parts of the secrets are under it. */
+static int shifted_stream(const probe_ticket_t *a, const probe_ticket_t *b, probe_hit_t *hit)
+{
+    apr_size_t want = a->secret_len, i, j, len;
+    apr_size_t secrets_n = 1 + (a->more_n < b->more_n ? a->more_n : b->more_n);
+    unsigned char secret[PROBE_SECRET_MAX], text[PROBE_TEXT_MAX];
+    const unsigned char *at = NULL;
+
+    hit->shift = 0;
+    while (!at && want == b->secret_len && want <= sizeof(secret)
+           && hit->shift + 2 * SHIFT <= want) {
+        hit->shift += SHIFT;
+        for (i = 0; i + hit->shift < a->len && i < b->len && i < sizeof(text); i++) {
+            text[i] = a->bytes[i + hit->shift] ^ b->bytes[i];
+        }
+        len = i;
+        for (j = 0; j < secrets_n && !at; j++) {
+            const unsigned char *one = secret_n(a, j), *two = secret_n(b, j);
+
+            for (i = 0; i + hit->shift < want; i++) {
+                secret[i] = one[i + hit->shift] ^ two[i];
+            }
+            at = memmem(text, len, secret, want - hit->shift);
+        }
+    }
+    OPENSSL_cleanse(secret, sizeof(secret));
+    hit->shift = at ? hit->shift : 0;
+    hit->text_at = at ? (apr_size_t)(at - text) : hit->text_at;
+    return at != NULL;
+}
+
 /* The same for secrets in hex or in base64. */
 static int same_stream_of_text(const probe_ticket_t *a, const probe_ticket_t *b, apr_size_t *pat)
 {
@@ -375,7 +409,8 @@ int probe_analysis_nonce(const probe_ticket_t *tickets, apr_size_t n, const prob
             const probe_ticket_t *a = &tickets[i], *b = &tickets[j];
 
             if (same_stream(a, b, &hit->text_at)
-                || (i == 0 && same_stream_of_text(a, b, &hit->text_at))) {
+                || (i == 0 && same_stream_of_text(a, b, &hit->text_at))
+                || (j - i <= NEIGHBOURS && shifted_stream(a, b, hit))) {
                 hit->first = i;
                 hit->second = j;
                 hit->proven = 1;

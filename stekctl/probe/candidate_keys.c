@@ -10,6 +10,9 @@
 #include "hex.h"
 #include "stek_audit.h"
 
+#define FILE_STEP 16 /* where keys begin in files of a name and keys: after 16 bytes, 32 or 48 */
+#define FILE_KEYS_MAX 48
+
 static const apr_uint32_t words[] = {
     0xdeadbeef, 0xcafebabe, 0xbaadf00d, 0xbaddcafe, 0xfeedface, 0xfeedfeed, 0xfee1dead,
     0xdeadc0de, 0xdeadf00d, 0xdeadbabe, 0xdeaddead, 0xcafed00d, 0xcafefeed, 0xabadcafe,
@@ -247,6 +250,38 @@ static const char *const texts[] = {
     "vpn",
 };
 
+/* How files begin that are at hand where a key is asked for: private keys and DH parameters.
+ * Lengths in the DER of RSA keys differ by a few bytes. */
+static const char *const files[] = {
+    "-----BEGIN PRIVATE KEY-----\nMIIEuwIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIEvAIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIEvgIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIG/AIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIG/QIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIG/gIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIG/wIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIJQAIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIJQQIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIJQgIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIJQwIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIIJRAIBADANBgkqhkiG9w0BAQEFAASC",
+    "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg",
+    "-----BEGIN PRIVATE KEY-----\nMIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDA",
+    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIE",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEogIBAAKCAQEA",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEpQIBAAKCAQEA",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIJKAIBAAKCAgEA",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIJKQIBAAKCAgEA",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIJKgIBAAKCAgEA",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIJKwIBAAKCAgEA",
+    "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n",
+    "-----BEGIN DH PARAMETERS-----\nMIIBCAKCAQEA//////////+t+FRYortKmq",
+    "-----BEGIN DH PARAMETERS-----\nMIICCAKCAgEA//////////+t+FRYortKmq",
+};
+
 static void add_count(probe_keys_t *keys, int start, int step)
 {
     unsigned char key[PROBE_KEY_MAX];
@@ -291,9 +326,26 @@ static void add_bits(probe_keys_t *keys)
     }
 }
 
-/* Adds a hash of the text, cut into keys, and its hex digits, which are a key as well. */
+/* Text that fills a file of name and keys, over and over: keys begin in the middle of it. */
+static void add_shifted(probe_keys_t *keys, const unsigned char *text, apr_size_t len)
+{
+    unsigned char shifted[2 * EVP_MAX_MD_SIZE];
+    apr_size_t at, i;
+
+    for (at = FILE_STEP; at <= FILE_KEYS_MAX; at += FILE_STEP) {
+        for (i = 0; i < len; i++) {
+            shifted[i] = text[(at + i) % len];
+        }
+        if (at % len) {
+            probe_keys_repeat(keys, shifted, len);
+        }
+    }
+}
+
+/* Adds a hash of the text and its hex digits, cut into keys.  in_files: also as what a file of keys
+ * was filled with. */
 static void add_hash(probe_keys_t *keys, const EVP_MD *md, const unsigned char *text,
-                     apr_size_t len)
+                     apr_size_t len, int in_files)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     char hex[2 * EVP_MAX_MD_SIZE + 1];
@@ -304,21 +356,45 @@ static void add_hash(probe_keys_t *keys, const EVP_MD *md, const unsigned char *
     if (EVP_Digest(text, len, digest, &digest_len, md, NULL) != 1) {
         return;
     }
+    probe_hex(digest, digest_len, hex);
     probe_keys_add(keys, digest, digest_len);
-    for (at = keys->len; at + keys->len <= digest_len; at += keys->len) {
+    probe_keys_add(keys, (unsigned char *)hex, (apr_size_t)2 * digest_len);
+    for (at = keys->len; !in_files && at + keys->len <= digest_len; at += keys->len) {
         probe_keys_add(keys, digest + at, keys->len);
     }
-    probe_keys_add(keys, (unsigned char *)probe_hex(digest, digest_len, hex),
-                   (apr_size_t)2 * digest_len);
+    if (in_files) {
+        add_shifted(keys, digest, digest_len);
+        add_shifted(keys, (unsigned char *)hex, (apr_size_t)2 * digest_len);
+    }
+    if (in_files && digest_len < keys->len) {
+        probe_keys_repeat(keys, digest, digest_len);
+    }
 }
 
-static void add_hashes(probe_keys_t *keys, const unsigned char *text, apr_size_t len)
+/* As programs make keys of a password with EVP_BytesToKey(), and "openssl enc" did. */
+static void add_password(probe_keys_t *keys, const EVP_MD *md, const unsigned char *text,
+                         apr_size_t len)
 {
-    add_hash(keys, EVP_md5(), text, len);
-    add_hash(keys, EVP_sha1(), text, len);
-    add_hash(keys, EVP_sha256(), text, len);
-    add_hash(keys, EVP_sha512(), text, len);
+    const EVP_CIPHER *cipher = keys->len == 32   ? EVP_aes_256_cbc()
+                               : keys->len == 24 ? EVP_aes_192_cbc()
+                                                 : EVP_aes_128_cbc();
+    unsigned char key[EVP_MAX_KEY_LENGTH];
+
+    if ((int)keys->len == EVP_CIPHER_get_key_length(cipher)
+        && EVP_BytesToKey(cipher, md, NULL, text, (int)len, 1, key, NULL) > 0) {
+        probe_keys_add(keys, key, keys->len);
+    }
 }
+
+static void add_hashes(probe_keys_t *keys, const unsigned char *text, apr_size_t len, int in_files)
+{
+    add_hash(keys, EVP_md5(), text, len, in_files);
+    add_hash(keys, EVP_sha1(), text, len, in_files);
+    add_hash(keys, EVP_sha256(), text, len, in_files);
+    add_hash(keys, EVP_sha512(), text, len, in_files);
+}
+
+#define BASE64_LEN ((PROBE_KEY_MAX + 2) / 3 * 4)
 
 /* What base64 or hex digits of key material look like that is itself taken as a key. */
 static void add_encoded(probe_keys_t *keys, const unsigned char *text, apr_size_t len)
@@ -332,23 +408,8 @@ static void add_encoded(probe_keys_t *keys, const unsigned char *text, apr_size_
     }
     EVP_EncodeBlock(base64, material, (int)sizeof(material));
     probe_keys_add(keys, base64, keys->len);
+    add_shifted(keys, base64, BASE64_LEN);
     probe_keys_add(keys, (unsigned char *)probe_hex(material, sizeof(material), hex), keys->len);
-}
-
-/* Text that fills a file of name and keys: keys begin in the middle of it. */
-static void add_shifted(probe_keys_t *keys, const unsigned char *text, apr_size_t len)
-{
-    unsigned char shifted[64];
-    apr_size_t at, i;
-
-    for (at = 16; at <= 48; at += 16) {
-        for (i = 0; i < len; i++) {
-            shifted[i] = text[(at + i) % len];
-        }
-        if (at % len) {
-            probe_keys_repeat(keys, shifted, len);
-        }
-    }
 }
 
 static void add_text(probe_keys_t *keys, const char *word, int has_hashes)
@@ -371,7 +432,9 @@ static void add_text(probe_keys_t *keys, const char *word, int has_hashes)
         memset(text + len, ' ', sizeof(text) - len);
         probe_keys_add(keys, text, sizeof(text));
         add_encoded(keys, text, len);
-        add_hashes(keys, text, len);
+        add_hashes(keys, text, len, 1);
+        add_password(keys, EVP_md5(), text, len);
+        add_password(keys, EVP_sha1(), text, len);
     }
 }
 
@@ -395,18 +458,34 @@ static void add_words(probe_keys_t *keys)
 }
 
 /* Configured bytes that are longer than the key are cut somewhere. */
-static void add_parts(probe_keys_t *keys, const probe_own_keys_t *own)
+static void add_cut(probe_keys_t *keys, const unsigned char *bytes, apr_size_t len)
 {
-    apr_size_t i, at;
+    apr_size_t at;
 
-    for (i = 0; i < own->n; i++) {
-        for (at = 0; at == 0 || at + keys->len <= own->keys[i].len; at += 16) {
-            probe_keys_add(keys, own->keys[i].bytes + at, own->keys[i].len - at);
-        }
+    for (at = 0; at == 0 || at + keys->len <= len; at += FILE_STEP) {
+        probe_keys_add(keys, bytes + at, len - at);
     }
 }
 
-static void add_own(probe_keys_t *keys, const probe_own_keys_t *own)
+static void add_parts(probe_keys_t *keys, const probe_own_keys_t *own)
+{
+    apr_size_t i;
+
+    for (i = 0; i < own->n; i++) {
+        add_cut(keys, own->keys[i].bytes, own->keys[i].len);
+    }
+}
+
+static void add_files(probe_keys_t *keys)
+{
+    apr_size_t i;
+
+    for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        add_cut(keys, (const unsigned char *)files[i], strlen(files[i]));
+    }
+}
+
+static void add_own(probe_keys_t *keys, const probe_own_keys_t *own, int in_files)
 {
     apr_size_t i;
 
@@ -420,7 +499,10 @@ static void add_own(probe_keys_t *keys, const probe_own_keys_t *own)
         if (len < keys->len) {
             probe_keys_repeat(keys, bytes, len);
         }
-        add_hashes(keys, bytes, len);
+        if (in_files && len <= PROBE_KEY_MAX) {
+            add_shifted(keys, bytes, len);
+        }
+        add_hashes(keys, bytes, len, in_files);
     }
 }
 
@@ -442,7 +524,7 @@ static void add_shown(probe_keys_t *keys, const probe_ticket_t *ticket)
         if (len) {
             probe_keys_repeat(keys, out, len);
         }
-        add_hashes(keys, ticket->bytes, 16);
+        add_hashes(keys, ticket->bytes, 16, 0);
     }
 }
 
@@ -488,7 +570,7 @@ void probe_candidate_keys(probe_keys_t *keys, apr_size_t key_len, const probe_ke
     probe_keys_add(keys, ones, key_len > 16 ? 16 : 8);
     probe_keys_add(keys, ones, 16);
     add_known(keys, what->level);
-    add_own(keys, what->own);
+    add_own(keys, what->own, what->level > PROBE_QUICK);
     if (what->ticket) {
         add_shown(keys, what->ticket);
     }
@@ -500,4 +582,5 @@ void probe_candidate_keys(probe_keys_t *keys, apr_size_t key_len, const probe_ke
     }
     add_series(keys);
     add_words(keys);
+    add_files(keys);
 }

@@ -53,10 +53,15 @@ static void read_cert(const probe_link_t *link)
 {
     X509 *cert = SSL_get0_peer_certificate(link->ssl);
     unsigned int len = sizeof(link->reply->cert_digest);
+    unsigned char *der = NULL;
+    int der_len = cert ? i2d_X509(cert, &der) : 0;
 
-    if (cert && X509_digest(cert, EVP_sha256(), link->reply->cert_digest, &len) == 1) {
+    if (der_len >= PROBE_CERT_HEAD
+        && X509_digest(cert, EVP_sha256(), link->reply->cert_digest, &len) == 1) {
+        memcpy(link->reply->cert_head, der, PROBE_CERT_HEAD);
         link->reply->has_cert = 1;
     }
+    OPENSSL_free(der);
 }
 
 static int take_allowance(probe_client_t *client, const probe_offer_t *offer)

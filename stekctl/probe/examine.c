@@ -19,6 +19,7 @@
 #include "stek_time.h"
 #include "search.h"
 #include "search_clock.h"
+#include "shown_keys.h"
 #include "text_ticket.h"
 #include "wait.h"
 #include "words.h"
@@ -28,7 +29,8 @@
 #define NAMELESS_LEN 16 /* then names may be that long */
 #define WHOLE_MAX 3     /* with all keys of the level; the others with the most common ones */
 #define UNIQUE_LEN 8    /* servers that count their keys have shorter names */
-#define NAME_MIN 4      /* a shorter common prefix is not a name */
+#define AGAIN_MAX 6 /* tickets that have their key's name from another, but perhaps not their key */
+#define NAME_MIN 4  /* a shorter common prefix is not a name */
 
 static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
 {
@@ -356,10 +358,11 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
 typedef struct found_t {
     int is_decoded;        /* tickets are text, and what was searched is what they stand for */
     probe_opened_t opened; /* the text that the cipher's key opened; len 0: none */
-    const probe_own_keys_t *own; /* bytes that a generator made, and with them the key; or NULL */
-    probe_hit_t clock;           /* with own: which generator */
-    apr_size_t numbers_n;        /* tried for generators */
-    int is_cut;                  /* the time for them was over */
+    const probe_own_keys_t *shown; /* the user's keys, and what the server shows */
+    const probe_own_keys_t *own;   /* bytes that a generator made, and with them the key; or NULL */
+    probe_hit_t clock;             /* with own: which generator */
+    apr_size_t numbers_n;          /* tried for generators */
+    int is_cut;                    /* the time for them was over */
 } found_t;
 
 /* Adds to the latest finding what was tried besides. */
@@ -487,7 +490,7 @@ static int search_inside(probe_run_t *run, const probe_ticket_t *ticket, found_t
 {
     probe_search_t search = {.ticket = ticket,
                              .format = &run->version->format,
-                             .own = found->own ? found->own : run->options->own,
+                             .own = found->own ? found->own : found->shown,
                              .level = PROBE_QUICK,
                              .opened = &found->opened};
 
@@ -533,6 +536,50 @@ static int was_searched(const probe_run_t *run, probe_test_e test, const probe_t
     return has_name && is_clean;
 }
 
+/* Tickets resume at once: those with one key's name are most likely of one key. */
+static int is_consistent(const probe_version_t *version)
+{
+    int i;
+
+    for (i = 0; version->backends && i < version->backends->nelts; i++) {
+        if (APR_ARRAY_IDX(version->backends, i, probe_backend_t).repeats_n != 1) {
+            return 0;
+        }
+    }
+    return version->is_accepted;
+}
+
+/* Searches more of the tickets with a name, from the last one on: backends may have equal names for
+ * different keys.  Where that is unlikely, only for zeros.  Returns as search_keys(). */
+static const char *search_again(probe_run_t *run, probe_test_e test, const probe_ticket_t **chosen,
+                                int n, found_t *found)
+{
+    const probe_version_t *version = run->version;
+    int is_zero_only = is_consistent(version);
+    probe_search_t search = {.format = &version->format,
+                             .own = is_zero_only ? NULL : found->shown,
+                             .level = is_zero_only ? PROBE_ONE_KEY : PROBE_QUICK,
+                             .opened = test == PROBE_TEST_CIPHER_KEY ? &found->opened : NULL};
+    int i, connection = -1, left = n > 0 && has_names(version) ? AGAIN_MAX : 0;
+
+    for (i = version->tickets->nelts - 1; i > 0 && left > 0; i--) {
+        const probe_ticket_t *ticket = search.ticket = ticket_n(version, i);
+
+        if ((int)ticket->connection == connection || ticket->connection == chosen[0]->connection) {
+            continue;
+        }
+        connection = ticket->connection;
+        left--;
+        if (search_long(&search,
+                        test == PROBE_TEST_CIPHER_KEY ? probe_search_cipher : probe_search_mac)) {
+            search.hit.is_decoded |= found->is_decoded;
+            keep_searched(run, tell_key(run, test, &search.hit, n), ticket, found);
+            return search.hit.algorithm;
+        }
+    }
+    return NULL;
+}
+
 /* Returns the algorithm whose key was found; or NULL.  What the cipher key's search finds besides,
  * that of the MAC key uses. */
 static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *found)
@@ -541,14 +588,14 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
     probe_version_t *version = run->version;
     int whole_n = run->backend >= WHOLE_MAX ? 0 : has_names(version) ? WHOLE_MAX : 1;
     int more_n, n = choose_distinct(version, chosen, &more_n), i;
-    const char *why = NULL;
+    const char *why = NULL, *more;
     probe_search_t first = {.keys_n = 0};
 
     run->test = probe_test_name(test);
     for (i = 0; i < n; i++) {
         probe_search_t search = {.ticket = chosen[i],
                                  .format = &version->format,
-                                 .own = found->own ? found->own : run->options->own,
+                                 .own = found->own ? found->own : found->shown,
                                  .level = run->options->level,
                                  .opened = test == PROBE_TEST_CIPHER_KEY ? &found->opened : NULL};
 
@@ -578,14 +625,17 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
     if (test == PROBE_TEST_MAC_KEY && n > 0 && search_inside(run, chosen[0], found)) {
         return NULL;
     }
-    tell_none(run, test, &first, why, n, more_n);
-    if (test == PROBE_TEST_CIPHER_KEY && found->numbers_n) {
+    more = search_again(run, test, chosen, n ? n + more_n : 0, found);
+    if (!more) {
+        tell_none(run, test, &first, why, n, more_n);
+    }
+    if (!more && test == PROBE_TEST_CIPHER_KEY && found->numbers_n) {
         tell_clock(run, found);
     }
-    if (test == PROBE_TEST_MAC_KEY && version->format.layout == PROBE_LAYOUT_UNKNOWN) {
+    if (!more && test == PROBE_TEST_MAC_KEY && version->format.layout == PROBE_LAYOUT_UNKNOWN) {
         tell_inside(run, found);
     }
-    return NULL;
+    return more;
 }
 
 static void search_macs(probe_run_t *run, found_t *found)
@@ -619,7 +669,13 @@ static int repeats_blocks(const probe_run_t *run, const char *cipher, probe_hit_
 
 static void tell_nonce(probe_run_t *run, const probe_hit_t *hit)
 {
-    if (hit->proven) {
+    if (hit->shift) {
+        probe_tell(run, PROBE_TEST_NONCE, PROBE_BROKEN,
+                   "tickets %d and %d share a key stream, moved by %d bytes: their XOR contains "
+                   "the XOR of the secrets",
+                   (int)hit->first + 1, (int)hit->second + 1, (int)hit->shift);
+    }
+    else if (hit->proven) {
         probe_tell(
             run, PROBE_TEST_NONCE, PROBE_BROKEN,
             "tickets %d and %d share a key stream: their XOR contains the XOR of the secrets",
@@ -636,32 +692,34 @@ static void search_nonces(probe_run_t *run, int is_plain, const char *cipher)
 {
     const probe_ticket_t *tickets = ticket_n(run->version, 0);
     apr_size_t n = (apr_size_t)run->version->tickets->nelts;
-    probe_hit_t hit;
+    probe_hit_t hit, repeated;
 
     if (n < 2 || is_plain) {
         probe_tell(run, PROBE_TEST_NONCE, PROBE_UNTESTED, "%s",
                    is_plain ? "nothing is encrypted" : "requires two tickets");
     }
-    else if (repeats_blocks(run, cipher, &hit)) {
+    else if (probe_analysis_nonce(tickets, n, &run->version->format, &hit) && hit.proven) {
+        tell_nonce(run, &hit);
+    }
+    else if (repeats_blocks(run, cipher, &repeated)) {
         probe_tell(
             run, PROBE_TEST_NONCE, PROBE_WEAK,
             "ticket %d contains equal blocks, at %d and %d: nothing but the key decides how a "
             "block looks (ECB)",
-            (int)hit.iv_at + 1, (int)hit.first, (int)hit.second);
+            (int)repeated.iv_at + 1, (int)repeated.first, (int)repeated.second);
     }
-    else if (!probe_analysis_nonce(tickets, n, &run->version->format, &hit)) {
-        if (run->version->format.iv_len == 0) {
-            probe_tell(run, PROBE_TEST_NONCE, PROBE_UNTESTED,
-                       "no key stream is reused in %d tickets, but their layout does not show "
-                       "where the IV is",
-                       (int)n);
-            return;
-        }
-        probe_tell(run, PROBE_TEST_NONCE, PROBE_OK, "no IV or key stream is reused in %d tickets",
+    else if (hit.first != hit.second) {
+        tell_nonce(run, &hit);
+    }
+    else if (run->version->format.iv_len == 0) {
+        probe_tell(run, PROBE_TEST_NONCE, PROBE_UNTESTED,
+                   "no key stream is reused in %d tickets, but their layout does not show "
+                   "where the IV is",
                    (int)n);
     }
     else {
-        tell_nonce(run, &hit);
+        probe_tell(run, PROBE_TEST_NONCE, PROBE_OK, "no IV or key stream is reused in %d tickets",
+                   (int)n);
     }
 }
 
@@ -691,7 +749,8 @@ static int decode_all(const probe_version_t *version, probe_version_t *decoded, 
 static void search_tickets(probe_run_t *run, int is_plain)
 {
     probe_version_t *version = run->version, decoded;
-    found_t found = {.is_decoded = decode_all(version, &decoded, run->pool)};
+    found_t found = {.is_decoded = decode_all(version, &decoded, run->pool),
+                     .shown = probe_shown_keys(run)};
     const char *cipher;
 
     run->version = found.is_decoded ? &decoded : version;

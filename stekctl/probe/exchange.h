@@ -51,6 +51,8 @@ typedef struct probe_offer_t {
     int no_tickets;    /* TLS 1.2: ask for a session id only, and resume with it */
 } probe_offer_t;
 
+#define PROBE_CERT_HEAD 96 /* bytes: more than a key's file of that certificate shows */
+
 typedef struct probe_reply_t {
     probe_outcome_e outcome;
     int alert;        /* number of the server's alert; -1: none */
@@ -58,8 +60,8 @@ typedef struct probe_reply_t {
     int is_cut;       /* the server closed after a request, without a response */
     int is_unoffered; /* the server chose a cipher suite that was not offered */
     int asked_cert;   /* the server sent a CertificateRequest */
-    int has_cert;     /* cert_digest is set, from the server's certificate */
-    unsigned char cert_digest[32];
+    int has_cert;     /* the next two are set, from the server's certificate */
+    unsigned char cert_digest[32], cert_head[PROBE_CERT_HEAD]; /* its SHA-256; how its DER begins */
     apr_uint32_t hello; /* hash of what a ServerHello chooses: suite and extensions; 0: none came */
     apr_int64_t first_us;        /* from the ClientHello to the first byte of the answer */
     apr_array_header_t *tickets; /* of probe_ticket_t; bytes are in the pool */

@@ -84,6 +84,7 @@ typedef struct probe_hit_t {
     apr_size_t mac_len, mac_full_len; /* shorter than full: truncated */
     apr_size_t first, second;         /* indexes of the tickets concerned */
     int proven;                       /* nonce reuse: the XOR of the secrets was found */
+    apr_size_t shift;                 /* with proven: of one key stream against the other */
     int no_iv;                        /* an all-zero IV that the ticket does not contain */
     const char *made_by;              /* a generator of the key; NULL: none */
     apr_uint64_t made_of;             /* the number from which it made it */

@@ -2,6 +2,7 @@
 """Real servers for the score of stekctl probe: name, what the probe has to find, and a program to start.  What it
 has to find follows from how the keys were configured; servers that make their keys themselves are good."""
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -297,6 +298,9 @@ def weak():
     yield Real("HAProxy, text", BOTH, haproxy(typed(48)))
     yield Real("httpd, zero", BOTH, httpd(bytes(48)), BOTH)
     yield Real("httpd, words", BOTH, httpd(WORDS * 3))
+    # Keys of what everybody can see, or of a name.
+    yield Real("httpd, certificate", BOTH, lambda folder, certs: httpd((certs / "server.crt").read_bytes())(folder, certs))
+    yield Real("nginx, host name", BOTH, nginx(hashlib.sha512(b"localhost").digest()[:48]))
     # With OpenSSL 3, mod_ssl loses the MAC key of its file.
     yield Real("httpd, good file", MAC, httpd(os.urandom(48)), MAC)
     yield Real("dnsdist, zero", BOTH, dnsdist(bytes(80)), BOTH)

@@ -217,3 +217,14 @@ def test_probe_backends_that_share_keys_tested_as_one(start, folder):
     for version in ("1.2", "1.3"):
         assert len(report.versions[version]["backends"]) == 1
         assert report[version]["mac"][0] == "ok"
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_probe_backends_with_one_name_the_weak_one_found(start, sins_binary, version):
+    rnd = seeded_rng()
+    name, words = rnd.randbytes(15).hex() + "00", ["", f"key={'00' * 32},mac-key={'00' * 32},"]
+    rnd.shuffle(words)
+    ports = [start(Sins, sins_binary, f"mix:{word}name={name}").port for word in words]
+    report = Report("--level", "quick", "--tls", version, f"127.0.0.1:{start(Balancer, 'roundrobin', ports).port}",
+                    expect=(DONE, FINDING))
+    assert {test for _, test in report.findings()} >= {"cipher-key", "mac-key"}

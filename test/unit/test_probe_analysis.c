@@ -9,6 +9,8 @@
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
 
 #include "probe/analysis.h"
 #include "probe/candidate_keys.h"
@@ -620,6 +622,102 @@ static void test_analysis_text_from_its_middle_found(void **state)
     assert_memory_equal(hit.key, key, sizeof(key));
 }
 
+/* How a text gets into a file of keys. */
+static size_t fill_file(int how, const char *word, unsigned char *file, size_t most)
+{
+    static const EVP_MD *(*const digests[])(void) = {EVP_md5, EVP_sha1, EVP_sha256, EVP_sha512};
+    static const char hex[] = "0123456789abcdef";
+    unsigned char digest[EVP_MAX_MD_SIZE], text[240];
+    unsigned int len = 0, i;
+
+    if (how == 0) {
+        for (i = 0; i < sizeof(text); i++) {
+            text[i] = (unsigned char)word[i % strlen(word)];
+        }
+        EVP_EncodeBlock(file, text, (int)(most / 4 * 3));
+        return most;
+    }
+    assert_int_equal(EVP_Digest(word, strlen(word), digest, &len, digests[(how - 1) / 2](), NULL),
+                     1);
+    for (i = 0; i < most; i++) {
+        unsigned char byte = digest[i / 2 % len];
+
+        file[i] = how % 2 ? digest[i % len] : (unsigned char)hex[i % 2 ? byte & 15 : byte >> 4];
+    }
+    return most;
+}
+
+/* As nginx and httpd read files of 48 bytes, and nginx those of 80: what is in the middle of digests,
+ * their hex digits, or base64 is a key. */
+static void test_analysis_file_of_text_found(void **state)
+{
+    static const char *const some[] = {"secret", "password", "changeme", "letmein", "nginx"};
+    rnd_t choice = {seed_from_env()};
+    int i;
+
+    (void)state;
+    for (i = 0; i < 4; i++) {
+        int how = (int)(rnd_next(&choice) % 9);
+        const char *word = some[rnd_next(&choice) % 5];
+        int is_long = (int)(rnd_next(&choice) % 2);
+        unsigned char file[84] = {0};
+        probe_format_t format;
+        probe_hit_t hit;
+
+        fill_file(how, word, file, 80);
+        format = format_by_hand(is_long ? EVP_aes_256_cbc() : EVP_aes_128_cbc(), 16, 0,
+                                file + (is_long ? 48 : 32), NULL);
+        if (!search_one(probe_search_cipher, PROBE_NORMAL, &format, &hit)) {
+            fail_msg("%s in way %d, %d bytes: not found", word, how, is_long ? 80 : 48);
+        }
+        assert_memory_equal(hit.key, file + (is_long ? 48 : 32), hit.key_len);
+    }
+}
+
+/* The beginning of any private key is public. */
+static void test_analysis_file_of_private_key_found(void **state)
+{
+    int i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        EVP_PKEY *pkey = i > 0 ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
+        BIO *bio = BIO_new(BIO_s_mem());
+        probe_format_t format;
+        probe_hit_t hit;
+        char *pem;
+
+        /* What is behind the first words of EC's older format is secret. */
+        assert_int_equal(
+            i == 2 ? PEM_write_bio_PrivateKey_traditional(bio, pkey, NULL, NULL, 0, NULL, NULL)
+                   : PEM_write_bio_PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL),
+            1);
+        assert_true(BIO_get_mem_data(bio, &pem) > 80);
+        format = format_by_hand(EVP_aes_128_cbc(), 16, 0, (unsigned char *)pem + 32, NULL);
+        if (!search_one(probe_search_cipher, PROBE_NORMAL, &format, &hit)) {
+            fail_msg("not found: %.48s", pem);
+        }
+        assert_memory_equal(hit.key, pem + 32, 16);
+        BIO_free(bio);
+        EVP_PKEY_free(pkey);
+    }
+}
+
+static void test_analysis_key_of_password_found(void **state)
+{
+    unsigned char key[32];
+    probe_format_t format;
+    probe_hit_t hit;
+
+    (void)state;
+    assert_int_equal(EVP_BytesToKey(EVP_aes_256_cbc(), EVP_md5(), NULL,
+                                    (const unsigned char *)"secret", 6, 1, key, NULL),
+                     32);
+    format = format_by_hand(EVP_aes_256_cbc(), 16, 0, key, NULL);
+    assert_true(search_one(probe_search_cipher, PROBE_NORMAL, &format, &hit));
+    assert_memory_equal(hit.key, key, sizeof(key));
+}
+
 static void test_analysis_own_key_found(void **state)
 {
     static const unsigned char own_bytes[] = "correct horse battery staple";
@@ -750,6 +848,42 @@ static void test_analysis_one_stream_repeated_proven(void **state)
     assert_int_equal(hit.second, 7);
 }
 
+/* Every ticket begins one or two blocks later in one key stream: the IV is counted up. */
+static void test_analysis_counted_iv_proven(void **state)
+{
+    rnd_t own = {seed_from_env()};
+    unsigned char stream[TICKET_MAX];
+    probe_format_t format = {.name_len = 16};
+    probe_hit_t hit;
+    size_t round, i, j;
+
+    (void)state;
+    for (round = 0; round < 20; round++) {
+        size_t shift = 16 * (1 + rnd_next(&own) % 2), at = rnd_next(&own) % 60;
+
+        memset(tickets, 0, sizeof(tickets));
+        rnd_fill(&own, stream, sizeof(stream));
+        for (i = 0; i < 3; i++) {
+            rnd_fill(&own, store[i], 200);
+            rnd_fill(&own, tickets[i].secret, 48);
+            memcpy(store[i] + 32 + at, tickets[i].secret, 48);
+            for (j = 32; j < 200; j++) {
+                store[i][j] ^= stream[j + i * shift];
+            }
+            tickets[i].secret_len = 48;
+            tickets[i].bytes = store[i];
+            tickets[i].len = 200;
+        }
+        assert_true(probe_analysis_nonce(tickets, 3, &format, &hit));
+        assert_true(hit.proven);
+        assert_int_equal(hit.shift, shift);
+        for (j = 32; j < 200; j++) {
+            store[1][j] ^= stream[j + 250];
+        }
+        assert_true(!probe_analysis_nonce(tickets, 2, &format, &hit) && hit.shift == 0);
+    }
+}
+
 static void test_analysis_constant_iv_cbc_found(void **state)
 {
     recipe_t recipe = good_recipe();
@@ -869,6 +1003,9 @@ int main(void)
         cmocka_unit_test(test_analysis_key_that_go_derives_found),
         cmocka_unit_test(test_analysis_key_of_one_ticket_found),
         cmocka_unit_test(test_analysis_text_from_its_middle_found),
+        cmocka_unit_test(test_analysis_file_of_text_found),
+        cmocka_unit_test(test_analysis_file_of_private_key_found),
+        cmocka_unit_test(test_analysis_key_of_password_found),
         cmocka_unit_test(test_analysis_own_key_found),
         cmocka_unit_test(test_analysis_search_without_ciphers_not_ok),
         cmocka_unit_test(test_analysis_digest_without_key_found),
@@ -876,6 +1013,7 @@ int main(void)
         cmocka_unit_test(test_analysis_plain_secret_found),
         cmocka_unit_test(test_analysis_constant_iv_stream_proven),
         cmocka_unit_test(test_analysis_one_stream_repeated_proven),
+        cmocka_unit_test(test_analysis_counted_iv_proven),
         cmocka_unit_test(test_analysis_constant_iv_cbc_found),
         cmocka_unit_test(test_analysis_same_ticket_twice_no_finding),
         cmocka_unit_test(test_analysis_good_tickets_clean),
