@@ -565,7 +565,10 @@ static const char *search_again(probe_run_t *run, probe_test_e test, const probe
     for (i = version->tickets->nelts - 1; i > 0 && left > 0; i--) {
         const probe_ticket_t *ticket = search.ticket = ticket_n(version, i);
 
-        if ((int)ticket->connection == connection || ticket->connection == chosen[0]->connection) {
+        /* A recording does not know connections. */
+        if (ticket->connection
+            && ((int)ticket->connection == connection
+                || ticket->connection == chosen[0]->connection)) {
             continue;
         }
         connection = ticket->connection;

@@ -181,6 +181,7 @@ void probe_host(probe_host_t *host, const probe_host_t *earlier, int earlier_n,
     else if (!is_address(host->name)) {
         run.name = host->name;
     }
+    host->sni = run.name;
     apr_pool_create(&run.scratch, pool);
     if (probe_client_create(&run.client, host, options, &host->failure, pool) != APR_SUCCESS) {
         return;

@@ -137,6 +137,7 @@ typedef struct probe_host_t {
     probe_starttls_e starttls;
     const char *failure; /* why nothing was tested; NULL: it was tested */
     probe_version_t versions[PROBE_VERSIONS_N];
+    const char *sni;              /* with which tickets were collected; NULL: none */
     const char *address;          /* that was connected to; NULL: none */
     apr_time_t at;                /* when the probe began */
     int redacts;                  /* digests of keys are shown, not the keys */

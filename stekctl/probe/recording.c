@@ -145,10 +145,12 @@ static void add_version(FILE *file, const probe_host_t *host, const probe_versio
 
     fprintf(file,
             "version %s per_connection=%d session_ids=%d resumes=%d asked_cert=%d alert=%d "
-            "full=%d empty=%d\n",
+            "full=%d empty=%d",
             probe_version_name(version->version) + strlen("TLS "), version->per_connection,
             version->by_session_id, version->is_accepted, version->own->asked_cert,
             version->own->alert, version->full_n, version->empty_n);
+    put_hex(file, "cert", version->own->cert_head, version->own->has_cert ? PROBE_CERT_HEAD : 0);
+    putc('\n', file);
     for (i = 0; i < version->tickets->nelts; i++) {
         const probe_ticket_t *ticket = &APR_ARRAY_IDX(version->tickets, i, probe_ticket_t);
 
@@ -179,6 +181,10 @@ apr_status_t probe_recording_add(FILE *file, const probe_host_t *host)
     if (host->address) {
         fputs("address ", file);
         put_text(file, host->address);
+    }
+    if (host->sni) {
+        fputs("sni ", file);
+        put_text(file, host->sni);
     }
     if (host->failure) {
         fputs("failure ", file);

@@ -8,9 +8,11 @@
  *   time SECONDS                      when it was probed, since 1970
  *   planned N, connections N, took SECONDS, stalled N
  *   address TEXT                      that was connected to
+ *   sni NAME                          with which tickets were collected
  *   opens HOST:PORT                   a ticket of that host resumed here; any number
  *   failure TEXT                      nothing was tested; no versions follow
  *   version TLS per_connection=N session_ids=-1|0|1 resumes=0|1 asked_cert=0|1 alert=N full=N empty=N
+ *       cert=HEX
  *   ticket hint=SECONDS at=MICROSECONDS secret=HEX more=HEX nonce=HEX bytes=HEX
  *                                     of the version above it; any number
  *   finding TEST[@BACKENDS] VERDICT TEXT

@@ -107,7 +107,8 @@ static apr_status_t read_line(probe_reader_t *reader, const char **pwhy)
 static int set_version(probe_host_t *host, char *text, probe_version_t **pversion, apr_pool_t *pool)
 {
     apr_int64_t per_connection, by_id, resumes, asked, alert, full_n, empty_n;
-    probe_reply_t *own;
+    probe_reply_t *own = apr_pcalloc(pool, sizeof(*own));
+    apr_size_t cert_len = 0;
     int i;
 
     for (i = 0; i < PROBE_VERSIONS_N; i++) {
@@ -125,10 +126,12 @@ static int set_version(probe_host_t *host, char *text, probe_version_t **pversio
         || !get_field_number(&text, "asked_cert", 0, 1, &asked)
         || !get_field_number(&text, "alert", -1, 255, &alert)
         || !get_field_number(&text, "full", 0, TICKETS_MAX, &full_n)
-        || !get_field_number(&text, "empty", 0, TICKETS_MAX, &empty_n) || *text) {
+        || !get_field_number(&text, "empty", 0, TICKETS_MAX, &empty_n)
+        || !get_field_hex(&text, "cert", own->cert_head, sizeof(own->cert_head), &cert_len) || *text
+        || (cert_len && cert_len != sizeof(own->cert_head))) {
         return 0;
     }
-    own = apr_pcalloc(pool, sizeof(*own));
+    own->has_cert = cert_len > 0;
     own->asked_cert = (int)asked;
     own->alert = (int)alert;
     *pversion = &host->versions[i];
@@ -289,6 +292,10 @@ static int take_line(probe_host_t *host, const char *word, char *text, probe_ver
     }
     if (!strcmp(word, "address")) {
         host->address = apr_pstrdup(pool, text);
+        return 1;
+    }
+    if (!strcmp(word, "sni")) {
+        host->sni = apr_pstrdup(pool, text);
         return 1;
     }
     if (!strcmp(word, "opens")) {

@@ -52,8 +52,8 @@ const probe_own_keys_t *probe_shown_keys(const probe_run_t *run)
         APR_ARRAY_PUSH(keys, probe_own_key_t) = own->keys[i];
     }
     add_name(keys, run->host->name, run->options->level);
-    if (run->name && strcmp(run->name, run->host->name) != 0) {
-        add_name(keys, run->name, run->options->level);
+    if (run->host->sni && strcmp(run->host->sni, run->host->name) != 0) {
+        add_name(keys, run->host->sni, run->options->level);
     }
     if (run->version->own && run->version->own->has_cert) {
         add_cert(keys, run->version->own);
