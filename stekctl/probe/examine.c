@@ -696,22 +696,21 @@ static void search_nonces(probe_run_t *run, int is_plain, const char *cipher)
     const probe_ticket_t *tickets = ticket_n(run->version, 0);
     apr_size_t n = (apr_size_t)run->version->tickets->nelts;
     probe_hit_t hit, repeated;
+    int is_reused = n > 1 && !is_plain
+                    && probe_analysis_nonce(tickets, n, &run->version->format, &hit);
 
     if (n < 2 || is_plain) {
         probe_tell(run, PROBE_TEST_NONCE, PROBE_UNTESTED, "%s",
                    is_plain ? "nothing is encrypted" : "requires two tickets");
     }
-    else if (probe_analysis_nonce(tickets, n, &run->version->format, &hit) && hit.proven) {
-        tell_nonce(run, &hit);
-    }
-    else if (repeats_blocks(run, cipher, &repeated)) {
+    else if (!(is_reused && hit.proven) && repeats_blocks(run, cipher, &repeated)) {
         probe_tell(
             run, PROBE_TEST_NONCE, PROBE_WEAK,
             "ticket %d contains equal blocks, at %d and %d: nothing but the key decides how a "
             "block looks (ECB)",
             (int)repeated.iv_at + 1, (int)repeated.first, (int)repeated.second);
     }
-    else if (hit.first != hit.second) {
+    else if (is_reused) {
         tell_nonce(run, &hit);
     }
     else if (run->version->format.iv_len == 0) {
