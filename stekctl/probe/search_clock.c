@@ -23,6 +23,7 @@
 #define NAME_MIN 8 /* bytes of a name that match: not by chance */
 #define EVERY 4096 /* numbers between looks at the clock */
 #define DAY_S 86400
+#define FIRST_MS_MIN 3 /* minutes */
 #define PIDS 32768 /* the time and a process id, added or by XOR */
 
 typedef struct work_t {
@@ -249,20 +250,22 @@ static int try_numbers(work_t *work, apr_uint64_t last, apr_size_t n, int is_ms)
     return 0;
 }
 
-/* The latest day of seconds, and all that is short, come before the rest of the month. */
+/* The latest day of seconds, the latest minutes of milliseconds, and all that is short, come before the
+ * rest. */
 static int try_all(work_t *work)
 {
     apr_uint64_t now_ms = (apr_uint64_t)work->ticket->at / 1000, now_s = now_ms / 1000;
     apr_size_t first_n = DAY_S + PIDS, month_n = PROBE_CLOCK_DAYS * DAY_S + PIDS;
-    apr_size_t hour_n = PROBE_CLOCK_MS_MIN * 60 * 1000;
+    apr_size_t hour_n = PROBE_CLOCK_MS_MIN * 60 * 1000, minutes_n = FIRST_MS_MIN * 60 * 1000;
 
     work->all = PROBE_CLOCK_SMALL + month_n + hour_n;
     if (try_numbers(work, PROBE_CLOCK_SMALL - 1, PROBE_CLOCK_SMALL, 0)
-        || try_numbers(work, now_s + PIDS, first_n, 0)) {
+        || try_numbers(work, now_s + PIDS, first_n, 0)
+        || try_numbers(work, now_ms + 1000, minutes_n, 1)) {
         return 1;
     }
     work->counters_len = work->is_stream_unlikely ? 0 : work->counters_len;
-    return try_numbers(work, now_ms + 1000, hour_n, 1)
+    return try_numbers(work, now_ms + 1000 - minutes_n, hour_n - minutes_n, 1)
            || try_numbers(work, now_s + PIDS - first_n, month_n - first_n, 0);
 }
 
