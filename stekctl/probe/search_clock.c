@@ -24,7 +24,7 @@
 #define EVERY 4096 /* numbers between looks at the clock */
 #define DAY_S 86400
 #define FIRST_MS_MIN 3 /* minutes */
-#define PIDS 32768 /* the time and a process id, added or by XOR */
+#define PIDS 32768     /* the time and a process id, added or by XOR */
 
 typedef struct work_t {
     probe_clock_t *clock;
