@@ -583,6 +583,17 @@ static const char *search_again(probe_run_t *run, probe_test_e test, const probe
     return NULL;
 }
 
+/* What else was tried, or cannot be known, where no key was found. */
+static void tell_besides(probe_run_t *run, probe_test_e test, const found_t *found)
+{
+    if (test == PROBE_TEST_CIPHER_KEY && found->numbers_n) {
+        tell_clock(run, found);
+    }
+    if (test == PROBE_TEST_MAC_KEY && run->version->format.layout == PROBE_LAYOUT_UNKNOWN) {
+        tell_inside(run, found);
+    }
+}
+
 /* Returns the algorithm whose key was found; or NULL.  What the cipher key's search finds besides,
  * that of the MAC key uses. */
 static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *found)
@@ -631,12 +642,7 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
     more = search_again(run, test, chosen, n ? n + more_n : 0, found);
     if (!more) {
         tell_none(run, test, &first, why, n, more_n);
-    }
-    if (!more && test == PROBE_TEST_CIPHER_KEY && found->numbers_n) {
-        tell_clock(run, found);
-    }
-    if (!more && test == PROBE_TEST_MAC_KEY && version->format.layout == PROBE_LAYOUT_UNKNOWN) {
-        tell_inside(run, found);
+        tell_besides(run, test, found);
     }
     return more;
 }

@@ -294,7 +294,8 @@ static int encrypt_from(const blocks_t *blocks, apr_size_t end, unsigned char *b
         unsigned char *out = bytes + blocks->base + at;
 
         for (i = 0; i < blocks->len; i++) {
-            block[i] = blocks->text[at + i] ^ (at && blocks->is_chained ? out[i - blocks->len] : 0);
+            block[i] = blocks->text[at + i]
+                       ^ (at && blocks->is_chained ? (out - blocks->len)[i] : 0);
         }
         if (EVP_CipherUpdate(blocks->encrypts, out, &out_len, block, (int)blocks->len) != 1) {
             return 0;
