@@ -333,14 +333,22 @@ static void make_pooled(probe_run_t *run, probe_version_t *whole, probe_test_e t
     whole->pool_n -= allowed - probe_client_offers_left(run->client);
 }
 
+/* Nonzero, and said: the offers that are left do not reach this backend least_n times. */
+static int is_met_too_rarely(probe_run_t *run, probe_test_e test, int least_n)
+{
+    if (probe_client_offers_left(run->client) / run->cost_n >= least_n) {
+        return 0;
+    }
+    probe_tell(run, test, PROBE_UNTESTED,
+               "one answer in about %d comes from this backend, for which the level has too few "
+               "connections",
+               run->cost_n);
+    return 1;
+}
+
 static void alter(probe_run_t *run)
 {
-    if (probe_client_offers_left(run->client) / run->cost_n < PROBE_MAC_MORE + PLACES_MIN) {
-        probe_tell(
-            run, PROBE_TEST_MAC, PROBE_UNTESTED,
-            "one answer in about %d comes from this backend, for which the level has too few "
-            "connections",
-            run->cost_n);
+    if (is_met_too_rarely(run, PROBE_TEST_MAC, PROBE_MAC_MORE + PLACES_MIN)) {
         return;
     }
     probe_test_mac(run);
@@ -349,12 +357,7 @@ static void alter(probe_run_t *run)
 static void pad(probe_run_t *run)
 {
     if (run->options->level != PROBE_QUICK
-        && probe_client_offers_left(run->client) / run->cost_n < PADDING_MIN) {
-        probe_tell(
-            run, PROBE_TEST_PADDING, PROBE_UNTESTED,
-            "one answer in about %d comes from this backend, for which the level has too few "
-            "connections",
-            run->cost_n);
+        && is_met_too_rarely(run, PROBE_TEST_PADDING, PADDING_MIN)) {
         return;
     }
     probe_test_padding(run);
