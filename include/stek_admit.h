@@ -33,8 +33,9 @@ apr_status_t stek_admit_next_epoch(apr_uint64_t epoch, apr_time_t now, apr_uint6
  * many are prepared.  Returns how many were dropped. */
 apr_size_t stek_admit_keys(stek_ring_t *ring, const stek_params_t *params, apr_time_t now);
 
-/* How many it would drop. */
+/* How many it would drop, and after which time those begin. */
 apr_size_t stek_admit_late_n(const stek_ring_t *ring, const stek_params_t *params, apr_time_t now);
+apr_time_t stek_admit_latest(const stek_ring_t *ring, const stek_params_t *params, apr_time_t now);
 
 #pragma GCC visibility pop
 #endif

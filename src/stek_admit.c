@@ -33,8 +33,7 @@ apr_status_t stek_admit_next_epoch(apr_uint64_t epoch, apr_time_t now, apr_uint6
     return APR_SUCCESS;
 }
 
-/* The latest time at which a key of the ring may begin. */
-static apr_time_t latest_start(const stek_ring_t *ring, const stek_params_t *params, apr_time_t now)
+apr_time_t stek_admit_latest(const stek_ring_t *ring, const stek_params_t *params, apr_time_t now)
 {
     apr_time_t latest, covered;
 
@@ -48,12 +47,12 @@ static apr_time_t latest_start(const stek_ring_t *ring, const stek_params_t *par
 
 apr_size_t stek_admit_keys(stek_ring_t *ring, const stek_params_t *params, apr_time_t now)
 {
-    return stek_ring_drop_later(ring, latest_start(ring, params, now));
+    return stek_ring_drop_later(ring, stek_admit_latest(ring, params, now));
 }
 
 apr_size_t stek_admit_late_n(const stek_ring_t *ring, const stek_params_t *params, apr_time_t now)
 {
-    apr_time_t latest = latest_start(ring, params, now);
+    apr_time_t latest = stek_admit_latest(ring, params, now);
     apr_size_t n = 0;
 
     /* by_start begins with the latest. */

@@ -95,12 +95,17 @@ static apr_status_t extend(const sync_rules_t *rules, int generate, apr_time_t n
     return rv;
 }
 
-/* Takes in what a store has.  Only somebody who has the secret can fill a ring with tombstones: what does
- * not fit with them counts as an object that is refused. */
-static apr_status_t take_in_view(stek_ring_t **pring, sync_view_t *view, apr_time_t now)
+/* Takes in what a store has, without what begins after latest.  Only somebody who has the secret can fill a
+ * ring with tombstones: what does not fit with them counts as an object that is refused. */
+static apr_status_t take_in_view(stek_ring_t **pring, sync_view_t *view, apr_time_t latest,
+                                 apr_time_t now)
 {
-    apr_status_t rv = view->answer == SYNC_GOOD ? take_in(pring, view->ring, now) : APR_SUCCESS;
+    apr_status_t rv = APR_SUCCESS;
 
+    if (view->answer == SYNC_GOOD) {
+        (void)stek_ring_drop_later(view->ring, latest);
+        rv = take_in(pring, view->ring, now);
+    }
     if (rv == STEK_EFULL) {
         stek_ring_destroy(view->ring);
         view->ring = NULL;
@@ -111,24 +116,71 @@ static apr_status_t take_in_view(stek_ring_t **pring, sync_view_t *view, apr_tim
     return rv;
 }
 
+/* *pall: what is in the file ring and the stores, without what begins after latest; NULL: nothing. */
+static apr_status_t take_in_all(const stek_ring_t *file_ring, sync_view_t *views, int store_n,
+                                apr_time_t latest, apr_time_t now, stek_ring_t **pall)
+{
+    apr_status_t rv = APR_SUCCESS;
+    int i;
+
+    stek_ring_destroy(*pall);
+    *pall = NULL;
+    if (file_ring) {
+        rv = take_in(pall, file_ring, now);
+    }
+    if (rv == APR_SUCCESS && *pall) {
+        (void)stek_ring_drop_later(*pall, latest);
+    }
+    for (i = 0; rv == APR_SUCCESS && i < store_n; i++) {
+        rv = take_in_view(pall, &views[i], latest, now);
+    }
+    return rv;
+}
+
+/* After what time no host takes in a key that begins, as far as this one can tell. */
+static apr_time_t latest_for_all(const stek_ring_t *ring, const sync_rules_t *rules, apr_time_t now)
+{
+    apr_time_t any = stek_admit_latest(ring, NULL, now);
+    apr_time_t own = rules->generate ? stek_admit_latest(ring, &rules->params, now) : any;
+
+    return own > any ? own : any;
+}
+
+/* Makes shared.  Keys that no host takes in must not have the room of others: a store that has them, and
+ * lacks nothing else, is not written, so they would have it for good.  Which they are only all rings
+ * together can tell, because one may fill another's gaps.  A host's own rules come after that: what only
+ * some hosts take in has room on all of them, or they would take turns in writing. */
+static apr_status_t share(const stek_ring_t *file_ring, sync_view_t *views, int store_n,
+                          const sync_rules_t *rules, apr_time_t now, sync_plan_t *plan)
+{
+    apr_status_t rv = take_in_all(file_ring, views, store_n, APR_INT64_MAX, now, &plan->shared);
+    apr_size_t far_n;
+    apr_time_t latest;
+
+    if (rv != APR_SUCCESS || !plan->shared) {
+        return rv;
+    }
+    latest = latest_for_all(plan->shared, rules, now);
+    far_n = stek_ring_drop_later(plan->shared, latest);
+    if (far_n > 0) {
+        rv = take_in_all(file_ring, views, store_n, latest, now, &plan->shared);
+    }
+    if (rv == APR_SUCCESS && plan->shared) {
+        plan->left_out_n = far_n + plan->shared->left_out_n + drop_later(plan->shared, rules, now);
+        plan->doubled_n = stek_audit_drop_shared(plan->shared);
+    }
+    return rv;
+}
+
 apr_status_t sync_plan(const stek_ring_t *file_ring, sync_view_t *views, int store_n,
                        const sync_rules_t *rules, apr_time_t now, stek_rng_t *rng,
                        sync_plan_t *plan)
 {
-    apr_status_t rv = APR_SUCCESS;
+    apr_status_t rv;
     int i, write_n = 0;
 
     memset(plan, 0, sizeof(*plan));
-    if (file_ring) {
-        rv = take_in(&plan->shared, file_ring, now);
-    }
-    for (i = 0; rv == APR_SUCCESS && i < store_n; i++) {
-        rv = take_in_view(&plan->shared, &views[i], now);
-    }
-    if (rv == APR_SUCCESS && plan->shared) {
-        plan->left_out_n = plan->shared->left_out_n + drop_later(plan->shared, rules, now);
-        plan->doubled_n = stek_audit_drop_shared(plan->shared);
-    }
+    rv = share(file_ring, views, store_n, rules, now, plan);
     if (rv == APR_SUCCESS) {
         rv = extend(rules, may_generate(plan->shared, views, store_n, rules, now), now, rng, plan);
     }

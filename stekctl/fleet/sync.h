@@ -101,9 +101,9 @@ typedef struct sync_result_t {
  * generate does not decide. */
 apr_interval_time_t sync_lifetime(const sync_rules_t *rules);
 
-/* Makes the plan; reads and writes nothing.  file_ring may be NULL.  A view's ring that does not fit with the
- * others is refused (STEK_EFULL).  The caller releases the plan.  STEK_EFULL, STEK_ERNG, STEK_EWEAK,
- * APR_ENOMEM. */
+/* Makes the plan; reads and writes nothing.  file_ring may be NULL.  Views' rings lose the keys that begin too
+ * late for any host; one that does not fit with the others is refused (STEK_EFULL).  The caller releases the
+ * plan.  STEK_EFULL, STEK_ERNG, STEK_EWEAK, APR_ENOMEM. */
 apr_status_t sync_plan(const stek_ring_t *file_ring, sync_view_t *views, int store_n,
                        const sync_rules_t *rules, apr_time_t now, stek_rng_t *rng,
                        sync_plan_t *plan);

@@ -51,8 +51,8 @@ MUTANTS = {
         "    return epoch <= known || epoch > 0 || now > 0                             ? APR_SUCCESS"),
     "6: keys of any slot come in": (
         "src/stek_admit.c",
-        "    return stek_ring_drop_later(ring, latest_start(ring, params, now));",
-        "    return stek_ring_drop_later(ring, latest_start(ring, params, now) / 2 + APR_INT64_MAX / 2);"),
+        "    return stek_ring_drop_later(ring, stek_admit_latest(ring, params, now));",
+        "    return stek_ring_drop_later(ring, stek_admit_latest(ring, params, now) / 2 + APR_INT64_MAX / 2);"),
     "merge: tombstones of one side only": (
         "src/stek_ring_merge.c",
         "\n            && !has_tombstone(m->b_tombstones, key->name, m->now)) {",
@@ -117,6 +117,10 @@ MUTANTS = {
         "stekctl/fleet/sync_ring_file.c",
         "    if (before) {",
         "    if (before && now < 0) {"),
+    "plan: keys that no host takes in have room until then": (
+        "stekctl/fleet/sync.c",
+        "    if (far_n > 0) {",
+        "    if (far_n > STEK_KEYS_MAX) {"),
     "plan: late keys in a store are worth a write": (
         "stekctl/fleet/sync.c",
         "        (void)drop_later(tidy, rules, now);\n",

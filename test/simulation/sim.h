@@ -274,8 +274,7 @@ typedef struct sim_world_t {
     int rolling; /* the newest is not everywhere yet, the one before is still good */
     int lossy;   /* keys may be lost: disks were, or clocks and settings differed */
     int news;    /* a liar has shown what no host had any more */
-    int far_n; /* keys for slots in ten years that a thief has sent: in a full ring they take room, too */
-    int ended; /* of the stolen keys, none may be left from here on */
+    int ended;   /* of the stolen keys, none may be left from here on */
     char failed[32];
     char why[SIM_TEXT_LEN];
     FILE *story; /* NULL: none wanted */

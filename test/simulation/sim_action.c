@@ -212,7 +212,6 @@ static void forge_keys(stek_ring_t *ring, sim_forgery_e what, apr_time_t now)
     int i;
 
     for (i = 0; i < (what == SIM_FORGE_FUTURE ? 8 : 1); i++) {
-        sim->far_n += what == SIM_FORGE_FUTURE;
         if (stek_key_make(from + i * interval, from + (i + 1) * interval, ring->lifetime,
                           ring->epoch, now, stek_rng_system, &key)
                 == APR_SUCCESS

@@ -421,7 +421,6 @@ static common_t common_of(void)
         apr_time_t begin_max = now + stek_schedule_horizon(params) + params->interval;
         apr_size_t late_n = late_n_for(host);
 
-        late_n += (apr_size_t)sim->far_n;
         common.late_n = late_n > common.late_n ? late_n : common.late_n;
         common.now = now > common.now ? now : common.now;
         common.begin_max = begin_max < common.begin_max ? begin_max : common.begin_max;

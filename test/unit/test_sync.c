@@ -828,6 +828,96 @@ static void test_sync_keys_of_a_wrong_clock_are_left_out(void **state)
     world_free(&world);
 }
 
+/* ---- far keys ---- */
+
+#define OLD_N STEK_KEYS_MAX
+#define FAR_N 8
+
+static void add(stek_ring_t *ring, const stek_key_t *key)
+{
+    assert_int_equal(stek_ring_add_key(ring, key), APR_SUCCESS);
+}
+
+/* As many keys that only decrypt, from the one at first on, and far_n for slots in ten years. */
+static stek_ring_t *old_and_far(apr_time_t now, unsigned first, unsigned far_n)
+{
+    stek_ring_t *ring;
+    stek_key_t key;
+    unsigned i;
+
+    assert_int_equal(stek_ring_create(OLD_N - first + far_n, 0, &ring), APR_SUCCESS);
+    for (i = first; i < OLD_N; i++) {
+        key = good_key(i, now + SEC((int)i), 0, LIFETIME);
+        add(ring, &key);
+    }
+    for (i = 0; i < far_n; i++) {
+        key = good_key(OLD_N + i, now + 3650 * DAY + INTERVAL * (int)i, INTERVAL, LIFETIME);
+        add(ring, &key);
+    }
+    return ring;
+}
+
+/* The file ring is full, and the store has far keys in the places of some of its keys: the host's rings become
+ * what they become without them. */
+static void test_sync_far_keys_take_no_room_in_a_full_ring(void **state)
+{
+    sync_result_t results[2];
+    world_t worlds[2];
+    unsigned i;
+
+    (void)state;
+    for (i = 0; i < 2; i++) {
+        world_of_one(&worlds[i]);
+        worlds[i].hosts[0].file = old_and_far(worlds[i].now, 0, 0);
+        worlds[i].stores[0].ring = old_and_far(worlds[i].now, FAR_N, i * FAR_N);
+        run_host(&worlds[i], &worlds[i].hosts[0], &results[i]);
+        assert_true(results[i].made > 0);
+        assert_int_equal(worlds[i].hosts[0].file->key_n, STEK_KEYS_MAX);
+    }
+    assert_true(stek_ring_equal(worlds[0].hosts[0].file, worlds[1].hosts[0].file));
+    assert_true(stek_ring_equal(worlds[0].stores[0].ring, worlds[1].stores[0].ring));
+    assert_int_equal(results[1].left_out_n, results[0].left_out_n + FAR_N);
+    run_host(&worlds[1], &worlds[1].hosts[0], &results[1]);
+    assert_int_equal(results[1].written_n, 0);
+    assert_int_equal(results[1].left_out_n, 0);
+    world_free(&worlds[0]);
+    world_free(&worlds[1]);
+}
+
+/* A run of slots, of which the file ring and each store have every third, and after a gap one more. */
+static void test_sync_far_keys_of_a_run_that_rings_have_in_parts_stay(void **state)
+{
+    sync_result_t result;
+    stek_ring_t *rings[3];
+    stek_key_t key;
+    world_t world;
+    int i;
+
+    (void)state;
+    world_of_one(&world);
+    world.store_n = 2;
+    world.hosts[0].generate = 0;
+    world.hosts[0].reaches[1] = 1;
+    for (i = 0; i < 3; i++) {
+        assert_int_equal(stek_ring_create(30, 0, &rings[i]), APR_SUCCESS);
+    }
+    for (i = 0; i < 60; i++) {
+        key = good_key((unsigned)i, world.now + DAY * i, DAY, LIFETIME);
+        add(rings[i % 3], &key);
+    }
+    key = good_key(61, world.now + DAY * 61, DAY, LIFETIME);
+    add(rings[1], &key);
+    world.hosts[0].file = rings[0];
+    world.stores[0].ring = rings[1];
+    world.stores[1].ring = rings[2];
+    run_host(&world, &world.hosts[0], &result);
+    assert_int_equal(result.left_out_n, 1);
+    assert_int_equal(world.hosts[0].file->key_n, 60);
+    assert_true(stek_ring_equal(world.hosts[0].file, world.stores[0].ring));
+    assert_true(stek_ring_equal(world.hosts[0].file, world.stores[1].ring));
+    world_free(&world);
+}
+
 static void test_sync_clock_of_another_host_ahead_is_seen(void **state)
 {
     sync_result_t result;
@@ -858,6 +948,8 @@ int main(void)
         cmocka_unit_test(test_sync_slow_liar_alone_keys_are_made_soon),
         cmocka_unit_test(test_sync_store_full_of_tombstones_is_refused),
         cmocka_unit_test(test_sync_keys_of_a_wrong_clock_are_left_out),
+        cmocka_unit_test(test_sync_far_keys_take_no_room_in_a_full_ring),
+        cmocka_unit_test(test_sync_far_keys_of_a_run_that_rings_have_in_parts_stay),
         cmocka_unit_test(test_sync_clock_of_another_host_ahead_is_seen),
     };
 
