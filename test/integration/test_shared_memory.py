@@ -2,6 +2,7 @@
 """S10: what a child can write harms neither the parent nor the other children.  A child's memory is written
 to from outside, where it shares it with the parent, while the parent looks at its rings, reloads, and children
 make handshakes and tell the status.  make soak-shared takes 1,000 rounds of each MPM."""
+import contextlib
 import ctypes
 import http.client
 import json
@@ -11,6 +12,8 @@ import re
 import struct
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -116,6 +119,22 @@ class Scribbled:
                 return False
         wait_for(write, "a child that scribbles")
 
+    @contextlib.contextmanager
+    def scribbling(self):
+        """Without a pause, while the parent and the children read."""
+        done = threading.Event()
+
+        def write():
+            while not done.is_set():
+                self.scribble()
+        with ThreadPoolExecutor(1) as pool:
+            writer = pool.submit(write)
+            try:
+                yield
+            finally:
+                done.set()
+            writer.result(60)
+
     def tick(self):
         before = self.control.get("pauses")
         wait_for(lambda: self.control.get("pauses") >= before + TICK or not self.server.alive(),
@@ -153,6 +172,10 @@ class Scribbled:
 
     def round(self, number):
         self.scribble(EXTREMES[3] if number == 0 else None)
+        if number % 5 == 4:
+            with self.scribbling():
+                self.tick()
+                self.shake_hands()
         self.tick()
         self.tell()
         if number % 5 == 0:
