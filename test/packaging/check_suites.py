@@ -53,9 +53,8 @@ def try_booted(root):
                             r"^-r\S+ .* fleet-secret$")
         check("by an access control list", int(version) < 254 or re.search(r"^-r\S+\+ .* fleet-secret$", shown, re.M),
               shown)
-        boot.expect("and a current key", "for i in $(seq 300); do stekctl --ring /run/stek-www/default.ring "
-                    "--json show | grep -q '\"healthy\": *true' && exit 0; sleep 0.1; done; "
-                    "journalctl -u stek-sync@www; exit 1")
+        boot.expect("and a current key", "for i in $(seq 300); do ! runuser -u stek -g www-data -- stekctl "
+                    "--ring /run/stek-www/default.ring show || exit 0; sleep 0.1; done; exit 1")
         boot.expect("which the store has, too", "for i in $(seq 300); do ! stekctl fleet www || exit 0; sleep 0.1; "
                     "done; exit 1", "^1 host")
         boot.expect("it starts anew and reloads", "systemctl restart stek-sync@www; systemctl reload stek-sync@www; "
@@ -63,6 +62,14 @@ def try_booted(root):
         boot.expect("httpd starts with its keys", "systemctl restart apache2; systemctl is-active apache2; "
                     "! grep -E 'STEK[0-9]+.*(refused|cannot)' /var/log/apache2/error.log")
         boot.expect("no unit of the packages has failed", "! systemctl --failed --no-legend | grep stek")
+        # What the maintainer's scripts ask of systemd.
+        boot.expect("an upgrade starts it anew", "rm /usr/sbin/policy-rc.d; "
+                    "old=$(systemctl show -P MainPID stek-sync@www); "
+                    "apt-get -q -y --reinstall install /src/out/deb/stekctl_*.deb 2>&1; "
+                    "systemctl is-active stek-sync@www; [ $(systemctl show -P MainPID stek-sync@www) != $old ]")
+        boot.expect("a removal stops it", "apt-get -q -y remove stekctl 2>&1; ! systemctl is-active stek-sync@www")
+        boot.expect("a purge leaves no key and no link", "apt-get -q -y purge stekctl 2>&1; "
+                    "! ls -d /run/stek-* /var/lib/stek-* /etc/systemd/system/*.wants/stek-* 2>/dev/null")
 
 
 def try_next_openssl():
