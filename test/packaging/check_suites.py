@@ -15,6 +15,20 @@ VERSIONS = ("gcc -dumpfullversion; openssl version | cut -d' ' -f2; apache2 -v |
             "dpkg --print-architecture")
 WARNING = re.compile(r"^.*\bwarning: .*$", re.M)
 
+# A sin, and the exit code of the probe.
+SINS = """
+openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout /key -out /pem 2>/dev/null
+for expected in good=0 mac-bit=1 gcm-zero=1; do
+    /sins 4433 /pem /key ${expected%=*} >/log &
+    server=$!
+    for i in $(seq 300); do ! grep -q listening /log || break; sleep 0.1; done
+    code=0
+    /src/stekctl/stekctl probe localhost:4433 || code=$?
+    kill $server
+    [ $code = ${expected#*=} ]
+done
+"""
+
 
 def try_suite(suite):
     packages = sorted({*build_depends(), "apache2", "openssl"})
@@ -86,6 +100,10 @@ def try_next_openssl():
         check("and without one", not WARNING.search(said), WARNING.findall(said)[:5])
         root.expect("its unit tests pass", "cd /src && make -j2 WERROR=1 unit 2>&1", r"^\d+ passed, 0 failed",
                     timeout_s=3600)
+        root.expect("the server that sins builds", "cd /src/test/integration && gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra "
+                    "-Werror -o /sins sins.c bends.c frames.c -lssl -lcrypto 2>&1")
+        root.network = False
+        root.expect("and stekctl probe sees through it", SINS, timeout_s=900)
 
 
 def main():
