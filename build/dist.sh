@@ -6,5 +6,14 @@ set -eu -o pipefail
 cd "$(dirname "$0")/.."
 name=$1
 to=${2-.}/$name.tar.gz
-git ls-files -z | "${PYTHON:-/usr/bin/python3}" build/make_tar.py "$name" "${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}" | gzip -9n >"$to"
+# A tree inside of another repository is not packed by what that one tracks.
+if top=$(git rev-parse --show-toplevel) && [ "$top" = "$(pwd -P)" ]; then
+    seconds=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+else
+    echo "dist: $PWD is not a git checkout: take the tarball that it came from, or commit it to a repository of its own" >&2
+    exit 1
+fi
+trap 'rm -f "$to.part"' EXIT
+git ls-files -z | "${PYTHON:-/usr/bin/python3}" build/make_tar.py "$name" "$seconds" | gzip -9n >"$to.part"
+mv "$to.part" "$to"
 sha256sum "$to"

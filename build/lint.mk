@@ -5,7 +5,7 @@
 # The scripts of the Debian packages.
 MAINTAINER_SH := $(wildcard debian/*.postinst debian/*.prerm debian/*.postrm) debian/tests/smoke
 ALL_C  := $(MOD_SRC) $(STEKCTL_SRC) $(UNIT_SRC) $(SOAK_SRC) $(UNIT_LIB) $(FUZZ_SRC) $(FUZZ_LIB) \
-          $(BENCH_SRC) $(SIM_SRC) $(wildcard test/fault/*.c) test/integration/sins.c test/integration/frames.c \
+          $(BENCH_SRC) $(SIM_SRC) $(wildcard test/fault/*.c) $(addprefix test/integration/,sins.c bends.c frames.c) \
           test/integration/leak_roots.c test/integration/mod_follower.c test/integration/far.c
 ALL_H  := $(wildcard include/*.h src/*.h stekctl/*.h stekctl/*/*.h test/*/*.h)
 ALL_SH := $(wildcard build/*.sh conf/container/*.sh test/*/*.sh .ci/run) $(MAINTAINER_SH)

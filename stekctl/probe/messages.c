@@ -51,6 +51,11 @@ static void look_at_hello(probe_messages_t *messages, const unsigned char *body,
 static void look_at_ticket(probe_messages_t *messages, const unsigned char *body, apr_size_t len)
 {
     messages->nonce_len = 0;
+    messages->hint_s = 0;
+    if (len >= 4) {
+        messages->hint_s = (apr_uint32_t)body[0] << 24 | (apr_uint32_t)body[1] << 16
+                           | (apr_uint32_t)body[2] << 8 | body[3];
+    }
     if (messages->offer->version == TLS1_3_VERSION && len > 9 && len >= 9 + (apr_size_t)body[8]) {
         messages->nonce_len = body[8];
         memcpy(messages->nonce, body + 9, messages->nonce_len);
@@ -134,7 +139,8 @@ static void keep_ticket(probe_messages_t *messages, SSL *ssl, SSL_SESSION *sessi
     ticket->bytes = apr_pmemdup(messages->pool, bytes, len);
     ticket->len = len;
     ticket->is_tls13 = SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION;
-    ticket->hint_s = (apr_uint32_t)SSL_SESSION_get_ticket_lifetime_hint(session);
+    /* As sent: OpenSSL 4.0 limits what it keeps of a TLS 1.3 hint to 7 days. */
+    ticket->hint_s = messages->hint_s;
     ticket->secret_len = SSL_SESSION_get_master_key(session, ticket->secret,
                                                     sizeof(ticket->secret));
     if (ticket->is_tls13) {

@@ -24,6 +24,7 @@ typedef struct probe_messages_t {
     int saw_hello;                        /* the ServerHello that a handshake goes on with */
     unsigned char nonce[PROBE_NONCE_MAX]; /* of the latest ticket */
     apr_size_t nonce_len;
+    apr_uint32_t hint_s;           /* of the latest ticket */
     probe_transcript_t transcript; /* if tickets are collected */
     apr_pool_t *pool;
 } probe_messages_t;

@@ -80,8 +80,8 @@ class Machine:
         return self
 
     def environment(self):
-        return dict(os.environ, DISK=str(self.disk), STEKCTL=str(STEKCTL), BOOT=BOOT, COPY_ETC=str(Path(__file__).with_name("copy_etc.sh")),
-                    GROUP=f"stek-test-{os.getpid()}")
+        return dict(os.environ, DISK=str(self.disk), STEKCTL=str(STEKCTL), BOOT=BOOT, GROUP=f"stek-test-{os.getpid()}",
+                    COPY_ETC=str(Path(__file__).with_name("copy_etc.sh")))
 
     def booted(self):
         assert self.process.poll() is None, self.console()

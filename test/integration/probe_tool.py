@@ -55,10 +55,11 @@ class Report:
 
 
 def build(folder):
-    """sins.c and frames.c by the machine's compiler."""
+    """sins.c and what belongs to it, by the machine's compiler."""
     compiler = shutil.which(sysconfig.get_config_var("CC") or "cc") or "cc"
     binary = Path(folder) / "sins"
-    subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", str(HERE / "sins.c"), str(HERE / "frames.c"), "-o",
+    sources = [str(HERE / f"{name}.c") for name in ("sins", "bends", "frames")]
+    subprocess.run([compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror", *sources, "-o",
                     str(binary), "-lssl", "-lcrypto"], check=True)
     return binary
 

@@ -3,23 +3,25 @@
  * A TLS server that commits one sin with its session tickets, on demand: what stekctl probe must
  * find. Loopback only, one connection at a time, until it is killed.  Prints "listening" once it
  * does, then for each ClientHello "full" or "offer".  Answers requests in HTTP. The MACs that
- * OpenSSL would always check are bent by a digest of our own under its HMAC.  Which ciphers it
- * takes is bent likewise.  Usage: sins PORT CERT KEY SIN, or for a SIN of your own
- *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated|NUMBER,iv=constant,keys=20,
- *     weak=7,name=HEX,timeout=SECONDS,outlives=yes,any=version|suite,once=yes,turns=SECONDS,bad-padding=alert|close|MICROSECONDS
- * of which all words may be missing; name is that of the keys.  Of keys with names that begin alike, which tickets get in turn,
- * only number weak is the given one; the others, and whatever is not given, are random.  mac=NUMBER leaves out that
- * byte of the MAC.  With once, a ticket is taken only once.  "frame:" is
- * followed by words of frames.h, for tickets in any layout, and by
+ * OpenSSL would always check, and which ciphers it takes, are bent by bends.c.
+ * Usage: sins PORT CERT KEY SIN, or for a SIN of your own
+ *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated|NUMBER,
+ *     iv=constant,keys=20,weak=7,name=HEX,timeout=SECONDS,outlives=yes,any=version|suite,
+ *     once=yes,turns=SECONDS,bad-padding=alert|close|MICROSECONDS
+ * of which all words may be missing; name is that of the keys.  Of keys with names that begin
+ * alike, which tickets get in turn, only number weak is the given one; the others, and whatever is
+ * not given, are random.  mac=NUMBER leaves out that byte of the MAC.  With once, a ticket is taken
+ * only once.  "frame:" is followed by words of frames.h, for tickets in any layout, and by
  *     bad-padding=alert|close|MICROSECONDS  unlike other tickets, which get a full handshake
  */
-#define OPENSSL_API_COMPAT 10101
+#define OPENSSL_API_COMPAT 30000
 #include <arpa/inet.h>
-#include <openssl/hmac.h>
+#include <openssl/core_names.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,19 +30,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "frames.h"
+#include "bends.h"
 
-#define TRUNCATED 10
 #define BLOCK 16
-#define CCM_NONCE 12
 #define BIG_LEN 60000
 #define FRAME_DATA 2000
 #define MONTH_S (30 * 86400)
 
-typedef enum mac_e { MAC_GOOD, MAC_NONE, MAC_TRUNCATED, MAC_HALF, MAC_BIT, MAC_BUT } mac_e;
-
-#define HALF 16 /* checked bytes of MAC_HALF; MAC_BIT checks BIT */
-#define BIT 4
 typedef enum fill_e { FILL_RANDOM, FILL_ZERO, FILL_COUNT10, FILL_COUNT20, FILL_ONES } fill_e;
 
 typedef struct sin_t {
@@ -50,7 +46,7 @@ typedef struct sin_t {
     const EVP_MD *(*digest)(void);
     int is_ccm; /* the stream is that of CCM, by CTR */
     fill_e cipher_fill, mac_fill;
-    mac_e mac;
+    bend_mac_e mac;
     int constant_iv, tells_padding, is_big, asks_second_name;
     int rotates, forgets;                     /* a new name each 2 s; keys end with it */
     int forbids_second_name, forbids_resumed; /* 403: to full handshakes, to resumed sessions */
@@ -117,12 +113,7 @@ static unsigned char cipher_keys[KEYS_MAX][32], mac_keys[KEYS_MAX][32];
 #define cipher_key cipher_keys[0]
 #define mac_key mac_keys[0]
 static unsigned char key_name[16] = "a name of a key";
-static unsigned char ticket[65536]; /* as the ClientHello at hand offers it */
-static size_t ticket_len;
-static int is_decrypting;
 static int is_suite_missing; /* the ClientHello offers no suite with SHA-384 in TLS 1.2 */
-static EVP_MD *own_digest;
-static EVP_CIPHER *own_cipher;
 
 static void fill(unsigned char *key, fill_e how)
 {
@@ -135,158 +126,6 @@ static void fill(unsigned char *key, fill_e how)
     if (how == FILL_RANDOM && RAND_bytes(key, 32) != 1) {
         exit(1);
     }
-}
-
-/* ---- a digest that bends HMAC ---- */
-
-static unsigned char inner[SHA256_DIGEST_LENGTH];
-
-static int own_init(EVP_MD_CTX *ctx)
-{
-    return SHA256_Init(EVP_MD_CTX_md_data(ctx));
-}
-
-static int own_update(EVP_MD_CTX *ctx, const void *data, size_t len)
-{
-    /* The outer hash gets the inner one whole, though only its beginning passed through HMAC. */
-    if (sin_now->mac == MAC_TRUNCATED && len == TRUNCATED && memcmp(data, inner, len) == 0) {
-        return SHA256_Update(EVP_MD_CTX_md_data(ctx), inner, sizeof(inner));
-    }
-    return SHA256_Update(EVP_MD_CTX_md_data(ctx), data, len);
-}
-
-static int own_final(EVP_MD_CTX *ctx, unsigned char *out)
-{
-    int checked = sin_now->mac == MAC_HALF ? HALF : sin_now->mac == MAC_BIT ? BIT : 0;
-    const SHA256_CTX *ctx_now = EVP_MD_CTX_md_data(ctx);
-    int is_outer = ctx_now->Nl
-                   == 8 * (SHA256_CBLOCK + sizeof(inner)); /* key, then the inner hash */
-
-    SHA256_Final(inner, EVP_MD_CTX_md_data(ctx));
-    if (sin_now->mac == MAC_BUT) {
-        memcpy(out, inner, sizeof(inner));
-        if (is_outer && is_decrypting && ticket_len >= sizeof(inner)) {
-            out[sin_now->unchecked] = ticket[ticket_len - sizeof(inner) + sin_now->unchecked];
-        }
-    }
-    else if (sin_now->mac != MAC_TRUNCATED && is_outer && is_decrypting
-             && ticket_len >= sizeof(inner)) {
-        memcpy(out, inner, checked);
-        memcpy(out + checked, ticket + ticket_len - sizeof(inner) + checked,
-               sizeof(inner) - checked);
-    }
-    else {
-        memcpy(out, inner, sin_now->mac == MAC_TRUNCATED ? TRUNCATED : sizeof(inner));
-    }
-    return 1;
-}
-
-static EVP_MD *make_digest(void)
-{
-    EVP_MD *md = EVP_MD_meth_new(NID_undef, NID_undef);
-
-    if (!md || !EVP_MD_meth_set_input_blocksize(md, SHA256_CBLOCK)
-        || !EVP_MD_meth_set_result_size(md, sin_now->mac == MAC_TRUNCATED ? TRUNCATED
-                                                                          : SHA256_DIGEST_LENGTH)
-        || !EVP_MD_meth_set_app_datasize(md, sizeof(SHA256_CTX))
-        || !EVP_MD_meth_set_init(md, own_init) || !EVP_MD_meth_set_update(md, own_update)
-        || !EVP_MD_meth_set_final(md, own_final)) {
-        exit(1);
-    }
-    return md;
-}
-
-/* ---- a cipher that pads ----
- * OpenSSL cannot issue tickets under a stream cipher (its last, empty piece is an error), so one is
- * wrapped into a block cipher whose padding adds a piece; none at all copies. */
-
-/* CCM takes its text in one piece only, so its key stream is made by CTR: the first counter
- * block is flags, nonce, 1 (RFC 3610, 2.3). */
-static void ccm_block(const unsigned char *nonce, unsigned char *block)
-{
-    memset(block, 0, BLOCK);
-    block[0] = 2;
-    memcpy(block + 1, nonce, CCM_NONCE);
-    block[BLOCK - 1] = 1;
-}
-
-/* OpenSSL's own CCM agrees, or the server does not start. */
-static void check_ccm(void)
-{
-    static const unsigned char key[BLOCK] = {1}, nonce[BLOCK] = {2}, text[3 * BLOCK] = {3};
-    unsigned char block[BLOCK], ctr[sizeof(text)], ccm[sizeof(text)];
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    int len = 0;
-
-    ccm_block(nonce, block);
-    if (!EVP_EncryptInit_ex(ctx, EVP_aes_128_ctr(), NULL, key, block)
-        || !EVP_EncryptUpdate(ctx, ctr, &len, text, sizeof(text))
-        || !EVP_EncryptInit_ex(ctx, EVP_aes_128_ccm(), NULL, NULL, NULL)
-        || !EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, CCM_NONCE, NULL)
-        || !EVP_EncryptInit_ex(ctx, NULL, NULL, key, nonce)
-        || !EVP_EncryptUpdate(ctx, ccm, &len, text, sizeof(text))
-        || memcmp(ctr, ccm, sizeof(text)) != 0) {
-        exit(1);
-    }
-    EVP_CIPHER_CTX_free(ctx);
-}
-
-typedef struct wrapped_t {
-    EVP_CIPHER_CTX *stream;
-} wrapped_t;
-
-static int own_cipher_init(EVP_CIPHER_CTX *ctx, const unsigned char *key, const unsigned char *iv,
-                           int enc)
-{
-    wrapped_t *wrapped = EVP_CIPHER_CTX_get_cipher_data(ctx);
-    unsigned char block[BLOCK];
-
-    if (sin_now->is_ccm && iv) {
-        ccm_block(iv, block);
-        iv = block;
-    }
-    if (!wrapped->stream) {
-        wrapped->stream = EVP_CIPHER_CTX_new();
-    }
-    return wrapped->stream
-           && EVP_CipherInit_ex(wrapped->stream, sin_now->stream(), NULL, key, iv, enc);
-}
-
-static int own_cipher_run(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in,
-                          size_t len)
-{
-    wrapped_t *wrapped = EVP_CIPHER_CTX_get_cipher_data(ctx);
-    int out_len = 0;
-
-    return EVP_CipherUpdate(wrapped->stream, out, &out_len, in, (int)len);
-}
-
-static int own_cipher_cleanup(EVP_CIPHER_CTX *ctx)
-{
-    wrapped_t *wrapped = EVP_CIPHER_CTX_get_cipher_data(ctx);
-
-    if (wrapped) {
-        EVP_CIPHER_CTX_free(wrapped->stream);
-        wrapped->stream = NULL;
-    }
-    return 1;
-}
-
-static EVP_CIPHER *make_cipher(void)
-{
-    EVP_CIPHER *cipher = EVP_CIPHER_meth_new(NID_undef, BLOCK,
-                                             EVP_CIPHER_get_key_length(sin_now->stream()));
-    int iv_len = sin_now->is_ccm ? CCM_NONCE : EVP_CIPHER_get_iv_length(sin_now->stream());
-
-    if (!cipher || !EVP_CIPHER_meth_set_iv_length(cipher, iv_len ? iv_len : BLOCK)
-        || !EVP_CIPHER_meth_set_flags(cipher, EVP_CIPH_CBC_MODE)
-        || !EVP_CIPHER_meth_set_impl_ctx_size(cipher, sizeof(wrapped_t))
-        || !EVP_CIPHER_meth_set_init(cipher, own_cipher_init)
-        || !EVP_CIPHER_meth_set_do_cipher(cipher, own_cipher_run)
-        || !EVP_CIPHER_meth_set_cleanup(cipher, own_cipher_cleanup)) {
-        exit(1);
-    }
-    return cipher;
 }
 
 /* ---- a sin of one's own ---- */
@@ -365,7 +204,7 @@ static int read_word(sin_t *mix, const char *name, const char *value)
         mix->mac = !strcmp(value, "none")        ? MAC_NONE
                    : !strcmp(value, "truncated") ? MAC_TRUNCATED
                                                  : MAC_BUT;
-        return mix->unchecked >= 0 && mix->unchecked < SHA256_DIGEST_LENGTH;
+        return mix->unchecked >= 0 && mix->unchecked < BEND_MAC_LEN;
     }
     if (!strcmp(name, "iv")) {
         mix->constant_iv = 1;
@@ -460,65 +299,12 @@ static int choose_key(const unsigned char *name, int enc)
  * first 16 bytes, the IV is empty, the HMAC is the last byte, whatever it is, and the cipher writes
  * what is between.  So that there is room for it, sessions get data. */
 
-static unsigned char framed[FRAME_MAX], opened[1024];
-static size_t framed_len, opened_len;
-
-static int frame_final(EVP_MD_CTX *ctx, unsigned char *out)
-{
-    (void)ctx;
-    *out = is_decrypting ? ticket[ticket_len - 1] : framed[framed_len - 1];
-    return 1;
-}
-
-static int frame_run(EVP_CIPHER_CTX *ctx, unsigned char *out, const unsigned char *in, size_t len)
-{
-    size_t most = framed_len - 18;
-
-    (void)ctx;
-    (void)len;
-    if (is_decrypting) {
-        memcpy(out, opened, in ? opened_len : 0);
-        return in ? (int)opened_len : 0;
-    }
-    /* OpenSSL wants a last piece that is not empty. */
-    memcpy(out, framed + 16 + (in ? 0 : most), in ? most : 1);
-    return in ? (int)most : 1;
-}
-
-static int frame_start(EVP_CIPHER_CTX *ctx, const unsigned char *key, const unsigned char *iv,
-                       int enc)
-{
-    (void)ctx;
-    (void)key;
-    (void)iv;
-    (void)enc;
-    return 1;
-}
-
-static void make_frame_methods(void)
-{
-    own_digest = EVP_MD_meth_new(NID_undef, NID_undef);
-    own_cipher = EVP_CIPHER_meth_new(NID_undef, BLOCK, 32);
-    if (!EVP_MD_meth_set_input_blocksize(own_digest, SHA256_CBLOCK)
-        || !EVP_MD_meth_set_result_size(own_digest, 1)
-        || !EVP_MD_meth_set_app_datasize(own_digest, sizeof(SHA256_CTX))
-        || !EVP_MD_meth_set_init(own_digest, own_init)
-        || !EVP_MD_meth_set_update(own_digest, own_update)
-        || !EVP_MD_meth_set_final(own_digest, frame_final)
-        || !EVP_CIPHER_meth_set_iv_length(own_cipher, 0)
-        || !EVP_CIPHER_meth_set_flags(own_cipher, EVP_CIPH_FLAG_CUSTOM_CIPHER)
-        || !EVP_CIPHER_meth_set_init(own_cipher, frame_start)
-        || !EVP_CIPHER_meth_set_do_cipher(own_cipher, frame_run)) {
-        exit(1);
-    }
-}
-
 /* The session as OpenSSL reads it.  0: the ticket's words make no session. */
 static int restore(SSL *ssl, const frame_state_t *state)
 {
     const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, state->cipher_id);
     SSL_SESSION *session = SSL_SESSION_new();
-    unsigned char *out = opened;
+    unsigned char *out = bend.opened;
     int is_good = session && cipher && SSL_SESSION_set_cipher(session, cipher)
                   && SSL_SESSION_set_protocol_version(session, state->version)
                   && SSL_SESSION_set1_master_key(session, state->secret, state->secret_len)
@@ -526,7 +312,7 @@ static int restore(SSL *ssl, const frame_state_t *state)
                   && SSL_SESSION_set_time(session, (long)time(NULL))
                   && SSL_SESSION_set_timeout(session, 7200);
 
-    opened_len = is_good ? (size_t)i2d_SSL_SESSION(session, &out) : 0;
+    bend.opened_len = is_good ? (size_t)i2d_SSL_SESSION(session, &out) : 0;
     SSL_SESSION_free(session);
     return is_good;
 }
@@ -539,7 +325,7 @@ static int on_frame(SSL *ssl, unsigned char *name, int enc)
     unsigned id;
 
     if (!enc) {
-        return frame_open(sin_now->frame, ticket, ticket_len, &state) == FRAME_OPENED
+        return frame_open(sin_now->frame, bend.ticket, bend.ticket_len, &state) == FRAME_OPENED
                && restore(ssl, &state);
     }
     id = SSL_CIPHER_get_protocol_id(SSL_SESSION_get0_cipher(session));
@@ -547,8 +333,8 @@ static int on_frame(SSL *ssl, unsigned char *name, int enc)
     state.cipher_id[1] = (unsigned char)id;
     state.version = SSL_SESSION_get_protocol_version(session);
     state.secret_len = SSL_SESSION_get_master_key(session, state.secret, sizeof(state.secret));
-    framed_len = frame_seal(sin_now->frame, &state, framed);
-    memcpy(name, framed, 16);
+    bend.framed_len = frame_seal(sin_now->frame, &state, bend.framed);
+    memcpy(name, bend.framed, 16);
     return 1;
 }
 
@@ -576,28 +362,37 @@ static const sin_t *make_frame(char *words)
             return NULL;
         }
     }
-    make_frame_methods();
     return &sin;
 }
 
 /* ---- tickets ---- */
 
-static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
-                     HMAC_CTX *hmac, int enc)
+static int start_hmac(EVP_MAC_CTX *hmac, const unsigned char *key)
 {
-    const EVP_CIPHER *type = own_cipher        ? own_cipher
+    const EVP_MD *md = sin_now->digest ? sin_now->digest() : EVP_sha256();
+    const char *name = bend_digest() ? bend_digest() : EVP_MD_get0_name(md);
+    OSSL_PARAM params[2] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)name, 0),
+        OSSL_PARAM_construct_end()};
+
+    return EVP_MAC_init(hmac, key, sizeof(mac_keys[0]), params);
+}
+
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                     EVP_MAC_CTX *hmac, int enc)
+{
+    const EVP_CIPHER *type = bend_cipher()     ? bend_cipher()
                              : sin_now->cipher ? sin_now->cipher()
                                                : EVP_aes_256_cbc();
-    const EVP_MD *md = own_digest ? own_digest : sin_now->digest ? sin_now->digest() : EVP_sha256();
     unsigned char own[16];
     long slot = (long)time(NULL) / 2;
     int n = choose_key(name, enc);
 
-    is_decrypting = !enc;
+    bend.is_decrypting = !enc;
     if (sin_now->frame) {
         n = on_frame(ssl, name, enc) ? 0 : -1;
-        return n == 0 && HMAC_Init_ex(hmac, mac_keys[0], sizeof(mac_keys[0]), own_digest, NULL)
-               && EVP_CipherInit_ex(cipher, own_cipher, NULL, cipher_keys[0], iv, enc);
+        return n == 0 && start_hmac(hmac, mac_keys[0])
+               && EVP_CipherInit_ex(cipher, type, NULL, cipher_keys[0], iv, enc);
     }
     if (n < 0) {
         return 0;
@@ -622,7 +417,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     else if ((!sin_now->rotates || sin_now->forgets) && memcmp(name, own, sizeof(own)) != 0) {
         return 0;
     }
-    if (!HMAC_Init_ex(hmac, mac_keys[n], sizeof(mac_keys[n]), md, NULL)
+    if (!start_hmac(hmac, mac_keys[n])
         || !EVP_CipherInit_ex(cipher, type, NULL, cipher_keys[n], iv, enc)) {
         return -1;
     }
@@ -645,7 +440,7 @@ static void change_suite(SSL *ssl, SSL_SESSION *session, int version, int is_sam
     static const unsigned char suites[2][2][2] = {{{0xc0, 0x2f}, {0xc0, 0x30}},
                                                   {{0x13, 0x01}, {0x13, 0x02}}};
     const SSL_CIPHER *own = SSL_SESSION_get0_cipher(session);
-    int is_384 = own && SSL_CIPHER_get_handshake_digest(own) == EVP_sha384();
+    int is_384 = own && EVP_MD_is_a(SSL_CIPHER_get_handshake_digest(own), "SHA384");
 
     if (is_same_hash || version != TLS1_3_VERSION) {
         SSL_SESSION_set_cipher(
@@ -662,12 +457,12 @@ static int has_been_taken(void)
     size_t i;
 
     for (i = 0; i < n; i++) {
-        if (memcmp(taken[i], ticket + ticket_len - BLOCK, BLOCK) == 0) {
+        if (memcmp(taken[i], bend.ticket + bend.ticket_len - BLOCK, BLOCK) == 0) {
             return 1;
         }
     }
     if (n < sizeof(taken) / sizeof(taken[0])) {
-        memcpy(taken[n++], ticket + ticket_len - BLOCK, BLOCK);
+        memcpy(taken[n++], bend.ticket + bend.ticket_len - BLOCK, BLOCK);
     }
     return 0;
 }
@@ -700,35 +495,37 @@ static void take_ticket(SSL *ssl)
     const unsigned char *data;
     size_t len;
 
-    ticket_len = 0;
+    bend.ticket_len = 0;
     if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_psk, &data, &len) && len > 4) {
-        ticket_len = (size_t)data[2] << 8 | data[3];
+        bend.ticket_len = (size_t)data[2] << 8 | data[3];
         data += 4;
         len -= 4;
     }
     else if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_session_ticket, &data, &len)) {
-        ticket_len = len;
+        bend.ticket_len = len;
     }
-    if (ticket_len > len || ticket_len > sizeof(ticket)) {
-        ticket_len = 0;
+    if (bend.ticket_len > len || bend.ticket_len > sizeof(bend.ticket)) {
+        bend.ticket_len = 0;
     }
-    memcpy(ticket, data, ticket_len);
+    memcpy(bend.ticket, data, bend.ticket_len);
 }
 
 static int has_good_padding(void)
 {
     frame_state_t state;
-    static unsigned char text[sizeof(ticket)];
+    static unsigned char text[sizeof(bend.ticket)];
     EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
-    int len = 0, text_len = (int)ticket_len - 64, pad, i, is_good;
+    int len = 0, text_len = (int)bend.ticket_len - 64, pad, i, is_good;
 
     if (sin_now->frame) {
         EVP_CIPHER_CTX_free(cipher);
-        return frame_open(sin_now->frame, ticket, ticket_len, &state) != FRAME_BAD_PADDING;
+        return frame_open(sin_now->frame, bend.ticket, bend.ticket_len, &state)
+               != FRAME_BAD_PADDING;
     }
-    is_good = cipher && EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, cipher_key, ticket + 16)
+    is_good = cipher
+              && EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, cipher_key, bend.ticket + 16)
               && EVP_CIPHER_CTX_set_padding(cipher, 0)
-              && EVP_DecryptUpdate(cipher, text, &len, ticket + 32, text_len);
+              && EVP_DecryptUpdate(cipher, text, &len, bend.ticket + 32, text_len);
     EVP_CIPHER_CTX_free(cipher);
     pad = is_good && len == text_len ? text[len - 1] : 0;
     if (pad < 1 || pad > BLOCK) {
@@ -765,10 +562,10 @@ static int on_hello(SSL *ssl, int *alert, void *arg)
     (void)arg;
     take_ticket(ssl);
     is_suite_missing = !offers_suite(ssl, 0xc030);
-    puts(ticket_len || has_id ? "offer" : "full");
+    puts(bend.ticket_len || has_id ? "offer" : "full");
     fflush(stdout);
-    if (ticket_len < 80
-        || (!sin_now->frame && memcmp(ticket, key_name, sizeof(key_name) - 1) != 0)) {
+    if (bend.ticket_len < 80
+        || (!sin_now->frame && memcmp(bend.ticket, key_name, sizeof(key_name) - 1) != 0)) {
         return SSL_CLIENT_HELLO_SUCCESS;
     }
     if (sin_now->tells_padding && !has_good_padding()) {
@@ -804,7 +601,7 @@ static SSL_CTX *make_context(const char *cert, const char *key)
     if (!ctx || SSL_CTX_use_certificate_chain_file(ctx, cert) != 1
         || SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1
         || !SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"sins", 4)
-        || !SSL_CTX_set_tlsext_ticket_key_cb(ctx, on_ticket)) {
+        || !SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket)) {
         exit(1);
     }
     /* TLS 1.0 and 1.1, too, for those who ask for them. */
@@ -889,11 +686,12 @@ int main(int argc, char **argv)
         fill(cipher_key, sin_now->cipher_fill);
         fill(mac_key, sin_now->mac_fill);
     }
-    if (!sin_now->frame) {
-        own_digest = sin_now->mac == MAC_GOOD ? NULL : make_digest();
-        own_cipher = sin_now->stream ? make_cipher() : NULL;
-    }
-    check_ccm();
+    bend.mac = sin_now->mac;
+    bend.unchecked = sin_now->unchecked;
+    bend.stream = sin_now->stream;
+    bend.is_ccm = sin_now->is_ccm;
+    bend.is_frame = sin_now->frame != NULL;
+    bend_load();
     ctx = make_context(argv[2], argv[3]);
     address.sin_port = htons((unsigned short)atoi(argv[1]));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -174,6 +174,19 @@ def test_probe_long_hint_found(sinner):
     assert set(report.findings()) == {("1.2", "support")}
 
 
+# As OpenSSL 4.0 and later do with hints of TLS 1.3.
+SHORTENED = "unsigned long SSL_SESSION_get_ticket_lifetime_hint(const void *s) { return s ? 604800 : 0; }\n"
+
+
+def test_probe_long_hint_found_whatever_openssl_keeps_of_it(sinner, tmp_path, monkeypatch):
+    port = sinner("long-hint").port
+    (tmp_path / "hint.c").write_text(SHORTENED)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "hint.so", tmp_path / "hint.c"], check=True)
+    monkeypatch.setenv("LD_PRELOAD", str(tmp_path / "hint.so"))
+    report = Report("--level", "quick", "--tls", "1.2", f"localhost:{port}")
+    assert report.versions["1.2"]["hint"] == 30 * 86400 and set(report.findings()) == {("1.2", "support")}
+
+
 def test_probe_watch_sees_rotation(sinner):
     report = Report("--level", "quick", "--tls", "1.3", "--watch", "6s",
                     f"localhost:{sinner('rotate').port}").assert_clean()

@@ -131,7 +131,10 @@ def check_away(root, before):
     (root.path / "run/stek-www").mkdir()
     (root.path / "run/stek-www/default.secret").write_text("x")
     (root.path / "etc/stek/www.conf").write_text("# mine\n")
-    root.expect("is purged", f"apt-get -q -y purge {' '.join(PACKAGES)} 2>&1; a2dismod -q -f ssl socache_shmcb; "
+    root.expect("is purged, though its directory is a mount", "install -d /etc/systemd/system/local-fs.target.wants; "
+                "ln -s /usr/lib/systemd/system/run-apache2-stek_rotate.mount /etc/systemd/system/local-fs.target.wants; "
+                "mkdir -p /run/apache2/stek_rotate; mount -t tmpfs tmpfs /run/apache2/stek_rotate; "
+                f"apt-get -q -y purge {' '.join(PACKAGES)} 2>&1; a2dismod -q -f ssl socache_shmcb; "
                 "a2dismod -q -p ssl; rm -f /var/lib/apache2/module/*/ssl /var/lib/apache2/module/*/socache_shmcb")
     check("an administrator's file and the user that owns such files stay",
           root.exists("/etc/stek/www.conf") and "stek" in (root.path / "etc/passwd").read_text())

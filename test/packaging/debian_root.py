@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -19,6 +20,47 @@ OPTIONS = ["--aptopt=Acquire::Check-Valid-Until \"false\""]
 ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
        "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 results = {"passed": 0, "failed": 0}
+# A boot: a control group of its own below the machine's, and what a system must not change of its kernel read-only
+# or out of its rights.  systemd leaves what it finds so to the machine, as in any container.
+ENTER = r"""
+mount --make-rprivate /
+mkdir -p "$0/machine"
+mount -t cgroup2 cgroup2 "$0/machine"
+mkdir "$0/machine/$GROUP"
+echo $$ >"$0/machine/$GROUP/cgroup.procs"
+umount "$0/machine"
+exec unshare --pid --ipc --uts --net --cgroup --mount --fork --kill-child /bin/sh -euc "$BOOT" "$0"
+"""
+BOOT = r"""
+mount --rbind "$0" "$0"
+mount -t proc proc "$0/proc"
+mount --bind "$0/proc/sys" "$0/proc/sys"
+mount -o remount,bind,ro "$0/proc/sys"
+mount -t sysfs -o ro sysfs "$0/sys"
+mount -t cgroup2 cgroup2 "$0/sys/fs/cgroup"
+for path in run tmp dev/shm; do mkdir -p "$0/$path"; mount -t tmpfs -o mode=1777 tmpfs "$0/$path"; done
+chmod 755 "$0/run"
+mkdir -p "$0/dev/pts"
+mount -t devpts -o newinstance,ptmxmode=666 devpts "$0/dev/pts"
+cd "$0"
+pivot_root . machine
+umount -l machine
+mount --make-rshared /
+exec env -i container=test PATH="$PATH" setpriv --bounding-set=-sys_module,-sys_time,-sys_rawio,-mknod \
+    /lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no
+"""
+LEAVE = r"""
+mount -t cgroup2 cgroup2 "$0/machine"
+find "$0/machine/$GROUP" -depth -type d -exec rmdir {} +
+"""
+
+
+def wait_for(what, seconds=120):
+    """Whether it came to be."""
+    end = time.monotonic() + seconds
+    while not (done := what()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return bool(done)
 
 
 def check(what, good, detail=""):
@@ -130,3 +172,55 @@ class Root:
 
     def exists(self, path):
         return os.path.lexists(f"{self.path}{path}")
+
+
+def children(pid):
+    parents = {path.parent.name: path.read_text().rpartition(")")[2].split()[1]
+               for path in Path("/proc").glob("[0-9]*/stat")}
+    return [child for child, parent in parents.items() if parent == str(pid)]
+
+
+class Boot:
+    """A root's own systemd as process 1, up to multi-user.target: its services run, with a loopback of their own."""
+
+    def __init__(self, root):
+        self.path, self.init = root.path, None
+        self.env = dict(ENV, BOOT=BOOT, GROUP=f"stek-boot-{os.getpid()}")
+
+    def __enter__(self):
+        with open(self.path / "console", "wb") as console:
+            self.process = subprocess.Popen(["unshare", "--mount", "/bin/sh", "-euc", ENTER, self.path], env=self.env,
+                                            stdin=subprocess.DEVNULL, stdout=console, stderr=console)
+        check("boots", wait_for(self.is_up), self.console())
+        return self
+
+    def is_up(self):
+        """What becomes systemd is still among the machine's own files before."""
+        try:
+            self.init, = children(self.process.pid)
+            if os.path.basename(os.readlink(f"/proc/{self.init}/exe")) != "systemd":
+                return False
+        except (OSError, ValueError):
+            return False
+        return self.run("systemctl is-system-running")[1].strip() in ("running", "degraded")
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(30)
+        wait_for(lambda: subprocess.run(["unshare", "--mount", "/bin/sh", "-euc", LEAVE, self.path], env=self.env,
+                                        capture_output=True).returncode == 0)
+
+    def console(self):
+        return (self.path / "console").read_text(errors="replace")[-1500:]
+
+    def run(self, script):
+        done = subprocess.run(["nsenter", "-t", self.init, "-a", "-r", "-w", "/bin/bash", "-eu", "-c", script],
+                              stdin=subprocess.DEVNULL, env=ENV, text=True, errors="replace", timeout=300,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout
+
+    def expect(self, what, script, said=None):
+        code, output = self.run(script)
+        good = code == 0 and (said is None or re.search(said, output, re.M) is not None)
+        check(what, good, f"exit {code}: {output[-1500:]}{self.console()}")
+        return output

@@ -224,6 +224,76 @@ def test_rpm_spec_is_read_and_rpmlint_clean(release):
     assert f"Version:        {version()}\n" in expanded
 
 
+def test_dist_of_a_tree_that_is_no_checkout_is_refused(tmp_path):
+    """As an unpacked tarball in a packager's repository, which tracks none of it."""
+    shutil.copytree(TOP / "build", tmp_path / "outer/inner/build")
+    for words in ([], ["init", "-q"], ["-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "-q",
+                                       "--allow-empty", "-m", "Mine"]):
+        if words:
+            run("git", *words, cwd=tmp_path / "outer")
+        done = subprocess.run([tmp_path / "outer/inner/build/dist.sh", NAME, tmp_path], capture_output=True, text=True)
+        assert done.returncode == 1 and "inner is not a git checkout: " in done.stderr, done
+        assert not list(tmp_path.glob("*.gz*"))
+
+
+# The script in a machine's /run and /etc of its own.
+PURGE = """
+for path in /run /etc/systemd /etc/apache2 /var/lib/apache2; do mount -t tmpfs tmpfs $path; done
+mkdir -p /run/apache2/stek_rotate /run/apache2-b/stek_rotate /run/apache2-c /etc/systemd/system/local-fs.target.wants
+mount -t tmpfs tmpfs /run/apache2/stek_rotate
+touch /run/apache2/stek_rotate/default.ring /run/apache2-b/stek_rotate/default.secret /run/apache2/pid
+ln -s /none /etc/systemd/system/local-fs.target.wants/run-apache2-stek_rotate.mount
+ln -s /none /etc/systemd/system/local-fs.target.wants/run-apache2-mine.mount
+exec 3</run/apache2/stek_rotate/default.ring
+[ "$BUSY" ] || exec 3<&-
+sh "$0" purge
+find /run /etc/systemd ! -type d
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+@pytest.mark.parametrize("busy", ["", "1"], ids=["idle", "open"])
+def test_deb_purge_ends_the_mount_of_rings(busy):
+    left = run("unshare", "--mount", "/bin/sh", "-euc", PURGE, f"debian/{MODULE_PACKAGE}.postrm",
+               env=dict(os.environ, BUSY=busy)).split()
+    assert sorted(left) == ["/etc/systemd/system/local-fs.target.wants/run-apache2-mine.mount", "/run/apache2/pid"]
+
+
+@pytest.fixture(scope="module")
+def rpms(release, tmp_path_factory):
+    """Name of a package -> paths of its files.  Built as the release's Debian packages are, without optimisation."""
+    folder = tmp_path_factory.mktemp("rpm")
+    run("git", "clone", "-q", "--no-hardlinks", release, folder / "checkout")
+    (folder / ".rpmmacros").write_text("%optflags -O0\n%_smp_mflags -j2\n")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SOURCE_DATE")}
+    run("build/rpm.sh", NAME, cwd=folder / "checkout", env=dict(env, HOME=str(folder)))
+    found = {}
+    for package in (folder / "checkout/out/rpm/RPMS").rglob("*.rpm"):
+        listed = run("rpm", "-qp", "--qf", "%{NAME}\n[%{FILEMODES:perms} %{FILENAMES}\n]", package).splitlines()
+        found[listed[0]] = {line.split(" ", 1)[1] for line in listed[1:] if not line.startswith("d")}
+    return found
+
+
+def documents(files, folder):
+    """Their names below /usr/share/doc/FOLDER, but for what only one kind of package has."""
+    names = {path.removesuffix(".gz").removeprefix(f"/usr/share/doc/{folder}/") for path in files
+             if path.startswith(f"/usr/share/doc/{folder}/")}
+    return {name for name in names if not re.match(r"(changelog|copyright|README\.Debian|CHANGES\.md)", name)}
+
+
+def test_rpm_holds_what_the_debian_packages_hold(debs, rpms):
+    """The documentation as HTML and Markdown, configurations, man pages, units: none is in one of them alone."""
+    assert set(rpms) == {"mod_stek_rotate", "stekctl", "mod_stek_rotate-doc"}
+    assert documents(rpms["mod_stek_rotate-doc"], "mod_stek_rotate-doc") == \
+        documents(files_of(debs[DOC_PACKAGE]), DOC_PACKAGE) >= {"html/docs/index.html", "README.md"}
+    for name, folder, deb in (("mod_stek_rotate", "mod_stek_rotate", MODULE_PACKAGE), ("stekctl", "stekctl", TOOL_PACKAGE)):
+        assert documents(rpms[name], folder) == documents(files_of(debs[deb]), f"{deb}/examples")
+        shared = [{re.sub(r"(\.gz|-apache2-|-httpd-|vendor-completions|site-functions)", "", path) for path in files
+                   if re.match(r"/usr/(s?bin|lib/sys|share/(man|bash|fish|zsh))", path)}
+                  for files in (rpms[name], files_of(debs[deb]))]
+        assert shared[0] == shared[1] and shared[0]
+
+
 def test_version_said_otherwise_is_found(tmp_path):
     for name in ("build", "debian", "docs", "include", "CHANGES.md"):
         copy = shutil.copytree if (TOP / name).is_dir() else shutil.copy
