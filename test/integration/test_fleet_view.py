@@ -281,21 +281,6 @@ def test_fleet_stores_that_hide_replay_or_spoil_decide_nothing(fleet):
 
 
 @pytest.mark.timeout(60)
-def test_fleet_two_hosts_of_one_name_are_told(fleet):
-    fleet.store()
-    one, two = (fleet.host(**HOURLY, options=["--announce", "same"]) for _ in range(2))
-    one.start(web=False)
-    wait_for(lambda: states(fleet) == {"same": "good"}, "the first", 20)
-    two.start(web=False)
-    wait_for(lambda: two.ring_path.exists(), "the second", 20)
-
-    def said():
-        lib.run("--ring", one.ring_path, "rotate")  # so that both speak
-        return "another host also announces itself as 'same'" in one.log() + two.log()
-    wait_for(said, lambda: one.log() + two.log(), 50, 1.2)
-
-
-@pytest.mark.timeout(60)
 def test_fleet_one_cycle_beside_a_running_sync_is_not_another_host(fleet):
     store = fleet.store()
     host = fleet.host(**HOURLY).start(web=False)
