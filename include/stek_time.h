@@ -19,8 +19,8 @@
  * apr_interval_time_t becomes its greatest whole second. */
 apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan);
 
-/* The shortest such text for a span of whole seconds: "90s", "1h", "7d"; if two are equally short,
- * the one with the greater unit. In pool. */
+/* Such a text for a span of whole seconds, in the greatest unit that leaves no rest: "90s", "10min", "1h",
+ * "7d". In pool. */
 const char *stek_time_text(apr_interval_time_t span, apr_pool_t *pool);
 
 /* A span for people, in its two greatest units, rounded down: "12min 3s", "1d"; "0s" for less than

@@ -65,15 +65,15 @@ static void test_time_parse_malformed_refused(void **state)
     }
 }
 
-static void test_time_text_spans_shortest(void **state)
+static void test_time_text_spans_in_greatest_whole_unit(void **state)
 {
     static const struct {
         apr_int64_t s;
         const char *text;
-    } cases[] = {{0, "0s"},       {1, "1s"},      {59, "59s"},     {60, "60s"},
-                 {90, "90s"},     {120, "2min"},  {300, "5min"},   {301, "301s"},
-                 {1800, "30min"}, {3600, "1h"},   {5400, "90min"}, {64800, "18h"},
-                 {86400, "1d"},   {90000, "25h"}, {604800, "7d"},  {604799, "604799s"}};
+    } cases[] = {{0, "0s"},      {1, "1s"},          {59, "59s"},    {60, "1min"},  {90, "90s"},
+                 {120, "2min"},  {300, "5min"},      {600, "10min"}, {301, "301s"}, {1800, "30min"},
+                 {3600, "1h"},   {5400, "90min"},    {64800, "18h"}, {86400, "1d"}, {90000, "25h"},
+                 {604800, "7d"}, {604799, "604799s"}};
     size_t i;
 
     (void)state;
@@ -154,7 +154,7 @@ int main(void)
         cmocka_unit_test(test_time_parse_units_spans),
         cmocka_unit_test(test_time_parse_too_large_saturates),
         cmocka_unit_test(test_time_parse_malformed_refused),
-        cmocka_unit_test(test_time_text_spans_shortest),
+        cmocka_unit_test(test_time_text_spans_in_greatest_whole_unit),
         cmocka_unit_test(test_time_text_any_span_parses_back),
         cmocka_unit_test(test_time_rough_two_greatest_units),
         cmocka_unit_test(test_time_strerror_each_code_own_text),
