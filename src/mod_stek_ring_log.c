@@ -109,6 +109,33 @@ static void log_left_out(const mod_stek_task_t *task)
     logged->left_out_n = n;
 }
 
+void mod_stek_ring_log_secret(const mod_stek_task_t *task)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
+                 "STEK2009: ring '%s': secret %s: %s; the previous secret stays in use; repair the "
+                 "file before you stop httpd, or all existing tickets are lost",
+                 task->ring->name, mod_stek_ring_describe(task, task->culprit, task->secret_status),
+                 mod_stek_error_text(task->secret_status, task->pool));
+    mod_stek_live_logged(task->ring->live)->secret_at = task->now;
+}
+
+/* The ring works; its secret may be gone. */
+static void log_good(const mod_stek_task_t *task, mod_stek_logged_t *logged)
+{
+    if (task->secret_status != APR_SUCCESS) {
+        if (task->now < logged->secret_at || task->now - logged->secret_at >= REMIND_AFTER) {
+            mod_stek_ring_log_secret(task);
+        }
+        return;
+    }
+    if (logged->status != APR_SUCCESS || logged->secret_at != 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server, "STEK2001: ring '%s' has recovered",
+                     task->ring->name);
+    }
+    logged->status = APR_SUCCESS;
+    logged->secret_at = 0;
+}
+
 void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
 {
     mod_stek_live_t *live = task->ring->live;
@@ -124,11 +151,7 @@ void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
         logged->refused = APR_SUCCESS;
     }
     if (status == APR_SUCCESS) {
-        if (logged->status != APR_SUCCESS) {
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,
-                         "STEK2001: ring '%s' has recovered", task->ring->name);
-        }
-        logged->status = APR_SUCCESS;
+        log_good(task, logged);
         return;
     }
     /* Who has mended the first of two faults is told of the second at once; not of each process that
