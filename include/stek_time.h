@@ -14,7 +14,7 @@
 /* The longest life of a ticket, and so of a window (RFC 9846, 4.7.1: 604800 seconds). */
 #define STEK_TIME_MAX apr_time_from_sec(7 * 24 * 3600)
 
-/* Parses "<digits>(s|min|h|d)", at most 9 digits. Text without a unit, with spaces, or followed by
+/* Parses "<digits>(s|min|h|d)", any number of digits. Text without a unit, with spaces, or followed by
  * anything else is STEK_ESYNTAX. Does not judge the size of the value; what does not fit an
  * apr_interval_time_t becomes its greatest whole second. */
 apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan);

@@ -11,8 +11,6 @@
 
 #include "stek_error.h"
 
-#define DIGITS_MAX 9
-
 static const struct {
     const char *name;
     apr_int64_t s;
@@ -28,10 +26,9 @@ apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan)
     apr_size_t i;
 
     for (; *text >= '0' && *text <= '9'; text++) {
-        if (++digits_n > DIGITS_MAX) {
-            return STEK_ESYNTAX;
-        }
-        value = value * 10 + (*text - '0');
+        digits_n++;
+        /* Ten times that, in days, still fits. */
+        value = value > s_max ? value : value * 10 + (*text - '0');
     }
     if (digits_n == 0) {
         return STEK_ESYNTAX;
