@@ -4,6 +4,11 @@
  */
 #include "mod_stek_ring_log.h"
 
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "http_log.h"
 #include "apr_hash.h"
 #include "apr_strings.h"
@@ -17,10 +22,32 @@ APLOG_USE_MODULE(stek_rotate);
 
 #define REMIND_AFTER apr_time_from_sec(60)
 
+/* The part of the path that should be a directory and is none; NULL if that is not what is wrong. */
+static const char *no_dir_of(const char *path, apr_pool_t *pool)
+{
+    const char *dir = stek_file_dir(path, pool);
+    struct stat at;
+
+    while (strchr(dir + 1, '/') && stat(dir, &at) != 0 && errno == ENOTDIR) {
+        dir = stek_file_dir(dir, pool);
+    }
+    return stat(dir, &at) == 0 && !S_ISDIR(at.st_mode) ? dir : NULL;
+}
+
 const char *mod_stek_ring_describe(const mod_stek_task_t *task, const char *path, apr_status_t rv)
 {
-    const char *missing;
+    const char *missing, *no_dir = APR_STATUS_IS_ENOTDIR(rv) ? no_dir_of(path, task->pool) : NULL;
 
+    if (no_dir) {
+        return apr_psprintf(task->pool, "%s (%s is no directory; move it away)", path, no_dir);
+    }
+    if (APR_STATUS_IS_EACCES(rv) && geteuid() == 0) {
+        return apr_psprintf(
+            task->pool,
+            "%s (root is denied this: look in the kernel's log for what AppArmor or SELinux "
+            "denied)",
+            path);
+    }
     if (rv == STEK_EPERM || rv == STEK_ESHARED) {
         return stek_owner_describe(path, mod_stek_live_file(task->ring->live)->owner, task->pool);
     }
