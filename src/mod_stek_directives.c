@@ -349,7 +349,7 @@ static const char *count_set(mod_stek_ticket_count_t *count, const char *arg, ap
     if (!is_max && strncmp(arg, "resumed=", 8) != 0) {
         return apr_psprintf(
             pool, "'%s'%s: must be resumed=NUMBER or max=NUMBER, without spaces", arg,
-            did_you_mean(apr_pstrndup(pool, arg, strcspn(arg, "=")), keys, 2, pool));
+            did_you_mean(apr_pstrmemdup(pool, arg, strcspn(arg, "=")), keys, 2, pool));
     }
     if (*pnumber != MOD_STEK_UNSET) {
         return apr_psprintf(pool, "%s is given twice", is_max ? "max" : "resumed");
