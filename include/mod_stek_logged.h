@@ -16,6 +16,7 @@ typedef struct mod_stek_logged_t {
     apr_time_t unsealed_at; /* a child's timer: when it logged tickets that could not be sealed */
     apr_status_t refused;  /* why the ring in the way is refused; APR_SUCCESS: none is in the way */
     apr_status_t stuck;    /* why it could not be moved aside */
+    apr_time_t secret_at;  /* when it last said that the secret's file cannot be read; 0: it can */
     apr_size_t left_out_n; /* keys of the file that were not taken in */
     int disk;              /* the ring is on a disk */
     int swap;              /* it may be swapped out */

@@ -13,6 +13,9 @@
 /* Logs a problem with the ring, or its end: at once when it changes, then every minute. */
 void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv);
 
+/* Logs the task's secret_status. */
+void mod_stek_ring_log_secret(const mod_stek_task_t *task);
+
 /* What a message is about; where access is refused, with the owner and mode that were found.  In
  * the task's pool. */
 const char *mod_stek_ring_describe(const mod_stek_task_t *task, const char *path, apr_status_t rv);

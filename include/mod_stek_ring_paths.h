@@ -29,6 +29,11 @@ void mod_stek_ring_paths_prepare_jail(const mod_stek_task_t *task);
  * it. */
 apr_status_t mod_stek_ring_paths_late_secret(mod_stek_task_t *task);
 
+/* While the ring works: if its secret's file is gone, which only the next start would need, writes it again where
+ * httpd makes the secret.  If that fails, or what was at fault with it still is, sets the task's secret_status and
+ * culprit. */
+void mod_stek_ring_paths_keep_secret(mod_stek_task_t *task);
+
 /* Follows the file (mod_stek_live_follow.h).  If it is sealed with a secret that the secret file has
  * only now, because somebody rolled it, takes that, too: else a good ring, perhaps with a revocation,
  * would pass for a bad one. */

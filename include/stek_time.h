@@ -14,13 +14,13 @@
 /* The longest life of a ticket, and so of a window (RFC 9846, 4.7.1: 604800 seconds). */
 #define STEK_TIME_MAX apr_time_from_sec(7 * 24 * 3600)
 
-/* Parses "<digits>(s|min|h|d)", at most 9 digits. Text without a unit, with spaces, or followed by
+/* Parses "<digits>(s|min|h|d)", any number of digits. Text without a unit, with spaces, or followed by
  * anything else is STEK_ESYNTAX. Does not judge the size of the value; what does not fit an
  * apr_interval_time_t becomes its greatest whole second. */
 apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan);
 
-/* The shortest such text for a span of whole seconds: "90s", "1h", "7d"; if two are equally short,
- * the one with the greater unit. In pool. */
+/* Such a text for a span of whole seconds, in the greatest unit that leaves no rest: "90s", "10min", "1h",
+ * "7d". In pool. */
 const char *stek_time_text(apr_interval_time_t span, apr_pool_t *pool);
 
 /* A span for people, in its two greatest units, rounded down: "12min 3s", "1d"; "0s" for less than

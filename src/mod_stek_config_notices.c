@@ -6,10 +6,12 @@
 
 #include "http_log.h"
 #include "apr_hash.h"
+#include "apr_strings.h"
 
 #include "mod_stek_config.h"
 #include "mod_stek_words.h"
 #include "mod_stek_vhost.h"
+#include "stek_nearest.h"
 
 APLOG_USE_MODULE(stek_rotate);
 
@@ -30,6 +32,22 @@ void mod_stek_config_notices_twice(server_rec *main_server, apr_pool_t *ptemp)
     }
 }
 
+/* The ring that the line was probably meant for, in brackets: one that is used. */
+static const char *nearest_used(const char *name, apr_pool_t *pool)
+{
+    int i, n, used_n = 0;
+    mod_stek_ring_config_t *const *rings = mod_stek_rings(&n);
+    const char **names = apr_palloc(pool, ((apr_size_t)n + 1) * sizeof(*names)), *nearest;
+
+    for (i = 0; i < n; i++) {
+        if (rings[i]->used) {
+            names[used_n++] = rings[i]->name;
+        }
+    }
+    nearest = stek_nearest(name, names, (apr_size_t)used_n);
+    return nearest ? apr_psprintf(pool, " (did you mean '%s'?)", nearest) : "";
+}
+
 static void log_unused(server_rec *main_server, apr_pool_t *ptemp)
 {
     int i, n;
@@ -39,9 +57,10 @@ static void log_unused(server_rec *main_server, apr_pool_t *ptemp)
         if (rings[i]->at && !rings[i]->used) {
             ap_log_error(
                 APLOG_MARK, APLOG_NOTICE, 0, main_server,
-                "STEK1013: StekRing (%s): no virtual host with TLS uses ring '%s', so httpd makes no "
+                "STEK1013: StekRing (%s): no virtual host with TLS uses ring '%s'%s, so httpd makes no "
                 "keys for it; add 'StekUseRing %s' to one, or remove the StekRing line",
-                mod_stek_place_text(rings[i]->at, ptemp), rings[i]->name, rings[i]->name);
+                mod_stek_place_text(rings[i]->at, ptemp), rings[i]->name,
+                nearest_used(rings[i]->name, ptemp), rings[i]->name);
         }
     }
 }

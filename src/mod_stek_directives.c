@@ -29,6 +29,15 @@ static mod_stek_server_t *server_config(cmd_parms *cmd)
     return ap_get_module_config(cmd->server->module_config, &stek_rotate_module);
 }
 
+/* " (did you mean 'interval'?)", or "". */
+static const char *did_you_mean(const char *word, const char *const *words, apr_size_t n,
+                                apr_pool_t *pool)
+{
+    const char *nearest = stek_nearest(word, words, n);
+
+    return nearest ? apr_pstrcat(pool, " (did you mean '", nearest, "'?)", NULL) : "";
+}
+
 /* NULL, or what is wrong with a ring's name: it becomes part of a file name. */
 static const char *ring_name_fault(const char *name, apr_pool_t *pool)
 {
@@ -39,8 +48,10 @@ static const char *ring_name_fault(const char *name, apr_pool_t *pool)
     if (*name == '\0' || *c != '\0' || c - name > RING_NAME_MAX) {
         return apr_psprintf(pool,
                             "ring name '%s': must be 1 to %d letters, digits, '-', '_' or '.', "
-                            "not beginning with '.'",
-                            name, RING_NAME_MAX);
+                            "not beginning with '.'%s",
+                            name, RING_NAME_MAX,
+                            strchr(name, '=') ? "; the ring's name comes first: default interval=1h"
+                                              : "");
     }
     return NULL;
 }
@@ -52,8 +63,8 @@ static const char *set_span(const char *value, apr_interval_time_t min, apr_inte
 
     if (stek_time_parse(value, &span) != APR_SUCCESS) {
         return apr_psprintf(pool,
-                            "'%s': must be a number with a unit (s, min, h or d), "
-                            "such as 90s or 1h",
+                            "'%s': must be a number with a unit (s, min, h or d), without a "
+                            "space, such as 90s or 1h",
                             value);
     }
     if (span < min || span > max) {
@@ -99,14 +110,22 @@ static const char *set_path(const char *value, const char **ppath, apr_pool_t *p
 static const char unknown_key[] =
     "must be one of file, secret, interval, lifetime, ahead, generate, poll";
 
-/* " (did you mean 'interval'?)", or "". */
 static const char *nearest_key(const char *key, apr_pool_t *pool)
 {
     static const char *const keys[] = {"file",  "secret",   "interval", "lifetime",
                                        "ahead", "generate", "poll"};
-    const char *nearest = stek_nearest(key, keys, sizeof(keys) / sizeof(keys[0]));
 
-    return nearest ? apr_pstrcat(pool, " (did you mean '", nearest, "'?)", NULL) : "";
+    return did_you_mean(key, keys, sizeof(keys) / sizeof(keys[0]), pool);
+}
+
+/* What httpd has made of the line where an argument has no '='. */
+static const char *no_value(const char *arg, apr_pool_t *pool)
+{
+    return apr_psprintf(
+        pool,
+        "StekRing: '%s': must be key=value, such as interval=1h, without spaces; put "
+        "quotes around all of it if the value has a space: \"file=/a b/c.ring\"",
+        arg);
 }
 
 /* Sets one key=value of StekRing; NULL, or the fault without its "key " in front; or unknown_key. */
@@ -193,8 +212,7 @@ static const char *cmd_ring(cmd_parms *cmd, void *dir, int argc, char *const arg
         const char *key;
 
         if (!equals) {
-            return apr_psprintf(cmd->pool, "StekRing: '%s': must be key=value, such as interval=1h",
-                                argv[i]);
+            return no_value(argv[i], cmd->pool);
         }
         key = apr_pstrmemdup(cmd->pool, argv[i], (apr_size_t)(equals - argv[i]));
         if (is_given(argv + 1, i - 1, argv[i], (apr_size_t)(equals - argv[i]) + 1)) {
@@ -296,14 +314,21 @@ static const struct {
 static const char *cmd_tickets(cmd_parms *cmd, void *dir, const char *value)
 {
     mod_stek_server_t *config = server_config(cmd);
-    int i = 0, previous = config->tickets;
+    const char *words[MOD_STEK_TICKETS_TLS13 + 1];
+    int i, previous = config->tickets;
 
     (void)dir;
+    for (i = 0; i <= MOD_STEK_TICKETS_TLS13; i++) {
+        words[i] = tickets_values[i].word;
+    }
+    i = 0;
     while (i <= MOD_STEK_TICKETS_TLS13 && strcasecmp(value, tickets_values[i].word) != 0) {
         i++;
     }
     if (i > MOD_STEK_TICKETS_TLS13) {
-        return apr_psprintf(cmd->pool, "StekTickets: '%s': must be 'on', 'off' or 'tls1.3'", value);
+        return apr_psprintf(cmd->pool, "StekTickets: '%s'%s: must be 'on', 'off' or 'tls1.3'",
+                            value,
+                            did_you_mean(value, words, MOD_STEK_TICKETS_TLS13 + 1, cmd->pool));
     }
     config->tickets = i;
     if (i != previous && mod_stek_have_ssl()) {
@@ -317,11 +342,14 @@ static const char *cmd_tickets(cmd_parms *cmd, void *dir, const char *value)
 /* Sets resumed=NUMBER or max=NUMBER; NULL, or the fault. */
 static const char *count_set(mod_stek_ticket_count_t *count, const char *arg, apr_pool_t *pool)
 {
+    static const char *const keys[] = {"resumed", "max"};
     int is_max = strncmp(arg, "max=", 4) == 0, *pnumber = is_max ? &count->max : &count->resumed;
     const char *fault;
 
     if (!is_max && strncmp(arg, "resumed=", 8) != 0) {
-        return apr_psprintf(pool, "'%s': must be resumed=NUMBER or max=NUMBER", arg);
+        return apr_psprintf(
+            pool, "'%s'%s: must be resumed=NUMBER or max=NUMBER, without spaces", arg,
+            did_you_mean(apr_pstrmemdup(pool, arg, strcspn(arg, "=")), keys, 2, pool));
     }
     if (*pnumber != MOD_STEK_UNSET) {
         return apr_psprintf(pool, "%s is given twice", is_max ? "max" : "resumed");

@@ -21,7 +21,7 @@
 #include "stek_mem.h"
 
 /* Counts up with every change of these structures, even one that keeps their sizes. */
-#define LAYOUT 22
+#define LAYOUT 23
 /* The counters hang off the keyrings. */
 #define WHOLE_LAYOUT (100 * LAYOUT + MOD_STEK_COUNTERS_LAYOUT)
 #define REACH                                                                                      \

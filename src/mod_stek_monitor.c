@@ -51,6 +51,9 @@ static void tick(mod_stek_task_t *task)
         }
         rv = mod_stek_ring_write(task, 0, 0);
     }
+    if (rv == APR_SUCCESS) {
+        mod_stek_ring_paths_keep_secret(task);
+    }
     mod_stek_ring_log_state(task, rv);
     serve_jail(task);
 }

@@ -4,6 +4,11 @@
  */
 #include "mod_stek_ring_log.h"
 
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "http_log.h"
 #include "apr_hash.h"
 #include "apr_strings.h"
@@ -17,10 +22,32 @@ APLOG_USE_MODULE(stek_rotate);
 
 #define REMIND_AFTER apr_time_from_sec(60)
 
+/* The part of the path that should be a directory and is none; NULL if that is not what is wrong. */
+static const char *no_dir_of(const char *path, apr_pool_t *pool)
+{
+    const char *dir = stek_file_dir(path, pool);
+    struct stat at;
+
+    while (strchr(dir + 1, '/') && stat(dir, &at) != 0 && errno == ENOTDIR) {
+        dir = stek_file_dir(dir, pool);
+    }
+    return stat(dir, &at) == 0 && !S_ISDIR(at.st_mode) ? dir : NULL;
+}
+
 const char *mod_stek_ring_describe(const mod_stek_task_t *task, const char *path, apr_status_t rv)
 {
-    const char *missing;
+    const char *missing, *no_dir = APR_STATUS_IS_ENOTDIR(rv) ? no_dir_of(path, task->pool) : NULL;
 
+    if (no_dir) {
+        return apr_psprintf(task->pool, "%s (%s is no directory; move it away)", path, no_dir);
+    }
+    if (APR_STATUS_IS_EACCES(rv) && geteuid() == 0) {
+        return apr_psprintf(
+            task->pool,
+            "%s (root is denied this: look in the kernel's log for what AppArmor or SELinux "
+            "denied)",
+            path);
+    }
     if (rv == STEK_EPERM || rv == STEK_ESHARED) {
         return stek_owner_describe(path, mod_stek_live_file(task->ring->live)->owner, task->pool);
     }
@@ -109,6 +136,33 @@ static void log_left_out(const mod_stek_task_t *task)
     logged->left_out_n = n;
 }
 
+void mod_stek_ring_log_secret(const mod_stek_task_t *task)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
+                 "STEK2009: ring '%s': secret %s: %s; the previous secret stays in use; repair the "
+                 "file before you stop httpd, or all existing tickets are lost",
+                 task->ring->name, mod_stek_ring_describe(task, task->culprit, task->secret_status),
+                 mod_stek_error_text(task->secret_status, task->pool));
+    mod_stek_live_logged(task->ring->live)->secret_at = task->now;
+}
+
+/* The ring works; its secret may be gone. */
+static void log_good(const mod_stek_task_t *task, mod_stek_logged_t *logged)
+{
+    if (task->secret_status != APR_SUCCESS) {
+        if (task->now < logged->secret_at || task->now - logged->secret_at >= REMIND_AFTER) {
+            mod_stek_ring_log_secret(task);
+        }
+        return;
+    }
+    if (logged->status != APR_SUCCESS || logged->secret_at != 0) {
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server, "STEK2001: ring '%s' has recovered",
+                     task->ring->name);
+    }
+    logged->status = APR_SUCCESS;
+    logged->secret_at = 0;
+}
+
 void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
 {
     mod_stek_live_t *live = task->ring->live;
@@ -124,11 +178,7 @@ void mod_stek_ring_log_state(const mod_stek_task_t *task, apr_status_t rv)
         logged->refused = APR_SUCCESS;
     }
     if (status == APR_SUCCESS) {
-        if (logged->status != APR_SUCCESS) {
-            ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, task->server,
-                         "STEK2001: ring '%s' has recovered", task->ring->name);
-        }
-        logged->status = APR_SUCCESS;
+        log_good(task, logged);
         return;
     }
     /* Who has mended the first of two faults is told of the second at once; not of each process that

@@ -242,12 +242,8 @@ static apr_status_t open_path(mod_stek_task_t *task)
     if (rv == APR_SUCCESS) {
         rv = load_secret(task);
         if (rv != APR_SUCCESS && has_stored) {
-            ap_log_error(
-                APLOG_MARK, APLOG_WARNING, 0, task->server,
-                "STEK2009: ring '%s': secret %s: %s; the previous secret stays in "
-                "use; repair the file before you stop httpd, or all existing tickets are lost",
-                ring->name, mod_stek_ring_describe(task, task->culprit, rv),
-                mod_stek_error_text(rv, task->pool));
+            task->secret_status = rv;
+            mod_stek_ring_log_secret(task);
             rv = APR_SUCCESS;
         }
     }
@@ -380,13 +376,44 @@ apr_status_t mod_stek_ring_paths_late_secret(mod_stek_task_t *task)
     return rv;
 }
 
+void mod_stek_ring_paths_keep_secret(mod_stek_task_t *task)
+{
+    const mod_stek_ring_config_t *ring = task->ring;
+    stek_secrets_t *secrets = NULL;
+    struct stat secret;
+
+    if (!mod_stek_live_file(ring->live)->path || !mod_stek_live_secrets(ring->live)) {
+        return;
+    }
+    if (stat(ring->secret_path, &secret) != 0 && errno == ENOENT) {
+        task->secret_status = load_secret(task);
+    }
+    else if (mod_stek_live_logged(ring->live)->secret_at != 0) {
+        task->secret_status = name_foreign(
+            task,
+            stek_secret_file_load_local(ring->secret_path, mod_stek_live_file(ring->live)->owner,
+                                        &secrets, &task->culprit, task->pool));
+        task->culprit = task->culprit ? task->culprit : ring->secret_path;
+        stek_secrets_destroy(secrets);
+    }
+}
+
 apr_status_t mod_stek_ring_paths_read(mod_stek_task_t *task)
 {
     mod_stek_live_t *live = task->ring->live;
-    apr_status_t rv = mod_stek_live_refresh(live, task->now, 0, &task->culprit, task->pool);
+    apr_status_t rv = mod_stek_live_refresh(live, task->now, 0, &task->culprit, task->pool), why;
 
-    if (rv != STEK_ESECRET || !mod_stek_live_file(live)->path || load_secret(task) != APR_SUCCESS
-        || mod_stek_live_refresh(live, task->now, 1, &task->culprit, task->pool) != APR_SUCCESS) {
+    if (rv != STEK_ESECRET || !mod_stek_live_file(live)->path) {
+        return rv;
+    }
+    why = load_secret(task);
+    if (why != APR_SUCCESS) {
+        task->culprit = apr_psprintf(task->pool, "%s (secret %s: %s)", task->ring->path,
+                                     mod_stek_ring_describe(task, task->culprit, why),
+                                     mod_stek_error_text(why, task->pool));
+        return rv;
+    }
+    if (mod_stek_live_refresh(live, task->now, 1, &task->culprit, task->pool) != APR_SUCCESS) {
         return rv;
     }
     ap_log_error(

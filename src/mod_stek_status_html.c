@@ -252,9 +252,11 @@ static void put_loads(request_rec *r, const mod_stek_totals_t *totals, apr_time_
 }
 
 /* Of so many bytes in so many tickets. */
-static const char *mean_text(apr_uint64_t bytes, apr_uint64_t tickets, apr_pool_t *pool)
+static const char *mean_text(apr_uint64_t bytes, apr_uint64_t tickets, const char *what,
+                             apr_pool_t *pool)
 {
-    return tickets ? apr_psprintf(pool, "%.0f", (double)bytes / (double)tickets) : "-";
+    return tickets ? apr_psprintf(pool, "%.0f bytes %s", (double)bytes / (double)tickets, what)
+                   : apr_psprintf(pool, "none %s", what);
 }
 
 static void put_sizes(request_rec *r, const mod_stek_totals_t *totals)
@@ -262,9 +264,10 @@ static void put_sizes(request_rec *r, const mod_stek_totals_t *totals)
     apr_uint64_t offered = mod_stek_counts_sum(totals->all, MOD_STEK_RESUMED_CURRENT,
                                                MOD_STEK_NOT_OFFERED - MOD_STEK_RESUMED_CURRENT);
 
-    ap_rprintf(r, "<tr><td>mean size of tickets</td><td>%s bytes issued, %s offered</td></tr>\n",
-               mean_text(totals->all[MOD_STEK_ISSUED_BYTES], totals->all[MOD_STEK_ISSUED], r->pool),
-               mean_text(totals->all[MOD_STEK_OFFERED_BYTES], offered, r->pool));
+    ap_rprintf(r, "<tr><td>mean size of tickets</td><td>%s, %s</td></tr>\n",
+               mean_text(totals->all[MOD_STEK_ISSUED_BYTES], totals->all[MOD_STEK_ISSUED], "issued",
+                         r->pool),
+               mean_text(totals->all[MOD_STEK_OFFERED_BYTES], offered, "offered", r->pool));
 }
 
 /* How httpd's parent sees the file; it alone writes it. */
@@ -365,6 +368,7 @@ static const char *count_text(const mod_stek_ticket_count_t *count, apr_pool_t *
 static void put_vhost(request_rec *r, const mod_stek_vhost_t *vhost, apr_pool_t *pool)
 {
     const server_rec *s = vhost->server;
+    const char *tickets = mod_stek_vhost_tickets_text(vhost);
 
     ap_rprintf(r, "<tr><td>%s:%d</td>",
                stek_escape_html(s->server_hostname ? s->server_hostname : "main server", pool),
@@ -376,10 +380,10 @@ static void put_vhost(request_rec *r, const mod_stek_vhost_t *vhost, apr_pool_t 
     ap_rprintf(r,
                "<td>%s</td><td>%s</td><td>%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td>"
                "<td>%s</td></tr>\n",
-               stek_escape_html(vhost->ring->name, pool), mod_stek_vhost_tickets_text(vhost),
-               vhost->bound ? "policy" : "off", stek_time_text(vhost->limits.lifetime, pool),
+               stek_escape_html(vhost->ring->name, pool), tickets, vhost->bound ? "policy" : "off",
+               stek_time_text(vhost->limits.lifetime, pool),
                vhost->limits.max_age ? stek_time_text(vhost->limits.max_age, pool) : "no limit",
-               count_text(&vhost->count, pool));
+               strcmp(tickets, "off") == 0 ? "none" : count_text(&vhost->count, pool));
 }
 
 static void put_vhosts(request_rec *r, const mod_stek_snapshot_t *snapshot)

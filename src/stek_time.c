@@ -11,8 +11,6 @@
 
 #include "stek_error.h"
 
-#define DIGITS_MAX 9
-
 static const struct {
     const char *name;
     apr_int64_t s;
@@ -28,10 +26,9 @@ apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan)
     apr_size_t i;
 
     for (; *text >= '0' && *text <= '9'; text++) {
-        if (++digits_n > DIGITS_MAX) {
-            return STEK_ESYNTAX;
-        }
-        value = value * 10 + (*text - '0');
+        digits_n++;
+        /* Ten times that, in days, still fits. */
+        value = value > s_max ? value : value * 10 + (*text - '0');
     }
     if (digits_n == 0) {
         return STEK_ESYNTAX;
@@ -50,20 +47,12 @@ apr_status_t stek_time_parse(const char *text, apr_interval_time_t *pspan)
 const char *stek_time_text(apr_interval_time_t span, apr_pool_t *pool)
 {
     apr_int64_t span_s = apr_time_sec(span);
-    const char *best = NULL;
-    apr_size_t i;
+    apr_size_t i = 0;
 
-    for (i = 0; i < UNITS_N; i++) {
-        if (span_s % units[i].s == 0 && (span_s != 0 || units[i].s == 1)) {
-            const char *text = apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", span_s / units[i].s,
-                                            units[i].name);
-
-            if (!best || strlen(text) < strlen(best)) {
-                best = text;
-            }
-        }
+    while (i < UNITS_N - 1 && (span_s == 0 || span_s % units[i].s != 0)) {
+        i++;
     }
-    return best;
+    return apr_psprintf(pool, "%" APR_INT64_T_FMT "%s", span_s / units[i].s, units[i].name);
 }
 
 const char *stek_time_rough(apr_interval_time_t span, const char *gap, apr_pool_t *pool)

@@ -410,7 +410,8 @@ static ctl_exit_e run(ctl_t *ctl, int argc, char **argv)
         return report_usage(ctl, "missing command");
     }
     if ((ctl->ring_path && !*ctl->ring_path) || (ctl->secret_path && !*ctl->secret_path)) {
-        return report_usage(ctl, "the path must not be empty");
+        return report_usage(ctl, "--%s: the path must not be empty",
+                            ctl->ring_path && !*ctl->ring_path ? "ring" : "secret");
     }
     settle_paths(ctl, instance);
     return run_command(ctl, argc - optind, argv + optind);

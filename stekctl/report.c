@@ -6,6 +6,7 @@
 #include "report.h"
 
 #include <apr_strings.h>
+#include <apr_tables.h>
 #include <apr_user.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -261,6 +262,18 @@ const char *report_path(const char *path, apr_pool_t *pool)
         }
     }
     return copy;
+}
+
+const char *report_nearest_of(const char *word, const char *list, apr_pool_t *pool)
+{
+    apr_array_header_t *words = apr_array_make(pool, 8, sizeof(const char *));
+    char *last, *one = apr_strtok(apr_pstrdup(pool, list), ", ", &last);
+
+    for (; one; one = apr_strtok(NULL, ", ", &last)) {
+        APR_ARRAY_PUSH(words, const char *) = one;
+    }
+    return report_nearest(word, (const char *const *)words->elts, (apr_size_t)words->nelts, "",
+                          pool);
 }
 
 const char *report_nearest(const char *word, const char *const *words, apr_size_t n,

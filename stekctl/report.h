@@ -46,6 +46,9 @@ const char *report_path(const char *path, apr_pool_t *pool);
 const char *report_nearest(const char *word, const char *const *words, apr_size_t n,
                            const char *before, apr_pool_t *pool);
 
+/* As report_nearest, of the words in a list such as "new, roll, retire". */
+const char *report_nearest_of(const char *word, const char *list, apr_pool_t *pool);
+
 /* The end of the process: with --json, if there is no other value, prints {"errors":[...],
  * "exit_code":code} unless code is CTL_DONE.  Flushes standard output.  Returns code, or reports and
  * returns CTL_IO if the output failed. */

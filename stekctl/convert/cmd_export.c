@@ -4,6 +4,7 @@
  * as it runs.  Like httpd, --follow only merges: an old copy of the ring's file brings no revoked
  * key back, and a bad one changes nothing.  stekctl; one thread.
  */
+#include <apr_strings.h>
 #include <errno.h>
 #include <pwd.h>
 #include <signal.h>
@@ -363,8 +364,11 @@ static ctl_exit_e parse_option(ctl_t *ctl, int option, export_t *export, int *ph
     switch (option) {
     case 'f':
         if (format_find_export(optarg, &export->output.format) != APR_SUCCESS) {
-            return report_usage(ctl, "invalid format '%s': must be one of %s, %s", optarg,
-                                format_names(), format_export_names());
+            const char *names = apr_pstrcat(ctl->pool, format_names(), ", ", format_export_names(),
+                                            NULL);
+
+            return report_usage(ctl, "invalid format '%s'%s: must be one of %s", optarg,
+                                report_nearest_of(optarg, names, ctl->pool), names);
         }
         *phas_format = 1;
         return CTL_DONE;

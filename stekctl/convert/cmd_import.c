@@ -323,7 +323,8 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, import_t *import)
             import->allow_aes128 = 1;
         }
         else if (format_find(optarg, &import->format) != APR_SUCCESS) {
-            return report_usage(ctl, "invalid format '%s': must be one of %s", optarg,
+            return report_usage(ctl, "invalid format '%s'%s: must be one of %s", optarg,
+                                report_nearest_of(optarg, format_names(), ctl->pool),
                                 format_names());
         }
         else {

@@ -187,6 +187,11 @@ const announce_t *announce_find(const announce_set_t *set, const char *name)
     return NULL;
 }
 
+const char *announce_hex(const unsigned char *bytes, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%02x%02x%02x%02x", bytes[0], bytes[1], bytes[2], bytes[3]);
+}
+
 /* ---- what a ring is ---- */
 
 apr_status_t announce_digest(const stek_ring_t *ring, apr_time_t now,

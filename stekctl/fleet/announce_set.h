@@ -44,6 +44,9 @@ announce_set_t announce_present(const announce_set_t *set, apr_pool_t *pool);
 /* The host's, or NULL. */
 const announce_t *announce_find(const announce_set_t *set, const char *name);
 
+/* The first four bytes of a digest or a process, as people compare them. */
+const char *announce_hex(const unsigned char *bytes, apr_pool_t *pool);
+
 /* The beginning of stek_ring_digest.  Its codes. */
 apr_status_t announce_digest(const stek_ring_t *ring, apr_time_t now,
                              unsigned char digest[ANNOUNCE_DIGEST_LEN]);

@@ -31,8 +31,11 @@
 #define LOOK_ONCE apr_time_from_sec(600)
 /* The status page is on this machine. */
 #define HTTPD_LIMIT apr_time_from_sec(1)
-/* Two hosts of one name find each other about once in a period. */
-#define TWIN_MS (3 * 1000 * PERIOD_MAX_S)
+/* A host that has just started announces itself in every cycle for so long; one that may have found another of
+ * its name does until the other has spoken again, in a small fleet. */
+#define HURRY_CYCLES 3
+#define HURRY_MS 30000
+#define HURRY_TWIN_MS (PERIOD_MIN_S * 1000 + 15000)
 
 /* ---- what this host is ---- */
 
@@ -132,6 +135,13 @@ static void check_loaded(announcer_t *announcer)
     }
 }
 
+static void hurry(announcer_t *announcer, apr_interval_time_t every, apr_int64_t least_ms)
+{
+    apr_int64_t cycles_ms = HURRY_CYCLES * apr_time_as_msec(every);
+
+    announcer->hurry_until_ms = monotonic_ms() + (cycles_ms > least_ms ? cycles_ms : least_ms);
+}
+
 static void describe(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
                      const sync_result_t *result, apr_time_t now)
 {
@@ -142,6 +152,7 @@ static void describe(announcer_t *announcer, sync_host_t *host, apr_status_t rv,
         apr_cpystrn(self->name, options->announce, sizeof(self->name));
         apr_cpystrn(self->version, STEK_VERSION, sizeof(self->version));
         (void)stek_rng_system(self->process, sizeof(self->process));
+        hurry(announcer, options->every, HURRY_MS);
     }
     self->flags = options->rules.generate ? ANNOUNCE_GENERATES : 0;
     self->flags |= monotonic_ms() < announcer->twin_until_ms ? ANNOUNCE_TWIN : 0;
@@ -196,35 +207,49 @@ static int choose_stores(announcer_t *announcer, const sync_host_t *host)
     return chosen_n;
 }
 
-/* Another process may say that it is this host, and have done so since this one did. */
-static void note_twin(announcer_t *announcer, int i)
+static void report_twin(announcer_t *announcer, const announce_t *found, apr_pool_t *pool)
+{
+    const announce_t *self = &announcer->self;
+    apr_interval_time_t period = found->period > self->period ? found->period : self->period;
+    apr_int64_t ms = monotonic_ms();
+
+    if (ms >= announcer->twin_until_ms) {
+        report_line(
+            "another host also announces itself as '%s', so 'stekctl fleet' shows only one of "
+            "them; give each its own name ('announce NAME'). Its sync has the mark %s, this "
+            "one %s: the other host's log has the same line with the marks exchanged",
+            self->name, announce_hex(found->process, pool), announce_hex(self->process, pool));
+    }
+    announcer->twin_until_ms = ms + 3 * apr_time_as_msec(period);
+}
+
+/* Another process may say that it is this host.  One that says so once may be this host's sync as it was before a
+ * restart, or a sync --once; one that says so again runs elsewhere. */
+static void note_namesake(announcer_t *announcer, int i, apr_pool_t *pool)
 {
     const announce_t *self = &announcer->self;
     const announce_t *found = announce_find(&announcer->stores[i].set, self->name);
+    namesake_t *known = announcer->namesakes[i];
+    int n;
 
-    if (found && announcer->told[i].clock != 0 && !(found->flags & ANNOUNCE_FORGOTTEN)) {
-        int is_self = !memcmp(found->process, self->process, sizeof(self->process));
-
-        announcer->self_seen |= is_self;
-        announcer->twin_seen |= !is_self;
+    if (!found || found->flags & ANNOUNCE_FORGOTTEN
+        || memcmp(found->process, self->process, sizeof(self->process)) == 0) {
+        return;
     }
-}
-
-/* Once may be a sync --once beside this one. */
-static void check_twin(announcer_t *announcer)
-{
-    if (announcer->twin_seen && ++announcer->twin_n >= 2) {
-        if (announcer->twin_n == 2) {
-            report_line("another host also announces itself as '%s', so 'stekctl fleet' shows only "
-                        "one of them; give each its own name ('announce NAME')",
-                        announcer->self.name);
+    for (n = 0; n < ANNOUNCER_NAMESAKES; n++) {
+        if (known[n].clock != 0
+            && memcmp(found->process, known[n].process, sizeof(known[n].process)) == 0) {
+            if (found->clock > known[n].clock) {
+                report_twin(announcer, found, pool);
+                known[n].clock = found->clock;
+            }
+            return;
         }
-        announcer->twin_until_ms = monotonic_ms() + TWIN_MS;
     }
-    else if (announcer->self_seen && !announcer->twin_seen) {
-        announcer->twin_n = 0;
-    }
-    announcer->twin_seen = announcer->self_seen = 0;
+    known += announcer->namesake_next++ % ANNOUNCER_NAMESAKES;
+    memcpy(known->process, found->process, sizeof(known->process));
+    known->clock = found->clock;
+    hurry(announcer, self->every, HURRY_TWIN_MS);
 }
 
 /* A store that takes no ring either has been reported for that. */
@@ -262,7 +287,7 @@ static int tell(announcer_t *announcer, sync_host_t *host, int part, apr_int64_t
             stores[i].skip = 1;
             continue;
         }
-        note_twin(announcer, i);
+        note_namesake(announcer, i, host->pool);
         announcer->self.period = period_for(host->options, stores[i].set.n + 1);
         stores[i].set = announce_put(&stores[i].set, &announcer->self, now, host->pool);
     }
@@ -277,7 +302,10 @@ static int tell(announcer_t *announcer, sync_host_t *host, int part, apr_int64_t
         announcer->again_ms[i] = monotonic_ms() + RETRY_MS;
         if (stores[i].result == STORE_DONE) {
             announcer->told[i] = announcer->self;
-            announcer->again_ms[i] = monotonic_ms() + apr_time_as_msec(announcer->self.period);
+            announcer->again_ms[i] = monotonic_ms();
+            announcer->again_ms[i] += announcer->again_ms[i] < announcer->hurry_until_ms
+                                          ? 0
+                                          : apr_time_as_msec(announcer->self.period);
         }
     }
     return left;
@@ -291,7 +319,6 @@ static void announce(announcer_t *announcer, sync_host_t *host, apr_int64_t dead
     while (left > 0 && try_n++ < TRIES) {
         left = tell(announcer, host, announce_part(announcer->self.name), deadline, now);
     }
-    check_twin(announcer);
 }
 
 /* ---- looking ---- */
@@ -348,6 +375,9 @@ static void repair(announcer_t *announcer, sync_host_t *host, const announce_set
 
     for (i = 0; i < n; i++) {
         was_skipped[i] = stores[i].skip;
+        if (!stores[i].skip && part == announce_part(announcer->self.name)) {
+            note_namesake(announcer, i, host->pool);
+        }
         if (!stores[i].skip && part == announce_part(announcer->self.name)
             && announcer->told[i].clock != 0
             && !announce_find(&stores[i].set, announcer->self.name)) {

@@ -24,6 +24,14 @@ typedef struct announcer_look_t {
     apr_size_t trouble_n[FLEET_TROUBLES_N];
 } announcer_look_t;
 
+/* Another process that announces this host's name. */
+typedef struct namesake_t {
+    unsigned char process[ANNOUNCE_PROCESS_LEN];
+    apr_time_t clock; /* of the last that was found of it; 0: nobody */
+} namesake_t;
+
+#define ANNOUNCER_NAMESAKES 4
+
 typedef struct announcer_t {
     int is_open; /* its stores are */
     announce_store_t stores[SYNC_STORES_MAX];
@@ -39,13 +47,14 @@ typedef struct announcer_t {
     apr_uint64_t number;               /* of that file (stek_ring_digest48) */
     apr_uint64_t httpd_number;         /* and of the one that httpd has loaded; 0: not known */
     int httpd_told;                    /* its status page cannot be read: reported */
-    int twin_seen, self_seen;  /* under this name: another process, or this one; in this cycle */
-    int twin_n;                /* in a row, another was found */
-    apr_int64_t twin_until_ms; /* for so long that is told; monotonic */
-    apr_pool_t *look_pool;     /* NULL: no look is under way */
-    apr_array_header_t *seen;  /* announce_t: by it, so far */
-    int look_part;             /* the next */
-    apr_int64_t look_due_ms;   /* monotonic */
+    namesake_t namesakes[SYNC_STORES_MAX][ANNOUNCER_NAMESAKES]; /* as each store shows them */
+    int namesake_next;          /* that is to be replaced by another */
+    apr_int64_t twin_until_ms;  /* for so long one is told of; monotonic */
+    apr_int64_t hurry_until_ms; /* for so long every cycle announces; monotonic; 0: not begun */
+    apr_pool_t *look_pool;      /* NULL: no look is under way */
+    apr_array_header_t *seen;   /* announce_t: by it, so far */
+    int look_part;              /* the next */
+    apr_int64_t look_due_ms;    /* monotonic */
     announcer_look_t look;
     apr_size_t told_apart_n;       /* hosts that disagree, as last reported */
     int (*is_called)(void *baton); /* nonzero: go on looking another time.  NULL: never */

@@ -28,11 +28,6 @@ typedef struct shown_t {
     apr_pool_t *pool;
 } shown_t;
 
-static const char *hex_of(const unsigned char digest[ANNOUNCE_DIGEST_LEN], apr_pool_t *pool)
-{
-    return apr_psprintf(pool, "%02x%02x%02x%02x", digest[0], digest[1], digest[2], digest[3]);
-}
-
 static const char *plural(apr_size_t n)
 {
     return n == 1 ? "" : "s";
@@ -70,8 +65,12 @@ static const char *words_of(const fleet_host_t *host, unsigned trouble, apr_pool
 {
     switch (trouble) {
     case FLEET_TWIN:
-        return "another host announces itself by the same name, so only one of them is shown; give "
-               "each its own ('announce NAME')";
+        return apr_psprintf(
+            pool,
+            "another host announces itself by the same name, so only one of them is "
+            "shown, now the one that has the mark %s in the log; give each its own "
+            "('announce NAME')",
+            announce_hex(host->host->process, pool));
     case FLEET_CLOCK:
         return clock_words(host, pool);
     case FLEET_VERSION:
@@ -120,7 +119,7 @@ static void print_host(const shown_t *shown, const fleet_host_t *host, int width
 
     printf("%-*s  %-9s  %s  %10" APR_UINT64_T_FMT "  %8" APR_UINT64_T_FMT "  %6s  %8s  %s", width,
            said->name, fleet_trouble_name(fleet_trouble_worst(host->troubles)),
-           hex_of(said->digest, shown->pool), said->epoch, said->generation, httpd,
+           announce_hex(said->digest, shown->pool), said->epoch, said->generation, httpd,
            report_span(host->age, shown->pool), said->version);
     printf(host->troubles ? "  %s\n" : "%s\n", note_of(host, shown->pool));
 }
@@ -165,7 +164,7 @@ static void print_summary(const shown_t *shown)
     }
     for (i = 0; view->ring_n > 1 && i < view->ring_n; i++) {
         printf("ring %s: %d host%s, epoch %" APR_UINT64_T_FMT "\n",
-               hex_of(view->rings[i].digest, shown->pool), (int)view->rings[i].host_n,
+               announce_hex(view->rings[i].digest, shown->pool), (int)view->rings[i].host_n,
                plural(view->rings[i].host_n), view->rings[i].epoch);
     }
     if (view->now_is_behind) {
@@ -240,7 +239,7 @@ static void json_host(json_t *json, const shown_t *shown, const fleet_host_t *ho
     json_close(json, ']');
     json_string(json, "note", host->troubles ? note_of(host, shown->pool) : NULL);
     json_string(json, "version", said->version);
-    json_string(json, "ring", hex_of(said->digest, shown->pool));
+    json_string(json, "ring", announce_hex(said->digest, shown->pool));
     json_count(json, "epoch", said->epoch);
     json_count(json, "generation", said->generation);
     json_bool(json, "generate", (said->flags & ANNOUNCE_GENERATES) != 0);
@@ -309,7 +308,7 @@ static void print_json(const shown_t *shown)
     json_open(&json, "rings", '[');
     for (i = 0; i < view->ring_n; i++) {
         json_open(&json, NULL, '{');
-        json_string(&json, "ring", hex_of(view->rings[i].digest, shown->pool));
+        json_string(&json, "ring", announce_hex(view->rings[i].digest, shown->pool));
         json_count(&json, "epoch", view->rings[i].epoch);
         json_count(&json, "hosts", view->rings[i].host_n);
         json_time(&json, "since", view->rings[i].since);

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "options.h"
+#include "report.h"
 #include "store_kinds.h"
 #include "store_member.h"
 
@@ -18,6 +19,8 @@
     "shows"
 #define NO_PASSWORD "do not put a password in the URL; put it in the file given by --password"
 #define NO_DB "the database must be a number"
+#define SCHEMES                                                                                    \
+    "memcached, memcached+unix, redis, rediss, redis+unix, redis+sentinel, rediss+sentinel, etcd, etcds"
 #define MEMBERS_MAX 16
 
 /* Whether every member of the list has a host and a port. */
@@ -141,6 +144,10 @@ static const char *parse_hosts(char *rest, const store_driver_t *driver, store_t
     if (wrong) {
         return wrong;
     }
+    if (!is_printable(rest)) {
+        return "its host must be ASCII without spaces; nothing may follow the URL, and the ASCII form of "
+               "a name with other letters begins with xn--";
+    }
     if (driver->url & STORE_URL_LIST) {
         target->host = rest;
         target->port = driver->port;
@@ -148,6 +155,15 @@ static const char *parse_hosts(char *rest, const store_driver_t *driver, store_t
     }
     target->port = store_member_split(rest, driver->port, &target->host);
     return target->port > 0 ? NULL : SYNTAX;
+}
+
+/* end: of the scheme, or NULL. */
+static const char *unknown_scheme(const char *url, const char *end, apr_pool_t *pool)
+{
+    const char *scheme = end ? apr_pstrmemdup(pool, url, (apr_size_t)(end - url)) : "";
+    const char *nearest = report_nearest_of(scheme, SCHEMES, pool);
+
+    return *nearest ? apr_pstrcat(pool, "unknown scheme", nearest, ": ", SYNTAX, NULL) : SYNTAX;
 }
 
 const char *store_url_parse(const char *url, const store_driver_t **pdriver, store_target_t *target,
@@ -158,7 +174,7 @@ const char *store_url_parse(const char *url, const store_driver_t **pdriver, sto
                                        : NULL;
 
     if (!driver) {
-        return why ? why : SYNTAX;
+        return why ? why : unknown_scheme(url, end, pool);
     }
     why = driver->url & STORE_URL_SOCKET
               ? parse_socket(apr_pstrdup(pool, end + 3), driver, target, pool)

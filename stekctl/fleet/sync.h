@@ -91,7 +91,7 @@ typedef struct sync_result_t {
     apr_size_t left_out_n;          /* keys that begin too late, or had no room */
     apr_size_t doubled_n;           /* keys that were dropped: another has their bytes */
     int tries;
-    apr_interval_time_t took; /* by the host's clock */
+    apr_interval_time_t took; /* by the port's clock */
     apr_uint64_t generation;
     apr_time_t covered_until; /* by the file ring's keys now */
     apr_interval_time_t skew; /* how far at least the latest writer's clock is ahead of ours */

@@ -124,6 +124,7 @@ static ctl_exit_e run_cycle(loop_t *loop)
     sync_view_t views[SYNC_STORES_MAX];
     sync_result_t result = {0};
     apr_time_t now = ringio_now();
+    apr_int64_t begun = monotonic_ms();
     apr_status_t rv;
     int i, silent = 0;
 
@@ -132,6 +133,8 @@ static ctl_exit_e run_cycle(loop_t *loop)
         loop->host.stores[i].write_failed = 0;
     }
     rv = sync_cycle(&loop->port, &options->rules, stek_rng_system, views, &result);
+    /* A clock that was set meanwhile, or a machine that slept, makes no cycle slow. */
+    result.took = apr_time_from_msec(monotonic_ms() - begun);
     sync_stores_note(&loop->host, views, &result);
     sync_log_cycle(&loop->host, &loop->log, rv, &result, now);
     sync_state_write(&loop->host);

@@ -112,6 +112,9 @@ static const option_row_t rows[] = {
 
 #define ROWS_N ((int)(sizeof(rows) / sizeof(rows[0])))
 
+/* Some editors put it in front of UTF-8. */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
 /* Sets the option in a line "name value"; ignores blank lines and comments. */
 static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, int line_n)
 {
@@ -138,8 +141,10 @@ static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, in
             continue;
         }
         if (!strcmp(rows[i].name, line)) {
-            code = *value ? rows[i].set(ctl, settings, &rows[i], value)
-                          : report_usage(ctl, "option '%s' requires a value", line);
+            code = strchr("=\"'", *value) && *value ? report_usage(
+                       ctl, "option '%s': write '%s VALUE', without '=' and quotes", line, line)
+                   : *value ? rows[i].set(ctl, settings, &rows[i], value)
+                            : report_usage(ctl, "option '%s' requires a value", line);
             if (code != CTL_DONE) {
                 report_line("%s: error on line %d", settings->config_path, line_n);
             }
@@ -169,6 +174,9 @@ ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
         return report_status(ctl, settings->config_path, rv, culprit);
     }
     text[len] = '\0';
+    if (!strncmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK))) {
+        text += strlen(BYTE_ORDER_MARK);
+    }
     for (line = text; code == CTL_DONE && line; line = next) {
         next = strchr(line, '\n');
         if (next) {
@@ -221,8 +229,12 @@ ctl_exit_e sync_settings_parse(ctl_t *ctl, int argc, char **argv, sync_settings_
     ctl_exit_e code = parse_line(ctl, settings, argc, argv, set_config);
 
     if (code == CTL_DONE && optind < argc) {
-        if (settings->config_path || optind + 1 < argc || strchr(argv[optind], '/')) {
-            return report_usage(ctl, "unexpected argument '%s'", argv[argc - 1]);
+        int extra = settings->config_path || strchr(argv[optind], '/') ? optind : optind + 1;
+
+        if (extra < argc) {
+            return report_usage(
+                ctl, "unexpected argument '%s'%s", argv[extra],
+                settings->viewer ? report_nearest_of(argv[extra], "forget", ctl->pool) : "");
         }
         settings->config_path = apr_psprintf(ctl->pool, "/etc/stek/%s.conf", argv[optind]);
     }

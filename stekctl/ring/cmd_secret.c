@@ -230,8 +230,9 @@ ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv)
     is_roll = !strcmp(argv[optind], "roll");
     is_retire = !strcmp(argv[optind], "retire");
     if (!is_new && !is_roll && !is_retire) {
-        return report_usage(ctl, "unknown subcommand '%s': must be new, roll or retire",
-                            argv[optind]);
+        return report_usage(ctl, "unknown subcommand '%s'%s: must be new, roll or retire",
+                            argv[optind],
+                            report_nearest_of(argv[optind], "new, roll, retire", ctl->pool));
     }
     if ((fleet && !is_new) || (reseal && !is_roll)) {
         return report_usage(ctl, "%s and %s cannot be combined",

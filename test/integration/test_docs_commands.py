@@ -30,6 +30,7 @@ ELSEWHERE = [
     (r"systemctl enable --now run-apache2-stek_rotate\.mount", "test_swap.py; it needs a service manager"),
     (r"systemctl (list-timers|status) ", "a service manager"),
     (r"journalctl ", "a service manager"),
+    (r"apparmor_parser ", "a kernel with AppArmor: test_conf.py reads the rules, test_denied.py tries their rights"),
     (r"systemctl restart (memcached|redis-server|etcd)$", "sandbox.sh starts the store; test_fleet_three.py"),
     (r"systemctl (enable|restart) nftables$", "a kernel with nftables"),
 ]

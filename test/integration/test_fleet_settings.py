@@ -278,3 +278,30 @@ def test_check_what_sync_writes_is_none_of_its_other_files(fleet, option):
         assert said in text and f"give the {'floor' if path == floor else option} " in text, text
     for path in (f"{ring}.prom", fleet.dir / "sync.prom", fleet.dir / "b.ring.lock"):
         checked(configuration(fleet, "a", **{**more, option: path}))
+
+
+MISTAKES = [  # a line, and what must be said
+    ("store memcache://127.0.0.1", "unknown scheme (did you mean 'memcached'?): must be memcached://HOST[:PORT]"),
+    ("store redis+sentinal://127.0.0.1/a", "unknown scheme (did you mean 'redis+sentinel'?): must be"),
+    ("store memcached://127.0.0.1 # here", "its host must be ASCII without spaces; nothing may follow the URL"),
+    ("store memcached://\u00fcml.example", "its host must be ASCII without spaces"),
+    ("store = memcached://127.0.0.1", "write 'store VALUE', without '=' and quotes"),
+    ('store "memcached://127.0.0.1"', "write 'store VALUE', without '=' and quotes"),
+    ("interval 99999999999999h", "between 1s and 7d"),
+]
+
+
+def test_check_mistakes_say_what_is_wrong(fleet):
+    for line, words in MISTAKES:
+        config = configuration(fleet, "a")
+        config.write_text(config.read_text() + line + "\n")
+        said = checked(config, code=2).stderr
+        assert words in said, (line, said)
+    config = configuration(fleet, "a")
+    config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes().replace(b"\n", b"\r\n"))
+    checked(config)
+
+
+def test_fleet_word_forget_is_suggested(fleet):
+    said = lib.run("fleet", "--config", configuration(fleet, "a"), "forgte", "x", code=2).stderr
+    assert "unexpected argument 'forgte' (did you mean 'forget'?)" in said

@@ -393,6 +393,22 @@ def test_sync_status_shows_another_hosts_clock(fleet):
     assert 30 <= status(host)["stores"][0]["skew"] <= 40
 
 
+def test_sync_clock_that_is_set_while_a_store_is_asked_makes_no_cycle_slow(fleet):
+    """As on a machine that slept: nothing was slow."""
+    proxy = fleet.proxy(fleet.store())
+    host = fleet.host(proxy, interval="7d", lifetime="7d", timeout="2s").start(web=False)
+    wait_for(host.ring_path.exists, "its ring", 20)
+    proxy.set("drop")
+    wait_for(lambda: "silent" in host.log(), "a cycle that waits", 20)
+    for minutes in range(1, 6):  # most of the time it waits for the store
+        host.set_clock(minutes * 60)
+        time.sleep(0.7)
+    host.set_clock(0)
+    proxy.set("pass")
+    wait_for(lambda: "recovered" in host.log(), "the store", 20)
+    assert "a cycle took" not in host.log()
+
+
 def test_sync_clock_that_was_ahead_leaves_nothing_from_then(fleet):
     """Not in the ring's file, which would blame a clock; and not in the status, which would call a store
     that is silent now the last to have answered for hours."""

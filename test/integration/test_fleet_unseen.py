@@ -254,20 +254,20 @@ def test_unseen_clock_of_two_hosts_that_are_ahead_is_not_the_fault_of_the_others
 
 @pytest.mark.timeout(90)
 def test_unseen_host_whose_name_another_has_is_named(fleet):
+    """Soon after they have started, although nothing changes; each in its own log, once."""
     store, other = fleet.store(), fleet.store(Redis)
     one, two = (fleet.host(**HOURLY, options=["--announce", "same"]) for _ in range(2))
+    line = re.compile("another host also announces itself as 'same', .* has the mark (.{8}), this one (.{8}):")
     for host in (one, two):
         host.start(web=False)
         wait_for(host.ring_path.exists, "its ring", 20)
-
-    def named():
-        lib.run("--ring", one.ring_path, "rotate")  # so that both speak
-        # One that has not noticed yet would announce itself as if it were alone.
-        return all("another host also announces itself as 'same'" in host.log() for host in (one, two)) and \
-            states(fleet) == {"same": "twin"}
-    wait_for(named, lambda: f"{look(fleet)}{one.log()}{two.log()}", 60, 1.2)
+    wait_for(lambda: all(line.search(host.log()) for host in (one, two)) and states(fleet) == {"same": "twin"},
+             lambda: f"{look(fleet)}{one.log()}{two.log()}", 20, 0.2)
+    (theirs, ours), = line.findall(one.log())
+    assert line.findall(two.log()) == [(ours, theirs)] and ours != theirs
     shown = look(fleet, code=1)
-    assert "another host announces itself by the same name" in shown["hosts"][0]["note"] and not shown["good"]
+    assert re.search(f"another host announces itself by the same name, .* the mark ({ours}|{theirs}) in the log",
+                     shown["hosts"][0]["note"]) and not shown["good"]
     text = lib.run("fleet", "--config", config(fleet), code=1).stdout
     assert "1 host, 1 with a name that another host has\n" in text
     done = waits(fleet, one, "rotate", code=6)
@@ -276,11 +276,13 @@ def test_unseen_host_whose_name_another_has_is_named(fleet):
 
 
 @pytest.mark.timeout(60)
-def test_unseen_twin_is_no_sync_once_beside_a_running_one_with_several_stores(fleet):
+def test_unseen_twin_is_no_sync_once_nor_one_before_a_restart_with_several_stores(fleet):
     fleet.store(), fleet.store(Redis)
     host = fleet.host(**HOURLY).start(web=False)
     wait_for(lambda: states(fleet) == {host.name: "good"}, "the first", 20)
     host.once()
+    host.stop_sync()
+    host.start(web=False)
     lib.run("--ring", host.ring_path, "rotate", "--wait=20s", "--fleet", config(fleet))
     assert "announces itself as" not in host.log() and states(fleet) == {host.name: "good"}
 

@@ -280,19 +280,22 @@ def test_fleet_stores_that_hide_replay_or_spoil_decide_nothing(fleet):
     assert {host["host"] for host in look(fleet)["hosts"]} >= {host.name for host in hosts}
 
 
-@pytest.mark.timeout(60)
-def test_fleet_two_hosts_of_one_name_are_told(fleet):
-    fleet.store()
-    one, two = (fleet.host(**HOURLY, options=["--announce", "same"]) for _ in range(2))
-    one.start(web=False)
-    wait_for(lambda: states(fleet) == {"same": "good"}, "the first", 20)
-    two.start(web=False)
-    wait_for(lambda: two.ring_path.exists(), "the second", 20)
+def test_fleet_host_with_another_fleet_secret_is_told_that_it_is_alone(fleet):
+    """It is in a fleet of its own, and content; so are the others."""
+    store, other = fleet.store(), fleet.new_secret("other.secret")
 
-    def said():
-        lib.run("--ring", one.ring_path, "rotate")  # so that both speak
-        return "another host also announces itself as 'same'" in one.log() + two.log()
-    wait_for(said, lambda: one.log() + two.log(), 50, 1.2)
+    def told(secret, code=0):
+        done = lib.run("fleet", "--store", store.url, "--fleet-secret", secret, code=code)
+        return re.findall("^no (.*)host has announced itself under this fleet secret; where one is missing, look at the "
+                          "log of its stekctl sync, and compare the secrets$", done.stdout, re.M), done.stdout
+    assert told(other, 1)[0] == [""]
+    lonely = fleet.host(**HOURLY, secret=other)
+    lonely.once()
+    for lines, n in (([], 0), (["other "], 1), ([], 2)):
+        assert told(other)[0] == ["other "]
+        shown = told(fleet.secret, 0 if n else 1)
+        assert shown[0] == (lines if n else [""]) and shown[1].splitlines()[0].startswith(f"{n} host"), shown
+        fleet.host(**HOURLY).once()
 
 
 @pytest.mark.timeout(60)

@@ -25,7 +25,7 @@ def line_of(server, text):
 
 def test_silent_settings_are_said_once(httpd):
     server = httpd(
-        server=["StekRing default interval=2h", "StekRing default poll=9s", "StekRing idle file=memory",
+        server=["StekRing default interval=2h", "StekRing default poll=9s", "StekRing usde file=memory",
                 "StekRing used file=memory"],
         vhosts=[Vhost("a.test"), Vhost("used.test", ["StekUseRing used", "# with TLS"]),
                 Vhost("plain.test", ["StekUseRing used", "# without TLS"], port=8, tls=False),
@@ -40,7 +40,7 @@ def test_silent_settings_are_said_once(httpd):
     twice, unused, no_tls = (next(line for line in first if line.startswith(tag))
                              for tag in ("STEK1012", "STEK1013", "STEK1014"))
     assert f"at {line_of(server, 'interval=2h')} and again at {line_of(server, 'poll=9s')};" in twice
-    assert f"StekRing ({line_of(server, 'StekRing idle')}): no virtual host with TLS uses ring 'idle'" in unused
+    assert f"StekRing ({line_of(server, 'StekRing usde')}): no virtual host with TLS uses ring 'usde' (did you mean 'used'?), so" in unused
     plain = (server.root / "httpd.conf").read_text().splitlines().index("# without TLS")
     assert f"StekUseRing ({server.root}/httpd.conf:{plain}) has no effect: plain.test:" in no_tls
     overruled, = [line for line in first if line.startswith("STEK3017")]

@@ -548,6 +548,11 @@ def test_status_page_looks_three_rings_one_stale(httpd, browser):
     assert heads(browser) == ["default not healthy", "tenants healthy", "short healthy"]
     assert browser.evaluate("document.querySelector('header p').innerText") == \
         "1 of 3 rings is not healthy: default"
+    # What is nothing is called so.
+    assert browser.evaluate("document.body.innerText").count("none issued, none offered") == 2
+    assert browser.evaluate("[...document.querySelectorAll('.hosts tr')].filter(row => "
+                            "row.cells[0].innerText.startsWith('off.test')).map(row => row.cells[6].innerText)"
+                            ) == ["none"]
     # Colours say what happened, and now is no alarm.
     colour = "getComputedStyle(document.querySelector('%s')).%s"
     drawn = {what: browser.evaluate(colour % pair) for what, pair in {

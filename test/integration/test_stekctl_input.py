@@ -509,3 +509,14 @@ def test_stekctl_haproxy_socket_that_never_answers(place):
             expect=IO,
         )
         assert time.monotonic() - began < 30 and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("args, words", [
+    (["export", "--format", "ngnix", "--out", "{out}"], "invalid format 'ngnix' (did you mean 'nginx'?): must be one of"),
+    (["export", "--format", "envoi", "--out", "{out}"], "invalid format 'envoi' (did you mean 'envoy'?): must be one of"),
+    (["import", "--format", "haporxy", "{key}"], "invalid format 'haporxy' (did you mean 'haproxy'?): must be one of"),
+    (["secret", "retrie"], "unknown subcommand 'retrie' (did you mean 'retire'?): must be new, roll or retire"),
+    (["--ring", "", "show"], "--ring: the path must not be empty"),
+    (["--secret", "", "show"], "--secret: the path must not be empty")], ids=lambda value: str(value)[:20])
+def test_input_mistyped_word_is_told_which_was_meant(place, args, words):
+    refuses(place, [word.format(key=place.root / "key", out=place.root / "out") for word in args], USAGE, words)

@@ -24,6 +24,8 @@ static void test_time_parse_units_spans(void **state)
                  {"007s", 7},
                  {"604800s", 604800},
                  {"999999999s", 999999999},
+                 {"1000000000s", 1000000000},
+                 {"0000000001s", 1},
                  {"999999999h", APR_INT64_C(3599999996400)}};
     size_t i;
 
@@ -38,21 +40,28 @@ static void test_time_parse_units_spans(void **state)
 
 static void test_time_parse_too_large_saturates(void **state)
 {
-    apr_interval_time_t span = -1;
+    static const char *const cases[] = {"999999999d", "10000000000000s", "1234567890123456s",
+                                        "99999999999999d", "99999999999999999999999999999999min"};
+    size_t i;
 
     (void)state;
-    assert_int_equal(stek_time_parse("999999999d", &span), APR_SUCCESS);
-    assert_true(span > APR_INT64_MAX - SEC(1));
-    assert_true(span % SEC(1) == 0);
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        apr_interval_time_t span = -1;
+
+        assert_int_equal(stek_time_parse(cases[i], &span), APR_SUCCESS);
+        assert_true(span > APR_INT64_MAX - SEC(1));
+        assert_true(span % SEC(1) == 0);
+    }
 }
 
 static void test_time_parse_malformed_refused(void **state)
 {
     static const char *const cases[] = {
-        "",     "s",    "5",   "0",           "5 s",         " 5s",      "5s ", "5S",
-        "5m",   "5ms",  "5mi", "5mn",         "5w",          "-5s",      "+5s", "5.5h",
-        "5,5h", "0x5s", "5hh", "1h30min",     "5s\n",        "h5",       "5\t", "five",
-        "1e3s", "5sec", "min", "1000000000s", "0000000001s", "\xd9\xa5s"};
+        "",         "s",    "5",    "0",    "5 s",  " 5s",     "5s ",
+        "5S",       "5m",   "5ms",  "5mi",  "5mn",  "5w",      "-5s",
+        "+5s",      "5.5h", "5,5h", "0x5s", "5hh",  "1h30min", "5s\n",
+        "h5",       "5\t",  "five", "1e3s", "5sec", "min",     "99999999999999999999",
+        "\xd9\xa5s"};
     size_t i;
 
     (void)state;
@@ -65,15 +74,15 @@ static void test_time_parse_malformed_refused(void **state)
     }
 }
 
-static void test_time_text_spans_shortest(void **state)
+static void test_time_text_spans_in_greatest_whole_unit(void **state)
 {
     static const struct {
         apr_int64_t s;
         const char *text;
-    } cases[] = {{0, "0s"},       {1, "1s"},      {59, "59s"},     {60, "60s"},
-                 {90, "90s"},     {120, "2min"},  {300, "5min"},   {301, "301s"},
-                 {1800, "30min"}, {3600, "1h"},   {5400, "90min"}, {64800, "18h"},
-                 {86400, "1d"},   {90000, "25h"}, {604800, "7d"},  {604799, "604799s"}};
+    } cases[] = {{0, "0s"},      {1, "1s"},          {59, "59s"},    {60, "1min"},  {90, "90s"},
+                 {120, "2min"},  {300, "5min"},      {600, "10min"}, {301, "301s"}, {1800, "30min"},
+                 {3600, "1h"},   {5400, "90min"},    {64800, "18h"}, {86400, "1d"}, {90000, "25h"},
+                 {604800, "7d"}, {604799, "604799s"}};
     size_t i;
 
     (void)state;
@@ -154,7 +163,7 @@ int main(void)
         cmocka_unit_test(test_time_parse_units_spans),
         cmocka_unit_test(test_time_parse_too_large_saturates),
         cmocka_unit_test(test_time_parse_malformed_refused),
-        cmocka_unit_test(test_time_text_spans_shortest),
+        cmocka_unit_test(test_time_text_spans_in_greatest_whole_unit),
         cmocka_unit_test(test_time_text_any_span_parses_back),
         cmocka_unit_test(test_time_rough_two_greatest_units),
         cmocka_unit_test(test_time_strerror_each_code_own_text),
