@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Hashes in lanes (hash_lanes.h): the compression functions of RFC 1321 and FIPS 180-4 over vectors
- * of words, by the compiler's own vectors.  On x86-64 each is there twice, for any processor and for
- * AVX2.
+ * of words, by the compiler's own vectors.  On x86-64 each is there three times: for any processor,
+ * for AVX2, and for AVX-512, which rotates words in one instruction.
  */
 #include "hash_lanes.h"
 
@@ -14,6 +14,10 @@ typedef apr_uint64_t w64_t __attribute__((vector_size(PROBE_VECTOR_LEN), may_ali
 #define INLINED static inline __attribute__((always_inline))
 #define ROTATE(x, n, bits) ((x) << (n) | (x) >> ((bits) - (n)))
 #define RIGHT(x, n, bits) ROTATE(x, (bits) - (n), bits)
+
+/* What a round adds: a vector, or one word for all lanes. */
+#define ADDED(type, word, i)                                                                       \
+    (is_same ? (type)((type){0} + ((const word *)schedule)[i]) : (type)((const type *)schedule)[i])
 
 /* FIPS 180-4, 4.2.3; the upper halves of the first 64 are those of SHA-256. */
 static const apr_uint64_t sha2[80] = {
@@ -65,11 +69,10 @@ INLINED void expand_md5(probe_vector_t *schedule, const probe_vector_t *block)
     }
 }
 
-INLINED void add_md5(probe_vector_t *state, const probe_vector_t *schedule)
+INLINED void add_md5(probe_vector_t *state, const void *schedule, int is_same)
 {
     static const int turns[4][4] = {
         {7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
-    const w32_t *in = (const w32_t *)(const void *)schedule;
     w32_t *all = (w32_t *)(void *)state, a = all[0], b = all[1], c = all[2], d = all[3];
     int i;
 
@@ -78,7 +81,7 @@ INLINED void add_md5(probe_vector_t *state, const probe_vector_t *schedule)
                   : i < 32 ? (c ^ (d & (b ^ c)))
                   : i < 48 ? (b ^ c ^ d)
                            : (c ^ (b | ~d));
-        w32_t sum = a + f + in[i];
+        w32_t sum = a + f + ADDED(w32_t, apr_uint32_t, i);
 
         a = d;
         d = c;
@@ -111,9 +114,8 @@ INLINED void expand_sha1(probe_vector_t *schedule, const probe_vector_t *block)
     }
 }
 
-INLINED void add_sha1(probe_vector_t *state, const probe_vector_t *schedule)
+INLINED void add_sha1(probe_vector_t *state, const void *schedule, int is_same)
 {
-    const w32_t *in = (const w32_t *)(const void *)schedule;
     w32_t *all = (w32_t *)(void *)state, a = all[0], b = all[1], c = all[2], d = all[3], e = all[4];
     int i;
 
@@ -121,7 +123,7 @@ INLINED void add_sha1(probe_vector_t *state, const probe_vector_t *schedule)
         w32_t f = i < 20              ? (d ^ (b & (c ^ d)))
                   : i >= 40 && i < 60 ? ((b & c) | (d & (b | c)))
                                       : (b ^ c ^ d);
-        w32_t sum = ROTATE(a, 5, 32) + f + e + in[i];
+        w32_t sum = ROTATE(a, 5, 32) + f + e + ADDED(w32_t, apr_uint32_t, i);
 
         e = d;
         d = c;
@@ -156,15 +158,14 @@ INLINED void expand_sha256(probe_vector_t *schedule, const probe_vector_t *block
     }
 }
 
-INLINED void add_sha256(probe_vector_t *state, const probe_vector_t *schedule)
+INLINED void add_sha256(probe_vector_t *state, const void *schedule, int is_same)
 {
-    const w32_t *in = (const w32_t *)(const void *)schedule;
     w32_t *all = (w32_t *)(void *)state, s[8];
     int i;
 
     memcpy(s, all, sizeof(s));
     for (i = 0; i < 64; i++) {
-        w32_t one = s[7] + in[i] + (RIGHT(s[4], 6, 32) ^ RIGHT(s[4], 11, 32) ^ RIGHT(s[4], 25, 32))
+        w32_t one = s[7] + ADDED(w32_t, apr_uint32_t, i) + (RIGHT(s[4], 6, 32) ^ RIGHT(s[4], 11, 32) ^ RIGHT(s[4], 25, 32))
                     + (s[6] ^ (s[4] & (s[5] ^ s[6])));
         w32_t two = (RIGHT(s[0], 2, 32) ^ RIGHT(s[0], 13, 32) ^ RIGHT(s[0], 22, 32))
                     + ((s[0] & s[1]) | (s[2] & (s[0] | s[1])));
@@ -203,15 +204,14 @@ INLINED void expand_sha512(probe_vector_t *schedule, const probe_vector_t *block
     }
 }
 
-INLINED void add_sha512(probe_vector_t *state, const probe_vector_t *schedule)
+INLINED void add_sha512(probe_vector_t *state, const void *schedule, int is_same)
 {
-    const w64_t *in = (const w64_t *)(const void *)schedule;
     w64_t *all = (w64_t *)(void *)state, s[8];
     int i;
 
     memcpy(s, all, sizeof(s));
     for (i = 0; i < 80; i++) {
-        w64_t one = s[7] + in[i] + (RIGHT(s[4], 14, 64) ^ RIGHT(s[4], 18, 64) ^ RIGHT(s[4], 41, 64))
+        w64_t one = s[7] + ADDED(w64_t, apr_uint64_t, i) + (RIGHT(s[4], 14, 64) ^ RIGHT(s[4], 18, 64) ^ RIGHT(s[4], 41, 64))
                     + (s[6] ^ (s[4] & (s[5] ^ s[6])));
         w64_t two = (RIGHT(s[0], 28, 64) ^ RIGHT(s[0], 34, 64) ^ RIGHT(s[0], 39, 64))
                     + ((s[0] & s[1]) | (s[2] & (s[0] | s[1])));
@@ -238,7 +238,11 @@ INLINED void add_sha512(probe_vector_t *state, const probe_vector_t *schedule)
     }                                                                                              \
     how static void add_##name##_##kind(probe_vector_t *state, const probe_vector_t *schedule)     \
     {                                                                                              \
-        add_##name(state, schedule);                                                               \
+        add_##name(state, schedule, 0);                                                            \
+    }                                                                                              \
+    how static void same_##name##_##kind(probe_vector_t *state, const void *schedule)              \
+    {                                                                                              \
+        add_##name(state, schedule, 1);                                                            \
     }
 
 #define MADE_FOR_ALL(kind, how)                                                                    \
@@ -248,7 +252,7 @@ INLINED void add_sha512(probe_vector_t *state, const probe_vector_t *schedule)
 #define HASH(kind, name, same, word_len, rounds_n, state_n, digest_len, is_big, ...)               \
     {                                                                                              \
         name, word_len, rounds_n, state_n, digest_len, is_big, {__VA_ARGS__},                      \
-            expand_##same##_##kind, add_##same##_##kind                                            \
+            expand_##same##_##kind, add_##same##_##kind, same_##same##_##kind                      \
     }
 
 /* FIPS 180-4, 5.3; what SHA-256 and SHA-224 start from are halves of SHA-512's and SHA-384's. */
@@ -273,9 +277,11 @@ MADE_FOR_ALL(any, )
 static const probe_hash_t for_any[] = HASHES(any);
 
 #if defined(__x86_64__)
-#define HAS_AVX2
+#define HAS_AVX
 MADE_FOR_ALL(avx2, __attribute__((target("avx2"))))
 static const probe_hash_t for_avx2[] = HASHES(avx2);
+MADE_FOR_ALL(avx512, __attribute__((target("avx2,avx512f,avx512vl"))))
+static const probe_hash_t for_avx512[] = HASHES(avx512);
 #endif
 
 const probe_hash_t *probe_hash_find(const char *name)
@@ -283,8 +289,10 @@ const probe_hash_t *probe_hash_find(const char *name)
     const probe_hash_t *hashes = for_any;
     apr_size_t i;
 
-#ifdef HAS_AVX2
-    hashes = __builtin_cpu_supports("avx2") ? for_avx2 : for_any;
+#ifdef HAS_AVX
+    hashes = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") ? for_avx512
+             : __builtin_cpu_supports("avx2")                                        ? for_avx2
+                                                                                     : for_any;
 #endif
     for (i = 0; i < sizeof(for_any) / sizeof(for_any[0]); i++) {
         if (strcmp(hashes[i].name, name) == 0) {

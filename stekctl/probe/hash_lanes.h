@@ -27,9 +27,11 @@ typedef struct probe_hash_t {
     apr_size_t digest_len;
     int is_big; /* words are big-endian in bytes */
     apr_uint64_t start[PROBE_STATE_MAX];
-    /* Makes what the rounds add from a block; adds a block to the state. */
+    /* Makes what the rounds add from a block; adds a block to the state, or one that is the same for
+     * all lanes: rounds_n words. */
     void (*expand)(probe_vector_t *schedule, const probe_vector_t *block);
     void (*add)(probe_vector_t *state, const probe_vector_t *schedule);
+    void (*add_same)(probe_vector_t *state, const void *words);
 } probe_hash_t;
 
 /* MD5, SHA1, SHA224, SHA256, SHA384 or SHA512; NULL: another one. */

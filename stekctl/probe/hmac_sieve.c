@@ -20,16 +20,23 @@ typedef struct text_t {
     const unsigned char *mac;
     apr_size_t common; /* the text that it shares blocks with; itself: none */
     apr_size_t common_n, blocks_n;
-    probe_vector_t *schedules; /* of its blocks behind the common ones */
+    const unsigned char *schedules; /* of its blocks behind the common ones */
 } text_t;
 
 struct probe_sieve_t {
     const probe_hash_t *hash;
     apr_size_t block_len, n;
     text_t texts[PROBE_SIEVE_TEXTS_MAX];
-    probe_vector_t *schedules; /* of all texts */
-    probe_vector_t *common;    /* states behind common blocks, while keys are tried */
+    unsigned char *schedules; /* of all texts, a word for all lanes */
+    probe_vector_t *common;   /* states behind common blocks, while keys are tried */
 };
+
+/* Blocks whose schedules are made side by side. */
+typedef struct batch_t {
+    probe_vector_t words[PROBE_BLOCK_N];
+    unsigned char *out;
+    apr_size_t n;
+} batch_t;
 
 /* ---- words ---- */
 
@@ -159,32 +166,56 @@ static apr_size_t own_from(const probe_sieve_t *sieve, apr_size_t i)
     return sieve->texts[i].common == i ? 0 : sieve->texts[i].common_n;
 }
 
-static void make_schedules(probe_sieve_t *sieve, const probe_sieve_text_t *texts, apr_size_t i,
-                           probe_vector_t *out)
+static apr_size_t schedule_len(const probe_hash_t *hash)
 {
-    static const apr_size_t size = PROBE_SIEVE_LEN_MAX + 2 * BLOCK_MAX;
+    return hash->rounds_n * hash->word_len;
+}
+
+static void flush(const probe_hash_t *hash, batch_t *batch)
+{
+    probe_vector_t schedule[PROBE_ROUNDS_MAX];
+    apr_size_t lane, i;
+
+    hash->expand(schedule, batch->words);
+    for (lane = 0; lane < batch->n; lane++) {
+        for (i = 0; i < hash->rounds_n; i++, batch->out += hash->word_len) {
+            memcpy(batch->out, schedule[i].bytes + lane * hash->word_len, hash->word_len);
+        }
+    }
+    batch->n = 0;
+}
+
+static void make_schedules(const probe_sieve_t *sieve, const probe_sieve_text_t *texts,
+                           apr_size_t i, batch_t *batch)
+{
+    unsigned char bytes[PROBE_SIEVE_LEN_MAX + 2 * BLOCK_MAX];
     const probe_hash_t *hash = sieve->hash;
-    text_t *text = &sieve->texts[i];
-    unsigned char *bytes = malloc(size);
     apr_size_t block, word;
 
-    text->schedules = out;
-    if (!bytes) {
-        sieve->hash = NULL;
-        return;
-    }
-    lay_out(sieve, &texts[i], bytes, text->blocks_n);
-    for (block = own_from(sieve, i); block < text->blocks_n; block++) {
-        probe_vector_t words[PROBE_BLOCK_N];
-
+    lay_out(sieve, &texts[i], bytes, sieve->texts[i].blocks_n);
+    for (block = own_from(sieve, i); block < sieve->texts[i].blocks_n; block++) {
         for (word = 0; word < PROBE_BLOCK_N; word++) {
-            put_all(hash, &words[word],
-                    word_at(hash, bytes + block * sieve->block_len + word * hash->word_len));
+            put(hash, &batch->words[word], batch->n,
+                word_at(hash, bytes + block * sieve->block_len + word * hash->word_len));
         }
-        hash->expand(out, words);
-        out += hash->rounds_n;
+        if (++batch->n == PROBE_VECTOR_LEN / hash->word_len) {
+            flush(hash, batch);
+        }
     }
-    free(bytes);
+}
+
+static void make_all(probe_sieve_t *sieve, const probe_sieve_text_t *texts)
+{
+    unsigned char *out = sieve->schedules;
+    batch_t batch = {.out = out};
+    apr_size_t i;
+
+    for (i = 0; i < sieve->n; i++) {
+        sieve->texts[i].schedules = out;
+        make_schedules(sieve, texts, i, &batch);
+        out += (sieve->texts[i].blocks_n - own_from(sieve, i)) * schedule_len(sieve->hash);
+    }
+    flush(sieve->hash, &batch);
 }
 
 probe_sieve_t *probe_sieve_create(const char *digest, const probe_sieve_text_t *texts, apr_size_t n)
@@ -209,15 +240,11 @@ probe_sieve_t *probe_sieve_create(const char *digest, const probe_sieve_text_t *
         find_common(sieve, texts, i);
         blocks_n += sieve->texts[i].blocks_n - own_from(sieve, i);
     }
-    sieve->schedules = aligned_alloc(PROBE_VECTOR_LEN, (blocks_n + 1) * sieve->hash->rounds_n
-                                                           * sizeof(probe_vector_t));
+    sieve->schedules = malloc((blocks_n + 1) * schedule_len(sieve->hash));
     sieve->common = aligned_alloc(PROBE_VECTOR_LEN,
                                   (n + 1) * PROBE_STATE_MAX * sizeof(probe_vector_t));
-    for (blocks_n = 0, i = 0; sieve->schedules && sieve->hash && i < n; i++) {
-        make_schedules(sieve, texts, i, sieve->schedules + blocks_n * sieve->hash->rounds_n);
-        blocks_n += sieve->texts[i].blocks_n - own_from(sieve, i);
-    }
-    if (sieve->schedules && sieve->common && sieve->hash) {
+    if (sieve->schedules && sieve->common) {
+        make_all(sieve, texts);
         return sieve;
     }
 fail:
@@ -267,7 +294,7 @@ static void add_blocks(const probe_sieve_t *sieve, const text_t *text, apr_size_
     apr_size_t i;
 
     for (i = skip; i < skip + n; i++) {
-        hash->add(state, text->schedules + i * hash->rounds_n);
+        hash->add_same(state, text->schedules + i * schedule_len(hash));
     }
 }
 
