@@ -33,5 +33,9 @@ void probe_sieve_free(probe_sieve_t *sieve);
 unsigned probe_sieve_keys(const probe_sieve_t *sieve, const unsigned char *keys, apr_size_t key_len,
                           apr_size_t n);
 
+/* The same for one key, without a sieve.  Nonzero: it may be right. */
+int probe_sieve_one(const char *digest, const probe_sieve_text_t *texts, apr_size_t n,
+                    const unsigned char *key, apr_size_t key_len);
+
 #pragma GCC visibility pop
 #endif

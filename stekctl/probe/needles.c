@@ -16,15 +16,19 @@
 #define ENTRIES_MAX 65536
 #define TEXT_BITS 16 /* size of the filter that most words do not pass */
 #define STREAM_BITS 20
+#define BRIEF_BITS 17
 #define CHAIN_BITS 6 /* by which the table of chains is smaller */
 
 typedef struct entry_t {
     apr_uint64_t word;
     apr_uint32_t next;  /* 1 + index of the next entry with the same hash; 0: none */
-    apr_uint32_t place; /* of the needle */
-    apr_uint16_t phase; /* of the word in the needle */
-    apr_uint16_t needle;
+    apr_uint16_t place; /* of the needle */
+    apr_byte_t phase;   /* of the word in the needle */
+    apr_byte_t needle;
 } entry_t;
+
+_Static_assert(PROBE_NEEDLE_MAX < 256 && PROBE_NEEDLES_MAX < 256 && PROBE_STREAM_MAX < 65536,
+               "an entry is small: there are thousands");
 
 struct probe_scan_t {
     const probe_needles_t *needles;
@@ -147,9 +151,9 @@ static void enter(probe_scan_t *scan, apr_size_t needle, apr_size_t place, apr_s
 
     entry->word = word_at(scan->needles->all[needle].bytes + phase)
                   ^ (scan->bytes ? word_at(scan->bytes + place + phase) : 0);
-    entry->needle = (apr_uint16_t)needle;
-    entry->place = (apr_uint32_t)place;
-    entry->phase = (apr_uint16_t)phase;
+    entry->needle = (apr_byte_t)needle;
+    entry->place = (apr_uint16_t)place;
+    entry->phase = (apr_byte_t)phase;
     hashed = hash(entry->word);
     scan->filter[bit_of(scan, hashed, 0) >> 3] |= (unsigned char)(1
                                                                   << (bit_of(scan, hashed, 0) & 7));
@@ -167,21 +171,20 @@ static apr_size_t phases_n(const probe_scan_t *scan, apr_size_t needle)
 }
 
 probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned char *bytes,
-                                apr_size_t len)
+                                apr_size_t len, int is_brief)
 {
-    apr_size_t places = bytes ? len : 1, most = bytes ? STEP : PROBE_NEEDLE_MAX, step = STEP, i, j,
-               k;
+    apr_size_t places = bytes ? len : 1, step = bytes && is_brief ? 1 : STEP, most, i, j, k;
     probe_scan_t *scan;
 
     while (bytes && step > 1 && needles->n * places * step > ENTRIES_MAX) {
         step /= 2;
-        most = step;
     }
+    most = bytes ? step : PROBE_NEEDLE_MAX;
     scan = calloc(1, sizeof(*scan));
     if (!scan) {
         return NULL;
     }
-    scan->bits = bytes ? STREAM_BITS : TEXT_BITS;
+    scan->bits = !bytes ? TEXT_BITS : is_brief ? BRIEF_BITS : STREAM_BITS;
     scan->entries = malloc((needles->n * places * most + 1) * sizeof(entry_t));
     scan->chains = calloc((apr_size_t)1 << (scan->bits - CHAIN_BITS), sizeof(*scan->chains));
     scan->filter = calloc((apr_size_t)1 << (scan->bits - 3), 1);

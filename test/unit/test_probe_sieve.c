@@ -91,6 +91,14 @@ static void test_sieve_right_keys_pass_others_do_not(void **state)
             fail_msg("seed %llu, round %d: %s passed %x, not %x", (unsigned long long)seed, round,
                      one.digest, passed, wanted);
         }
+        for (key = 0; key < one.keys_n; key++) {
+            if (probe_sieve_one(one.digest, one.texts, one.texts_n, one.keys + key * one.key_len,
+                                one.key_len)
+                != (int)(wanted >> key & 1)) {
+                fail_msg("seed %llu, round %d: %s, key %u alone", (unsigned long long)seed, round,
+                         one.digest, key);
+            }
+        }
     }
 }
 
