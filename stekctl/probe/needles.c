@@ -138,7 +138,7 @@ static apr_uint32_t *chain_of(const probe_scan_t *scan, apr_uint64_t hashed)
     return &scan->chains[hashed >> (64 - scan->bits + CHAIN_BITS)];
 }
 
-/* Two bits of the filter stand for a word. */
+/* Two bits of the filter stand for a word (may_have). */
 static unsigned bit_of(const probe_scan_t *scan, apr_uint64_t hashed, int second)
 {
     return (unsigned)(hashed << (second ? 21 : 0) >> (64 - scan->bits));
@@ -238,11 +238,13 @@ static int is_needle(const probe_scan_t *scan, const entry_t *entry, const unsig
     return 1;
 }
 
-static int may_have(const probe_scan_t *scan, apr_uint64_t hashed)
+/* Looked up for every word of every text. */
+static inline __attribute__((always_inline)) int may_have(const unsigned char *filter,
+                                                          unsigned shift, apr_uint64_t hashed)
 {
-    unsigned one = bit_of(scan, hashed, 0), two = bit_of(scan, hashed, 1);
+    apr_uint64_t one = hashed >> shift, two = hashed << 21 >> shift;
 
-    return scan->filter[one >> 3] & 1 << (one & 7) && scan->filter[two >> 3] & 1 << (two & 7);
+    return filter[one >> 3] >> (one & 7) & 1 && filter[two >> 3] >> (two & 7) & 1;
 }
 
 static const entry_t *next_of(const probe_scan_t *scan, apr_uint32_t next, apr_uint64_t word)
@@ -278,10 +280,13 @@ static int look_up(const probe_scan_t *scan, const unsigned char *text, apr_size
 int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_size_t len,
                     probe_find_t *find)
 {
-    apr_size_t i;
+    unsigned shift = 64 - (unsigned)scan->bits;
+    const unsigned char *filter = scan->filter;
+    apr_size_t step = scan->step, i;
 
-    for (i = 0; i + WORD <= len; i += scan->step) {
-        if (may_have(scan, hash(word_at(text + i))) && look_up(scan, text, len, i, find)) {
+    for (i = 0; i + WORD <= len; i += step) {
+        if (may_have(filter, shift, hash(word_at(text + i)))
+            && look_up(scan, text, len, i, find)) {
             return 1;
         }
     }
@@ -290,7 +295,8 @@ int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_siz
 
 int probe_scan_word(const probe_scan_t *scan, const unsigned char *word)
 {
-    return may_have(scan, hash(word_at(word))) && first_of(scan, word_at(word)) != NULL;
+    return may_have(scan->filter, 64 - (unsigned)scan->bits, hash(word_at(word)))
+           && first_of(scan, word_at(word)) != NULL;
 }
 
 apr_size_t probe_needles_least(const probe_needles_t *needles)
