@@ -73,7 +73,7 @@ static void put(const probe_hash_t *hash, probe_vector_t *vector, apr_size_t lan
 
 static apr_size_t lanes_of(const probe_hash_t *hash)
 {
-    return PROBE_VECTOR_LEN / hash->word_len;
+    return hash->vector_len / hash->word_len;
 }
 
 static apr_uint64_t get(const probe_hash_t *hash, const probe_vector_t *vector, apr_size_t lane)

@@ -10,7 +10,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define PROBE_SIEVE_KEYS 8 /* keys at a time */
+#define PROBE_SIEVE_KEYS 16 /* keys at a time */
 #define PROBE_SIEVE_TEXTS_MAX 768
 #define PROBE_SIEVE_LEN_MAX 4096 /* bytes that a MAC covers */
 

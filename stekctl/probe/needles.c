@@ -16,7 +16,8 @@
 #define ENTRIES_MAX 65536
 #define TEXT_BITS 16 /* size of the filter that most words do not pass */
 #define STREAM_BITS 20
-#define BRIEF_BITS 17
+#define BRIEF_TEXT_BITS 12
+#define BRIEF_STREAM_BITS 17
 #define CHAIN_BITS 6 /* by which the table of chains is smaller */
 
 typedef struct entry_t {
@@ -167,24 +168,25 @@ static void enter(probe_scan_t *scan, apr_size_t needle, apr_size_t place, apr_s
  * as many as a step needs. */
 static apr_size_t phases_n(const probe_scan_t *scan, apr_size_t needle)
 {
-    return scan->bytes ? scan->step : scan->needles->all[needle].len - WORD + 1;
+    return scan->bytes || scan->step == 1 ? scan->step : scan->needles->all[needle].len - WORD + 1;
 }
 
 probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned char *bytes,
                                 apr_size_t len, int is_brief)
 {
-    apr_size_t places = bytes ? len : 1, step = bytes && is_brief ? 1 : STEP, most, i, j, k;
+    apr_size_t places = bytes ? len : 1, step = is_brief ? 1 : STEP, most, i, j, k;
     probe_scan_t *scan;
 
     while (bytes && step > 1 && needles->n * places * step > ENTRIES_MAX) {
         step /= 2;
     }
-    most = bytes ? step : PROBE_NEEDLE_MAX;
+    most = bytes || is_brief ? step : PROBE_NEEDLE_MAX;
     scan = calloc(1, sizeof(*scan));
     if (!scan) {
         return NULL;
     }
-    scan->bits = !bytes ? TEXT_BITS : is_brief ? BRIEF_BITS : STREAM_BITS;
+    scan->bits = bytes ? (is_brief ? BRIEF_STREAM_BITS : STREAM_BITS)
+                       : (is_brief ? BRIEF_TEXT_BITS : TEXT_BITS);
     scan->entries = malloc((needles->n * places * most + 1) * sizeof(entry_t));
     scan->chains = calloc((apr_size_t)1 << (scan->bits - CHAIN_BITS), sizeof(*scan->chains));
     scan->filter = calloc((apr_size_t)1 << (scan->bits - 3), 1);
@@ -285,8 +287,7 @@ int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_siz
     apr_size_t step = scan->step, i;
 
     for (i = 0; i + WORD <= len; i += step) {
-        if (may_have(filter, shift, hash(word_at(text + i)))
-            && look_up(scan, text, len, i, find)) {
+        if (may_have(filter, shift, hash(word_at(text + i))) && look_up(scan, text, len, i, find)) {
             return 1;
         }
     }

@@ -53,7 +53,7 @@ typedef struct probe_find_t {
 int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_size_t len,
                     probe_find_t *find);
 
-/* Nonzero: some needle contains word[8].  Of a scan for plain texts. */
+/* Nonzero: some needle contains word[8].  Of a scan for plain texts that is not brief. */
 int probe_scan_word(const probe_scan_t *scan, const unsigned char *word);
 
 #pragma GCC visibility pop

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define THREADS_MAX 64
-#define BIG (128 * 1024) /* bytes of a search's tables */
+#define BIG (128 * 1024)        /* bytes of a search's tables */
 #define SPARE (4 * 1024 * 1024) /* bytes that stay for the next search, which needs as much */
 
 typedef struct workers_t {
