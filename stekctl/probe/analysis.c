@@ -208,7 +208,7 @@ static int plain_in(const probe_ticket_t *ticket, probe_hit_t *hit)
     int found;
 
     probe_needles_make(&needles, ticket);
-    scan = probe_scan_create(&needles, NULL, 0);
+    scan = probe_scan_create(&needles, NULL, 0, 1);
     found = scan && probe_scan_text(scan, ticket->bytes, ticket->len, &find);
     if (found) {
         hit->secret_at = hit->text_at = find.at;

@@ -28,7 +28,6 @@
 #define NAMELESS_MAX 24 /* the same, if it is not known what of a ticket is its name */
 #define NAMELESS_LEN 16 /* then names may be that long */
 #define WHOLE_MAX 3     /* with all keys of the level; the others with the most common ones */
-#define UNIQUE_LEN 8    /* servers that count their keys have shorter names */
 #define AGAIN_MAX 6 /* tickets that have their key's name from another, but perhaps not their key */
 #define NAME_MIN 4  /* a shorter common prefix is not a name */
 
@@ -502,40 +501,6 @@ static int search_inside(probe_run_t *run, const probe_ticket_t *ticket, found_t
     return 1;
 }
 
-/* Nonzero: an earlier version gave a ticket with this key name, and the search found nothing in any
- * of that version's tickets.  The key is the same, so the most common ones are enough. */
-static int was_searched(const probe_run_t *run, probe_test_e test, const probe_ticket_t *ticket)
-{
-    const probe_format_t *format = &run->version->format;
-    const probe_version_t *earlier = run->host->versions;
-    int has_name = 0, is_clean = 0, i, j;
-
-    if (format->layout == PROBE_LAYOUT_UNKNOWN || format->name_len < UNIQUE_LEN
-        || format->name_len > ticket->len) {
-        return 0;
-    }
-    for (i = 0; i < PROBE_VERSIONS_N && earlier[i].version < run->version->version; i++) {
-        for (j = 0; earlier[i].format.layout == format->layout && j < earlier[i].tickets->nelts;
-             j++) {
-            const probe_ticket_t *other = ticket_n(&earlier[i], j);
-
-            has_name |= other->len >= format->name_len
-                        && memcmp(other->bytes, ticket->bytes, format->name_len) == 0;
-        }
-    }
-    for (i = 0; i < run->host->findings->nelts; i++) {
-        const probe_finding_t *finding = &APR_ARRAY_IDX(run->host->findings, i, probe_finding_t);
-
-        if (finding->test == test && finding->version < run->version->version) {
-            is_clean = finding->verdict == PROBE_OK;
-            if (!is_clean) {
-                return 0;
-            }
-        }
-    }
-    return has_name && is_clean;
-}
-
 /* Tickets resume at once: those with one key's name are most likely of one key. */
 static int is_consistent(const probe_version_t *version)
 {
@@ -618,7 +583,7 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
             search.level = PROBE_QUICK;
             search.again = PROBE_AGAIN_OTHER;
         }
-        if (!found->is_decoded && was_searched(run, test, chosen[i])) {
+        if (!found->is_decoded && probe_was_clean(run, test, chosen[i])) {
             search.level = PROBE_QUICK;
             search.again = PROBE_AGAIN_SAME;
         }

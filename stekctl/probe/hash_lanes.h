@@ -11,7 +11,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define PROBE_VECTOR_LEN 32 /* bytes */
+#define PROBE_VECTOR_LEN 64 /* bytes, of which a hash uses vector_len */
 #define PROBE_STATE_MAX 8   /* words of a hash's state */
 #define PROBE_BLOCK_N 16    /* words of a block */
 #define PROBE_ROUNDS_MAX 80
@@ -24,16 +24,23 @@ typedef struct probe_vector_t {
 typedef struct probe_hash_t {
     const char *name;                       /* as OpenSSL calls it */
     apr_size_t word_len, rounds_n, state_n; /* bytes of a word; words of the state */
-    apr_size_t digest_len;
-    int is_big; /* words are big-endian in bytes */
+    apr_size_t digest_len, vector_len;      /* bytes */
+    int is_big;                             /* words are big-endian in bytes */
     apr_uint64_t start[PROBE_STATE_MAX];
-    /* Makes what the rounds add from a block; adds a block to the state. */
+    /* Makes what the rounds add from a block; adds a block to the state, or one that is the same for
+     * all lanes: rounds_n words. */
     void (*expand)(probe_vector_t *schedule, const probe_vector_t *block);
     void (*add)(probe_vector_t *state, const probe_vector_t *schedule);
+    void (*add_same)(probe_vector_t *state, const void *words);
 } probe_hash_t;
 
 /* MD5, SHA1, SHA224, SHA256, SHA384 or SHA512; NULL: another one. */
 const probe_hash_t *probe_hash_find(const char *name);
+
+/* The same for one kind of processor, from 0 for any to the fastest; NULL also if this one is not of
+ * that kind. */
+#define PROBE_HASH_KINDS 3
+const probe_hash_t *probe_hash_of_kind(const char *name, int kind);
 
 #pragma GCC visibility pop
 #endif

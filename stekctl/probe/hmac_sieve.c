@@ -4,6 +4,8 @@
  * once; texts that begin alike share the state behind their common blocks.
  *
  *     state of key ^ 36.. -> common blocks -> a text's other blocks -> state of key ^ 5c.. -> MAC
+ *
+ * For a single key, that would be more work than it saves: then texts share a vector instead.
  */
 #include "hmac_sieve.h"
 
@@ -20,16 +22,23 @@ typedef struct text_t {
     const unsigned char *mac;
     apr_size_t common; /* the text that it shares blocks with; itself: none */
     apr_size_t common_n, blocks_n;
-    probe_vector_t *schedules; /* of its blocks behind the common ones */
+    const unsigned char *schedules; /* of its blocks behind the common ones */
 } text_t;
 
 struct probe_sieve_t {
     const probe_hash_t *hash;
-    apr_size_t block_len, n;
+    apr_size_t n;
     text_t texts[PROBE_SIEVE_TEXTS_MAX];
-    probe_vector_t *schedules; /* of all texts */
-    probe_vector_t *common;    /* states behind common blocks, while keys are tried */
+    unsigned char *schedules; /* of all texts, a word for all lanes */
+    probe_vector_t *common;   /* states behind common blocks, while keys are tried */
 };
+
+/* Blocks whose schedules are made side by side. */
+typedef struct batch_t {
+    probe_vector_t words[PROBE_BLOCK_N];
+    unsigned char *out;
+    apr_size_t n;
+} batch_t;
 
 /* ---- words ---- */
 
@@ -62,11 +71,29 @@ static void put(const probe_hash_t *hash, probe_vector_t *vector, apr_size_t lan
     }
 }
 
+static apr_size_t lanes_of(const probe_hash_t *hash)
+{
+    return hash->vector_len / hash->word_len;
+}
+
+static apr_uint64_t get(const probe_hash_t *hash, const probe_vector_t *vector, apr_size_t lane)
+{
+    apr_uint64_t word;
+    apr_uint32_t half;
+
+    if (hash->word_len == sizeof(half)) {
+        memcpy(&half, vector->bytes + lane * sizeof(half), sizeof(half));
+        return half;
+    }
+    memcpy(&word, vector->bytes + lane * sizeof(word), sizeof(word));
+    return word;
+}
+
 static void put_all(const probe_hash_t *hash, probe_vector_t *vector, apr_uint64_t word)
 {
     apr_size_t lane;
 
-    for (lane = 0; lane < PROBE_VECTOR_LEN / hash->word_len; lane++) {
+    for (lane = 0; lane < lanes_of(hash); lane++) {
         put(hash, vector, lane, word);
     }
 }
@@ -99,6 +126,17 @@ static apr_size_t length(const probe_sieve_text_t *text)
     return text->first_len + text->second_len;
 }
 
+static apr_size_t block_len(const probe_hash_t *hash)
+{
+    return PROBE_BLOCK_N * hash->word_len;
+}
+
+/* With a byte and two words more. */
+static apr_size_t blocks_of(const probe_hash_t *hash, const probe_sieve_text_t *text)
+{
+    return (length(text) + 2 * hash->word_len) / block_len(hash) + 1;
+}
+
 static int begins_at(const probe_sieve_text_t *text, const unsigned char *first)
 {
     return text->second_len == 0 && text->first == first;
@@ -115,7 +153,7 @@ static apr_size_t count_common(const probe_sieve_t *sieve, const probe_sieve_tex
             len = texts[i].first_len;
         }
     }
-    return len / sieve->block_len;
+    return len / block_len(sieve->hash);
 }
 
 /* Where text i finds the common blocks: at the first text of its kind, which does them itself. */
@@ -135,22 +173,39 @@ static void find_common(probe_sieve_t *sieve, const probe_sieve_text_t *texts, a
     }
 }
 
-/* The text's bytes, padded as a message behind the key's block. */
-static void lay_out(const probe_sieve_t *sieve, const probe_sieve_text_t *text,
-                    unsigned char *bytes, apr_size_t blocks_n)
+/* A block of the text, padded as a message behind the key's block. */
+static void take_block(const probe_hash_t *hash, const probe_sieve_text_t *text, apr_size_t block,
+                       unsigned char bytes[BLOCK_MAX])
 {
-    const probe_hash_t *hash = sieve->hash;
-    apr_size_t len = length(text), size = blocks_n * sieve->block_len, i;
-    apr_uint64_t bits = 8 * (apr_uint64_t)(len + sieve->block_len);
+    apr_size_t size = block_len(hash), at = block * size, len = length(text), i;
+    apr_size_t from = at > text->first_len ? at : text->first_len;
+    apr_size_t end = at + size < len ? at + size : len;
+    apr_uint64_t bits = 8 * (apr_uint64_t)(len + size);
 
     memset(bytes, 0, size);
-    memcpy(bytes, text->first, text->first_len);
-    if (text->second_len) {
-        memcpy(bytes + text->first_len, text->second, text->second_len);
+    if (at < text->first_len) {
+        memcpy(bytes, text->first + at, text->first_len - at < size ? text->first_len - at : size);
     }
-    bytes[len] = 0x80;
-    for (i = 0; i < sizeof(bits); i++) {
+    if (from < end) {
+        memcpy(bytes + from - at, text->second + from - text->first_len, end - from);
+    }
+    if (at <= len && len < at + size) {
+        bytes[len - at] = 0x80;
+    }
+    for (i = 0; block + 1 == blocks_of(hash, text) && i < sizeof(bits); i++) {
         bytes[hash->is_big ? size - 1 - i : size - 8 + i] = (unsigned char)(bits >> 8 * i);
+    }
+}
+
+static void put_block(const probe_hash_t *hash, const probe_sieve_text_t *text, apr_size_t block,
+                      apr_size_t lane, probe_vector_t *words)
+{
+    unsigned char bytes[BLOCK_MAX];
+    apr_size_t i;
+
+    take_block(hash, text, block, bytes);
+    for (i = 0; i < PROBE_BLOCK_N; i++) {
+        put(hash, &words[i], lane, word_at(hash, bytes + i * hash->word_len));
     }
 }
 
@@ -159,32 +214,50 @@ static apr_size_t own_from(const probe_sieve_t *sieve, apr_size_t i)
     return sieve->texts[i].common == i ? 0 : sieve->texts[i].common_n;
 }
 
-static void make_schedules(probe_sieve_t *sieve, const probe_sieve_text_t *texts, apr_size_t i,
-                           probe_vector_t *out)
+static apr_size_t schedule_len(const probe_hash_t *hash)
 {
-    static const apr_size_t size = PROBE_SIEVE_LEN_MAX + 2 * BLOCK_MAX;
-    const probe_hash_t *hash = sieve->hash;
-    text_t *text = &sieve->texts[i];
-    unsigned char *bytes = malloc(size);
-    apr_size_t block, word;
+    return hash->rounds_n * hash->word_len;
+}
 
-    text->schedules = out;
-    if (!bytes) {
-        sieve->hash = NULL;
-        return;
-    }
-    lay_out(sieve, &texts[i], bytes, text->blocks_n);
-    for (block = own_from(sieve, i); block < text->blocks_n; block++) {
-        probe_vector_t words[PROBE_BLOCK_N];
+static void flush(const probe_hash_t *hash, batch_t *batch)
+{
+    probe_vector_t schedule[PROBE_ROUNDS_MAX];
+    apr_size_t lane, i;
 
-        for (word = 0; word < PROBE_BLOCK_N; word++) {
-            put_all(hash, &words[word],
-                    word_at(hash, bytes + block * sieve->block_len + word * hash->word_len));
+    hash->expand(schedule, batch->words);
+    for (lane = 0; lane < batch->n; lane++) {
+        for (i = 0; i < hash->rounds_n; i++, batch->out += hash->word_len) {
+            memcpy(batch->out, schedule[i].bytes + lane * hash->word_len, hash->word_len);
         }
-        hash->expand(out, words);
-        out += hash->rounds_n;
     }
-    free(bytes);
+    batch->n = 0;
+}
+
+static void make_schedules(const probe_sieve_t *sieve, const probe_sieve_text_t *texts,
+                           apr_size_t i, batch_t *batch)
+{
+    apr_size_t block;
+
+    for (block = own_from(sieve, i); block < sieve->texts[i].blocks_n; block++) {
+        put_block(sieve->hash, &texts[i], block, batch->n, batch->words);
+        if (++batch->n == lanes_of(sieve->hash)) {
+            flush(sieve->hash, batch);
+        }
+    }
+}
+
+static void make_all(probe_sieve_t *sieve, const probe_sieve_text_t *texts)
+{
+    unsigned char *out = sieve->schedules;
+    batch_t batch = {.out = out};
+    apr_size_t i;
+
+    for (i = 0; i < sieve->n; i++) {
+        sieve->texts[i].schedules = out;
+        make_schedules(sieve, texts, i, &batch);
+        out += (sieve->texts[i].blocks_n - own_from(sieve, i)) * schedule_len(sieve->hash);
+    }
+    flush(sieve->hash, &batch);
 }
 
 probe_sieve_t *probe_sieve_create(const char *digest, const probe_sieve_text_t *texts, apr_size_t n)
@@ -195,29 +268,21 @@ probe_sieve_t *probe_sieve_create(const char *digest, const probe_sieve_text_t *
     if (!sieve || n > PROBE_SIEVE_TEXTS_MAX || !(sieve->hash = probe_hash_find(digest))) {
         goto fail;
     }
-    sieve->block_len = PROBE_BLOCK_N * sieve->hash->word_len;
     sieve->n = n;
     for (i = 0; i < n; i++) {
         if (length(&texts[i]) > PROBE_SIEVE_LEN_MAX) {
             goto fail;
         }
         sieve->texts[i].mac = texts[i].mac;
-        /* With a byte and two words more. */
-        sieve->texts[i].blocks_n = (length(&texts[i]) + 2 * sieve->hash->word_len)
-                                       / sieve->block_len
-                                   + 1;
+        sieve->texts[i].blocks_n = blocks_of(sieve->hash, &texts[i]);
         find_common(sieve, texts, i);
         blocks_n += sieve->texts[i].blocks_n - own_from(sieve, i);
     }
-    sieve->schedules = aligned_alloc(PROBE_VECTOR_LEN, (blocks_n + 1) * sieve->hash->rounds_n
-                                                           * sizeof(probe_vector_t));
+    sieve->schedules = malloc((blocks_n + 1) * schedule_len(sieve->hash));
     sieve->common = aligned_alloc(PROBE_VECTOR_LEN,
                                   (n + 1) * PROBE_STATE_MAX * sizeof(probe_vector_t));
-    for (blocks_n = 0, i = 0; sieve->schedules && sieve->hash && i < n; i++) {
-        make_schedules(sieve, texts, i, sieve->schedules + blocks_n * sieve->hash->rounds_n);
-        blocks_n += sieve->texts[i].blocks_n - own_from(sieve, i);
-    }
-    if (sieve->schedules && sieve->common && sieve->hash) {
+    if (sieve->schedules && sieve->common) {
+        make_all(sieve, texts);
         return sieve;
     }
 fail:
@@ -237,10 +302,9 @@ void probe_sieve_free(probe_sieve_t *sieve)
 /* ---- keys ---- */
 
 /* The state behind the keys' block. */
-static void begin(const probe_sieve_t *sieve, const unsigned char *keys, apr_size_t key_len,
+static void begin(const probe_hash_t *hash, const unsigned char *keys, apr_size_t key_len,
                   apr_size_t n, unsigned char pad, probe_vector_t *state)
 {
-    const probe_hash_t *hash = sieve->hash;
     probe_vector_t block[PROBE_BLOCK_N], schedule[PROBE_ROUNDS_MAX];
     unsigned char bytes[BLOCK_MAX];
     apr_size_t lane, i;
@@ -267,54 +331,63 @@ static void add_blocks(const probe_sieve_t *sieve, const text_t *text, apr_size_
     apr_size_t i;
 
     for (i = skip; i < skip + n; i++) {
-        hash->add(state, text->schedules + i * hash->rounds_n);
+        hash->add_same(state, text->schedules + i * schedule_len(hash));
     }
 }
 
-/* Which lanes have the first word of the MAC. */
-static unsigned compare(const probe_hash_t *hash, const probe_vector_t *first,
-                        const unsigned char *mac, apr_size_t n)
+/* Nonzero: the lane has the first word of the MAC. */
+static int is_mac(const probe_hash_t *hash, const probe_vector_t *first, apr_size_t lane,
+                  const unsigned char *mac)
 {
     /* A MAC may be cut to less than a long word. */
-    unsigned shift = hash->word_len == 8 ? 32 : 0, found = 0;
-    apr_uint32_t half = half_at(mac, hash->is_big);
-    apr_size_t lane;
+    unsigned shift = hash->word_len == 8 ? 32 : 0;
 
-    for (lane = 0; lane < n; lane++) {
-        apr_uint64_t word = 0;
-        apr_uint32_t small;
+    return (apr_uint32_t)(get(hash, first, lane) >> shift) == half_at(mac, hash->is_big);
+}
 
-        if (hash->word_len == sizeof(word)) {
-            memcpy(&word, first->bytes + lane * sizeof(word), sizeof(word));
-        }
-        else {
-            memcpy(&small, first->bytes + lane * sizeof(small), sizeof(small));
-            word = small;
-        }
-        found |= (unsigned)((apr_uint32_t)(word >> shift) == half) << lane;
-    }
-    return found;
+/* Keys in lanes, behind their blocks. */
+typedef struct keyed_t {
+    probe_vector_t inner[PROBE_STATE_MAX], outer[PROBE_STATE_MAX];
+    probe_vector_t end[PROBE_BLOCK_N]; /* the outer hash's last block, but for the inner digest */
+} keyed_t;
+
+static void set_keys(const probe_hash_t *hash, const unsigned char *keys, apr_size_t key_len,
+                     apr_size_t n, keyed_t *keyed)
+{
+    begin(hash, keys, key_len, n, 0x36, keyed->inner);
+    begin(hash, keys, key_len, n, 0x5c, keyed->outer);
+    put_end(hash, keyed->end, hash->digest_len / hash->word_len,
+            block_len(hash) + hash->digest_len);
+}
+
+/* The state behind a text becomes that of its MAC. */
+static void end_text(const probe_hash_t *hash, keyed_t *keyed, probe_vector_t *state)
+{
+    probe_vector_t schedule[PROBE_ROUNDS_MAX];
+
+    memcpy(keyed->end, state, hash->digest_len / hash->word_len * sizeof(*state));
+    memcpy(state, keyed->outer, sizeof(keyed->outer));
+    hash->expand(schedule, keyed->end);
+    hash->add(state, schedule);
 }
 
 static unsigned sieve_lanes(const probe_sieve_t *sieve, const unsigned char *keys,
                             apr_size_t key_len, apr_size_t n)
 {
     const probe_hash_t *hash = sieve->hash;
-    apr_size_t words = hash->digest_len / hash->word_len, i;
-    probe_vector_t inner[PROBE_STATE_MAX], outer[PROBE_STATE_MAX], state[PROBE_STATE_MAX];
-    probe_vector_t block[PROBE_BLOCK_N], schedule[PROBE_ROUNDS_MAX];
-    unsigned found = 0;
+    probe_vector_t state[PROBE_STATE_MAX];
+    unsigned found = 0, lane;
+    keyed_t keyed;
+    apr_size_t i;
 
-    begin(sieve, keys, key_len, n, 0x36, inner);
-    begin(sieve, keys, key_len, n, 0x5c, outer);
-    put_end(hash, block, words, sieve->block_len + hash->digest_len);
+    set_keys(hash, keys, key_len, n, &keyed);
     for (i = 0; i < sieve->n; i++) {
         const text_t *text = &sieve->texts[i];
         apr_size_t left = text->blocks_n - text->common_n;
         probe_vector_t *shared = sieve->common + text->common * PROBE_STATE_MAX;
 
         if (text->common == i) {
-            memcpy(state, inner, sizeof(state));
+            memcpy(state, keyed.inner, sizeof(state));
             add_blocks(sieve, text, 0, text->common_n, state);
             memcpy(shared, state, sizeof(state));
             add_blocks(sieve, text, text->common_n, left, state);
@@ -323,11 +396,10 @@ static unsigned sieve_lanes(const probe_sieve_t *sieve, const unsigned char *key
             memcpy(state, shared, sizeof(state));
             add_blocks(sieve, text, 0, left, state);
         }
-        memcpy(block, state, words * sizeof(*block));
-        memcpy(state, outer, sizeof(state));
-        hash->expand(schedule, block);
-        hash->add(state, schedule);
-        found |= compare(hash, &state[0], text->mac, n);
+        end_text(hash, &keyed, state);
+        for (lane = 0; lane < n; lane++) {
+            found |= (unsigned)is_mac(hash, &state[0], lane, text->mac) << lane;
+        }
     }
     return found;
 }
@@ -335,13 +407,80 @@ static unsigned sieve_lanes(const probe_sieve_t *sieve, const unsigned char *key
 unsigned probe_sieve_keys(const probe_sieve_t *sieve, const unsigned char *keys, apr_size_t key_len,
                           apr_size_t n)
 {
-    apr_size_t lanes = PROBE_VECTOR_LEN / sieve->hash->word_len, i;
+    apr_size_t lanes = lanes_of(sieve->hash), i;
     unsigned found = 0;
 
     for (i = 0; i < n; i += lanes) {
         apr_size_t part = n - i < lanes ? n - i : lanes;
 
         found |= sieve_lanes(sieve, keys + i * key_len, key_len, part) << i;
+    }
+    return found;
+}
+
+/* ---- one key ---- */
+
+static void spread(const probe_hash_t *hash, probe_vector_t *state)
+{
+    apr_size_t i;
+
+    for (i = 0; i < hash->state_n; i++) {
+        put_all(hash, &state[i], get(hash, &state[i], 0));
+    }
+}
+
+/* Adds texts, one to each lane: a block of all of them at a time, as far as they go. */
+static void add_texts(const probe_hash_t *hash, const probe_sieve_text_t *texts, apr_size_t n,
+                      probe_vector_t *state)
+{
+    probe_vector_t block[PROBE_BLOCK_N], schedule[PROBE_ROUNDS_MAX], before[PROBE_STATE_MAX];
+    apr_size_t blocks_n = 0, lane, at, i;
+
+    for (lane = 0; lane < n; lane++) {
+        at = blocks_of(hash, &texts[lane]);
+        blocks_n = at > blocks_n ? at : blocks_n;
+    }
+    memset(block, 0, sizeof(block));
+    for (at = 0; at < blocks_n; at++) {
+        memcpy(before, state, sizeof(before));
+        for (lane = 0; lane < n; lane++) {
+            if (at < blocks_of(hash, &texts[lane])) {
+                put_block(hash, &texts[lane], at, lane, block);
+            }
+        }
+        hash->expand(schedule, block);
+        hash->add(state, schedule);
+        for (lane = 0; lane < n; lane++) {
+            for (i = 0; at >= blocks_of(hash, &texts[lane]) && i < hash->state_n; i++) {
+                put(hash, &state[i], lane, get(hash, &before[i], lane));
+            }
+        }
+    }
+}
+
+int probe_sieve_one(const char *digest, const probe_sieve_text_t *texts, apr_size_t n,
+                    const unsigned char *key, apr_size_t key_len)
+{
+    const probe_hash_t *hash = probe_hash_find(digest);
+    probe_vector_t state[PROBE_STATE_MAX];
+    apr_size_t i, lane, part;
+    keyed_t keyed;
+    int found = 0;
+
+    if (!hash) {
+        return 1;
+    }
+    set_keys(hash, key, key_len, 1, &keyed);
+    spread(hash, keyed.inner);
+    spread(hash, keyed.outer);
+    for (i = 0; i < n && !found; i += part) {
+        part = n - i < lanes_of(hash) ? n - i : lanes_of(hash);
+        memcpy(state, keyed.inner, sizeof(state));
+        add_texts(hash, &texts[i], part, state);
+        end_text(hash, &keyed, state);
+        for (lane = 0; lane < part; lane++) {
+            found |= is_mac(hash, &state[0], lane, texts[i + lane].mac);
+        }
     }
     return found;
 }

@@ -10,7 +10,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define PROBE_SIEVE_KEYS 8 /* keys at a time */
+#define PROBE_SIEVE_KEYS 16 /* keys at a time */
 #define PROBE_SIEVE_TEXTS_MAX 768
 #define PROBE_SIEVE_LEN_MAX 4096 /* bytes that a MAC covers */
 
@@ -32,6 +32,10 @@ void probe_sieve_free(probe_sieve_t *sieve);
  * every key that may be right. */
 unsigned probe_sieve_keys(const probe_sieve_t *sieve, const unsigned char *keys, apr_size_t key_len,
                           apr_size_t n);
+
+/* The same for one key, without a sieve.  Nonzero: it may be right. */
+int probe_sieve_one(const char *digest, const probe_sieve_text_t *texts, apr_size_t n,
+                    const unsigned char *key, apr_size_t key_len);
 
 #pragma GCC visibility pop
 #endif

@@ -33,6 +33,7 @@ typedef struct probe_keys_t {
 typedef struct probe_keys_for_t {
     probe_level_e level;
     int is_mac;                   /* keys of MACs, not of ciphers */
+    int is_foreign;               /* no library that derives keys does it for this place or cipher */
     const probe_own_keys_t *own;  /* NULL: none */
     const probe_ticket_t *ticket; /* NULL: keys do not depend on a ticket */
     probe_layout_e layout;

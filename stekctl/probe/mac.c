@@ -25,6 +25,7 @@
 #define CHECKSUM_N 6 /* three places, in two byte orders */
 #define BIG_LEN 4096 /* longer tickets, which every offer sends, get few alterations */
 #define BIG_N 256
+#define AGAIN_N 8 /* at level quick, where an earlier version's tickets had the same key */
 
 typedef enum place_e { PLACE_UNTRIED, PLACE_REFUSED, PLACE_TAKEN } place_e;
 
@@ -33,6 +34,7 @@ typedef struct change_t {
     unsigned char *bytes;
     probe_reply_t wrong; /* to an unaltered ticket with a wrong secret */
     int by_bit;          /* the places are bits; otherwise bytes */
+    int is_again;        /* an earlier version refused its tickets, which had the same key */
     apr_size_t places_n; /* that the level asks for */
     apr_size_t tried_n, taken_n, ignored_n, like_wrong_n;
     apr_size_t like_wrong_at; /* one of them */
@@ -238,7 +240,8 @@ static apr_size_t find_checksum(probe_run_t *run, const change_t *change)
     apr_size_t len = change->ticket->len, end = len - PROBE_CRC_LEN;
     int i;
 
-    if (len < CHECKSUM_MIN || probe_analysis_is_aead(run->version->format.layout)) {
+    if (len < CHECKSUM_MIN || change->is_again
+        || probe_analysis_is_aead(run->version->format.layout)) {
         return 0;
     }
     for (i = 0; i < CHECKSUM_N; i++) {
@@ -305,8 +308,11 @@ static void tell(probe_run_t *run, change_t *change)
     }
     else if (change->ignored_n == change->tried_n) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_OK,
-                   "none of %d altered tickets was accepted (%s by %s)", (int)change->tried_n, unit,
-                   unit);
+                   "none of %d altered tickets was accepted (%s by %s)%s", (int)change->tried_n,
+                   unit, unit,
+                   change->is_again ? "; their key's name is that of an earlier version, where "
+                                      "more were altered"
+                                    : "");
     }
     else {
         probe_tell(run, PROBE_TEST_MAC, PROBE_NOTE,
@@ -360,7 +366,9 @@ static apr_size_t choose_places(const probe_run_t *run, change_t *change, apr_si
 {
     int allowed = probe_client_offers_left(run->client) / run->cost_n - PROBE_MAC_MORE;
     apr_size_t most = allowed > 0 ? (apr_size_t)allowed : 0, n;
-    int level_n = probe_budget_offers(run->options, 0, PROBE_TEST_MAC) - PROBE_MAC_MORE;
+    int level_n = change->is_again
+                      ? AGAIN_N
+                      : probe_budget_offers(run->options, 0, PROBE_TEST_MAC) - PROBE_MAC_MORE;
 
     /* Behind several backends, bits would take too many connections. */
     change->by_bit = run->options->level == PROBE_DEEP && run->repeats_n == 1;
@@ -383,6 +391,8 @@ void probe_test_mac(probe_run_t *run)
     }
     change.map = apr_pcalloc(run->pool, change.ticket->len);
     change.bytes = apr_pmemdup(run->pool, change.ticket->bytes, change.ticket->len);
+    change.is_again = run->options->level == PROBE_QUICK
+                      && probe_was_clean(run, PROBE_TEST_MAC, ticket);
     n = choose_places(run, &change, &unit_n);
     ticket->is_offered = 1;
     learn_wrong(run, &change);

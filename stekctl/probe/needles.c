@@ -16,15 +16,20 @@
 #define ENTRIES_MAX 65536
 #define TEXT_BITS 16 /* size of the filter that most words do not pass */
 #define STREAM_BITS 20
+#define BRIEF_TEXT_BITS 12
+#define BRIEF_STREAM_BITS 17
 #define CHAIN_BITS 6 /* by which the table of chains is smaller */
 
 typedef struct entry_t {
     apr_uint64_t word;
     apr_uint32_t next;  /* 1 + index of the next entry with the same hash; 0: none */
-    apr_uint32_t place; /* of the needle */
-    apr_uint16_t phase; /* of the word in the needle */
-    apr_uint16_t needle;
+    apr_uint16_t place; /* of the needle */
+    apr_byte_t phase;   /* of the word in the needle */
+    apr_byte_t needle;
 } entry_t;
+
+_Static_assert(PROBE_NEEDLE_MAX < 256 && PROBE_NEEDLES_MAX < 256 && PROBE_STREAM_MAX < 65536,
+               "an entry is small: there are thousands");
 
 struct probe_scan_t {
     const probe_needles_t *needles;
@@ -134,7 +139,7 @@ static apr_uint32_t *chain_of(const probe_scan_t *scan, apr_uint64_t hashed)
     return &scan->chains[hashed >> (64 - scan->bits + CHAIN_BITS)];
 }
 
-/* Two bits of the filter stand for a word. */
+/* Two bits of the filter stand for a word (may_have). */
 static unsigned bit_of(const probe_scan_t *scan, apr_uint64_t hashed, int second)
 {
     return (unsigned)(hashed << (second ? 21 : 0) >> (64 - scan->bits));
@@ -147,9 +152,9 @@ static void enter(probe_scan_t *scan, apr_size_t needle, apr_size_t place, apr_s
 
     entry->word = word_at(scan->needles->all[needle].bytes + phase)
                   ^ (scan->bytes ? word_at(scan->bytes + place + phase) : 0);
-    entry->needle = (apr_uint16_t)needle;
-    entry->place = (apr_uint32_t)place;
-    entry->phase = (apr_uint16_t)phase;
+    entry->needle = (apr_byte_t)needle;
+    entry->place = (apr_uint16_t)place;
+    entry->phase = (apr_byte_t)phase;
     hashed = hash(entry->word);
     scan->filter[bit_of(scan, hashed, 0) >> 3] |= (unsigned char)(1
                                                                   << (bit_of(scan, hashed, 0) & 7));
@@ -163,25 +168,25 @@ static void enter(probe_scan_t *scan, apr_size_t needle, apr_size_t place, apr_s
  * as many as a step needs. */
 static apr_size_t phases_n(const probe_scan_t *scan, apr_size_t needle)
 {
-    return scan->bytes ? scan->step : scan->needles->all[needle].len - WORD + 1;
+    return scan->bytes || scan->step == 1 ? scan->step : scan->needles->all[needle].len - WORD + 1;
 }
 
 probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned char *bytes,
-                                apr_size_t len)
+                                apr_size_t len, int is_brief)
 {
-    apr_size_t places = bytes ? len : 1, most = bytes ? STEP : PROBE_NEEDLE_MAX, step = STEP, i, j,
-               k;
+    apr_size_t places = bytes ? len : 1, step = is_brief ? 1 : STEP, most, i, j, k;
     probe_scan_t *scan;
 
     while (bytes && step > 1 && needles->n * places * step > ENTRIES_MAX) {
         step /= 2;
-        most = step;
     }
+    most = bytes || is_brief ? step : PROBE_NEEDLE_MAX;
     scan = calloc(1, sizeof(*scan));
     if (!scan) {
         return NULL;
     }
-    scan->bits = bytes ? STREAM_BITS : TEXT_BITS;
+    scan->bits = bytes ? (is_brief ? BRIEF_STREAM_BITS : STREAM_BITS)
+                       : (is_brief ? BRIEF_TEXT_BITS : TEXT_BITS);
     scan->entries = malloc((needles->n * places * most + 1) * sizeof(entry_t));
     scan->chains = calloc((apr_size_t)1 << (scan->bits - CHAIN_BITS), sizeof(*scan->chains));
     scan->filter = calloc((apr_size_t)1 << (scan->bits - 3), 1);
@@ -235,11 +240,13 @@ static int is_needle(const probe_scan_t *scan, const entry_t *entry, const unsig
     return 1;
 }
 
-static int may_have(const probe_scan_t *scan, apr_uint64_t hashed)
+/* Looked up for every word of every text. */
+static inline __attribute__((always_inline)) int may_have(const unsigned char *filter,
+                                                          unsigned shift, apr_uint64_t hashed)
 {
-    unsigned one = bit_of(scan, hashed, 0), two = bit_of(scan, hashed, 1);
+    apr_uint64_t one = hashed >> shift, two = hashed << 21 >> shift;
 
-    return scan->filter[one >> 3] & 1 << (one & 7) && scan->filter[two >> 3] & 1 << (two & 7);
+    return filter[one >> 3] >> (one & 7) & 1 && filter[two >> 3] >> (two & 7) & 1;
 }
 
 static const entry_t *next_of(const probe_scan_t *scan, apr_uint32_t next, apr_uint64_t word)
@@ -275,10 +282,12 @@ static int look_up(const probe_scan_t *scan, const unsigned char *text, apr_size
 int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_size_t len,
                     probe_find_t *find)
 {
-    apr_size_t i;
+    unsigned shift = 64 - (unsigned)scan->bits;
+    const unsigned char *filter = scan->filter;
+    apr_size_t step = scan->step, i;
 
-    for (i = 0; i + WORD <= len; i += scan->step) {
-        if (may_have(scan, hash(word_at(text + i))) && look_up(scan, text, len, i, find)) {
+    for (i = 0; i + WORD <= len; i += step) {
+        if (may_have(filter, shift, hash(word_at(text + i))) && look_up(scan, text, len, i, find)) {
             return 1;
         }
     }
@@ -287,7 +296,8 @@ int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_siz
 
 int probe_scan_word(const probe_scan_t *scan, const unsigned char *word)
 {
-    return may_have(scan, hash(word_at(word))) && first_of(scan, word_at(word)) != NULL;
+    return may_have(scan->filter, 64 - (unsigned)scan->bits, hash(word_at(word)))
+           && first_of(scan, word_at(word)) != NULL;
 }
 
 apr_size_t probe_needles_least(const probe_needles_t *needles)

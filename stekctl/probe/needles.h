@@ -36,10 +36,11 @@ apr_size_t probe_needles_least(const probe_needles_t *needles);
 /* A table of eight-byte words, each with a needle and a place in the ticket. */
 typedef struct probe_scan_t probe_scan_t;
 
-/* For plain texts (bytes NULL), or for key streams under bytes[len].  NULL: out of memory.  The
- * needles and bytes must outlive it. */
+/* For plain texts (bytes NULL), or for key streams under bytes[len], at most PROBE_STREAM_MAX; brief:
+ * for those of a few keys, so that to make the table must not take longer than to scan.  NULL: out
+ * of memory.  The needles and bytes must outlive it. */
 probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned char *bytes,
-                                apr_size_t len);
+                                apr_size_t len, int is_brief);
 void probe_scan_free(probe_scan_t *scan);
 
 typedef struct probe_find_t {
@@ -52,7 +53,7 @@ typedef struct probe_find_t {
 int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_size_t len,
                     probe_find_t *find);
 
-/* Nonzero: some needle contains word[8].  Of a scan for plain texts. */
+/* Nonzero: some needle contains word[8].  Of a scan for plain texts that is not brief. */
 int probe_scan_word(const probe_scan_t *scan, const unsigned char *word);
 
 #pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #include "faces.h"
 #include "words.h"
 
+#define UNIQUE_LEN 8 /* bytes of a key's name; servers that count their keys have shorter ones */
+
 /* How many times as many offers as should do, before a backend counts as gone. */
 #define ELSEWHERE_TIMES 4
 
@@ -145,6 +147,49 @@ const probe_ticket_t *probe_fresh_ticket(probe_run_t *run)
     }
     /* Among several backends, another one may make it. */
     return run->version->is_alone ? probe_get_ticket(run, run->pool) : NULL;
+}
+
+/* Nonzero: one of the version's tickets has the same layout and key name. */
+static int has_name(const probe_version_t *version, const probe_format_t *format,
+                    const probe_ticket_t *ticket)
+{
+    int i;
+
+    for (i = 0; version->format.layout == format->layout && i < version->tickets->nelts; i++) {
+        const probe_ticket_t *other = &APR_ARRAY_IDX(version->tickets, i, probe_ticket_t);
+
+        if (other->len >= format->name_len
+            && memcmp(other->bytes, ticket->bytes, format->name_len) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+int probe_was_clean(const probe_run_t *run, probe_test_e test, const probe_ticket_t *ticket)
+{
+    const probe_format_t *format = &run->version->format;
+    const probe_version_t *earlier = run->host->versions;
+    int is_named = 0, is_clean = 0, i;
+
+    if (format->layout == PROBE_LAYOUT_UNKNOWN || format->name_len < UNIQUE_LEN
+        || format->name_len > ticket->len) {
+        return 0;
+    }
+    for (i = 0; i < PROBE_VERSIONS_N && earlier[i].version < run->version->version; i++) {
+        is_named |= has_name(&earlier[i], format, ticket);
+    }
+    for (i = 0; i < run->host->findings->nelts; i++) {
+        const probe_finding_t *finding = &APR_ARRAY_IDX(run->host->findings, i, probe_finding_t);
+
+        if (finding->test == test && finding->version < run->version->version) {
+            is_clean = finding->verdict == PROBE_OK;
+            if (!is_clean) {
+                return 0;
+            }
+        }
+    }
+    return is_named && is_clean;
 }
 
 int probe_is_answer(probe_run_t *run, const probe_reply_t *reply)

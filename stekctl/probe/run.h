@@ -63,6 +63,10 @@ void probe_offer_as(probe_run_t *run, const probe_offer_t *offer, probe_reply_t 
  * and --tickets allows no full handshake to get one. */
 const probe_ticket_t *probe_fresh_ticket(probe_run_t *run);
 
+/* Nonzero: an earlier version gave a ticket with this key name, so the key is the same, and the test
+ * found nothing in any of that version's tickets. */
+int probe_was_clean(const probe_run_t *run, probe_test_e test, const probe_ticket_t *ticket);
+
 /* A new ticket, by a full handshake; NULL: none came. */
 const probe_ticket_t *probe_get_ticket(probe_run_t *run, apr_pool_t *pool);
 

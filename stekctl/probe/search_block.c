@@ -212,6 +212,7 @@ static int try_keys(work_t *work, EVP_CIPHER_CTX *ctx)
     probe_search_t *search = work->search;
     int is_slow = work->algorithm->block_len < BLOCK_MAX && search->level == PROBE_NORMAL;
     probe_keys_for_t what = {.level = is_slow ? PROBE_QUICK : search->level,
+                             .is_foreign = work->algorithm->block_len < BLOCK_MAX,
                              .own = search->own,
                              .ticket = search->ticket,
                              .layout = search->format->layout};
@@ -264,7 +265,7 @@ static int try_algorithm(work_t *work)
 
 int probe_search_block(probe_search_t *search, const probe_needles_t *needles)
 {
-    probe_scan_t *scan = probe_scan_create(needles, NULL, 0);
+    probe_scan_t *scan = probe_scan_create(needles, NULL, 0, 0);
     work_t *work = malloc(sizeof(*work));
     apr_size_t i;
     int found = 0;

@@ -283,10 +283,10 @@ static int make_contexts(work_t *work)
                   && EVP_EncryptInit_ex(work->encrypt[i], work->ciphers[i], NULL, NULL, NULL) == 1;
     }
     probe_needles_make(&work->needles, work->ticket);
-    work->texts = probe_scan_create(&work->needles, NULL, 0);
-    work->streams = probe_scan_create(&work->needles, work->ticket->bytes,
-                                      work->ticket->len < PROBE_STREAM_MAX ? work->ticket->len
-                                                                           : PROBE_STREAM_MAX);
+    work->texts = probe_scan_create(&work->needles, NULL, 0, 0);
+    work->streams = probe_scan_create(
+        &work->needles, work->ticket->bytes,
+        work->ticket->len < PROBE_STREAM_MAX ? work->ticket->len : PROBE_STREAM_MAX, 0);
     return is_good && work->texts && work->streams && work->needles.n > 0;
 }
 

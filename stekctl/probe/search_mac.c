@@ -43,7 +43,10 @@ typedef struct try_t {
     EVP_MAC_CTX *mac;
     int is_usual;
     const probe_sieve_t *sieve; /* NULL: none */
+    apr_size_t texts_n;         /* without a sieve; 0: any key may be right */
 } try_t;
+
+#define FEW 2 /* keys: for more, a sieve takes less time */
 
 static int found_span(work_t *work, const probe_span_t *span, const digest_t *digest,
                       const char *name)
@@ -121,6 +124,7 @@ static int make_keys(const work_t *work, probe_mac_keys_t *all, int is_usual)
     int is_quick = search->level > PROBE_QUICK && (!is_usual || is_huge);
     probe_keys_for_t what = {.level = is_quick ? PROBE_QUICK : search->level,
                              .is_mac = 1,
+                             .is_foreign = !is_usual,
                              .own = search->own,
                              .ticket = search->ticket,
                              .layout = search->format->layout};
@@ -178,6 +182,12 @@ static int try_some(work_t *work, const try_t *how, const probe_keys_t *keys,
     if (how->sieve) {
         passed = probe_sieve_keys(how->sieve, bytes, keys->len, n);
     }
+    for (i = 0; i < n && how->texts_n; i++) {
+        if (!probe_sieve_one(how->digest->name, work->texts, how->texts_n, bytes + i * keys->len,
+                             keys->len)) {
+            passed &= ~(1U << i);
+        }
+    }
     for (i = 0; i < n && found == 0; i++) {
         if (passed & 1U << i) {
             found = try_key(work, how->digest, how->mac, bytes + i * keys->len, keys->len,
@@ -216,18 +226,34 @@ static int try_keys(work_t *work, const try_t *how, const probe_keys_t *keys,
     return found > 0;
 }
 
+static apr_size_t count_keys(const probe_mac_keys_t *all)
+{
+    apr_size_t n = 0, i, j;
+
+    for (i = 0; i < all->n; i++) {
+        for (j = 0; j < all->of[i].keys.n; j++) {
+            n += !all->of[i].repeats[j];
+        }
+    }
+    return n;
+}
+
 static int try_lengths(work_t *work, try_t *how)
 {
     probe_mac_keys_t *all = &work->keys[how->is_usual ? 0 : 1];
-    probe_sieve_t *sieve;
-    apr_size_t i;
+    probe_sieve_t *sieve = NULL;
+    apr_size_t texts_n, i;
     int found = 0;
 
     if (all->n == 0 && !make_keys(work, all, how->is_usual)) {
         work->search->missing = "memory";
         return 0;
     }
-    sieve = probe_sieve_create(how->digest->name, work->texts, list_texts(work, how->is_usual));
+    texts_n = list_texts(work, how->is_usual);
+    how->texts_n = count_keys(all) <= FEW ? texts_n : 0;
+    if (!how->texts_n) {
+        sieve = probe_sieve_create(how->digest->name, work->texts, texts_n);
+    }
     how->sieve = sieve;
     for (i = 0; i < all->n && !found; i++) {
         found = try_keys(work, how, &all->of[i].keys, all->of[i].repeats);

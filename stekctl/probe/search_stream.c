@@ -435,7 +435,8 @@ int probe_search_stream(probe_search_t *search, const probe_needles_t *needles)
 {
     const probe_ticket_t *ticket = search->ticket;
     apr_size_t len = ticket->len < PROBE_STREAM_MAX ? ticket->len : PROBE_STREAM_MAX, i;
-    probe_scan_t *scan = probe_scan_create(needles, ticket->bytes, len);
+    probe_scan_t *scan = probe_scan_create(needles, ticket->bytes, len,
+                                           search->level < PROBE_QUICK);
     work_t *work = calloc(1, sizeof(*work));
     int found = 0;
 

@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #define THREADS_MAX 64
-#define BIG (128 * 1024) /* bytes of a search's tables */
+#define BIG (128 * 1024)        /* bytes of a search's tables */
+#define SPARE (4 * 1024 * 1024) /* bytes that stay for the next search, which needs as much */
 
 typedef struct workers_t {
     pthread_mutex_t lock;
@@ -90,6 +91,7 @@ int probe_workers_begin(void)
      * itself goes back, rather than leave gaps among what hosts need. */
     (void)mallopt(M_ARENA_MAX, 1);
     (void)mallopt(M_MMAP_THRESHOLD, BIG);
+    (void)mallopt(M_TRIM_THRESHOLD, SPARE);
 #endif
     all.first = all.done = NULL;
     all.last = &all.first;

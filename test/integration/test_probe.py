@@ -635,6 +635,19 @@ def numbers(pattern):
     return [int(number.replace(",", "")) for number in re.search(pattern, MANUAL, re.S).groups()]
 
 
+def test_probe_quick_alters_less_where_an_earlier_version_refused(sinner):
+    """Both versions of a server have one key."""
+    report = Report("--level", "quick", f"localhost:{sinner('good').port}")
+    assert report["1.2"]["mac"] == ("ok", "none of 24 altered tickets was accepted (byte by byte)")
+    verdict, text = report["1.3"]["mac"]
+    assert verdict == "ok" and text.startswith("none of 8 altered tickets was accepted (byte by byte); their key's name")
+    assert report.host["connections"] <= 75
+    # All of them where the earlier version did not.
+    report = Report("--level", "quick", f"localhost:{sinner('mac-half').port}")
+    assert report["1.2"]["mac"][0] == report["1.3"]["mac"][0] == "note"
+    assert report.host["connections"] > 75
+
+
 def test_probe_manual_counts_connections():
     n, own = r"([\d,]+)", numbers(r"\n([\d,]+) connections with an unaltered ticket.*?\n([\d,]+) where tickets should not")
     own += 2 * numbers(rf"if a weak key is found: {n} with tickets that the probe forges under the cipher's\nkey, and as many under")

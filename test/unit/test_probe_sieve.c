@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "probe/hash_lanes.h"
 #include "probe/hmac_sieve.h"
 #include "probe/mac_keys.h"
 
@@ -91,7 +92,121 @@ static void test_sieve_right_keys_pass_others_do_not(void **state)
             fail_msg("seed %llu, round %d: %s passed %x, not %x", (unsigned long long)seed, round,
                      one.digest, passed, wanted);
         }
+        for (key = 0; key < one.keys_n; key++) {
+            if (probe_sieve_one(one.digest, one.texts, one.texts_n, one.keys + key * one.key_len,
+                                one.key_len)
+                != (int)(wanted >> key & 1)) {
+                fail_msg("seed %llu, round %d: %s, key %u alone", (unsigned long long)seed, round,
+                         one.digest, key);
+            }
+        }
     }
+}
+
+typedef struct lanes_t {
+    const probe_hash_t *hash;
+    probe_vector_t words[PROBE_BLOCK_N], state[PROBE_STATE_MAX], schedule[PROBE_ROUNDS_MAX];
+    unsigned char same[PROBE_ROUNDS_MAX * 8]; /* lane 0's schedule */
+    unsigned char digests[16][EVP_MAX_MD_SIZE];
+} lanes_t;
+
+/* Where byte i of a message or digest is. */
+static unsigned char *byte_of(const lanes_t *all, probe_vector_t *vectors, size_t lane, size_t i)
+{
+    size_t len = all->hash->word_len, at = i % len;
+
+    return &vectors[i / len].bytes[lane * len + (all->hash->is_big ? len - 1 - at : at)];
+}
+
+static void start(lanes_t *all)
+{
+    size_t len = all->hash->word_len, lane, i, j;
+
+    for (lane = 0; lane < all->hash->vector_len / len; lane++) {
+        for (i = 0; i < all->hash->state_n; i++) {
+            for (j = 0; j < len; j++) {
+                all->state[i].bytes[lane * len + j] = (unsigned char)(all->hash->start[i] >> 8 * j);
+            }
+        }
+    }
+}
+
+/* A message that fits into a block with its length. */
+static void draw_message(rnd_t *rnd, lanes_t *all, size_t lane, const EVP_MD *md)
+{
+    size_t size = PROBE_BLOCK_N * all->hash->word_len, i;
+    size_t len = rnd_below(rnd, (unsigned)(size - 2 * all->hash->word_len));
+    unsigned char block[128] = {0};
+
+    rnd_fill(rnd, block, len);
+    assert_int_equal(EVP_Digest(block, len, all->digests[lane], NULL, md, NULL), 1);
+    block[len] = 0x80;
+    block[all->hash->is_big ? size - 1 : size - 8] = (unsigned char)(8 * len);
+    block[all->hash->is_big ? size - 2 : size - 7] = (unsigned char)(8 * len >> 8);
+    for (i = 0; i < size; i++) {
+        *byte_of(all, all->words, lane, i) = block[i];
+    }
+}
+
+/* Every lane has a message of its own, or they all have the first one's. */
+static void compare_digests(lanes_t *all, int is_same, unsigned long long seed)
+{
+    size_t lane, i;
+
+    for (lane = 0; lane < all->hash->vector_len / all->hash->word_len; lane++) {
+        for (i = 0; i < all->hash->digest_len; i++) {
+            if (*byte_of(all, all->state, lane, i) != all->digests[is_same ? 0 : lane][i]) {
+                fail_msg("seed %llu: %s in vectors of %d bytes, lane %d", seed, all->hash->name,
+                         (int)all->hash->vector_len, (int)lane);
+            }
+        }
+    }
+}
+
+static void check_hash(rnd_t *rnd, const probe_hash_t *hash, unsigned long long seed)
+{
+    static lanes_t all;
+    EVP_MD *md = EVP_MD_fetch(NULL, hash->name, NULL);
+    size_t lane, i;
+
+    assert_non_null(md);
+    all.hash = hash;
+    for (lane = 0; lane < hash->vector_len / hash->word_len; lane++) {
+        draw_message(rnd, &all, lane, md);
+    }
+    EVP_MD_free(md);
+    start(&all);
+    hash->expand(all.schedule, all.words);
+    hash->add(all.state, all.schedule);
+    compare_digests(&all, 0, seed);
+    for (i = 0; i < hash->rounds_n; i++) {
+        memcpy(all.same + i * hash->word_len, all.schedule[i].bytes, hash->word_len);
+    }
+    start(&all);
+    hash->add_same(all.state, all.same);
+    compare_digests(&all, 1, seed);
+}
+
+static void test_hash_lanes_of_every_kind_agree_with_openssl(void **state)
+{
+    rnd_t rnd = {seed_from_env()};
+    uint64_t seed = rnd.state;
+    int kind, kinds_n = 0, round;
+    size_t i;
+
+    (void)state;
+    for (kind = 0; kind < PROBE_HASH_KINDS; kind++) {
+        for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+            const probe_hash_t *hash = probe_hash_of_kind(names[i], kind);
+
+            for (round = 0; hash && round < 20; round++) {
+                check_hash(&rnd, hash, seed);
+            }
+            kinds_n += hash && i == 0;
+        }
+    }
+    assert_true(kinds_n > 0);
+    print_message("%d kinds\n", kinds_n);
 }
 
 static void test_sieve_too_much_refused(void **state)
@@ -147,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sieve_right_keys_pass_others_do_not),
+        cmocka_unit_test(test_hash_lanes_of_every_kind_agree_with_openssl),
         cmocka_unit_test(test_sieve_too_much_refused),
         cmocka_unit_test(test_mac_keys_repeats_are_same_keys),
     };
