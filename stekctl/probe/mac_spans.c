@@ -52,11 +52,17 @@ static void choose_heads(heads_t *heads, const probe_format_t *format, probe_lev
 
     heads->n = 0;
     add_head(heads, 0);
+    if (format->layout == PROBE_LAYOUT_INSIDE) {
+        return;
+    }
     if (name_len) {
         add_head(heads, name_len);
     }
     if (is_open) {
         add_heads_behind(heads, name_len, 11);
+    }
+    else {
+        add_head(heads, format->text_at);
     }
     if (format->layout == PROBE_LAYOUT_UNKNOWN) {
         /* The first byte behind the name may be equal by chance. */

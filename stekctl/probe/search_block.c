@@ -131,24 +131,47 @@ static int fits_sample(work_t *work, EVP_CIPHER_CTX *ctx)
     return 0;
 }
 
-/* The alignment's text, without what looks like padding. */
-static void keep_opened(work_t *work, apr_size_t shift)
+/* Takes off what looks like padding. */
+static void unpad(probe_opened_t *opened, apr_size_t block_len)
 {
-    apr_size_t len = work->starts[shift + 1] - work->starts[shift], pad, i;
-    probe_opened_t *opened = work->search->opened;
+    apr_size_t len = opened->len, pad = len ? opened->bytes[len - 1] : 0, i;
 
-    if (!opened) {
-        return;
-    }
-    memcpy(opened->bytes, work->text + work->starts[shift], len);
-    pad = opened->bytes[len - 1];
-    for (i = 0; i < pad && pad <= work->algorithm->block_len && opened->bytes[len - 1 - i] == pad;
-         i++) {
+    for (i = 0; i < pad && pad <= block_len && opened->bytes[len - 1 - i] == pad; i++) {
     }
     opened->len = i == pad ? len - pad : len;
 }
 
-static void tell(work_t *work, const probe_find_t *find, const char *name)
+/* The alignment's text, up to the ticket's end. */
+static void keep_opened(const work_t *work, EVP_CIPHER_CTX *ctx, apr_size_t shift, int is_chained)
+{
+    const probe_ticket_t *ticket = work->search->ticket;
+    const unsigned char *from = ticket->bytes + shift;
+    apr_size_t block_len = work->algorithm->block_len, i;
+    apr_size_t len = ticket->len < PROBE_TEXT_MAX ? ticket->len : PROBE_TEXT_MAX;
+    probe_opened_t *opened = work->search->opened;
+    int out_len = 0;
+
+    if (!opened) {
+        return;
+    }
+    memset(opened, 0, sizeof(*opened));
+    len = (len - shift) / block_len * block_len;
+    if (EVP_DecryptUpdate(ctx, opened->bytes, &out_len, from, (int)len) != 1) {
+        return;
+    }
+    for (i = block_len; i < len && is_chained; i++) {
+        opened->bytes[i] ^= from[i - block_len];
+    }
+    opened->len = len;
+    opened->at = shift;
+    opened->block_len = block_len;
+    opened->is_chained = is_chained;
+    opened->head_len = ticket->len < PROBE_HEAD_MAX ? ticket->len : PROBE_HEAD_MAX;
+    memcpy(opened->head, ticket->bytes, opened->head_len);
+    unpad(opened, block_len);
+}
+
+static void tell(work_t *work, EVP_CIPHER_CTX *ctx, const probe_find_t *find, const char *name)
 {
     const probe_format_t *format = work->search->format;
     apr_size_t block_len = work->algorithm->block_len, shift = 0;
@@ -157,17 +180,18 @@ static void tell(work_t *work, const probe_find_t *find, const char *name)
     while (shift + 1 < block_len && work->starts[shift + 1] <= find->at) {
         shift++;
     }
-    keep_opened(work, shift);
+    keep_opened(work, ctx, shift, name == work->algorithm->cbc_name);
     hit->algorithm = name;
     hit->form = find->form;
     hit->secret_at = shift + find->at - work->starts[shift];
-    if (format->iv_len && format->text_at % block_len == shift) {
+    if (format->iv_len == block_len && format->text_at % block_len == shift) {
         hit->iv_at = format->iv_at;
         hit->iv_len = format->iv_len;
         hit->text_at = format->text_at;
     }
     else {
         hit->text_at = shift;
+        hit->is_text_unknown = 1;
     }
 }
 
@@ -182,14 +206,14 @@ static int try_key(work_t *work, EVP_CIPHER_CTX *ctx)
         return 0;
     }
     if (probe_scan_text(work->scan, work->text, n, &find)) {
-        tell(work, &find, work->algorithm->ecb_name);
+        tell(work, ctx, &find, work->algorithm->ecb_name);
         return 1;
     }
     for (i = 0; i < n; i++) {
         work->text[i] ^= work->before[i];
     }
     if (probe_scan_text(work->scan, work->text, n, &find)) {
-        tell(work, &find, work->algorithm->cbc_name);
+        tell(work, ctx, &find, work->algorithm->cbc_name);
         return 1;
     }
     return 0;

@@ -290,7 +290,9 @@ static void keep_opened(const work_t *work, apr_size_t at, const unsigned char *
     const probe_ticket_t *ticket = work->search->ticket;
     probe_opened_t *opened = work->search->opened;
 
-    for (opened->len = 0; at < ticket->len && from < end; at++, from++) {
+    memset(opened, 0, sizeof(*opened));
+    opened->at = at;
+    for (; at < ticket->len && from < end; at++, from++) {
         opened->bytes[opened->len++] = ticket->bytes[at] ^ *from;
     }
 }
