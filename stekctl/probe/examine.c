@@ -168,7 +168,7 @@ static const char *name_text(const probe_run_t *run)
     return "";
 }
 
-static void tell_format(probe_run_t *run)
+static const char *describe_format(const probe_run_t *run)
 {
     const probe_format_t *format = &run->version->format;
     const char *sizes = format->len_min == format->len_max
@@ -177,20 +177,17 @@ static void tell_format(probe_run_t *run)
                                            (int)format->len_max);
 
     if (format->layout == PROBE_LAYOUT_UNKNOWN) {
-        probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK,
-                   "%s, common prefix of %d bytes, layout not recognised%s", sizes,
-                   (int)format->name_len, name_text(run));
+        return apr_psprintf(run->pool,
+                            "%s, common prefix of %d bytes, layout not recognised%s", sizes,
+                            (int)format->name_len, name_text(run));
     }
-    else if (format->layout == PROBE_LAYOUT_STATEFUL) {
-        probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK, "%s: refers to the server's session cache",
-                   sizes);
+    if (format->layout == PROBE_LAYOUT_STATEFUL) {
+        return apr_psprintf(run->pool, "%s: refers to the server's session cache", sizes);
     }
-    else {
-        probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK,
-                   "%s, %s layout: name %d, IV %d, text at %d, MAC %d%s", sizes,
-                   probe_analysis_layout(format->layout), (int)format->name_len,
-                   (int)format->iv_len, (int)format->text_at, (int)format->mac_len, name_text(run));
-    }
+    return apr_psprintf(run->pool, "%s, %s layout: name %d, IV %d, text at %d, MAC %d%s", sizes,
+                        probe_analysis_layout(format->layout), (int)format->name_len,
+                        (int)format->iv_len, (int)format->text_at, (int)format->mac_len,
+                        name_text(run));
 }
 
 /* "the key 00 x 32", or the bytes in hex; they may be shown, because anyone can guess the key. */
@@ -795,6 +792,25 @@ static int decode_all(const probe_version_t *version, probe_version_t *decoded, 
     return 1;
 }
 
+/* What was said about a layout that does not go with the cipher. */
+static void correct_format(probe_run_t *run, found_t *found)
+{
+    probe_finding_t *all = &APR_ARRAY_IDX(run->host->findings, 0, probe_finding_t);
+    int i = found->cipher_at;
+
+    if (!probe_analysis_doubt(&run->version->format, all[i].hit)) {
+        return;
+    }
+    keep_searched(run, &all[i], found->ticket, found);
+    while (i > 0 && all[i].test != PROBE_TEST_FORMAT) {
+        i--;
+    }
+    /* That is about the tickets as the server gives them. */
+    if (all[i].test == PROBE_TEST_FORMAT && !found->is_decoded) {
+        all[i].text = describe_format(run);
+    }
+}
+
 static void search_tickets(probe_run_t *run, int is_plain)
 {
     probe_version_t *version = run->version, decoded;
@@ -804,6 +820,9 @@ static void search_tickets(probe_run_t *run, int is_plain)
 
     run->version = found.is_decoded ? &decoded : version;
     cipher = search_keys(run, PROBE_TEST_CIPHER_KEY, &found);
+    if (cipher) {
+        correct_format(run, &found);
+    }
     search_macs(run, &found);
     search_nonces(run, is_plain, cipher);
     OPENSSL_cleanse(&found, sizeof(found));
@@ -818,7 +837,7 @@ void probe_examine_tickets(probe_run_t *run)
     probe_hit_t hit;
     int is_plain;
 
-    tell_format(run);
+    probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK, "%s", describe_format(run));
     is_plain = probe_analysis_plain(tickets, n, &hit);
     if (is_plain) {
         probe_tell(run, PROBE_TEST_PLAIN, PROBE_BROKEN,

@@ -191,17 +191,17 @@ typedef struct blocks_t {
 
 static EVP_CIPHER_CTX *begin_cipher(const probe_hit_t *hit, int enc)
 {
-    int is_des = strstr(hit->algorithm, "DES") != NULL;
+    int is_des = strstr(hit->algorithm, "DES") != NULL, name_len = (int)strlen(hit->algorithm) - 3;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     unsigned char key[32];
     EVP_CIPHER *cipher;
-    char name[16];
+    char name[24];
     apr_size_t i;
 
     for (i = 0; i < sizeof(key); i++) {
         key[i] = hit->key[i % hit->key_len];
     }
-    apr_snprintf(name, sizeof(name), "AES-%d-ECB", 8 * (int)hit->key_len);
+    apr_snprintf(name, sizeof(name), "%.*sECB", name_len, hit->algorithm);
     cipher = EVP_CIPHER_fetch(NULL, is_des ? "DES-EDE3-ECB" : name, NULL);
     if (ctx
         && (!cipher || EVP_CipherInit_ex(ctx, cipher, NULL, key, NULL, enc) != 1
@@ -346,7 +346,8 @@ static const char *forge_blocks(const probe_forge_t *known, int variant, probe_f
     blocks.is_chained = strstr(hit->algorithm, "CBC") != NULL;
     /* With an opened text, its MAC's place is counted from where that begins. */
     blocks.base = known->opened_len ? known->opened_at : hit->text_at % blocks.len;
-    blocks.iv = hit->iv_len && blocks.base == hit->text_at ? known->ticket->bytes + hit->iv_at : NULL;
+    blocks.iv = hit->iv_len && blocks.base == hit->text_at ? known->ticket->bytes + hit->iv_at
+                                                           : NULL;
     blocks.was = apr_palloc(pool, known->ticket->len + BLOCK_MAX);
     blocks.text = apr_palloc(pool, known->ticket->len + BLOCK_MAX);
     why = forge_in_blocks(known, variant, &blocks, forged);

@@ -60,6 +60,10 @@ static void choose_heads(heads_t *heads, const probe_format_t *format, probe_lev
     }
     if (is_open) {
         add_heads_behind(heads, name_len, 11);
+        /* Nothing but a length shows OpenSSL's layout. */
+        if (format->prefix_len > name_len + 1) {
+            add_heads_behind(heads, format->prefix_len, 5);
+        }
     }
     else {
         add_head(heads, format->text_at);

@@ -33,16 +33,24 @@ typedef struct algorithm_t {
     const char *ecb; /* as OpenSSL calls it */
     apr_size_t key_len, full_len, block_len;
     const char *cbc_name, *ecb_name;
+    int is_slow, is_rare;
 } algorithm_t;
 
 /* DES is triple DES with the same key three times: OpenSSL's own is not in its default provider. */
 static const algorithm_t algorithms[] = {
-    {"AES-256-ECB", 32, 32, 16, "AES-256-CBC", "AES-256-ECB"},
-    {"AES-128-ECB", 16, 16, 16, "AES-128-CBC", "AES-128-ECB"},
-    {"AES-192-ECB", 24, 24, 16, "AES-192-CBC", "AES-192-ECB"},
-    {"DES-EDE3-ECB", 24, 24, 8, "3DES-CBC", "3DES-ECB"},
-    {"DES-EDE3-ECB", 16, 24, 8, "3DES-CBC", "3DES-ECB"},
-    {"DES-EDE3-ECB", 8, 24, 8, "DES-CBC", "DES-ECB"},
+    {"AES-256-ECB", 32, 32, 16, "AES-256-CBC", "AES-256-ECB", 0, 0},
+    {"AES-128-ECB", 16, 16, 16, "AES-128-CBC", "AES-128-ECB", 0, 0},
+    {"AES-192-ECB", 24, 24, 16, "AES-192-CBC", "AES-192-ECB", 0, 0},
+    {"DES-EDE3-ECB", 24, 24, 8, "3DES-CBC", "3DES-ECB", 1, 0},
+    {"DES-EDE3-ECB", 16, 24, 8, "3DES-CBC", "3DES-ECB", 1, 0},
+    {"DES-EDE3-ECB", 8, 24, 8, "DES-CBC", "DES-ECB", 1, 0},
+    {"CAMELLIA-256-ECB", 32, 32, 16, "CAMELLIA-256-CBC", "CAMELLIA-256-ECB", 1, 1},
+    {"CAMELLIA-128-ECB", 16, 16, 16, "CAMELLIA-128-CBC", "CAMELLIA-128-ECB", 1, 1},
+    {"CAMELLIA-192-ECB", 24, 24, 16, "CAMELLIA-192-CBC", "CAMELLIA-192-ECB", 1, 1},
+    {"ARIA-256-ECB", 32, 32, 16, "ARIA-256-CBC", "ARIA-256-ECB", 1, 1},
+    {"ARIA-128-ECB", 16, 16, 16, "ARIA-128-CBC", "ARIA-128-ECB", 1, 1},
+    {"ARIA-192-ECB", 24, 24, 16, "ARIA-192-CBC", "ARIA-192-ECB", 1, 1},
+    {"SM4-ECB", 16, 16, 16, "SM4-CBC", "SM4-ECB", 1, 1},
 };
 
 typedef struct work_t {
@@ -176,17 +184,18 @@ static void tell(work_t *work, EVP_CIPHER_CTX *ctx, const probe_find_t *find, co
     const probe_format_t *format = work->search->format;
     apr_size_t block_len = work->algorithm->block_len, shift = 0;
     probe_hit_t *hit = &work->search->hit;
+    int is_chained = name == work->algorithm->cbc_name;
 
     while (shift + 1 < block_len && work->starts[shift + 1] <= find->at) {
         shift++;
     }
-    keep_opened(work, ctx, shift, name == work->algorithm->cbc_name);
+    keep_opened(work, ctx, shift, is_chained);
     hit->algorithm = name;
     hit->form = find->form;
     hit->secret_at = shift + find->at - work->starts[shift];
-    if (format->iv_len == block_len && format->text_at % block_len == shift) {
+    if (is_chained && format->iv_len >= block_len && format->text_at % block_len == shift) {
         hit->iv_at = format->iv_at;
-        hit->iv_len = format->iv_len;
+        hit->iv_len = block_len;
         hit->text_at = format->text_at;
     }
     else {
@@ -234,7 +243,7 @@ static int set_key(const algorithm_t *algorithm, EVP_CIPHER_CTX *ctx, const unsi
 static int try_keys(work_t *work, EVP_CIPHER_CTX *ctx)
 {
     probe_search_t *search = work->search;
-    int is_slow = work->algorithm->block_len < BLOCK_MAX && search->level == PROBE_NORMAL;
+    int is_slow = work->algorithm->is_slow && search->level == PROBE_NORMAL;
     probe_keys_for_t what = {.level = is_slow ? PROBE_QUICK : search->level,
                              .own = search->own,
                              .ticket = search->ticket,
@@ -277,7 +286,7 @@ static int try_algorithm(work_t *work)
         found = try_keys(work, ctx);
         work->search->forms_n += 2;
     }
-    else {
+    else if (!work->algorithm->is_rare) {
         work->search->missing = work->algorithm->cbc_name;
     }
     work->search->missing = missing ? missing : work->search->missing;
@@ -302,7 +311,7 @@ int probe_search_block(probe_search_t *search, const probe_needles_t *needles)
     work->least = probe_needles_least(needles);
     for (i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]) && !found; i++) {
         work->algorithm = &algorithms[i];
-        found = try_algorithm(work);
+        found = (!algorithms[i].is_rare || search->level > PROBE_QUICK) && try_algorithm(work);
     }
     OPENSSL_cleanse(work->text, sizeof(work->text));
 cleanup:
