@@ -164,7 +164,7 @@ void probe_analysis_format(const probe_ticket_t *tickets, apr_size_t n, probe_fo
         format->len_min = tickets[i].len < format->len_min ? tickets[i].len : format->len_min;
         format->len_max = tickets[i].len > format->len_max ? tickets[i].len : format->len_max;
     }
-    prefix_len = format->name_len = n > 1 ? name_len(tickets, n) : 0;
+    prefix_len = format->name_len = format->prefix_len = n > 1 ? name_len(tickets, n) : 0;
     if (format->len_max <= STATEFUL_MAX) {
         format->layout = PROBE_LAYOUT_STATEFUL;
         return;
@@ -198,6 +198,24 @@ int probe_analysis_is_aead(probe_layout_e layout)
 {
     return layout == PROBE_LAYOUT_MBEDTLS || layout == PROBE_LAYOUT_BOTAN
            || layout == PROBE_LAYOUT_JAVA;
+}
+
+int probe_analysis_doubt(probe_format_t *format, const probe_hit_t *cipher)
+{
+    const char *name = cipher->algorithm;
+    int has_tag = strstr(name, "GCM") || strstr(name, "CCM") || strstr(name, "Poly1305");
+    probe_format_t unknown = {.name_len = format->prefix_len,
+                              .prefix_len = format->prefix_len,
+                              .len_min = format->len_min,
+                              .len_max = format->len_max};
+
+    if (format->layout == PROBE_LAYOUT_UNKNOWN
+        || (!cipher->is_text_unknown && (cipher->iv_len == 0 || cipher->iv_at == format->iv_at)
+            && (has_tag || !probe_analysis_is_aead(format->layout)))) {
+        return 0;
+    }
+    *format = unknown;
+    return 1;
 }
 
 static int plain_in(const probe_ticket_t *ticket, probe_hit_t *hit)

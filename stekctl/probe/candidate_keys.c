@@ -6,6 +6,7 @@
 
 #include <openssl/evp.h>
 #include <string.h>
+#include <time.h>
 
 #include "hex.h"
 #include "stek_audit.h"
@@ -371,18 +372,29 @@ static void add_hash(probe_keys_t *keys, const EVP_MD *md, const unsigned char *
     }
 }
 
-/* As programs make keys of a password with EVP_BytesToKey(), and "openssl enc" did. */
+/* As programs make keys of a password with EVP_BytesToKey(), and "openssl enc" did: each digest is of
+ * the one before it and the password.  An IV, a name or another key may come before the key. */
 static void add_password(probe_keys_t *keys, const EVP_MD *md, const unsigned char *text,
                          apr_size_t len)
 {
-    const EVP_CIPHER *cipher = keys->len == 32   ? EVP_aes_256_cbc()
-                               : keys->len == 24 ? EVP_aes_192_cbc()
-                                                 : EVP_aes_128_cbc();
-    unsigned char key[EVP_MAX_KEY_LENGTH];
+    unsigned char made[FILE_KEYS_MAX + PROBE_KEY_MAX + EVP_MAX_MD_SIZE];
+    unsigned char block[EVP_MAX_MD_SIZE + 64];
+    unsigned int digest_len = 0;
+    apr_size_t n = 0, at;
 
-    if ((int)keys->len == EVP_CIPHER_get_key_length(cipher)
-        && EVP_BytesToKey(cipher, md, NULL, text, (int)len, 1, key, NULL) > 0) {
-        probe_keys_add(keys, key, keys->len);
+    if (len > 64) {
+        return;
+    }
+    while (n < FILE_KEYS_MAX + keys->len) {
+        memcpy(block + digest_len, text, len);
+        if (EVP_Digest(block, digest_len + len, made + n, &digest_len, md, NULL) != 1) {
+            return;
+        }
+        memcpy(block, made + n, digest_len);
+        n += digest_len;
+    }
+    for (at = 0; at <= FILE_KEYS_MAX; at += FILE_STEP) {
+        probe_keys_add(keys, made + at, keys->len);
     }
 }
 
@@ -435,6 +447,7 @@ static void add_text(probe_keys_t *keys, const char *word, int has_hashes)
         add_hashes(keys, text, len, 1);
         add_password(keys, EVP_md5(), text, len);
         add_password(keys, EVP_sha1(), text, len);
+        add_password(keys, EVP_sha256(), text, len);
     }
 }
 
@@ -482,6 +495,34 @@ static void add_files(probe_keys_t *keys)
 
     for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         add_cut(keys, (const unsigned char *)files[i], strlen(files[i]));
+    }
+}
+
+#define DAYS 366 /* before the ticket */
+#define DAYS_HASHED 31
+#define DAY_S 86400
+
+/* Dates as people write them, for the days before the ticket, and that of tomorrow. */
+static void add_dates(probe_keys_t *keys, const probe_ticket_t *ticket)
+{
+    static const char *const ways[] = {"%Y-%m-%d", "%Y%m%d",   "%d.%m.%Y", "%d%m%Y",
+                                       "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%m%d%Y"};
+    apr_size_t i, j;
+
+    for (i = 0; i <= DAYS; i++) {
+        time_t at = (time_t)(apr_time_sec(ticket->at) + DAY_S) - (time_t)(i * DAY_S);
+        struct tm day;
+
+        for (j = 0; j < sizeof(ways) / sizeof(ways[0]) && gmtime_r(&at, &day); j++) {
+            char text[16];
+            apr_size_t len = strftime(text, sizeof(text), ways[j], &day);
+
+            probe_keys_add(keys, (unsigned char *)text, len);
+            probe_keys_repeat(keys, (unsigned char *)text, len);
+            if (i <= DAYS_HASHED) {
+                add_hashes(keys, (unsigned char *)text, len, 0);
+            }
+        }
     }
 }
 
@@ -583,4 +624,7 @@ void probe_candidate_keys(probe_keys_t *keys, apr_size_t key_len, const probe_ke
     add_series(keys);
     add_words(keys);
     add_files(keys);
+    if (what->level == PROBE_DEEP && what->ticket) {
+        add_dates(keys, what->ticket);
+    }
 }

@@ -167,7 +167,7 @@ static const char *name_text(const probe_run_t *run)
     return "";
 }
 
-static void tell_format(probe_run_t *run)
+static const char *describe_format(const probe_run_t *run)
 {
     const probe_format_t *format = &run->version->format;
     const char *sizes = format->len_min == format->len_max
@@ -176,20 +176,17 @@ static void tell_format(probe_run_t *run)
                                            (int)format->len_max);
 
     if (format->layout == PROBE_LAYOUT_UNKNOWN) {
-        probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK,
-                   "%s, common prefix of %d bytes, layout not recognised%s", sizes,
-                   (int)format->name_len, name_text(run));
+        return apr_psprintf(run->pool,
+                            "%s, common prefix of %d bytes, layout not recognised%s", sizes,
+                            (int)format->name_len, name_text(run));
     }
-    else if (format->layout == PROBE_LAYOUT_STATEFUL) {
-        probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK, "%s: refers to the server's session cache",
-                   sizes);
+    if (format->layout == PROBE_LAYOUT_STATEFUL) {
+        return apr_psprintf(run->pool, "%s: refers to the server's session cache", sizes);
     }
-    else {
-        probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK,
-                   "%s, %s layout: name %d, IV %d, text at %d, MAC %d%s", sizes,
-                   probe_analysis_layout(format->layout), (int)format->name_len,
-                   (int)format->iv_len, (int)format->text_at, (int)format->mac_len, name_text(run));
-    }
+    return apr_psprintf(run->pool, "%s, %s layout: name %d, IV %d, text at %d, MAC %d%s", sizes,
+                        probe_analysis_layout(format->layout), (int)format->name_len,
+                        (int)format->iv_len, (int)format->text_at, (int)format->mac_len,
+                        name_text(run));
 }
 
 /* "the key 00 x 32", or the bytes in hex; they may be shown, because anyone can guess the key. */
@@ -214,11 +211,13 @@ static const char *place_text(const probe_run_t *run, probe_test_e test, const p
     const char *iv = hit->no_iv    ? "all-zero IV, "
                      : hit->iv_len ? apr_psprintf(run->pool, "IV at %d, ", (int)hit->iv_at)
                                    : "";
+    const char *text = hit->is_text_unknown
+                           ? ""
+                           : apr_psprintf(run->pool, "text at %d, ", (int)hit->text_at);
 
     if (test == PROBE_TEST_CIPHER_KEY) {
-        return apr_psprintf(run->pool, "%stext at %d, the secret at %d%s%s%s", iv,
-                            (int)hit->text_at, (int)hit->secret_at, hit->form ? " " : "",
-                            hit->form ? hit->form : "",
+        return apr_psprintf(run->pool, "%s%sthe secret at %d%s%s%s", iv, text,
+                            (int)hit->secret_at, hit->form ? " " : "", hit->form ? hit->form : "",
                             hit->is_decoded ? " of the decoded ticket" : "");
     }
     return apr_psprintf(run->pool, "at %d, over the bytes from offset %d%s%s", (int)hit->mac_at,
@@ -237,33 +236,32 @@ static const char *names_text(const probe_run_t *run, const char *format, int n)
     return n > 1 ? apr_psprintf(run->pool, format, n) : "";
 }
 
+static const char *describe_key(const probe_run_t *run, probe_test_e test, const probe_hit_t *hit,
+                                int names_n)
+{
+    const char *place = place_text(run, test, hit);
+    const char *names = names_text(run, "; one of %d key names", names_n), *made = "";
+
+    if (hit->key_len == 0) {
+        return apr_psprintf(run->pool, "%s without a key (%s)%s", hit->algorithm, place, names);
+    }
+    if (hit->made_by) {
+        made = apr_psprintf(run->pool, ": %s, from %" APR_UINT64_T_FMT, hit->made_by, hit->made_of);
+    }
+    else if (hit->scheme) {
+        made = apr_psprintf(run->pool, ", which %s makes of %s", hit->scheme,
+                            key_text(run, hit->configured, hit->configured_len));
+    }
+    return apr_psprintf(run->pool, "%s with the key %s%s (%s)%s", hit->algorithm,
+                        key_text(run, hit->key, hit->key_len), made, place, names);
+}
+
 static probe_finding_t *tell_key(probe_run_t *run, probe_test_e test, const probe_hit_t *hit,
                                  int names_n)
 {
-    const char *place = place_text(run, test, hit);
-    const char *names = names_text(run, "; one of %d key names", names_n);
-    probe_finding_t *finding;
+    probe_finding_t *finding =
+        probe_tell(run, test, PROBE_BROKEN, "%s", describe_key(run, test, hit, names_n));
 
-    if (hit->key_len == 0) {
-        finding = probe_tell(run, test, PROBE_BROKEN, "%s without a key (%s)%s", hit->algorithm,
-                             place, names);
-    }
-    else if (hit->made_by) {
-        finding = probe_tell(run, test, PROBE_BROKEN,
-                             "%s with the key %s: %s, from %" APR_UINT64_T_FMT " (%s)%s",
-                             hit->algorithm, key_text(run, hit->key, hit->key_len), hit->made_by,
-                             hit->made_of, place, names);
-    }
-    else if (hit->scheme) {
-        finding = probe_tell(run, test, PROBE_BROKEN,
-                             "%s with the key %s, which %s makes of %s (%s)%s", hit->algorithm,
-                             key_text(run, hit->key, hit->key_len), hit->scheme,
-                             key_text(run, hit->configured, hit->configured_len), place, names);
-    }
-    else {
-        finding = probe_tell(run, test, PROBE_BROKEN, "%s with the key %s (%s)%s", hit->algorithm,
-                             key_text(run, hit->key, hit->key_len), place, names);
-    }
     finding->hit = apr_pmemdup(run->pool, hit, sizeof(*hit));
     return finding;
 }
@@ -357,6 +355,9 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
 typedef struct found_t {
     int is_decoded;        /* tickets are text, and what was searched is what they stand for */
     probe_opened_t opened; /* the text that the cipher's key opened; len 0: none */
+    const probe_ticket_t *ticket; /* with opened: whose text; */
+    int cipher_at;                /* that key's finding, among those of the host; */
+    int names_n;                  /* and names of keys that there are */
     const probe_own_keys_t *shown; /* the user's keys, and what the server shows */
     const probe_own_keys_t *own;   /* bytes that a generator made, and with them the key; or NULL */
     probe_hit_t clock;             /* with own: which generator */
@@ -412,6 +413,7 @@ static void keep_searched(const probe_run_t *run, probe_finding_t *finding,
         searched->format = run->version->format;
     }
     if (finding->test == PROBE_TEST_CIPHER_KEY) {
+        searched->opened_at = found->opened.at;
         searched->opened_len = found->opened.len;
         searched->opened = apr_pmemdup(run->pool, found->opened.bytes, found->opened.len);
     }
@@ -438,8 +440,7 @@ static int search_clock(probe_run_t *run, probe_search_t *search, found_t *found
     probe_clock_t clock = {.search = search, .progress = show_clock_progress, .arg = run};
     int is_found;
 
-    if (run->options->level != PROBE_DEEP || search->again != PROBE_AGAIN_NOT
-        || run->clocks_n >= (has_names(run->version) ? WHOLE_MAX : 1)) {
+    if (search->level != PROBE_DEEP || run->clocks_n >= (has_names(run->version) ? WHOLE_MAX : 1)) {
         return 0;
     }
     run->clocks_n++;
@@ -484,10 +485,31 @@ static int search_long(probe_search_t *search, int (*run)(probe_search_t *search
     return one.is_found;
 }
 
-/* With the most common keys: whoever can decrypt needs no more.  Nonzero: found, and reported. */
-static int search_inside(probe_run_t *run, const probe_ticket_t *ticket, found_t *found)
+/* A MAC inside has shown where the text begins, so what was said about the cipher's key is more now.
+ */
+static void tell_beginning(probe_run_t *run, const found_t *found)
 {
-    probe_search_t search = {.ticket = ticket,
+    const probe_opened_t *opened = &found->opened;
+    probe_finding_t *finding = &APR_ARRAY_IDX(run->host->findings, found->cipher_at,
+                                              probe_finding_t);
+    probe_hit_t hit = *finding->hit;
+
+    hit.text_at = opened->at;
+    hit.is_text_unknown = 0;
+    if (opened->has_iv || opened->is_zero_iv) {
+        hit.iv_at = opened->iv_at;
+        hit.iv_len = opened->has_iv ? opened->block_len : 0;
+        hit.no_iv = opened->is_zero_iv;
+    }
+    finding->hit = apr_pmemdup(run->pool, &hit, sizeof(hit));
+    finding->text = describe_key(run, finding->test, &hit, found->names_n);
+    keep_searched(run, finding, found->ticket, found);
+}
+
+/* With the most common keys: whoever can decrypt needs no more.  Nonzero: found, and reported. */
+static int search_inside(probe_run_t *run, found_t *found)
+{
+    probe_search_t search = {.ticket = found->ticket,
                              .format = &run->version->format,
                              .own = found->own ? found->own : found->shown,
                              .level = PROBE_QUICK,
@@ -497,7 +519,8 @@ static int search_inside(probe_run_t *run, const probe_ticket_t *ticket, found_t
         return 0;
     }
     tell_origin(found, &search.hit);
-    keep_searched(run, tell_key(run, PROBE_TEST_MAC_KEY, &search.hit, 1), ticket, found);
+    tell_beginning(run, found);
+    keep_searched(run, tell_key(run, PROBE_TEST_MAC_KEY, &search.hit, 1), found->ticket, found);
     return 1;
 }
 
@@ -514,6 +537,32 @@ static int is_consistent(const probe_version_t *version)
     return version->is_accepted;
 }
 
+/* Nonzero: a key was found, and reported. */
+static int search_ticket(probe_run_t *run, probe_test_e test, probe_search_t *search, int names_n,
+                         found_t *found)
+{
+    probe_finding_t *finding;
+    int is_cipher = test == PROBE_TEST_CIPHER_KEY;
+
+    search->format = &run->version->format;
+    search->opened = is_cipher ? &found->opened : NULL;
+    if (is_cipher
+            ? !search_long(search, probe_search_cipher) && !search_clock(run, search, found)
+            : !search_long(search, probe_search_mac)) {
+        return 0;
+    }
+    search->hit.is_decoded |= found->is_decoded;
+    tell_origin(found, &search->hit);
+    finding = tell_key(run, test, &search->hit, names_n);
+    if (is_cipher) {
+        found->ticket = search->ticket;
+        found->cipher_at = run->host->findings->nelts - 1;
+        found->names_n = names_n;
+    }
+    keep_searched(run, finding, search->ticket, found);
+    return 1;
+}
+
 /* Searches more of the tickets with a name, from the last one on: backends may have equal names for
  * different keys.  Where that is unlikely, only for zeros.  Returns as search_keys(). */
 static const char *search_again(probe_run_t *run, probe_test_e test, const probe_ticket_t **chosen,
@@ -521,14 +570,13 @@ static const char *search_again(probe_run_t *run, probe_test_e test, const probe
 {
     const probe_version_t *version = run->version;
     int is_zero_only = is_consistent(version);
-    probe_search_t search = {.format = &version->format,
-                             .own = is_zero_only ? NULL : found->shown,
-                             .level = is_zero_only ? PROBE_ONE_KEY : PROBE_QUICK,
-                             .opened = test == PROBE_TEST_CIPHER_KEY ? &found->opened : NULL};
     int i, connection = -1, left = n > 0 && has_names(version) ? AGAIN_MAX : 0;
 
     for (i = version->tickets->nelts - 1; i > 0 && left > 0; i--) {
-        const probe_ticket_t *ticket = search.ticket = ticket_n(version, i);
+        const probe_ticket_t *ticket = ticket_n(version, i);
+        probe_search_t search = {.ticket = ticket,
+                                 .own = is_zero_only ? NULL : found->shown,
+                                 .level = is_zero_only ? PROBE_ONE_KEY : PROBE_QUICK};
 
         /* A recording does not know connections. */
         if (ticket->connection
@@ -538,10 +586,7 @@ static const char *search_again(probe_run_t *run, probe_test_e test, const probe
         }
         connection = ticket->connection;
         left--;
-        if (search_long(&search,
-                        test == PROBE_TEST_CIPHER_KEY ? probe_search_cipher : probe_search_mac)) {
-            search.hit.is_decoded |= found->is_decoded;
-            keep_searched(run, tell_key(run, test, &search.hit, n), ticket, found);
+        if (search_ticket(run, test, &search, n, found)) {
             return search.hit.algorithm;
         }
     }
@@ -573,10 +618,8 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
     run->test = probe_test_name(test);
     for (i = 0; i < n; i++) {
         probe_search_t search = {.ticket = chosen[i],
-                                 .format = &version->format,
                                  .own = found->own ? found->own : found->shown,
-                                 .level = run->options->level,
-                                 .opened = test == PROBE_TEST_CIPHER_KEY ? &found->opened : NULL};
+                                 .level = run->options->level};
 
         /* Without names, the tickets are most likely all of one key. */
         if (i >= whole_n) {
@@ -588,12 +631,7 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
             search.again = PROBE_AGAIN_SAME;
         }
         probe_progress(run, (apr_size_t)i, (apr_size_t)n);
-        if (test == PROBE_TEST_CIPHER_KEY
-                ? search_long(&search, probe_search_cipher) || search_clock(run, &search, found)
-                : search_long(&search, probe_search_mac)) {
-            search.hit.is_decoded |= found->is_decoded;
-            tell_origin(found, &search.hit);
-            keep_searched(run, tell_key(run, test, &search.hit, n + more_n), chosen[i], found);
+        if (search_ticket(run, test, &search, n + more_n, found)) {
             return search.hit.algorithm;
         }
         why = why ? why : why_unknown(run, test, &search);
@@ -601,7 +639,7 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
             first = search;
         }
     }
-    if (test == PROBE_TEST_MAC_KEY && n > 0 && search_inside(run, chosen[0], found)) {
+    if (test == PROBE_TEST_MAC_KEY && n > 0 && search_inside(run, found)) {
         return NULL;
     }
     more = search_again(run, test, chosen, n ? n + more_n : 0, found);
@@ -719,6 +757,25 @@ static int decode_all(const probe_version_t *version, probe_version_t *decoded, 
     return 1;
 }
 
+/* What was said about a layout that does not go with the cipher. */
+static void correct_format(probe_run_t *run, found_t *found)
+{
+    probe_finding_t *all = &APR_ARRAY_IDX(run->host->findings, 0, probe_finding_t);
+    int i = found->cipher_at;
+
+    if (!probe_analysis_doubt(&run->version->format, all[i].hit)) {
+        return;
+    }
+    keep_searched(run, &all[i], found->ticket, found);
+    while (i > 0 && all[i].test != PROBE_TEST_FORMAT) {
+        i--;
+    }
+    /* That is about the tickets as the server gives them. */
+    if (all[i].test == PROBE_TEST_FORMAT && !found->is_decoded) {
+        all[i].text = describe_format(run);
+    }
+}
+
 static void search_tickets(probe_run_t *run, int is_plain)
 {
     probe_version_t *version = run->version, decoded;
@@ -728,6 +785,9 @@ static void search_tickets(probe_run_t *run, int is_plain)
 
     run->version = found.is_decoded ? &decoded : version;
     cipher = search_keys(run, PROBE_TEST_CIPHER_KEY, &found);
+    if (cipher) {
+        correct_format(run, &found);
+    }
     search_macs(run, &found);
     search_nonces(run, is_plain, cipher);
     OPENSSL_cleanse(&found, sizeof(found));
@@ -742,7 +802,7 @@ void probe_examine_tickets(probe_run_t *run)
     probe_hit_t hit;
     int is_plain;
 
-    tell_format(run);
+    probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK, "%s", describe_format(run));
     is_plain = probe_analysis_plain(tickets, n, &hit);
     if (is_plain) {
         probe_tell(run, PROBE_TEST_PLAIN, PROBE_BROKEN,

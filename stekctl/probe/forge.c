@@ -184,23 +184,24 @@ typedef struct blocks_t {
     EVP_CIPHER_CTX *decrypts, *encrypts;
     apr_size_t len; /* of a block */
     int is_chained;
-    apr_size_t base, end; /* in the ticket */
+    apr_size_t base, end;    /* in the ticket */
+    const unsigned char *iv; /* of the first block; NULL: zeros, or not known */
     unsigned char *was, *text;
 } blocks_t;
 
 static EVP_CIPHER_CTX *begin_cipher(const probe_hit_t *hit, int enc)
 {
-    int is_des = strstr(hit->algorithm, "DES") != NULL;
+    int is_des = strstr(hit->algorithm, "DES") != NULL, name_len = (int)strlen(hit->algorithm) - 3;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     unsigned char key[32];
     EVP_CIPHER *cipher;
-    char name[16];
+    char name[24];
     apr_size_t i;
 
     for (i = 0; i < sizeof(key); i++) {
         key[i] = hit->key[i % hit->key_len];
     }
-    apr_snprintf(name, sizeof(name), "AES-%d-ECB", 8 * (int)hit->key_len);
+    apr_snprintf(name, sizeof(name), "%.*sECB", name_len, hit->algorithm);
     cipher = EVP_CIPHER_fetch(NULL, is_des ? "DES-EDE3-ECB" : name, NULL);
     if (ctx
         && (!cipher || EVP_CipherInit_ex(ctx, cipher, NULL, key, NULL, enc) != 1
@@ -213,6 +214,14 @@ static EVP_CIPHER_CTX *begin_cipher(const probe_hit_t *hit, int enc)
     return ctx;
 }
 
+/* What CBC adds to byte i of the text. */
+static unsigned char before(const blocks_t *blocks, const unsigned char *bytes, apr_size_t i)
+{
+    return i >= blocks->len ? bytes[blocks->base + i - blocks->len]
+           : blocks->iv     ? blocks->iv[i]
+                            : 0;
+}
+
 /* Decrypts all whole blocks of the alignment into was. */
 static int decrypt_all(const probe_forge_t *known, blocks_t *blocks)
 {
@@ -223,8 +232,8 @@ static int decrypt_all(const probe_forge_t *known, blocks_t *blocks)
     if (EVP_CipherUpdate(blocks->decrypts, blocks->was, &out_len, from, (int)n) != 1) {
         return 0;
     }
-    for (i = blocks->len; i < n && blocks->is_chained; i++) {
-        blocks->was[i] ^= from[i - blocks->len];
+    for (i = 0; i < n && blocks->is_chained; i++) {
+        blocks->was[i] ^= before(blocks, known->ticket->bytes, i);
     }
     blocks->end = blocks->base + n;
     return 1;
@@ -295,7 +304,7 @@ static int encrypt_from(const blocks_t *blocks, apr_size_t end, unsigned char *b
 
         for (i = 0; i < blocks->len; i++) {
             block[i] = blocks->text[at + i]
-                       ^ (at && blocks->is_chained ? (out - blocks->len)[i] : 0);
+                       ^ (blocks->is_chained ? before(blocks, bytes, at + i) : 0);
         }
         if (EVP_CipherUpdate(blocks->encrypts, out, &out_len, block, (int)blocks->len) != 1) {
             return 0;
@@ -335,7 +344,10 @@ static const char *forge_blocks(const probe_forge_t *known, int variant, probe_f
 
     blocks.len = strstr(hit->algorithm, "DES") ? 8 : BLOCK_MAX;
     blocks.is_chained = strstr(hit->algorithm, "CBC") != NULL;
-    blocks.base = hit->text_at % blocks.len;
+    /* With an opened text, its MAC's place is counted from where that begins. */
+    blocks.base = known->opened_len ? known->opened_at : hit->text_at % blocks.len;
+    blocks.iv = hit->iv_len && blocks.base == hit->text_at ? known->ticket->bytes + hit->iv_at
+                                                           : NULL;
     blocks.was = apr_palloc(pool, known->ticket->len + BLOCK_MAX);
     blocks.text = apr_palloc(pool, known->ticket->len + BLOCK_MAX);
     why = forge_in_blocks(known, variant, &blocks, forged);

@@ -21,7 +21,7 @@ typedef struct probe_forge_t {
     const probe_format_t *format;
     const probe_hit_t *cipher, *mac; /* NULL: not found */
     const unsigned char *opened;     /* what the cipher's key opened (search.h) */
-    apr_size_t opened_len;
+    apr_size_t opened_at, opened_len;
 } probe_forge_t;
 
 typedef struct probe_forged_t {

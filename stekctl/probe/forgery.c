@@ -89,6 +89,7 @@ static int begin(forgery_t *forgery, probe_run_t *run, probe_finding_t *finding)
     forgery->known.ticket = &forgery->decoded;
     forgery->known.format = &searched->format;
     forgery->known.opened = searched->opened;
+    forgery->known.opened_at = searched->opened_at;
     forgery->known.opened_len = searched->opened_len;
     return 1;
 }

@@ -46,7 +46,9 @@ static void json_hit(json_t *json, const probe_finding_t *finding, int redacts, 
         json_count(json, "iv_offset", hit->iv_at);
         json_count(json, "iv_length", hit->iv_len);
     }
-    json_count(json, "text_offset", hit->text_at);
+    if (!hit->is_text_unknown) {
+        json_count(json, "text_offset", hit->text_at);
+    }
     if (finding->test == PROBE_TEST_MAC_KEY) {
         json_count(json, "mac_offset", hit->mac_at);
         json_count(json, "mac_length", hit->mac_len);

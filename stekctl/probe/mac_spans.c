@@ -52,11 +52,18 @@ static void choose_heads(heads_t *heads, const probe_format_t *format, probe_lev
 
     heads->n = 0;
     add_head(heads, 0);
+    if (format->layout == PROBE_LAYOUT_INSIDE) {
+        return;
+    }
     if (name_len) {
         add_head(heads, name_len);
     }
     if (is_open) {
         add_heads_behind(heads, name_len, 11);
+        /* Nothing but a length shows OpenSSL's layout. */
+        if (format->prefix_len > name_len + 1) {
+            add_heads_behind(heads, format->prefix_len, 5);
+        }
     }
     if (format->layout == PROBE_LAYOUT_UNKNOWN) {
         /* The first byte behind the name may be equal by chance. */
@@ -144,6 +151,9 @@ void probe_mac_spans(probe_spans_t *spans, apr_size_t ticket_len, const probe_fo
     }
     if (!is_known || format->mac_len == digest_len) {
         add_behind(spans, ticket_len, 16, digest_len, !is_known);
+    }
+    if (is_known && format->mac_len == digest_len) {
+        add_behind(spans, ticket_len, format->text_at, digest_len, 0);
     }
     choose_heads(&heads, format, level);
     for (i = 0; i < sizeof(mac_lens) / sizeof(mac_lens[0]); i++) {

@@ -51,7 +51,7 @@ typedef struct probe_searched_t {
     probe_format_t format;
     int is_decoded;              /* it is what a ticket of the server's stands for */
     const unsigned char *opened; /* by the cipher's key (search.h); NULL: nothing */
-    apr_size_t opened_len;
+    apr_size_t opened_at, opened_len;
 } probe_searched_t;
 
 typedef struct probe_finding_t {

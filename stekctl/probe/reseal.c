@@ -115,9 +115,9 @@ static apr_size_t choose_nonce(const probe_tagged_t *tagged, unsigned char *key,
         return NONCE_USUAL;
     }
     if (!hit->no_iv) {
-        memcpy(nonce, at, len);
+        memcpy(nonce + hit->iv_before, at, len);
     }
-    return len;
+    return hit->iv_before + len + hit->iv_behind;
 }
 
 /* enc 0: decrypts in[text_len], if its tag is right; 1: encrypts it and makes its tag. */

@@ -11,10 +11,19 @@
 
 #pragma GCC visibility push(hidden)
 
+#define PROBE_HEAD_MAX 128
+
 /* A text that a key has opened, as far as it is known where it begins and ends. */
 typedef struct probe_opened_t {
     unsigned char bytes[PROBE_TEXT_MAX];
     apr_size_t len;
+    apr_size_t at;        /* in the ticket */
+    apr_size_t block_len; /* the text may begin with a later block; 0: it begins here */
+    int is_chained;       /* CBC, with what is before a block in the ticket, but for the first one */
+    apr_size_t iv_at;     /* of the text's first block, once that is known */
+    int has_iv, is_zero_iv;
+    unsigned char head[PROBE_HEAD_MAX]; /* of the ticket */
+    apr_size_t head_len;
 } probe_opened_t;
 
 /* Whether another ticket was searched more thoroughly. */
@@ -43,7 +52,8 @@ typedef struct probe_search_t {
 int probe_search_cipher(probe_search_t *search);
 int probe_search_mac(probe_search_t *search);
 
-/* The same for a MAC in search->opened: inside the encryption. */
+/* The same for a MAC in search->opened: inside the encryption.  A MAC that is found shows where the
+ * text begins: what opened holds besides is taken off. */
 int probe_search_inside(probe_search_t *search);
 
 #pragma GCC visibility pop

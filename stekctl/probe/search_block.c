@@ -33,16 +33,24 @@ typedef struct algorithm_t {
     const char *ecb; /* as OpenSSL calls it */
     apr_size_t key_len, full_len, block_len;
     const char *cbc_name, *ecb_name;
+    int is_slow, is_rare;
 } algorithm_t;
 
 /* DES is triple DES with the same key three times: OpenSSL's own is not in its default provider. */
 static const algorithm_t algorithms[] = {
-    {"AES-256-ECB", 32, 32, 16, "AES-256-CBC", "AES-256-ECB"},
-    {"AES-128-ECB", 16, 16, 16, "AES-128-CBC", "AES-128-ECB"},
-    {"AES-192-ECB", 24, 24, 16, "AES-192-CBC", "AES-192-ECB"},
-    {"DES-EDE3-ECB", 24, 24, 8, "3DES-CBC", "3DES-ECB"},
-    {"DES-EDE3-ECB", 16, 24, 8, "3DES-CBC", "3DES-ECB"},
-    {"DES-EDE3-ECB", 8, 24, 8, "DES-CBC", "DES-ECB"},
+    {"AES-256-ECB", 32, 32, 16, "AES-256-CBC", "AES-256-ECB", 0, 0},
+    {"AES-128-ECB", 16, 16, 16, "AES-128-CBC", "AES-128-ECB", 0, 0},
+    {"AES-192-ECB", 24, 24, 16, "AES-192-CBC", "AES-192-ECB", 0, 0},
+    {"DES-EDE3-ECB", 24, 24, 8, "3DES-CBC", "3DES-ECB", 1, 0},
+    {"DES-EDE3-ECB", 16, 24, 8, "3DES-CBC", "3DES-ECB", 1, 0},
+    {"DES-EDE3-ECB", 8, 24, 8, "DES-CBC", "DES-ECB", 1, 0},
+    {"CAMELLIA-256-ECB", 32, 32, 16, "CAMELLIA-256-CBC", "CAMELLIA-256-ECB", 1, 1},
+    {"CAMELLIA-128-ECB", 16, 16, 16, "CAMELLIA-128-CBC", "CAMELLIA-128-ECB", 1, 1},
+    {"CAMELLIA-192-ECB", 24, 24, 16, "CAMELLIA-192-CBC", "CAMELLIA-192-ECB", 1, 1},
+    {"ARIA-256-ECB", 32, 32, 16, "ARIA-256-CBC", "ARIA-256-ECB", 1, 1},
+    {"ARIA-128-ECB", 16, 16, 16, "ARIA-128-CBC", "ARIA-128-ECB", 1, 1},
+    {"ARIA-192-ECB", 24, 24, 16, "ARIA-192-CBC", "ARIA-192-ECB", 1, 1},
+    {"SM4-ECB", 16, 16, 16, "SM4-CBC", "SM4-ECB", 1, 1},
 };
 
 typedef struct work_t {
@@ -131,43 +139,68 @@ static int fits_sample(work_t *work, EVP_CIPHER_CTX *ctx)
     return 0;
 }
 
-/* The alignment's text, without what looks like padding. */
-static void keep_opened(work_t *work, apr_size_t shift)
+/* Takes off what looks like padding. */
+static void unpad(probe_opened_t *opened, apr_size_t block_len)
 {
-    apr_size_t len = work->starts[shift + 1] - work->starts[shift], pad, i;
-    probe_opened_t *opened = work->search->opened;
+    apr_size_t len = opened->len, pad = len ? opened->bytes[len - 1] : 0, i;
 
-    if (!opened) {
-        return;
-    }
-    memcpy(opened->bytes, work->text + work->starts[shift], len);
-    pad = opened->bytes[len - 1];
-    for (i = 0; i < pad && pad <= work->algorithm->block_len && opened->bytes[len - 1 - i] == pad;
-         i++) {
+    for (i = 0; i < pad && pad <= block_len && opened->bytes[len - 1 - i] == pad; i++) {
     }
     opened->len = i == pad ? len - pad : len;
 }
 
-static void tell(work_t *work, const probe_find_t *find, const char *name)
+/* The alignment's text, up to the ticket's end. */
+static void keep_opened(const work_t *work, EVP_CIPHER_CTX *ctx, apr_size_t shift, int is_chained)
+{
+    const probe_ticket_t *ticket = work->search->ticket;
+    const unsigned char *from = ticket->bytes + shift;
+    apr_size_t block_len = work->algorithm->block_len, i;
+    apr_size_t len = ticket->len < PROBE_TEXT_MAX ? ticket->len : PROBE_TEXT_MAX;
+    probe_opened_t *opened = work->search->opened;
+    int out_len = 0;
+
+    if (!opened) {
+        return;
+    }
+    memset(opened, 0, sizeof(*opened));
+    len = (len - shift) / block_len * block_len;
+    if (EVP_DecryptUpdate(ctx, opened->bytes, &out_len, from, (int)len) != 1) {
+        return;
+    }
+    for (i = block_len; i < len && is_chained; i++) {
+        opened->bytes[i] ^= from[i - block_len];
+    }
+    opened->len = len;
+    opened->at = shift;
+    opened->block_len = block_len;
+    opened->is_chained = is_chained;
+    opened->head_len = ticket->len < PROBE_HEAD_MAX ? ticket->len : PROBE_HEAD_MAX;
+    memcpy(opened->head, ticket->bytes, opened->head_len);
+    unpad(opened, block_len);
+}
+
+static void tell(work_t *work, EVP_CIPHER_CTX *ctx, const probe_find_t *find, const char *name)
 {
     const probe_format_t *format = work->search->format;
     apr_size_t block_len = work->algorithm->block_len, shift = 0;
     probe_hit_t *hit = &work->search->hit;
+    int is_chained = name == work->algorithm->cbc_name;
 
     while (shift + 1 < block_len && work->starts[shift + 1] <= find->at) {
         shift++;
     }
-    keep_opened(work, shift);
+    keep_opened(work, ctx, shift, is_chained);
     hit->algorithm = name;
     hit->form = find->form;
     hit->secret_at = shift + find->at - work->starts[shift];
-    if (format->iv_len && format->text_at % block_len == shift) {
+    if (is_chained && format->iv_len >= block_len && format->text_at % block_len == shift) {
         hit->iv_at = format->iv_at;
-        hit->iv_len = format->iv_len;
+        hit->iv_len = block_len;
         hit->text_at = format->text_at;
     }
     else {
         hit->text_at = shift;
+        hit->is_text_unknown = 1;
     }
 }
 
@@ -182,14 +215,14 @@ static int try_key(work_t *work, EVP_CIPHER_CTX *ctx)
         return 0;
     }
     if (probe_scan_text(work->scan, work->text, n, &find)) {
-        tell(work, &find, work->algorithm->ecb_name);
+        tell(work, ctx, &find, work->algorithm->ecb_name);
         return 1;
     }
     for (i = 0; i < n; i++) {
         work->text[i] ^= work->before[i];
     }
     if (probe_scan_text(work->scan, work->text, n, &find)) {
-        tell(work, &find, work->algorithm->cbc_name);
+        tell(work, ctx, &find, work->algorithm->cbc_name);
         return 1;
     }
     return 0;
@@ -210,7 +243,7 @@ static int set_key(const algorithm_t *algorithm, EVP_CIPHER_CTX *ctx, const unsi
 static int try_keys(work_t *work, EVP_CIPHER_CTX *ctx)
 {
     probe_search_t *search = work->search;
-    int is_slow = work->algorithm->block_len < BLOCK_MAX && search->level == PROBE_NORMAL;
+    int is_slow = work->algorithm->is_slow && search->level == PROBE_NORMAL;
     probe_keys_for_t what = {.level = is_slow ? PROBE_QUICK : search->level,
                              .is_foreign = work->algorithm->block_len < BLOCK_MAX,
                              .own = search->own,
@@ -254,7 +287,7 @@ static int try_algorithm(work_t *work)
         found = try_keys(work, ctx);
         work->search->forms_n += 2;
     }
-    else {
+    else if (!work->algorithm->is_rare) {
         work->search->missing = work->algorithm->cbc_name;
     }
     work->search->missing = missing ? missing : work->search->missing;
@@ -279,7 +312,7 @@ int probe_search_block(probe_search_t *search, const probe_needles_t *needles)
     work->least = probe_needles_least(needles);
     for (i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]) && !found; i++) {
         work->algorithm = &algorithms[i];
-        found = try_algorithm(work);
+        found = (!algorithms[i].is_rare || search->level > PROBE_QUICK) && try_algorithm(work);
     }
     OPENSSL_cleanse(work->text, sizeof(work->text));
 cleanup:

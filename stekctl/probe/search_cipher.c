@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The search for a weak cipher key (search.h): on the ticket as it is, and on what it stands for if
- * it is text.  A key that opens it leads to a MAC that is inside.
+ * it is text.
  */
 #include "search_parts.h"
 
@@ -9,32 +9,11 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 
-#include "checksum.h"
 #include "text_ticket.h"
 
 static int search_both(probe_search_t *search, const probe_needles_t *needles)
 {
     return probe_search_block(search, needles) || probe_search_stream(search, needles);
-}
-
-/* As in a ticket of an unknown layout. */
-int probe_search_inside(probe_search_t *search)
-{
-    probe_format_t unknown = {.len_max = 0};
-    probe_ticket_t text = *search->ticket;
-    probe_search_t inner = {
-        .ticket = &text, .format = &unknown, .own = search->own, .level = search->level};
-    int found;
-
-    text.bytes = search->opened->bytes;
-    text.len = search->opened->len;
-    found = text.len > 0
-            && (probe_checksum_find_inside(&text, &unknown, &inner.hit)
-                || probe_search_mac(&inner));
-    search->hit = inner.hit;
-    search->hit.is_inside = found;
-    OPENSSL_cleanse(&text, sizeof(text));
-    return found;
 }
 
 int probe_search_cipher(probe_search_t *search)

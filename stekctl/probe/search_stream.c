@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The search for a weak key of a stream (search_parts.h).  A mode is a rule for the first counter
- * block; CTR with a nonce of 12 bytes and a counter from 0 includes GCM, whose text begins at 2.
+ * block; CTR with a nonce of 12 bytes and a counter from 0 includes GCM, whose text begins at 2.  A
+ * nonce may be shorter than the cipher's, and zeros before or behind it.
  *
  *     CTR  IV 16                      GCM  nonce 12 | counter 4; other nonces: GHASH of the nonce
  *     CTR  nonce 8 | counter 8        CCM  flags | nonce 8, 12 or 13 | counter
@@ -24,7 +25,7 @@
 #define BLOCK 16
 #define MORE_BLOCKS 4 /* a text begins that many blocks later in the key stream, at most */
 #define PLACE_MAX 128
-#define SEGMENTS_MAX (8 * (PLACE_MAX + 2))
+#define SEGMENTS_MAX (12 * (PLACE_MAX + 2))
 
 typedef enum mode_e {
     MODE_NONCE12,
@@ -33,33 +34,50 @@ typedef enum mode_e {
     MODE_NONCE8,
     MODE_CCM13,
     MODE_CCM8,
+    MODE_CTR12_RIGHT,
+    MODE_CTR8_RIGHT,
+    MODE_GCM8_RIGHT,
+    MODE_CCM8_RIGHT,
     MODE_GCM16,
     MODE_GCM8,
     MODE_CHACHA12,
     MODE_CHACHA16,
     MODE_CHACHA8,
+    MODE_CHACHA8_LEFT,
     MODE_XCHACHA
 } mode_e;
 
 typedef struct rule_t {
     apr_size_t nonce_len;
-    apr_size_t text_block; /* of the key stream, where the text begins */
-    const char *names[3];  /* for keys of 16, 24 and 32 bytes */
+    apr_size_t text_block;     /* of the key stream, where the text begins */
+    const char *names[3];      /* for keys of 16, 24 and 32 bytes */
+    apr_size_t before, behind; /* zeros that complete the nonce */
+    int is_rare;               /* tried with the most common keys only */
 } rule_t;
 
+#define AES(mode)                                                                                  \
+    {                                                                                              \
+        "AES-128-" mode, "AES-192-" mode, "AES-256-" mode                                          \
+    }
+
 static const rule_t rules[] = {
-    [MODE_NONCE12] = {12, 2, {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"}},
-    [MODE_CCM12] = {12, 1, {"AES-128-CCM", "AES-192-CCM", "AES-256-CCM"}},
-    [MODE_IV16] = {16, 0, {"AES-128-CTR", "AES-192-CTR", "AES-256-CTR"}},
-    [MODE_NONCE8] = {8, 0, {"AES-128-CTR", "AES-192-CTR", "AES-256-CTR"}},
-    [MODE_CCM13] = {13, 1, {"AES-128-CCM", "AES-192-CCM", "AES-256-CCM"}},
-    [MODE_CCM8] = {8, 1, {"AES-128-CCM", "AES-192-CCM", "AES-256-CCM"}},
-    [MODE_GCM16] = {16, 1, {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"}},
-    [MODE_GCM8] = {8, 1, {"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"}},
-    [MODE_CHACHA12] = {12, 4, {NULL, NULL, "ChaCha20-Poly1305"}},
-    [MODE_CHACHA16] = {16, 0, {NULL, NULL, "ChaCha20"}},
-    [MODE_CHACHA8] = {8, 0, {NULL, NULL, "ChaCha20"}},
-    [MODE_XCHACHA] = {24, 4, {NULL, NULL, "XChaCha20-Poly1305"}},
+    [MODE_NONCE12] = {12, 2, AES("GCM"), 0, 0, 0},
+    [MODE_CCM12] = {12, 1, AES("CCM"), 0, 0, 0},
+    [MODE_IV16] = {16, 0, AES("CTR"), 0, 0, 0},
+    [MODE_NONCE8] = {8, 0, AES("CTR"), 0, 0, 0},
+    [MODE_CCM13] = {13, 1, AES("CCM"), 0, 0, 0},
+    [MODE_CCM8] = {8, 1, AES("CCM"), 0, 0, 0},
+    [MODE_CTR12_RIGHT] = {12, 0, AES("CTR"), 4, 0, 1},
+    [MODE_CTR8_RIGHT] = {8, 0, AES("CTR"), 8, 0, 1},
+    [MODE_GCM8_RIGHT] = {8, 2, AES("GCM"), 4, 0, 1},
+    [MODE_CCM8_RIGHT] = {8, 1, AES("CCM"), 4, 0, 1},
+    [MODE_GCM16] = {16, 1, AES("GCM"), 0, 0, 0},
+    [MODE_GCM8] = {8, 1, AES("GCM"), 0, 0, 0},
+    [MODE_CHACHA12] = {12, 4, {NULL, NULL, "ChaCha20-Poly1305"}, 0, 0, 0},
+    [MODE_CHACHA16] = {16, 0, {NULL, NULL, "ChaCha20"}, 0, 0, 0},
+    [MODE_CHACHA8] = {8, 4, {NULL, NULL, "ChaCha20-Poly1305"}, 4, 0, 0},
+    [MODE_CHACHA8_LEFT] = {8, 4, {NULL, NULL, "ChaCha20-Poly1305"}, 0, 4, 1},
+    [MODE_XCHACHA] = {24, 4, {NULL, NULL, "XChaCha20-Poly1305"}, 0, 0, 0},
 };
 
 /* A family shares one way to make its key streams. */
@@ -141,6 +159,9 @@ static void choose_segments(work_t *work, reach_e reach)
         if (mode == MODE_GCM16) {
             work->fixed_n = work->segments_n;
         }
+        if (rules[mode].is_rare && reach < REACH_WIDE) {
+            continue;
+        }
         if (mode == MODE_NONCE12 || mode == MODE_CCM12 || mode == MODE_CHACHA12) {
             add_segment(work, (mode_e)mode, 0, 1);
         }
@@ -150,16 +171,6 @@ static void choose_segments(work_t *work, reach_e reach)
                 add_segment(work, (mode_e)mode, at, 0);
             }
         }
-    }
-}
-
-/* Writes n into the last len bytes of the block. */
-static void put_counter(unsigned char *block, apr_size_t len, apr_size_t n)
-{
-    apr_size_t i;
-
-    for (i = 0; i < len; i++) {
-        block[BLOCK - 1 - i] = i < sizeof(n) ? (unsigned char)(n >> 8 * i) : 0;
     }
 }
 
@@ -175,18 +186,16 @@ static void count_up(unsigned char *block, apr_size_t len)
 /* The first block, and how many of its bytes count. */
 static apr_size_t first_block(mode_e mode, const unsigned char *nonce, unsigned char *block)
 {
-    apr_size_t len = rules[mode].nonce_len;
-    int is_ccm = mode == MODE_CCM12 || mode == MODE_CCM13 || mode == MODE_CCM8;
+    const rule_t *rule = &rules[mode];
+    apr_size_t len = rule->before + rule->nonce_len;
+    int is_ccm = strstr(rule->names[0], "CCM") != NULL;
 
     memset(block, 0, BLOCK);
     if (is_ccm) {
         block[0] = (unsigned char)(BLOCK - 2 - len);
-        memcpy(block + 1, nonce, len);
-        put_counter(block, BLOCK - 1 - len, 0);
-        return BLOCK - 1 - len;
     }
-    memcpy(block, nonce, len);
-    return mode == MODE_IV16 ? BLOCK : BLOCK - len;
+    memcpy(block + is_ccm + rule->before, nonce, rule->nonce_len);
+    return is_ccm ? BLOCK - 1 - len : len == BLOCK ? BLOCK : BLOCK - len;
 }
 
 static void fill_blocks(work_t *work, const segment_t *segment, const probe_ghash_t *ghash,
@@ -253,7 +262,7 @@ static int make_chacha_one(work_t *work, EVP_CIPHER_CTX *ctx, const unsigned cha
         len = 8;
     }
     if (!segment->is_zero) {
-        memcpy(iv + BLOCK - len, nonce, len);
+        memcpy(iv + BLOCK - rules[segment->mode].behind - len, nonce, len);
     }
     return EVP_EncryptInit_ex(ctx, NULL, NULL, key, iv) == 1
            && encrypt(ctx, work->blocks, work->stream_len, out);
@@ -275,12 +284,44 @@ static int make_streams(work_t *work, EVP_CIPHER_CTX *ctx, const unsigned char *
     return 1;
 }
 
-/* Nonzero: the text may begin there, right after the nonce, a length or a tag. */
-static int is_after(apr_int64_t at, apr_size_t end)
+/* How unlikely it is that the text begins there, after a nonce that ends at `end`: right behind it or
+ * a length, behind a tag, or behind the MAC of a digest. */
+static int unlikeliness(apr_int64_t at, apr_size_t end)
 {
+    static const int macs[] = {28, 32, 48, 64};
     apr_int64_t gap = at - (apr_int64_t)end;
+    apr_size_t i;
 
-    return gap >= 0 && gap <= 20 && (gap <= 2 || gap == 4 || gap == 8 || gap >= 16);
+    if (gap >= 0 && (gap <= 2 || gap == 4 || gap == 8)) {
+        return 0;
+    }
+    if (gap >= 16 && gap <= 22) {
+        return 1;
+    }
+    for (i = 0; i < sizeof(macs) / sizeof(macs[0]); i++) {
+        if (gap == macs[i] || gap == macs[i] + 2) {
+            return 2;
+        }
+    }
+    return 3;
+}
+
+/* The same key stream from its first block on is that of CTR, or of a ChaCha20 without tag.  Its text
+ * would begin at base, that with a tag at text_at. */
+static int has_no_tag(const segment_t *segment, apr_size_t name_len, apr_int64_t base,
+                      apr_int64_t text_at, apr_int64_t secret_at)
+{
+    const rule_t *rule = &rules[segment->mode];
+    apr_size_t end = segment->place + rule->nonce_len;
+    int without = base < 0 ? 3 : unlikeliness(base, end), with = unlikeliness(text_at, end);
+
+    if (rule->text_block <= 1 || base < 0) {
+        return 0;
+    }
+    if (segment->is_zero) {
+        return base > 2 || text_at > (apr_int64_t)name_len;
+    }
+    return without < 3 && (secret_at < text_at || without < with || (without == 2 && with == 2));
 }
 
 /* The ticket from `at` on, under the key stream from `from` on. */
@@ -290,7 +331,9 @@ static void keep_opened(const work_t *work, apr_size_t at, const unsigned char *
     const probe_ticket_t *ticket = work->search->ticket;
     probe_opened_t *opened = work->search->opened;
 
-    for (opened->len = 0; at < ticket->len && from < end; at++, from++) {
+    memset(opened, 0, sizeof(*opened));
+    opened->at = at;
+    for (; at < ticket->len && from < end; at++, from++) {
         opened->bytes[opened->len++] = ticket->bytes[at] ^ *from;
     }
 }
@@ -301,25 +344,26 @@ static void tell(const work_t *work, const probe_find_t *find)
     const rule_t *rule = &rules[segment->mode];
     apr_int64_t base = (apr_int64_t)find->place - (apr_int64_t)(find->at % work->stream_len);
     apr_int64_t text_at = base + (apr_int64_t)(rule->text_block * BLOCK);
-    apr_size_t end = segment->is_zero ? 0 : segment->place + rule->nonce_len;
-    const char *name = rule->names[work->family->key_len / 8 - 2];
+    apr_size_t key_i = work->family->key_len / 8 - 2;
+    const char *name = rule->names[key_i];
     probe_hit_t *hit = &work->search->hit;
     const unsigned char *stream;
     apr_int64_t from;
 
-    /* The same key stream from its first block on is that of CTR, or of a ChaCha20 without tag. */
-    if (rule->text_block > 1 && base >= 0 && is_after(base, end)
-        && (segment->is_zero || !is_after(text_at, end))) {
+    if (has_no_tag(segment, work->search->format->prefix_len, base, text_at,
+                   (apr_int64_t)find->place)) {
         text_at = base;
-        name = segment->mode == MODE_NONCE12 ? rules[MODE_IV16].names[work->family->key_len / 8 - 2]
-               : segment->mode == MODE_XCHACHA ? "XChaCha20"
-                                               : "ChaCha20";
+        name = segment->mode == MODE_XCHACHA          ? "XChaCha20"
+               : work->family->first == MODE_CHACHA12 ? "ChaCha20"
+                                                      : rules[MODE_IV16].names[key_i];
     }
     hit->algorithm = name;
     hit->form = find->form;
     hit->no_iv = segment->is_zero;
     hit->iv_at = segment->place;
     hit->iv_len = segment->is_zero ? 0 : rule->nonce_len;
+    hit->iv_before = rule->before;
+    hit->iv_behind = rule->behind;
     hit->text_at = text_at > 0 ? (apr_size_t)text_at : 0;
     hit->secret_at = find->place;
     if (!work->search->opened) {

@@ -57,13 +57,15 @@ typedef enum probe_layout_e {
     PROBE_LAYOUT_MBEDTLS,  /* name 4 | IV 12 | length 2 | GCM | tag 16 */
     PROBE_LAYOUT_WOLFSSL,  /* name 16 | IV 16 | length 2 | text | MAC 32 */
     PROBE_LAYOUT_BOTAN,    /* magic 8 | name 4 | seed 16 | IV 12 | GCM | tag 16 */
-    PROBE_LAYOUT_JAVA      /* name 4 | IV 16 | GCM | tag 16 */
+    PROBE_LAYOUT_JAVA,     /* name 4 | IV 16 | GCM | tag 16 */
+    PROBE_LAYOUT_INSIDE    /* no ticket, but a decrypted text: a MAC is at one of its ends */
 } probe_layout_e;
 
 /* Offsets and lengths in bytes.  For an unknown layout, only name_len and the lengths are valid. */
 typedef struct probe_format_t {
     probe_layout_e layout;
-    apr_size_t name_len; /* the tickets' common prefix; for one ticket, a guess by layout */
+    apr_size_t name_len;   /* the tickets' common prefix; for one ticket, a guess by layout */
+    apr_size_t prefix_len; /* the same as measured: 0 for one ticket */
     apr_size_t iv_at, iv_len, text_at, mac_len;
     apr_size_t len_min, len_max; /* of the tickets */
 } probe_format_t;
@@ -78,8 +80,10 @@ typedef struct probe_hit_t {
     const char *algorithm; /* "AES-128-CBC", "HMAC-SHA256" */
     unsigned char key[PROBE_KEY_MAX];
     apr_size_t key_len;
-    apr_size_t iv_at, iv_len; /* iv_len 0: not known where it is */
+    apr_size_t iv_at, iv_len;        /* iv_len 0: not known where it is */
+    apr_size_t iv_before, iv_behind; /* zeros that complete it */
     apr_size_t text_at, secret_at;
+    int is_text_unknown; /* its blocks are counted from text_at, but it may begin later */
     apr_size_t mac_at;
     apr_size_t mac_len, mac_full_len; /* shorter than full: truncated */
     apr_size_t first, second;         /* indexes of the tickets concerned */

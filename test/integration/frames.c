@@ -36,6 +36,13 @@ static const frame_cipher_t ciphers[] = {
     {"aes-256-ecb", EVP_aes_256_ecb, ECB, 32, 0, 0},
     {"3des-ecb", EVP_des_ede3_ecb, ECB, 24, 0, 0},
     {"des-ecb", EVP_des_ede3_ecb, ECB, 8, 0, 1},
+    {"camellia-128-cbc", EVP_camellia_128_cbc, CBC, 16, 16, 0},
+    {"camellia-192-cbc", EVP_camellia_192_cbc, CBC, 24, 16, 0},
+    {"camellia-256-cbc", EVP_camellia_256_cbc, CBC, 32, 16, 0},
+    {"aria-128-cbc", EVP_aria_128_cbc, CBC, 16, 16, 0},
+    {"aria-192-cbc", EVP_aria_192_cbc, CBC, 24, 16, 0},
+    {"aria-256-cbc", EVP_aria_256_cbc, CBC, 32, 16, 0},
+    {"sm4-cbc", EVP_sm4_cbc, CBC, 16, 16, 0},
     {"aes-128-ctr", EVP_aes_128_ctr, CTR, 16, 16, 0},
     {"aes-192-ctr", EVP_aes_192_ctr, CTR, 24, 16, 0},
     {"aes-256-ctr", EVP_aes_256_ctr, CTR, 32, 16, 0},
@@ -61,11 +68,24 @@ static void must(int is_good)
 
 /* ---- words ---- */
 
+static int choose_cipher(frame_t *frame, const char *value)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(ciphers) / sizeof(ciphers[0]); i++) {
+        if (!strcmp(value, ciphers[i].name)) {
+            frame->cipher = &ciphers[i];
+            frame->nonce_len = ciphers[i].nonce_len;
+            return 1;
+        }
+    }
+    return 0;
+}
+
 void frame_init(frame_t *frame)
 {
     memset(frame, 0, sizeof(*frame));
-    frame->cipher = &ciphers[15];
-    frame->nonce_len = frame->cipher->nonce_len;
+    must(choose_cipher(frame, "aes-256-gcm"));
     frame->place = FRAME_NONE;
     frame->digest = "SHA256";
     frame->has_mac_key = 1;
@@ -95,20 +115,6 @@ static int choose(const char *value, const char *const *names, int n)
     return i < n ? i : -1;
 }
 
-static int choose_cipher(frame_t *frame, const char *value)
-{
-    size_t i;
-
-    for (i = 0; i < sizeof(ciphers) / sizeof(ciphers[0]); i++) {
-        if (!strcmp(value, ciphers[i].name)) {
-            frame->cipher = &ciphers[i];
-            frame->nonce_len = ciphers[i].nonce_len;
-            return 1;
-        }
-    }
-    return 0;
-}
-
 static int choose_digest(frame_t *frame, const char *value)
 {
     static const char *const names[] = {"md5",    "sha1",   "sha224", "sha256",
@@ -127,12 +133,12 @@ int frame_word(frame_t *frame, const char *word, const char *value)
 {
     static const char *const places[] = {"behind", "front", "inside", "inside-front", "none"};
     static const char *const forms[] = {"none", "hex", "base64"};
-    static const char *const words[] = {"cipher",  "digest", "mac",    "form", "wrap",
-                                        "key",     "name",   "nonce",  "at",   "length",
-                                        "mac-len", "cover",  "mac-key"};
+    static const char *const words[] = {"cipher",  "digest", "mac",     "form", "wrap",
+                                        "key",     "name",   "nonce",   "at",   "length",
+                                        "mac-len", "cover",  "mac-key", "zeros"};
     int i = -1;
 
-    switch (choose(word, words, 13)) {
+    switch (choose(word, words, 14)) {
     case 0:
         return choose_cipher(frame, value);
     case 1:
@@ -172,6 +178,9 @@ int frame_word(frame_t *frame, const char *word, const char *value)
         frame->has_mac_key = strcmp(value, "none") != 0;
         memset(frame->mac_key, 0, sizeof(frame->mac_key));
         return !frame->has_mac_key || read_hex(value, frame->mac_key, sizeof(frame->mac_key)) > 0;
+    case 13:
+        frame->zeros = (size_t)atoi(value);
+        return frame->zeros <= 8;
     default:
         return 0;
     }
@@ -341,7 +350,7 @@ static void prepare(const frame_t *frame, const unsigned char *nonce, unsigned c
         memcpy(iv + (frame->cipher->kind == XCHACHA ? 8 : 4), nonce + 16, 8);
         break;
     default:
-        memcpy(iv, nonce, n);
+        memcpy(iv + frame->zeros, nonce, n);
     }
 }
 
@@ -357,7 +366,8 @@ static size_t run_cipher(const frame_t *frame, const unsigned char *nonce, int e
     kind_e kind = frame->cipher->kind;
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     unsigned char key[32], iv[32];
-    int n = 0, last = 0, nonce_len = frame->nonce_len ? (int)frame->nonce_len : 12, is_good;
+    int n = 0, last = 0, is_good;
+    int nonce_len = frame->nonce_len ? (int)(frame->zeros + frame->nonce_len) : 12;
     size_t text_len = enc || !is_aead(kind) ? len : len - TAG;
 
     prepare(frame, nonce, key, iv);

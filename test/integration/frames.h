@@ -32,6 +32,7 @@ typedef struct frame_t {
     unsigned char key[FRAME_KEY_MAX], mac_key[FRAME_KEY_MAX], name[64];
     size_t name_len, nonce_len, secret_at;
     int has_length, has_mac_key, covers_text_only;
+    size_t zeros;       /* that complete the nonce in front; behind it are always some */
     const char *digest; /* as OpenSSL calls it, or "crc32" */
     size_t mac_len;     /* 0: whole */
     frame_place_e place;

@@ -127,6 +127,9 @@ FRAMED = {**{f"aes-{8 * n}-{mode}": (n, nonces) for n in (16, 24, 32) for mode, 
           "des-cbc": (8, [8]), "3des-cbc": (24, [8]), "des-ecb": (8, [0]), "3des-ecb": (24, [0]),
           "chacha20": (32, [8, 12, 16]), "chacha20-poly1305": (32, [12, 0]), "xchacha20": (32, [24]),
           "xchacha20-poly1305": (32, [24])}
+# From level normal on: rare ciphers, and short nonces that zeros complete.
+RARE = {f"{name}-{8 * n}-cbc": (n, [16]) for name in ("camellia", "aria") for n in (16, 24, 32)} | {"sm4-cbc": (16, [16])}
+ZEROS = {("ctr", 8): 8, ("ctr", 12): 4, ("gcm", 8): 4, ("ccm", 8): 4, ("chacha20-poly1305", 8): 4}
 
 
 class DrawnFrame:
@@ -135,12 +138,16 @@ class DrawnFrame:
     def __init__(self, rnd):
         self.level = rnd.choice(["quick"] * 3 + ["normal"]) if FULL else "quick"
         self.version, self.tickets, self.expected = rnd.choice(["1.2", "1.3"]), 4, set()
-        self.cipher = rnd.choice(list(FRAMED))
-        length, nonces = FRAMED[self.cipher]
+        ciphers = FRAMED if self.level == "quick" else FRAMED | RARE | {"chacha20-poly1305": (32, [8, 12, 0])}
+        self.cipher = rnd.choice(list(ciphers))
+        length, nonces = ciphers[self.cipher]
         nonce, kinds = rnd.choice(nonces), dict(QUICK)
         self.is_aead = any(mode in self.cipher for mode in ("gcm", "ccm", "poly"))
         self.is_block = "cbc" in self.cipher or "ecb" in self.cipher
         words = [f"cipher={self.cipher}", f"nonce={nonce}", f"at={rnd.choice([0, 3, 16, 27, 40])}"]
+        zeros = [n for (mode, short), n in ZEROS.items() if self.cipher.endswith(mode) and short == nonce]
+        if self.level != "quick" and zeros:
+            words.append(f"zeros={rnd.choice([0] + zeros)}")
         words += [f"name={rnd.randbytes(rnd.choice([4, 8, 16, 16, 16, 20, 32])).hex()}"] if rnd.randrange(5) else [
             "name=none"]
         words += [f"form={rnd.choice(['none', 'none', 'hex', 'base64'])}",

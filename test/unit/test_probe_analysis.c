@@ -703,19 +703,62 @@ static void test_analysis_file_of_private_key_found(void **state)
     }
 }
 
+static int is_candidate(probe_level_e level, const unsigned char *key, apr_size_t len)
+{
+    probe_keys_for_t what = {.level = level, .ticket = &tickets[0]};
+    probe_keys_t keys;
+    apr_size_t i;
+
+    probe_candidate_keys(&keys, len, &what);
+    for (i = 0; i < keys.n && memcmp(keys.bytes + i * len, key, len) != 0; i++) {
+    }
+    i = i < keys.n;
+    probe_keys_free(&keys);
+    return (int)i;
+}
+
+/* All that EVP_BytesToKey() makes may have been cut into name, IV and keys. */
 static void test_analysis_key_of_password_found(void **state)
 {
-    unsigned char key[32];
-    probe_format_t format;
-    probe_hit_t hit;
+    const EVP_MD *const mds[] = {EVP_md5(), EVP_sha1(), EVP_sha256()};
+    unsigned char made[48], text[32 + 6], more[EVP_MAX_MD_SIZE];
+    size_t i, at;
 
     (void)state;
-    assert_int_equal(EVP_BytesToKey(EVP_aes_256_cbc(), EVP_md5(), NULL,
-                                    (const unsigned char *)"secret", 6, 1, key, NULL),
-                     32);
-    format = format_by_hand(EVP_aes_256_cbc(), 16, 0, key, NULL);
-    assert_true(search_one(probe_search_cipher, PROBE_NORMAL, &format, &hit));
-    assert_memory_equal(hit.key, key, sizeof(key));
+    make_tickets(&(recipe_t){.name_len = 16});
+    for (i = 0; i < sizeof(mds) / sizeof(mds[0]); i++) {
+        assert_int_equal(EVP_BytesToKey(EVP_aes_256_cbc(), mds[i], NULL,
+                                        (const unsigned char *)"secret", 6, 1, made, made + 32),
+                         32);
+        for (at = 0; at <= 32; at += 16) {
+            assert_true(is_candidate(PROBE_NORMAL, made + at, at < 32 ? 32 : 16));
+        }
+    }
+    /* The fourth block of MD5. */
+    EVP_BytesToKey(EVP_aes_256_cbc(), EVP_md5(), NULL, (const unsigned char *)"secret", 6, 1, made,
+                   made + 32);
+    memcpy(text, made + 32, 16);
+    memcpy(text + 16, "secret", 6);
+    assert_int_equal(EVP_Digest(text, 22, more, NULL, EVP_md5(), NULL), 1);
+    assert_true(is_candidate(PROBE_NORMAL, more, 16));
+}
+
+static void test_analysis_date_as_key_found(void **state)
+{
+    static const char *const dates[] = {"2026-01-01", "20251231", "31.12.2025", "01022025"};
+    unsigned char key[32], digest[32];
+    size_t i;
+
+    (void)state;
+    make_tickets(&(recipe_t){.name_len = 16});
+    tickets[0].at = T0;
+    for (i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
+        memset(key, 0, sizeof(key));
+        memcpy(key, dates[i], strlen(dates[i]));
+        assert_true(is_candidate(PROBE_DEEP, key, sizeof(key)));
+    }
+    assert_int_equal(EVP_Digest(dates[1], 8, digest, NULL, EVP_sha256(), NULL), 1);
+    assert_true(is_candidate(PROBE_DEEP, digest, sizeof(digest)));
 }
 
 static void test_analysis_own_key_found(void **state)
@@ -1006,6 +1049,7 @@ int main(void)
         cmocka_unit_test(test_analysis_file_of_text_found),
         cmocka_unit_test(test_analysis_file_of_private_key_found),
         cmocka_unit_test(test_analysis_key_of_password_found),
+        cmocka_unit_test(test_analysis_date_as_key_found),
         cmocka_unit_test(test_analysis_own_key_found),
         cmocka_unit_test(test_analysis_search_without_ciphers_not_ok),
         cmocka_unit_test(test_analysis_digest_without_key_found),
