@@ -13,7 +13,6 @@
 #include "analysis.h"
 #include "checksum.h"
 #include "faces.h"
-#include "hex.h"
 #include "key_digest.h"
 #include "report.h"
 #include "stek_time.h"
@@ -92,9 +91,9 @@ static const char *some_text(const probe_run_t *run)
     if (version->backends->nelts > 1) {
         text = apr_psprintf(run->pool, "%s; %d backends or keys", text, version->backends->nelts);
     }
-    if (version->faces && version->faces->nelts > version->backends->nelts) {
+    if (version->faces_n > version->backends->nelts) {
         text = apr_psprintf(run->pool, "%s; servers of %d kinds, by certificate and hello", text,
-                            version->faces->nelts);
+                            version->faces_n);
     }
     if (rare) {
         text = apr_psprintf(run->pool,
@@ -193,21 +192,9 @@ static void tell_format(probe_run_t *run)
     }
 }
 
-/* "the key 00 x 32", or the bytes in hex; they may be shown, because anyone can guess the key. */
 static const char *key_text(const probe_run_t *run, const unsigned char *key, apr_size_t len)
 {
-    char text[2 * PROBE_KEY_MAX + 1];
-    apr_size_t i;
-
-    if (run->options->redacts) {
-        return probe_key_digest(key, len, run->pool);
-    }
-    for (i = 1; i < len && key[i] == key[0]; i++) {
-    }
-    if (i == len) {
-        return apr_psprintf(run->pool, "%02x x %d", key[0], (int)len);
-    }
-    return apr_pstrdup(run->pool, probe_hex(key, len, text));
+    return probe_key_text(key, len, run->options->redacts, run->pool);
 }
 
 static const char *place_text(const probe_run_t *run, probe_test_e test, const probe_hit_t *hit)
@@ -536,26 +523,14 @@ static int was_searched(const probe_run_t *run, probe_test_e test, const probe_t
     return has_name && is_clean;
 }
 
-/* Tickets resume at once: those with one key's name are most likely of one key. */
-static int is_consistent(const probe_version_t *version)
-{
-    int i;
-
-    for (i = 0; version->backends && i < version->backends->nelts; i++) {
-        if (APR_ARRAY_IDX(version->backends, i, probe_backend_t).repeats_n != 1) {
-            return 0;
-        }
-    }
-    return version->is_accepted;
-}
-
 /* Searches more of the tickets with a name, from the last one on: backends may have equal names for
- * different keys.  Where that is unlikely, only for zeros.  Returns as search_keys(). */
+ * different keys.  Where tickets resume at once, that is unlikely: then only for zeros.  Returns as
+ * search_keys(). */
 static const char *search_again(probe_run_t *run, probe_test_e test, const probe_ticket_t **chosen,
                                 int n, found_t *found)
 {
     const probe_version_t *version = run->version;
-    int is_zero_only = is_consistent(version);
+    int is_zero_only = version->is_steady;
     probe_search_t search = {.format = &version->format,
                              .own = is_zero_only ? NULL : found->shown,
                              .level = is_zero_only ? PROBE_ONE_KEY : PROBE_QUICK,
@@ -565,7 +540,6 @@ static const char *search_again(probe_run_t *run, probe_test_e test, const probe
     for (i = version->tickets->nelts - 1; i > 0 && left > 0; i--) {
         const probe_ticket_t *ticket = search.ticket = ticket_n(version, i);
 
-        /* A recording does not know connections. */
         if (ticket->connection
             && ((int)ticket->connection == connection
                 || ticket->connection == chosen[0]->connection)) {
