@@ -309,7 +309,7 @@ static int add_spare(probe_host_t *host, const probe_version_t *version, char *t
     apr_int64_t tried_n, resumes, alert, secret_at;
     apr_size_t name_len, mac_len;
 
-    if (!get_field_number(&text, "tried", 1, TICKETS_MAX, &tried_n)
+    if (!get_field_number(&text, "tried", 0, TICKETS_MAX, &tried_n)
         || !get_field_number(&text, "resumes", 0, 1, &resumes)
         || !get_field_number(&text, "alert", -1, 255, &alert)
         || !get_field_number(&text, "secret_at", 0, TICKET_MAX, &secret_at)

@@ -25,7 +25,7 @@
 #include "session.h"
 #include "spare_keys.h"
 
-#define CERTAIN_N 2    /* files of zeros: the only ones that are tried with several contexts */
+#define CERTAIN_N 2 /* files of zeros: the only ones that are tried with several contexts */
 #define TEXT_AT 32
 #define CONTEXTS 3
 #define CONTEXT_MAX 32
@@ -44,6 +44,13 @@ static const char *key_text(const probe_run_t *run, const unsigned char *key, ap
 
 static void tell_none(probe_run_t *run, const probe_spare_t *spare)
 {
+    if (spare->tried_n == 0) {
+        probe_tell(run, PROBE_TEST_CIPHER_KEY, PROBE_NOTE,
+                   "whether the server opens tickets with keys that make none was not tested: a "
+                   "ticket of its own with a wrong secret does not end the connection every time")
+            ->spare = spare;
+        return;
+    }
     probe_tell(run, PROBE_TEST_CIPHER_KEY, PROBE_OK,
                "nor does the server open a ticket that the probe has made under one of %d guessable "
                "keys, as one would that decrypts with a key but encrypts with another",
@@ -208,6 +215,43 @@ static int try_one(probe_run_t *run, const probe_ticket_t *own, probe_spare_t *s
 
 /* ---- all ---- */
 
+/* What shows that a ticket was opened: nonzero if the server's own tickets show it, also the second
+ * time.  With early data, OpenSSL opens a ticket only once, and none that it has not made. */
+static int shows_opened(probe_run_t *run, const probe_ticket_t *own)
+{
+    probe_reply_t reply;
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        offer(run, own, NULL, 0, 1, &reply);
+        if (reply.outcome != PROBE_ALERT) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Nonzero, and said: one of the keys opens tickets.  Adds to *ptried_n how many were tried. */
+static int try_all(probe_run_t *run, const probe_ticket_t *own, const context_t *contexts,
+                   int contexts_n, int *ptried_n)
+{
+    int is_13 = run->version->version == TLS1_3_VERSION, i, j;
+    probe_spare_t spare;
+
+    for (i = 0;
+         (is_13 || i < CERTAIN_N) && probe_key_files_get(run->options->own, i, &spare); i++) {
+        for (j = 0; j < contexts_n && run->faults_n < PROBE_FAULTS_MAX; j++) {
+            spare.tried_n = *ptried_n;
+            if (try_one(run, own, &spare, &contexts[j])) {
+                probe_spare_keys_tell(run, apr_pmemdup(run->pool, &spare, sizeof(spare)));
+                return 1;
+            }
+            *ptried_n = spare.tried_n;
+        }
+    }
+    return 0;
+}
+
 /* A key of its own tickets that everybody knows needs no second one. */
 static int is_needed(const probe_run_t *run)
 {
@@ -221,7 +265,7 @@ static int is_needed(const probe_run_t *run)
             return 0;
         }
     }
-    return run->options->level > PROBE_QUICK
+    return run->options->level > PROBE_QUICK && run->version->is_accepted
            && run->version->format.layout == PROBE_LAYOUT_OPENSSL;
 }
 
@@ -241,36 +285,23 @@ static int repeats_of(const probe_version_t *version)
 void probe_test_spare_keys(probe_run_t *run, int earlier_n)
 {
     const probe_ticket_t *own = &APR_ARRAY_IDX(run->version->tickets, 0, probe_ticket_t);
-    int is_13 = run->version->version == TLS1_3_VERSION, i, j, contexts_n, tried_n = 0;
-    context_t contexts[CONTEXTS];
-    probe_spare_t spare;
+    int is_13 = run->version->version == TLS1_3_VERSION, tried_n = 0, is_found = 0;
+    context_t contexts[CONTEXTS] = {{.len = 0}};
 
     if (!is_needed(run) || !own->session) {
         return;
     }
     probe_begin(run, PROBE_TEST_CIPHER_KEY, earlier_n);
     run->repeats_n = repeats_of(run->version);
-    contexts_n = is_13 ? 1 : choose_contexts(run, contexts);
-    if (is_13) {
-        memset(contexts, 0, sizeof(contexts));
-    }
-    for (i = 0; probe_key_files_get(run->options->own, i, &spare)
-                && (is_13 || i < CERTAIN_N);
-         i++) {
-        for (j = 0; j < contexts_n && run->faults_n < PROBE_FAULTS_MAX; j++) {
-            spare.tried_n = tried_n;
-            if (try_one(run, own, &spare, &contexts[j])) {
-                probe_spare_keys_tell(run, apr_pmemdup(run->pool, &spare, sizeof(spare)));
-                run->repeats_n = 1;
-                return;
-            }
-            tried_n = spare.tried_n;
-        }
+    if (!is_13 || shows_opened(run, own)) {
+        is_found = try_all(run, own, contexts, is_13 ? 1 : choose_contexts(run, contexts),
+                           &tried_n);
     }
     run->repeats_n = 1;
-    if (is_13 && tried_n) {
-        memset(&spare, 0, sizeof(spare));
-        spare.tried_n = tried_n;
-        probe_spare_keys_tell(run, apr_pmemdup(run->pool, &spare, sizeof(spare)));
+    if (is_13 && !is_found) {
+        probe_spare_t *none = apr_pcalloc(run->pool, sizeof(*none));
+
+        none->tried_n = tried_n;
+        probe_spare_keys_tell(run, none);
     }
 }
