@@ -8,6 +8,7 @@
 
 #define SUPPORT_N 8 /* unaltered tickets, up to seven; a session id */
 #define FORGED_N 20 /* for a key of the cipher, and as many for one of the MAC alone */
+#define SPARE_N 40  /* from level normal on: for keys that make no tickets, if none was found */
 #define REUSE_N 2
 #define CHANGE_N 3 /* another version, another suite, another server's ticket */
 #define EXPIRY_N 1
@@ -40,6 +41,7 @@ int probe_budget_offers(const probe_options_t *options, int earlier_n, probe_tes
     case PROBE_TEST_SUPPORT:
         return SUPPORT_N;
     case PROBE_TEST_CIPHER_KEY:
+        return options->level == PROBE_QUICK ? FORGED_N : SPARE_N;
     case PROBE_TEST_MAC_KEY:
         return FORGED_N;
     case PROBE_TEST_MAC:

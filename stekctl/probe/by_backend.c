@@ -190,6 +190,18 @@ static void try_all(probe_run_t *run, probe_version_t *version)
 static const probe_test_e pooled[] = {PROBE_TEST_MAC, PROBE_TEST_PADDING, PROBE_TEST_REUSE,
                                       PROBE_TEST_CHANGE, PROBE_TEST_EXPIRY};
 
+static int is_steady(const probe_version_t *version)
+{
+    int i;
+
+    for (i = 0; i < version->backends->nelts; i++) {
+        if (backend_n(version, i)->repeats_n != 1) {
+            return 0;
+        }
+    }
+    return version->is_accepted;
+}
+
 void probe_by_backend_try(probe_run_t *run, int earlier_n)
 {
     probe_version_t *version = run->version;
@@ -208,6 +220,7 @@ void probe_by_backend_try(probe_run_t *run, int earlier_n)
         try_all(run, version);
         version->pool_n = probe_client_offers_left(run->client);
     }
+    version->is_steady = is_steady(version);
 }
 
 const char *probe_by_backend_why(const probe_version_t *version)

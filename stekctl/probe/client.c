@@ -52,12 +52,13 @@ static apr_status_t free_client(void *data)
 static void read_cert(const probe_link_t *link)
 {
     X509 *cert = SSL_get0_peer_certificate(link->ssl);
-    unsigned int len = sizeof(link->reply->cert_digest);
+    unsigned int len = sizeof(link->reply->cert_digest), sha1_len = sizeof(link->reply->cert_sha1);
     unsigned char *der = NULL;
     int der_len = cert ? i2d_X509(cert, &der) : 0;
 
     if (der_len >= PROBE_CERT_HEAD
-        && X509_digest(cert, EVP_sha256(), link->reply->cert_digest, &len) == 1) {
+        && X509_digest(cert, EVP_sha256(), link->reply->cert_digest, &len) == 1
+        && X509_digest(cert, EVP_sha1(), link->reply->cert_sha1, &sha1_len) == 1) {
         memcpy(link->reply->cert_head, der, PROBE_CERT_HEAD);
         link->reply->has_cert = 1;
     }

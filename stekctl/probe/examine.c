@@ -13,7 +13,6 @@
 #include "analysis.h"
 #include "checksum.h"
 #include "faces.h"
-#include "hex.h"
 #include "key_digest.h"
 #include "report.h"
 #include "stek_time.h"
@@ -91,9 +90,9 @@ static const char *some_text(const probe_run_t *run)
     if (version->backends->nelts > 1) {
         text = apr_psprintf(run->pool, "%s; %d backends or keys", text, version->backends->nelts);
     }
-    if (version->faces && version->faces->nelts > version->backends->nelts) {
+    if (version->faces_n > version->backends->nelts) {
         text = apr_psprintf(run->pool, "%s; servers of %d kinds, by certificate and hello", text,
-                            version->faces->nelts);
+                            version->faces_n);
     }
     if (rare) {
         text = apr_psprintf(run->pool,
@@ -176,9 +175,8 @@ static const char *describe_format(const probe_run_t *run)
                                            (int)format->len_max);
 
     if (format->layout == PROBE_LAYOUT_UNKNOWN) {
-        return apr_psprintf(run->pool,
-                            "%s, common prefix of %d bytes, layout not recognised%s", sizes,
-                            (int)format->name_len, name_text(run));
+        return apr_psprintf(run->pool, "%s, common prefix of %d bytes, layout not recognised%s",
+                            sizes, (int)format->name_len, name_text(run));
     }
     if (format->layout == PROBE_LAYOUT_STATEFUL) {
         return apr_psprintf(run->pool, "%s: refers to the server's session cache", sizes);
@@ -189,21 +187,9 @@ static const char *describe_format(const probe_run_t *run)
                         name_text(run));
 }
 
-/* "the key 00 x 32", or the bytes in hex; they may be shown, because anyone can guess the key. */
 static const char *key_text(const probe_run_t *run, const unsigned char *key, apr_size_t len)
 {
-    char text[2 * PROBE_KEY_MAX + 1];
-    apr_size_t i;
-
-    if (run->options->redacts) {
-        return probe_key_digest(key, len, run->pool);
-    }
-    for (i = 1; i < len && key[i] == key[0]; i++) {
-    }
-    if (i == len) {
-        return apr_psprintf(run->pool, "%02x x %d", key[0], (int)len);
-    }
-    return apr_pstrdup(run->pool, probe_hex(key, len, text));
+    return probe_key_text(key, len, run->options->redacts, run->pool);
 }
 
 static const char *place_text(const probe_run_t *run, probe_test_e test, const probe_hit_t *hit)
@@ -216,8 +202,8 @@ static const char *place_text(const probe_run_t *run, probe_test_e test, const p
                            : apr_psprintf(run->pool, "text at %d, ", (int)hit->text_at);
 
     if (test == PROBE_TEST_CIPHER_KEY) {
-        return apr_psprintf(run->pool, "%s%sthe secret at %d%s%s%s", iv, text,
-                            (int)hit->secret_at, hit->form ? " " : "", hit->form ? hit->form : "",
+        return apr_psprintf(run->pool, "%s%sthe secret at %d%s%s%s", iv, text, (int)hit->secret_at,
+                            hit->form ? " " : "", hit->form ? hit->form : "",
                             hit->is_decoded ? " of the decoded ticket" : "");
     }
     return apr_psprintf(run->pool, "at %d, over the bytes from offset %d%s%s", (int)hit->mac_at,
@@ -259,8 +245,8 @@ static const char *describe_key(const probe_run_t *run, probe_test_e test, const
 static probe_finding_t *tell_key(probe_run_t *run, probe_test_e test, const probe_hit_t *hit,
                                  int names_n)
 {
-    probe_finding_t *finding =
-        probe_tell(run, test, PROBE_BROKEN, "%s", describe_key(run, test, hit, names_n));
+    probe_finding_t *finding = probe_tell(run, test, PROBE_BROKEN, "%s",
+                                          describe_key(run, test, hit, names_n));
 
     finding->hit = apr_pmemdup(run->pool, hit, sizeof(*hit));
     return finding;
@@ -355,9 +341,9 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
 typedef struct found_t {
     int is_decoded;        /* tickets are text, and what was searched is what they stand for */
     probe_opened_t opened; /* the text that the cipher's key opened; len 0: none */
-    const probe_ticket_t *ticket; /* with opened: whose text; */
-    int cipher_at;                /* that key's finding, among those of the host; */
-    int names_n;                  /* and names of keys that there are */
+    const probe_ticket_t *ticket;  /* with opened: whose text; */
+    int cipher_at;                 /* that key's finding, among those of the host; */
+    int names_n;                   /* and names of keys that there are */
     const probe_own_keys_t *shown; /* the user's keys, and what the server shows */
     const probe_own_keys_t *own;   /* bytes that a generator made, and with them the key; or NULL */
     probe_hit_t clock;             /* with own: which generator */
@@ -524,19 +510,6 @@ static int search_inside(probe_run_t *run, found_t *found)
     return 1;
 }
 
-/* Tickets resume at once: those with one key's name are most likely of one key. */
-static int is_consistent(const probe_version_t *version)
-{
-    int i;
-
-    for (i = 0; version->backends && i < version->backends->nelts; i++) {
-        if (APR_ARRAY_IDX(version->backends, i, probe_backend_t).repeats_n != 1) {
-            return 0;
-        }
-    }
-    return version->is_accepted;
-}
-
 /* Nonzero: a key was found, and reported. */
 static int search_ticket(probe_run_t *run, probe_test_e test, probe_search_t *search, int names_n,
                          found_t *found)
@@ -546,9 +519,8 @@ static int search_ticket(probe_run_t *run, probe_test_e test, probe_search_t *se
 
     search->format = &run->version->format;
     search->opened = is_cipher ? &found->opened : NULL;
-    if (is_cipher
-            ? !search_long(search, probe_search_cipher) && !search_clock(run, search, found)
-            : !search_long(search, probe_search_mac)) {
+    if (is_cipher ? !search_long(search, probe_search_cipher) && !search_clock(run, search, found)
+                  : !search_long(search, probe_search_mac)) {
         return 0;
     }
     search->hit.is_decoded |= found->is_decoded;
@@ -564,12 +536,13 @@ static int search_ticket(probe_run_t *run, probe_test_e test, probe_search_t *se
 }
 
 /* Searches more of the tickets with a name, from the last one on: backends may have equal names for
- * different keys.  Where that is unlikely, only for zeros.  Returns as search_keys(). */
+ * different keys.  Where tickets resume at once, that is unlikely: then only for zeros.  Returns as
+ * search_keys(). */
 static const char *search_again(probe_run_t *run, probe_test_e test, const probe_ticket_t **chosen,
                                 int n, found_t *found)
 {
     const probe_version_t *version = run->version;
-    int is_zero_only = is_consistent(version);
+    int is_zero_only = version->is_steady;
     int i, connection = -1, left = n > 0 && has_names(version) ? AGAIN_MAX : 0;
 
     for (i = version->tickets->nelts - 1; i > 0 && left > 0; i--) {
@@ -578,7 +551,6 @@ static const char *search_again(probe_run_t *run, probe_test_e test, const probe
                                  .own = is_zero_only ? NULL : found->shown,
                                  .level = is_zero_only ? PROBE_ONE_KEY : PROBE_QUICK};
 
-        /* A recording does not know connections. */
         if (ticket->connection
             && ((int)ticket->connection == connection
                 || ticket->connection == chosen[0]->connection)) {

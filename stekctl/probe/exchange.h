@@ -60,8 +60,9 @@ typedef struct probe_reply_t {
     int is_cut;       /* the server closed after a request, without a response */
     int is_unoffered; /* the server chose a cipher suite that was not offered */
     int asked_cert;   /* the server sent a CertificateRequest */
-    int has_cert;     /* the next two are set, from the server's certificate */
+    int has_cert;     /* the next three are set, from the server's certificate */
     unsigned char cert_digest[32], cert_head[PROBE_CERT_HEAD]; /* its SHA-256; how its DER begins */
+    unsigned char cert_sha1[20];
     apr_uint32_t hello; /* hash of what a ServerHello chooses: suite and extensions; 0: none came */
     apr_int64_t first_us;        /* from the ClientHello to the first byte of the answer */
     apr_array_header_t *tickets; /* of probe_ticket_t; bytes are in the pool */

@@ -66,6 +66,7 @@ void probe_faces_find(probe_version_t *version, apr_pool_t *pool)
             APR_ARRAY_IDX(version->faces, j, probe_face_t).connections_n++;
         }
     }
+    version->faces_n = version->faces->nelts;
 }
 
 /* Whose key's name a ticket has; -1: that of none. */

@@ -80,6 +80,7 @@ static void test_version(probe_run_t *run, const probe_host_t *earlier, int earl
     probe_examine_support(run);
     probe_by_backend_examine(run);
     probe_test_forgery(run, earlier_n);
+    probe_test_spare_keys(run, earlier_n);
     if (!version->is_accepted) {
         confusion_only(run, PROBE_TEST_MAC, probe_by_backend_why(version), earlier, earlier_n);
         return;

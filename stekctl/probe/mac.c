@@ -21,6 +21,7 @@
 
 #define AGAIN_MAX 4  /* accepted alterations that are offered once more */
 #define COUNT_MIN 10 /* bytes of a MAC that have to count, as RFC 2104, 5 has it */
+#define COMMON_MIN 4 /* tickets that are not alike in a byte of a session, or of its MAC, by chance */
 #define CHECKSUM_MIN 64
 #define CHECKSUM_N 6 /* three places, in two byte orders */
 #define BIG_LEN 4096 /* longer tickets, which every offer sends, get few alterations */
@@ -40,6 +41,7 @@ typedef struct change_t {
     apr_size_t like_wrong_at; /* one of them */
     const char *taken_how;    /* the first one that was accepted; NULL: none was */
     apr_size_t taken_at;
+    int is_bent; /* one of them was accepted with another secret: the session itself was altered */
     unsigned char *map; /* for every byte: place_e */
 } change_t;
 
@@ -167,28 +169,99 @@ static int count_places(const change_t *change, apr_size_t begin, apr_size_t end
     return n;
 }
 
-/* The session cannot be altered through its key's name, or what fills a MAC's field up: if the rest
- * of the MAC is checked, and with it IV and text.  Only a known layout tells which bytes these are. */
-static probe_verdict_e grade(const probe_run_t *run, const change_t *change)
+/* How many bytes at its end the ticket has in common with all others. */
+static apr_size_t common_end(const probe_run_t *run, const probe_ticket_t *ticket)
+{
+    const apr_array_header_t *tickets = run->version->tickets;
+    apr_size_t n = ticket->len;
+    int i;
+
+    for (i = 0; i < tickets->nelts; i++) {
+        const probe_ticket_t *other = &APR_ARRAY_IDX(tickets, i, probe_ticket_t);
+        apr_size_t same = 0;
+
+        while (same < n && same < other->len
+               && other->bytes[other->len - 1 - same] == ticket->bytes[ticket->len - 1 - same]) {
+            same++;
+        }
+        n = same;
+    }
+    return n;
+}
+
+/* Where a session can be, and what protects it: from begin up to end.  A known layout tells; in
+ * others, what sessions do not differ in is none of them. */
+static void find_session(const probe_run_t *run, const change_t *change, apr_size_t *pbegin,
+                         apr_size_t *pend)
 {
     const probe_format_t *format = &run->version->format;
-    apr_size_t len = change->ticket->len, mac_at = len - format->mac_len;
+    apr_size_t len = change->ticket->len;
 
-    if (format->layout == PROBE_LAYOUT_UNKNOWN || len < format->text_at + format->mac_len
-        || count_places(change, format->iv_at, mac_at, PLACE_TAKEN) > 0
-        || count_places(change, format->iv_at, mac_at, PLACE_REFUSED) == 0
-        || count_places(change, mac_at, len, PLACE_REFUSED) == 0) {
+    *pbegin = 0;
+    *pend = len;
+    if (format->layout != PROBE_LAYOUT_UNKNOWN && len >= format->text_at + format->mac_len) {
+        *pbegin = format->iv_at;
+        *pend = len - format->mac_len;
+    }
+    else if (format->layout == PROBE_LAYOUT_UNKNOWN && run->version->tickets->nelts >= COMMON_MIN) {
+        *pbegin = format->name_len;
+        *pend = len - common_end(run, change->ticket);
+    }
+}
+
+/* How many bytes that a session depends on do not count: not those of a length field. */
+static int count_session(const probe_run_t *run, const change_t *change, apr_size_t begin,
+                         apr_size_t end)
+{
+    const probe_format_t *format = &run->version->format;
+    int n = count_places(change, begin, end, PLACE_TAKEN);
+
+    if (format->layout != PROBE_LAYOUT_UNKNOWN && format->iv_len) {
+        n -= count_places(change, format->iv_at + format->iv_len, format->text_at, PLACE_TAKEN);
+    }
+    return n;
+}
+
+/* No value of a key's name or version, of a length field, or of what fills a MAC's field up, alters
+ * the session: if the rest of the MAC is checked, and with it IV and text.  An answer like that to a
+ * wrong secret says that they may not be. */
+static probe_verdict_e grade(const probe_run_t *run, const change_t *change)
+{
+    apr_size_t len = change->ticket->len, mac_len = run->version->format.mac_len, begin, end;
+    int is_known = run->version->format.layout != PROBE_LAYOUT_UNKNOWN;
+
+    find_session(run, change, &begin, &end);
+    if (change->is_bent || change->like_wrong_n > 0 || begin >= end || (!is_known && begin == 0 && end == len)
+        || count_session(run, change, begin, end) > 0
+        || count_places(change, begin, end, PLACE_REFUSED) < COUNT_MIN
+        || (is_known && count_places(change, end, len, PLACE_REFUSED) == 0)) {
         return PROBE_BROKEN;
     }
-    return count_places(change, mac_at, len, PLACE_TAKEN) + COUNT_MIN > (int)format->mac_len
+    return is_known && count_places(change, end, len, PLACE_TAKEN) + COUNT_MIN > (int)mac_len
                ? PROBE_WEAK
                : PROBE_NOTE;
+}
+
+/* Of what those bytes are that do not count, and what does. */
+static const char *part_text(const probe_run_t *run, const change_t *change, const char **pothers)
+{
+    const probe_format_t *format = &run->version->format;
+
+    *pothers = "IV, text and the rest of the MAC do";
+    if (format->layout == PROBE_LAYOUT_UNKNOWN) {
+        *pothers = "those in which tickets differ do";
+        return change->taken_at < format->name_len ? "common beginning of all tickets"
+                                                   : "common end of all tickets";
+    }
+    return change->taken_at < format->iv_at     ? "key's name"
+           : change->taken_at < format->text_at ? "length field"
+                                                : "MAC";
 }
 
 static void tell_taken(probe_run_t *run, const change_t *change)
 {
     probe_verdict_e verdict = grade(run, change);
-    const char *unit = change->by_bit ? "bit" : "byte";
+    const char *unit = change->by_bit ? "bit" : "byte", *part, *others;
 
     if (verdict == PROBE_BROKEN) {
         probe_tell(
@@ -196,13 +269,11 @@ static void tell_taken(probe_run_t *run, const change_t *change)
             "%s with %s %d altered; of %d alterations, those of these bytes are accepted: %s",
             change->taken_how, unit, (int)change->taken_at, (int)change->tried_n,
             ranges_text(run, change));
+        return;
     }
-    else {
-        probe_tell(run, PROBE_TEST_MAC, verdict,
-                   "these bytes of the %s do not count: %s; IV, text and the rest of the MAC do",
-                   change->taken_at < run->version->format.iv_at ? "key's name" : "MAC",
-                   ranges_text(run, change));
-    }
+    part = part_text(run, change, &others);
+    probe_tell(run, PROBE_TEST_MAC, verdict, "these bytes of the %s do not count: %s; %s", part,
+               ranges_text(run, change), others);
 }
 
 /* Where the session has ended meanwhile, or its key, every altered ticket is refused. */
@@ -351,6 +422,7 @@ static void try_place(probe_run_t *run, change_t *change, apr_size_t unit)
             change->taken_at = unit;
         }
         change->tried_n++;
+        change->is_bent |= reply.outcome == PROBE_ACCEPTED;
         change->map[at] = PLACE_TAKEN;
         return;
     }

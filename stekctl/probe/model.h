@@ -54,6 +54,18 @@ typedef struct probe_searched_t {
     apr_size_t opened_at, opened_len;
 } probe_searched_t;
 
+#define PROBE_SPARE_NAME 16
+
+/* Keys of a server on OpenSSL that open tickets and make none. */
+typedef struct probe_spare_t {
+    unsigned char name[PROBE_SPARE_NAME], cipher_key[32], mac_key[32];
+    apr_size_t key_len;   /* of either; 0: none of those that were tried is in use */
+    int tried_n;          /* that were tried */
+    int resumes;          /* a session of a ticket under them */
+    int alert;            /* otherwise: that a client gets who does not know what is in it */
+    apr_size_t secret_at; /* in such a ticket */
+} probe_spare_t;
+
 typedef struct probe_finding_t {
     probe_test_e test;
     int version; /* TLS1_VERSION to TLS1_3_VERSION */
@@ -62,6 +74,7 @@ typedef struct probe_finding_t {
     int is_moot;                      /* not testable, because there is nothing to test */
     const probe_hit_t *hit;           /* what was found; or NULL */
     const probe_searched_t *searched; /* on which ticket, if it is a key; or NULL */
+    const probe_spare_t *spare;       /* it is about keys that make no tickets; or NULL */
     probe_forged_e forged;
     const char *forged_text;               /* the part of text that is about it; NULL: none */
     apr_size_t keys_n, forms_n, tickets_n; /* what was searched; zeros: this is no search */
@@ -127,6 +140,8 @@ typedef struct probe_version_t {
     int pool_n;                   /* offers that tests by backend have left, all together */
     apr_array_header_t *visits;   /* of probe_visit_t; NULL: offline */
     apr_array_header_t *faces;    /* of probe_face_t; NULL: not known */
+    int faces_n;                  /* how many, also of a recording */
+    int is_steady;                /* tickets resume at once, whoever answers */
 } probe_version_t;
 
 typedef struct probe_host_t {

@@ -107,10 +107,26 @@ static void put_hex(FILE *file, const char *key, const unsigned char *bytes, apr
     put_bytes(file, bytes, len);
 }
 
+/* Of versions that are not offered, only that the server no longer answered is told. */
+static void add_lost(FILE *file, const probe_host_t *host)
+{
+    int i;
+
+    for (i = 0; i < host->findings->nelts; i++) {
+        const probe_finding_t *finding = &APR_ARRAY_IDX(host->findings, i, probe_finding_t);
+
+        if (!host->versions[PROBE_VERSION_AT(finding->version)].is_offered) {
+            fprintf(file, "lost %s ", probe_version_name(finding->version) + strlen("TLS "));
+            put_text(file, finding->text);
+        }
+    }
+}
+
 /* Tests that examine tickets are done again; those that offer them cannot be. */
 static int is_kept(const probe_version_t *version, const probe_finding_t *finding)
 {
     return finding->version == version->version && finding->test != PROBE_TEST_SUPPORT
+           && !finding->spare
            && (finding->test >= PROBE_TEST_MAC || version->tickets->nelts == 0);
 }
 
@@ -122,6 +138,16 @@ static void put_test(FILE *file, const char *kind, const probe_finding_t *findin
     }
 }
 
+static void add_spare(FILE *file, const probe_spare_t *spare)
+{
+    fprintf(file, "spare tried=%d resumes=%d alert=%d secret_at=%d", spare->tried_n,
+            spare->resumes, spare->alert, (int)spare->secret_at);
+    put_hex(file, "name", spare->name, spare->key_len ? sizeof(spare->name) : 0);
+    put_hex(file, "cipher", spare->cipher_key, spare->key_len);
+    put_hex(file, "mac", spare->mac_key, spare->key_len);
+    putc('\n', file);
+}
+
 static void add_finding(FILE *file, const probe_version_t *version, const probe_finding_t *finding)
 {
     if (is_kept(version, finding)) {
@@ -131,8 +157,14 @@ static void add_finding(FILE *file, const probe_version_t *version, const probe_
                 : finding->verdict == PROBE_UNTESTED ? "not-testable"
                                                      : probe_verdict_name(finding->verdict));
         put_text(file, finding->text);
+        if (finding->detectable_us) {
+            fprintf(file, "detectable %" APR_INT64_T_FMT "\n", finding->detectable_us);
+        }
     }
-    if (finding->version == version->version && finding->forged) {
+    if (finding->version == version->version && finding->spare) {
+        add_spare(file, finding->spare);
+    }
+    else if (finding->version == version->version && finding->forged) {
         put_test(file, "forged", finding);
         fprintf(file, " %s ", probe_forged_word(finding->forged));
         put_text(file, finding->forged_text);
@@ -145,16 +177,18 @@ static void add_version(FILE *file, const probe_host_t *host, const probe_versio
 
     fprintf(file,
             "version %s per_connection=%d session_ids=%d resumes=%d asked_cert=%d alert=%d "
-            "full=%d empty=%d",
+            "full=%d empty=%d faces=%d steady=%d",
             probe_version_name(version->version) + strlen("TLS "), version->per_connection,
             version->by_session_id, version->is_accepted, version->own->asked_cert,
-            version->own->alert, version->full_n, version->empty_n);
+            version->own->alert, version->full_n, version->empty_n, version->faces_n,
+            version->is_steady);
     put_hex(file, "cert", version->own->cert_head, version->own->has_cert ? PROBE_CERT_HEAD : 0);
     putc('\n', file);
     for (i = 0; i < version->tickets->nelts; i++) {
         const probe_ticket_t *ticket = &APR_ARRAY_IDX(version->tickets, i, probe_ticket_t);
 
-        fprintf(file, "ticket hint=%u at=%" APR_TIME_T_FMT, (unsigned)ticket->hint_s, ticket->at);
+        fprintf(file, "ticket hint=%u at=%" APR_TIME_T_FMT " connection=%d",
+                (unsigned)ticket->hint_s, ticket->at, (int)ticket->connection);
         put_hex(file, "secret", ticket->secret, ticket->secret_len);
         fputs(" more=", file);
         for (j = 0; j < (int)ticket->more_n; j++) {
@@ -198,6 +232,9 @@ apr_status_t probe_recording_add(FILE *file, const probe_host_t *host)
         if (host->versions[i].is_offered) {
             add_version(file, host, &host->versions[i]);
         }
+    }
+    if (!host->failure) {
+        add_lost(file, host);
     }
     fputs("end\n", file);
     return fflush(file) == 0 && !ferror(file) ? APR_SUCCESS : APR_FROM_OS_ERROR(errno);

@@ -12,11 +12,15 @@
  *   opens HOST:PORT                   a ticket of that host resumed here; any number
  *   failure TEXT                      nothing was tested; no versions follow
  *   version TLS per_connection=N session_ids=-1|0|1 resumes=0|1 asked_cert=0|1 alert=N full=N empty=N
- *       cert=HEX
- *   ticket hint=SECONDS at=MICROSECONDS secret=HEX more=HEX nonce=HEX bytes=HEX
+ *       faces=N steady=0|1 cert=HEX
+ *   ticket hint=SECONDS at=MICROSECONDS connection=N secret=HEX more=HEX nonce=HEX bytes=HEX
  *                                     of the version above it; any number
  *   finding TEST[@BACKENDS] VERDICT TEXT
  *                                     of a test that needs the server; backends as bits, in hex
+ *   detectable MICROSECONDS           of the finding above it
+ *   spare tried=N resumes=0|1 alert=N secret_at=N name=HEX cipher=HEX mac=HEX
+ *                                     keys that open tickets and make none; empty: not found
+ *   lost TLS TEXT                     the server no longer answered in that version
  *   end                               the host is complete
  *
  * The secrets are those of the probe's own sessions, so the file is readable by its owner only.  A

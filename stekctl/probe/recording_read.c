@@ -104,22 +104,49 @@ static apr_status_t read_line(probe_reader_t *reader, const char **pwhy)
     return is_text(reader->line) ? APR_SUCCESS : APR_EGENERAL;
 }
 
-static int set_version(probe_host_t *host, char *text, probe_version_t **pversion, apr_pool_t *pool)
+/* Moves *ptext behind "1.2 ".  -1: it is no version; otherwise its index. */
+static int get_version(char **ptext)
 {
-    apr_int64_t per_connection, by_id, resumes, asked, alert, full_n, empty_n;
-    probe_reply_t *own = apr_pcalloc(pool, sizeof(*own));
-    apr_size_t cert_len = 0;
     int i;
 
     for (i = 0; i < PROBE_VERSIONS_N; i++) {
         const char *name = probe_version_name(PROBE_VERSION_FIRST + i) + strlen("TLS ");
 
-        if (!strncmp(text, name, strlen(name)) && text[strlen(name)] == ' ') {
-            text += strlen(name) + 1;
-            break;
+        if (!strncmp(*ptext, name, strlen(name)) && (*ptext)[strlen(name)] == ' ') {
+            *ptext += strlen(name) + 1;
+            return i;
         }
     }
-    if (i == PROBE_VERSIONS_N || host->versions[i].is_offered
+    return -1;
+}
+
+/* VERSION TEXT: the server no longer answered. */
+static int add_lost(probe_host_t *host, char *text, apr_pool_t *pool)
+{
+    int i = get_version(&text);
+    probe_finding_t *finding;
+
+    if (i < 0 || host->failure || host->versions[i].is_offered
+) {
+        return 0;
+    }
+    finding = apr_array_push(host->findings);
+    memset(finding, 0, sizeof(*finding));
+    finding->test = PROBE_TEST_SUPPORT;
+    finding->verdict = PROBE_UNTESTED;
+    finding->version = host->versions[i].version;
+    finding->text = apr_pstrdup(pool, text);
+    return 1;
+}
+
+static int set_version(probe_host_t *host, char *text, probe_version_t **pversion, apr_pool_t *pool)
+{
+    apr_int64_t per_connection, by_id, resumes, asked, alert, full_n, empty_n, faces_n, steady;
+    probe_reply_t *own = apr_pcalloc(pool, sizeof(*own));
+    apr_size_t cert_len = 0;
+    int i = get_version(&text);
+
+    if (i < 0 || host->versions[i].is_offered
         || !get_field_number(&text, "per_connection", 0, 255, &per_connection)
         || !get_field_number(&text, "session_ids", -1, 1, &by_id)
         || !get_field_number(&text, "resumes", 0, 1, &resumes)
@@ -127,6 +154,8 @@ static int set_version(probe_host_t *host, char *text, probe_version_t **pversio
         || !get_field_number(&text, "alert", -1, 255, &alert)
         || !get_field_number(&text, "full", 0, TICKETS_MAX, &full_n)
         || !get_field_number(&text, "empty", 0, TICKETS_MAX, &empty_n)
+        || !get_field_number(&text, "faces", 0, PROBE_FACES_MAX, &faces_n)
+        || !get_field_number(&text, "steady", 0, 1, &steady)
         || !get_field_hex(&text, "cert", own->cert_head, sizeof(own->cert_head), &cert_len) || *text
         || (cert_len && cert_len != sizeof(own->cert_head))) {
         return 0;
@@ -141,6 +170,8 @@ static int set_version(probe_host_t *host, char *text, probe_version_t **pversio
     (*pversion)->is_accepted = (int)resumes;
     (*pversion)->full_n = (int)full_n;
     (*pversion)->empty_n = (int)empty_n;
+    (*pversion)->faces_n = (int)faces_n;
+    (*pversion)->is_steady = (int)steady;
     (*pversion)->own = own;
     return 1;
 }
@@ -151,11 +182,12 @@ static int add_ticket(probe_version_t *version, char *text, apr_pool_t *pool)
     unsigned char *bytes = apr_palloc(pool, strlen(text) / 2 + 1);
     unsigned char more[PROBE_MORE_N * PROBE_SECRET_MAX];
     apr_size_t more_len = 0, i;
-    apr_int64_t hint, at;
+    apr_int64_t hint, at, connection;
 
     if (version->tickets->nelts >= TICKETS_MAX
         || !get_field_number(&text, "hint", 0, 0xffffffff, &hint)
         || !get_field_number(&text, "at", 0, APR_INT64_MAX, &at)
+        || !get_field_number(&text, "connection", 0, APR_INT32_MAX, &connection)
         || !get_field_hex(&text, "secret", ticket.secret, sizeof(ticket.secret), &ticket.secret_len)
         || !get_field_hex(&text, "more", more, sizeof(more), &more_len)
         || (more_len
@@ -171,6 +203,7 @@ static int add_ticket(probe_version_t *version, char *text, apr_pool_t *pool)
     }
     ticket.more_n = i;
     ticket.at = at;
+    ticket.connection = (apr_size_t)connection;
     ticket.hint_s = (apr_uint32_t)hint;
     ticket.bytes = bytes;
     APR_ARRAY_PUSH(version->tickets, probe_ticket_t) = ticket;
@@ -253,6 +286,50 @@ static int add_finding(probe_host_t *host, const probe_version_t *version, char 
     return 1;
 }
 
+/* Of the finding above it, which must be one of this version. */
+static int set_detectable(probe_host_t *host, const probe_version_t *version, const char *text)
+{
+    probe_finding_t *finding = apr_array_pop(host->findings);
+    apr_int64_t number;
+
+    if (!finding || finding->version != version->version
+        || !get_number(text, 1, APR_INT64_MAX, &number)) {
+        return 0;
+    }
+    finding->detectable_us = number;
+    host->findings->nelts++;
+    return 1;
+}
+
+static int add_spare(probe_host_t *host, const probe_version_t *version, char *text,
+                     apr_pool_t *pool)
+{
+    probe_finding_t finding = {.version = version->version, .test = PROBE_TEST_CIPHER_KEY};
+    probe_spare_t *spare = apr_pcalloc(pool, sizeof(*spare));
+    apr_int64_t tried_n, resumes, alert, secret_at;
+    apr_size_t name_len, mac_len;
+
+    if (!get_field_number(&text, "tried", 0, TICKETS_MAX, &tried_n)
+        || !get_field_number(&text, "resumes", 0, 1, &resumes)
+        || !get_field_number(&text, "alert", -1, 255, &alert)
+        || !get_field_number(&text, "secret_at", 0, TICKET_MAX, &secret_at)
+        || !get_field_hex(&text, "name", spare->name, sizeof(spare->name), &name_len)
+        || !get_field_hex(&text, "cipher", spare->cipher_key, sizeof(spare->cipher_key),
+                          &spare->key_len)
+        || !get_field_hex(&text, "mac", spare->mac_key, sizeof(spare->mac_key), &mac_len) || *text
+        || (spare->key_len && spare->key_len != 16 && spare->key_len != 32)
+        || mac_len != spare->key_len || name_len != (mac_len ? sizeof(spare->name) : 0)) {
+        return 0;
+    }
+    spare->tried_n = (int)tried_n;
+    spare->resumes = (int)resumes;
+    spare->alert = (int)alert;
+    spare->secret_at = (apr_size_t)secret_at;
+    finding.spare = spare;
+    APR_ARRAY_PUSH(host->findings, probe_finding_t) = finding;
+    return 1;
+}
+
 static int set_number(probe_host_t *host, const char *word, const char *text)
 {
     apr_int64_t number;
@@ -310,6 +387,15 @@ static int take_line(probe_host_t *host, const char *word, char *text, probe_ver
     }
     if (!strcmp(word, "finding") || !strcmp(word, "forged")) {
         return *pversion && add_finding(host, *pversion, text, word[1] == 'o', pool);
+    }
+    if (!strcmp(word, "spare")) {
+        return *pversion && add_spare(host, *pversion, text, pool);
+    }
+    if (!strcmp(word, "detectable")) {
+        return *pversion && set_detectable(host, *pversion, text);
+    }
+    if (!strcmp(word, "lost")) {
+        return add_lost(host, text, pool);
     }
     return set_number(host, word, text);
 }

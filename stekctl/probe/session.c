@@ -147,6 +147,31 @@ unsigned char *probe_session_with_ticket(const unsigned char *session, apr_size_
     return out;
 }
 
+unsigned char *probe_session_of_server(const unsigned char *session, apr_size_t session_len,
+                                       const unsigned char *context, apr_size_t context_len,
+                                       apr_size_t *plen, apr_pool_t *pool)
+{
+    SSL_SESSION *own = d2i_SSL_SESSION(NULL, &session, (long)session_len);
+    unsigned char *der = NULL, *out = NULL;
+    const unsigned char *kept;
+    int len;
+
+    if (!own || SSL_SESSION_set1_id_context(own, context, (unsigned int)context_len) != 1) {
+        SSL_SESSION_free(own);
+        return NULL;
+    }
+    stek_session_set_time(own, apr_time_now() - apr_time_from_sec(1));
+    len = i2d_SSL_SESSION(own, &der);
+    if (len > 0) {
+        *plen = (apr_size_t)len;
+        kept = without(der, plen, TICKET_TAG, pool);
+        out = apr_pmemdup(pool, kept, *plen);
+        OPENSSL_clear_free(der, (size_t)len);
+    }
+    SSL_SESSION_free(own);
+    return out;
+}
+
 /* The first suite of a version whose hash is, or is not, that of cipher. */
 static const SSL_CIPHER *find_suite(SSL *ssl, int version, const SSL_CIPHER *cipher, int is_same)
 {

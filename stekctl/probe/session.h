@@ -21,6 +21,12 @@ unsigned char *probe_session_with_ticket(const unsigned char *session, apr_size_
                                          const unsigned char *ticket, apr_size_t ticket_len,
                                          apr_size_t *plen, apr_pool_t *pool);
 
+/* The DER of a session as its server puts it into a ticket, with this session id context, and as if
+ * it began now.  NULL: not a session. */
+unsigned char *probe_session_of_server(const unsigned char *session, apr_size_t session_len,
+                                       const unsigned char *context, apr_size_t context_len,
+                                       apr_size_t *plen, apr_pool_t *pool);
+
 /* Makes ssl offer the session in offer, if there is one.  0: failed. */
 int probe_session_offer(SSL *ssl, const probe_offer_t *offer, apr_pool_t *pool);
 

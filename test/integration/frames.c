@@ -133,12 +133,12 @@ int frame_word(frame_t *frame, const char *word, const char *value)
 {
     static const char *const places[] = {"behind", "front", "inside", "inside-front", "none"};
     static const char *const forms[] = {"none", "hex", "base64"};
-    static const char *const words[] = {"cipher",  "digest", "mac",     "form", "wrap",
-                                        "key",     "name",   "nonce",   "at",   "length",
-                                        "mac-len", "cover",  "mac-key", "zeros"};
+    static const char *const words[] = {"cipher",  "digest", "mac", "form",   "wrap",    "key",
+                                        "name",    "nonce",  "at",  "length", "mac-len", "cover",
+                                        "mac-key", "zeros",  "pad", "ignores"};
     int i = -1;
 
-    switch (choose(word, words, 14)) {
+    switch (choose(word, words, 16)) {
     case 0:
         return choose_cipher(frame, value);
     case 1:
@@ -181,6 +181,14 @@ int frame_word(frame_t *frame, const char *word, const char *value)
     case 13:
         frame->zeros = (size_t)atoi(value);
         return frame->zeros <= 8;
+    case 14:
+        frame->pad_len = (size_t)atoi(value);
+        return frame->pad_len <= 64;
+    case 15:
+        frame->covers_text_only |= !strcmp(value, "name");
+        frame->ignores_name |= !strcmp(value, "name");
+        frame->ignores_length |= !strcmp(value, "length");
+        return frame->ignores_name || frame->ignores_length;
     default:
         return 0;
     }
@@ -435,7 +443,7 @@ static void outer_mac(const frame_t *frame, const unsigned char *head, size_t he
 {
     unsigned char all[FRAME_MAX];
 
-    head_len = frame->covers_text_only ? 0 : head_len;
+    head_len = frame->covers_text_only ? 0 : head_len - (frame->ignores_length ? 2 : 0);
     memcpy(all, head, head_len);
     memcpy(all + head_len, text, text_len);
     make_mac(frame, all, head_len + text_len, mac);
@@ -472,6 +480,8 @@ size_t frame_seal(const frame_t *frame, const frame_state_t *state, unsigned cha
         memcpy(all + n, mac, mac_len(frame));
         n += mac_len(frame);
     }
+    memset(all + n, 0, frame->pad_len);
+    n += frame->pad_len;
     return encode(frame->wrap, all, n, ticket);
 }
 
@@ -503,11 +513,13 @@ frame_end_e frame_open(const frame_t *frame, const unsigned char *ticket, size_t
     const unsigned char *crypt, *given;
 
     len = unwrap(frame, ticket, ticket_len, all);
-    if (len < n + outer + META_LEN || memcmp(all, frame->name, frame->name_len) != 0) {
+    if (len < n + outer + frame->pad_len + META_LEN
+        || (!frame->ignores_name && memcmp(all, frame->name, frame->name_len) != 0)) {
         return FRAME_MALFORMED;
     }
-    len -= n + outer;
-    if (frame->has_length && (size_t)(all[n - 2] << 8 | all[n - 1]) != len) {
+    len -= n + outer + frame->pad_len;
+    if (frame->has_length && !frame->ignores_length
+        && (size_t)(all[n - 2] << 8 | all[n - 1]) != len) {
         return FRAME_MALFORMED;
     }
     crypt = all + n + (frame->place == FRAME_FRONT ? outer : 0);

@@ -4,6 +4,7 @@
  *
  *     name | nonce | length 2 | text, encrypted | tag, MAC        mac=front: MAC right before the text
  *
+ * pad=N: then N zeros that nobody looks at.  ignores=name|length: nor at these, which no MAC covers.
  * The text is a session's secret after some bytes and before its meta data; mac=inside: its MAC,
  * too.
  */
@@ -35,6 +36,8 @@ typedef struct frame_t {
     size_t zeros;       /* that complete the nonce in front; behind it are always some */
     const char *digest; /* as OpenSSL calls it, or "crc32" */
     size_t mac_len;     /* 0: whole */
+    size_t pad_len;
+    int ignores_name, ignores_length;
     frame_place_e place;
     frame_form_e form, wrap;
 } frame_t;

@@ -7,11 +7,12 @@ import os
 import re
 import stat
 import subprocess
+from contextlib import closing
 
 import pytest
 
 from httpd import free_port
-from probe_tool import HERE, Report, Sins, json_lines, run
+from probe_tool import HERE, Balancer, Peer, ProbedNginx, Report, Sins, json_lines, relay, run
 from seed import seeded_rng
 from stekctl_tool import BINARY, DONE, FINDING, IO, USAGE
 
@@ -59,6 +60,57 @@ def test_probe_offline_as_live(sinner, folder, part):
         code, seen = analyse(path, "--level", "quick", expect=(DONE, FINDING, IO))
         assert seen == live.whole["hosts"]
         assert code == (FINDING if live.whole["findings"] else live.code)
+
+
+def as_live(folder, *args, expect=(DONE, FINDING)):
+    """What an analysis says, after a live run that says the same, member by member."""
+    live = Report(*args, "--collect", folder / "seen", expect=expect)
+    code, seen = analyse(folder / "seen", "--level", args[1], expect=expect)
+    assert seen == live.whole["hosts"] and code == live.code
+    return live
+
+
+def test_probe_offline_knows_who_had_enough(sinner, folder):
+    target, turn = sinner("good"), []
+
+    def treat(sock, first):
+        turn.append(1)
+        if len(turn) <= 12:
+            relay(sock, first, target)
+
+    with closing(Peer(treat)) as proxy:
+        live = as_live(folder, "--level", "quick", f"127.0.0.1:{proxy.port}")
+    assert live.host["verdict"] == "not testable"
+    assert {"version": "TLS 1.3", "test": "support"}.items() <= live.host["untested"][-1].items()
+
+
+@pytest.mark.parametrize("balance", ["roundrobin", "random"])
+def test_probe_offline_behind_a_balancer(sinner, start, folder, balance):
+    """Whose tickets, which answers: what the connections showed is there."""
+    ports = [sinner("mix:cipher=aes-128-cbc,key=00"), sinner("good"), start(ProbedNginx, "ssl_session_tickets off;").port]
+    as_live(folder, "--level", "quick", "--tickets", 20, f"127.0.0.1:{start(Balancer, balance, ports).port}")
+
+
+def test_probe_offline_shows_the_difference_in_time_that_would_have_been_seen(sinner, folder):
+    live = as_live(folder, "--level", "quick", "--tls", "1.3", f"127.0.0.1:{sinner('good')}")
+    assert not any("detectable_microseconds" in test for test in live.versions["1.3"]["tests"])
+    text = (folder / "seen").read_text()
+    # Level deep, which measures, takes minutes.
+    (folder / "deep").write_text(re.sub(r"(finding padding .*\n)", r"\1detectable 1234\n", text))
+    _, seen = analyse(folder / "deep", "--level", "quick")
+    assert [test["test"] for test in seen[0]["versions"][0]["tests"]
+            if test.get("detectable_microseconds") == 1234] == ["padding"]
+
+
+def test_probe_offline_forges_nothing(sinner, folder):
+    """A key that only a later list has."""
+    key = os.urandom(32)
+    Report("--level", "quick", "--tls", "1.3", "--collect", folder / "seen",
+           f"127.0.0.1:{sinner(f'mix:key={key.hex()}')}").assert_clean()
+    (folder / "list").write_text(key.hex())
+    code, seen = analyse(folder / "seen", "--level", "quick", "--keys", folder / "list")
+    found = next(test for test in seen[0]["versions"][0]["tests"] if "found" in test)
+    assert code == FINDING and found["forged"] == "not tried" and "not testable offline" in found["text"]
 
 
 def test_probe_offline_finds_more_when_deeper(sinner, folder):
