@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,17 +129,43 @@ static int choose_digest(frame_t *frame, const char *value)
     return i >= 0;
 }
 
+/* Those words whose value is a number. */
+static const struct {
+    const char *word;
+    size_t at, max; /* of the member, in frame_t */
+} numbers[] = {{"nonce", offsetof(frame_t, nonce_len), 24},
+               {"at", offsetof(frame_t, secret_at), 64},
+               {"mac-len", offsetof(frame_t, mac_len), EVP_MAX_MD_SIZE},
+               {"zeros", offsetof(frame_t, zeros), 8},
+               {"pad", offsetof(frame_t, pad_len), 64}};
+
+/* -1: the word's value is no number. */
+static int set_number(frame_t *frame, const char *word, const char *value)
+{
+    size_t i, number = (size_t)atoi(value);
+
+    for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        if (!strcmp(word, numbers[i].word)) {
+            memcpy((char *)frame + numbers[i].at, &number, sizeof(number));
+            return number <= numbers[i].max;
+        }
+    }
+    return -1;
+}
+
 /* The nonce's length must follow the cipher. */
 int frame_word(frame_t *frame, const char *word, const char *value)
 {
     static const char *const places[] = {"behind", "front", "inside", "inside-front", "none"};
     static const char *const forms[] = {"none", "hex", "base64"};
-    static const char *const words[] = {"cipher",  "digest", "mac", "form",   "wrap",    "key",
-                                        "name",    "nonce",  "at",  "length", "mac-len", "cover",
-                                        "mac-key", "zeros",  "pad", "ignores"};
-    int i = -1;
+    static const char *const words[] = {"cipher", "digest", "mac",   "form",    "wrap",   "key",
+                                        "name",   "length", "cover", "mac-key", "ignores"};
+    int i = set_number(frame, word, value);
 
-    switch (choose(word, words, 16)) {
+    if (i >= 0) {
+        return i;
+    }
+    switch (choose(word, words, 11)) {
     case 0:
         return choose_cipher(frame, value);
     case 1:
@@ -155,36 +182,20 @@ int frame_word(frame_t *frame, const char *word, const char *value)
     case 5:
         return read_hex(value, frame->key, sizeof(frame->key)) > 0;
     case 6:
-        frame->name_len = !strcmp(value, "none")
-                              ? 0
-                              : read_hex(value, frame->name, sizeof(frame->name));
+        frame->name_len = strcmp(value, "none") ? read_hex(value, frame->name, sizeof(frame->name))
+                                                : 0;
         return 1;
     case 7:
-        frame->nonce_len = (size_t)atoi(value);
-        return frame->nonce_len <= 24;
-    case 8:
-        frame->secret_at = (size_t)atoi(value);
-        return frame->secret_at <= 64;
-    case 9:
         frame->has_length = !strcmp(value, "2");
         return 1;
-    case 10:
-        frame->mac_len = (size_t)atoi(value);
-        return 1;
-    case 11:
+    case 8:
         frame->covers_text_only = !strcmp(value, "text");
         return 1;
-    case 12:
+    case 9:
         frame->has_mac_key = strcmp(value, "none") != 0;
         memset(frame->mac_key, 0, sizeof(frame->mac_key));
         return !frame->has_mac_key || read_hex(value, frame->mac_key, sizeof(frame->mac_key)) > 0;
-    case 13:
-        frame->zeros = (size_t)atoi(value);
-        return frame->zeros <= 8;
-    case 14:
-        frame->pad_len = (size_t)atoi(value);
-        return frame->pad_len <= 64;
-    case 15:
+    case 10:
         frame->covers_text_only |= !strcmp(value, "name");
         frame->ignores_name |= !strcmp(value, "name");
         frame->ignores_length |= !strcmp(value, "length");
