@@ -117,10 +117,6 @@ MUTANTS = {
         "stekctl/fleet/sync_ring_file.c",
         "    if (before) {",
         "    if (before && now < 0) {"),
-    "plan: keys that no host takes in have room until then": (
-        "stekctl/fleet/sync.c",
-        "    if (far_n > 0) {",
-        "    if (far_n > STEK_KEYS_MAX) {"),
     "plan: late keys in a store are worth a write": (
         "stekctl/fleet/sync.c",
         "        (void)drop_later(tidy, rules, now);\n",
