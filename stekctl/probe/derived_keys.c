@@ -173,7 +173,8 @@ int probe_keys_make(probe_keys_t *keys, apr_size_t key_len, const probe_keys_for
     apr_size_t i;
 
     probe_candidate_keys(keys, key_len, what);
-    for (i = 0; what->ticket && !what->is_foreign && i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+    for (i = 0; what->ticket && !what->is_foreign && i < sizeof(schemes) / sizeof(schemes[0]);
+         i++) {
         const scheme_t *scheme = &schemes[i];
         probe_keys_t raw;
 

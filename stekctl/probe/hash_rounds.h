@@ -4,7 +4,7 @@
  * vectors (hash_lanes.c).  This file is included once for every kind of processor, with KIND, TARGET
  * (an attribute) and VECTOR_LEN (bytes); so it has no guard around its functions.
  */
-#include "hash_lanes.h"
+#include "hash_vector.h"
 
 #ifndef STEKCTL_PROBE_HASH_ROUNDS_H
 #define STEKCTL_PROBE_HASH_ROUNDS_H

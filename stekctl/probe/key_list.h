@@ -32,9 +32,9 @@ typedef struct probe_keys_t {
 /* What keys depend on. */
 typedef struct probe_keys_for_t {
     probe_level_e level;
-    int is_mac;                   /* keys of MACs, not of ciphers */
-    int is_foreign;               /* no library that derives keys does it for this place or cipher */
-    const probe_own_keys_t *own;  /* NULL: none */
+    int is_mac;                  /* keys of MACs, not of ciphers */
+    int is_foreign;              /* no library that derives keys does it for this place or cipher */
+    const probe_own_keys_t *own; /* NULL: none */
     const probe_ticket_t *ticket; /* NULL: keys do not depend on a ticket */
     probe_layout_e layout;
 } probe_keys_for_t;
