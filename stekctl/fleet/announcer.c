@@ -221,6 +221,7 @@ static void report_twin(announcer_t *announcer, const announce_t *found, apr_poo
             self->name, announce_hex(found->process, pool), announce_hex(self->process, pool));
     }
     announcer->twin_until_ms = ms + 3 * apr_time_as_msec(period);
+    announcer->self.flags |= ANNOUNCE_TWIN; /* with what is told next */
 }
 
 /* Another process may say that it is this host.  One that says so once may be this host's sync as it was before a
