@@ -127,9 +127,9 @@ int frame_word(frame_t *frame, const char *word, const char *value)
 {
     static const char *const places[] = {"behind", "front", "inside", "inside-front", "none"};
     static const char *const forms[] = {"none", "hex", "base64"};
-    static const char *const words[] = {"cipher",  "digest", "mac",    "form", "wrap",
-                                        "key",     "name",   "nonce",  "at",   "length",
-                                        "mac-len", "cover",  "mac-key", "pad",   "ignores"};
+    static const char *const words[] = {"cipher",  "digest", "mac",     "form", "wrap",
+                                        "key",     "name",   "nonce",   "at",   "length",
+                                        "mac-len", "cover",  "mac-key", "pad",  "ignores"};
     int i = -1;
 
     switch (choose(word, words, 15)) {
@@ -508,7 +508,8 @@ frame_end_e frame_open(const frame_t *frame, const unsigned char *ticket, size_t
         return FRAME_MALFORMED;
     }
     len -= n + outer + frame->pad_len;
-    if (frame->has_length && !frame->ignores_length && (size_t)(all[n - 2] << 8 | all[n - 1]) != len) {
+    if (frame->has_length && !frame->ignores_length
+        && (size_t)(all[n - 2] << 8 | all[n - 1]) != len) {
         return FRAME_MALFORMED;
     }
     crypt = all + n + (frame->place == FRAME_FRONT ? outer : 0);
