@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Does the server open tickets with a guessable key that makes none?  nginx and HAProxy take several
- * keys, of which one makes tickets, so no ticket shows the others.  The probe makes a ticket of a
- * session of its own under each of the most likely ones (key_files.h), as OpenSSL does it, and offers
- * it.
+ * Does the server open tickets with a guessable key that makes none?  nginx and HAProxy take
+ * several keys, of which one makes tickets, so no ticket shows the others.  The probe makes a
+ * ticket of a session of its own under each of the most likely ones (key_files.h), as OpenSSL does
+ * it, and offers it.
  *
  * A server resumes only sessions with its own session id context, which the client does not know.
- * But in TLS 1.3, OpenSSL checks the PSK binder first (RFC 9846, 4.3.11): a server that has opened the
- * ticket ends the connection if the client does not know the secret in it, and does not if it does;
- * one that has not opened it makes a full handshake in either case.  Before TLS 1.3, nothing tells
- * them apart unless the session resumes, so contexts that are known are tried.
+ * But in TLS 1.3, OpenSSL checks the PSK binder first (RFC 9846, 4.3.11): a server that has opened
+ * the ticket ends the connection if the client does not know the secret in it, and does not if it
+ * does; one that has not opened it makes a full handshake in either case.  Before TLS 1.3, nothing
+ * tells them apart unless the session resumes, so contexts that are known are tried.
  */
 #include "tests.h"
 
