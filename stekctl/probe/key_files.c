@@ -30,9 +30,12 @@ static const struct {
     const char *text;
     apr_size_t len;
 } fills[] = {
-    {"\0", 1},   {"\xff", 1},
-    {"0", 1},    {"1", 1},
-    {"a", 1},    {"ticketkey1234567", 16},
+    {"\0", 1},
+    {"\xff", 1},
+    {"0", 1},
+    {"1", 1},
+    {"a", 1},
+    {"ticketkey1234567", 16},
     {"0123456789abcdef", 16},
 };
 

@@ -21,7 +21,8 @@
 
 #define AGAIN_MAX 4  /* accepted alterations that are offered once more */
 #define COUNT_MIN 10 /* bytes of a MAC that have to count, as RFC 2104, 5 has it */
-#define COMMON_MIN 4 /* tickets that are not alike in a byte of a session, or of its MAC, by chance */
+#define COMMON_MIN                                                                                 \
+    4 /* tickets that are not alike in a byte of a session, or of its MAC, by chance */
 #define CHECKSUM_MIN 64
 #define CHECKSUM_N 6 /* three places, in two byte orders */
 #define BIG_LEN 4096 /* longer tickets, which every offer sends, get few alterations */
@@ -231,8 +232,8 @@ static probe_verdict_e grade(const probe_run_t *run, const change_t *change)
     int is_known = run->version->format.layout != PROBE_LAYOUT_UNKNOWN;
 
     find_session(run, change, &begin, &end);
-    if (change->is_bent || change->like_wrong_n > 0 || begin >= end || (!is_known && begin == 0 && end == len)
-        || count_session(run, change, begin, end) > 0
+    if (change->is_bent || change->like_wrong_n > 0 || begin >= end
+        || (!is_known && begin == 0 && end == len) || count_session(run, change, begin, end) > 0
         || count_places(change, begin, end, PLACE_REFUSED) < COUNT_MIN
         || (is_known && count_places(change, end, len, PLACE_REFUSED) == 0)) {
         return PROBE_BROKEN;

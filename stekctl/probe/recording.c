@@ -126,8 +126,7 @@ static void add_lost(FILE *file, const probe_host_t *host)
 static int is_kept(const probe_version_t *version, const probe_finding_t *finding)
 {
     return finding->version == version->version && finding->test != PROBE_TEST_SUPPORT
-           && !finding->spare
-           && (finding->test >= PROBE_TEST_MAC || version->tickets->nelts == 0);
+           && !finding->spare && (finding->test >= PROBE_TEST_MAC || version->tickets->nelts == 0);
 }
 
 static void put_test(FILE *file, const char *kind, const probe_finding_t *finding)
@@ -140,8 +139,8 @@ static void put_test(FILE *file, const char *kind, const probe_finding_t *findin
 
 static void add_spare(FILE *file, const probe_spare_t *spare)
 {
-    fprintf(file, "spare tried=%d resumes=%d alert=%d secret_at=%d", spare->tried_n,
-            spare->resumes, spare->alert, (int)spare->secret_at);
+    fprintf(file, "spare tried=%d resumes=%d alert=%d secret_at=%d", spare->tried_n, spare->resumes,
+            spare->alert, (int)spare->secret_at);
     put_hex(file, "name", spare->name, spare->key_len ? sizeof(spare->name) : 0);
     put_hex(file, "cipher", spare->cipher_key, spare->key_len);
     put_hex(file, "mac", spare->mac_key, spare->key_len);

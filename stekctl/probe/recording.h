@@ -11,8 +11,8 @@
  *   sni NAME                          with which tickets were collected
  *   opens HOST:PORT                   a ticket of that host resumed here; any number
  *   failure TEXT                      nothing was tested; no versions follow
- *   version TLS per_connection=N session_ids=-1|0|1 resumes=0|1 asked_cert=0|1 alert=N full=N empty=N
- *       faces=N steady=0|1 cert=HEX
+ *   version TLS per_connection=N session_ids=-1|0|1 resumes=0|1 asked_cert=0|1 alert=N full=N
+ *       empty=N faces=N steady=0|1 cert=HEX
  *   ticket hint=SECONDS at=MICROSECONDS connection=N secret=HEX more=HEX nonce=HEX bytes=HEX
  *                                     of the version above it; any number
  *   finding TEST[@BACKENDS] VERDICT TEXT

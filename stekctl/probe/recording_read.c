@@ -126,8 +126,7 @@ static int add_lost(probe_host_t *host, char *text, apr_pool_t *pool)
     int i = get_version(&text);
     probe_finding_t *finding;
 
-    if (i < 0 || host->failure || host->versions[i].is_offered
-) {
+    if (i < 0 || host->failure || host->versions[i].is_offered) {
         return 0;
     }
     finding = apr_array_push(host->findings);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Does the server open tickets with a guessable key that makes none?  nginx and HAProxy take several
- * keys, of which one makes tickets, so no ticket shows the others.  The probe makes a ticket of a
- * session of its own under each of the most likely ones (key_files.h), as OpenSSL does it, and offers
- * it.
+ * Does the server open tickets with a guessable key that makes none?  nginx and HAProxy take
+ * several keys, of which one makes tickets, so no ticket shows the others.  The probe makes a
+ * ticket of a session of its own under each of the most likely ones (key_files.h), as OpenSSL does
+ * it, and offers it.
  *
  * A server resumes only sessions with its own session id context, which the client does not know.
- * But in TLS 1.3, OpenSSL checks the PSK binder first (RFC 9846, 4.3.11): a server that has opened the
- * ticket ends the connection if the client does not know the secret in it, and does not if it does;
- * one that has not opened it makes a full handshake in either case.  Before TLS 1.3, nothing tells
- * them apart unless the session resumes, so contexts that are known are tried.
+ * But in TLS 1.3, OpenSSL checks the PSK binder first (RFC 9846, 4.3.11): a server that has opened
+ * the ticket ends the connection if the client does not know the secret in it, and does not if it
+ * does; one that has not opened it makes a full handshake in either case.  Before TLS 1.3, nothing
+ * tells them apart unless the session resumes, so contexts that are known are tried.
  */
 #include "tests.h"
 
@@ -51,10 +51,11 @@ static void tell_none(probe_run_t *run, const probe_spare_t *spare)
             ->spare = spare;
         return;
     }
-    probe_tell(run, PROBE_TEST_CIPHER_KEY, PROBE_OK,
-               "nor does the server open a ticket that the probe has made under one of %d guessable "
-               "keys, as one would that decrypts with a key but encrypts with another",
-               spare->tried_n)
+    probe_tell(
+        run, PROBE_TEST_CIPHER_KEY, PROBE_OK,
+        "nor does the server open a ticket that the probe has made under one of %d guessable "
+        "keys, as one would that decrypts with a key but encrypts with another",
+        spare->tried_n)
         ->spare = spare;
 }
 
@@ -76,10 +77,11 @@ static void tell_found(probe_run_t *run, const probe_spare_t *spare)
         "the key %s, key name %s",
         spare->resumes
             ? "resumes a session of a ticket that the probe has made"
-            : apr_psprintf(run->pool,
-                           "opens a ticket that the probe has made, and ends the connection only if "
-                           "the client does not know the secret in it (alert %d),",
-                           spare->alert),
+            : apr_psprintf(
+                run->pool,
+                "opens a ticket that the probe has made, and ends the connection only if "
+                "the client does not know the secret in it (alert %d),",
+                spare->alert),
         hit->algorithm, key_text(run, spare->cipher_key, spare->key_len),
         key_text(run, spare->mac_key, spare->key_len),
         key_text(run, spare->name, PROBE_SPARE_NAME));
@@ -127,13 +129,12 @@ static int choose_contexts(const probe_run_t *run, context_t *contexts)
 
 /* As a server would have made it. */
 static unsigned char *make_ticket(const probe_run_t *run, const probe_ticket_t *own,
-                                  probe_spare_t *spare, const context_t *context,
-                                  apr_size_t *plen)
+                                  probe_spare_t *spare, const context_t *context, apr_size_t *plen)
 {
     apr_size_t len;
-    unsigned char *at, *text = probe_session_of_server(own->session, own->session_len,
-                                                       context->bytes, context->len, &len,
-                                                       run->scratch);
+    unsigned char *at,
+        *text = probe_session_of_server(own->session, own->session_len, context->bytes,
+                                        context->len, &len, run->scratch);
     unsigned char *ticket;
 
     if (!text) {
@@ -200,8 +201,7 @@ static int try_one(probe_run_t *run, const probe_ticket_t *own, probe_spare_t *s
     }
     spare->tried_n++;
     if (is_13) {
-        return reply.outcome == PROBE_ALERT
-               && is_opened(run, own, ticket, len, spare, &reply);
+        return reply.outcome == PROBE_ALERT && is_opened(run, own, ticket, len, spare, &reply);
     }
     spare->resumes = 1;
     spare->alert = -1;
@@ -238,8 +238,8 @@ static int try_all(probe_run_t *run, const probe_ticket_t *own, const context_t 
     int is_13 = run->version->version == TLS1_3_VERSION, i, j;
     probe_spare_t spare;
 
-    for (i = 0;
-         (is_13 || i < CERTAIN_N) && probe_key_files_get(run->options->own, i, &spare); i++) {
+    for (i = 0; (is_13 || i < CERTAIN_N) && probe_key_files_get(run->options->own, i, &spare);
+         i++) {
         for (j = 0; j < contexts_n && run->faults_n < PROBE_FAULTS_MAX; j++) {
             spare.tried_n = *ptried_n;
             if (try_one(run, own, &spare, &contexts[j])) {

@@ -204,13 +204,14 @@ def announcements():
 
 def recordings():
     head, rest = "stek-probe 1\nhost localhost 443\ntime 1764243649\n", "planned 80\nconnections 61\ntook 3\n"
-    version = "version 1.{} per_connection=1 session_ids={} resumes=1 asked_cert=0 alert=-1 full=9 empty=0\n"
-    ticket = f"ticket hint=7200 at=1764243649000000 secret={'5a' * 48} more={'5b' * 48} nonce={{}} bytes={'c3' * 192}\n"
-    finding = "finding mac ok refuses all of 24 altered tickets\nfinding padding not-testable a deeper level\n"
-    put("recording", "both", (head + rest + version.format(2, 1) + ticket.format("") + finding + version.format(3, 0)
+    version = "version 1.{} per_connection=1 session_ids={} resumes=1 asked_cert=0 alert=-1 full=9 empty=0 faces=1 steady=1 cert=\n"
+    ticket = f"ticket hint=7200 at=1764243649000000 connection=1 secret={'5a' * 48} more={'5b' * 48} nonce={{}} bytes={'c3' * 192}\n"
+    finding = "finding mac ok refuses all of 24 altered tickets\nfinding padding not-testable a deeper level\ndetectable 900\n"
+    spare = f"spare tried=20 resumes=1 alert=-1 secret_at=65 name={'31' * 16} cipher={'32' * 16} mac={'33' * 16}\n"
+    put("recording", "both", (head + rest + version.format(2, 1) + ticket.format("") + spare + finding + version.format(3, 0)
                               + ticket.format("0102") + ticket.format("0103") + finding + "end\n").encode())
     put("recording", "two", (head + "failure cannot be reached\nend\nhost ::1 8443\n" + version.format(0, -1)
-                             + "end\n").encode())
+                             + "lost 1.3 no longer answers\nend\n").encode())
     put("recording", "cut", (head + rest + version.format(2, 1) + ticket.format("")).encode())
 
 
