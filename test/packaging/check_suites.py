@@ -23,7 +23,7 @@ for expected in good=0 mac-bit=1 gcm-zero=1; do
     server=$!
     for i in $(seq 300); do ! grep -q listening /log || break; sleep 0.1; done
     code=0
-    /src/stekctl/stekctl probe localhost:4433 || code=$?
+    /src/stekctl/stekctl probe 127.0.0.1:4433 || code=$?
     kill $server
     [ $code = ${expected#*=} ]
 done

@@ -191,6 +191,13 @@ def test_install_where_httpd_is_not_debians(tmp_path):
     assert not list(tmp_path.rglob("*.mount"))
 
 
+def test_units_run_only_stekctl_and_the_shell():
+    """No package is sure to be there, as that of kill(1) is not, but the essential ones."""
+    programs = {program for unit in TOP.glob("build/systemd/*.service")
+                for program in re.findall(r"^Exec\w+=[-+!@:|]*(\S+)", unit.read_text(), re.M)}
+    assert programs == {"/usr/sbin/stekctl", "/bin/sh"}
+
+
 def test_dist_same_bytes_from_another_tree(tmp_path):
     """Another place, umask, order and times of files."""
     other = tmp_path / "other"
