@@ -83,7 +83,7 @@ def try_booted(root):
                     "systemctl is-active stek-sync@www; [ $(systemctl show -P MainPID stek-sync@www) != $old ]")
         boot.expect("a removal stops it", "apt-get -q -y remove stekctl 2>&1; ! systemctl is-active stek-sync@www")
         boot.expect("a purge leaves no key and no link", "apt-get -q -y purge stekctl 2>&1; "
-                    "! ls -d /run/stek-* /var/lib/stek-* /etc/systemd/system/*.wants/stek-* 2>/dev/null")
+                    "[ -z \"$(ls -d /run/stek-* /var/lib/stek-* /etc/systemd/system/*.wants/stek-* 2>/dev/null)\" ]")
 
 
 def try_next_openssl():
