@@ -23,7 +23,7 @@ for expected in good=0 mac-bit=1 gcm-zero=1; do
     server=$!
     for i in $(seq 300); do ! grep -q listening /log || break; sleep 0.1; done
     code=0
-    /src/stekctl/stekctl probe localhost:4433 || code=$?
+    /src/stekctl/stekctl probe 127.0.0.1:4433 || code=$?
     kill $server
     [ $code = ${expected#*=} ]
 done
@@ -83,7 +83,7 @@ def try_booted(root):
                     "systemctl is-active stek-sync@www; [ $(systemctl show -P MainPID stek-sync@www) != $old ]")
         boot.expect("a removal stops it", "apt-get -q -y remove stekctl 2>&1; ! systemctl is-active stek-sync@www")
         boot.expect("a purge leaves no key and no link", "apt-get -q -y purge stekctl 2>&1; "
-                    "! ls -d /run/stek-* /var/lib/stek-* /etc/systemd/system/*.wants/stek-* 2>/dev/null")
+                    "[ -z \"$(ls -d /run/stek-* /var/lib/stek-* /etc/systemd/system/*.wants/stek-* 2>/dev/null)\" ]")
 
 
 def try_next_openssl():

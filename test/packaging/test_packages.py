@@ -191,6 +191,13 @@ def test_install_where_httpd_is_not_debians(tmp_path):
     assert not list(tmp_path.rglob("*.mount"))
 
 
+def test_units_run_only_stekctl_and_the_shell():
+    """No package is sure to be there, as that of kill(1) is not, but the essential ones."""
+    programs = {program for unit in TOP.glob("build/systemd/*.service")
+                for program in re.findall(r"^Exec\w+=[-+!@:|]*(\S+)", unit.read_text(), re.M)}
+    assert programs == {"/usr/sbin/stekctl", "/bin/sh"}
+
+
 def test_dist_same_bytes_from_another_tree(tmp_path):
     """Another place, umask, order and times of files."""
     other = tmp_path / "other"
@@ -286,8 +293,11 @@ def test_rpm_holds_what_the_debian_packages_hold(debs, rpms):
     assert set(rpms) == {"mod_stek_rotate", "stekctl", "mod_stek_rotate-doc"}
     assert documents(rpms["mod_stek_rotate-doc"], "mod_stek_rotate-doc") == \
         documents(files_of(debs[DOC_PACKAGE]), DOC_PACKAGE) >= {"html/docs/index.html", "README.md"}
-    for name, folder, deb in (("mod_stek_rotate", "mod_stek_rotate", MODULE_PACKAGE), ("stekctl", "stekctl", TOOL_PACKAGE)):
-        assert documents(rpms[name], folder) == documents(files_of(debs[deb]), f"{deb}/examples")
+    for name, folder, deb in (("mod_stek_rotate", "mod_stek_rotate", MODULE_PACKAGE),
+                              ("stekctl", "stekctl", TOOL_PACKAGE)):
+        kept = [{Path(path).name for path in documents(files, place)}
+                for files, place in ((rpms[name], folder), (files_of(debs[deb]), f"{deb}/examples"))]
+        assert kept[0] == kept[1] and kept[0]
         shared = [{re.sub(r"(\.gz|-apache2-|-httpd-|vendor-completions|site-functions)", "", path) for path in files
                    if re.match(r"/usr/(s?bin|lib/sys|share/(man|bash|fish|zsh))", path)}
                   for files in (rpms[name], files_of(debs[deb]))]
