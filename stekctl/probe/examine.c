@@ -177,9 +177,8 @@ static const char *describe_format(const probe_run_t *run)
                                            (int)format->len_max);
 
     if (format->layout == PROBE_LAYOUT_UNKNOWN) {
-        return apr_psprintf(run->pool,
-                            "%s, common prefix of %d bytes, layout not recognised%s", sizes,
-                            (int)format->name_len, name_text(run));
+        return apr_psprintf(run->pool, "%s, common prefix of %d bytes, layout not recognised%s",
+                            sizes, (int)format->name_len, name_text(run));
     }
     if (format->layout == PROBE_LAYOUT_STATEFUL) {
         return apr_psprintf(run->pool, "%s: refers to the server's session cache", sizes);
@@ -217,8 +216,8 @@ static const char *place_text(const probe_run_t *run, probe_test_e test, const p
                            : apr_psprintf(run->pool, "text at %d, ", (int)hit->text_at);
 
     if (test == PROBE_TEST_CIPHER_KEY) {
-        return apr_psprintf(run->pool, "%s%sthe secret at %d%s%s%s", iv, text,
-                            (int)hit->secret_at, hit->form ? " " : "", hit->form ? hit->form : "",
+        return apr_psprintf(run->pool, "%s%sthe secret at %d%s%s%s", iv, text, (int)hit->secret_at,
+                            hit->form ? " " : "", hit->form ? hit->form : "",
                             hit->is_decoded ? " of the decoded ticket" : "");
     }
     return apr_psprintf(run->pool, "at %d, over the bytes from offset %d%s%s", (int)hit->mac_at,
@@ -260,8 +259,8 @@ static const char *describe_key(const probe_run_t *run, probe_test_e test, const
 static probe_finding_t *tell_key(probe_run_t *run, probe_test_e test, const probe_hit_t *hit,
                                  int names_n)
 {
-    probe_finding_t *finding =
-        probe_tell(run, test, PROBE_BROKEN, "%s", describe_key(run, test, hit, names_n));
+    probe_finding_t *finding = probe_tell(run, test, PROBE_BROKEN, "%s",
+                                          describe_key(run, test, hit, names_n));
 
     finding->hit = apr_pmemdup(run->pool, hit, sizeof(*hit));
     return finding;
@@ -356,9 +355,9 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
 typedef struct found_t {
     int is_decoded;        /* tickets are text, and what was searched is what they stand for */
     probe_opened_t opened; /* the text that the cipher's key opened; len 0: none */
-    const probe_ticket_t *ticket; /* with opened: whose text; */
-    int cipher_at;                /* that key's finding, among those of the host; */
-    int names_n;                  /* and names of keys that there are */
+    const probe_ticket_t *ticket;  /* with opened: whose text; */
+    int cipher_at;                 /* that key's finding, among those of the host; */
+    int names_n;                   /* and names of keys that there are */
     const probe_own_keys_t *shown; /* the user's keys, and what the server shows */
     const probe_own_keys_t *own;   /* bytes that a generator made, and with them the key; or NULL */
     probe_hit_t clock;             /* with own: which generator */
@@ -581,9 +580,8 @@ static int search_ticket(probe_run_t *run, probe_test_e test, probe_search_t *se
 
     search->format = &run->version->format;
     search->opened = is_cipher ? &found->opened : NULL;
-    if (is_cipher
-            ? !search_long(search, probe_search_cipher) && !search_clock(run, search, found)
-            : !search_long(search, probe_search_mac)) {
+    if (is_cipher ? !search_long(search, probe_search_cipher) && !search_clock(run, search, found)
+                  : !search_long(search, probe_search_mac)) {
         return 0;
     }
     search->hit.is_decoded |= found->is_decoded;
