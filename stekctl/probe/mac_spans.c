@@ -46,7 +46,7 @@ static void add_heads_behind(heads_t *heads, apr_size_t at, apr_size_t nonces_n)
 
 static void choose_heads(heads_t *heads, const probe_format_t *format, probe_level_e level)
 {
-    static const apr_size_t common[] = {16, 32, 4, 2, 12, 20, 48};
+    static const apr_size_t common[] = {16, 32, 4, 2, 12, 20, 48}, ecb[] = {20, 22, 18, 34};
     apr_size_t name_len = format->name_len, i;
     int is_open = format->layout == PROBE_LAYOUT_UNKNOWN || format->layout == PROBE_LAYOUT_OPENSSL;
 
@@ -72,6 +72,9 @@ static void choose_heads(heads_t *heads, const probe_format_t *format, probe_lev
     /* Blocks that look alike in every ticket (ECB) seem to belong to a shorter name. */
     for (i = 4; is_open && name_len > 16 && i <= 12; i += 4) {
         add_head(heads, i);
+    }
+    for (i = 0; is_open && name_len >= 32 && i < sizeof(ecb) / sizeof(ecb[0]); i++) {
+        add_head(heads, ecb[i]);
     }
     for (i = 0;
          (level > PROBE_QUICK || (is_open && !name_len)) && i < sizeof(common) / sizeof(common[0]);

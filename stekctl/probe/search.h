@@ -19,8 +19,8 @@ typedef struct probe_opened_t {
     apr_size_t len;
     apr_size_t at;        /* in the ticket */
     apr_size_t block_len; /* the text may begin with a later block; 0: it begins here */
-    int is_chained;       /* CBC, with what is before a block in the ticket, but for the first one */
-    apr_size_t iv_at;     /* of the text's first block, once that is known */
+    int is_chained;   /* CBC, with what is before a block in the ticket, but for the first one */
+    apr_size_t iv_at; /* of the text's first block, once that is known */
     int has_iv, is_zero_iv;
     unsigned char head[PROBE_HEAD_MAX]; /* of the ticket */
     apr_size_t head_len;

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis.h"
 #include "derived_keys.h"
 
 #define BLOCK_MAX 16
@@ -193,7 +194,8 @@ static void tell(work_t *work, EVP_CIPHER_CTX *ctx, const probe_find_t *find, co
     hit->algorithm = name;
     hit->form = find->form;
     hit->secret_at = shift + find->at - work->starts[shift];
-    if (is_chained && format->iv_len >= block_len && format->text_at % block_len == shift) {
+    if (is_chained && format->iv_len >= block_len && format->text_at % block_len == shift
+        && !probe_analysis_is_aead(format->layout)) {
         hit->iv_at = format->iv_at;
         hit->iv_len = block_len;
         hit->text_at = format->text_at;
