@@ -134,6 +134,16 @@ void probe_needles_make(probe_needles_t *needles, const probe_ticket_t *ticket)
     }
 }
 
+apr_size_t probe_needles_least(const probe_needles_t *needles)
+{
+    apr_size_t least = PROBE_NEEDLE_MAX, i;
+
+    for (i = 0; i < needles->n; i++) {
+        least = needles->all[i].len < least ? needles->all[i].len : least;
+    }
+    return least;
+}
+
 static apr_uint32_t *chain_of(const probe_scan_t *scan, apr_uint64_t hashed)
 {
     return &scan->chains[hashed >> (64 - scan->bits + CHAIN_BITS)];
@@ -197,7 +207,8 @@ probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned c
     scan->needles = needles;
     scan->bytes = bytes;
     scan->len = len;
-    scan->step = step;
+    /* All words of the needles of plain texts are in the table, so one in each is enough. */
+    scan->step = bytes || is_brief ? step : probe_needles_least(needles) - WORD + 1;
     for (i = 0; i < needles->n; i++) {
         for (j = 0; j < places; j++) {
             for (k = 0; (!bytes || j + needles->all[i].len <= len) && k < phases_n(scan, i); k++) {
@@ -298,14 +309,4 @@ int probe_scan_word(const probe_scan_t *scan, const unsigned char *word)
 {
     return may_have(scan->filter, 64 - (unsigned)scan->bits, hash(word_at(word)))
            && first_of(scan, word_at(word)) != NULL;
-}
-
-apr_size_t probe_needles_least(const probe_needles_t *needles)
-{
-    apr_size_t least = PROBE_NEEDLE_MAX, i;
-
-    for (i = 0; i < needles->n; i++) {
-        least = needles->all[i].len < least ? needles->all[i].len : least;
-    }
-    return least;
 }

@@ -3,8 +3,8 @@
  * What a decrypted ticket contains: a secret of its session, as it is, in hex or in base64.  Texts
  * are scanned for words of eight bytes of each needle, found by a hash; the rest of the needle is the
  * proof.  A key stream is scanned for the same words XORed with those of the ticket, at every place in
- * it.  So one pass over a text or key stream covers every offset.  A needle has a word at each of
- * eight phases, so every eighth byte is looked at.  Pure; stekctl.
+ * it.  So one pass over a text or key stream covers every offset.  Words are looked up so far apart
+ * that every needle has one of them.  Pure; stekctl.
  */
 #ifndef STEKCTL_PROBE_NEEDLES_H
 #define STEKCTL_PROBE_NEEDLES_H
