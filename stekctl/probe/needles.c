@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORD 8
-#define SKIP 16 /* bytes of a secret that are not looked for: a block with a wrong IV */
-#define STEP 8  /* bytes from one word that is looked up to the next, or fewer */
+#define WORD PROBE_WORD
+#define SKIP 16    /* bytes of a text that are not looked for: a block with a wrong IV */
+#define BEFORE 255 /* phase of words that are not all in the needle */
+#define STEP 8     /* bytes from one word that is looked up to the next, or fewer */
 #define ENTRIES_MAX 65536
 #define TEXT_BITS 16 /* size of the filter that most words do not pass */
 #define STREAM_BITS 20
@@ -28,7 +29,7 @@ typedef struct entry_t {
     apr_byte_t needle;
 } entry_t;
 
-_Static_assert(PROBE_NEEDLE_MAX < 256 && PROBE_NEEDLES_MAX < 256 && PROBE_STREAM_MAX < 65536,
+_Static_assert(PROBE_NEEDLE_MAX < BEFORE && PROBE_NEEDLES_MAX < 256 && PROBE_STREAM_MAX < 65536,
                "an entry is small: there are thousands");
 
 struct probe_scan_t {
@@ -60,6 +61,7 @@ static probe_needle_t *next_needle(probe_needles_t *needles, const char *form)
 
     needle->form = form;
     needle->len = 0;
+    needle->has_before = 0;
     return needle;
 }
 
@@ -81,7 +83,7 @@ static void add_base64(probe_needles_t *needles, const unsigned char *secret, ap
                        apr_size_t phase, int is_url)
 {
     unsigned char padded[2 + PROBE_SECRET_MAX] = {0}, digits[4 * (2 + PROBE_SECRET_MAX) / 3 + 8];
-    apr_size_t from = (phase + SKIP + 2) / 3 * 4, end = (phase + len) / 3 * 4, i;
+    apr_size_t from = SKIP, end = (phase + len) / 3 * 4, i;
     int is_changed = 0;
     probe_needle_t *needle;
 
@@ -112,6 +114,8 @@ static void add_secret(probe_needles_t *needles, const unsigned char *secret, ap
     needle->len = len - skip;
     memcpy(needle->bytes, secret + skip, needle->len);
     if (skip) {
+        memcpy(needle->before, secret + skip - WORD, WORD);
+        needle->has_before = 1;
         add_hex(needles, secret, len, "0123456789abcdef");
         add_hex(needles, secret, len, "0123456789ABCDEF");
         for (phase = 0; phase < 3; phase++) {
@@ -134,14 +138,26 @@ void probe_needles_make(probe_needles_t *needles, const probe_ticket_t *ticket)
     }
 }
 
-apr_size_t probe_needles_least(const probe_needles_t *needles)
+static apr_size_t least_of(const probe_needles_t *needles, int is_known)
 {
     apr_size_t least = PROBE_NEEDLE_MAX, i;
 
     for (i = 0; i < needles->n; i++) {
-        least = needles->all[i].len < least ? needles->all[i].len : least;
+        apr_size_t len = needles->all[i].len + (is_known && needles->all[i].has_before ? WORD : 0);
+
+        least = len < least ? len : least;
     }
     return least;
+}
+
+apr_size_t probe_needles_least(const probe_needles_t *needles)
+{
+    return least_of(needles, 0);
+}
+
+apr_size_t probe_needles_least_known(const probe_needles_t *needles)
+{
+    return least_of(needles, 1);
 }
 
 static apr_uint32_t *chain_of(const probe_scan_t *scan, apr_uint64_t hashed)
@@ -155,23 +171,47 @@ static unsigned bit_of(const probe_scan_t *scan, apr_uint64_t hashed, int second
     return (unsigned)(hashed << (second ? 21 : 0) >> (64 - scan->bits));
 }
 
-static void enter(probe_scan_t *scan, apr_size_t needle, apr_size_t place, apr_size_t phase)
+static void enter_word(probe_scan_t *scan, apr_uint64_t word, apr_size_t needle, apr_size_t place,
+                       apr_size_t phase)
 {
     entry_t *entry = &scan->entries[scan->n++];
-    apr_uint64_t hashed;
+    apr_uint64_t hashed = hash(word);
+    int i;
 
-    entry->word = word_at(scan->needles->all[needle].bytes + phase)
-                  ^ (scan->bytes ? word_at(scan->bytes + place + phase) : 0);
+    entry->word = word;
     entry->needle = (apr_byte_t)needle;
     entry->place = (apr_uint16_t)place;
     entry->phase = (apr_byte_t)phase;
-    hashed = hash(entry->word);
-    scan->filter[bit_of(scan, hashed, 0) >> 3] |= (unsigned char)(1
-                                                                  << (bit_of(scan, hashed, 0) & 7));
-    scan->filter[bit_of(scan, hashed, 1) >> 3] |= (unsigned char)(1
-                                                                  << (bit_of(scan, hashed, 1) & 7));
+    for (i = 0; i < 2; i++) {
+        unsigned bit = bit_of(scan, hashed, i);
+
+        scan->filter[bit >> 3] |= (unsigned char)(1 << (bit & 7));
+    }
     entry->next = *chain_of(scan, hashed);
     *chain_of(scan, hashed) = (apr_uint32_t)scan->n;
+}
+
+static void enter(probe_scan_t *scan, apr_size_t needle, apr_size_t place, apr_size_t phase)
+{
+    apr_uint64_t word = word_at(scan->needles->all[needle].bytes + phase);
+
+    enter_word(scan, word ^ (scan->bytes ? word_at(scan->bytes + place + phase) : 0), needle, place,
+               phase);
+}
+
+/* The words that begin in what comes before a needle. */
+static void enter_before(probe_scan_t *scan, apr_size_t needle)
+{
+    const probe_needle_t *of = &scan->needles->all[needle];
+    unsigned char bytes[2 * WORD];
+    apr_size_t i;
+
+    memcpy(bytes, of->before, WORD);
+    memcpy(bytes + WORD, of->bytes, WORD);
+    for (i = 0; of->has_before && i < WORD; i++) {
+        enter_word(scan, word_at(bytes + i), needle, 0, BEFORE);
+    }
+    OPENSSL_cleanse(bytes, sizeof(bytes));
 }
 
 /* Every word of a needle in a plain text, because not all of that may be looked up; in a key stream,
@@ -190,7 +230,7 @@ probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned c
     while (bytes && step > 1 && needles->n * places * step > ENTRIES_MAX) {
         step /= 2;
     }
-    most = bytes || is_brief ? step : PROBE_NEEDLE_MAX;
+    most = bytes || is_brief ? step : PROBE_NEEDLE_MAX + WORD;
     scan = calloc(1, sizeof(*scan));
     if (!scan) {
         return NULL;
@@ -214,6 +254,9 @@ probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned c
             for (k = 0; (!bytes || j + needles->all[i].len <= len) && k < phases_n(scan, i); k++) {
                 enter(scan, i, j, k);
             }
+        }
+        if (!bytes && !is_brief) {
+            enter_before(scan, i);
         }
     }
     return scan;
@@ -239,7 +282,7 @@ static int is_needle(const probe_scan_t *scan, const entry_t *entry, const unsig
     const probe_needle_t *needle = &scan->needles->all[entry->needle];
     apr_size_t from = at - entry->phase, i;
 
-    if (at < entry->phase || len - from < needle->len) {
+    if (entry->phase == BEFORE || at < entry->phase || len - from < needle->len) {
         return 0;
     }
     for (i = 0; i < needle->len; i++) {

@@ -14,12 +14,15 @@
 #pragma GCC visibility push(hidden)
 
 #define PROBE_NEEDLE_MAX 100
+#define PROBE_WORD 8
 #define PROBE_NEEDLES_MAX 36
 
 typedef struct probe_needle_t {
     unsigned char bytes[PROBE_NEEDLE_MAX]; /* without the beginning, which a wrong IV may spoil */
+    unsigned char before[PROBE_WORD];      /* what comes before them, if it has_before */
     apr_size_t len;                        /* at least 16 */
     const char *form;                      /* "in hex"; NULL: as it is */
+    int has_before;
 } probe_needle_t;
 
 typedef struct probe_needles_t {
@@ -30,8 +33,10 @@ typedef struct probe_needles_t {
 /* n may become 0: the secret is too short to prove anything. */
 void probe_needles_make(probe_needles_t *needles, const probe_ticket_t *ticket);
 
-/* The length of the shortest one. */
+/* The length of the shortest one; or with what comes before it, all of whose words
+ * probe_scan_word() knows. */
 apr_size_t probe_needles_least(const probe_needles_t *needles);
+apr_size_t probe_needles_least_known(const probe_needles_t *needles);
 
 /* A table of eight-byte words, each with a needle and a place in the ticket. */
 typedef struct probe_scan_t probe_scan_t;
@@ -53,7 +58,8 @@ typedef struct probe_find_t {
 int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_size_t len,
                     probe_find_t *find);
 
-/* Nonzero: some needle contains word[8].  Of a scan for plain texts that is not brief. */
+/* Nonzero: some needle, with what comes before it, contains word[8].  Of a scan for plain texts that
+ * is not brief. */
 int probe_scan_word(const probe_scan_t *scan, const unsigned char *word);
 
 #pragma GCC visibility pop

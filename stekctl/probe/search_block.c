@@ -58,7 +58,7 @@ typedef struct work_t {
     probe_search_t *search;
     const algorithm_t *algorithm;
     const probe_scan_t *scan;
-    apr_size_t least;                 /* length of the shortest needle */
+    apr_size_t least;                 /* length of the shortest needle, with what is before it */
     apr_size_t starts[BLOCK_MAX + 1]; /* where alignments begin below; the last one: their end */
     unsigned char cipher[ROOM], before[ROOM], text[ROOM];
     /* Some blocks, of which any secret contains one; 0: there is no need for that. */
@@ -311,7 +311,7 @@ int probe_search_block(probe_search_t *search, const probe_needles_t *needles)
     }
     work->search = search;
     work->scan = scan;
-    work->least = probe_needles_least(needles);
+    work->least = probe_needles_least_known(needles);
     for (i = 0; i < sizeof(algorithms) / sizeof(algorithms[0]) && !found; i++) {
         work->algorithm = &algorithms[i];
         found = (!algorithms[i].is_rare || search->level > PROBE_QUICK) && try_algorithm(work);
