@@ -114,6 +114,14 @@ const char *report_nearest(const char *word, const char *const *words, apr_size_
     return "";
 }
 
+const char *report_nearest_of(const char *word, const char *list, apr_pool_t *pool)
+{
+    (void)word;
+    (void)list;
+    (void)pool;
+    return "";
+}
+
 ctl_exit_e report_finish(ctl_exit_e code)
 {
     return code;
