@@ -204,10 +204,12 @@ def test_probe_hosts_long_list_once_each_in_flat_memory(many, start, folder):
     """Thousands of hosts, most of them closed or hanging up, as a list of the Internet has them; killed on the way
     and begun again.  "make probe-scale" does it with 100,000."""
     chance, hangs_up = seeded_rng(), start(Far, 0).port
-    short, whole = (dead(n, hangs_up) + many(10) for n in (300, LONG))
+    short, whole = (dead(n, hangs_up) + many(10) for n in (1000, LONG))
     chance.shuffle(whole)
     args = (*FEW, *FAST, "--at-once", 100)
-    few = Run(write(folder / "short", short), folder / "json0", *args)
+    # A hundred stacks are as deep as they get after some thousand hosts; how many living hosts meet is a matter of luck.
+    few_kb = max(Run(write(folder / "short", chance.sample(short, len(short))), folder / "json0", *args).peak_kb
+                 for _ in range(3))
     path, done_file = write(folder / "list", whole), folder / "done"
     slowly = (*map(str, args), "--total-rate", "500")  # so that it cannot be done before it is killed
     killed = subprocess.Popen([BINARY, "probe", "--json", *slowly, "--hosts", path, "--resume", done_file],
@@ -216,8 +218,8 @@ def test_probe_hosts_long_list_once_each_in_flat_memory(many, start, folder):
     killed.kill()
     assert killed.wait() == -signal.SIGKILL
     rest = Run(path, folder / "json2", *args, "--resume", done_file)
-    print(f"{len(short)} hosts: {few.peak_kb} kB; {lines_n(folder / 'json2')} of {len(whole)}: {rest.peak_kb} kB")
-    assert rest.code == IO and rest.peak_kb < few.peak_kb + 3000
+    print(f"{len(short)} hosts: {few_kb} kB; {lines_n(folder / 'json2')} of {len(whole)}: {rest.peak_kb} kB")
+    assert rest.code == IO and rest.peak_kb < few_kb + 3000
     lines = [line for name in ("json1", "json2") for line in (folder / name).read_text().splitlines()]
     values = map(json.loads, filter(lambda line: line[-1:] == "}", lines))
     seen = [(host["host"], host["port"]) for host in values if "host" in host]
