@@ -23,6 +23,7 @@
 #include "stek_ring_file.h"
 #include "stek_secret_file.h"
 #include "stek_version.h"
+#include "suggestion.h"
 #include "wrap.h"
 
 #define HELP_WAIT                                                                                  \
@@ -289,7 +290,7 @@ static ctl_exit_e unknown_command(const ctl_t *ctl, const char *name)
         names[i + 2] = commands[i].name;
     }
     return report_usage(ctl, "unknown command '%s'%s", name,
-                        report_nearest(name, names, COMMANDS_N + 2, "", ctl->pool));
+                        suggestion(name, names, COMMANDS_N + 2, "", ctl->pool));
 }
 
 /* help [COMMAND] */

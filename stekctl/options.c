@@ -13,6 +13,7 @@
 #include "report.h"
 #include "stek_ring.h"
 #include "stek_time.h"
+#include "suggestion.h"
 #include "wrap.h"
 
 #define OPTIONS_MAX 64
@@ -78,7 +79,7 @@ ctl_exit_e options_unknown(const ctl_t *ctl, const char *arg, const struct optio
     if (strncmp(arg, "--", 2) == 0) {
         const char *word = apr_pstrmemdup(ctl->pool, arg + 2, strcspn(arg + 2, "="));
 
-        nearest = report_nearest(word, names, n, "--", ctl->pool);
+        nearest = suggestion(word, names, n, "--", ctl->pool);
     }
     return report_usage(ctl, "unknown option '%s'%s", arg, nearest);
 }

@@ -6,7 +6,6 @@
 #include "report.h"
 
 #include <apr_strings.h>
-#include <apr_tables.h>
 #include <apr_user.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -19,7 +18,6 @@
 #include "json.h"
 #include "stek_error.h"
 #include "stek_escape.h"
-#include "stek_nearest.h"
 #include "stek_owner.h"
 #include "stek_path.h"
 #include "stek_time.h"
@@ -262,26 +260,6 @@ const char *report_path(const char *path, apr_pool_t *pool)
         }
     }
     return copy;
-}
-
-const char *report_nearest_of(const char *word, const char *list, apr_pool_t *pool)
-{
-    apr_array_header_t *words = apr_array_make(pool, 8, sizeof(const char *));
-    char *last, *one = apr_strtok(apr_pstrdup(pool, list), ", ", &last);
-
-    for (; one; one = apr_strtok(NULL, ", ", &last)) {
-        APR_ARRAY_PUSH(words, const char *) = one;
-    }
-    return report_nearest(word, (const char *const *)words->elts, (apr_size_t)words->nelts, "",
-                          pool);
-}
-
-const char *report_nearest(const char *word, const char *const *words, apr_size_t n,
-                           const char *before, apr_pool_t *pool)
-{
-    const char *nearest = stek_nearest(word, words, n);
-
-    return nearest ? apr_pstrcat(pool, " (did you mean '", before, nearest, "'?)", NULL) : "";
 }
 
 static void put_errors(ctl_exit_e code)

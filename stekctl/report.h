@@ -41,14 +41,6 @@ const char *report_strftime(apr_time_t t, const char *format, apr_pool_t *pool);
 /* path with '?' in place of control characters, for standard output. */
 const char *report_path(const char *path, apr_pool_t *pool);
 
-/* " (did you mean 'NEAREST'?)", or "" if none of n words is near.  before: what stands before
- * a word where it is used, such as "--". */
-const char *report_nearest(const char *word, const char *const *words, apr_size_t n,
-                           const char *before, apr_pool_t *pool);
-
-/* As report_nearest, of the words in a list such as "new, roll, retire". */
-const char *report_nearest_of(const char *word, const char *list, apr_pool_t *pool);
-
 /* The end of the process: with --json, if there is no other value, prints {"errors":[...],
  * "exit_code":code} unless code is CTL_DONE.  Flushes standard output.  Returns code, or reports and
  * returns CTL_IO if the output failed. */

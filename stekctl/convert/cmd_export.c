@@ -28,6 +28,7 @@
 #include "stek_admit.h"
 #include "stek_error.h"
 #include "stek_ring_merge.h"
+#include "suggestion.h"
 
 #define RETRY_AFTER apr_time_from_sec(60)
 #define CHECK_AFTER apr_time_from_sec(5) /* HAProxy may have been reloaded */
@@ -368,7 +369,7 @@ static ctl_exit_e parse_option(ctl_t *ctl, int option, export_t *export, int *ph
                                             NULL);
 
             return report_usage(ctl, "invalid format '%s'%s: must be one of %s", optarg,
-                                report_nearest_of(optarg, names, ctl->pool), names);
+                                suggestion_of(optarg, names, ctl->pool), names);
         }
         *phas_format = 1;
         return CTL_DONE;

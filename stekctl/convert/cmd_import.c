@@ -18,6 +18,7 @@
 #include "stek_error.h"
 #include "stek_mem.h"
 #include "stek_ring_merge.h"
+#include "suggestion.h"
 
 typedef struct item_t {
     const char *path;
@@ -324,8 +325,7 @@ static ctl_exit_e parse(ctl_t *ctl, int argc, char **argv, import_t *import)
         }
         else if (format_find(optarg, &import->format) != APR_SUCCESS) {
             return report_usage(ctl, "invalid format '%s'%s: must be one of %s", optarg,
-                                report_nearest_of(optarg, format_names(), ctl->pool),
-                                format_names());
+                                suggestion_of(optarg, format_names(), ctl->pool), format_names());
         }
         else {
             has_format = 1;

@@ -12,6 +12,7 @@
 #include "report.h"
 #include "store_kinds.h"
 #include "store_member.h"
+#include "suggestion.h"
 
 #define SYNTAX                                                                                       \
     "must be memcached://HOST[:PORT], redis[s]://[USER@]HOST[:PORT][/DB], "                          \
@@ -161,7 +162,7 @@ static const char *parse_hosts(char *rest, const store_driver_t *driver, store_t
 static const char *unknown_scheme(const char *url, const char *end, apr_pool_t *pool)
 {
     const char *scheme = end ? apr_pstrmemdup(pool, url, (apr_size_t)(end - url)) : "";
-    const char *nearest = report_nearest_of(scheme, SCHEMES, pool);
+    const char *nearest = suggestion_of(scheme, SCHEMES, pool);
 
     return *nearest ? apr_pstrcat(pool, "unknown scheme", nearest, ": ", SYNTAX, NULL) : SYNTAX;
 }

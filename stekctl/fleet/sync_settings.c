@@ -16,6 +16,7 @@
 #include "stek_file.h"
 #include "store_url.h"
 #include "stek_time.h"
+#include "suggestion.h"
 
 #define CONFIG_MAX 65536
 #define EVERY_MAX apr_time_from_sec(3600)
@@ -154,7 +155,7 @@ static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, in
     }
     /* Not what it says: it may be another file, with passwords. */
     report_line("%s: line %d: unknown option%s; see 'stekctl sync --help'", settings->config_path,
-                line_n, report_nearest(line, names, n, "", ctl->pool));
+                line_n, suggestion(line, names, n, "", ctl->pool));
     return CTL_USAGE;
 }
 
@@ -232,9 +233,9 @@ ctl_exit_e sync_settings_parse(ctl_t *ctl, int argc, char **argv, sync_settings_
         int extra = settings->config_path || strchr(argv[optind], '/') ? optind : optind + 1;
 
         if (extra < argc) {
-            return report_usage(
-                ctl, "unexpected argument '%s'%s", argv[extra],
-                settings->viewer ? report_nearest_of(argv[extra], "forget", ctl->pool) : "");
+            return report_usage(ctl, "unexpected argument '%s'%s", argv[extra],
+                                settings->viewer ? suggestion_of(argv[extra], "forget", ctl->pool)
+                                                 : "");
         }
         settings->config_path = apr_psprintf(ctl->pool, "/etc/stek/%s.conf", argv[optind]);
     }

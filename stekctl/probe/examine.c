@@ -13,7 +13,6 @@
 #include "analysis.h"
 #include "checksum.h"
 #include "faces.h"
-#include "key_digest.h"
 #include "report.h"
 #include "stek_time.h"
 #include "search.h"
@@ -187,11 +186,6 @@ static const char *describe_format(const probe_run_t *run)
                         name_text(run));
 }
 
-static const char *key_text(const probe_run_t *run, const unsigned char *key, apr_size_t len)
-{
-    return probe_key_text(key, len, run->options->redacts, run->pool);
-}
-
 static const char *place_text(const probe_run_t *run, probe_test_e test, const probe_hit_t *hit)
 {
     const char *iv = hit->no_iv    ? "all-zero IV, "
@@ -236,10 +230,10 @@ static const char *describe_key(const probe_run_t *run, probe_test_e test, const
     }
     else if (hit->scheme) {
         made = apr_psprintf(run->pool, ", which %s makes of %s", hit->scheme,
-                            key_text(run, hit->configured, hit->configured_len));
+                            probe_tell_key(run, hit->configured, hit->configured_len));
     }
     return apr_psprintf(run->pool, "%s with the key %s%s (%s)%s", hit->algorithm,
-                        key_text(run, hit->key, hit->key_len), made, place, names);
+                        probe_tell_key(run, hit->key, hit->key_len), made, place, names);
 }
 
 static probe_finding_t *tell_key(probe_run_t *run, probe_test_e test, const probe_hit_t *hit,

@@ -21,8 +21,7 @@
 
 #define AGAIN_MAX 4  /* accepted alterations that are offered once more */
 #define COUNT_MIN 10 /* bytes of a MAC that have to count, as RFC 2104, 5 has it */
-#define COMMON_MIN                                                                                 \
-    4 /* tickets that are not alike in a byte of a session, or of its MAC, by chance */
+#define COMMON_MIN 4 /* tickets: bytes of a session or a MAC are not alike in so many by chance */
 #define CHECKSUM_MIN 64
 #define CHECKSUM_N 6 /* three places, in two byte orders */
 #define BIG_LEN 4096 /* longer tickets, which every offer sends, get few alterations */

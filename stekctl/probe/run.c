@@ -11,6 +11,7 @@
 
 #include "budget.h"
 #include "faces.h"
+#include "key_digest.h"
 #include "words.h"
 
 #define UNIQUE_LEN 8 /* bytes of a key's name; servers that count their keys have shorter ones */
@@ -46,6 +47,11 @@ void probe_tell_forged(probe_finding_t *finding, probe_forged_e forged, const ch
     finding->forged = forged;
     finding->forged_text = text;
     finding->text = apr_pstrcat(pool, finding->text, "; ", text, NULL);
+}
+
+const char *probe_tell_key(const probe_run_t *run, const unsigned char *key, apr_size_t len)
+{
+    return probe_key_text(key, len, run->options->redacts, run->pool);
 }
 
 void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all)

@@ -44,6 +44,9 @@ void probe_tell_moot(probe_run_t *run, probe_test_e test, const char *why);
 void probe_tell_forged(probe_finding_t *finding, probe_forged_e forged, const char *text,
                        apr_pool_t *pool);
 
+/* A guessed key as findings name it, or its digest if keys are not to be shown. */
+const char *probe_tell_key(const probe_run_t *run, const unsigned char *key, apr_size_t len);
+
 void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all);
 
 /* Offers a ticket's session, with bytes (NULL: unaltered) as its ticket.  Behind several backends,

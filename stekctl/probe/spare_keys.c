@@ -20,7 +20,6 @@
 #include <openssl/ssl.h>
 #include <string.h>
 
-#include "key_digest.h"
 #include "key_files.h"
 #include "session.h"
 #include "spare_keys.h"
@@ -36,11 +35,6 @@ typedef struct context_t {
 } context_t;
 
 /* ---- what is said ---- */
-
-static const char *key_text(const probe_run_t *run, const unsigned char *key, apr_size_t len)
-{
-    return probe_key_text(key, len, run->options->redacts, run->pool);
-}
 
 static void tell_none(probe_run_t *run, const probe_spare_t *spare)
 {
@@ -82,9 +76,9 @@ static void tell_found(probe_run_t *run, const probe_spare_t *spare)
                 "opens a ticket that the probe has made, and ends the connection only if "
                 "the client does not know the secret in it (alert %d),",
                 spare->alert),
-        hit->algorithm, key_text(run, spare->cipher_key, spare->key_len),
-        key_text(run, spare->mac_key, spare->key_len),
-        key_text(run, spare->name, PROBE_SPARE_NAME));
+        hit->algorithm, probe_tell_key(run, spare->cipher_key, spare->key_len),
+        probe_tell_key(run, spare->mac_key, spare->key_len),
+        probe_tell_key(run, spare->name, PROBE_SPARE_NAME));
     finding->hit = hit;
     finding->forged = PROBE_FORGED_ACCEPTED;
     finding->spare = spare;

@@ -16,6 +16,7 @@
 #include "stek_error.h"
 #include "stek_ring_merge.h"
 #include "stek_secret_file.h"
+#include "suggestion.h"
 
 static ctl_exit_e save(ctl_t *ctl, const stek_secrets_t *secrets, int flags)
 {
@@ -232,7 +233,7 @@ ctl_exit_e cmd_secret(ctl_t *ctl, int argc, char **argv)
     if (!is_new && !is_roll && !is_retire) {
         return report_usage(ctl, "unknown subcommand '%s'%s: must be new, roll or retire",
                             argv[optind],
-                            report_nearest_of(argv[optind], "new, roll, retire", ctl->pool));
+                            suggestion_of(argv[optind], "new, roll, retire", ctl->pool));
     }
     if ((fleet && !is_new) || (reseal && !is_roll)) {
         return report_usage(ctl, "%s and %s cannot be combined",

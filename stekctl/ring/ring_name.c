@@ -13,6 +13,7 @@
 #include "report.h"
 #include "stek_file.h"
 #include "stek_secret_file.h"
+#include "suggestion.h"
 
 #define NAMES_MAX 1000
 #define RING_SUFFIX ".ring"
@@ -71,10 +72,10 @@ ctl_exit_e ring_by_name(ctl_t *ctl, const char *name)
         return CTL_DONE;
     }
     names = ring_names(dir, ctl->pool);
-    report_line("%s: no ring '%s' here%s; %s%s", ctl->ring_path, name,
-                report_nearest(name, (const char *const *)names->elts, (apr_size_t)names->nelts, "",
-                               ctl->pool),
-                names->nelts ? "there are: " : "give its path with --ring",
-                names->nelts ? apr_array_pstrcat(ctl->pool, names, ' ') : "");
+    report_line(
+        "%s: no ring '%s' here%s; %s%s", ctl->ring_path, name,
+        suggestion(name, (const char *const *)names->elts, (apr_size_t)names->nelts, "", ctl->pool),
+        names->nelts ? "there are: " : "give its path with --ring",
+        names->nelts ? apr_array_pstrcat(ctl->pool, names, ' ') : "");
     return CTL_IO;
 }

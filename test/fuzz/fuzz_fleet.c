@@ -103,25 +103,6 @@ const char *report_time(apr_time_t t, apr_time_t now, apr_pool_t *pool)
     return "";
 }
 
-const char *report_nearest(const char *word, const char *const *words, apr_size_t n,
-                           const char *before, apr_pool_t *pool)
-{
-    (void)word;
-    (void)words;
-    (void)n;
-    (void)before;
-    (void)pool;
-    return "";
-}
-
-const char *report_nearest_of(const char *word, const char *list, apr_pool_t *pool)
-{
-    (void)word;
-    (void)list;
-    (void)pool;
-    return "";
-}
-
 ctl_exit_e report_finish(ctl_exit_e code)
 {
     return code;
