@@ -6,6 +6,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -773,10 +774,12 @@ def test_sync_no_store_answers_still_makes_a_ring(fleet):
 def test_sync_built_without_a_library_says_so(fleet):
     """It names the package of a store that was left out; and does without libseccomp."""
     out = fleet.dir / "out"
+    for part in ("obj", "config"):  # what does not depend on the libraries is not compiled again
+        shutil.copytree(TOP / "out" / part, out / part)
     env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
 
     def build(*without):
-        subprocess.run(["make", "-s", "-j2", f"OUT={out}", "CFLAGS=-O0", *[f"WITH_{name}=no" for name in without],
+        subprocess.run(["make", "-s", "-j2", f"OUT={out}", *[f"WITH_{name}=no" for name in without],
                         "stekctl"], cwd=TOP, check=True, capture_output=True, env=env)
         return subprocess.run([out / "stekctl", "--version"], capture_output=True, text=True, check=True).stdout
 
