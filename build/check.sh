@@ -73,21 +73,21 @@ shown() { # name
 [ -z "${STEK_SEED-}" ] || echo "STEK_SEED=$STEK_SEED"
 step build make_quiet -j"$JOBS" WERROR=1 all
 step exports make_quiet exports
-step bare make_quiet bare
-step compilers make_quiet compilers-short
 step unit make_quiet -j"$JOBS" unit
 step soak make_quiet -j"$JOBS" soak
 if compgen -G 'test/fuzz/fuzz_*.c' >/dev/null; then
     step fuzz-replay make_quiet fuzz-replay
 fi
 step fault make_quiet FAULT_STEP=25 fault-unit fault-guard
-run_aside lint packages simulate-short </dev/null &
+run_aside packages lint compilers-short bare simulate-short </dev/null &
 aside=$!
 step integration make_quiet integration
 wait "$aside"
 aside=
-step lint shown lint
 step packages shown packages
+step lint shown lint
+step compilers-short shown compilers-short
+step bare shown bare
 step simulate-short shown simulate-short
 
 [ ${#broken[@]} -eq 0 ] || echo "Failed: ${broken[*]}"
