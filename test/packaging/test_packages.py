@@ -188,7 +188,25 @@ def test_install_where_httpd_is_not_debians(tmp_path):
     assert "STEK_RING=/run/httpd/stek_rotate/%i.ring" in keep and "\nGroup=apache\n" in keep
     make("uninstall", f"DESTDIR={tmp_path}", "PROGNAME=httpd", "SYSCONFDIR=/etc/httpd/conf",
          "LIBEXECDIR=/usr/lib64/httpd/modules")
-    assert not list(tmp_path.rglob("*.mount"))
+    assert not files_of(tmp_path)
+
+
+def test_uninstall_takes_the_documentation_and_nothing_else(tmp_path):
+    doc = tmp_path / "opt/stek/doc"
+    words = f"DESTDIR={tmp_path}", "DOCDIR=/opt/stek/doc"
+    doc.mkdir(parents=True)
+    (doc / "README.md").write_text("# Of another program\n")
+    make("uninstall", *words)
+    assert (doc / "README.md").read_text() == "# Of another program\n"
+    make("install-doc", *words)
+    assert len(files_of(doc)) > 100 and (doc / "html/docs/index.html").exists()
+    (doc / "conf/mine.conf").write_text("# mine\n")
+    make("uninstall", *words)
+    assert files_of(tmp_path) == {"/opt/stek/doc/conf/mine.conf": b"# mine\n"}
+    (doc / "conf/mine.conf").unlink()
+    make("install-doc", *words)
+    make("uninstall", *words)
+    assert not doc.exists() and doc.parent.exists()
 
 
 def test_units_run_only_stekctl_and_the_shell():
