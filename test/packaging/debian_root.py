@@ -157,12 +157,19 @@ class Root:
         tar = fresh_tar(suite, variant, packages)
         self.suite, self.network = suite, network
         self.path = Path(tempfile.mkdtemp(prefix="stek-root-"))
+        try:
+            self.unpack(tar)
+        except BaseException:
+            shutil.rmtree(self.path)
+            raise
+
+    def unpack(self, tar):
         subprocess.run(["tar", "-C", self.path, "--numeric-owner", "-xf", tar], check=True)
         # Nothing in here starts services.
         policy = self.path / "usr/sbin/policy-rc.d"
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
-        if network:
+        if self.network:
             (self.path / "etc/resolv.conf").write_text(Path("/etc/resolv.conf").read_text())
 
     def __enter__(self):
