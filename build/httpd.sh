@@ -87,5 +87,24 @@ if [ -n "$openssl_sources" ]; then
     export STEK_STEKCTL=$out/stek/stekctl
 else
     "$MAKE" --no-print-directory -j"$JOBS" APXS=apxs stekctl
+    variant+=(STEKCTL=stekctl/stekctl)
 fi
+
+# "make install" with an apxs that is not Debian's: the line that it writes loads the module in this httpd, and
+# "make uninstall" leaves nothing.
+try_install() {
+    local to=$out/installed
+    local load=$to$out/usr/conf.modules.d/10-stek_rotate.conf
+    rm -rf "$to"
+    quietly "$out/install-module.log" "$MAKE" --no-print-directory "${variant[@]}" -o all install DESTDIR="$to"
+    printf '%s\n' 'LoadModule mpm_event_module modules/mod_mpm_event.so' \
+        'LoadModule unixd_module modules/mod_unixd.so' 'LoadModule ssl_module modules/mod_ssl.so' 'Listen 127.0.0.1:1' \
+        "Include $load" "Include $to$out/usr/conf.d/stek_rotate.conf" >"$out/installed.conf"
+    # Where it says that the module will be, once the folder is copied to /.
+    sed -i "s,LoadModule stek_rotate_module $out/usr/,LoadModule stek_rotate_module $to$out/usr/," "$load"
+    "$out/usr/bin/httpd" -f "$out/installed.conf" -M | grep stek_rotate
+    quietly "$out/uninstall-module.log" "$MAKE" --no-print-directory "${variant[@]}" uninstall DESTDIR="$to"
+    [ -z "$(find "$to" ! -type d)" ] || { find "$to" ! -type d >&2; exit 1; }
+}
+try_install
 "$PYTHON" -m pytest "${tests[@]}" -q -p no:cacheprovider -n "$JOBS" -k 'not worker and not prefork' "${@:5}"

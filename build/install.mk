@@ -69,8 +69,8 @@ endif
 
 # HTML, Markdown and what the guides use; needs what "make html" needs.
 install-doc:
-	install -d $(DESTDIR)$(DOCDIR)
-	$(PYTHON) build/make_html.py --install $(DESTDIR)$(DOCDIR)
+	install -d '$(DESTDIR)$(DOCDIR)'
+	$(PYTHON) build/make_html.py --install '$(DESTDIR)$(DOCDIR)'
 
 uninstall:
 ifeq ($(DESTDIR),)
@@ -85,4 +85,4 @@ endif
 	    $(foreach pair,$(COMPLETIONS),'$(DESTDIR)$(lastword $(subst =, ,$(pair)))') \
 	    $(UNITS:%='$(DESTDIR)$(UNITDIR)/%') '$(DESTDIR)$(UNITDIR)/$(MOUNT)' \
 	    $(DESTDIR)$(SYSUSERSDIR)/stek.conf
-
+	@! [ -d '$(DESTDIR)$(DOCDIR)' ] || $(PYTHON) build/make_html.py --uninstall '$(DESTDIR)$(DOCDIR)'

@@ -9,7 +9,8 @@ them; a message's tag and a man page's name become links.  A link to a page whos
 shows the page's title instead, and a table whose header is empty has none.
 
 Installed, the pages of Markdown and what is in conf/ lie beside html/, in the folders that they have in the
-source.  Links between them stay as they are; all others lead to the page in html/.
+source.  Links between them stay as they are; all others lead to the page in html/.  "--uninstall DIRECTORY" takes
+all of it away again, and leaves what else is there.
 """
 import argparse
 import html
@@ -212,11 +213,29 @@ def install_markdown(to):
         path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
+def uninstall(to):
+    """Of a folder that has nothing of "--install", nothing."""
+    if not (to / "html" / target_of(Path("docs/README.md"))).exists():
+        return
+    shutil.rmtree(to / "html")
+    copies = [to / path.relative_to(TOP) for path in [*INSTALLED, *DATA, *(TOP / "conf").rglob("*")] if path.is_file()]
+    for path in copies:
+        path.unlink(missing_ok=True)
+    folders = {folder for path in copies for folder in path.parents if folder.is_relative_to(to)}
+    for folder in sorted(folders, reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
 def main():
     parser = argparse.ArgumentParser(prog="make html", description="The documentation as HTML.")
     parser.add_argument("out", type=Path, nargs="?", default=TOP / "out" / "html")
     parser.add_argument("--install", action="store_true", help="as a package has it: HTML, Markdown and conf/")
+    parser.add_argument("--uninstall", action="store_true", help="removes what --install has put there")
     args = parser.parse_args()
+    if args.uninstall:
+        uninstall(args.out)
+        return 0
     try:
         from markdown_it import MarkdownIt
     except ImportError:

@@ -3,6 +3,7 @@
 import grp
 import os
 import re
+import shutil
 import stat
 import subprocess
 import time
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from checks import VERSIONS, issued_now, lines, wait_until
-from httpd import RUN_AS
+from httpd import MODULE, RUN_AS
 
 
 def test_default_full_handshake_issues_under_current_key(httpd, mpm, version):
@@ -155,3 +156,15 @@ def test_many_clients_at_once_all_resume(httpd, mpm):
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(visit, range(400)))
     assert all(reply.resumed and reply.status == 200 for reply in replies)
+
+
+def test_default_loaded_twice_is_said_and_changes_nothing(httpd, tmp_path):
+    """By a2enmod and by a line of one's own, which may name another copy."""
+    other = shutil.copy(MODULE, tmp_path / "other.so")
+    server = httpd(server=[f"LoadModule stek_rotate_module {MODULE}", f"LoadModule stek_rotate_module {other}"])
+    server.expect("AH01574")
+    code, said = server.configtest()
+    assert code == 0 and said.count("module stek_rotate_module is already loaded, skipping") == 2
+    session = issued_now(server.start()).session
+    server.graceful()
+    assert server.get(session=session).resumed

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from debian_root import TOP, Root, check, closing_line, machine_suite, stop
+from debian_root import TOP, Root, check, closing_line, heading, machine_suite, stop
 
 DEBS = TOP / "out" / "deb"
 # What the packages and their test need: the network is gone when they are installed.
@@ -18,6 +18,7 @@ INCLUDE = ["apache2", "autopkgtest", "build-essential", "libapr1", "libcurl4", "
 PACKAGES = ["libapache2-mod-stek-rotate", "mod-stek-rotate-doc", "stekctl"]
 OLD = "0.0.1"
 CONF = "/etc/apache2/mods-available/stek_rotate.conf"
+STATUS = "/etc/apache2/conf-available/stek-status.conf"
 LOAD = "/etc/apache2/mods-available/stek_rotate.load"
 # What any installation of any package leaves behind.
 TRACES = re.compile(r"/(proc|sys|dev|tmp|debs)(/|$)|/var/(cache|log|lib/(apt|dpkg)|tmp)(/|$)|/var/backups(/|$)|"
@@ -40,9 +41,8 @@ class PackageRoot(Root):
         super().__init__(machine_suite(), INCLUDE)
         (self.path / "debs").mkdir()
 
-    def install(self, folder):
-        return ("apt-get -q -y -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "
-                f"/debs/{folder}/*.deb 2>&1")
+    def install(self, folder, options=("-o Dpkg::Options::=--force-confdef", "-o Dpkg::Options::=--force-confold")):
+        return f"apt-get -q -y {' '.join(options)} install /debs/{folder}/*.deb 2>&1 </dev/null"
 
     def snapshot(self):
         """Path -> kind, owner, mode and content's identity, of all that packages may leave."""
@@ -89,7 +89,7 @@ def leftovers(before, after):
 
 
 def check_install(root):
-    print("== installation")
+    heading("installation")
     root.expect("installs", root.install("old"))
     root.expect("enabled by its installation", "a2query -m stek_rotate", "enabled by maintainer script")
     root.expect("mod_ssl is as it was: off", "! a2query -m ssl")
@@ -107,12 +107,17 @@ def check_install(root):
 
 
 def check_upgrade(root, version):
-    print("== upgrade")
+    heading("upgrade")
+    # What both versions have alike can be edited without a question at an upgrade; this may ask none.
+    (root.path / STATUS[1:]).write_text("# mine\n")
+    root.expect("upgrades without a question", root.install("new", ()))
+    check("an edited configuration file stays", (root.path / STATUS[1:]).read_text() == "# mine\n")
+    root.expect("and back again", root.install("old").replace("install ", "--allow-downgrades install ", 1))
     (root.path / CONF[1:]).write_text("# mine\n")
     root.expect("upgrades", root.install("new"))
     installed = root.run("dpkg-query -W -f '${Version} ' " + " ".join(PACKAGES))[1].split()
     check("to this version", installed == [version] * len(PACKAGES), installed)
-    check("an edited configuration file stays", (root.path / CONF[1:]).read_text() == "# mine\n")
+    check("an edited configuration file that has a new version stays", (root.path / CONF[1:]).read_text() == "# mine\n")
     check("one that was not edited is replaced", OLD not in (root.path / LOAD[1:]).read_text())
     root.expect("still enabled", "a2query -m stek_rotate")
     check("its keys are still there", root.exists("/run/apache2/stek_rotate/default.ring"))
@@ -121,13 +126,13 @@ def check_upgrade(root, version):
 
 
 def check_away(root, before):
-    print("== removal")
+    heading("removal")
     root.expect("is removed", f"apt-get -q -y remove {' '.join(PACKAGES)} 2>&1")
     check("disabled by that", not root.exists("/etc/apache2/mods-enabled/stek_rotate.load"))
     root.expect("httpd's configuration is good", "apache2ctl configtest 2>&1", "Syntax OK")
     check("configuration stays", root.exists(CONF))
     root.expect("is installed again, and enabled", root.install("new") + "; a2query -m stek_rotate")
-    print("== purge")
+    heading("purge")
     (root.path / "run/stek-www").mkdir()
     (root.path / "run/stek-www/default.secret").write_text("x")
     (root.path / "etc/stek/www.conf").write_text("# mine\n")
@@ -146,7 +151,7 @@ def check_away(root, before):
 
 
 def check_autopkgtest(root):
-    print("== autopkgtest")
+    heading("autopkgtest")
     tree, = DEBS.glob("mod_stek_rotate-*/")
     shutil.copytree(tree / "debian", root.path / "debs/source/debian", symlinks=True)
     output = root.expect("its tests", "cd /debs; autopkgtest --no-built-binaries new/*.deb source/ -- null 2>&1",

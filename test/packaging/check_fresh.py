@@ -6,7 +6,7 @@ only what it needs; the others install the rest, and what depends on it is built
 Needs root, mmdebstrap and a mirror.  "--short": of the check, the build and the tests of fleets alone."""
 import sys
 
-from debian_root import Root, check, closing_line, machine_suite
+from debian_root import Root, check, closing_line, heading, machine_suite
 
 FLEETS = "make check STEPS='build integration' PYTEST=\"-k 'fleet or sync'\""
 CHECK = FLEETS if "--short" in sys.argv[1:] else "make check"
@@ -16,7 +16,7 @@ BENCH = "make bench QUICK=1 BENCH=day"
 
 def order(*steps):
     """Each step is a command and the stores that stekctl knows after it."""
-    print("== " + ", then ".join(command for command, _ in steps), flush=True)
+    heading(", then ".join(command for command, _ in steps))
     with Root(machine_suite(), ["git", "make"], "minbase", network=True) as root:
         root.put_sources()
         root.run("apt-get -q update")

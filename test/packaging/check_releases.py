@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from debian_root import TOP, Root, check, closing_line, machine_suite
+from debian_root import TOP, Root, check, closing_line, heading, machine_suite
 
 SUITES = ["bookworm", "trixie", "sid"]
 README = (TOP / "README.md").read_text()
@@ -51,7 +51,7 @@ def build(root, what, before, skipped_most):
 
 def check_packages(suite):
     """The tarball's sum."""
-    print(f"== {suite}: packages")
+    heading(suite, "packages")
     with Root(suite, build_depends()) as root:
         # useradd is not in each of them.
         root.run("echo builder:x:1000:1000::/home/builder:/bin/bash >>/etc/passwd; echo builder:x:1000: >>/etc/group; "
@@ -72,7 +72,7 @@ def check_packages(suite):
 
 
 def check_bare(suite):
-    print(f"== {suite}: README's apxs line")
+    heading(suite, "README's apxs line")
     with Root(suite, [], "minbase", network=True) as root:
         root.put_sources()
         line = re.search(r"^    (apxs -c .*)$", README, re.M).group(1)

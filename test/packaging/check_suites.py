@@ -6,14 +6,23 @@ with the OpenSSL of experimental: no warning, unit tests.  "make check-suites" r
 
 Needs root, mmdebstrap and a mirror."""
 import re
+import subprocess
 import sys
+import time
 
 from check_releases import SUITES, build_depends, counts
-from debian_root import Boot, Root, check, closing_line
+from debian_root import Boot, Root, check, closing_line, heading, stop
 
 VERSIONS = ("gcc -dumpfullversion; openssl version | cut -d' ' -f2; apache2 -v | sed -n 's,.*Apache/\\([^ ]*\\).*,\\1,p'; "
             "dpkg --print-architecture")
+# Lintian is check_releases.py's.
+PACKAGES = sorted({*build_depends(), "apache2", "openssl"} - {"lintian"})
 WARNING = re.compile(r"^.*\bwarning: .*$", re.M)
+# The log of a package has warnings of debhelper, too.
+CODE_WARNING = re.compile(r"^.*\.[ch]:\d+:\d+: warning: .*$", re.M)
+# In the package's own tree with its own flags, so that nothing is compiled twice.
+BENCH_BUILD = ("cd /src/out/deb/mod_stek_rotate-*/; export DEB_BUILD_MAINT_OPTIONS=hardening=+all; "
+               "eval $(dpkg-buildflags --export=sh); make -j2 bench-build 2>&1")
 
 # A sin, and the exit code of the probe.
 SINS = """
@@ -31,19 +40,16 @@ done
 
 
 def try_suite(suite):
-    packages = sorted({*build_depends(), "apache2", "openssl"})
-    with Root(suite, packages, network=True) as root:
+    with Root(suite, PACKAGES, network=True) as root:
         root.put_sources()
         gcc, openssl, httpd, machine = root.run(VERSIONS)[1].split()[-4:]
-        print(f"== {suite}: gcc {gcc}, OpenSSL {openssl}, httpd {httpd}, {machine}", flush=True)
-        said = root.expect("builds with warnings as errors", "cd /src && make -j2 WERROR=1 all bench-build 2>&1",
-                           timeout_s=3600)
-        check("and without one", not WARNING.search(said), WARNING.findall(said)[:5])
+        heading(suite, f"gcc {gcc}, OpenSSL {openssl}, httpd {httpd}, {machine}")
         root.expect("builds the packages", "cd /src && make deb 2>&1", timeout_s=3600)
         counts(root, suite, 1)
         log = (root.path / "src/out/deb/build.log").read_text(errors="replace")
-        check("without a warning of the compiler", not re.search(r"\.[ch]:\d+:\d+: warning: ", log),
-              re.findall(r"^.*\.[ch]:\d+:\d+: warning: .*$", log, re.M)[:5])
+        check("without a warning of the compiler", " -c " in log and not CODE_WARNING.search(log), CODE_WARNING.findall(log))
+        said = root.expect("what measures builds, too", BENCH_BUILD, timeout_s=3600)
+        check("without a warning", not WARNING.search(said), WARNING.findall(said))
         root.expect("which install", "apt-get -q update 2>&1; apt-get -q -y install /src/out/deb/*.deb 2>&1", timeout_s=1800)
         root.expect("the documentation is there",
                     "test -e /usr/share/doc/mod-stek-rotate-doc/html/docs/index.html; stekctl --version")
@@ -86,16 +92,16 @@ def try_booted(root):
                     "[ -z \"$(ls -d /run/stek-* /var/lib/stek-* /etc/systemd/system/*.wants/stek-* 2>/dev/null)\" ]")
 
 
-def try_next_openssl():
+def try_next_openssl(suite):
     """What sid will have next: Debian's httpd is linked with the OpenSSL of today, so nothing runs over it here."""
-    with Root("sid", sorted({*build_depends(), "apache2", "openssl"}), network=True) as root:
+    with Root("sid", PACKAGES, network=True) as root:
         root.expect("experimental's OpenSSL is installed", "echo 'deb http://deb.debian.org/debian experimental main' "
                     ">/etc/apt/sources.list.d/experimental.list; apt-get -q update 2>&1; "
                     "apt-get -q -y --no-install-recommends install libssl-dev/experimental openssl/experimental 2>&1",
                     timeout_s=1800)
         root.put_sources()
         gcc, openssl = root.run("gcc -dumpfullversion; openssl version | cut -d' ' -f2")[1].split()[-2:]
-        print(f"== experimental: gcc {gcc}, OpenSSL {openssl}", flush=True)
+        heading(suite, f"gcc {gcc}, OpenSSL {openssl}")
         said = root.expect("builds with warnings as errors", "cd /src && make -j2 WERROR=1 all 2>&1", timeout_s=3600)
         check("and without one", not WARNING.search(said), WARNING.findall(said)[:5])
         root.expect("its unit tests pass", "cd /src && make -j2 WERROR=1 unit 2>&1", r"^\d+ passed, 0 failed",
@@ -107,11 +113,18 @@ def try_next_openssl():
 
 
 def main():
-    for suite in sys.argv[1:] or [*SUITES, "experimental"]:
-        if suite == "experimental":
-            try_next_openssl()
-        else:
-            try_suite(suite)
+    known = {**dict.fromkeys(SUITES, try_suite), "experimental": try_next_openssl}
+    if unknown := [suite for suite in sys.argv[1:] if suite not in known]:
+        stop(f"unknown suite {unknown[0]}: must be one of {', '.join(known)}")
+    for suite in sys.argv[1:] or known:
+        start = time.monotonic()
+        heading(suite)
+        # One that cannot be had keeps no other from being tried.
+        try:
+            known[suite](suite)
+        except (SystemExit, OSError, subprocess.SubprocessError, ValueError) as error:
+            check("is tried to its end", False, repr(error))
+        print(f"   {suite} took {(time.monotonic() - start) / 60:.1f} min", flush=True)
     return closing_line()
 
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,11 +16,15 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 ROOTS = TOP / "out" / "roots"
-# A mirror's copy of sid may be older than the week for which its list is valid; signatures are checked.
-OPTIONS = ["--aptopt=Acquire::Check-Valid-Until \"false\""]
+# A mirror's copy of sid may be older than the week for which its list is valid; signatures are checked.  Nothing in
+# such a system has to survive a power failure.
+OPTIONS = ["--aptopt=Acquire::Check-Valid-Until \"false\"", "--dpkgopt=force-unsafe-io"]
 ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
        "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-results = {"passed": 0, "failed": 0}
+FAILURES = TOP / "out" / "failures"
+# Ended as by Ctrl-C: processes and folders go.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+results = {"passed": 0, "failures": [], "place": "", "since": time.monotonic()}
 # A boot: a control group of its own below the machine's, and what a system must not change of its kernel read-only
 # or out of its rights.  systemd leaves what it finds so to the machine, as in any container.
 ENTER = r"""
@@ -49,6 +54,8 @@ mount --make-rshared /
 exec env -i container=test PATH="$PATH" setpriv --bounding-set=-sys_module,-sys_time,-sys_rawio,-mknod \
     /lib/systemd/systemd --system --unit=multi-user.target --log-target=console --show-status=no
 """
+# mmdebstrap's mounts and processes end with it, however it ends; in memory, dpkg need not wait for a disk.
+MAKE = "mount -t tmpfs -o mode=1777 tmpfs /tmp; TMPDIR=/tmp exec mmdebstrap --format=tar \"$@\""
 LEAVE = r"""
 mount -t cgroup2 cgroup2 "$0/machine"
 find "$0/machine/$GROUP" -depth -type d -exec rmdir {} +
@@ -63,21 +70,37 @@ def wait_for(what, seconds=120):
     return bool(done)
 
 
+def heading(place, about=""):
+    """What is checked from here on, for the list at the end."""
+    results["place"] = place
+    print(f"== {place}" + (f": {about}" if about else ""), flush=True)
+
+
 def check(what, good, detail=""):
-    results["passed" if good else "failed"] += 1
-    print(f"  {'ok  ' if good else 'FAIL'} {what}" + ("" if good else f": {detail}"), flush=True)
+    """Counts and prints it, with the seconds since the one before."""
+    took_s, results["since"] = time.monotonic() - results["since"], time.monotonic()
+    if good:
+        results["passed"] += 1
+        print(f"  ok   {what}" + (f" ({took_s:.0f} s)" if took_s >= 1 else ""), flush=True)
+        return good
+    FAILURES.mkdir(parents=True, exist_ok=True)
+    log = FAILURES / (re.sub(r"\W+", "-", f"{results['place']} {what}").strip("-").lower() + ".log")
+    log.write_text(str(detail))
+    results["failures"].append(f"{results['place']}: {what}: {log.relative_to(TOP)}")
+    print(f"  FAIL {what} ({took_s:.0f} s): {str(detail)[-1500:]}", flush=True)
     return good
 
 
 def stop(message):
-    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(f"{Path(sys.argv[0]).name}: {message}")
 
 
 def closing_line():
-    """Prints the count; the exit code."""
-    print(f"{results['passed']} passed, {results['failed']} failed")
-    return 1 if results["failed"] or not results["passed"] else 0
+    """Prints what failed, where all that it said is, and the count; the exit code."""
+    for failure in results["failures"]:
+        print(f"FAILED {failure}")
+    print(f"{results['passed']} passed, {len(results['failures'])} failed")
+    return 1 if results["failures"] or not results["passed"] else 0
 
 
 def machine_suite():
@@ -101,13 +124,30 @@ def fresh_tar(suite, variant, packages):
     print(f"Making an empty {suite} (downloads 50 to 300 MB; some minutes)", flush=True)
     ROOTS.mkdir(parents=True, exist_ok=True)
     partial = tar.with_suffix(f".{os.getpid()}.part.tar")
-    done = subprocess.run(["mmdebstrap", f"--variant={variant}", *(f"--include={name}" for name in packages), *OPTIONS,
-                           suite, partial], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode:
+    start = time.monotonic()
+    try:
+        with open(partial, "wb") as file:
+            done = subprocess.run(["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child", "/bin/sh",
+                                   "-euc", MAKE, "mmdebstrap", f"--variant={variant}",
+                                   *(f"--include={name}" for name in packages), *OPTIONS, suite, "-"], cwd="/",
+                                  stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            stop(f"mmdebstrap failed. It needs root and a mirror of Debian over the network:\n{done.stderr[-1500:]}")
+        partial.rename(tar)
+    finally:
         partial.unlink(missing_ok=True)
-        stop(f"mmdebstrap failed. It needs root and a mirror of Debian over the network:\n{done.stderr[-1500:]}")
-    partial.rename(tar)
+    print(f"It is made ({time.monotonic() - start:.0f} s)", flush=True)
     return tar
+
+
+def said_of(command, timeout_s):
+    """(exit code, what it said); 124 if its time was up, as timeout(1) has it."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, env=ENV, text=True, errors="replace",
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s)
+        return done.returncode, done.stdout
+    except subprocess.TimeoutExpired as late:
+        return 124, f"{(late.output or b'').decode(errors='replace')}\nEnded: not done after {timeout_s} s\n"
 
 
 class Root:
@@ -117,12 +157,19 @@ class Root:
         tar = fresh_tar(suite, variant, packages)
         self.suite, self.network = suite, network
         self.path = Path(tempfile.mkdtemp(prefix="stek-root-"))
+        try:
+            self.unpack(tar)
+        except BaseException:
+            shutil.rmtree(self.path)
+            raise
+
+    def unpack(self, tar):
         subprocess.run(["tar", "-C", self.path, "--numeric-owner", "-xf", tar], check=True)
         # Nothing in here starts services.
         policy = self.path / "usr/sbin/policy-rc.d"
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
-        if network:
+        if self.network:
             (self.path / "etc/resolv.conf").write_text(Path("/etc/resolv.conf").read_text())
 
     def __enter__(self):
@@ -159,15 +206,13 @@ class Root:
                   'mount -t tmpfs -o mode=1777 tmpfs "$0/dev/shm"; '
                   f'exec chroot "$0" {before} /bin/bash -eu -c "$1"')
         spaces = ["--mount", "--pid", "--ipc", *([] if self.network else ["--net"])]
-        done = subprocess.run(["unshare", *spaces, "--fork", "--kill-child", "/bin/sh", "-c", inside, self.path,
-                               script], stdin=subprocess.DEVNULL, env=ENV, text=True, errors="replace",
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s)
-        return done.returncode, done.stdout
+        return said_of(["unshare", *spaces, "--fork", "--kill-child", "/bin/sh", "-c", inside, self.path, script],
+                       timeout_s)
 
     def expect(self, what, script, said=None, **options):
         code, output = self.run(script, **options)
         good = code == 0 and (said is None or re.search(said, output, re.M) is not None)
-        check(what, good, f"exit {code}: {output[-1500:]}")
+        check(what, good, f"exit {code}: {output}")
         return output
 
     def exists(self, path):
@@ -214,13 +259,10 @@ class Boot:
         return (self.path / "console").read_text(errors="replace")[-1500:]
 
     def run(self, script):
-        done = subprocess.run(["nsenter", "-t", self.init, "-a", "-r", "-w", "/bin/bash", "-eu", "-c", script],
-                              stdin=subprocess.DEVNULL, env=ENV, text=True, errors="replace", timeout=300,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        return done.returncode, done.stdout
+        return said_of(["nsenter", "-t", self.init, "-a", "-r", "-w", "/bin/bash", "-eu", "-c", script], 300)
 
     def expect(self, what, script, said=None):
         code, output = self.run(script)
         good = code == 0 and (said is None or re.search(said, output, re.M) is not None)
-        check(what, good, f"exit {code}: {output[-1500:]}{self.console()}")
+        check(what, good, f"exit {code}: {output}{self.console()}")
         return output

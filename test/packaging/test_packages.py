@@ -188,7 +188,25 @@ def test_install_where_httpd_is_not_debians(tmp_path):
     assert "STEK_RING=/run/httpd/stek_rotate/%i.ring" in keep and "\nGroup=apache\n" in keep
     make("uninstall", f"DESTDIR={tmp_path}", "PROGNAME=httpd", "SYSCONFDIR=/etc/httpd/conf",
          "LIBEXECDIR=/usr/lib64/httpd/modules")
-    assert not list(tmp_path.rglob("*.mount"))
+    assert not files_of(tmp_path)
+
+
+def test_uninstall_takes_the_documentation_and_nothing_else(tmp_path):
+    doc = tmp_path / "opt/stek/doc"
+    words = f"DESTDIR={tmp_path}", "DOCDIR=/opt/stek/doc"
+    doc.mkdir(parents=True)
+    (doc / "README.md").write_text("# Of another program\n")
+    make("uninstall", *words)
+    assert (doc / "README.md").read_text() == "# Of another program\n"
+    make("install-doc", *words)
+    assert len(files_of(doc)) > 100 and (doc / "html/docs/index.html").exists()
+    (doc / "conf/mine.conf").write_text("# mine\n")
+    make("uninstall", *words)
+    assert files_of(tmp_path) == {"/opt/stek/doc/conf/mine.conf": b"# mine\n"}
+    (doc / "conf/mine.conf").unlink()
+    make("install-doc", *words)
+    make("uninstall", *words)
+    assert not doc.exists() and doc.parent.exists()
 
 
 def test_units_run_only_stekctl_and_the_shell():
@@ -266,14 +284,25 @@ def test_deb_purge_ends_the_mount_of_rings(busy):
     assert sorted(left) == ["/etc/systemd/system/local-fs.target.wants/run-apache2-mine.mount", "/run/apache2/pid"]
 
 
+def shared_build(tree):
+    """RPM macros: what the Debian packages were built with, in a tree that has what they have compiled."""
+    options = dict(line.split(" := ", 1) for line in (tree / "out/config/options").read_text().splitlines())
+    words = " ".join(f"{name}='{options[name]}'" for name in ("CPPFLAGS", "LDFLAGS"))
+    copies = " ".join(str(tree / name) for name in ("out", ".libs", "mod_stek_rotate.la"))
+    return (f"%optflags {options['CFLAGS']}\n"
+            f"%make_build cp -a {copies} . && cp -a {tree}/stekctl/stekctl stekctl && make -j2 {words}\n")
+
+
 @pytest.fixture(scope="module")
 def rpms(release, tmp_path_factory):
-    """Name of a package -> paths of its files.  Built as the release's Debian packages are, without optimisation."""
+    """Name of a package -> paths of its files.  What the release's Debian packages have compiled is not compiled again."""
     folder = tmp_path_factory.mktemp("rpm")
     run("git", "clone", "-q", "--no-hardlinks", release, folder / "checkout")
-    (folder / ".rpmmacros").write_text("%optflags -O0\n%_smp_mflags -j2\n")
+    (folder / ".rpmmacros").write_text(shared_build(release / "out/deb" / NAME))
     env = {k: v for k, v in os.environ.items() if not k.startswith("SOURCE_DATE")}
     run("build/rpm.sh", NAME, cwd=folder / "checkout", env=dict(env, HOME=str(folder)))
+    log = (folder / "checkout/out/rpm/build.log").read_text()
+    assert "make -j2" in log and not re.search(r" -c -o \S+\.l?o ", log), log[-3000:]
     found = {}
     for package in (folder / "checkout/out/rpm/RPMS").rglob("*.rpm"):
         listed = run("rpm", "-qp", "--qf", "%{NAME}\n[%{FILEMODES:perms} %{FILENAMES}\n]", package).splitlines()
