@@ -50,6 +50,9 @@ void sim_server_free(sim_server_t *server)
     for (i = 0; i < SIM_SNAPSHOTS_MAX; i++) {
         sim_object_free(&server->past[i]);
     }
+    for (i = 0; i < SIM_HOSTS_MAX; i++) {
+        sim_object_free(&server->forks[i]);
+    }
 }
 
 void sim_server_put(sim_server_t *server, const unsigned char *bytes, apr_size_t len)
@@ -126,6 +129,14 @@ const char *store_why(const store_t *store)
     return store->why;
 }
 
+/* What a store that forks has for this host: the common object, until the host has written. */
+static const sim_object_t *own_object(const store_t *store, const sim_server_t *server)
+{
+    const sim_object_t *own = &server->forks[sim_number(store->host)];
+
+    return own->bytes ? own : &server->object;
+}
+
 /* What a liar shows in place of its object. */
 static void lie_to(store_t *store, const sim_server_t *server)
 {
@@ -152,6 +163,9 @@ static void lie_to(store_t *store, const sim_server_t *server)
                        : sizeof(garbage);
         sim_object_copy(&store->answer, &part);
         break;
+    case SIM_LIE_FORK:
+        sim_object_copy(&store->answer, own_object(store, server));
+        break;
     default:
         sim_object_copy(&store->answer, &server->object);
     }
@@ -171,7 +185,9 @@ static store_result_e read_object(store_t *store, sim_server_t *server,
     else {
         sim_object_copy(&store->answer, server->lags ? &server->frozen : &server->object);
     }
-    store->seen = server->lags ? server->frozen.version : server->object.version;
+    store->seen = server->lie == SIM_LIE_FORK ? own_object(store, server)->version
+                  : server->lags              ? server->frozen.version
+                                              : server->object.version;
     if (!store->answer.bytes) {
         return STORE_ABSENT;
     }
@@ -202,8 +218,15 @@ static store_result_e write_object(store_t *store, sim_server_t *server)
     if (server->lie == SIM_LIE_DROP) {
         return STORE_DONE;
     }
+    if (server->lie == SIM_LIE_FORK) {
+        sim_object_t object = {store->bytes, store->len, ++sim->version};
+
+        sim_object_copy(&server->forks[sim_number(host)], &object);
+        sim->write_n++;
+        return STORE_DONE;
+    }
     if (server->lie == SIM_LIE_CONFLICT || server->lie == SIM_LIE_SLOW
-        || server->object.version != store->seen) {
+        || (server->object.version != store->seen && server->lie != SIM_LIE_BLIND)) {
         store->why = "another host wrote first";
         return STORE_CHANGED;
     }
