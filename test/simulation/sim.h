@@ -115,6 +115,7 @@ typedef enum sim_lie_e {
     SIM_LIE_LATE,     /* honest, but every answer comes at the last moment */
     SIM_LIE_FORK,     /* every host has an object of its own */
     SIM_LIE_BLIND,    /* writes without comparing */
+    SIM_LIE_FICKLE,   /* does something else in every call */
     SIM_LIE_N
 } sim_lie_e;
 

@@ -57,6 +57,7 @@ static const char *const lies[SIM_LIE_N] = {
     [SIM_LIE_LATE] = "answers at the last moment",
     [SIM_LIE_FORK] = "lies: each host gets what it has written itself",
     [SIM_LIE_BLIND] = "lies: whoever writes last wins",
+    [SIM_LIE_FICKLE] = "lies in another way in every call, or not",
 };
 
 static const char *const forgeries[SIM_FORGE_N] = {
