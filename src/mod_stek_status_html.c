@@ -27,6 +27,22 @@ static const char *html(const char *text, request_rec *r)
     return stek_escape_html(text, r->pool);
 }
 
+/* The same with a path in it, which may go on in the next line from any of its slashes. */
+static const char *html_path(const char *text, request_rec *r)
+{
+    const char *at = html(text, r), *slash = at;
+    const char *made = "";
+
+    while ((slash = strchr(slash, '/')) != NULL) {
+        if (slash > at && slash[-1] != ' ') {
+            made = apr_psprintf(r->pool, "%s%.*s<wbr>", made, (int)(slash - at), at);
+            at = slash;
+        }
+        slash++;
+    }
+    return apr_pstrcat(r->pool, made, at, NULL);
+}
+
 /* ---- rate of resumption ---- */
 
 static void put_percent(request_rec *r, const mod_stek_rate_t *rate)
@@ -276,7 +292,7 @@ static void put_parent(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr
     apr_time_t looked_at = ring->totals.parent_looked_at;
 
     ap_rprintf(r, "<tr><td>httpd's parent</td><td>%s%s%s</td></tr>\n",
-               ring->parent_trouble ? html(ring->parent_trouble, r) : "",
+               ring->parent_trouble ? html_path(ring->parent_trouble, r) : "",
                ring->parent_trouble ? "; last found it good: " : "found it good ",
                ago(looked_at, now, r->pool));
 }
@@ -300,9 +316,9 @@ static void put_facts(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_
     ap_rprintf(r,
                "<tr><td>epoch, generation</td><td>%" COUNT ", %" COUNT "; %d revoked</td></tr>\n",
                view->epoch, view->generation, (int)view->tombstone_n);
-    ap_rprintf(r, "<tr><td>source</td><td>%s%s%s%s</td></tr>\n", html(ring->source, r),
+    ap_rprintf(r, "<tr><td>source</td><td>%s%s%s%s</td></tr>\n", html_path(ring->source, r),
                ring->instead_of ? apr_pstrcat(
-                   r->pool, " instead of ", html(ring->instead_of, r),
+                   r->pool, " instead of ", html_path(ring->instead_of, r),
                    ", which could not be used at the last start or reload: see STEK2011 "
                    "in the error log",
                    NULL)
@@ -332,7 +348,7 @@ static void put_ring(request_rec *r, const mod_stek_ring_snapshot_t *ring, int o
     ap_rprintf(r, "</summary>\n<p>%s</p>\n",
                html(mod_stek_snapshot_sentence(ring, now, r->pool), r));
     for (i = 0; i < ring->reason_n; i++) {
-        ap_rprintf(r, "<p class=\"bad\">%s</p>\n", html(ring->reasons[i].text, r));
+        ap_rprintf(r, "<p class=\"bad\">%s</p>\n", html_path(ring->reasons[i].text, r));
     }
     if (ring->view.key_n) {
         mod_stek_status_line(r, &ring->view, now);
@@ -439,7 +455,7 @@ static void put_head(request_rec *r, const mod_stek_snapshot_t *snapshot)
     ap_rprintf(r, "<header><h1>Session ticket keys</h1>\n<p class=\"%s\">",
                snapshot->healthy ? "good" : "bad");
     for (i = 0; i < snapshot->lost_n; i++) {
-        ap_rprintf(r, "%s: " MOD_STEK_LOST_TEXT "<br>", html(snapshot->lost[i], r));
+        ap_rprintf(r, "%s: " MOD_STEK_LOST_TEXT "<br>", html_path(snapshot->lost[i], r));
     }
     if (snapshot->ring_n == 0 && snapshot->lost_n > 0) {
         ap_rputs("No ring has keys", r);

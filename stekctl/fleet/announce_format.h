@@ -44,7 +44,7 @@
 #define ANNOUNCE_GENERATES 0x1u  /* makes keys */
 #define ANNOUNCE_HTTPD 0x2u      /* knows what its httpd has loaded */
 #define ANNOUNCE_MUTE 0x4u       /* its httpd should say that, but does not answer */
-#define ANNOUNCE_TWIN 0x8u       /* another host announces itself by the same name */
+#define ANNOUNCE_TWIN 0x8u       /* another host announces itself under the same name */
 #define ANNOUNCE_FORGOTTEN 0x10u /* not by the host: somebody has said to forget it */
 
 typedef struct announce_t {

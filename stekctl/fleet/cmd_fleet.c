@@ -67,7 +67,7 @@ static const char *words_of(const fleet_host_t *host, unsigned trouble, apr_pool
     case FLEET_TWIN:
         return apr_psprintf(
             pool,
-            "another host announces itself by the same name, so only one of them is "
+            "another host announces itself under the same name, so only one of them is "
             "shown, now the one that has the mark %s in the log; give each its own "
             "('announce NAME')",
             announce_hex(host->host->process, pool));

@@ -185,7 +185,8 @@ static store_result_e greet(conn_t *conn, char *why)
         return STORE_DONE;
     }
     if (conn->greets && status != 200) {
-        snprintf(why, STORE_WHY_LEN, "%s", status ? "its connection answers no more" : reason);
+        snprintf(why, STORE_WHY_LEN, "%s",
+                 status ? "it no longer answers on its connection" : reason);
         return STORE_SILENT;
     }
     return STORE_DONE;

@@ -11,9 +11,10 @@
 #include "stek_admit.h"
 #include "sync_stores.h"
 
-/* So many reasons are logged at once while a store stays in one state, and then one every minute. */
+/* Of one store: so many lines at once, and then one a minute.  Reasons leave room for changes of state. */
+#define LINES_MAX 10
 #define REASONS_MAX 5
-#define REASONS_PAUSE apr_time_from_sec(60)
+#define LINES_PAUSE apr_time_from_sec(60)
 
 static const char *store_state(const sync_store_t *store)
 {
@@ -50,19 +51,69 @@ static const char *consequence(const sync_store_t *store, apr_pool_t *pool)
                        NULL);
 }
 
-/* Nonzero if there is a new reason for the same state.  A store that has a new one every time does not
- * fill the log. */
-static int is_news(const sync_store_t *store, apr_time_t now)
+static int is_same(const char *state, const char *other)
+{
+    return state == other || (state && other && !strcmp(state, other));
+}
+
+/* Whether a line may be logged now.  A store that has another state or reason in every cycle does not fill
+ * the log. */
+static int may_log(sync_store_t *store, unsigned lines_max, apr_time_t now)
 {
     apr_interval_time_t quiet = now - store->logged_at;
+    apr_int64_t freed_n = quiet < 0 ? 1 : quiet / LINES_PAUSE;
 
-    return strcmp(store->why, store->logged_why) != 0
-           && (store->logged_n < REASONS_MAX || quiet >= REASONS_PAUSE || quiet < 0);
+    if (store->logged_n >= lines_max + freed_n) {
+        return 0;
+    }
+    store->logged_n = store->logged_n > freed_n ? store->logged_n - (unsigned)freed_n : 0;
+    store->logged_n++;
+    store->logged_at = now;
+    return 1;
+}
+
+/* What was kept out of the log since the last line; "" if nothing was. */
+static const char *suppressed(const sync_store_t *store, apr_pool_t *pool)
+{
+    return store->muted_n == 0
+               ? ""
+               : apr_psprintf(pool,
+                              "; its state keeps changing, and %u change%s not logged; check the "
+                              "store, and the network to it",
+                              store->muted_n, store->muted_n == 1 ? " was" : "s were");
+}
+
+static void log_state(sync_store_t *store, const char *state, apr_time_t now, apr_pool_t *pool)
+{
+    int changed = !is_same(state, store->logged);
+
+    store->failed_n += state != NULL;
+    store->muted_n += changed && !is_same(state, store->last);
+    store->last = state;
+    if (!changed && (!state || !strcmp(store->why, store->logged_why))) {
+        return;
+    }
+    if (!may_log(store, changed ? LINES_MAX : REASONS_MAX, now)) {
+        return;
+    }
+    store->muted_n -= changed && store->muted_n > 0; /* this one is logged */
+    if (!state) {
+        report_line("%s: recovered after %u failed cycle%s%s", store->url, store->failed_n,
+                    store->failed_n == 1 ? "" : "s", suppressed(store, pool));
+    }
+    else {
+        report_line("%s: %s: %s%s", store->url, state, consequence(store, pool),
+                    suppressed(store, pool));
+    }
+    store->failed_n = state ? store->failed_n : 0;
+    store->logged = state;
+    store->muted_n = 0;
+    apr_cpystrn(store->logged_why, store->why, sizeof(store->logged_why));
 }
 
 static void log_store(sync_store_t *store, apr_time_t now, apr_pool_t *pool)
 {
-    const char *state = store_state(store), *unconfined = store_unconfined(store->store);
+    const char *unconfined = store_unconfined(store->store);
 
     if (unconfined && !store->logged_unconfined) {
         report_line("%s: the process that talks to it runs without %s, which this system does not "
@@ -70,29 +121,7 @@ static void log_store(sync_store_t *store, apr_time_t now, apr_pool_t *pool)
                     store->url, unconfined);
     }
     store->logged_unconfined = unconfined != NULL;
-
-    if (state == store->logged || (state && store->logged && !strcmp(state, store->logged))) {
-        store->failed_n += state != NULL;
-        if (!state || !is_news(store, now)) {
-            return;
-        }
-    }
-    else {
-        store->logged_n = 0;
-        store->failed_n = state ? (store->logged ? store->failed_n : 0) + 1 : store->failed_n;
-    }
-    if (!state) {
-        report_line("%s: recovered after %u failed cycle%s", store->url, store->failed_n,
-                    store->failed_n == 1 ? "" : "s");
-    }
-    else {
-        report_line("%s: %s: %s", store->url, state, consequence(store, pool));
-    }
-    store->failed_n = state ? store->failed_n : 0;
-    store->logged = state;
-    store->logged_n++;
-    store->logged_at = now;
-    apr_cpystrn(store->logged_why, store->why, sizeof(store->logged_why));
+    log_state(store, store_state(store), now, pool);
 }
 
 /* A cycle that takes longer than the tries of an honest one. */

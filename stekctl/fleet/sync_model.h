@@ -69,14 +69,16 @@ typedef struct sync_store_t {
     stek_ring_t *level;   /* epoch and tombstones that it had so far; NULL: first_floor's */
     char why[STORE_WHY_LEN]; /* of what went wrong last */
     apr_time_t last_success; /* 0: never */
-    unsigned failed_n;       /* cycles since then */
+    unsigned failed_n;       /* cycles since the log called it good */
     apr_uint64_t generation; /* of the object read last; 0: none, or refused */
     apr_time_t written_at;   /* the same */
     int reseal;              /* seal it under the first secret once, because secrets were re-read */
     const char *logged;      /* state last logged */
     char logged_why[STORE_WHY_LEN]; /* and its reason */
-    unsigned logged_n;              /* reasons logged in that state */
+    unsigned logged_n;              /* lines logged; one fewer for every minute since */
     apr_time_t logged_at;           /* the last one */
+    const char *last;               /* state of the last cycle */
+    unsigned muted_n;               /* changes of state since logged_at that the log lacks */
     int logged_unconfined;          /* that its worker lacks something */
 } sync_store_t;
 

@@ -116,8 +116,31 @@ static const option_row_t rows[] = {
 /* Some editors put it in front of UTF-8. */
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
-/* Sets the option in a line "name value"; ignores blank lines and comments. */
-static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, int line_n)
+/* *pset_on: the line that has set the option before; 0: none. */
+static ctl_exit_e set_value(ctl_t *ctl, sync_settings_t *settings, const option_row_t *row,
+                            const char *value, int line_n, int *pset_on)
+{
+    int before = *pset_on;
+
+    *pset_on = line_n;
+    if (strchr("=\"'", *value) && *value) {
+        return report_usage(ctl, "option '%s': write '%s VALUE', without '=' and quotes", row->name,
+                            row->name);
+    }
+    if (!*value) {
+        return report_usage(ctl, "option '%s' requires a value", row->name);
+    }
+    if (before > 0 && row->set != add_store) {
+        return report_usage(ctl, "option '%s' is already set on line %d; remove one of the lines",
+                            row->name, before);
+    }
+    return row->set(ctl, settings, row, value);
+}
+
+/* Sets the option in a line "name value"; ignores blank lines and comments.  set_on: for every row, as
+ * set_value has it. */
+static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, int line_n,
+                           int set_on[ROWS_N])
 {
     const char *names[ROWS_N];
     char *end = line + strlen(line), *value;
@@ -142,10 +165,7 @@ static ctl_exit_e set_line(ctl_t *ctl, sync_settings_t *settings, char *line, in
             continue;
         }
         if (!strcmp(rows[i].name, line)) {
-            code = strchr("=\"'", *value) && *value ? report_usage(
-                       ctl, "option '%s': write '%s VALUE', without '=' and quotes", line, line)
-                   : *value ? rows[i].set(ctl, settings, &rows[i], value)
-                            : report_usage(ctl, "option '%s' requires a value", line);
+            code = set_value(ctl, settings, &rows[i], value, line_n, &set_on[i]);
             if (code != CTL_DONE) {
                 report_line("%s: error on line %d", settings->config_path, line_n);
             }
@@ -167,7 +187,7 @@ ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
     ctl_exit_e code = CTL_DONE;
     apr_size_t len = 0;
     apr_status_t rv;
-    int line_n = 0;
+    int line_n = 0, set_on[ROWS_N] = {0};
 
     rv = stek_file_read(settings->config_path, STEK_FILE_RING, ctl->owner, text, CONFIG_MAX, &len,
                         NULL, &culprit, ctl->pool);
@@ -183,7 +203,7 @@ ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
         if (next) {
             *next++ = '\0';
         }
-        code = set_line(ctl, settings, line, ++line_n);
+        code = set_line(ctl, settings, line, ++line_n, set_on);
     }
     return code;
 }

@@ -136,7 +136,7 @@ static int try_backend(probe_run_t *run, const probe_version_t *version, int n, 
     }
     if (resumed_n == 0) {
         backend->why = i == most ? "its tickets do not resume"
-                                 : "the level's connections did not suffice to meet its backend";
+                                 : "the level has too few connections to meet its backend";
     }
     else if (repeats_n > PROBE_REPEATS_MAX) {
         backend->why = "its backend is met too rarely";
@@ -353,8 +353,8 @@ static int is_met_too_rarely(probe_run_t *run, probe_test_e test, int least_n)
         return 0;
     }
     probe_tell(run, test, PROBE_UNTESTED,
-               "one answer in about %d comes from this backend, for which the level has too few "
-               "connections",
+               "only about one answer in %d comes from this backend, and the level has too few "
+               "connections to wait for it",
                run->cost_n);
     return 1;
 }

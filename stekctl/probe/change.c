@@ -16,7 +16,7 @@
 #include "wait.h"
 #include "words.h"
 
-#define NONE_FRESH "no ticket is left that was not offered before, which more --tickets would give"
+#define NONE_FRESH "every ticket has been offered before; allow more with --tickets"
 #define SLACK apr_time_from_sec(3) /* servers count whole seconds */
 
 /* The longest hint whose end is waited for, by level. */
@@ -113,7 +113,7 @@ static void try_one(probe_run_t *run, changing_t *changing, const probe_offer_t 
         changing->is_told = 1;
         probe_tell(run, PROBE_TEST_CHANGE, PROBE_NOTE,
                    "resumes with the session's cipher suite although the client does not offer it, "
-                   "so that the client ends the connection");
+                   "so the client ends the connection");
     }
     else {
         judge_refusal(run, changing, offer, &reply, what);

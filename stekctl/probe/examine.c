@@ -294,8 +294,7 @@ static const char *why_unknown(const probe_run_t *run, probe_test_e test,
     }
     /* Java writes secrets before names and certificates. */
     if (ticket->len > PROBE_STREAM_MAX && run->version->format.layout != PROBE_LAYOUT_JAVA) {
-        return apr_psprintf(run->pool, "only a part of its %d bytes was searched",
-                            (int)ticket->len);
+        return apr_psprintf(run->pool, "only part of its %d bytes was searched", (int)ticket->len);
     }
     if (test == PROBE_TEST_CIPHER_KEY && ticket->is_tls13 && ticket->more_n == 0) {
         return "the resumption master secret could not be computed";
@@ -307,14 +306,13 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
                       const char *why, int searched_n, int more_n)
 {
     int whole_n = has_names(run->version) ? WHOLE_MAX : 1;
-    const char *whole = run->backend >= WHOLE_MAX ? ", only the most common keys"
-                        : search->again == PROBE_AGAIN_SAME
-                            ? "; its key's name is that of an earlier version, where all were tried"
-                        : searched_n > whole_n
-                            ? apr_psprintf(run->pool,
-                                           ", only the most common keys on all but the first %d",
-                                           whole_n)
-                            : "";
+    const char *whole =
+        run->backend >= WHOLE_MAX ? ", only the most common keys"
+        : search->again == PROBE_AGAIN_SAME
+            ? "; an earlier version showed the same key name, and all were tried there"
+        : searched_n > whole_n ? apr_psprintf(
+              run->pool, ", only the most common keys on all but the first %d", whole_n)
+                               : "";
     const char *left = more_n ? apr_psprintf(run->pool, "; %d more were not searched", more_n) : "";
     probe_finding_t *finding;
 
@@ -351,7 +349,7 @@ static void tell_clock(probe_run_t *run, const found_t *found)
     probe_finding_t *finding = &APR_ARRAY_IDX(run->host->findings, run->host->findings->nelts - 1,
                                               probe_finding_t);
 
-    finding->text = apr_psprintf(run->pool, "%s; nor one made of %d times and pids in %d ways%s",
+    finding->text = apr_psprintf(run->pool, "%s; nor one made from %d times and pids in %d ways%s",
                                  finding->text, (int)found->numbers_n, PROBE_RANDOM_FORMS,
                                  found->is_cut ? ", until a minute was over" : "");
     finding->numbers_n = found->numbers_n;

@@ -284,7 +284,8 @@ static void try_altered(forgery_t *forgery)
         return;
     }
     tell(forgery->finding, PROBE_FORGED_REFUSED,
-         apr_psprintf(run->pool, "of %d altered tickets whose MAC fits none was taken", tried_n),
+         apr_psprintf(run->pool, "none of %d altered tickets with a matching MAC was accepted",
+                      tried_n),
          run->pool);
 }
 

@@ -335,7 +335,7 @@ static int tell_checksum(probe_run_t *run, change_t *change)
 
     if (at) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN,
-                   "takes a ticket with byte %d altered and its last %d bytes so that its CRC-32 "
+                   "accepts a ticket with byte %d altered and its last %d bytes so that its CRC-32 "
                    "remains right, for which no key is needed",
                    (int)at, PROBE_CRC_LEN);
     }
@@ -371,9 +371,9 @@ static void tell(probe_run_t *run, change_t *change)
     }
     else if (run->repeats_n > 1 && change->tried_n < change->places_n) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED,
-                   "none of %d altered tickets was accepted, but %d %ss were not altered: one "
-                   "answer in about %d comes from who has to give it, for which the level has too "
-                   "few connections",
+                   "none of %d altered tickets was accepted, but %d %ss were not altered: only "
+                   "about one answer in %d comes from the ticket's backend, and the level has too "
+                   "few connections to wait for it",
                    (int)change->tried_n, (int)(change->places_n - change->tried_n), unit,
                    run->cost_n);
     }
@@ -381,8 +381,8 @@ static void tell(probe_run_t *run, change_t *change)
         probe_tell(run, PROBE_TEST_MAC, PROBE_OK,
                    "none of %d altered tickets was accepted (%s by %s)%s", (int)change->tried_n,
                    unit, unit,
-                   change->is_again ? "; their key's name is that of an earlier version, where "
-                                      "more were altered"
+                   change->is_again ? "; an earlier version showed the same key name, and more "
+                                      "were altered there"
                                     : "");
     }
     else {

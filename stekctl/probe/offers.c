@@ -42,9 +42,8 @@ void probe_test_reuse(probe_run_t *run)
     probe_progress(run, 0, 0);
     ticket = probe_fresh_ticket(run);
     if (!ticket) {
-        probe_tell(
-            run, PROBE_TEST_REUSE, PROBE_UNTESTED,
-            "no ticket is left that was not offered before, which more --tickets would give");
+        probe_tell(run, PROBE_TEST_REUSE, PROBE_UNTESTED,
+                   "every ticket has been offered before; allow more with --tickets");
         return;
     }
     first = resumes(run, ticket);
@@ -112,15 +111,15 @@ static const char *keys_text(const probe_run_t *run, const watch_t *watch, int c
                                     : "";
 
     if (watch->changes.name_len == 0) {
-        return "key name not recognised, so that it cannot be seen whether keys change";
+        return "key name not recognised, so a change of keys would not be seen";
     }
     if (watch->brought_n == 0) {
-        return "no more tickets came, so that it cannot be seen whether keys change";
+        return "no more tickets came, so a change of keys would not be seen";
     }
     if (changes_n < 0) {
         return apr_psprintf(run->pool,
-                            "%d key names came up beside the first %d: it cannot be told whether "
-                            "keys changed or other backends were met",
+                            "%d key names appeared besides the first %d: either keys changed, or "
+                            "other backends answered",
                             watch->changes.names_n - begun_n, begun_n);
     }
     return changes_n ? apr_psprintf(run->pool, "key name changed %d time%s%s, first after %s",

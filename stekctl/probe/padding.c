@@ -388,8 +388,8 @@ static void tell_same(probe_run_t *run, const oracle_t *oracle, int asked_n)
 
     if (has_ended(run, oracle)) {
         probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED,
-                   "correct and wrong padding get the same answer, but the ticket has ended "
-                   "meanwhile, and its key may have");
+                   "correct and wrong padding get the same answer, but the ticket has "
+                   "expired since, and its key may have");
         return;
     }
     if (run->options->level == PROBE_DEEP && run->repeats_n != 1) {

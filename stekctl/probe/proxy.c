@@ -21,7 +21,7 @@
 
 #define REFUSES "the proxy refuses user and password"
 #define REQUIRES "the proxy requires user and password"
-#define NO_SOCKS "the proxy does not answer in SOCKS 5"
+#define NO_SOCKS "the proxy's answer is not SOCKS 5"
 
 /* why: a clause; NULL: no answer came. */
 static int refused(probe_link_t *link, const char *why)
@@ -112,7 +112,7 @@ static int greet_socks(probe_link_t *link, const probe_proxy_t *proxy)
         return give_password(link, proxy);
     }
     return answer[1] == 0
-           || refused(link, proxy->user ? "the proxy requires another proof than user and password"
+           || refused(link, proxy->user ? "the proxy requires a login other than user and password"
                                         : REQUIRES);
 }
 
@@ -127,7 +127,7 @@ static int ask_socks(probe_link_t *link, const probe_proxy_t *proxy, const char 
         "the proxy cannot reach the host",
         "the host refuses connections from the proxy",
         "the host is too far away from the proxy",
-        "the proxy does not make connections",
+        "the proxy does not support the command to connect",
         "the proxy does not support this kind of address",
     };
     unsigned char request[5 + 255 + 2], answer[4];
@@ -207,7 +207,7 @@ static int ask_http(probe_link_t *link, const probe_proxy_t *proxy, const char *
     }
     if (strncmp(status, "HTTP/1.", 7) != 0 || strlen(status) < STATUS_AT + STATUS_LEN
         || strspn(status + STATUS_AT, "0123456789") != STATUS_LEN) {
-        return refused(link, "the proxy does not answer in HTTP");
+        return refused(link, "the proxy's answer is not HTTP");
     }
     if (status[STATUS_AT] != '2') {
         return refused_http(link, proxy, status + STATUS_AT);

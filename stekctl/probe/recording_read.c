@@ -433,7 +433,7 @@ apr_status_t probe_reader_begin(probe_reader_t *reader, FILE *file, const char *
     reader->line = apr_palloc(pool, LINE_SIZE);
     reader->pool = pool;
     if (read_line(reader, pwhy) != APR_SUCCESS || strcmp(reader->line, "stek-probe 1") != 0) {
-        *pwhy = "not a file of stekctl probe --collect, or of a newer version";
+        *pwhy = "not a file of stekctl probe --collect, or one of a newer version";
         return APR_EGENERAL;
     }
     return APR_SUCCESS;

@@ -21,7 +21,7 @@ typedef struct probe_run_t {
     const char *name;         /* SNI with which tickets are collected; NULL: none */
     const char *test;         /* for the progress line */
     int asks_http;            /* this host sends TLS 1.3 tickets only after a request */
-    int clocks_n;             /* tickets that were searched for keys made of the time */
+    int clocks_n;             /* tickets that were searched for keys made from the time */
     int faults_n;             /* failed connections in a row */
     int backend;              /* whose tickets are being tested, from 0; -1: not told apart */
     int repeats_n;            /* offers that miss the ticket's backend in less than 1 % */

@@ -67,8 +67,8 @@ static void tell_found(probe_run_t *run, const probe_spare_t *spare)
     hit->secret_at = spare->secret_at;
     finding = probe_tell(
         run, PROBE_TEST_CIPHER_KEY, PROBE_BROKEN,
-        "the server %s under a key that none of its own shows: %s with the key %s, HMAC-SHA256 with "
-        "the key %s, key name %s",
+        "the server %s under a key that none of its own tickets shows: %s with the key %s, "
+        "HMAC-SHA256 with the key %s, key name %s",
         spare->resumes
             ? "resumes a session of a ticket that the probe has made"
             : apr_psprintf(

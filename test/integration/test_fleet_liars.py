@@ -3,6 +3,7 @@
 ring or from the other stores."""
 import json
 import os
+import random
 import re
 import time
 from dataclasses import replace
@@ -12,8 +13,11 @@ import pytest
 import fleet as lib
 import ringfile
 from fleet import DAY, Memcached, Redis, agree, object_name, sealing_secrets
+from fickle import FickleMemcached, FickleRedis, Mind
 from httpd import wait_for
 from liar import Liar, RedisLiar
+from seed import seeded_rng
+from twenty import Watched
 
 HOURLY = {"web": False, "interval": "1h", "lifetime": "18h"}
 
@@ -354,3 +358,56 @@ def test_status_after_the_lifetime_has_shrunk_says_what_the_next_cycle_does(flee
         assert ("write the file ring" in said["next"]) == (host.ring_path.read_bytes() != before), said
         assert (said["keys_behind"] > 0) <= ("write the file ring" in said["next"]), said
     assert status(host)["next"] == []
+
+
+# ---- every lie, by chance ----
+
+FICKLE_S = float(os.environ.get("STEK_FICKLE") or 3)
+LINES_AT_ONCE = 10  # of one store, and then one a minute
+
+
+def resident(host):
+    with open(f"/proc/{host.process.pid}/status") as file:
+        return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+
+
+@pytest.mark.timeout(60 + 2 * FICKLE_S)
+def test_liars_by_chance_end_no_key_bring_none_back_and_fill_no_log(fleet):
+    """Hosts between two stores, each of which tells every host something else; one host revokes meanwhile."""
+    rng, honest = seeded_rng("fickle"), fleet.store()
+    theirs = fleet.host(honest, secret=fleet.new_secret("theirs.secret"), **HOURLY)
+    theirs.once()
+    minds = [Mind(random.Random(rng.random()), honest.get(object_name(theirs.fleet_secret))) for _ in range(2)]
+    hosts = [fleet.host(FickleMemcached(minds[0]), FickleRedis(minds[1]), **HOURLY) for _ in range(3)]
+    watched = [Watched(host) for host in hosts]
+    for host in hosts:
+        host.start(web=False)
+    wait_for(lambda: all(host.ring_path.exists() for host in hosts) and agree(hosts), "all to have one ring", 30)
+    for one in watched:
+        one.promised = True
+    dead, begun, fat, foreign = set(), time.monotonic(), [], theirs.names()
+    while (spent := time.monotonic() - begun) < FICKLE_S:
+        for mind in minds:
+            mind.share = rng.choice([0.3, 0.7, 1])
+        if spent > FICKLE_S / 3 * (1 + len(dead)):
+            dead |= set.union(*(host.names() for host in hosts))
+            lib.run("--ring", rng.choice(hosts).ring_path, "revoke", "--all")
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            for one in watched:
+                one.sample(dead)
+                assert not one.seen or not foreign & one.seen.windows.keys(), "a key of another fleet"
+            time.sleep(0.02)
+        fat.append(max(map(resident, hosts)))
+    for mind in minds:
+        mind.share = 0
+    wait_for(lambda: agree(hosts) and not dead & hosts[0].names(), lambda: "\n\n".join(host.log() for host in hosts), 30)
+    print(f"lies told: {minds[0].told}, {minds[1].told}; kB: {fat[0]} to {fat[-1]}")
+    for one in watched:
+        one.socket.close()
+        assert not one.keyless and not one.returned, one.host.log()
+        for url in one.host.urls:
+            lines = [line for line in one.host.log().splitlines() if f"{url}: " in line and "pushes" not in line
+                     and "push changes" not in line]
+            assert len(lines) <= LINES_AT_ONCE + (time.monotonic() - begun) / 60 + 1, one.host.log()
+    assert fat[-1] < fat[len(fat) // 2] + 2048

@@ -302,6 +302,23 @@ def test_check_mistakes_say_what_is_wrong(fleet):
     checked(config)
 
 
+def test_check_option_that_is_set_twice_is_refused(fleet):
+    """Whichever of them counted, it might not be the one that the administrator sees."""
+    values = {"ring": "/r", "fleet-secret": "/f", "secret": "/s", "floor": "none", "password": "/p", "store-ca": "/c",
+              "store-cert": "/c", "store-key": "/k", "every": "20s", "timeout": "2s", "interval": "2h", "lifetime": "12h",
+              "ahead": "2", "generate": "off", "announce": "a", "metrics": "/m", "httpd": "http://127.0.0.1/s"}
+    for name, value in values.items():
+        config = configuration(fleet, "a")
+        before = 0 if name in ("ring", "fleet-secret") else 1
+        config.write_text(config.read_text() + f"{name} {value}\n" * before + f"# {name} {value}\n  {name}\t{value}\n")
+        lines = config.read_text().splitlines()
+        first = next(n for n, line in enumerate(lines, 1) if line.startswith(name + " "))
+        said = checked(config, code=2).stderr
+        assert f"option '{name}' is already set on line {first}; remove one of the lines" in said, said
+        assert f"{config}: error on line {len(lines)}\n" in said, said
+    checked(configuration(fleet, "a", store=["memcached://127.0.0.1:9", "redis://127.0.0.1:9"]))
+
+
 def test_fleet_word_forget_is_suggested(fleet):
     said = lib.run("fleet", "--config", configuration(fleet, "a"), "forgte", "x", code=2).stderr
     assert "unexpected argument 'forgte' (did you mean 'forget'?)" in said

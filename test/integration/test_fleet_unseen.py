@@ -266,7 +266,7 @@ def test_unseen_host_whose_name_another_has_is_named(fleet):
     (theirs, ours), = line.findall(one.log())
     assert line.findall(two.log()) == [(ours, theirs)] and ours != theirs
     shown = look(fleet, code=1)
-    assert re.search(f"another host announces itself by the same name, .* the mark ({ours}|{theirs}) in the log",
+    assert re.search(f"another host announces itself under the same name, .* the mark ({ours}|{theirs}) in the log",
                      shown["hosts"][0]["note"]) and not shown["good"]
     text = lib.run("fleet", "--config", config(fleet), code=1).stdout
     assert "1 host, 1 with a name that another host has\n" in text

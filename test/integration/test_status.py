@@ -484,6 +484,22 @@ WIDER = """[...document.querySelectorAll('body *')].filter(e => {
 }).map(e => e.outerHTML.slice(0, 80))"""
 
 
+# Words, and parts of paths, that go on in the next line.
+BROKEN = """(() => {
+    const found = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        for (const word of texts.currentNode.data.matchAll(/(?<![^\\s/-])[^\\s/-]{2,25}(?![^\\s/-])/g)) {
+            const range = document.createRange();
+            range.setStart(texts.currentNode, word.index);
+            range.setEnd(texts.currentNode, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1)
+                found.push(word[0]);
+        }
+    }
+    return found;
+})()"""
+
+
 def quickly(look):
     """What look() gives in less than a second, at its best: other tests run beside this one."""
     taken = []
@@ -506,6 +522,7 @@ def look_at(browser, scripted, name):
             assert browser.evaluate("document.documentElement.scrollWidth") <= width
             assert browser.evaluate("innerWidth") == width
             assert browser.evaluate(WIDER) == []
+            assert browser.evaluate(BROKEN) == []
             ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
             assert ground == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 29)")
             assert browser.evaluate("document.querySelectorAll('svg.line').length") >= 1

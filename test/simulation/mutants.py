@@ -153,6 +153,10 @@ MUTANTS = {
         "stekctl/fleet/floor.c",
         "    if (ratchet_keys(fleet, day, &keys) == APR_SUCCESS) {\n        save",
         "    if (ratchet_keys(fleet, day, &keys) == APR_SUCCESS && day < 0) {\n        save"),
+    "log: every change of a store's state": (
+        "stekctl/fleet/sync_log.c",
+        "    if (!may_log(store, changed ? LINES_MAX : REASONS_MAX, now)) {",
+        "    if (!changed && !may_log(store, changed ? LINES_MAX : REASONS_MAX, now)) {"),
 }
 
 

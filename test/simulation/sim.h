@@ -113,6 +113,9 @@ typedef enum sim_lie_e {
     SIM_LIE_HUGE,     /* says that there is more than fits */
     SIM_LIE_SLOW,     /* as with a conflict, and every answer comes at the last moment */
     SIM_LIE_LATE,     /* honest, but every answer comes at the last moment */
+    SIM_LIE_FORK,     /* every host has an object of its own */
+    SIM_LIE_BLIND,    /* writes without comparing */
+    SIM_LIE_FICKLE,   /* does something else in every call */
     SIM_LIE_N
 } sim_lie_e;
 
@@ -124,6 +127,7 @@ typedef enum sim_forgery_e {
     SIM_FORGE_AHEAD,  /* an epoch that is some hours ahead */
     SIM_FORGE_FLOOD,  /* as many tombstones as a sealed ring holds, for ten years */
     SIM_FORGE_FILL,   /* thousands of keys that never encrypt, with small names */
+    SIM_FORGE_REVOKE, /* tombstones of all keys that are there */
     SIM_FORGE_N
 } sim_forgery_e;
 
@@ -203,7 +207,8 @@ typedef struct sim_server_t {
     int past_n;
     sim_object_t saved; /* by SNAPSHOT */
     sim_object_t frozen;
-    int lags; /* reads come from frozen */
+    sim_object_t forks[SIM_HOSTS_MAX]; /* what each host has, of one that forks */
+    int lags;                          /* reads come from frozen */
     sim_lie_e lie;
     struct {
         sim_object_t object;
@@ -246,6 +251,10 @@ typedef struct sim_host_t {
     int64_t dark_ms; /* how long its cycles have been waiting for stores without a current key */
     int stuck;       /* its log told of an epoch that no clock can have come to */
     int behind;      /* its log told what command helps */
+    struct {
+        int64_t from_ms, error_ms;     /* since then, by its clock, which was wrong by so much */
+        int64_t lines[SIM_STORES_MAX]; /* of its log that begin with the store's URL */
+    } told;
     sim_hash_t
         checked[2];     /* what held last in its file and in its httpd, and what that depends on */
     int covered;        /* the last cycle ended with a current key; it began at covered_ms */

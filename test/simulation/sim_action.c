@@ -261,12 +261,28 @@ static void forge_fill(stek_ring_t *ring, apr_time_t now)
     }
 }
 
+/* The keys stay beside their tombstones: the merge takes them out. */
+static void forge_revocations(stek_ring_t *ring, const stek_ring_t *base)
+{
+    apr_size_t i;
+
+    for (i = 0; base && i < base->key_n; i++) {
+        stek_tombstone_t tombstone = {.until = base->keys[i].decrypt_until};
+
+        memcpy(tombstone.name, base->keys[i].name, STEK_NAME_LEN);
+        (void)stek_ring_add_tombstone(ring, &tombstone);
+    }
+}
+
 static stek_ring_t *forged_ring(const stek_ring_t *base, sim_forgery_e what, apr_time_t now)
 {
     stek_ring_t *ring = NULL, *merged = NULL;
     apr_uint64_t epoch = base ? base->epoch : 0;
 
-    if (stek_ring_create(what == SIM_FORGE_FILL ? FILL_N : 8, what == SIM_FORGE_FLOOD ? FLOOD_N : 0,
+    if (stek_ring_create(what == SIM_FORGE_FILL ? FILL_N : 8,
+                         what == SIM_FORGE_FLOOD    ? FLOOD_N
+                         : what == SIM_FORGE_REVOKE ? STEK_KEYS_MAX
+                                                    : 0,
                          &ring)
         != APR_SUCCESS) {
         return NULL;
@@ -284,6 +300,9 @@ static stek_ring_t *forged_ring(const stek_ring_t *base, sim_forgery_e what, apr
     }
     else if (what == SIM_FORGE_FILL) {
         forge_fill(ring, now);
+    }
+    else if (what == SIM_FORGE_REVOKE) {
+        forge_revocations(ring, base);
     }
     else {
         forge_keys(ring, what, now);

@@ -84,7 +84,11 @@ sim_forgery_e sim_forgery(unsigned what)
 /* Floods are rare, because they take long. */
 static sim_forgery_e choose_forgery(void)
 {
-    return sim_forgery(sim_below(12) ? sim_below(SIM_FORGE_FLOOD) : sim_below(SIM_FORGE_N));
+    unsigned what = sim_below(12);
+
+    return sim_forgery(what == 0   ? sim_below(SIM_FORGE_N)
+                       : what == 1 ? SIM_FORGE_REVOKE
+                                   : sim_below(SIM_FORGE_FLOOD));
 }
 
 static sim_lie_e choose_lie(void)

@@ -220,6 +220,7 @@ int sim_host_start(sim_host_t *host)
     host->ctl.pool = host->process;
     host->ctl.command = &command;
     memset(&host->log, 0, sizeof(host->log));
+    memset(&host->told, 0, sizeof(host->told));
     host->up = sync_host_open(&host->ctl, &host->options, &host->sync) == CTL_DONE;
     sync_host_port(&host->sync, &host->port);
     if (!host->up) {

@@ -23,11 +23,33 @@ static void shorten(char *text)
     }
 }
 
+/* A store that changes all the time does not fill the log: ten lines at once, then one a minute. */
+static void count_line(sim_host_t *host, const char *text)
+{
+    int64_t now_ms = sim_clock(host) / 1000, minutes;
+    unsigned store = strncmp(text, "sim://", 6) == 0 ? (unsigned)(text[6] - '0') : SIM_STORES_MAX;
+
+    if (store >= SIM_STORES_MAX) {
+        return;
+    }
+    if (host->told.from_ms == 0 || host->told.error_ms != host->error_ms) {
+        memset(&host->told, 0, sizeof(host->told));
+        host->told.from_ms = now_ms;
+        host->told.error_ms = host->error_ms;
+    }
+    minutes = (now_ms - host->told.from_ms) / 60000;
+    if (++host->told.lines[store] > 11 + minutes) {
+        sim_fail("log", "host %d logs %lld lines about store %u in %lld minutes", sim_number(host),
+                 (long long)host->told.lines[store], store, (long long)minutes);
+    }
+}
+
 static void hear(char *text)
 {
     if (!sim_host) {
         return;
     }
+    count_line(sim_host, text);
     if (strstr(text, "copy the file from")) {
         sim_host->behind = 1;
     }

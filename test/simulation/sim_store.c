@@ -50,6 +50,9 @@ void sim_server_free(sim_server_t *server)
     for (i = 0; i < SIM_SNAPSHOTS_MAX; i++) {
         sim_object_free(&server->past[i]);
     }
+    for (i = 0; i < SIM_HOSTS_MAX; i++) {
+        sim_object_free(&server->forks[i]);
+    }
 }
 
 void sim_server_put(sim_server_t *server, const unsigned char *bytes, apr_size_t len)
@@ -126,14 +129,28 @@ const char *store_why(const store_t *store)
     return store->why;
 }
 
+/* What a store that forks has for this host: the common object, until the host has written. */
+static const sim_object_t *own_object(const store_t *store, const sim_server_t *server)
+{
+    const sim_object_t *own = &server->forks[sim_number(store->host)];
+
+    return own->bytes ? own : &server->object;
+}
+
+/* In this call. */
+static sim_lie_e lie_of(const sim_server_t *server)
+{
+    return server->lie == SIM_LIE_FICKLE ? (sim_lie_e)sim_below(SIM_LIE_SLOW) : server->lie;
+}
+
 /* What a liar shows in place of its object. */
-static void lie_to(store_t *store, const sim_server_t *server)
+static void lie_to(store_t *store, const sim_server_t *server, sim_lie_e lie)
 {
     static const unsigned char garbage[] = "STEKRINGxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
     sim_object_t part = server->object;
     int n = server->past_n < SIM_SNAPSHOTS_MAX ? server->past_n : SIM_SNAPSHOTS_MAX;
 
-    switch (server->lie) {
+    switch (lie) {
     case SIM_LIE_CONFLICT:
     case SIM_LIE_SLOW:
         sim_object_free(&store->answer);
@@ -152,6 +169,9 @@ static void lie_to(store_t *store, const sim_server_t *server)
                        : sizeof(garbage);
         sim_object_copy(&store->answer, &part);
         break;
+    case SIM_LIE_FORK:
+        sim_object_copy(&store->answer, own_object(store, server));
+        break;
     default:
         sim_object_copy(&store->answer, &server->object);
     }
@@ -160,18 +180,22 @@ static void lie_to(store_t *store, const sim_server_t *server)
 static store_result_e read_object(store_t *store, sim_server_t *server,
                                   const unsigned char **pbytes, apr_size_t *plen)
 {
-    if (server->lie == SIM_LIE_HUGE) {
+    sim_lie_e lie = lie_of(server);
+
+    if (lie == SIM_LIE_HUGE) {
         *pbytes = NULL;
         *plen = (apr_size_t)1 << 31;
         return STORE_DONE;
     }
-    if (server->lie != SIM_HONEST) {
-        lie_to(store, server);
+    if (lie != SIM_HONEST) {
+        lie_to(store, server, lie);
     }
     else {
         sim_object_copy(&store->answer, server->lags ? &server->frozen : &server->object);
     }
-    store->seen = server->lags ? server->frozen.version : server->object.version;
+    store->seen = server->lie == SIM_LIE_FORK ? own_object(store, server)->version
+                  : server->lags              ? server->frozen.version
+                                              : server->object.version;
     if (!store->answer.bytes) {
         return STORE_ABSENT;
     }
@@ -198,12 +222,20 @@ static void let_race(sim_host_t *host)
 static store_result_e write_object(store_t *store, sim_server_t *server)
 {
     sim_host_t *host = store->host;
+    sim_lie_e lie = lie_of(server);
 
-    if (server->lie == SIM_LIE_DROP) {
+    if (lie == SIM_LIE_DROP) {
         return STORE_DONE;
     }
-    if (server->lie == SIM_LIE_CONFLICT || server->lie == SIM_LIE_SLOW
-        || server->object.version != store->seen) {
+    if (lie == SIM_LIE_FORK) {
+        sim_object_t object = {store->bytes, store->len, ++sim->version};
+
+        sim_object_copy(&server->forks[sim_number(host)], &object);
+        sim->write_n++;
+        return STORE_DONE;
+    }
+    if (lie == SIM_LIE_CONFLICT || lie == SIM_LIE_SLOW
+        || (server->object.version != store->seen && lie != SIM_LIE_BLIND)) {
         store->why = "another host wrote first";
         return STORE_CHANGED;
     }

@@ -55,6 +55,9 @@ static const char *const lies[SIM_LIE_N] = {
     [SIM_LIE_HUGE] = "lies: it has two gigabytes",
     [SIM_LIE_SLOW] = "lies slowly: there is nothing, and another host always wrote first",
     [SIM_LIE_LATE] = "answers at the last moment",
+    [SIM_LIE_FORK] = "lies: each host gets what it has written itself",
+    [SIM_LIE_BLIND] = "lies: whoever writes last wins",
+    [SIM_LIE_FICKLE] = "lies in another way in every call, or not",
 };
 
 static const char *const forgeries[SIM_FORGE_N] = {
@@ -64,6 +67,7 @@ static const char *const forgeries[SIM_FORGE_N] = {
     [SIM_FORGE_AHEAD] = "an epoch that is 20 hours ahead",
     [SIM_FORGE_FLOOD] = "21,000 tombstones for ten years",
     [SIM_FORGE_FILL] = "a ring full of keys that never encrypt",
+    [SIM_FORGE_REVOKE] = "tombstones of all keys that are there",
 };
 
 static const char *const spoils[SIM_SPOIL_N] = {
