@@ -6,6 +6,8 @@
  */
 #include "budget.h"
 
+#include <limits.h>
+
 #define SUPPORT_N 8 /* unaltered tickets, up to seven; a session id */
 #define FORGED_N 20 /* for a key of the cipher, and as many for one of the MAC alone */
 #define SPARE_N 40  /* from level normal on: for keys that make no tickets, if none was found */
@@ -21,6 +23,11 @@
  * values of a byte for every possible length of the MAC, and twice as many to confirm. */
 static const int mac_n[] = {24 + PROBE_MAC_MORE, 384 + PROBE_MAC_MORE, 4096 + PROBE_MAC_MORE};
 static const int padding_n[] = {0, 1536, 5120};
+
+/* At level normal: of all versions together, with the default of --tickets and of names. */
+#define CLEAN_N 1000
+#define CLEAN_TICKETS 10
+#define CLEAN_NAMES 1
 
 apr_interval_time_t probe_budget_look(const probe_options_t *options)
 {
@@ -69,15 +76,32 @@ int probe_budget_full(const probe_options_t *options)
     return options->tickets_n + (options->watch ? looks_n(options) + 1 : 0);
 }
 
+static int versions_n(const probe_options_t *options)
+{
+    int n = 0, i;
+
+    for (i = 0; i < PROBE_VERSIONS_N; i++) {
+        n += options->has[i];
+    }
+    return n;
+}
+
+int probe_budget_clean(const probe_options_t *options, int earlier_n, int n)
+{
+    int more_n = probe_budget_full(options) - CLEAN_TICKETS + looks_n(options)
+                 + probe_budget_offers(options, earlier_n, PROBE_TEST_CONFUSION) - CLEAN_NAMES;
+
+    return options->level == PROBE_NORMAL
+               ? n * (CLEAN_N / versions_n(options) + (more_n > 0 ? more_n : 0))
+               : INT_MAX;
+}
+
 int probe_budget_all(const probe_options_t *options, int earlier_n)
 {
-    int n = probe_budget_full(options), versions_n = 0, test, i;
+    int n = probe_budget_full(options), test;
 
     for (test = 0; test < PROBE_TEST_N; test++) {
         n += probe_budget_offers(options, earlier_n, (probe_test_e)test);
     }
-    for (i = 0; i < PROBE_VERSIONS_N; i++) {
-        versions_n += options->has[i];
-    }
-    return n * versions_n;
+    return n * versions_n(options);
 }

@@ -4,7 +4,9 @@
  *
  * If keys are not shared, an offer meets the ticket's backend only now and then, so it is repeated
  * (faces.h).  If a ticket of the backend that is met least resumes every time, keys are shared: one
- * ticket is enough, but each of those that can be told apart has to answer.
+ * ticket is enough, but each of those that can be told apart has to answer.  Where only the name of
+ * the key tells them apart, they may be one server with several names: then every place is altered
+ * once, whoever answers, and each has to answer for some of them.
  *
  * Several backends share the connections that the level has for one: what is left after the tests
  * that need few goes into padding, and then into altered tickets.
@@ -12,6 +14,7 @@
 #include "by_backend.h"
 
 #include <apr_strings.h>
+#include <limits.h>
 #include <string.h>
 
 #include "backends.h"
@@ -24,7 +27,8 @@
 #define KEPT_MIN 4     /* tickets that are left for other tests, if possible */
 #define ALTERED_MAX 8  /* backends that are tested with offers */
 #define PLACES_MIN 8   /* altered tickets that say anything about a backend */
-#define PADDING_MIN 60 /* offers of the padding test that finds nothing */
+#define PADDING_MIN 6  /* offers of the padding test that say anything about a backend */
+#define PADDING_PART 3 /* of the connections that are left, if it finds nothing */
 #define PADDING_ENOUGH 90
 #define TEXT_NAMES_MAX 3 /* in a line */
 
@@ -153,7 +157,8 @@ static void share(probe_version_t *version)
     probe_backend_t *backend = backend_n(version, 0);
 
     version->is_accepted = version->is_shared = 1;
-    backend->faces = probe_faces_all(version);
+    version->is_sampled = probe_faces_are_alike(version) && probe_faces_often(version) != 0;
+    backend->faces = version->is_sampled ? 0 : probe_faces_all(version);
     backend->repeats_n = backend->cost_n = 1;
     if (backend->faces) {
         backend->repeats_n = probe_faces_repeats(version, backend->faces, 1, &backend->cost_n);
@@ -328,11 +333,13 @@ void probe_by_backend_examine(probe_run_t *run)
     join(run, first);
 }
 
-/* Makes a test with a part of the offers that are left. */
+/* Makes a test with a part of the offers that are left, and, while it finds nothing, of the
+ * connections. */
 static void make_pooled(probe_run_t *run, probe_version_t *whole, probe_test_e test,
                         void (*make)(probe_run_t *run), int of_n)
 {
-    int allowed = whole->pool_n / (of_n > 0 ? of_n : 1);
+    int part = of_n > 0 ? of_n : 1, allowed = whole->pool_n / part, clean_end = run->clean_end;
+    int count = (int)probe_client_count(run->client);
 
     /* It needs many only where it finds something. */
     if (test == PROBE_TEST_PADDING) {
@@ -342,20 +349,25 @@ static void make_pooled(probe_run_t *run, probe_version_t *whole, probe_test_e t
     }
     probe_begin(run, test, 0);
     probe_client_allow_offers(run->client, allowed);
+    part *= test != PROBE_TEST_PADDING ? 1 : whole->is_sampled ? 2 : PADDING_PART;
+    run->clean_end = clean_end == INT_MAX ? INT_MAX : count + (clean_end - count) / part;
     make(run);
+    run->clean_end = clean_end;
     whole->pool_n -= allowed - probe_client_offers_left(run->client);
 }
 
 /* Nonzero, and said: the offers that are left do not reach this backend least_n times. */
 static int is_met_too_rarely(probe_run_t *run, probe_test_e test, int least_n)
 {
-    if (probe_client_offers_left(run->client) / run->cost_n >= least_n) {
+    int clean = probe_clean_left(run), offers = probe_client_offers_left(run->client);
+
+    if ((clean < offers ? clean : offers) / run->cost_n >= least_n) {
         return 0;
     }
     probe_tell(run, test, PROBE_UNTESTED,
                "only about one answer in %d comes from this backend, and the level has too few "
-               "connections to wait for it",
-               run->cost_n);
+               "connections to wait for it%s",
+               run->cost_n, probe_deeper_text(run));
     return 1;
 }
 
@@ -402,6 +414,42 @@ static void doubt(const probe_run_t *run, int first)
     }
 }
 
+/* The backends of a version that is sampled which were met once: nothing makes sure that they
+ * answer. */
+static apr_uint64_t met_once(const probe_version_t *version)
+{
+    apr_uint64_t faces = probe_faces_often(version), often = 0;
+    int i;
+
+    for (i = 0; i < version->faces->nelts; i++) {
+        if (faces >> i & 1) {
+            often |= APR_UINT64_C(1) << APR_ARRAY_IDX(version->faces, i, probe_face_t).backend;
+        }
+    }
+    return ~often & ~APR_UINT64_C(0) >> (64 - version->backends->nelts);
+}
+
+/* What was found good holds for those that were met. */
+static void tell_unmet(probe_run_t *run, const probe_version_t *whole, probe_test_e test, int first)
+{
+    apr_uint64_t all = ~APR_UINT64_C(0) >> (64 - whole->backends->nelts);
+    int i;
+
+    for (i = first; i < run->host->findings->nelts; i++) {
+        probe_finding_t *finding = finding_n(run, i);
+
+        finding->backends = finding->verdict < PROBE_WEAK && run->unmet ? all & ~run->unmet : 0;
+    }
+    for (i = 0; i < whole->backends->nelts; i++) {
+        if (run->unmet >> i & 1) {
+            run->backend = i;
+            probe_tell(run, test, PROBE_UNTESTED,
+                       "too few answers came with this key name; who answered opens its tickets, "
+                       "too");
+        }
+    }
+}
+
 /* For one test, with every backend. */
 static void make_for_all(probe_run_t *run, probe_test_e test)
 {
@@ -416,6 +464,7 @@ static void make_for_all(probe_run_t *run, probe_test_e test)
 
         enter(run, whole, i, &view);
         run->backend = whole->is_shared ? -1 : i;
+        run->unmet = whole->is_sampled ? met_once(whole) : 0;
         if (backend_n(whole, i)->repeats_n == 0) {
             probe_tell(run, test, PROBE_UNTESTED, "%s", backend_n(whole, i)->why);
         }
@@ -424,6 +473,9 @@ static void make_for_all(probe_run_t *run, probe_test_e test)
         }
         if (!backend_n(whole, i)->faces && !whole->is_shared) {
             doubt(run, first);
+        }
+        if (whole->is_sampled && (test == PROBE_TEST_MAC || test == PROBE_TEST_PADDING)) {
+            tell_unmet(run, whole, test, first);
         }
         probe_by_backend_leave(run, whole);
     }

@@ -123,6 +123,30 @@ apr_uint64_t probe_faces_all(const probe_version_t *version)
     return n < 2 ? 0 : ~APR_UINT64_C(0) >> (64 - n);
 }
 
+apr_uint64_t probe_faces_often(const probe_version_t *version)
+{
+    apr_uint64_t faces = 0;
+    int i;
+
+    for (i = 0; version->faces && i < version->faces->nelts; i++) {
+        faces |= face_n(version, i)->connections_n > 1 ? APR_UINT64_C(1) << i : 0;
+    }
+    return faces;
+}
+
+int probe_faces_are_alike(const probe_version_t *version)
+{
+    int i;
+
+    for (i = 0; version->faces && i < version->faces->nelts; i++) {
+        if (face_n(version, i)->backend < 0
+            || !looks_alike(face_n(version, i), face_n(version, 0))) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 int probe_faces_repeats_for(double share, int faces_n)
 {
     double missed = 1;

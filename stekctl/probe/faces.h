@@ -24,6 +24,12 @@ apr_uint64_t probe_faces_of_backend(const probe_version_t *version, int backend)
 /* All of them, as bits, if there are several; otherwise 0. */
 apr_uint64_t probe_faces_all(const probe_version_t *version);
 
+/* Those that were met more than once, as bits. */
+apr_uint64_t probe_faces_often(const probe_version_t *version);
+
+/* Nonzero: all faces look alike, but for the key's name in their tickets. */
+int probe_faces_are_alike(const probe_version_t *version);
+
 /* How many offers miss one of these faces in less than 1 %, and in *pcost_n how many are needed on
  * average until all have answered; the more of the two, if answers do not tell (faces is 0).  met_n:
  * connections that met the rarest, for that case. */

@@ -17,6 +17,7 @@
 #include "analysis.h"
 #include "budget.h"
 #include "checksum.h"
+#include "faces.h"
 #include "text_ticket.h"
 
 #define AGAIN_MAX 4  /* accepted alterations that are offered once more */
@@ -26,7 +27,11 @@
 #define CHECKSUM_N 6 /* three places, in two byte orders */
 #define BIG_LEN 4096 /* longer tickets, which every offer sends, get few alterations */
 #define BIG_N 256
-#define AGAIN_N 8 /* at level quick, where an earlier version's tickets had the same key */
+#define AFTER_N 90    /* connections for the tests after this one, where there is one backend */
+#define ANSWERS_MIN 8 /* of each backend that is sampled */
+#define REST_MIN 16   /* places outside the MAC, if those of the MAC come first */
+#define STEP 37       /* between places that are altered again */
+#define AGAIN_N 8     /* at level quick, where an earlier version's tickets had the same key */
 
 typedef enum place_e { PLACE_UNTRIED, PLACE_REFUSED, PLACE_TAKEN } place_e;
 
@@ -42,7 +47,9 @@ typedef struct change_t {
     const char *taken_how;    /* the first one that was accepted; NULL: none was */
     apr_size_t taken_at;
     int is_bent; /* one of them was accepted with another secret: the session itself was altered */
-    unsigned char *map; /* for every byte: place_e */
+    int mac_n;   /* so many places at the end are altered first */
+    int answers_n[PROBE_FACES_MAX]; /* of each face, where they are counted */
+    unsigned char *map;             /* for every byte: place_e */
 } change_t;
 
 /* Nonzero: the altered ticket stands for the same bytes, as hex in capitals does. */
@@ -103,8 +110,15 @@ static int is_surely_taken(probe_run_t *run, change_t *change, apr_size_t unit,
     return is_taken(&reply);
 }
 
-static void count(change_t *change, const probe_reply_t *reply, apr_size_t unit)
+static void count(const probe_run_t *run, change_t *change, const probe_reply_t *reply,
+                  apr_size_t unit)
 {
+    int face = run->asks_who && reply->outcome == PROBE_FULL ? probe_faces_of(run->version, reply)
+                                                             : -1;
+
+    if (face >= 0) {
+        change->answers_n[face]++;
+    }
     change->tried_n++;
     if (reply->outcome == PROBE_FULL) {
         change->ignored_n++;
@@ -373,9 +387,9 @@ static void tell(probe_run_t *run, change_t *change)
         probe_tell(run, PROBE_TEST_MAC, PROBE_UNTESTED,
                    "none of %d altered tickets was accepted, but %d %ss were not altered: only "
                    "about one answer in %d comes from the ticket's backend, and the level has too "
-                   "few connections to wait for it",
+                   "few connections to wait for it%s",
                    (int)change->tried_n, (int)(change->places_n - change->tried_n), unit,
-                   run->cost_n);
+                   run->cost_n, probe_deeper_text(run));
     }
     else if (change->ignored_n == change->tried_n) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_OK,
@@ -426,17 +440,21 @@ static void try_place(probe_run_t *run, change_t *change, apr_size_t unit)
         change->map[at] = PLACE_TAKEN;
         return;
     }
-    count(change, &reply, unit);
+    count(run, change, &reply, unit);
     if (change->map[at] == PLACE_UNTRIED) {
         change->map[at] = PLACE_REFUSED;
     }
 }
 
 /* Sets how many places there are, how many of them the level asks for, and returns how many can be
- * tried; if a ticket has more, they are spread evenly. */
+ * tried; if a ticket has more, they are spread evenly.  Where answers are dear, those of the MAC come
+ * first: one that does not count shows nowhere else. */
 static apr_size_t choose_places(const probe_run_t *run, change_t *change, apr_size_t *pall_n)
 {
-    int allowed = probe_client_offers_left(run->client) / run->cost_n - PROBE_MAC_MORE;
+    const probe_format_t *format = &run->version->format;
+    int offers = probe_client_offers_left(run->client);
+    int clean = probe_clean_left(run) - (run->version->is_alone ? AFTER_N : 0);
+    int allowed = (clean < offers ? clean : offers) / run->cost_n - PROBE_MAC_MORE;
     apr_size_t most = allowed > 0 ? (apr_size_t)allowed : 0, n;
     int level_n = change->is_again
                       ? AGAIN_N
@@ -447,7 +465,59 @@ static apr_size_t choose_places(const probe_run_t *run, change_t *change, apr_si
     *pall_n = change->ticket->len * (change->by_bit ? 8 : 1);
     n = *pall_n < (apr_size_t)level_n ? *pall_n : (apr_size_t)level_n;
     change->places_n = change->ticket->len > BIG_LEN && n > BIG_N ? BIG_N : n;
-    return change->places_n < most ? change->places_n : most;
+    n = change->places_n < most ? change->places_n : most;
+    if (run->repeats_n > 1 && n < *pall_n && n >= format->mac_len + REST_MIN) {
+        change->mac_n = (int)format->mac_len;
+    }
+    return n;
+}
+
+/* The i-th of n places; always includes the first and the last. */
+static apr_size_t place_n(const change_t *change, apr_size_t i, apr_size_t n, apr_size_t all_n)
+{
+    apr_size_t mac_n = (apr_size_t)change->mac_n;
+
+    if (i < mac_n) {
+        return all_n - 1 - i;
+    }
+    i -= mac_n;
+    n -= mac_n;
+    return n > 1 ? i * (all_n - mac_n - 1) / (n - 1) : 0;
+}
+
+/* The wanted backend that has answered least; -1: each has answered often enough. */
+static int least_met(const probe_run_t *run, const change_t *change)
+{
+    apr_uint64_t faces = probe_faces_often(run->version);
+    int least = -1, i;
+
+    for (i = 0; i < PROBE_FACES_MAX; i++) {
+        if ((faces >> i & 1) && change->answers_n[i] < ANSWERS_MIN
+            && (least < 0 || change->answers_n[i] < change->answers_n[least])) {
+            least = i;
+        }
+    }
+    return least;
+}
+
+/* Where any backend may answer: alters places again until each has answered some. */
+static void meet_each(probe_run_t *run, change_t *change, apr_size_t all_n)
+{
+    apr_size_t i = 0;
+    int least;
+
+    while (least_met(run, change) >= 0 && probe_clean_left(run) > PROBE_MAC_MORE
+           && probe_client_offers_left(run->client) > PROBE_MAC_MORE
+           && run->faults_n < PROBE_FAULTS_MAX) {
+        try_place(run, change, i++ * STEP % all_n);
+    }
+    for (least = 0; least < PROBE_FACES_MAX; least++) {
+        if ((probe_faces_often(run->version) >> least & 1)
+            && change->answers_n[least] < ANSWERS_MIN) {
+            run->unmet |= APR_UINT64_C(1)
+                          << APR_ARRAY_IDX(run->version->faces, least, probe_face_t).backend;
+        }
+    }
 }
 
 void probe_test_mac(probe_run_t *run)
@@ -468,12 +538,14 @@ void probe_test_mac(probe_run_t *run)
     n = choose_places(run, &change, &unit_n);
     ticket->is_offered = 1;
     learn_wrong(run, &change);
+    run->asks_who = version->is_sampled;
     for (i = 0; i < n && run->faults_n < PROBE_FAULTS_MAX; i++) {
-        /* Always includes the first and the last place. */
-        apr_size_t unit = n > 1 ? i * (unit_n - 1) / (n - 1) : 0;
-
         probe_progress(run, i, n);
-        try_place(run, &change, unit);
+        try_place(run, &change, place_n(&change, i, n, unit_n));
+    }
+    if (run->asks_who) {
+        meet_each(run, &change, unit_n);
+        run->asks_who = 0;
     }
     tell(run, &change);
 }

@@ -136,12 +136,13 @@ typedef struct probe_version_t {
     probe_format_t format;
     apr_array_header_t *backends; /* of probe_backend_t; NULL: there are no tickets */
     int is_shared;                /* all backends open each other's tickets */
-    int is_alone;                 /* one backend, as far as is known */
-    int pool_n;                   /* offers that tests by backend have left, all together */
-    apr_array_header_t *visits;   /* of probe_visit_t; NULL: offline */
-    apr_array_header_t *faces;    /* of probe_face_t; NULL: not known */
-    int faces_n;                  /* how many, also of a recording */
-    int is_steady;                /* tickets resume at once, whoever answers */
+    int is_sampled; /* they are, and only their key names tell them apart: perhaps one server */
+    int is_alone;   /* one backend, as far as is known */
+    int pool_n;     /* offers that tests by backend have left, all together */
+    apr_array_header_t *visits; /* of probe_visit_t; NULL: offline */
+    apr_array_header_t *faces;  /* of probe_face_t; NULL: not known */
+    int faces_n;                /* how many, also of a recording */
+    int is_steady;              /* tickets resume at once, whoever answers */
 } probe_version_t;
 
 typedef struct probe_host_t {

@@ -28,8 +28,9 @@
 #define STANDOUT_MAX 3 /* values that may stand out: 01, and by chance longer paddings */
 #define ROUNDS_N 6     /* over all values, to find candidates by time */
 #define CANDIDATES_N 4 /* examined more closely */
-#define ROUGH_N 3      /* offers with wrong padding, before all values are tried */
+#define ROUGH_N 2      /* offers with wrong padding, before all values are tried */
 #define GUESSES_MAX 26
+#define GUESSES_MIN 2
 #define MISSED ((int)PROBE_FULL * 1000) /* the answer of one that does not know the ticket */
 #define SAMPLE_N 100                    /* times of a candidate, and of others */
 
@@ -352,13 +353,26 @@ static int choose_guesses(const probe_run_t *run, guess_t *guesses)
 static int try_guess(probe_run_t *run, oracle_t *oracle, const guess_t *guess, int is_first,
                      int *pis_uneven)
 {
-    int is_deep = run->options->level == PROBE_DEEP, result = 0;
+    int is_deep = run->options->level == PROBE_DEEP, result = 0, differs;
 
     oracle->text_end = oracle->ticket->len - guess->mac_len;
     oracle->block_len = guess->block_len;
     oracle->is_timed = 0;
-    if ((is_deep && is_first) || differs_at_all(run, oracle)) {
+    if (run->version->is_sampled && is_first) {
+        probe_want_each(run, 1);
+    }
+    differs = (is_deep && is_first) || differs_at_all(run, oracle);
+    if (run->version->is_sampled) {
+        probe_want_each(run, 0);
+    }
+    if (differs) {
         result = try_messages(run, oracle, pis_uneven);
+    }
+    /* Perhaps only one of them differs. */
+    if (differs && result == 0 && run->version->is_sampled) {
+        probe_want_each(run, 1);
+        result = try_messages(run, oracle, pis_uneven);
+        probe_want_each(run, 0);
     }
     /* Behind several backends, times would be those of all of them. */
     if (result == 0 && !*pis_uneven && is_first && is_deep && run->repeats_n == 1) {
@@ -381,7 +395,7 @@ static int has_ended(probe_run_t *run, const oracle_t *oracle)
     return reply.outcome != PROBE_RESUMED;
 }
 
-static void tell_same(probe_run_t *run, const oracle_t *oracle, int asked_n)
+static void tell_same(probe_run_t *run, const oracle_t *oracle, int asked_n, int all_n)
 {
     const char *time_text = "";
     apr_int64_t us = oracle->detectable_us;
@@ -390,6 +404,13 @@ static void tell_same(probe_run_t *run, const oracle_t *oracle, int asked_n)
         probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED,
                    "correct and wrong padding get the same answer, but the ticket has "
                    "expired since, and its key may have");
+        return;
+    }
+    if (asked_n < all_n) {
+        probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED,
+                   "correct and wrong padding get the same answer for %d lengths of MAC and block; "
+                   "the level has too few connections for the other %d%s",
+                   asked_n, all_n - asked_n, probe_deeper_text(run));
         return;
     }
     if (run->options->level == PROBE_DEEP && run->repeats_n != 1) {
@@ -414,10 +435,14 @@ static void tell_same(probe_run_t *run, const oracle_t *oracle, int asked_n)
 static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
 {
     guess_t guesses[GUESSES_MAX];
-    int n = choose_guesses(run, guesses), i, is_uneven = 0, result = 0, asked_n = 0;
+    int n = choose_guesses(run, guesses), i, is_uneven = 0, result = 0, asked_n = 0, all_n = 0;
 
     for (i = 0; i < n && result == 0; i++) {
-        if (oracle->ticket->len >= guesses[i].mac_len + 4 * BLOCK) {
+        if (oracle->ticket->len < guesses[i].mac_len + 4 * BLOCK) {
+            continue;
+        }
+        if (all_n++ == asked_n
+            && (asked_n < GUESSES_MIN || probe_clean_left(run) >= (1 + ROUGH_N) * run->cost_n)) {
             result = try_guess(run, oracle, &guesses[i], asked_n++ == 0, &is_uneven);
         }
     }
@@ -431,7 +456,7 @@ static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
                    "pattern of a padding check");
     }
     else if (result == 0) {
-        tell_same(run, oracle, asked_n);
+        tell_same(run, oracle, asked_n, all_n);
     }
 }
 

@@ -101,7 +101,7 @@ void probe_offer_as(probe_run_t *run, const probe_offer_t *offer, probe_reply_t 
     int n, unknown_n = 0, most = run->wanted ? ELSEWHERE_TIMES * run->repeats_n : run->repeats_n;
 
     /* Whoever makes a full handshake shows a certificate and a key's name. */
-    asking.collect |= run->wanted != 0;
+    asking.collect |= run->wanted != 0 || run->asks_who;
     for (n = 0; n < most; n++) {
         int face;
 
@@ -123,6 +123,29 @@ void probe_offer_as(probe_run_t *run, const probe_offer_t *offer, probe_reply_t 
     if (run->wanted && n == most) {
         reply->is_elsewhere = 1;
         reply->why = "the balancer did not come back to the ticket's backend";
+    }
+}
+
+int probe_clean_left(const probe_run_t *run)
+{
+    int left = run->clean_end - (int)probe_client_count(run->client);
+
+    return left > 0 ? left : 0;
+}
+
+const char *probe_deeper_text(const probe_run_t *run)
+{
+    return run->options->level == PROBE_DEEP ? "" : "; level deep has more";
+}
+
+void probe_want_each(probe_run_t *run, int is_on)
+{
+    apr_uint64_t faces = is_on ? probe_faces_often(run->version) : 0;
+
+    run->wanted = (faces & (faces - 1)) ? faces : 0;
+    run->repeats_n = run->cost_n = 1;
+    if (run->wanted) {
+        run->repeats_n = probe_faces_repeats(run->version, run->wanted, 1, &run->cost_n);
     }
 }
 

@@ -22,11 +22,14 @@ typedef struct probe_run_t {
     const char *test;         /* for the progress line */
     int asks_http;            /* this host sends TLS 1.3 tickets only after a request */
     int clocks_n;             /* tickets that were searched for keys made from the time */
+    int clean_end;            /* see probe_clean_left */
     int faults_n;             /* failed connections in a row */
     int backend;              /* whose tickets are being tested, from 0; -1: not told apart */
     int repeats_n;            /* offers that miss the ticket's backend in less than 1 % */
     int cost_n;               /* how many offers it takes on average until it has answered */
     apr_uint64_t wanted;      /* faces whose answers count; 0: answers do not tell */
+    int asks_who;             /* answers say which face gives them, although none is wanted */
+    apr_uint64_t unmet;  /* backends that the test has met too rarely; bit n is for backend n */
     int is_lost;         /* the last one failed because no answer came from the ticket's backend */
     int is_spent;        /* the last one failed because the connection limit was reached */
     apr_pool_t *scratch; /* cleared for every connection */
@@ -61,6 +64,16 @@ int probe_is_answer(probe_run_t *run, const probe_reply_t *reply);
 /* Makes an offer, as probe_offer does. */
 void probe_offer_as(probe_run_t *run, const probe_offer_t *offer, probe_reply_t *reply,
                     apr_pool_t *pool);
+
+/* How many connections a test may make while it finds nothing, besides its own limit. */
+int probe_clean_left(const probe_run_t *run);
+
+/* What to add where they did not suffice. */
+const char *probe_deeper_text(const probe_run_t *run);
+
+/* Nonzero: of a version that is sampled, from now on every face that was met more than once has to
+ * answer each offer; 0: no longer. */
+void probe_want_each(probe_run_t *run, int is_on);
 
 /* A ticket that has not been offered unaltered yet, and now counts as offered; NULL: there is none,
  * and --tickets allows no full handshake to get one. */

@@ -228,3 +228,14 @@ def test_probe_backends_with_one_name_the_weak_one_found(start, sins_binary, ver
     report = Report("--level", "quick", "--tls", version, f"127.0.0.1:{start(Balancer, 'roundrobin', ports).port}",
                     expect=(DONE, FINDING))
     assert {test for _, test in report.findings()} >= {"cipher-key", "mac-key"}
+
+
+@pytest.mark.parametrize("words, found", [("", set()), (",bad-padding=alert", {"padding"}), (",mac=7", set())])
+def test_probe_names_of_one_server_at_most_1000_connections(start, sins_binary, words, found):
+    """Its tickets have three key names, and it opens all of them: it is tested as one server, whoever seems to answer."""
+    server = start(Sins, sins_binary, "mix:keys=3" + words)
+    report = Report("--tls", "1.2", "--tickets", 8, f"127.0.0.1:{server.port}")
+    assert {test for _, test in report.findings()} == found
+    assert found or report.host["connections"] <= 500
+    mac = report["1.2"]["mac"]
+    assert "these bytes of the MAC do not count: 151;" in mac[1] if "mac=7" in words else mac[0] == "ok" or found

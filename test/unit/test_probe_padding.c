@@ -6,6 +6,7 @@
  */
 #include "core_util.h"
 
+#include <limits.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <apr_general.h>
@@ -82,6 +83,23 @@ const char *probe_why_ended(const probe_run_t *run)
 {
     (void)run;
     return "";
+}
+
+int probe_clean_left(const probe_run_t *run)
+{
+    return run->clean_end;
+}
+
+const char *probe_deeper_text(const probe_run_t *run)
+{
+    (void)run;
+    return "";
+}
+
+void probe_want_each(probe_run_t *run, int is_on)
+{
+    (void)is_on;
+    assert_false(run->version->is_sampled);
 }
 
 int probe_is_answer(probe_run_t *run, const probe_reply_t *reply)
@@ -164,7 +182,8 @@ static probe_verdict_e probe_once(probe_level_e level, int i)
 {
     probe_options_t options = {.level = level};
     probe_version_t version = {.version = TLS1_3_VERSION};
-    probe_run_t run = {.options = &options, .version = &version, .repeats_n = 1};
+    probe_run_t run = {
+        .options = &options, .version = &version, .clean_end = INT_MAX, .repeats_n = 1};
     probe_ticket_t *ticket;
 
     apr_pool_clear(pool);
