@@ -243,6 +243,7 @@ static void tell(work_t *work, EVP_CIPHER_CTX *ctx, const probe_find_t *find, co
 static int try_key(work_t *work, EVP_CIPHER_CTX *ctx)
 {
     apr_size_t n = work->starts[BLOCK_MAX], i;
+    apr_uint64_t text, before; /* n is a multiple of their length */
     probe_find_t find;
     int out_len = 0;
 
@@ -254,8 +255,11 @@ static int try_key(work_t *work, EVP_CIPHER_CTX *ctx)
         tell(work, ctx, &find, work->algorithm->ecb_name);
         return 1;
     }
-    for (i = 0; i < n; i++) {
-        work->text[i] ^= work->before[i];
+    for (i = 0; i < n; i += sizeof(text)) {
+        memcpy(&text, work->text + i, sizeof(text));
+        memcpy(&before, work->before + i, sizeof(before));
+        text ^= before;
+        memcpy(work->text + i, &text, sizeof(text));
     }
     if (probe_scan_text(work->scan, work->text, n, &find)) {
         tell(work, ctx, &find, work->algorithm->cbc_name);

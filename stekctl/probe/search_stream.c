@@ -180,12 +180,12 @@ static void choose_segments(work_t *work, reach_e reach)
     }
 }
 
-/* Makes the next block: counts up by one in its last len bytes. */
-static void count_up(unsigned char *block, apr_size_t len)
+/* Counts up in the last len bytes of a block, but for the last one, which has become zero. */
+static void carry(unsigned char *block, apr_size_t len)
 {
     apr_size_t i;
 
-    for (i = 0; i < len && ++block[BLOCK - 1 - i] == 0; i++) {
+    for (i = 1; i < len && ++block[BLOCK - 1 - i] == 0; i++) {
     }
 }
 
@@ -221,7 +221,9 @@ static void fill_blocks(work_t *work, const segment_t *segment, const probe_ghas
     }
     for (i = 0; i < work->stream_len; i += BLOCK) {
         memcpy(out + i, block, BLOCK);
-        count_up(block, counter_len);
+        if (++block[BLOCK - 1] == 0) {
+            carry(block, counter_len);
+        }
     }
 }
 
