@@ -528,8 +528,8 @@ static int search_ticket(probe_run_t *run, probe_test_e test, probe_search_t *se
 }
 
 /* Searches more of the tickets with a name, from the last one on: backends may have equal names for
- * different keys.  Where tickets resume at once, that is unlikely: then only for zeros.  Returns as
- * search_keys(). */
+ * different keys.  Where tickets resume at once, that is unlikely: then only for zeros, and at level
+ * quick only in the first version that shows the name.  Returns as search_keys(). */
 static const char *search_again(probe_run_t *run, probe_test_e test, const probe_ticket_t **chosen,
                                 int n, found_t *found)
 {
@@ -546,6 +546,10 @@ static const char *search_again(probe_run_t *run, probe_test_e test, const probe
         if (ticket->connection
             && ((int)ticket->connection == connection
                 || ticket->connection == chosen[0]->connection)) {
+            continue;
+        }
+        if (is_zero_only && run->options->level == PROBE_QUICK && !found->is_decoded
+            && probe_was_clean(run, test, ticket)) {
             continue;
         }
         connection = ticket->connection;

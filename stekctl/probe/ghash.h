@@ -9,9 +9,13 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The products of a key with every single bit. */
-typedef struct probe_ghash_t {
+/* The products of every single bit with a key, and with its square. */
+typedef struct probe_ghash_products_t {
     apr_uint64_t high[128], low[128];
+} probe_ghash_products_t;
+
+typedef struct probe_ghash_t {
+    probe_ghash_products_t once, twice;
 } probe_ghash_t;
 
 /* h is the encryption of zeros. */

@@ -22,6 +22,7 @@
 #define ANSWER_WAIT apr_time_from_sec(2)    /* for an HTTP response */
 #define ANSWER_MAX 16384                    /* bytes of it that are read */
 #define RECORD_HEAD 5
+#define HANDSHAKE_HEAD 4
 
 void probe_link_fail(probe_link_t *link, probe_outcome_e outcome, const char *why)
 {
@@ -175,17 +176,35 @@ static int ignores_ticket(const probe_link_t *link)
                && head[0] == SSL3_RT_HANDSHAKE && head[RECORD_HEAD] == SSL3_MT_CERTIFICATE);
 }
 
-/* Before a record is read: stops there if there is nothing left to learn. */
+/* Nonzero: these bytes, from the beginning of a record on, are the whole hello of a server that ignores
+ * the ticket in TLS 1.3.  OpenSSL would go on to derive the connection's keys from it. */
+static int is_refusal(probe_link_t *link, const unsigned char *bytes, apr_size_t len)
+{
+    apr_size_t message_len;
+
+    if (link->offer->version != TLS1_3_VERSION || link->messages.saw_hello || len < HANDSHAKE_HEAD
+        || bytes[0] != SSL3_MT_SERVER_HELLO) {
+        return 0;
+    }
+    message_len = (apr_size_t)bytes[1] << 16 | (apr_size_t)bytes[2] << 8 | bytes[3];
+    if (message_len > len - HANDSHAKE_HEAD) {
+        return 0;
+    }
+    probe_messages_hello(&link->messages, bytes + HANDSHAKE_HEAD, message_len);
+    return link->messages.is_tls13 && ignores_ticket(link);
+}
+
+/* Before and after a record, or its head, is read: stops there if there is nothing left to learn. */
 static long on_read(BIO *bio, int what, const char *data, size_t len, int one, long two, int result,
                     size_t *pread) /* NOLINT(readability-non-const-parameter): OpenSSL's type */
 {
     probe_link_t *link = (probe_link_t *)(void *)BIO_get_callback_arg(bio);
 
-    (void)data;
     (void)one;
     (void)two;
-    (void)pread;
-    if (what == BIO_CB_READ && len == RECORD_HEAD && ignores_ticket(link)) {
+    if ((what == BIO_CB_READ && len == RECORD_HEAD && ignores_ticket(link))
+        || (what == (BIO_CB_READ | BIO_CB_RETURN) && result > 0
+            && is_refusal(link, (const unsigned char *)data, *pread))) {
         link->is_ignored = 1;
         BIO_set_retry_read(bio);
         return -1;

@@ -24,7 +24,7 @@ static apr_uint32_t mix(apr_uint32_t hash, const unsigned char *bytes, apr_size_
     return hash;
 }
 
-static void look_at_hello(probe_messages_t *messages, const unsigned char *body, apr_size_t len)
+void probe_messages_hello(probe_messages_t *messages, const unsigned char *body, apr_size_t len)
 {
     apr_size_t at = 2 + 32, end;
 
@@ -43,6 +43,7 @@ static void look_at_hello(probe_messages_t *messages, const unsigned char *body,
         if (type == TLSEXT_TYPE_psk) {
             messages->took_ticket = 1;
         }
+        messages->is_tls13 |= type == TLSEXT_TYPE_supported_versions;
         messages->reply->hello = mix(messages->reply->hello, body + at, 2);
         at += 4 + ((apr_size_t)body[at + 2] << 8 | body[at + 3]);
     }
@@ -108,7 +109,7 @@ static void on_message(int is_write, int version, int type, const void *data, si
         return;
     }
     if (bytes[0] == SSL3_MT_SERVER_HELLO) {
-        look_at_hello(messages, bytes + 4, len - 4);
+        probe_messages_hello(messages, bytes + 4, len - 4);
     }
     else if (bytes[0] == SSL3_MT_CERTIFICATE) {
         messages->saw_cert = 1;

@@ -22,6 +22,7 @@ typedef struct probe_messages_t {
     apr_time_t sent_at;   /* when the ClientHello was sent; 0: not yet */
     int took_ticket, saw_cert;
     int saw_hello;                        /* the ServerHello that a handshake goes on with */
+    int is_tls13;                         /* that names its version in an extension: TLS 1.3 */
     unsigned char nonce[PROBE_NONCE_MAX]; /* of the latest ticket */
     apr_size_t nonce_len;
     apr_uint32_t hint_s;           /* of the latest ticket */
@@ -34,6 +35,9 @@ void probe_messages_prepare(SSL_CTX *context);
 
 /* Watches ssl, whose offer, reply and pool are set in messages.  0: out of memory. */
 int probe_messages_watch(SSL *ssl, probe_messages_t *messages);
+
+/* Looks at a ServerHello, without its header, before OpenSSL does or as it does. */
+void probe_messages_hello(probe_messages_t *messages, const unsigned char *body, apr_size_t len);
 
 #pragma GCC visibility pop
 #endif

@@ -15,10 +15,9 @@
 #define BEFORE 255 /* phase of words that are not all in the needle */
 #define STEP 8     /* bytes from one word that is looked up to the next, or fewer */
 #define ENTRIES_MAX 65536
-#define TEXT_BITS 16 /* size of the filter that most words do not pass */
-#define STREAM_BITS 20
-#define BRIEF_TEXT_BITS 12
-#define BRIEF_STREAM_BITS 17
+#define BITS_MIN 12 /* of the size of the filter that most words do not pass */
+#define BITS_MAX 20
+#define BITS_PER_WORD 16 /* of them two are set */
 #define CHAIN_BITS 6 /* by which the table of chains is smaller */
 
 typedef struct entry_t {
@@ -235,8 +234,11 @@ probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned c
     if (!scan) {
         return NULL;
     }
-    scan->bits = bytes ? (is_brief ? BRIEF_STREAM_BITS : STREAM_BITS)
-                       : (is_brief ? BRIEF_TEXT_BITS : TEXT_BITS);
+    for (scan->bits = BITS_MIN;
+         scan->bits < BITS_MAX
+         && (apr_size_t)1 << scan->bits < BITS_PER_WORD * needles->n * places * most;
+         scan->bits++) {
+    }
     scan->entries = malloc((needles->n * places * most + 1) * sizeof(entry_t));
     scan->chains = calloc((apr_size_t)1 << (scan->bits - CHAIN_BITS), sizeof(*scan->chains));
     scan->filter = calloc((apr_size_t)1 << (scan->bits - 3), 1);

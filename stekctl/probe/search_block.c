@@ -11,7 +11,7 @@
  *     before    the same, a block earlier; zeros before the ticket
  *
  * Triple DES is slow.  Its blocks are short, so a secret has several in any alignment: a sample of
- * the blocks tells whether the key is worth the others.
+ * the blocks, under all keys side by side (des_lanes.h), tells which keys are worth the others.
  */
 #include "search_parts.h"
 
@@ -23,10 +23,12 @@
 
 #include "analysis.h"
 #include "derived_keys.h"
+#include "des_lanes.h"
 
 #define BLOCK_MAX 16
-#define DES_BLOCK 8
+#define DES_BLOCK PROBE_DES_BLOCK
 #define DES_TEXT_MAX 512 /* DES is slow */
+#define DES_MANY 8       /* keys that take less time side by side than one after the other */
 #define SAMPLE_MAX (8 * DES_TEXT_MAX)
 #define ROOM (BLOCK_MAX * (PROBE_TEXT_MAX + BLOCK_MAX))
 
@@ -64,6 +66,9 @@ typedef struct work_t {
     /* Some blocks, of which any secret contains one; 0: there is no need for that. */
     apr_size_t sample_len;
     unsigned char sample[SAMPLE_MAX], sample_before[SAMPLE_MAX];
+    unsigned char texts[PROBE_DES_KEYS][DES_BLOCK]; /* of a block of the sample */
+    unsigned char fits[PROBE_DES_KEYS];             /* the keys that are to be tried */
+    int is_sifted;                                  /* by the sample; else all of them fit */
 } work_t;
 
 static void lay_out(work_t *work, apr_size_t block_len)
@@ -118,26 +123,55 @@ static void choose_sample(work_t *work)
     }
 }
 
-/* Nonzero: the key is to be tried. */
-static int fits_sample(work_t *work, EVP_CIPHER_CTX *ctx)
+/* Nonzero: the key that decrypts sample block `at` to this text is to be tried. */
+static int fits_block(const work_t *work, apr_size_t at, const unsigned char text[DES_BLOCK])
 {
     unsigned char block[DES_BLOCK];
-    apr_size_t i, j;
+    apr_size_t i;
+
+    for (i = 0; i < DES_BLOCK; i++) {
+        block[i] = text[i] ^ work->sample_before[at + i];
+    }
+    return probe_scan_word(work->scan, text) || probe_scan_word(work->scan, block);
+}
+
+/* The same for a key that is not tried side by side with others. */
+static int fits_sample(const work_t *work, EVP_CIPHER_CTX *ctx)
+{
+    unsigned char text[SAMPLE_MAX];
+    apr_size_t at;
     int out_len = 0;
 
     if (work->sample_len == 0
-        || EVP_DecryptUpdate(ctx, work->text, &out_len, work->sample, (int)work->sample_len) != 1) {
+        || EVP_DecryptUpdate(ctx, text, &out_len, work->sample, (int)work->sample_len) != 1) {
         return 1;
     }
-    for (i = 0; i < work->sample_len; i += DES_BLOCK) {
-        for (j = 0; j < DES_BLOCK; j++) {
-            block[j] = work->text[i + j] ^ work->sample_before[i + j];
-        }
-        if (probe_scan_word(work->scan, work->text + i) || probe_scan_word(work->scan, block)) {
+    for (at = 0; at < work->sample_len; at += DES_BLOCK) {
+        if (fits_block(work, at, text + at)) {
             return 1;
         }
     }
     return 0;
+}
+
+/* Chooses the keys that are to be tried, of those from first on, by the sample. */
+static void sift(work_t *work, const probe_keys_t *keys, apr_size_t first)
+{
+    apr_size_t n = keys->n - first < PROBE_DES_KEYS ? keys->n - first : PROBE_DES_KEYS, at, i;
+    probe_des_t *des = NULL;
+
+    if (work->sample_len && n >= DES_MANY) {
+        des = probe_des_create(keys->bytes + first * keys->len, keys->len, n);
+    }
+    memset(work->fits, !des, sizeof(work->fits));
+    work->is_sifted = des != NULL;
+    for (at = 0; des && at < work->sample_len; at += DES_BLOCK) {
+        probe_des_decrypt(des, work->sample + at, work->texts);
+        for (i = 0; i < n; i++) {
+            work->fits[i] |= (unsigned char)fits_block(work, at, work->texts[i]);
+        }
+    }
+    probe_des_free(des);
 }
 
 /* Takes off what looks like padding. */
@@ -209,6 +243,7 @@ static void tell(work_t *work, EVP_CIPHER_CTX *ctx, const probe_find_t *find, co
 static int try_key(work_t *work, EVP_CIPHER_CTX *ctx)
 {
     apr_size_t n = work->starts[BLOCK_MAX], i;
+    apr_uint64_t text, before; /* n is a multiple of their length */
     probe_find_t find;
     int out_len = 0;
 
@@ -220,8 +255,11 @@ static int try_key(work_t *work, EVP_CIPHER_CTX *ctx)
         tell(work, ctx, &find, work->algorithm->ecb_name);
         return 1;
     }
-    for (i = 0; i < n; i++) {
-        work->text[i] ^= work->before[i];
+    for (i = 0; i < n; i += sizeof(text)) {
+        memcpy(&text, work->text + i, sizeof(text));
+        memcpy(&before, work->before + i, sizeof(before));
+        text ^= before;
+        memcpy(work->text + i, &text, sizeof(text));
     }
     if (probe_scan_text(work->scan, work->text, n, &find)) {
         tell(work, ctx, &find, work->algorithm->cbc_name);
@@ -260,11 +298,16 @@ static int try_keys(work_t *work, EVP_CIPHER_CTX *ctx)
         return 0;
     }
     for (i = 0; i < keys.n && !found && !search->missing; i++) {
-        if (!set_key(work->algorithm, ctx, keys.bytes + i * keys.len)) {
-            search->missing = work->algorithm->cbc_name;
-            break;
+        if (i % PROBE_DES_KEYS == 0) {
+            sift(work, &keys, i);
         }
-        found = fits_sample(work, ctx) && try_key(work, ctx);
+        if (work->fits[i % PROBE_DES_KEYS]) {
+            if (!set_key(work->algorithm, ctx, keys.bytes + i * keys.len)) {
+                search->missing = work->algorithm->cbc_name;
+                break;
+            }
+            found = (work->is_sifted || fits_sample(work, ctx)) && try_key(work, ctx);
+        }
         search->keys_n++;
     }
     if (found) {
@@ -317,6 +360,7 @@ int probe_search_block(probe_search_t *search, const probe_needles_t *needles)
         found = (!algorithms[i].is_rare || search->level > PROBE_QUICK) && try_algorithm(work);
     }
     OPENSSL_cleanse(work->text, sizeof(work->text));
+    OPENSSL_cleanse(work->texts, sizeof(work->texts));
 cleanup:
     free(work);
     probe_scan_free(scan);

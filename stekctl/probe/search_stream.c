@@ -18,9 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chacha_lanes.h"
 #include "derived_keys.h"
 #include "ghash.h"
-#include "hchacha.h"
 
 #define BLOCK 16
 #define MORE_BLOCKS 4 /* a text begins that many blocks later in the key stream, at most */
@@ -110,6 +110,7 @@ typedef struct work_t {
     apr_size_t segments_n, fixed_n; /* all; those whose blocks do not depend on the key */
     apr_size_t stream_len;          /* of one key stream, in bytes */
     unsigned char *blocks, *streams;
+    apr_uint32_t keys[PLACE_MAX + 2][8]; /* of XChaCha20's streams, which come last */
 } work_t;
 
 /* Where nonces are looked for. */
@@ -138,6 +139,11 @@ static int is_place(const probe_format_t *format, reach_e reach, apr_size_t at)
     return reach == REACH_ALL || at == name_len || at + 12 == name_len || at + 16 == name_len;
 }
 
+static int is_chacha(const work_t *work)
+{
+    return work->family->first == MODE_CHACHA12;
+}
+
 static void add_segment(work_t *work, mode_e mode, apr_size_t place, int is_zero)
 {
     segment_t *segment = &work->segments[work->segments_n++];
@@ -156,7 +162,7 @@ static void choose_segments(work_t *work, reach_e reach)
 
     work->segments_n = work->fixed_n = 0;
     for (mode = (int)family->first; mode <= (int)family->last; mode++) {
-        if (mode == MODE_GCM16) {
+        if (mode == MODE_GCM16 || mode == MODE_XCHACHA) {
             work->fixed_n = work->segments_n;
         }
         if (rules[mode].is_rare && reach < REACH_WIDE) {
@@ -174,12 +180,12 @@ static void choose_segments(work_t *work, reach_e reach)
     }
 }
 
-/* Makes the next block: counts up by one in its last len bytes. */
-static void count_up(unsigned char *block, apr_size_t len)
+/* Counts up in the last len bytes of a block, but for the last one, which has become zero. */
+static void carry(unsigned char *block, apr_size_t len)
 {
     apr_size_t i;
 
-    for (i = 0; i < len && ++block[BLOCK - 1 - i] == 0; i++) {
+    for (i = 1; i < len && ++block[BLOCK - 1 - i] == 0; i++) {
     }
 }
 
@@ -215,7 +221,9 @@ static void fill_blocks(work_t *work, const segment_t *segment, const probe_ghas
     }
     for (i = 0; i < work->stream_len; i += BLOCK) {
         memcpy(out + i, block, BLOCK);
-        count_up(block, counter_len);
+        if (++block[BLOCK - 1] == 0) {
+            carry(block, counter_len);
+        }
     }
 }
 
@@ -247,41 +255,91 @@ static int make_aes(work_t *work, EVP_CIPHER_CTX *ctx, const unsigned char *key)
                    work->streams + fixed_len);
 }
 
-/* The key stream over zeros.  OpenSSL's IV is a counter of 4 bytes and a nonce of 12. */
-static int make_chacha_one(work_t *work, EVP_CIPHER_CTX *ctx, const unsigned char *key,
-                           const segment_t *segment, unsigned char *out)
+/* The state of ChaCha20 behind the key: a counter of 4 bytes and a nonce of 12, as OpenSSL's IV. */
+static void put_nonce(const work_t *work, const segment_t *segment, apr_size_t block,
+                      apr_size_t lane, probe_chacha_t *in)
 {
     const unsigned char *nonce = work->search->ticket->bytes + segment->place;
-    apr_size_t len = rules[segment->mode].nonce_len;
-    unsigned char iv[BLOCK] = {0}, made[32];
+    apr_size_t len = rules[segment->mode].nonce_len, i;
+    unsigned char iv[BLOCK] = {0};
 
     if (segment->mode == MODE_XCHACHA) {
-        probe_hchacha(key, nonce, made);
-        key = made;
         nonce += BLOCK;
-        len = 8;
+        len -= BLOCK;
     }
     if (!segment->is_zero) {
         memcpy(iv + BLOCK - rules[segment->mode].behind - len, nonce, len);
     }
-    return EVP_EncryptInit_ex(ctx, NULL, NULL, key, iv) == 1
-           && encrypt(ctx, work->blocks, work->stream_len, out);
+    for (i = 0; i < 4; i++) {
+        in->words[12 + i][lane] = probe_chacha_word(iv + 4 * i);
+    }
+    in->words[12][lane] += (apr_uint32_t)block;
+    in->words[13][lane] += in->words[12][lane] < block;
+}
+
+/* XChaCha20's keys: one for each nonce. */
+static void make_keys(work_t *work, const unsigned char *key)
+{
+    probe_chacha_t in, out;
+    apr_size_t i, j, lane;
+
+    for (i = work->fixed_n; i < work->segments_n; i += lane) {
+        for (lane = 0; lane < PROBE_CHACHA_LANES && i + lane < work->segments_n; lane++) {
+            const segment_t *segment = &work->segments[i + lane];
+
+            for (j = 0; j < 12; j++) {
+                const unsigned char *nonce = work->search->ticket->bytes + segment->place;
+
+                in.words[4 + j][lane] = probe_chacha_word(j < 8 ? key + 4 * j
+                                                                : nonce + 4 * (j - 8));
+            }
+        }
+        probe_chacha_permute(&in, &out);
+        for (lane = 0; lane < PROBE_CHACHA_LANES && i + lane < work->segments_n; lane++) {
+            for (j = 0; j < 8; j++) {
+                work->keys[i + lane - work->fixed_n][j] = out.words[j < 4 ? j : 8 + j][lane];
+            }
+        }
+    }
+}
+
+/* ChaCha20: some blocks of several key streams at a time. */
+static int make_chacha(work_t *work, const unsigned char *key)
+{
+    apr_size_t per = (work->stream_len + PROBE_CHACHA_BLOCK - 1) / PROBE_CHACHA_BLOCK;
+    apr_size_t n = work->segments_n * per, i, j, lane;
+    apr_uint32_t words[8];
+    probe_chacha_t in, out;
+
+    for (j = 0; j < 8; j++) {
+        words[j] = probe_chacha_word(key + 4 * j);
+    }
+    make_keys(work, key);
+    for (i = 0; i < n; i += lane) {
+        for (lane = 0; lane < PROBE_CHACHA_LANES && i + lane < n; lane++) {
+            apr_size_t segment = (i + lane) / per;
+            const apr_uint32_t *own = segment < work->fixed_n ? words
+                                                              : work->keys[segment - work->fixed_n];
+
+            for (j = 0; j < 8; j++) {
+                in.words[4 + j][lane] = own[j];
+            }
+            put_nonce(work, &work->segments[segment], (i + lane) % per, lane, &in);
+        }
+        probe_chacha_make(&in, &out);
+        for (lane = 0; lane < PROBE_CHACHA_LANES && i + lane < n; lane++) {
+            apr_size_t at = (i + lane) % per * PROBE_CHACHA_BLOCK, left = work->stream_len - at;
+
+            probe_chacha_take(&out, lane, work->streams + (i + lane) / per * work->stream_len + at,
+                              left < PROBE_CHACHA_BLOCK ? left : PROBE_CHACHA_BLOCK);
+        }
+    }
+    return 1;
 }
 
 static int make_streams(work_t *work, EVP_CIPHER_CTX *ctx, const unsigned char *key)
 {
-    apr_size_t i;
-
-    if (work->family->first != MODE_CHACHA12) {
-        return make_aes(work, ctx, key);
-    }
-    for (i = 0; i < work->segments_n; i++) {
-        if (!make_chacha_one(work, ctx, key, &work->segments[i],
-                             work->streams + i * work->stream_len)) {
-            return 0;
-        }
-    }
-    return 1;
+    return is_chacha(work) ? make_chacha(work, key) : make_aes(work, ctx, key);
 }
 
 /* How unlikely it is that the text begins there, after a nonce that ends at `end`: right behind it or
@@ -419,7 +477,7 @@ static int lay_out(work_t *work, reach_e reach)
     if (!work->blocks || !work->streams) {
         return 0;
     }
-    for (i = 0; i < work->fixed_n; i++) {
+    for (i = 0; !is_chacha(work) && i < work->fixed_n; i++) {
         fill_blocks(work, &work->segments[i], NULL, work->blocks + i * work->stream_len);
     }
     return 1;

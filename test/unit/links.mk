@@ -8,12 +8,12 @@ UNIT_GLUE_test_sync := stekctl/fleet/sync.c
 # Histories make and drop millions of rings: without a mapping for each.
 UNIT_LDFLAGS_test_sync := -Wl,--wrap=stek_mem_alloc -Wl,--wrap=stek_mem_free
 UNIT_GLUE_test_probe_analysis := $(addprefix stekctl/probe/,analysis.c secret.c schedule.c needles.c text_ticket.c own_keys.c hex.c \
-    key_list.c candidate_keys.c derived_keys.c ghash.c hchacha.c search_block.c search_stream.c search_cipher.c \
-    search_inside.c search_mac.c mac_keys.c hmac_sieve.c hash_lanes.c checksum.c mac_spans.c search_clock.c weak_random.c)
+    key_list.c candidate_keys.c derived_keys.c ghash.c hchacha.c chacha_lanes.c search_block.c search_stream.c search_cipher.c \
+    search_inside.c search_mac.c mac_keys.c hmac_sieve.c hash_lanes.c des_lanes.c checksum.c mac_spans.c search_clock.c weak_random.c)
 UNIT_GLUE_test_probe_frames := $(UNIT_GLUE_test_probe_analysis) test/integration/frames.c
 UNIT_GLUE_test_probe_clock := $(UNIT_GLUE_test_probe_analysis)
 UNIT_LDFLAGS_test_probe_clock := -Wl,--wrap=clock
-UNIT_GLUE_test_probe_sieve := $(addprefix stekctl/probe/,hmac_sieve.c hash_lanes.c mac_keys.c key_list.c candidate_keys.c \
+UNIT_GLUE_test_probe_sieve := $(addprefix stekctl/probe/,hmac_sieve.c hash_lanes.c des_lanes.c mac_keys.c key_list.c candidate_keys.c \
     derived_keys.c own_keys.c hex.c)
 UNIT_GLUE_test_probe_changes := stekctl/probe/changes.c stekctl/probe/faces.c
 UNIT_GLUE_test_probe_stats := stekctl/probe/stats.c

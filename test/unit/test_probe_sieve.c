@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "probe/des_lanes.h"
 #include "probe/hash_lanes.h"
 #include "probe/hmac_sieve.h"
 #include "probe/mac_keys.h"
@@ -258,9 +259,54 @@ static void test_mac_keys_repeats_are_same_keys(void **state)
     probe_mac_keys_free(&all);
 }
 
+/* DES is triple DES with the same key three times. */
+static void check_des(rnd_t *rnd, apr_size_t key_len, apr_size_t n, uint64_t seed)
+{
+    static unsigned char keys[24 * PROBE_DES_KEYS], texts[PROBE_DES_KEYS][PROBE_DES_BLOCK];
+    unsigned char block[PROBE_DES_BLOCK], full[24], text[PROBE_DES_BLOCK];
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    probe_des_t *des;
+    apr_size_t i, j;
+    int len;
+
+    rnd_fill(rnd, keys, sizeof(keys));
+    rnd_fill(rnd, block, sizeof(block));
+    des = probe_des_create(keys, key_len, n);
+    assert_non_null(des);
+    probe_des_decrypt(des, block, texts);
+    probe_des_free(des);
+    for (i = 0; i < n; i++) {
+        for (j = 0; j < sizeof(full); j++) {
+            full[j] = keys[i * key_len + j % key_len];
+        }
+        assert_int_equal(EVP_DecryptInit_ex(ctx, EVP_des_ede3_ecb(), NULL, full, NULL), 1);
+        assert_int_equal(EVP_CIPHER_CTX_set_padding(ctx, 0), 1);
+        assert_int_equal(EVP_DecryptUpdate(ctx, text, &len, block, sizeof(block)), 1);
+        if (memcmp(text, texts[i], sizeof(text)) != 0) {
+            fail_msg("key %d of %d, %d bytes, seed %" APR_UINT64_T_FMT, (int)i, (int)n,
+                     (int)key_len, (apr_uint64_t)seed);
+        }
+    }
+    EVP_CIPHER_CTX_free(ctx);
+}
+
+static void test_des_lanes_agree_with_openssl(void **state)
+{
+    rnd_t rnd = {seed_from_env()};
+    uint64_t seed = rnd.state;
+    apr_size_t key_len;
+
+    (void)state;
+    for (key_len = 8; key_len <= 24; key_len += 8) {
+        check_des(&rnd, key_len, PROBE_DES_KEYS, seed);
+        check_des(&rnd, key_len, 1 + rnd_below(&rnd, PROBE_DES_KEYS), seed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_des_lanes_agree_with_openssl),
         cmocka_unit_test(test_sieve_right_keys_pass_others_do_not),
         cmocka_unit_test(test_hash_lanes_of_every_kind_agree_with_openssl),
         cmocka_unit_test(test_sieve_too_much_refused),
