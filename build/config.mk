@@ -7,7 +7,6 @@
 HAVE_APXS   := $(shell command -v $(APXS))
 ifneq ($(HAVE_APXS),)
 APXS_CC     := $(shell $(APXS) -q CC)
-LIBTOOL     := $(shell $(APXS) -q LIBTOOL)
 LIBEXECDIR  := $(shell $(APXS) -q LIBEXECDIR)
 SYSCONFDIR  := $(shell $(APXS) -q SYSCONFDIR)
 PROGNAME    := $(shell $(APXS) -q PROGNAME)
@@ -79,7 +78,7 @@ LEFT_OUT := $(if $(filter yes,$(WITH_MEMCACHED)),,"memcached (needs libmemcached
 # changed, and what is made with these options depends on it.  -Werror changes nothing that is made.
 VERSIONS       = $(shell $(CC) $(CPPFLAGS) $(CFLAGS) $(SAN) $(ALL_INC) -E -P build/versions.h 2>&1 | tail -n 1)
 CONFIG_compile = $(VERSIONS) $(CC) $(CPPFLAGS) $(CFLAGS) $(filter-out -Werror,$(WARN)) $(DEFS) $(SAN) $(ALL_INC)
-CONFIG_module  = $(LIBTOOL) $(APXS_CFLAGS)
+CONFIG_module  = $(APXS_CFLAGS)
 CONFIG_stores  = $(STEKCTL_DEFS) $(if $(STEKCTL_DEFS),$(shell pkg-config --modversion libmemcached hiredis libcurl jansson libseccomp libevent_core 2>&1))
 CONFIG_test    = $(TEST_CFLAGS)
 CONFIG_link    = $(AR) $(LDFLAGS) $(APXS_LINK) $(LIBS)
