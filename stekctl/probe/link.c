@@ -115,7 +115,7 @@ static void judge_failure(probe_link_t *link, int error)
         probe_link_fail(link, reason == SSL_R_UNSUPPORTED_PROTOCOL ? PROBE_ALERT : PROBE_NOT_TLS,
                         reason == SSL_R_UNSUPPORTED_PROTOCOL
                             ? "answers with an older version of TLS"
-                            : "does not answer in TLS");
+                            : "its answer is not TLS");
     }
     else if (error == SSL_ERROR_SYSCALL || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
         probe_link_fail(link, PROBE_CLOSED, "closed the connection during the handshake");

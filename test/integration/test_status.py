@@ -21,7 +21,7 @@ from httpd import TOP, Vhost, wait_for
 
 STEKCTL = TOP / "stekctl" / "stekctl"
 SHOTS = os.environ.get("STEK_SCREENSHOTS")  # where to leave the pictures
-VOID = {"meta", "br", "rect", "line"}
+VOID = {"meta", "br", "wbr", "rect", "line"}
 
 
 class Strict(HTMLParser):
@@ -58,7 +58,10 @@ class Strict(HTMLParser):
             self.faults.append(f"</{tag}>")
 
     def handle_data(self, data):
-        self.text.append(data)
+        if self.tags[-1:] == [("wbr", {})] and self.text:
+            self.text[-1] += data  # one word, which may be broken here
+        else:
+            self.text.append(data)
 
 
 def page_text(page):
