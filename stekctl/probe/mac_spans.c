@@ -7,9 +7,9 @@
 
 #define COVERED_MIN 16
 #define HEADS_MAX 48
-#define MAC_MIN 8    /* shorter ones would be found by chance; checksums are proved otherwise */
+#define MAC_MIN 8      /* shorter ones would be found by chance; checksums are proved otherwise */
 #define LONG_DIGEST 48 /* takes long to compute, and is seldom cut to few bytes */
-#define FRONT_MIN 10 /* bytes of a MAC in front, which is looked for at many places */
+#define FRONT_MIN 10   /* bytes of a MAC in front, which is looked for at many places */
 
 /* Full and commonly truncated lengths. */
 static const apr_size_t mac_lens[] = {64, 48, 32, 28, 24, 20, 16, 12, 10, 8, 4};
@@ -163,7 +163,8 @@ void probe_mac_spans(probe_spans_t *spans, apr_size_t ticket_len, const probe_fo
     for (i = 0; i < sizeof(mac_lens) / sizeof(mac_lens[0]); i++) {
         int is_cut = mac_lens[i] == 16 || mac_lens[i] == 12 || mac_lens[i] == 10;
         int is_common = mac_lens[i] == digest_len || level > PROBE_NORMAL
-                        || (is_cut && (digest_len < LONG_DIGEST || !is_known || level > PROBE_QUICK));
+                        || (is_cut
+                            && (digest_len < LONG_DIGEST || !is_known || level > PROBE_QUICK));
 
         if (mac_lens[i] > digest_len || (mac_lens[i] < MAC_MIN && mac_lens[i] < digest_len)) {
             continue;

@@ -18,7 +18,7 @@
 #define BITS_MIN 12 /* of the size of the filter that most words do not pass */
 #define BITS_MAX 20
 #define BITS_PER_WORD 16 /* of them two are set */
-#define CHAIN_BITS 6 /* by which the table of chains is smaller */
+#define CHAIN_BITS 6     /* by which the table of chains is smaller */
 
 typedef struct entry_t {
     apr_uint64_t word;

@@ -505,9 +505,38 @@ def test_probe_quick_within_5_s_and_rate_kept(sinner):
     assert seconds >= report.host["connections"] / 100 and seconds >= 1
 
 
+KEY_SHARE, PRE_SHARED_KEY = 51, 41
+
+
+def extensions(record):
+    """Of the hello in a record: where the data of each begins, and ends."""
+    def number(at):
+        return int.from_bytes(record[at:at + 2], "big")
+
+    at, found = 44 + record[43], {}
+    at += 2 + number(at) if record[5] == 1 else 2
+    at += 1 + record[at] if record[5] == 1 else 1
+    end = at + 2 + number(at)
+    at += 2
+    while at < end:
+        found[number(at)] = (at + 4, at + 4 + number(at + 2))
+        at += 4 + number(at + 2)
+    return found
+
+
+def spoiled(offer, answer):
+    """The hello of a TLS 1.3 server that ignores a ticket, with a share from which no key can be derived."""
+    mine, theirs = extensions(offer), extensions(answer)
+    if PRE_SHARED_KEY not in mine or PRE_SHARED_KEY in theirs:
+        return answer
+    begin, end = theirs[KEY_SHARE]
+    return answer[:begin + 4] + bytes(end - begin - 4) + answer[end:]
+
+
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_probe_altered_ticket_ignored_ends_the_connection(sinner, version):
-    """After its ClientHello the client says no more: that server's full handshake would show nothing."""
+    """After its ClientHello the client says no more: that server's full handshake would show nothing.  Nor does it
+    derive keys from a TLS 1.3 server's hello."""
     port, said = sinner("good").port, []
 
     def treat(sock, first):
@@ -520,6 +549,8 @@ def test_probe_altered_ticket_ignored_ends_the_connection(sinner, version):
                     data = ready[0].recv(65536)
                     if ready[0] is sock:
                         words.append(data)
+                    elif version == "1.3" and data[:1] == b"\x16":
+                        data = spoiled(first, data)
                     if not data:
                         break
                     ends[ready[0]].sendall(data)
