@@ -57,6 +57,7 @@ def test_suites_without_packages_nothing_is_installed(checks, monkeypatch, tmp_p
                            expect=lambda what, *_, **__: tried.append(what) or "")
     monkeypatch.setattr(check_suites, "counts", lambda *_: None)
     assert not check_suites.try_build(root, "sid") and tried == ["builds the packages", "what measures builds, too"]
-    for name in "abc":
-        (log.parent / f"{name}.deb").touch()
+    for name in ("libapache2-mod-stek-rotate", "mod-stek-rotate-doc", "stekctl-dbgsym", "stekctl"):
+        assert not check_suites.try_build(root, "sid")
+        (log.parent / f"{name}_1_all.deb").touch()
     assert check_suites.try_build(root, "sid")
