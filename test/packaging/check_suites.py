@@ -11,10 +11,11 @@ import sys
 import time
 
 from check_releases import SUITES, build_depends, counts
-from debian_root import Boot, Root, check, closing_line, heading, stop
+from debian_root import TOP, Boot, Root, check, closing_line, heading, stop
 
 VERSIONS = ("gcc -dumpfullversion; openssl version | cut -d' ' -f2; apache2 -v | sed -n 's,.*Apache/\\([^ ]*\\).*,\\1,p'; "
             "dpkg --print-architecture")
+NAMES = re.findall(r"^Package: (.*)$", (TOP / "debian" / "control").read_text(), re.M)
 # Lintian is check_releases.py's.
 PACKAGES = sorted({*build_depends(), "apache2", "openssl"} - {"lintian"})
 WARNING = re.compile(r"^.*\bwarning: .*$", re.M)
@@ -43,20 +44,31 @@ def try_suite(suite):
     with Root(suite, PACKAGES, network=True) as root:
         root.put_sources()
         gcc, openssl, httpd, machine = root.run(VERSIONS)[1].split()[-4:]
-        heading(suite, f"gcc {gcc}, OpenSSL {openssl}, httpd {httpd}, {machine}")
-        root.expect("builds the packages", "cd /src && make deb 2>&1", timeout_s=3600)
-        counts(root, suite, 1)
-        log = (root.path / "src/out/deb/build.log").read_text(errors="replace")
-        check("without a warning of the compiler", " -c " in log and not CODE_WARNING.search(log), CODE_WARNING.findall(log))
-        said = root.expect("what measures builds, too", BENCH_BUILD, timeout_s=3600)
-        check("without a warning", not WARNING.search(said), WARNING.findall(said))
-        root.expect("which install", "apt-get -q update 2>&1; apt-get -q -y install /src/out/deb/*.deb 2>&1", timeout_s=1800)
-        root.expect("the documentation is there",
-                    "test -e /usr/share/doc/mod-stek-rotate-doc/html/docs/index.html; stekctl --version")
-        root.expect("their smoke test passes", "bash /src/debian/tests/smoke 2>&1", r"^ok$")
-        root.expect("systemd and a store install", "apt-get -q -y --no-install-recommends install systemd memcached "
-                    "2>&1", timeout_s=1800)
-        try_booted(root)
+        print(f"   gcc {gcc}, OpenSSL {openssl}, httpd {httpd}, {machine}", flush=True)
+        if try_build(root, suite):
+            try_installed(root)
+
+
+def try_build(root, suite):
+    """Whether there are packages to go on with."""
+    root.expect("builds the packages", "cd /src && make deb 2>&1", timeout_s=3600)
+    counts(root, suite, 1)
+    log = (root.path / "src/out/deb/build.log").read_text(errors="replace")
+    check("without a warning of the compiler", " -c " in log and not CODE_WARNING.search(log), CODE_WARNING.findall(log))
+    said = root.expect("what measures builds, too", BENCH_BUILD, timeout_s=3600)
+    check("without a warning", not WARNING.search(said), WARNING.findall(said))
+    names = {path.name.partition("_")[0] for path in (root.path / "src/out/deb").glob("*.deb")}
+    return check("all are there", names >= {*NAMES}, names)
+
+
+def try_installed(root):
+    root.expect("which install", "apt-get -q update 2>&1; apt-get -q -y install /src/out/deb/*.deb 2>&1", timeout_s=1800)
+    root.expect("the documentation is there",
+                "test -e /usr/share/doc/mod-stek-rotate-doc/html/docs/index.html; stekctl --version")
+    root.expect("their smoke test passes", "bash /src/debian/tests/smoke 2>&1", r"^ok$")
+    root.expect("systemd and a store install", "apt-get -q -y --no-install-recommends install systemd memcached "
+                "2>&1", timeout_s=1800)
+    try_booted(root)
 
 
 def try_booted(root):
@@ -101,7 +113,7 @@ def try_next_openssl(suite):
                     timeout_s=1800)
         root.put_sources()
         gcc, openssl = root.run("gcc -dumpfullversion; openssl version | cut -d' ' -f2")[1].split()[-2:]
-        heading(suite, f"gcc {gcc}, OpenSSL {openssl}")
+        print(f"   gcc {gcc}, OpenSSL {openssl}", flush=True)
         said = root.expect("builds with warnings as errors", "cd /src && make -j2 WERROR=1 all 2>&1", timeout_s=3600)
         check("and without one", not WARNING.search(said), WARNING.findall(said)[:5])
         root.expect("its unit tests pass", "cd /src && make -j2 WERROR=1 unit 2>&1", r"^\d+ passed, 0 failed",

@@ -80,3 +80,17 @@ def test_unit_runner_counts_a_skip_only_with_its_reason(programs):
             (f"echo 'needs a moon'; {SKIPS}; exit 1", {}, 1, (3, 1, 1))):
         got = run_unit(programs, [f'sh -c "{script}"'], **environment)
         assert got[:2] == (code, counts), (script, got[3])
+
+
+def test_unit_runner_ends_what_works_too_long_or_not_at_all(programs):
+    """Its time is that of the program: one that is held up by others may take any."""
+    work = "i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done"
+    scripts = {"busy": "while :; do :; done", "idle": "exec sleep 100", "held": f"sleep 0.3; {work}; " * 5}
+    for name, script in scripts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+    code, counts, _, text = run_unit(programs, ["--timeout", "1", "-j", "3", *(programs / name for name in scripts)])
+    assert code == 1 and counts == (1, 2, 0), text
+    seconds = {name: float(took) for name, took in re.findall(r"^  \S+ +(\w+): .*\((\S+) s\)$", text, re.M)}
+    assert re.search("^  ok   held", text, re.M) and seconds["held"] > 1, text
+    assert text.count(": ended\n") == 2, text

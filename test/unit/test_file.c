@@ -730,11 +730,13 @@ static void test_owner_describe_what_it_wants_is_enough(void **state)
     make_file(path, "1", 1, 0600);
     for (i = 0; i < 2 * sizeof(modes) / sizeof(modes[0]); i++) {
         mode_t mode = modes[i / 2];
-
+        uid_t owner = i % 2 ? NOBODY : 0;
         /* Only root can give a file away; others look at their own. */
-        (void)lchown(path, i % 2 ? NOBODY : 0, 0);
+        int given = lchown(path, owner, 0) == 0;
+
         assert_int_equal(chmod(path, mode), 0);
         assert_int_equal(lstat(path, &st), 0);
+        assert_true(!given || st.st_uid == owner);
         words = stek_owner_describe(path, 0, pool);
         assert_non_null(strstr(
             words, apr_psprintf(pool, "(owner %s, mode %04o; wanted: owner root",
