@@ -198,7 +198,7 @@ static void tell(work_t *work, EVP_CIPHER_CTX *ctx, const probe_find_t *find, co
         && !probe_analysis_is_aead(format->layout)) {
         hit->iv_at = format->iv_at;
         hit->iv_len = block_len;
-        hit->text_at = format->text_at;
+        hit->text_at = format->text_at - (format->iv_len - block_len);
     }
     else {
         hit->text_at = shift;
