@@ -288,6 +288,8 @@ static int try_algorithm(work_t *work)
         choose_sample(work);
         found = try_keys(work, ctx);
         work->search->forms_n += 2;
+        probe_search_tried(work->search, work->algorithm->cbc_name);
+        probe_search_tried(work->search, work->algorithm->ecb_name);
     }
     else if (!work->algorithm->is_rare) {
         work->search->missing = work->algorithm->cbc_name;

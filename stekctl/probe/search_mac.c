@@ -312,6 +312,8 @@ static int try_both(work_t *work, const digest_t *digest, EVP_MAC *fetched)
         return 0;
     }
     work->search->forms_n += 2;
+    probe_search_tried(work->search, digest->name);
+    probe_search_tried(work->search, digest->hmac);
     return found || try_hmac(work, digest, fetched);
 }
 

@@ -723,6 +723,21 @@ def test_probe_mac_of_a_rare_digest_found_and_forged(start, sins_binary):
         [("mac-key", f"HMAC-{RARE[digest]}", "accepted")], digest
 
 
+def test_probe_says_which_algorithms_were_tried(start):
+    """As many forms are behind a number: a user looks here whether a cipher is among them."""
+    port, tried = start(Openssl).port, {}
+    for level in ("quick", "normal"):
+        report = Report("--level", level, "--tls", "1.2", "--tickets", 2, f"127.0.0.1:{port}").assert_clean()
+        for test in report.versions["1.2"]["tests"]:
+            if "algorithms" in test:
+                assert len(set(test["algorithms"])) == len(test["algorithms"]) <= test["forms"]
+                tried[level, test["test"]] = set(test["algorithms"])
+    assert {"AES-256-CBC", "AES-128-GCM", "AES-192-CCM", "ChaCha20", "3DES-CBC"} <= tried["quick", "cipher-key"]
+    assert {"CAMELLIA-256-CBC", "ARIA-128-ECB", "SM4-CBC"} <= tried["normal", "cipher-key"] - tried["quick", "cipher-key"]
+    assert {"HMAC-SHA256", "SHA256"} <= tried["quick", "mac-key"]
+    assert {f"HMAC-{name}" for name in RARE.values()} <= tried["normal", "mac-key"] - tried["quick", "mac-key"]
+
+
 def test_probe_stateful_tickets_of_which_one_of_two_resumes(start, folder):
     """OpenSSL forgets a session whose connection did not end in order.  There is no MAC then, whoever answers."""
     text = PYTHON.replace("class Answer", "context.options |= ssl.OP_NO_TICKET\nclass Answer")
