@@ -373,7 +373,8 @@ static int is_met_too_rarely(probe_run_t *run, probe_test_e test, int least_n)
 
 static void alter(probe_run_t *run)
 {
-    if (is_met_too_rarely(run, PROBE_TEST_MAC, PROBE_MAC_MORE + PLACES_MIN)) {
+    if (run->version->format.layout != PROBE_LAYOUT_STATEFUL
+        && is_met_too_rarely(run, PROBE_TEST_MAC, PROBE_MAC_MORE + PLACES_MIN)) {
         return;
     }
     probe_test_mac(run);
@@ -381,7 +382,7 @@ static void alter(probe_run_t *run)
 
 static void pad(probe_run_t *run)
 {
-    if (run->options->level != PROBE_QUICK
+    if (run->options->level != PROBE_QUICK && run->version->format.layout != PROBE_LAYOUT_STATEFUL
         && is_met_too_rarely(run, PROBE_TEST_PADDING, PADDING_MIN)) {
         return;
     }
@@ -443,9 +444,11 @@ static void tell_unmet(probe_run_t *run, const probe_version_t *whole, probe_tes
     for (i = 0; i < whole->backends->nelts; i++) {
         if (run->unmet >> i & 1) {
             run->backend = i;
-            probe_tell(run, test, PROBE_UNTESTED,
-                       "too few answers came with this key name; who answered opens its tickets, "
-                       "too");
+            probe_tell(
+                run, test, PROBE_UNTESTED,
+                "too few answers came with this key name, whose tickets those who answered open, "
+                "too%s",
+                probe_deeper_text(run));
         }
     }
 }

@@ -326,6 +326,8 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
                          (int)search->forms_n, searched_n, searched_n == 1 ? "" : "s", whole, left);
     finding->keys_n = search->keys_n;
     finding->forms_n = search->forms_n;
+    finding->algorithms = apr_pmemdup(run->pool, search->algorithms, sizeof(search->algorithms));
+    finding->algorithms_n = search->algorithms_n;
     finding->tickets_n = (apr_size_t)searched_n;
 }
 

@@ -76,6 +76,17 @@ static void json_not_searched(json_t *json, const probe_finding_t *finding)
     json_close(json, ']');
 }
 
+static void json_algorithms(json_t *json, const probe_finding_t *finding)
+{
+    apr_size_t i;
+
+    json_open(json, "algorithms", '[');
+    for (i = 0; i < finding->algorithms_n; i++) {
+        json_string(json, NULL, finding->algorithms[i]);
+    }
+    json_close(json, ']');
+}
+
 void probe_json_finding(json_t *json, const probe_finding_t *finding, int redacts, apr_pool_t *pool)
 {
     int i;
@@ -97,6 +108,7 @@ void probe_json_finding(json_t *json, const probe_finding_t *finding, int redact
         json_count(json, "keys", finding->keys_n);
         json_count(json, "forms", finding->forms_n);
         json_count(json, "searched_tickets", finding->tickets_n);
+        json_algorithms(json, finding);
     }
     if (finding->seen_inside) {
         json_bool(json, "searched_inside", finding->seen_inside > 0);

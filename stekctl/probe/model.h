@@ -78,6 +78,8 @@ typedef struct probe_finding_t {
     probe_forged_e forged;
     const char *forged_text;               /* the part of text that is about it; NULL: none */
     apr_size_t keys_n, forms_n, tickets_n; /* what was searched; zeros: this is no search */
+    const char *const *algorithms;         /* with keys_n: the names of what was tried */
+    apr_size_t algorithms_n;
     apr_uint64_t backends;        /* whose tickets: bit n is for backend n; 0: not told apart */
     apr_size_t numbers_n, ways_n; /* times and pids, and what can be made of each; zeros: none */
     int is_cut;                   /* the time for these was over */

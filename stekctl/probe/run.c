@@ -135,7 +135,9 @@ int probe_clean_left(const probe_run_t *run)
 
 const char *probe_deeper_text(const probe_run_t *run)
 {
-    return run->options->level == PROBE_DEEP ? "" : "; level deep has more";
+    return run->options->level == PROBE_QUICK    ? "; level normal has more"
+           : run->options->level == PROBE_NORMAL ? "; level deep has more"
+                                                 : "";
 }
 
 void probe_want_each(probe_run_t *run, int is_on)

@@ -6,12 +6,15 @@
 #ifndef STEKCTL_PROBE_SEARCH_H
 #define STEKCTL_PROBE_SEARCH_H
 
+#include <string.h>
+
 #include "own_keys.h"
 #include "ticket.h"
 
 #pragma GCC visibility push(hidden)
 
 #define PROBE_HEAD_MAX 128
+#define PROBE_ALGORITHMS_MAX 64
 
 /* A text that a key has opened, as far as it is known where it begins and ends. */
 typedef struct probe_opened_t {
@@ -42,10 +45,24 @@ typedef struct probe_search_t {
     probe_again_e again;
     /* What was done; zeros before. */
     probe_hit_t hit;
-    apr_size_t keys_n;   /* keys tried, once for each length */
-    apr_size_t forms_n;  /* ciphers or MACs tried */
+    apr_size_t keys_n;                            /* keys tried, once for each length */
+    apr_size_t forms_n;                           /* ciphers or MACs tried */
+    const char *algorithms[PROBE_ALGORITHMS_MAX]; /* of these, each once */
+    apr_size_t algorithms_n;
     const char *missing; /* what could not be tried, one for all; NULL: everything was */
 } probe_search_t;
+
+/* Adds to algorithms one that was tried, unless it is there; name is not copied. */
+static inline void probe_search_tried(probe_search_t *search, const char *name)
+{
+    apr_size_t i;
+
+    for (i = 0; i < search->algorithms_n && strcmp(search->algorithms[i], name) != 0; i++) {
+    }
+    if (i == search->algorithms_n && i < PROBE_ALGORITHMS_MAX) {
+        search->algorithms[search->algorithms_n++] = name;
+    }
+}
 
 /* Does a weak key decrypt the ticket, or authenticate it?  Nonzero: yes, and hit says which.  If
  * not, and something is missing, then that is not known. */

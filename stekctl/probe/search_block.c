@@ -232,7 +232,7 @@ static void tell(work_t *work, EVP_CIPHER_CTX *ctx, const probe_find_t *find, co
         && !probe_analysis_is_aead(format->layout)) {
         hit->iv_at = format->iv_at;
         hit->iv_len = block_len;
-        hit->text_at = format->text_at;
+        hit->text_at = format->text_at - (format->iv_len - block_len);
     }
     else {
         hit->text_at = shift;
@@ -331,6 +331,8 @@ static int try_algorithm(work_t *work)
         choose_sample(work);
         found = try_keys(work, ctx);
         work->search->forms_n += 2;
+        probe_search_tried(work->search, work->algorithm->cbc_name);
+        probe_search_tried(work->search, work->algorithm->ecb_name);
     }
     else if (!work->algorithm->is_rare) {
         work->search->missing = work->algorithm->cbc_name;

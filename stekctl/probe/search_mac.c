@@ -25,6 +25,16 @@ static const digest_t digests[] = {
     {"SHA512", "HMAC-SHA512", 64}, {"MD5", "HMAC-MD5", 16},       {"SHA224", "HMAC-SHA224", 28},
 };
 
+/* From level normal on, with the most common keys, at the usual places, where OpenSSL has them. */
+static const digest_t rare_digests[] = {
+    {"SHA3-256", "HMAC-SHA3-256", 32},       {"SHA512-256", "HMAC-SHA512-256", 32},
+    {"BLAKE2S-256", "HMAC-BLAKE2S-256", 32}, {"SM3", "HMAC-SM3", 32},
+    {"SHA3-384", "HMAC-SHA3-384", 48},       {"SHA3-512", "HMAC-SHA3-512", 64},
+    {"BLAKE2B-512", "HMAC-BLAKE2B-512", 64}, {"SHA3-224", "HMAC-SHA3-224", 28},
+    {"SHA512-224", "HMAC-SHA512-224", 28},   {"RIPEMD160", "HMAC-RIPEMD160", 20},
+};
+
+#define RARE_N (sizeof(rare_digests) / sizeof(rare_digests[0]))
 #define DIGESTS_N (sizeof(digests) / sizeof(digests[0]))
 
 _Static_assert(PROBE_SPANS_MAX <= PROBE_SIEVE_TEXTS_MAX, "a sieve takes all places of a MAC");
@@ -32,8 +42,10 @@ _Static_assert(PROBE_SPANS_MAX <= PROBE_SIEVE_TEXTS_MAX, "a sieve takes all plac
 typedef struct work_t {
     probe_search_t *search;
     probe_spans_t spans;
-    const digest_t *counted;  /* the digest whose keys are counted */
-    probe_mac_keys_t keys[2]; /* for the usual places, and for the others; made when needed */
+    const digest_t *counted; /* the digest whose keys are counted */
+    /* For the usual places, the others, and rare digests; made when needed. */
+    probe_mac_keys_t keys[3];
+    int is_rare; /* the digest is */
     probe_sieve_text_t texts[PROBE_SPANS_MAX];
 } work_t;
 
@@ -121,7 +133,7 @@ static int make_keys(const work_t *work, probe_mac_keys_t *all, int is_usual)
     const probe_search_t *search = work->search;
     /* All keys would take minutes on a huge ticket; its MAC key is most likely its cipher key. */
     int is_huge = search->ticket->len > PROBE_TEXT_MAX;
-    int is_quick = search->level > PROBE_QUICK && (!is_usual || is_huge);
+    int is_quick = search->level > PROBE_QUICK && (!is_usual || is_huge || work->is_rare);
     probe_keys_for_t what = {.level = is_quick ? PROBE_QUICK : search->level,
                              .is_mac = 1,
                              .is_foreign = !is_usual,
@@ -217,7 +229,7 @@ static int try_keys(work_t *work, const try_t *how, const probe_keys_t *keys,
     if (found > 0) {
         probe_keys_tell(keys, at, &search->hit);
     }
-    search->missing = found < 0 ? how->digest->hmac : search->missing;
+    search->missing = found < 0 && !work->is_rare ? how->digest->hmac : search->missing;
     /* The keys are the same for every digest. */
     if (how->is_usual && (!work->counted || work->counted == how->digest)) {
         work->counted = how->digest;
@@ -240,7 +252,7 @@ static apr_size_t count_keys(const probe_mac_keys_t *all)
 
 static int try_lengths(work_t *work, try_t *how)
 {
-    probe_mac_keys_t *all = &work->keys[how->is_usual ? 0 : 1];
+    probe_mac_keys_t *all = &work->keys[work->is_rare ? 2 : how->is_usual ? 0 : 1];
     probe_sieve_t *sieve = NULL;
     apr_size_t texts_n, i;
     int found = 0;
@@ -270,7 +282,7 @@ static int try_hmac(work_t *work, const digest_t *digest, EVP_MAC *fetched)
 
     params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)digest->name, 0);
     if (!how.mac || EVP_MAC_CTX_set_params(how.mac, params) != 1) {
-        work->search->missing = digest->hmac;
+        work->search->missing = work->is_rare ? work->search->missing : digest->hmac;
         EVP_MAC_CTX_free(how.mac);
         return 0;
     }
@@ -278,7 +290,7 @@ static int try_hmac(work_t *work, const digest_t *digest, EVP_MAC *fetched)
         how.is_usual = 1;
         found = try_lengths(work, &how);
     }
-    if (!found && !work->search->again) {
+    if (!found && !work->search->again && !work->is_rare) {
         how.is_usual = 0;
         found = try_lengths(work, &how);
     }
@@ -296,11 +308,28 @@ static int try_both(work_t *work, const digest_t *digest, EVP_MAC *fetched)
     found = md ? try_digest(work, digest, md) : -1;
     EVP_MD_free(md);
     if (found < 0) {
-        work->search->missing = digest->hmac;
+        work->search->missing = work->is_rare ? work->search->missing : digest->hmac;
         return 0;
     }
     work->search->forms_n += 2;
+    probe_search_tried(work->search, digest->name);
+    probe_search_tried(work->search, digest->hmac);
     return found || try_hmac(work, digest, fetched);
+}
+
+static int try_rare(work_t *work, EVP_MAC *fetched)
+{
+    const probe_search_t *search = work->search;
+    apr_size_t i;
+    int found = 0;
+
+    work->is_rare = 1;
+    for (i = 0; search->level > PROBE_QUICK && search->ticket->len <= PROBE_TEXT_MAX && i < RARE_N
+                && !found;
+         i++) {
+        found = try_both(work, &rare_digests[i], fetched);
+    }
+    return found;
 }
 
 int probe_search_mac(probe_search_t *search)
@@ -320,8 +349,10 @@ int probe_search_mac(probe_search_t *search)
             found = try_both(work, &digests[i], fetched);
         }
     }
-    probe_mac_keys_free(&work->keys[0]);
-    probe_mac_keys_free(&work->keys[1]);
+    found = found || try_rare(work, fetched);
+    for (i = 0; i < sizeof(work->keys) / sizeof(work->keys[0]); i++) {
+        probe_mac_keys_free(&work->keys[i]);
+    }
 cleanup:
     free(work);
     EVP_MAC_free(fetched);

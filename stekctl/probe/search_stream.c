@@ -519,7 +519,7 @@ static int try_family(work_t *work)
 {
     EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, work->family->cipher, NULL);
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    int found = 0;
+    int found = 0, mode;
 
     if (!cipher || !ctx || EVP_EncryptInit_ex(ctx, cipher, NULL, NULL, NULL) != 1) {
         work->search->missing = work->family->name;
@@ -527,6 +527,9 @@ static int try_family(work_t *work)
     else {
         found = try_rounds(work, ctx);
         work->search->forms_n += work->family->last - work->family->first + 1;
+        for (mode = work->family->first; mode <= (int)work->family->last; mode++) {
+            probe_search_tried(work->search, rules[mode].names[work->family->key_len / 8 - 2]);
+        }
     }
     EVP_CIPHER_CTX_free(ctx);
     EVP_CIPHER_free(cipher);

@@ -156,8 +156,17 @@ static const named_cipher_t named_ciphers[] = {
 static const struct {
     const char *name;
     const EVP_MD *(*md)(void);
-} named_digests[] = {{"md5", EVP_md5},       {"sha1", EVP_sha1},     {"sha224", EVP_sha224},
-                     {"sha256", EVP_sha256}, {"sha384", EVP_sha384}, {"sha512", EVP_sha512}};
+} named_digests[] = {{"md5", EVP_md5},
+                     {"sha1", EVP_sha1},
+                     {"sha224", EVP_sha224},
+                     {"sha256", EVP_sha256},
+                     {"sha384", EVP_sha384},
+                     {"sha512", EVP_sha512},
+                     {"sha3-256", EVP_sha3_256},
+                     {"sha512-256", EVP_sha512_256},
+                     {"blake2s256", EVP_blake2s256},
+                     {"sm3", EVP_sm3},
+                     {"sha3-512", EVP_sha3_512}};
 
 static void read_hex(const char *hex, unsigned char *key, int len)
 {

@@ -17,7 +17,9 @@ import pytest
 
 from httpd import Vhost, free_port
 from probe_tool import (ROOT, Gnutls, Openssl, Peer, ProbedHaproxy, ProbedNginx, Report, SCHEMA,
-                        relay, run, schema_errors, timed, until)
+                        Sins, relay, run, schema_errors, timed, until)
+from probe_servers import PYTHON, script
+from seed import seeded_rng
 from stekctl_tool import BINARY, FINDING, IO, USAGE, Lighttpd
 
 pytestmark = pytest.mark.timeout(300 if "PROBE_RUNS" not in os.environ else 1800)
@@ -737,6 +739,52 @@ def test_probe_redact_hides_keys(sinner):
     hidden = Report("--redact", *args).whole
     assert key not in json.dumps(hidden)
     assert f"sha256:{hashlib.sha256(bytes.fromhex(key)).hexdigest()}" in json.dumps(hidden)
+
+
+RARE = {"sha3-256": "SHA3-256", "sha512-256": "SHA512-256", "blake2s256": "BLAKE2S-256", "sm3": "SM3", "sha3-512": "SHA3-512"}
+
+
+def test_probe_mac_of_a_rare_digest_found_and_forged(start, sins_binary):
+    """A server's own callback chooses the digest of its MAC."""
+    digest = seeded_rng().choice(list(RARE))
+    server = start(Sins, sins_binary, f"mix:digest={digest},mac-key={'00' * 32}")
+    report = Report("--tls", "1.3", "--tickets", 3, f"127.0.0.1:{server.port}")
+    tests = [test for test in report.versions["1.3"]["tests"] if "found" in test]
+    assert [(test["test"], test["found"]["algorithm"], test["forged"]) for test in tests] == \
+        [("mac-key", f"HMAC-{RARE[digest]}", "accepted")], digest
+
+
+def test_probe_says_which_algorithms_were_tried(start):
+    """As many forms are behind a number: a user looks here whether a cipher is among them."""
+    port, tried = start(Openssl).port, {}
+    for level in ("quick", "normal"):
+        report = Report("--level", level, "--tls", "1.2", "--tickets", 2, f"127.0.0.1:{port}").assert_clean()
+        for test in report.versions["1.2"]["tests"]:
+            if "algorithms" in test:
+                assert len(set(test["algorithms"])) == len(test["algorithms"]) <= test["forms"]
+                tried[level, test["test"]] = set(test["algorithms"])
+    assert {"AES-256-CBC", "AES-128-GCM", "AES-192-CCM", "ChaCha20", "3DES-CBC"} <= tried["quick", "cipher-key"]
+    assert {"CAMELLIA-256-CBC", "ARIA-128-ECB", "SM4-CBC"} <= tried["normal", "cipher-key"] - tried["quick", "cipher-key"]
+    assert {"HMAC-SHA256", "SHA256"} <= tried["quick", "mac-key"]
+    assert {f"HMAC-{name}" for name in RARE.values()} <= tried["normal", "mac-key"] - tried["quick", "mac-key"]
+
+
+def test_probe_stateful_tickets_of_which_one_of_two_resumes(start, folder):
+    """OpenSSL forgets a session whose connection did not end in order.  There is no MAC then, whoever answers."""
+    text = PYTHON.replace("class Answer", "context.options |= ssl.OP_NO_TICKET\nclass Answer")
+    server = start(lambda root, certs: script("/usr/bin/python3", "serve.py", text, "random")(root, certs))
+    report = Report("--level", "quick", "--tls", "1.3", f"127.0.0.1:{server.port}").assert_clean()
+    assert report["1.3"]["mac"] == ("not testable", "stateful: no MAC")
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_probe_text_of_triple_des_begins_behind_its_iv(start, sins_binary, version):
+    """Of 8 bytes; the length of a ticket may be one that AES makes, too."""
+    server = start(Sins, sins_binary, f"mix:cipher=3des-cbc,key={'00' * 24}")
+    report = Report("--level", "quick", "--tls", version, "--tickets", 3, f"127.0.0.1:{server.port}")
+    found = [test["found"] for test in report.versions[version]["tests"] if test["test"] == "cipher-key"][0]
+    assert found["algorithm"] == "3DES-CBC" and found.get("text_offset", 24) == 24 and found.get("iv_length", 8) == 8
+    assert "text_offset" in found or report.versions[version]["layout"] == "unknown"
 
 
 def test_probe_own_keys_tried(start, folder):
