@@ -65,9 +65,11 @@ def try_installed(root):
     root.expect("which install", "apt-get -q update 2>&1; apt-get -q -y install /src/out/deb/*.deb 2>&1", timeout_s=1800)
     root.expect("the documentation is there",
                 "test -e /usr/share/doc/mod-stek-rotate-doc/html/docs/index.html; stekctl --version")
-    root.expect("their smoke test passes", "bash /src/debian/tests/smoke 2>&1", r"^ok$")
     root.expect("systemd and a store install", "apt-get -q -y --no-install-recommends install systemd memcached "
                 "2>&1", timeout_s=1800)
+    # The machine's own ports are not the test's.
+    root.network = False
+    root.expect("their smoke test passes", "bash /src/debian/tests/smoke 2>&1", r"^ok$")
     try_booted(root)
 
 
