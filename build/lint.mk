@@ -29,7 +29,7 @@ $(LINT)/%.gcc: %.c $(ALL_H) Makefile build/lint.mk
 
 $(LINT)/%.clang: %.c $(ALL_H) Makefile build/lint.mk
 	@mkdir -p $(@D)
-	$(call SAY,LINT,$< clang)$(CLANG) -O2 $(LINT_FLAGS) -c -o /dev/null $< && touch $@
+	$(call SAY,LINT,$< clang)$(CLANG) $(LINT_FLAGS) -fsyntax-only $< && touch $@
 
 # Each header compiles by itself.
 $(LINT)/%.hdr: %.h $(ALL_H) Makefile build/lint.mk

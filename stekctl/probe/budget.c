@@ -20,9 +20,10 @@
 
 /* By level.  MAC: altered places, and the additional offers that some results need; those of normal
  * are every byte of most tickets, and less than 1,000 connections for two versions.  Padding: 256
- * values of a byte for every possible length of the MAC, and twice as many to confirm. */
+ * values of a byte for every possible length of the MAC, and three times as many to confirm, or for
+ * a second backend. */
 static const int mac_n[] = {24 + PROBE_MAC_MORE, 384 + PROBE_MAC_MORE, 4096 + PROBE_MAC_MORE};
-static const int padding_n[] = {0, 1536, 5120};
+static const int padding_n[] = {0, 2048, 5120};
 
 /* At level normal: of all versions together, with the default of --tickets and of names. */
 #define CLEAN_N 1000

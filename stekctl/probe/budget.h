@@ -20,8 +20,9 @@ int probe_budget_full(const probe_options_t *options);
 /* The most connections to a host, for all tests and versions together. */
 int probe_budget_all(const probe_options_t *options, int earlier_n);
 
-/* How many connections a host may have seen after the n-th of the versions to test, if nothing was
- * found: tests leave out what is optional then.  INT_MAX: there is no such limit. */
+/* How many connections a host may have seen when n versions have been tested, if nothing was found:
+ * tests leave out what is optional then.  A version counts once for every backend that has keys of its
+ * own.  INT_MAX: there is no such limit. */
 int probe_budget_clean(const probe_options_t *options, int earlier_n, int n);
 
 /* The time between two checks of --watch. */

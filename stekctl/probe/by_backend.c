@@ -30,11 +30,18 @@
 #define PADDING_MIN 6  /* offers of the padding test that say anything about a backend */
 #define PADDING_PART 3 /* of the connections that are left, if it finds nothing */
 #define PADDING_ENOUGH 90
-#define TEXT_NAMES_MAX 3 /* in a line */
+#define MAC_ENOUGH (PROBE_MAC_MORE + 48) /* every byte of a MAC, and some others */
+#define TEXT_NAMES_MAX 3                 /* in a line */
 
 static probe_backend_t *backend_n(const probe_version_t *version, int n)
 {
     return &APR_ARRAY_IDX(version->backends, n, probe_backend_t);
+}
+
+/* Offers until it has answered, on average. */
+static int cost_of(const probe_backend_t *backend)
+{
+    return backend->cost_n > 1 ? backend->cost_n : 1;
 }
 
 /* Makes view the part of a version that belongs to one backend. */
@@ -47,7 +54,7 @@ static void enter(probe_run_t *run, const probe_version_t *whole, int n, probe_v
     view->format = backend->format;
     run->version = view;
     run->repeats_n = backend->repeats_n > 1 ? backend->repeats_n : 1;
-    run->cost_n = backend->cost_n > 1 ? backend->cost_n : 1;
+    run->cost_n = cost_of(backend);
     run->wanted = run->repeats_n > 1 ? backend->faces : 0;
     run->backend = n;
 }
@@ -224,6 +231,8 @@ void probe_by_backend_try(probe_run_t *run, int earlier_n)
         probe_client_allow_offers(run->client, version->pool_n);
         try_all(run, version);
         version->pool_n = probe_client_offers_left(run->client);
+        run->servers_n += version->is_shared ? 0 : version->backends->nelts - 1;
+        run->clean_end = probe_budget_clean(run->options, earlier_n, run->servers_n);
     }
     version->is_steady = is_steady(version);
 }
@@ -333,24 +342,37 @@ void probe_by_backend_examine(probe_run_t *run)
     join(run, first);
 }
 
-/* Makes a test with a part of the offers that are left, and, while it finds nothing, of the
- * connections. */
-static void make_pooled(probe_run_t *run, probe_version_t *whole, probe_test_e test,
-                        void (*make)(probe_run_t *run), int of_n)
+/* The costs of all backends that are tested, from one on. */
+static int costs_from(const probe_version_t *whole, int first)
 {
-    int part = of_n > 0 ? of_n : 1, allowed = whole->pool_n / part, clean_end = run->clean_end;
-    int count = (int)probe_client_count(run->client);
+    int n = whole->is_shared ? 1 : whole->backends->nelts, cost_n = 0, i;
 
-    /* It needs many only where it finds something. */
+    for (i = first; i < n; i++) {
+        cost_n += backend_n(whole, i)->repeats_n > 0 ? cost_of(backend_n(whole, i)) : 0;
+    }
+    return cost_n;
+}
+
+/* Makes a test with a part of the offers that are left, and, while it finds nothing, of the
+ * connections: as this backend's cost_n is to cost_n, that of all that have not been tested yet. */
+static void make_pooled(probe_run_t *run, probe_version_t *whole, probe_test_e test,
+                        void (*make)(probe_run_t *run), int cost_n)
+{
+    int allowed = whole->pool_n * run->cost_n / cost_n, clean_end = run->clean_end;
+    int count = (int)probe_client_count(run->client), part = 1;
+
+    /* It needs many only where it finds something, and has to leave some for altered tickets. */
     if (test == PROBE_TEST_PADDING) {
-        int others = (of_n - 1) * PADDING_ENOUGH * run->cost_n;
+        int others = (cost_n - run->cost_n) * PADDING_ENOUGH + costs_from(whole, 0) * MAC_ENOUGH;
 
-        allowed = whole->pool_n - others > allowed ? whole->pool_n - others : allowed;
+        allowed = whole->pool_n - others > allowed / 2 ? whole->pool_n - others : allowed / 2;
+        part = whole->is_sampled ? 2 : PADDING_PART;
     }
     probe_begin(run, test, 0);
     probe_client_allow_offers(run->client, allowed);
-    part *= test != PROBE_TEST_PADDING ? 1 : whole->is_sampled ? 2 : PADDING_PART;
-    run->clean_end = clean_end == INT_MAX ? INT_MAX : count + (clean_end - count) / part;
+    if (clean_end != INT_MAX) {
+        run->clean_end = count + (clean_end - count) * run->cost_n / cost_n / part;
+    }
     make(run);
     run->clean_end = clean_end;
     whole->pool_n -= allowed - probe_client_offers_left(run->client);
@@ -457,11 +479,8 @@ static void tell_unmet(probe_run_t *run, const probe_version_t *whole, probe_tes
 static void make_for_all(probe_run_t *run, probe_test_e test)
 {
     probe_version_t *whole = run->version, view;
-    int i, n = whole->is_shared ? 1 : whole->backends->nelts, of_n = 0;
+    int i, n = whole->is_shared ? 1 : whole->backends->nelts;
 
-    for (i = 0; i < n; i++) {
-        of_n += backend_n(whole, i)->repeats_n > 0;
-    }
     for (i = 0; i < n; i++) {
         int first = run->host->findings->nelts;
 
@@ -472,7 +491,7 @@ static void make_for_all(probe_run_t *run, probe_test_e test)
             probe_tell(run, test, PROBE_UNTESTED, "%s", backend_n(whole, i)->why);
         }
         else {
-            make_pooled(run, whole, test, makers[test], of_n--);
+            make_pooled(run, whole, test, makers[test], costs_from(whole, i));
         }
         if (!backend_n(whole, i)->faces && !whole->is_shared) {
             doubt(run, first);

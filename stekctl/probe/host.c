@@ -122,7 +122,7 @@ static void test_versions(probe_run_t *run, const probe_host_t *earlier, int ear
 {
     probe_host_t *host = run->host;
     probe_version_t *offered = NULL;
-    int i, n = 0;
+    int i;
 
     for (i = 0; i < PROBE_VERSIONS_N; i++) {
         probe_version_t *version = &host->versions[i];
@@ -132,7 +132,7 @@ static void test_versions(probe_run_t *run, const probe_host_t *earlier, int ear
         if (!run->options->has[i]) {
             continue;
         }
-        run->clean_end = probe_budget_clean(run->options, earlier_n, ++n);
+        run->clean_end = probe_budget_clean(run->options, earlier_n, ++run->servers_n);
         if (!probe_collect(run) && !offered) {
             return;
         }

@@ -22,6 +22,7 @@ typedef struct probe_run_t {
     const char *test;         /* for the progress line */
     int asks_http;            /* this host sends TLS 1.3 tickets only after a request */
     int clocks_n;             /* tickets that were searched for keys made from the time */
+    int servers_n;            /* with keys of their own, each once for every version so far */
     int clean_end;            /* see probe_clean_left */
     int faults_n;             /* failed connections in a row */
     int backend;              /* whose tickets are being tested, from 0; -1: not told apart */

@@ -572,7 +572,7 @@ def test_probe_altered_ticket_ignored_ends_the_connection(sinner, version):
 
 # Connections of a level, per version: tickets as given and by session id, tickets that the probe makes, places of the
 # MAC test and what they may cost more, padding, confusion with no SNI, reuse, change, expiry.
-OFFERS = {"quick": 8 + 40 + 24 + 16 + 0 + 1 + 2 + 3 + 1, "normal": 8 + 60 + 384 + 16 + 1536 + 1 + 2 + 3 + 1}
+OFFERS = {"quick": 8 + 40 + 24 + 16 + 0 + 1 + 2 + 3 + 1, "normal": 8 + 60 + 384 + 16 + 2048 + 1 + 2 + 3 + 1}
 
 
 @pytest.mark.parametrize("level", list(OFFERS))
