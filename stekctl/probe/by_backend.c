@@ -354,16 +354,17 @@ static int costs_from(const probe_version_t *whole, int first)
 }
 
 /* Makes a test with a part of the offers that are left, and, while it finds nothing, of the
- * connections: as this backend's cost_n is to cost_n, that of all that have not been tested yet. */
+ * connections: by this backend's cost_n beside that of the others that have not been tested yet. */
 static void make_pooled(probe_run_t *run, probe_version_t *whole, probe_test_e test,
-                        void (*make)(probe_run_t *run), int cost_n)
+                        void (*make)(probe_run_t *run), int others_cost_n)
 {
+    int cost_n = run->cost_n + others_cost_n;
     int allowed = whole->pool_n * run->cost_n / cost_n, clean_end = run->clean_end;
     int count = (int)probe_client_count(run->client), part = 1;
 
     /* It needs many only where it finds something, and has to leave some for altered tickets. */
     if (test == PROBE_TEST_PADDING) {
-        int others = (cost_n - run->cost_n) * PADDING_ENOUGH + costs_from(whole, 0) * MAC_ENOUGH;
+        int others = others_cost_n * PADDING_ENOUGH + costs_from(whole, 0) * MAC_ENOUGH;
 
         allowed = whole->pool_n - others > allowed / 2 ? whole->pool_n - others : allowed / 2;
         part = whole->is_sampled ? 2 : PADDING_PART;
@@ -491,7 +492,7 @@ static void make_for_all(probe_run_t *run, probe_test_e test)
             probe_tell(run, test, PROBE_UNTESTED, "%s", backend_n(whole, i)->why);
         }
         else {
-            make_pooled(run, whole, test, makers[test], costs_from(whole, i));
+            make_pooled(run, whole, test, makers[test], costs_from(whole, i + 1));
         }
         if (!backend_n(whole, i)->faces && !whole->is_shared) {
             doubt(run, first);
