@@ -29,8 +29,6 @@ void probe_chacha_make(const probe_chacha_t *in, probe_chacha_t *out);
  * first four words and the last four (draft-irtf-cfrg-xchacha-03, 2.2). */
 void probe_chacha_permute(const probe_chacha_t *in, probe_chacha_t *out);
 
-#define PROBE_CHACHA_BLOCK 64
-
 /* Writes the beginning of block `lane`: len bytes, a multiple of 4. */
 void probe_chacha_take(const probe_chacha_t *blocks, apr_size_t lane, unsigned char *bytes,
                        apr_size_t len);
