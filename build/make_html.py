@@ -214,7 +214,7 @@ def install_markdown(to):
 
 
 def uninstall(to):
-    """Of a folder that has nothing of "--install", nothing."""
+    """Leaves a folder alone that "--install" has not filled."""
     if not (to / "html" / target_of(Path("docs/README.md"))).exists():
         return
     shutil.rmtree(to / "html")

@@ -447,7 +447,7 @@ static void try_place(probe_run_t *run, change_t *change, apr_size_t unit)
 }
 
 /* Sets how many places there are, how many of them the level asks for, and returns how many can be
- * tried; if a ticket has more, they are spread evenly.  Where answers are dear, those of the MAC come
+ * tried; if a ticket has more, they are spread evenly.  Where answers are costly, those of the MAC come
  * first: one that does not count shows nowhere else. */
 static apr_size_t choose_places(const probe_run_t *run, change_t *change, apr_size_t *pall_n)
 {
@@ -485,37 +485,36 @@ static apr_size_t place_n(const change_t *change, apr_size_t i, apr_size_t n, ap
     return n > 1 ? i * (all_n - mac_n - 1) / (n - 1) : 0;
 }
 
-/* The wanted backend that has answered least; -1: each has answered often enough. */
-static int least_met(const probe_run_t *run, const change_t *change)
+/* The faces, as bits, that have not answered often enough. */
+static apr_uint64_t still_wanted(const probe_run_t *run, const change_t *change)
 {
     apr_uint64_t faces = probe_faces_often(run->version);
-    int least = -1, i;
+    int i;
 
     for (i = 0; i < PROBE_FACES_MAX; i++) {
-        if ((faces >> i & 1) && change->answers_n[i] < ANSWERS_MIN
-            && (least < 0 || change->answers_n[i] < change->answers_n[least])) {
-            least = i;
+        if (change->answers_n[i] >= ANSWERS_MIN) {
+            faces &= ~(APR_UINT64_C(1) << i);
         }
     }
-    return least;
+    return faces;
 }
 
 /* Where any backend may answer: alters places again until each has answered some. */
 static void meet_each(probe_run_t *run, change_t *change, apr_size_t all_n)
 {
-    apr_size_t i = 0;
-    int least;
+    apr_uint64_t faces;
+    apr_size_t i;
 
-    while (least_met(run, change) >= 0 && probe_clean_left(run) > PROBE_MAC_MORE
-           && probe_client_offers_left(run->client) > PROBE_MAC_MORE
-           && run->faults_n < PROBE_FAULTS_MAX) {
-        try_place(run, change, i++ * STEP % all_n);
+    for (i = 0; still_wanted(run, change) && probe_clean_left(run) > PROBE_MAC_MORE
+                && probe_client_offers_left(run->client) > PROBE_MAC_MORE
+                && run->faults_n < PROBE_FAULTS_MAX;
+         i++) {
+        try_place(run, change, i * STEP % all_n);
     }
-    for (least = 0; least < PROBE_FACES_MAX; least++) {
-        if ((probe_faces_often(run->version) >> least & 1)
-            && change->answers_n[least] < ANSWERS_MIN) {
+    for (i = 0, faces = still_wanted(run, change); faces; i++, faces >>= 1) {
+        if (faces & 1) {
             run->unmet |= APR_UINT64_C(1)
-                          << APR_ARRAY_IDX(run->version->faces, least, probe_face_t).backend;
+                          << APR_ARRAY_IDX(run->version->faces, (int)i, probe_face_t).backend;
         }
     }
 }
