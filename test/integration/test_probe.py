@@ -77,6 +77,13 @@ def test_probe_sin_found_and_nothing_else(sinner, sin):
             assert words in found[version, test]
 
 
+def test_probe_text_that_no_mac_protects_is_no_padding(sinner):
+    """Altered bytes of the text get answers of their own, but not by their padding."""
+    report = Report("--level", "normal", f"localhost:{sinner('no-mac').port}")
+    for version in ("1.2", "1.3"):
+        assert report[version]["padding"][0] == "ok"
+
+
 def test_probe_long_name_is_no_name_and_iv(sinner):
     """A name of 32 bytes, then an IV for each ticket."""
     words = f"name={os.urandom(32).hex()},form=none,wrap=none,length=0,mac=behind,digest=sha256"

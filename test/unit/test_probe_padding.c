@@ -34,7 +34,7 @@ typedef struct recording_t {
 /* How the server under test answers: an alert for wrong padding (0: none), times of recording. */
 typedef struct server_t {
     const recording_t *recording;
-    int alert, padding, is_drawn, only_last;
+    int alert, padding, is_drawn, only_last, accepts_altered;
     int mac_len, block_len; /* 0: MAC_LEN, BLOCK, and the layout is known */
     apr_size_t at;          /* in the recording */
 } server_t;
@@ -114,7 +114,7 @@ static int is_padding_right(const unsigned char *bytes)
 {
     int block_len = server.block_len ? server.block_len : BLOCK, i;
     int at = TICKET_LEN - (server.block_len ? server.mac_len : MAC_LEN) - 2 * block_len;
-    unsigned char text[BLOCK], last;
+    unsigned char text[BLOCK] = {0}, last;
 
     for (i = 0; i < block_len; i++) {
         text[i] = (unsigned char)((i >= block_len - server.padding ? server.padding : 0x80 + i)
@@ -182,12 +182,22 @@ static probe_verdict_e probe_once(probe_level_e level, int i)
 {
     probe_options_t options = {.level = level};
     probe_version_t version = {.version = TLS1_3_VERSION};
-    probe_run_t run = {
-        .options = &options, .version = &version, .clean_end = INT_MAX, .repeats_n = 1};
+    probe_host_t host = {.name = "test"};
+    probe_run_t run = {.options = &options,
+                       .host = &host,
+                       .version = &version,
+                       .clean_end = INT_MAX,
+                       .repeats_n = 1};
+    probe_finding_t broken = {
+        .test = PROBE_TEST_MAC, .version = TLS1_3_VERSION, .verdict = PROBE_BROKEN};
     probe_ticket_t *ticket;
 
     apr_pool_clear(pool);
     run.pool = pool;
+    host.findings = apr_array_make(pool, 1, sizeof(probe_finding_t));
+    if (server.accepts_altered) {
+        APR_ARRAY_PUSH(host.findings, probe_finding_t) = broken;
+    }
     version.tickets = apr_array_make(pool, 1, sizeof(probe_ticket_t));
     version.format.layout = server.block_len ? PROBE_LAYOUT_UNKNOWN : PROBE_LAYOUT_OPENSSL;
     version.format.mac_len = MAC_LEN;
@@ -309,6 +319,27 @@ static void test_padding_alert_any_mac_and_block_found(void **state)
     assert_true(offers_n < 100);
 }
 
+/* Where altered tickets are accepted, only the MAC's own length, or none, shows padding: with any
+ * other, it is the text that gets another answer. */
+static void test_padding_altered_accepted_only_own_lengths_tried(void **state)
+{
+    static const int mac_lens[] = {0, 20, 64};
+    int i;
+
+    (void)state;
+    for (i = 0; i < 3; i++) {
+        rnd.state = 23;
+        memset(&server, 0, sizeof(server));
+        server.accepts_altered = 1;
+        server.alert = 51;
+        server.mac_len = mac_lens[i];
+        server.block_len = BLOCK;
+        assert_int_equal(probe_once(PROBE_NORMAL, 4), i ? PROBE_OK : PROBE_BROKEN);
+    }
+    server.mac_len = server.block_len = 0;
+    assert_int_equal(probe_once(PROBE_NORMAL, 4), PROBE_BROKEN);
+}
+
 /* One value of the last byte is told apart, but the byte before it does not matter: no padding. */
 static void test_padding_last_byte_alone_noted(void **state)
 {
@@ -329,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_padding_recorded_samples_compared),
         cmocka_unit_test(test_padding_alert_found),
         cmocka_unit_test(test_padding_alert_any_mac_and_block_found),
+        cmocka_unit_test(test_padding_altered_accepted_only_own_lengths_tried),
         cmocka_unit_test(test_padding_last_byte_alone_noted),
     };
 
