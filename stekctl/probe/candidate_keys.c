@@ -594,9 +594,11 @@ static void add_series(probe_keys_t *keys)
 
 void probe_candidate_keys(probe_keys_t *keys, apr_size_t key_len, const probe_keys_for_t *what)
 {
-    static const unsigned char zero, ones[16] = "1111111111111111";
+    static const unsigned char zero;
+    unsigned char ones[16];
     apr_size_t i;
 
+    memset(ones, '1', sizeof(ones));
     memset(keys, 0, sizeof(*keys));
     keys->len = key_len;
     if (what->level < PROBE_QUICK && what->own) {

@@ -361,10 +361,9 @@ static int choose_guesses(const probe_run_t *run, guess_t *guesses)
     }
     for (block_len = BLOCK; block_len >= BLOCK_DES; block_len -= BLOCK_DES) {
         for (i = 0; i < (int)(sizeof(lens) / sizeof(lens[0])); i++) {
-            if (is_altered && lens[i] != 0 && !(is_known && lens[i] == format->mac_len)) {
-                continue;
-            }
-            if (!is_known || lens[i] != format->mac_len || block_len != BLOCK) {
+            int is_own = is_known && lens[i] == format->mac_len;
+
+            if ((!is_altered || lens[i] == 0 || is_own) && !(is_own && block_len == BLOCK)) {
                 guesses[n++] = (guess_t){lens[i], block_len};
             }
         }
