@@ -44,7 +44,8 @@ if [ -n "$openssl_sources" ]; then
     # The variables go into the makefile's CFLAGS and LDFLAGS.
     goals=(all unit)
     variant+=(CFLAGS="-g -O2 -I$built/usr/include" LDFLAGS="-L$built/usr/lib")
-    export LD_LIBRARY_PATH=$built/usr/lib PATH=$built/usr/bin:$PATH
+    # What the tests compile is over it, too.
+    export LD_LIBRARY_PATH=$built/usr/lib PATH=$built/usr/bin:$PATH LIBRARY_PATH=$built/usr/lib CPATH=$built/usr/include
 fi
 mkdir -p "$out"
 out=$(realpath "$out")
