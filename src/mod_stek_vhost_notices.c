@@ -270,14 +270,19 @@ static void note_shared_connections(const mod_stek_vhost_t *vhost, apr_pool_t *p
     }
 }
 
-/* mod_ssl counts SSLOpenSSLConfCmd among what two vhosts must share for one connection to serve
- * both. */
+/* Nonzero: mod_ssl does not count SSLOpenSSLConfCmd among what two vhosts must share for one
+ * connection to serve both. */
+static int ignores_tickets(void)
+{
+    return mod_stek_policy_ignores_hosts() || !mod_stek_policy_has_sni_policy();
+}
+
 static void lint_shared_connections(apr_pool_t *ptemp)
 {
     const mod_stek_vhost_t *vhost;
     int i;
 
-    if (!ap_find_linked_module("mod_http2.c") || mod_stek_policy_ignores_hosts()) {
+    if (!ap_find_linked_module("mod_http2.c") || ignores_tickets()) {
         return;
     }
     for (i = 0; (vhost = vhost_at(i)); i++) {
@@ -308,26 +313,35 @@ static const mod_stek_vhost_t *laxer_neighbour(const mod_stek_vhost_t *vhost)
     return NULL;
 }
 
-/* mod_ssl compares nothing: a request finds its vhost in any connection. */
+/* What lets requests in, and what to do. */
+static const char *ignoring_text(void)
+{
+    return mod_stek_policy_has_sni_policy()
+               ? ", because of 'SSLVHostSNIPolicy insecure'; set it to 'secure' (httpd keeps a value "
+                 "that is only removed), or give both the same StekTickets"
+               : ", if both have the same certificate and ask clients for the same, because httpd "
+                 "before 2.4.66 does not compare StekTickets; give both the same StekTickets, or "
+                 "install a later httpd";
+}
+
+/* A request finds its vhost in any connection. */
 static void lint_ignored_hosts(apr_pool_t *ptemp)
 {
     const mod_stek_vhost_t *vhost, *other;
     int i;
 
-    for (i = 0; mod_stek_policy_ignores_hosts() && (vhost = vhost_at(i)); i++) {
+    for (i = 0; ignores_tickets() && (vhost = vhost_at(i)); i++) {
         if (!vhost->server->is_virtual || strictness(vhost) == 0) {
             continue;
         }
         other = laxer_neighbour(vhost);
         if (other) {
-            ap_log_error(
-                APLOG_MARK, APLOG_WARNING, 0, vhost->server,
-                "STEK3018: %s: 'StekTickets %s' does not hold for requests that come in a "
-                "connection to %s, because of 'SSLVHostSNIPolicy insecure'; set it to 'secure' "
-                "(httpd keeps a value that is only removed), or give both the same "
-                "StekTickets",
-                mod_stek_server_text(vhost->server, ptemp), vhost->no_tickets ? "off" : "tls1.3",
-                mod_stek_server_text(other->server, ptemp));
+            ap_log_error(APLOG_MARK, APLOG_WARNING, 0, vhost->server,
+                         "STEK3018: %s: 'StekTickets %s' does not hold for requests that come in a "
+                         "connection to %s%s",
+                         mod_stek_server_text(vhost->server, ptemp),
+                         vhost->no_tickets ? "off" : "tls1.3",
+                         mod_stek_server_text(other->server, ptemp), ignoring_text());
         }
     }
 }

@@ -42,6 +42,10 @@ def apxs(name):
 
 
 MODULES = Path(apxs("LIBEXECDIR"))
+# Before it had this directive (httpd 2.4.66), mod_ssl did not compare SSLOpenSSLConfCmd.
+HAS_SNI_POLICY = b"SSLVHostSNIPolicy" in (MODULES / "mod_ssl.so").read_bytes()
+if not HAS_SNI_POLICY:
+    STOCK.append("STEK3018")
 BINARY = next((str(path) for path in (Path(apxs("SBINDIR")) / name
                                       for name in (apxs("PROGNAME"), "httpd", "apache2"))
                if path.exists()), "httpd")

@@ -12,7 +12,7 @@ import ringfile
 import tls
 from access import REFUSALS, REFUSED, attempt, outcome
 from checks import resealed
-from httpd import Vhost, free_port, wait_for
+from httpd import HAS_SNI_POLICY, Vhost, free_port, wait_for
 
 Place = namedtuple("Place", "name port cert")
 
@@ -96,7 +96,9 @@ def test_matrix_ticket_opens_what_a_full_handshake_opens(httpd, certs, version, 
     server, places = prepare(httpd, certs, values=VALUES[values])
     seen = list(matrix(server, places, certs, version))
     assert len(seen) > 600
-    assert [case for case in seen if case[1] != case[2]] == []
+    # Earlier, mod_ssl sends a client away that says no SNI but resumes a TLS 1.2 session with one.
+    early = version == "1.2" and not HAS_SNI_POLICY
+    assert [case for case in seen if case[1] != case[2] and not (early and case[2] == 421 and False in case[0])] == []
     # The matrix would say nothing if no ticket resumed, or if nothing were refused.
     resuming = [place for place, lines in zip(places, itertools.cycle(VALUES[values]))
                 if "StekTickets off" not in lines and (version == "1.3" or "StekTickets tls1.3" not in lines)]
