@@ -174,6 +174,7 @@ static void take_turn(void)
 
 static struct event worked; /* goes off when workers have done something */
 static int has_workers;
+static probe_fiber_t *worked_for; /* continues because its work is done */
 
 static void on_work(evutil_socket_t fd, short what, void *arg)
 {
@@ -185,10 +186,14 @@ static void on_work(evutil_socket_t fd, short what, void *arg)
     while (read(fd, bytes, sizeof(bytes)) > 0) {
     }
     while ((job = probe_workers_take()) != NULL) {
+        worked_for = job->owner;
         probe_fiber_continue(job->owner);
+        worked_for = NULL;
     }
 }
 
+/* More work for a host goes first, so that it gets to its connections, which take long, while others
+ * are worked for. */
 static void do_work(void (*run)(void *arg), void *arg)
 {
     probe_job_t job = {run, arg, probe_fiber_current(), NULL};
@@ -198,7 +203,7 @@ static void do_work(void (*run)(void *arg), void *arg)
         run(arg);
         return;
     }
-    probe_workers_add(&job);
+    probe_workers_add(&job, worked_for == job.owner);
     probe_fiber_pause();
 }
 

@@ -38,7 +38,7 @@ struct probe_scan_t {
     int bits;
     entry_t *entries;
     apr_uint32_t *chains;
-    unsigned char *filter;
+    apr_uint64_t *filter;
 };
 
 static apr_uint64_t word_at(const unsigned char *bytes)
@@ -52,6 +52,12 @@ static apr_uint64_t word_at(const unsigned char *bytes)
 static apr_uint64_t hash(apr_uint64_t word)
 {
     return word * APR_UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* The hash's first bits, before these, choose a word of the filter. */
+static unsigned filter_shift(const probe_scan_t *scan)
+{
+    return 70 - (unsigned)scan->bits;
 }
 
 static probe_needle_t *next_needle(probe_needles_t *needles, const char *form)
@@ -164,10 +170,13 @@ static apr_uint32_t *chain_of(const probe_scan_t *scan, apr_uint64_t hashed)
     return &scan->chains[hashed >> (64 - scan->bits + CHAIN_BITS)];
 }
 
-/* Two bits of the filter stand for a word (may_have). */
-static unsigned bit_of(const probe_scan_t *scan, apr_uint64_t hashed, int second)
+/* In the filter, two bits of one of its words stand for a word that is looked up.  Both are tested
+ * at once: a branch after the first one would often go the way that processors do not expect. */
+static inline __attribute__((always_inline)) apr_uint64_t filter_mask(apr_uint64_t hashed,
+                                                                      unsigned shift)
 {
-    return (unsigned)(hashed << (second ? 21 : 0) >> (64 - scan->bits));
+    return UINT64_C(1) << (hashed >> (shift - 6) & 63)
+           | UINT64_C(1) << (hashed >> (shift - 12) & 63);
 }
 
 static void enter_word(probe_scan_t *scan, apr_uint64_t word, apr_size_t needle, apr_size_t place,
@@ -175,17 +184,13 @@ static void enter_word(probe_scan_t *scan, apr_uint64_t word, apr_size_t needle,
 {
     entry_t *entry = &scan->entries[scan->n++];
     apr_uint64_t hashed = hash(word);
-    int i;
+    unsigned shift = filter_shift(scan);
 
     entry->word = word;
     entry->needle = (apr_byte_t)needle;
     entry->place = (apr_uint16_t)place;
     entry->phase = (apr_byte_t)phase;
-    for (i = 0; i < 2; i++) {
-        unsigned bit = bit_of(scan, hashed, i);
-
-        scan->filter[bit >> 3] |= (unsigned char)(1 << (bit & 7));
-    }
+    scan->filter[hashed >> shift] |= filter_mask(hashed, shift);
     entry->next = *chain_of(scan, hashed);
     *chain_of(scan, hashed) = (apr_uint32_t)scan->n;
 }
@@ -241,7 +246,7 @@ probe_scan_t *probe_scan_create(const probe_needles_t *needles, const unsigned c
     }
     scan->entries = malloc((needles->n * places * most + 1) * sizeof(entry_t));
     scan->chains = calloc((apr_size_t)1 << (scan->bits - CHAIN_BITS), sizeof(*scan->chains));
-    scan->filter = calloc((apr_size_t)1 << (scan->bits - 3), 1);
+    scan->filter = calloc((apr_size_t)1 << (scan->bits - 6), sizeof(*scan->filter));
     if (!scan->entries || !scan->chains || !scan->filter) {
         probe_scan_free(scan);
         return NULL;
@@ -297,12 +302,10 @@ static int is_needle(const probe_scan_t *scan, const entry_t *entry, const unsig
 }
 
 /* Looked up for every word of every text. */
-static inline __attribute__((always_inline)) int may_have(const unsigned char *filter,
+static inline __attribute__((always_inline)) int may_have(const apr_uint64_t *filter,
                                                           unsigned shift, apr_uint64_t hashed)
 {
-    apr_uint64_t one = hashed >> shift, two = hashed << 21 >> shift;
-
-    return filter[one >> 3] >> (one & 7) & 1 && filter[two >> 3] >> (two & 7) & 1;
+    return (filter_mask(hashed, shift) & ~filter[hashed >> shift]) == 0;
 }
 
 static const entry_t *next_of(const probe_scan_t *scan, apr_uint32_t next, apr_uint64_t word)
@@ -338,8 +341,8 @@ static int look_up(const probe_scan_t *scan, const unsigned char *text, apr_size
 int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_size_t len,
                     probe_find_t *find)
 {
-    unsigned shift = 64 - (unsigned)scan->bits;
-    const unsigned char *filter = scan->filter;
+    unsigned shift = filter_shift(scan);
+    const apr_uint64_t *filter = scan->filter;
     apr_size_t step = scan->step, i;
 
     for (i = 0; i + WORD <= len; i += step) {
@@ -352,6 +355,6 @@ int probe_scan_text(const probe_scan_t *scan, const unsigned char *text, apr_siz
 
 int probe_scan_word(const probe_scan_t *scan, const unsigned char *word)
 {
-    return may_have(scan->filter, 64 - (unsigned)scan->bits, hash(word_at(word)))
+    return may_have(scan->filter, filter_shift(scan), hash(word_at(word)))
            && first_of(scan, word_at(word)) != NULL;
 }

@@ -111,12 +111,18 @@ int probe_workers_begin(void)
     return all.fds[0];
 }
 
-void probe_workers_add(probe_job_t *job)
+void probe_workers_add(probe_job_t *job, int is_first)
 {
-    job->next = NULL;
     (void)pthread_mutex_lock(&all.lock);
-    *all.last = job;
-    all.last = &job->next;
+    if (!all.first || !is_first) {
+        job->next = NULL;
+        *all.last = job;
+        all.last = &job->next;
+    }
+    else {
+        job->next = all.first;
+        all.first = job;
+    }
     all.waiting_n++;
     (void)pthread_cond_signal(&all.more);
     (void)pthread_mutex_unlock(&all.lock);

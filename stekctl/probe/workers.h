@@ -17,8 +17,8 @@ typedef struct probe_job_t {
 /* Starts them.  Returns a descriptor that is readable when jobs are done; -1: there are none. */
 int probe_workers_begin(void);
 
-/* The job must last until it is done. */
-void probe_workers_add(probe_job_t *job);
+/* The job must last until it is done.  is_first: before all that wait. */
+void probe_workers_add(probe_job_t *job, int is_first);
 
 /* A job that is done; NULL: no other is. */
 probe_job_t *probe_workers_take(void);

@@ -17,6 +17,7 @@ UNIT_GLUE_test_probe_sieve := $(addprefix stekctl/probe/,hmac_sieve.c hash_lanes
     derived_keys.c own_keys.c hex.c)
 UNIT_GLUE_test_probe_changes := stekctl/probe/changes.c stekctl/probe/faces.c
 UNIT_GLUE_test_probe_stats := stekctl/probe/stats.c
+UNIT_GLUE_test_probe_workers := stekctl/probe/workers.c
 UNIT_GLUE_test_probe_padding := $(addprefix stekctl/probe/,padding.c stats.c analysis.c secret.c schedule.c needles.c text_ticket.c \
     own_keys.c hex.c)
 UNIT_LDFLAGS_test_probe_padding := -Wl,--wrap=RAND_bytes
