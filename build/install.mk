@@ -74,7 +74,8 @@ install-doc:
 
 uninstall:
 ifeq ($(DESTDIR),)
-	@if command -v a2dismod >/dev/null; then a2dismod -q -f stek_rotate || true; fi
+	@if command -v a2dismod >/dev/null; then a2dismod -q -f -p stek_rotate || true; fi
+	@if [ -L $(subst conf-available,conf-enabled,$(CONF_STATUS)) ]; then a2disconf -q -p stek-status || true; fi
 endif
 	@for pair in $(SETTINGS); do to=$(DESTDIR)$${pair#*=}; \
 	    if cmp -s "$${pair%%=*}" "$$to"; then rm -f "$$to"; \

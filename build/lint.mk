@@ -67,6 +67,10 @@ man-lint:
 	@cp $(wildcard docs/*.5) $(OUT)/man/man5; cp $(wildcard docs/*.8) $(OUT)/man/man8
 	@PATH=$$PATH:/usr/sbin makewhatis $(OUT)/man
 	$(call SAY,LINT,man pages)MANPATH=$(CURDIR)/$(OUT)/man:/usr/share/man mandoc -T lint -W style $(wildcard docs/*.[58])
+	@# What man(1) would print around the page, in a terminal of 80 columns.
+	@if command -v groff >/dev/null; then for page in $(wildcard docs/*.[58]); do \
+	    said=$$(groff -mdoc -Tutf8 -rLL=78n $$page 2>&1 >/dev/null); \
+	    [ -z "$$said" ] || { echo "$$said"; exit 1; }; done; fi
 
 format:
 	clang-format -i $(ALL_C) $(ALL_H)

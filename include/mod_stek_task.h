@@ -12,6 +12,7 @@ typedef struct mod_stek_task_t {
     mod_stek_ring_config_t *ring;
     apr_time_t now;
     const char *culprit; /* path that an error is about, in pool; NULL: the ring's own */
+    int shut_out;        /* nonzero: culprit says what keeps children out, not root */
     /* The secret's file cannot be read, although the ring works with what it held; as culprit says. */
     apr_status_t secret_status;
     server_rec *server; /* whose log gets the messages */

@@ -46,7 +46,8 @@ static void tick(mod_stek_task_t *task)
     }
     if (task->ring->generate && mod_stek_live_secrets(live)
         && mod_stek_ring_needs_writing(task, rv)) {
-        if (APR_STATUS_IS_ENOENT(rv)) {
+        /* Once: while it cannot be written, either, the reason for that is the news. */
+        if (APR_STATUS_IS_ENOENT(rv) && mod_stek_live_logged(live)->status == APR_SUCCESS) {
             mod_stek_ring_log_state(task, rv);
         }
         rv = mod_stek_ring_write(task, 0, 0);

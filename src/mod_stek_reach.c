@@ -81,7 +81,7 @@ static const char *opening(const char *dir, int is_last, const struct stat *st, 
         group = apr_psprintf(pool, "%ld", (long)ap_unixd_config.group_id);
     }
     return apr_psprintf(pool, "; to let them: chgrp %s %s && chmod %04o %s", group, dir,
-                        (unsigned)((st->st_mode & 07777) | S_IRGRP | S_IXGRP), dir);
+                        (unsigned)((st->st_mode & 07777) | S_IRWXU | S_IRGRP | S_IXGRP), dir);
 }
 
 apr_status_t mod_stek_reach_check(const char *path, int readable, const char **pculprit,

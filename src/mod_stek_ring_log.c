@@ -41,7 +41,7 @@ const char *mod_stek_ring_describe(const mod_stek_task_t *task, const char *path
     if (no_dir) {
         return apr_psprintf(task->pool, "%s (%s is no directory; move it away)", path, no_dir);
     }
-    if (APR_STATUS_IS_EACCES(rv) && geteuid() == 0) {
+    if (APR_STATUS_IS_EACCES(rv) && geteuid() == 0 && !task->shut_out) {
         return apr_psprintf(
             task->pool,
             "%s (root is denied this: look in the kernel's log for what AppArmor or SELinux "

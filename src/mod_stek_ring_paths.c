@@ -177,6 +177,7 @@ static apr_status_t reach(mod_stek_task_t *task)
     if (geteuid() == 0) {
         rv = mod_stek_reach_check(ring->path, !ring->generate, &task->culprit, task->pool);
     }
+    task->shut_out = rv != APR_SUCCESS;
     if (rv == APR_SUCCESS || ring->generate) {
         return rv;
     }

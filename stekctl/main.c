@@ -298,6 +298,10 @@ static ctl_exit_e run_help(const ctl_t *ctl, int argc, char **argv)
 {
     const ctl_command_t *command = argc > 1 ? find_command(argv[1]) : NULL;
 
+    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+        print_help();
+        return CTL_DONE;
+    }
     if (argc > 2) {
         return report_usage(ctl, "unexpected argument '%s'", argv[2]);
     }

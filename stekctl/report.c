@@ -40,7 +40,7 @@ static const advice_t advices[] = {
     {STEK_EVERSION, CTL_REFUSED, NULL, "was written by a later version",
      "use a stekctl of that version or a later one"},
     {STEK_ELENGTH, CTL_REFUSED, "has the wrong length, %s", "has the wrong length",
-     "it may be truncated; write it again"},
+     "it may be truncated; move it away: httpd and stekctl sync write their rings again"},
     {STEK_ESEAL, CTL_REFUSED, NULL, "was changed since it was sealed", NEW_RING},
     {STEK_ESECRET, CTL_REFUSED, "is sealed with a secret that is not in %s",
      "is sealed with another secret", "use --secret to name the right file"},
@@ -187,17 +187,25 @@ static const char *add_to_detail(const ctl_t *ctl, const char *path, apr_status_
 static const char *todo_of(const ctl_t *ctl, const advice_t *advice, const char *about)
 {
     struct stat st;
-    char *user;
+    apr_uid_t uid;
+    apr_gid_t gid;
+    char *user, *group;
+    const char *as_group = "";
 
     if (advice->rv != STEK_EPERM || geteuid() != 0 || lstat(about, &st) != 0 || st.st_uid == 0
         || stek_owner_others_write(&st)
-        || apr_uid_name_get(&user, st.st_uid, ctl->pool) != APR_SUCCESS) {
+        || apr_uid_name_get(&user, st.st_uid, ctl->pool) != APR_SUCCESS
+        || apr_uid_get(&uid, &gid, user, ctl->pool) != APR_SUCCESS) {
         return advice->todo;
+    }
+    /* Only a member of the ring's group may give it to that group again. */
+    if (st.st_gid != gid && apr_gid_name_get(&group, st.st_gid, ctl->pool) == APR_SUCCESS) {
+        as_group = apr_psprintf(ctl->pool, " -g %s", group);
     }
     return apr_psprintf(ctl->pool,
                         "%s, or, if %s is the user who writes this ring, run stekctl as that user: "
-                        "runuser -u %s -- stekctl ...",
-                        advice->todo, user, user);
+                        "runuser -u %s%s -- stekctl ...",
+                        advice->todo, user, user, as_group);
 }
 
 ctl_exit_e report_status(ctl_t *ctl, const char *path, apr_status_t rv, const char *detail)

@@ -309,7 +309,7 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
     const char *whole =
         run->backend >= WHOLE_MAX ? ", only the most common keys"
         : search->again == PROBE_AGAIN_SAME
-            ? "; an earlier version showed the same key name, and all were tried there"
+            ? "; an earlier TLS version showed the same key name, and all were tried there"
         : searched_n > whole_n ? apr_psprintf(
               run->pool, ", only the most common keys on all but the first %d", whole_n)
                                : "";

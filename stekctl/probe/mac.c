@@ -395,7 +395,7 @@ static void tell(probe_run_t *run, change_t *change)
         probe_tell(run, PROBE_TEST_MAC, PROBE_OK,
                    "none of %d altered tickets was accepted (%s by %s)%s", (int)change->tried_n,
                    unit, unit,
-                   change->is_again ? "; an earlier version showed the same key name, and more "
+                   change->is_again ? "; an earlier TLS version showed the same key name, and more "
                                       "were altered there"
                                     : "");
     }

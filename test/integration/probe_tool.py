@@ -22,9 +22,9 @@ FINDINGS = ("weak", "broken")
 SERVERS = os.environ.get("PROBE_SERVER_SBIN", "/usr/sbin")
 
 
-def run(*args, expect=(DONE, FINDING), timeout=300):
+def run(*args, expect=(DONE, FINDING), timeout=300, text=""):
     done = subprocess.run([BINARY, "probe", *map(str, args)], capture_output=True, text=True,
-                          timeout=timeout, stdin=subprocess.DEVNULL)
+                          timeout=timeout, input=text)
     assert done.returncode in expect, f"{done.returncode}: {done.stdout}{done.stderr}"
     return done
 

@@ -16,6 +16,7 @@ import pytest
 
 import ringfile
 from checks import VERSIONS, fill, fixed_ring, issued_now, lines, newer
+from handshakes import STATUS
 from httpd import Vhost, wait_for
 from memory import holding
 
@@ -450,10 +451,17 @@ def test_lock_holder_that_goes_on_in_the_moment_of_a_write_loses_no_revocation(h
     assert not list(server.ring_path().parent.glob("*.tmp-*"))
 
 
+def misses(server):
+    """How often the parent has looked for its ring in vain."""
+    body = server.get(path="/stek-status?format=json").body
+    found = re.search(rb'"parent":\{"loads":\d+,"load_failures":\{"missing":(\d+)', body)
+    return int(found[1]) if found else 0
+
+
 def test_full_file_system_stops_nothing(small_disk, httpd):
     server = httpd()
     disk = small_disk(server.run_dir / "small")
-    server.server = [f"StekRing default interval=1s lifetime=60s poll=1s file={disk}/r.ring"]
+    server.server = [f"StekRing default interval=1s lifetime=60s poll=1s file={disk}/r.ring", *STATUS]
     server.start()
     secrets = ringfile.read_secrets(disk / "r.secret")
 
@@ -463,12 +471,18 @@ def test_full_file_system_stops_nothing(small_disk, httpd):
     fill(disk / "ballast")
     server.wait_log(r"\[stek_rotate:(warn|error)\].*No space", timeout=25)
     assert server.get(tls="1.2", session=session).resumed and server.get().tickets
+    before = covered()
+    (disk / "r.ring").unlink()
+    fill(disk / "more")
+    mark = server.mark()
     server.graceful()
     assert server.get(tls="1.2", session=session).resumed and server.get().tickets
     assert not list(disk.glob("*.tmp-*"))
-    before = covered()
+    seen = misses(server)
+    wait_for(lambda: misses(server) > seen, "the parent to try again", 25, 0.2)
+    assert len(server.lines("STEK2003", mark)) <= 1
     (disk / "ballast").unlink()
-    wait_for(lambda: covered() > before, "the ring to be written again", 25, 0.2)
+    wait_for(lambda: (disk / "r.ring").exists() and covered() > before, "the ring to be written again", 25, 0.2)
 
 
 def test_temporary_files_of_killed_writers_harm_nothing(httpd):

@@ -409,6 +409,8 @@ def test_probe_noise_told(peer):
 def test_probe_unknown_name_told():
     done = run("--level", "quick", "no-such-host.invalid:443", expect=(IO,))
     assert "does not resolve" in done.stderr
+    listed = run("--level", "quick", "--hosts", "-", expect=(IO,), text="no-such-host.invalid:443\n")
+    assert re.fullmatch(r"stekctl: no-such-host.invalid:443: the name does not resolve: .*\n", listed.stderr)
 
 
 def test_probe_big_tickets_survived(sinner):
@@ -641,7 +643,7 @@ def test_probe_key_of_both_versions_searched_once(sinner):
     for name in ("cipher-key", "mac-key"):
         first, second = tests["1.2"][name], tests["1.3"][name]
         assert first["verdict"] == second["verdict"] == "ok" and 0 < second["keys"] < first["keys"] / 2
-        assert "an earlier version showed the same key name" in second["text"]
+        assert "an earlier TLS version showed the same key name" in second["text"]
         assert "earlier version" not in first["text"]
 
 
@@ -707,7 +709,7 @@ def test_probe_quick_alters_less_where_an_earlier_version_refused(sinner):
     report = Report("--level", "quick", f"localhost:{sinner('good').port}")
     assert report["1.2"]["mac"] == ("ok", "none of 24 altered tickets was accepted (byte by byte)")
     verdict, text = report["1.3"]["mac"]
-    assert verdict == "ok" and text.startswith("none of 8 altered tickets was accepted (byte by byte); an earlier version showed")
+    assert verdict == "ok" and text.startswith("none of 8 altered tickets was accepted (byte by byte); an earlier TLS version showed")
     assert report.host["connections"] <= 75
     # All of them where the earlier version did not.
     report = Report("--level", "quick", f"localhost:{sinner('mac-half').port}")

@@ -13,7 +13,7 @@ import pytest
 
 from checks import VERSIONS, issued_now, lines
 from handshakes import Scripted, sample
-from httpd import Vhost, wait_for
+from httpd import RUN_AS, Vhost, wait_for
 from seed import seeded_rng
 from stekctl_tool import Stekctl
 from test_findings import THIRD_USER
@@ -100,15 +100,18 @@ def test_lock_of_another_user_is_called_that(httpd):
     assert obey(done.stderr) == str(lock)
 
 
-def test_directory_that_children_cannot_enter_is_opened_by_the_command_in_the_log(httpd):
+@pytest.mark.parametrize("mode", [0o700, 0])
+def test_directory_that_children_cannot_enter_is_opened_by_the_command_in_the_log(httpd, mode):
+    """And root, who may, is not sent to look for what denied it."""
     server = httpd(processes=1).start()
     first = issued_now(server).session
     folder = server.ring_path().parent
     os.chown(folder, 0, 0)
-    folder.chmod(0o700)
+    folder.chmod(mode)
     server.expect("STEK2011", "STEK2003")
     server.graceful()
-    assert obey(server.lines("STEK2011")[-1]) == str(folder)
+    said = server.lines("STEK2011")[-1]
+    assert obey(said) == str(folder) and "AppArmor" not in said
     server.graceful()
     assert len(server.lines("STEK2011")) == 1
     assert server.get(session=first).resumed
@@ -192,20 +195,23 @@ def test_fault_of_a_ring_in_two_lines_names_both(httpd):
     assert f"ring 'x' ({server.conf}:{first} and {server.conf}:{first + 1}): lifetime '1h'" in said
 
 
-def test_ring_of_another_user_is_read_as_that_user_and_not_taken_from_him():
-    """Root looks at the ring of stekctl sync, whose user must be able to go on writing."""
+@pytest.mark.parametrize("group", [THIRD_USER, RUN_AS])
+def test_ring_of_another_user_is_changed_as_that_user_and_not_taken_from_him(group):
+    """Root looks at the ring of stekctl sync, whose user must be able to go on writing, and httpd's group to read."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as base:
         os.chmod(base, 0o755)
-        folder, ids = Path(base) / "stek-www", pwd.getpwnam(THIRD_USER)[2:4]
+        folder, ids = Path(base) / "stek-www", (pwd.getpwnam(THIRD_USER)[2], pwd.getpwnam(group)[3])
         folder.mkdir(mode=0o750)
         tool = Stekctl(folder, "default.ring")
         tool.run("new")
         for path in (folder, *folder.iterdir()):
             os.chown(path, *ids)
         said = tool.run("show", expect=3).stderr
-        command = re.search(rf"run stekctl as that user: (runuser -u {THIRD_USER} -- )stekctl", said)[1]
-        shown = subprocess.run([*command.split(), *tool.command("show")], capture_output=True, text=True)
-        assert shown.returncode == 0 and "healthy" in shown.stdout, shown.stderr
+        command = re.search(rf"run stekctl as that user: (runuser -u {THIRD_USER} .*?-- )stekctl", said)[1]
+        done = [subprocess.run([*command.split(), *tool.command(word)], capture_output=True, text=True)
+                for word in ("rotate", "show")]
+        assert [each.returncode for each in done] == [0, 0] and "healthy" in done[1].stdout, done
+        assert (folder / "default.ring").stat().st_gid == ids[1]
 
 
 def test_missing_secret_of_a_fleet_is_not_blamed_on_the_owner_of_its_directory(httpd):

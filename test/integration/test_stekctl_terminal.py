@@ -121,7 +121,7 @@ def test_stekctl_show_finds_a_ring_by_name(stekctl):
 
 def test_stekctl_help_and_version_as_people_ask_for_them(stekctl):
     top, version = stekctl.run("--help").stdout, stekctl.run("--version").stdout
-    for args in (["-h"], ["help"]):
+    for args in (["-h"], ["help"], ["help", "--help"], ["help", "-h"]):
         assert stekctl.run(*args).stdout == top
     for args in (["-V"], ["version"]):
         assert stekctl.run(*args).stdout == version

@@ -191,6 +191,25 @@ def test_install_where_httpd_is_not_debians(tmp_path):
     assert not files_of(tmp_path)
 
 
+@pytest.mark.skipif(not shutil.which("a2dismod"), reason="needs Debian's apache2")
+def test_uninstall_leaves_no_trace_that_keeps_a_package_from_enabling_the_module(tmp_path):
+    """What an administrator disabled stays off when a package is installed; an uninstall is not meant so."""
+    conf, state = tmp_path / "apache2", tmp_path / "state"
+    for kind in ("mods", "conf"):
+        for folder in ("available", "enabled"):
+            (conf / f"{kind}-{folder}").mkdir(parents=True)
+    (conf / "envvars").write_text("")
+    state.mkdir()
+    env = dict(APACHE_CONFDIR=str(conf), APACHE_STATE_DIRECTORY=str(state))
+    (conf / "mods-available/stek_rotate.load").write_text("# loads\n")
+    shutil.copy(TOP / "conf/status.conf", conf / "conf-available/stek-status.conf")
+    run("a2enmod", "-q", "stek_rotate", env=dict(os.environ, **env))
+    run("a2enconf", "-q", "stek-status", env=dict(os.environ, **env))
+    assert len(files_of(state)) == 2
+    make("uninstall", f"PREFIX={tmp_path}/usr", f"SYSCONFDIR={conf}", f"LIBEXECDIR={tmp_path}", "PROGNAME=apache2", **env)
+    assert not files_of(state) and not [*(conf / "mods-enabled").iterdir(), *(conf / "conf-enabled").iterdir()]
+
+
 def test_uninstall_takes_the_documentation_and_nothing_else(tmp_path):
     doc = tmp_path / "opt/stek/doc"
     words = f"DESTDIR={tmp_path}", "DOCDIR=/opt/stek/doc"
