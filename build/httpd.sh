@@ -37,7 +37,7 @@ fi
 out=$2-$version ssl=() goals=(module)
 variant=(WERROR=1)
 if [ -n "$openssl_sources" ]; then
-    built=$(build/openssl.sh libraries "$openssl_sources" "$4" | tee /dev/stderr | sed -n 's/^OpenSSL is in //p')
+    built=$(build/openssl.sh libraries "$openssl_sources" "$4" | tee >(cat >&2) | sed -n 's/^OpenSSL is in //p')
     [ -n "$built" ] || exit 1
     out+=-${built##*/}
     ssl=(--with-ssl="$built/usr")
