@@ -22,6 +22,7 @@
 #include "wait.h"
 #include "words.h"
 
+#define EACH_MIN 4      /* key names, each of one connection */
 #define DISTINCT_MAX 64 /* tickets with different key names whose keys are searched for */
 #define NAMELESS_MAX 24 /* the same, if it is not known what of a ticket is its name */
 #define NAMELESS_LEN 16 /* then names may be that long */
@@ -93,7 +94,12 @@ static const char *some_text(const probe_run_t *run)
         text = apr_psprintf(run->pool, "%s; servers of %d kinds, by certificate and hello", text,
                             version->faces_n);
     }
-    if (rare) {
+    if (rare >= EACH_MIN && rare == version->backends->nelts && !version->is_accepted) {
+        text = apr_pstrcat(run->pool, text,
+                           ", each seen once: perhaps the server makes a key for every connection",
+                           NULL);
+    }
+    else if (rare) {
         text = apr_psprintf(run->pool,
                             "%s, %d seen once: there may be more, which more --tickets would show",
                             text, rare);

@@ -92,6 +92,32 @@ def test_probe_long_name_is_no_name_and_iv(sinner):
     assert report["1.2"]["nonce"][0] == report["1.3"]["nonce"][0] == "not testable"
 
 
+EACH = """import socketserver, ssl, sys
+class Answer(socketserver.BaseRequestHandler):
+    def handle(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[2], sys.argv[3])
+        try:
+            context.wrap_socket(self.request, server_side=True).recv(4096)
+        except OSError:
+            pass
+socketserver.TCPServer.allow_reuse_address = True
+socketserver.TCPServer(('127.0.0.1', int(sys.argv[1])), Answer).serve_forever()
+"""
+
+
+def test_probe_key_for_every_connection_told(folder, certs):
+    """As where each process of a server serves one connection."""
+    server = script("/usr/bin/python3", "each.py", EACH, "")(folder, certs)
+    try:
+        report = Report("--level", "quick", "--tls", "1.3", f"localhost:{server.start().port}").assert_clean()
+    finally:
+        server.stop()
+    verdict, text = report["1.3"]["support"]
+    assert verdict == "note" and "but a ticket does not resume; " in text
+    assert "each seen once: perhaps the server makes a key for every connection" in text and "--tickets" not in text
+
+
 @pytest.mark.parametrize("level", ["quick", "normal"])
 @pytest.mark.parametrize("sin, verdict", [("mac-half", "note"), ("mac-bit", "weak")])
 def test_probe_bytes_of_mac_that_count_mapped(sinner, sin, verdict, level):
