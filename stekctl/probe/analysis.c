@@ -22,6 +22,7 @@
 #define NEIGHBOURS 2   /* tickets between which that is looked for */
 #define REPEATS_MAX 4  /* tickets that are searched for repeated blocks */
 #define REPEATS_MIN 3  /* pairs of equal blocks, of eight bytes or more: not by chance */
+#define LONGER_MIN 4   /* tickets in which an IV does not begin with the same byte by chance */
 #define LENGTHS_MIN 3  /* tickets whose length field fits: not by chance */
 
 static apr_size_t common_prefix(const probe_ticket_t *a, const probe_ticket_t *b)
@@ -126,6 +127,19 @@ static int is_java(const probe_ticket_t *tickets, apr_size_t n, apr_size_t prefi
     return n > 1 && (prefix_len == 4 || prefix_len == 5) && newer_n < n && blocks_n < n;
 }
 
+/* Many tickets have more in common than a name, but not a whole IV: that is a longer name.  An IV that
+ * counts from 0 begins with zeros. */
+static int has_longer_name(const shape_t *shape, const probe_ticket_t *tickets, apr_size_t n,
+                           apr_size_t prefix_len)
+{
+    apr_size_t at = shape->name_len;
+
+    while (at < prefix_len && tickets[0].bytes[at] == 0) {
+        at++;
+    }
+    return n >= LONGER_MIN && at < prefix_len && prefix_len < shape->text_at;
+}
+
 static int all_fit(const shape_t *shape, const probe_ticket_t *tickets, apr_size_t n,
                    apr_size_t prefix_len)
 {
@@ -143,12 +157,25 @@ static int all_fit(const shape_t *shape, const probe_ticket_t *tickets, apr_size
         && prefix_len < shape->text_at + shape->block_len) {
         return 0;
     }
+    if (shape->layout == PROBE_LAYOUT_OPENSSL && has_longer_name(shape, tickets, n, prefix_len)) {
+        return 0;
+    }
     for (i = 0; i < n; i++) {
         if (!fits(shape, &tickets[i])) {
             return 0;
         }
     }
     return 1;
+}
+
+/* All of them are hex or base64, as those of libraries are not. */
+static int are_text(const probe_ticket_t *tickets, apr_size_t n)
+{
+    apr_size_t i;
+
+    for (i = 0; i < n && probe_text_ticket_is(&tickets[i]); i++) {
+    }
+    return i == n;
 }
 
 void probe_analysis_format(const probe_ticket_t *tickets, apr_size_t n, probe_format_t *format)
@@ -169,7 +196,7 @@ void probe_analysis_format(const probe_ticket_t *tickets, apr_size_t n, probe_fo
         format->layout = PROBE_LAYOUT_STATEFUL;
         return;
     }
-    for (i = 0; i < SHAPES_N; i++) {
+    for (i = 0; i < SHAPES_N && !are_text(tickets, n); i++) {
         if (all_fit(&shapes[i], tickets, n, prefix_len)) {
             format->layout = shapes[i].layout;
             format->name_len = shapes[i].name_len;
@@ -269,11 +296,16 @@ int probe_analysis_plain(const probe_ticket_t *tickets, apr_size_t n, probe_hit_
     return found;
 }
 
+/* In GCM, one IV makes one key stream, which shows, unless the session is compressed: if it does not,
+ * these are no IVs. */
 static int same_iv(const probe_ticket_t *a, const probe_ticket_t *b, const probe_format_t *format)
 {
     apr_size_t end = format->iv_at + format->iv_len;
+    int would_show = (format->layout == PROBE_LAYOUT_MBEDTLS
+                      || format->layout == PROBE_LAYOUT_BOTAN)
+                     && format->len_max <= PROBE_TEXT_MAX;
 
-    return format->iv_len > 0 && a->len >= end && b->len >= end
+    return format->iv_len > 0 && !would_show && a->len >= end && b->len >= end
            && memcmp(a->bytes, b->bytes, end) == 0;
 }
 

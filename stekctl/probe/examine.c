@@ -22,6 +22,7 @@
 #include "wait.h"
 #include "words.h"
 
+#define EACH_MIN 4      /* key names, each of one connection */
 #define DISTINCT_MAX 64 /* tickets with different key names whose keys are searched for */
 #define NAMELESS_MAX 24 /* the same, if it is not known what of a ticket is its name */
 #define NAMELESS_LEN 16 /* then names may be that long */
@@ -93,7 +94,12 @@ static const char *some_text(const probe_run_t *run)
         text = apr_psprintf(run->pool, "%s; servers of %d kinds, by certificate and hello", text,
                             version->faces_n);
     }
-    if (rare) {
+    if (rare >= EACH_MIN && rare == version->backends->nelts && !version->is_accepted) {
+        text = apr_pstrcat(run->pool, text,
+                           ", each seen once: perhaps the server makes a key for every connection",
+                           NULL);
+    }
+    else if (rare) {
         text = apr_psprintf(run->pool,
                             "%s, %d seen once: there may be more, which more --tickets would show",
                             text, rare);
@@ -136,13 +142,16 @@ void probe_examine_support(probe_run_t *run)
                version->is_accepted ? "" : ", but a ticket does not resume", by_id, some_text(run));
 }
 
-/* What a name says to people, if they made it; or "". */
+/* What a name says to people, if they made it, or that the ticket is all text; or "". */
 static const char *name_text(const probe_run_t *run)
 {
     const probe_format_t *format = &run->version->format;
     const unsigned char *name = ticket_n(run->version, 0)->bytes;
     apr_size_t len = format->name_len, text_len, period, i;
 
+    if (probe_text_ticket_is(ticket_n(run->version, 0))) {
+        return ", hex or base64";
+    }
     if (len < 2 * NAME_MIN || len > ticket_n(run->version, 0)->len) {
         return "";
     }
@@ -582,6 +591,7 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
     probe_version_t *version = run->version;
     int whole_n = run->backend >= WHOLE_MAX ? 0 : has_names(version) ? WHOLE_MAX : 1;
     int more_n, n = choose_distinct(version, chosen, &more_n), i;
+    int names_n = has_names(version) ? n + more_n : n > 0;
     const char *why = NULL, *more;
     probe_search_t first = {.keys_n = 0};
 
@@ -601,7 +611,7 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
             search.again = PROBE_AGAIN_SAME;
         }
         probe_progress(run, (apr_size_t)i, (apr_size_t)n);
-        if (search_ticket(run, test, &search, n + more_n, found)) {
+        if (search_ticket(run, test, &search, names_n, found)) {
             return search.hit.algorithm;
         }
         why = why ? why : why_unknown(run, test, &search);
@@ -612,7 +622,7 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
     if (test == PROBE_TEST_MAC_KEY && n > 0 && search_inside(run, found)) {
         return NULL;
     }
-    more = search_again(run, test, chosen, n ? n + more_n : 0, found);
+    more = search_again(run, test, chosen, names_n, found);
     if (!more) {
         tell_none(run, test, &first, why, n, more_n);
         tell_besides(run, test, found);

@@ -31,6 +31,7 @@
 #define ANSWERS_MIN 8 /* of each backend that is sampled */
 #define REST_MIN 16   /* places outside the MAC, if those of the MAC come first */
 #define STEP 37       /* between places that are altered again */
+#define NARROW_MAX 10 /* offers that find out where the part of the MAC ends that counts */
 #define AGAIN_N 8     /* at level quick, where an earlier version's tickets had the same key */
 
 typedef enum place_e { PLACE_UNTRIED, PLACE_REFUSED, PLACE_TAKEN } place_e;
@@ -52,22 +53,23 @@ typedef struct change_t {
     unsigned char *map;             /* for every byte: place_e */
 } change_t;
 
-/* Nonzero: the altered ticket stands for the same bytes, as hex in capitals does. */
-static int means_the_same(const change_t *change)
+/* Nonzero: the alteration says nothing about the MAC, because the altered ticket stands for the same
+ * bytes, as hex in capitals does, or is no hex or base64 any more. */
+static int is_idle(const change_t *change)
 {
     probe_ticket_t ticket = *change->ticket, one, two;
-    int is_same = 0;
+    int is_other = 0;
 
     if (!probe_text_ticket_decode(&ticket, &one)) {
         return 0;
     }
     ticket.bytes = change->bytes;
     if (probe_text_ticket_decode(&ticket, &two)) {
-        is_same = one.len == two.len && memcmp(one.bytes, two.bytes, one.len) == 0;
+        is_other = one.len == two.len && memcmp(one.bytes, two.bytes, one.len) != 0;
         free((void *)two.bytes);
     }
     free((void *)one.bytes);
-    return is_same;
+    return !is_other;
 }
 
 static void offer_changed(probe_run_t *run, change_t *change, apr_size_t unit, probe_reply_t *reply)
@@ -77,7 +79,7 @@ static void offer_changed(probe_run_t *run, change_t *change, apr_size_t unit, p
     int i;
 
     change->bytes[at] ^= mask;
-    for (i = 0; i < 8 && means_the_same(change); i++) {
+    for (i = 0; i < 8 && is_idle(change); i++) {
         change->bytes[at] ^= mask;
         mask = mask == 1 ? 0x80 : (unsigned char)(mask >> 1);
         change->bytes[at] ^= mask;
@@ -183,6 +185,24 @@ static int count_places(const change_t *change, apr_size_t begin, apr_size_t end
     return n;
 }
 
+/* How many bytes of the MAC do not count.  Untried ones are like those on both sides of them. */
+static int count_idle(const change_t *change, apr_size_t begin)
+{
+    apr_size_t i, taken_at = change->ticket->len;
+    int n = 0;
+
+    for (i = begin; i < change->ticket->len; i++) {
+        if (change->map[i] == PLACE_TAKEN) {
+            n += i > taken_at ? (int)(i - taken_at) : 1;
+            taken_at = i;
+        }
+        else if (change->map[i] == PLACE_REFUSED) {
+            taken_at = change->ticket->len;
+        }
+    }
+    return n;
+}
+
 /* How many bytes at its end the ticket has in common with all others. */
 static apr_size_t common_end(const probe_run_t *run, const probe_ticket_t *ticket)
 {
@@ -251,9 +271,7 @@ static probe_verdict_e grade(const probe_run_t *run, const change_t *change)
         || (is_known && count_places(change, end, len, PLACE_REFUSED) == 0)) {
         return PROBE_BROKEN;
     }
-    return is_known && count_places(change, end, len, PLACE_TAKEN) + COUNT_MIN > (int)mac_len
-               ? PROBE_WEAK
-               : PROBE_NOTE;
+    return is_known && count_idle(change, end) + COUNT_MIN > (int)mac_len ? PROBE_WEAK : PROBE_NOTE;
 }
 
 /* Of what those bytes are that do not count, and what does. */
@@ -299,14 +317,14 @@ static int still_resumes(probe_run_t *run, const change_t *change)
     return reply.outcome == PROBE_RESUMED;
 }
 
-/* Nonzero: accepted, or decrypted and trusted. */
-static int is_fooled(probe_run_t *run, const change_t *change, const unsigned char *bytes)
+/* Nonzero: with these bytes in place of those of raw, accepted, or decrypted and trusted. */
+static int is_fooled(probe_run_t *run, const change_t *change, const probe_ticket_t *raw)
 {
     probe_reply_t reply;
     int i;
 
     for (i = 0; i < 2; i++) {
-        probe_offer(run, change->ticket, bytes, &reply);
+        probe_offer_raw(run, change->ticket, raw, change->bytes, &reply);
         if (reply.outcome == PROBE_RESUMED) {
             return 1;
         }
@@ -322,7 +340,8 @@ static int is_fooled(probe_run_t *run, const change_t *change, const unsigned ch
  * in front, because the checksum of such a pair of alterations is zero.  Returns the byte that was altered; 0: refused. */
 static apr_size_t find_checksum(probe_run_t *run, const change_t *change)
 {
-    apr_size_t len = change->ticket->len, end = len - PROBE_CRC_LEN;
+    const probe_ticket_t *raw = probe_text_ticket_raw(change->ticket, run->pool);
+    apr_size_t len = raw->len, end = len - PROBE_CRC_LEN;
     int i;
 
     if (len < CHECKSUM_MIN || change->is_again
@@ -333,10 +352,10 @@ static apr_size_t find_checksum(probe_run_t *run, const change_t *change)
         apr_size_t at = len / 2
                         + (len / 2 - PROBE_CRC_LEN - 1) * (apr_size_t)(i / 2) / (CHECKSUM_N / 2);
 
-        memcpy(change->bytes, change->ticket->bytes, len);
+        memcpy(change->bytes, raw->bytes, len);
         change->bytes[at] ^= 1;
         probe_checksum_change(1, end - at - 1, i % 2, change->bytes + end);
-        if (is_fooled(run, change, change->bytes)) {
+        if (is_fooled(run, change, raw)) {
             return at;
         }
     }
@@ -345,13 +364,14 @@ static apr_size_t find_checksum(probe_run_t *run, const change_t *change)
 
 static int tell_checksum(probe_run_t *run, change_t *change)
 {
+    int is_text = probe_text_ticket_raw(change->ticket, run->pool) != change->ticket;
     apr_size_t at = find_checksum(run, change);
 
     if (at) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN,
-                   "accepts a ticket with byte %d altered and its last %d bytes so that its CRC-32 "
-                   "remains right, for which no key is needed",
-                   (int)at, PROBE_CRC_LEN);
+                   "accepts a ticket with byte %d %saltered and its last %d bytes so that its "
+                   "CRC-32 remains right, for which no key is needed",
+                   (int)at, is_text ? "of what it stands for " : "", PROBE_CRC_LEN);
     }
     return at != 0;
 }
@@ -446,6 +466,54 @@ static void try_place(probe_run_t *run, change_t *change, apr_size_t unit)
     }
 }
 
+/* Between one byte of the MAC that was tried and the next, of which only one counts; 0: there are
+ * none, or they are neighbours. */
+static apr_size_t uncertain_place(const change_t *change, apr_size_t begin)
+{
+    apr_size_t i, tried_at = 0;
+
+    for (i = begin; i < change->ticket->len; i++) {
+        if (change->map[i] == PLACE_UNTRIED) {
+            continue;
+        }
+        if (tried_at && change->map[i] != change->map[tried_at] && i - tried_at > 1) {
+            return tried_at + (i - tried_at) / 2;
+        }
+        tried_at = i;
+    }
+    return 0;
+}
+
+/* If a part of the MAC does not count, finds out how long it is, where not all bytes were tried. */
+static void narrow(probe_run_t *run, change_t *change)
+{
+    const probe_format_t *format = &run->version->format;
+    apr_size_t begin = change->ticket->len - format->mac_len, at = begin;
+    int i;
+
+    if (format->layout == PROBE_LAYOUT_UNKNOWN || change->by_bit
+        || count_places(change, begin, change->ticket->len, PLACE_TAKEN) == 0) {
+        return;
+    }
+    for (i = 0; i < NARROW_MAX && at && run->faults_n < PROBE_FAULTS_MAX; i++) {
+        if (change->map[at] == PLACE_UNTRIED) {
+            try_place(run, change, at);
+        }
+        at = uncertain_place(change, begin);
+    }
+}
+
+/* What base64 ends with stands for nothing. */
+static apr_size_t filler_len(const probe_ticket_t *ticket)
+{
+    apr_size_t n = 0;
+
+    while (n < 2 && probe_text_ticket_is(ticket) && ticket->bytes[ticket->len - 1 - n] == '=') {
+        n++;
+    }
+    return n;
+}
+
 /* Sets how many places there are, how many of them the level asks for, and returns how many can be
  * tried; if a ticket has more, they are spread evenly.  Where answers are costly, those of the MAC come
  * first: one that does not count shows nowhere else. */
@@ -462,7 +530,7 @@ static apr_size_t choose_places(const probe_run_t *run, change_t *change, apr_si
 
     /* Behind several backends, bits would take too many connections. */
     change->by_bit = run->options->level == PROBE_DEEP && run->repeats_n == 1;
-    *pall_n = change->ticket->len * (change->by_bit ? 8 : 1);
+    *pall_n = (change->ticket->len - filler_len(change->ticket)) * (change->by_bit ? 8 : 1);
     n = *pall_n < (apr_size_t)level_n ? *pall_n : (apr_size_t)level_n;
     change->places_n = change->ticket->len > BIG_LEN && n > BIG_N ? BIG_N : n;
     n = change->places_n < most ? change->places_n : most;
@@ -542,6 +610,7 @@ void probe_test_mac(probe_run_t *run)
         probe_progress(run, i, n);
         try_place(run, &change, place_n(&change, i, n, unit_n));
     }
+    narrow(run, &change);
     if (run->asks_who) {
         meet_each(run, &change, unit_n);
         run->asks_who = 0;

@@ -21,6 +21,7 @@
 
 #include "analysis.h"
 #include "stats.h"
+#include "text_ticket.h"
 
 #define BLOCK 16
 #define BLOCK_DES 8
@@ -35,9 +36,10 @@
 #define SAMPLE_N 100                    /* times of a candidate, and of others */
 
 typedef struct oracle_t {
-    const probe_ticket_t *ticket;
-    unsigned char *bytes; /* as offered */
-    apr_size_t text_end;  /* where the MAC begins */
+    const probe_ticket_t *given;  /* as the server gave it */
+    const probe_ticket_t *ticket; /* the bytes that it stands for */
+    unsigned char *bytes;         /* the altered ones */
+    apr_size_t text_end;          /* where the MAC begins */
     int block_len;
     int kinds[VALUES_N]; /* the answers: outcome and alert in one number */
     apr_int64_t times[VALUES_N * ROUNDS_N];
@@ -81,7 +83,7 @@ static int ask(probe_run_t *run, oracle_t *oracle, int index, int value, int las
     }
     block[index] ^= (unsigned char)value;
     block[block_len - 1] ^= (unsigned char)last;
-    probe_offer(run, oracle->ticket, oracle->bytes, &reply);
+    probe_offer_raw(run, oracle->given, oracle->ticket, oracle->bytes, &reply);
     if (pus) {
         *pus = reply.first_us;
     }
@@ -407,7 +409,7 @@ static int try_guess(probe_run_t *run, oracle_t *oracle, const guess_t *guess, i
  * resume, may have been accepted once. */
 static int has_ended(probe_run_t *run, const oracle_t *oracle)
 {
-    const probe_ticket_t *ticket = oracle->ticket;
+    const probe_ticket_t *ticket = oracle->given;
     probe_reply_t reply;
 
     if (ticket->hint_s == 0 || apr_time_now() < ticket->at + apr_time_from_sec(ticket->hint_s)) {
@@ -499,7 +501,8 @@ void probe_test_padding(probe_run_t *run)
         return;
     }
     oracle = apr_pcalloc(run->pool, sizeof(*oracle));
-    oracle->ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t);
+    oracle->given = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t);
+    oracle->ticket = probe_text_ticket_raw(oracle->given, run->pool);
     oracle->bytes = apr_palloc(run->pool, oracle->ticket->len);
     if (RAND_bytes((unsigned char *)&oracle->chance, sizeof(oracle->chance)) != 1) {
         probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "no random numbers");

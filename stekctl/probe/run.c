@@ -7,11 +7,13 @@
 #include <apr_strings.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "budget.h"
 #include "faces.h"
 #include "key_digest.h"
+#include "text_ticket.h"
 #include "words.h"
 
 #define UNIQUE_LEN 8 /* bytes of a key's name; servers that count their keys have shorter ones */
@@ -81,6 +83,19 @@ void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned 
 
     apr_pool_clear(run->scratch);
     probe_offer_as(run, &offer, reply, run->scratch);
+}
+
+void probe_offer_raw(probe_run_t *run, const probe_ticket_t *ticket, const probe_ticket_t *raw,
+                     const unsigned char *bytes, probe_reply_t *reply)
+{
+    unsigned char *text = raw == ticket ? NULL : malloc(ticket->len);
+
+    if (text) {
+        probe_text_ticket_encode(ticket, bytes, text);
+        bytes = text;
+    }
+    probe_offer(run, ticket, bytes, reply);
+    free(text);
 }
 
 /* Of several backends that may know a ticket, one may end the connection and another take it. */

@@ -59,6 +59,10 @@ void probe_progress(probe_run_t *run, apr_size_t done, apr_size_t all);
 void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned char *bytes,
                  probe_reply_t *reply);
 
+/* The same with the bytes that the ticket stands for; raw is what probe_text_ticket_raw makes of it. */
+void probe_offer_raw(probe_run_t *run, const probe_ticket_t *ticket, const probe_ticket_t *raw,
+                     const unsigned char *bytes, probe_reply_t *reply);
+
 /* Nonzero: the reply says something about the ticket; otherwise the connection counts as failed. */
 int probe_is_answer(probe_run_t *run, const probe_reply_t *reply);
 

@@ -5,6 +5,7 @@
  */
 #include "text_ticket.h"
 
+#include <apr_strings.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,4 +119,33 @@ int probe_text_ticket_decode(const probe_ticket_t *ticket, probe_ticket_t *decod
     decoded->bytes = bytes;
     decoded->len = n;
     return 1;
+}
+
+int probe_text_ticket_is(const probe_ticket_t *ticket)
+{
+    probe_ticket_t decoded;
+
+    if (!probe_text_ticket_decode(ticket, &decoded)) {
+        return 0;
+    }
+    free((void *)decoded.bytes);
+    return 1;
+}
+
+const probe_ticket_t *probe_text_ticket_raw(const probe_ticket_t *ticket, apr_pool_t *pool)
+{
+    probe_ticket_t decoded, *raw = NULL;
+    unsigned char *bytes;
+
+    if (!probe_text_ticket_decode(ticket, &decoded)) {
+        return ticket;
+    }
+    bytes = malloc(ticket->len);
+    if (bytes && probe_text_ticket_encode(ticket, decoded.bytes, bytes)) {
+        raw = apr_pmemdup(pool, &decoded, sizeof(decoded));
+        raw->bytes = apr_pmemdup(pool, decoded.bytes, decoded.len);
+    }
+    free(bytes);
+    free((void *)decoded.bytes);
+    return raw ? raw : ticket;
 }

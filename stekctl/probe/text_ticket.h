@@ -5,6 +5,8 @@
 #ifndef STEKCTL_PROBE_TEXT_TICKET_H
 #define STEKCTL_PROBE_TEXT_TICKET_H
 
+#include <apr_pools.h>
+
 #include "ticket.h"
 
 #pragma GCC visibility push(hidden)
@@ -17,6 +19,12 @@ int probe_text_ticket_decode(const probe_ticket_t *ticket, probe_ticket_t *decod
  * 0: it is not written as usual. */
 int probe_text_ticket_encode(const probe_ticket_t *ticket, const unsigned char *bytes,
                              unsigned char *out);
+
+int probe_text_ticket_is(const probe_ticket_t *ticket);
+
+/* A ticket of the bytes that such a ticket stands for, if it is written as usual; otherwise the ticket
+ * itself.  The bytes are pool's. */
+const probe_ticket_t *probe_text_ticket_raw(const probe_ticket_t *ticket, apr_pool_t *pool);
 
 #pragma GCC visibility pop
 #endif

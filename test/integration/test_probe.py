@@ -92,14 +92,55 @@ def test_probe_long_name_is_no_name_and_iv(sinner):
     assert report["1.2"]["nonce"][0] == report["1.3"]["nonce"][0] == "not testable"
 
 
+EACH = """import socketserver, ssl, sys
+class Answer(socketserver.BaseRequestHandler):
+    def handle(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[2], sys.argv[3])
+        try:
+            context.wrap_socket(self.request, server_side=True).recv(4096)
+        except OSError:
+            pass
+socketserver.TCPServer.allow_reuse_address = True
+socketserver.TCPServer(('127.0.0.1', int(sys.argv[1])), Answer).serve_forever()
+"""
+
+
+def test_probe_key_for_every_connection_told(folder, certs):
+    """As where each process of a server serves one connection."""
+    server = script("/usr/bin/python3", "each.py", EACH, "")(folder, certs)
+    try:
+        report = Report("--level", "quick", "--tls", "1.3", f"localhost:{server.start().port}").assert_clean()
+    finally:
+        server.stop()
+    verdict, text = report["1.3"]["support"]
+    assert verdict == "note" and "but a ticket does not resume; " in text
+    assert "each seen once: perhaps the server makes a key for every connection" in text and "--tickets" not in text
+
+
+@pytest.mark.parametrize("level", ["quick", "normal"])
 @pytest.mark.parametrize("sin, verdict", [("mac-half", "note"), ("mac-bit", "weak")])
-def test_probe_bytes_of_mac_that_count_mapped(sinner, sin, verdict):
-    """Only the first 16 or 4 bytes of the MAC are checked, but these are."""
-    report = Report("--level", "normal", "--tls", "1.3", f"localhost:{sinner(sin).port}")
+def test_probe_bytes_of_mac_that_count_mapped(sinner, sin, verdict, level):
+    """Only the first 16 or 4 bytes of the MAC are checked, but these are; also where not all are altered."""
+    report = Report("--level", level, "--tls", "1.3", f"localhost:{sinner(sin).port}")
     assert {test for _, test in report.findings()} == ({"mac"} if verdict == "weak" else set())
     found, text = report["1.3"]["mac"]
     first = report.versions["1.3"]["greatest_length"] - 32 + (16 if sin == "mac-half" else 4)
     assert found == verdict and f"do not count: {first} to {first + (15 if sin == 'mac-half' else 27)};" in text
+
+
+@pytest.mark.parametrize("wrap", ["hex", "base64"])
+@pytest.mark.parametrize("words, verdict, said", [
+    ("cipher=aes-256-gcm,nonce=12,mac=none,pad=9", "note", "common end of all tickets do not count: "),
+    ("cipher=aes-256-ctr,nonce=16,mac=inside,digest=crc32,mac-key=none", "broken", " of what it stands for altered "),
+])
+def test_probe_tickets_of_text_stay_text_when_altered(sinner, wrap, words, verdict, said):
+    """What is no hex or base64 any more would be refused for that alone."""
+    report = Report("--level", "quick", "--tls", "1.3", f"localhost:{sinner(f'frame:{words},at=16,wrap={wrap}').port}")
+    found, text = report["1.3"]["mac"]
+    assert found == verdict and said in text
+    assert report.versions["1.3"]["layout"] == "unknown"
+    assert report["1.3"]["format"][1].endswith("layout not recognised, hex or base64")
 
 
 @pytest.mark.parametrize("words, verdict, said", [

@@ -167,7 +167,7 @@ class DrawnFrame:
         # A checksum is corrected: always, where a stream cipher hides it with the secret as it is.
         if "digest=crc32" in words:
             self.possible |= {"mac"}
-            if not self.is_block and {"form=none", "wrap=none"} <= set(words) and "mac=inside" in " ".join(words):
+            if not self.is_block and "form=none" in words and "mac=inside" in " ".join(words):
                 self.expected |= {"mac"}
         self.draw_padding(rnd, words)
         self.sin = "frame:" + ",".join(words)
@@ -176,7 +176,7 @@ class DrawnFrame:
         """A MAC outside the encryption is checked before the padding.  Level normal tries all values of a byte, and
         deep, which takes minutes, times."""
         kind = rnd.choice(["none", "none", "alert", "close"] + (["5000"] if FULL else []))
-        if kind == "none" or "cbc" not in self.cipher or "wrap=none" not in words or \
+        if kind == "none" or "cbc" not in self.cipher or \
                 not {"mac=inside", "mac=inside-front", "mac=none"} & set(words):
             return
         words.append(f"bad-padding={kind}")

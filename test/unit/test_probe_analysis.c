@@ -295,6 +295,76 @@ static void test_analysis_two_hosts_names_told(void **state)
     assert_int_equal(format.name_len, 16);
 }
 
+/* What all tickets have in common behind 16 bytes is no IV; but one that counts begins with zeros. */
+static void test_analysis_longer_name_layout_not_recognised(void **state)
+{
+    static const struct {
+        unsigned char byte;
+        size_t n;
+        probe_layout_e layout;
+    } cases[] = {{0x5a, TICKETS_N, PROBE_LAYOUT_UNKNOWN},
+                 {0x5a, 4, PROBE_LAYOUT_UNKNOWN},
+                 {0x5a, 3, PROBE_LAYOUT_OPENSSL},
+                 {0, TICKETS_N, PROBE_LAYOUT_OPENSSL}};
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+    size_t i;
+    int j;
+
+    (void)state;
+    make_tickets(&recipe);
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (j = 0; j < TICKETS_N; j++) {
+            memset(store[j] + 16, cases[i].byte, 13);
+            store[j][29] = (unsigned char)j;
+        }
+        probe_analysis_format(tickets, cases[i].n, &format);
+        assert_int_equal(format.layout, cases[i].layout);
+    }
+}
+
+static void test_analysis_text_layout_not_recognised(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+    int i, j;
+
+    (void)state;
+    make_tickets(&recipe);
+    for (i = 0; i < TICKETS_N; i++) {
+        tickets[i].len = 192;
+        for (j = 0; j < 192; j++) {
+            store[i][j] = (unsigned char)"0123456789abcdef"[j < 16 ? j : store[i][j] & 15];
+        }
+        store[i][16] = (unsigned char)('0' + i);
+    }
+    probe_analysis_format(tickets, TICKETS_N, &format);
+    assert_int_equal(format.layout, PROBE_LAYOUT_UNKNOWN);
+    assert_int_equal(format.name_len, 16);
+}
+
+/* What looks like the IV of mbedTLS, but is the same in all tickets, although no key stream is. */
+static void test_analysis_gcm_iv_without_key_stream_nothing_found(void **state)
+{
+    recipe_t recipe = good_recipe();
+    probe_format_t format;
+    probe_hit_t hit;
+    int i;
+
+    (void)state;
+    recipe.name_len = 4;
+    recipe.has_length = 1;
+    recipe.cipher = EVP_aes_256_gcm;
+    recipe.no_mac_but_tag = 1;
+    make_tickets(&recipe);
+    for (i = 0; i < TICKETS_N; i++) {
+        memset(store[i] + 4, 0x5a, 12);
+    }
+    probe_analysis_format(tickets, TICKETS_N, &format);
+    assert_int_equal(format.layout, PROBE_LAYOUT_MBEDTLS);
+    assert_false(probe_analysis_nonce(tickets, TICKETS_N, &format, &hit));
+}
+
 /* ---- weak keys ---- */
 
 static int search_one(int (*search)(probe_search_t *), probe_level_e level,
@@ -1034,6 +1104,9 @@ int main(void)
         cmocka_unit_test(test_analysis_java_layout_recognised),
         cmocka_unit_test(test_analysis_short_tickets_stateful),
         cmocka_unit_test(test_analysis_two_hosts_names_told),
+        cmocka_unit_test(test_analysis_longer_name_layout_not_recognised),
+        cmocka_unit_test(test_analysis_text_layout_not_recognised),
+        cmocka_unit_test(test_analysis_gcm_iv_without_key_stream_nothing_found),
         cmocka_unit_test(test_analysis_zero_key_each_cipher_found),
         cmocka_unit_test(test_analysis_wild_keys_found),
         cmocka_unit_test(test_analysis_master_secret_in_ticket_found),
