@@ -105,7 +105,7 @@ const char *probe_verdict_text(const probe_host_t *host, apr_pool_t *pool)
         untested_n += probe_verdict_is_untested(finding_n(host, i));
     }
     return apr_psprintf(pool, "no finding in %d ticket%s%s", tickets_n, tickets_n == 1 ? "" : "s",
-                        untested_n ? apr_psprintf(pool, "; %d test%s not made, see below",
+                        untested_n ? apr_psprintf(pool, "; %d test%s not run, see below",
                                                   untested_n, untested_n == 1 ? " was" : "s were")
                                    : "");
 }

@@ -155,6 +155,13 @@ void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned 
     }
 }
 
+void probe_offer_raw(probe_run_t *run, const probe_ticket_t *ticket, const probe_ticket_t *raw,
+                     const unsigned char *bytes, probe_reply_t *reply)
+{
+    assert_ptr_equal(raw, ticket);
+    probe_offer(run, ticket, bytes, reply);
+}
+
 /* ---- recordings ---- */
 
 static const recording_t *read_recording(const char *name)
