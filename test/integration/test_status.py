@@ -422,7 +422,7 @@ def test_status_startup_lines(httpd):
     server.log_level = "notice"
     mark = server.mark()
     server.graceful()
-    assert not server.lines("STEK30", mark) and server.lines("STEK2014", mark)
+    assert not server.lines("STEK301[01]", mark) and server.lines("STEK2014", mark)
 
 
 def test_status_sample_configuration_is_local_only(httpd):
