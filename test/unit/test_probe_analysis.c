@@ -299,13 +299,13 @@ static void test_analysis_two_hosts_names_told(void **state)
 static void test_analysis_longer_name_layout_not_recognised(void **state)
 {
     static const struct {
-        unsigned char byte;
         size_t n;
         probe_layout_e layout;
-    } cases[] = {{0x5a, TICKETS_N, PROBE_LAYOUT_UNKNOWN},
-                 {0x5a, 4, PROBE_LAYOUT_UNKNOWN},
-                 {0x5a, 3, PROBE_LAYOUT_OPENSSL},
-                 {0, TICKETS_N, PROBE_LAYOUT_OPENSSL}};
+        unsigned char byte;
+    } cases[] = {{TICKETS_N, PROBE_LAYOUT_UNKNOWN, 0x5a},
+                 {4, PROBE_LAYOUT_UNKNOWN, 0x5a},
+                 {3, PROBE_LAYOUT_OPENSSL, 0x5a},
+                 {TICKETS_N, PROBE_LAYOUT_OPENSSL, 0}};
     recipe_t recipe = good_recipe();
     probe_format_t format;
     size_t i;

@@ -36,6 +36,7 @@ typedef struct server_t {
     const recording_t *recording;
     int alert, padding, is_drawn, only_last, accepts_altered;
     int mac_len, block_len; /* 0: MAC_LEN, BLOCK, and the layout is known */
+    int is_text;            /* its tickets are hex */
     apr_size_t at;          /* in the recording */
 } server_t;
 
@@ -158,7 +159,8 @@ void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned 
 void probe_offer_raw(probe_run_t *run, const probe_ticket_t *ticket, const probe_ticket_t *raw,
                      const unsigned char *bytes, probe_reply_t *reply)
 {
-    assert_ptr_equal(raw, ticket);
+    assert_int_equal(raw->len, TICKET_LEN);
+    assert_memory_equal(raw->bytes, ticket_bytes, TICKET_LEN);
     probe_offer(run, ticket, bytes, reply);
 }
 
@@ -185,6 +187,17 @@ static const recording_t *read_recording(const char *name)
 }
 
 /* A ticket's padding differs from run to run, and so does the place in the recording. */
+static const unsigned char *in_hex(void)
+{
+    static char hex[2 * TICKET_LEN + 1];
+    int i;
+
+    for (i = 0; i < TICKET_LEN; i++) {
+        snprintf(hex + (size_t)2 * i, 3, "%02x", ticket_bytes[i]);
+    }
+    return (const unsigned char *)hex;
+}
+
 static probe_verdict_e probe_once(probe_level_e level, int i)
 {
     probe_options_t options = {.level = level};
@@ -213,6 +226,10 @@ static probe_verdict_e probe_once(probe_level_e level, int i)
     memset(ticket, 0, sizeof(*ticket));
     ticket->bytes = ticket_bytes;
     ticket->len = TICKET_LEN;
+    if (server.is_text) {
+        ticket->bytes = in_hex();
+        ticket->len = (apr_size_t)2 * TICKET_LEN;
+    }
     server.padding = 1 + i % (server.block_len ? server.block_len : BLOCK);
     server.is_drawn = i & 1;
     server.at = rnd_below(&rnd, TIMES_MAX);
@@ -299,6 +316,17 @@ static void test_padding_alert_found(void **state)
     assert_int_equal(probe_once(PROBE_NORMAL, 0), PROBE_OK);
 }
 
+/* What the text stands for is altered, not the text. */
+static void test_padding_alert_to_ticket_of_text_found(void **state)
+{
+    (void)state;
+    rnd.state = 17;
+    memset(&server, 0, sizeof(server));
+    server.is_text = 1;
+    server.alert = 51;
+    assert_int_equal(probe_once(PROBE_NORMAL, 3), PROBE_BROKEN);
+}
+
 /* Whatever the length of the MAC, and of the cipher's block; each with few connections if there is
  * no oracle. */
 static void test_padding_alert_any_mac_and_block_found(void **state)
@@ -366,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_padding_recorded_leak_found),
         cmocka_unit_test(test_padding_recorded_samples_compared),
         cmocka_unit_test(test_padding_alert_found),
+        cmocka_unit_test(test_padding_alert_to_ticket_of_text_found),
         cmocka_unit_test(test_padding_alert_any_mac_and_block_found),
         cmocka_unit_test(test_padding_altered_accepted_only_own_lengths_tried),
         cmocka_unit_test(test_padding_last_byte_alone_noted),
