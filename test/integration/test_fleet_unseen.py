@@ -129,7 +129,7 @@ def test_unseen_hosts_behind_an_object_that_does_not_open_are_trouble(fleet, how
     wait_good(fleet, hosts)
     look(fleet, code=0)
     for host in hosts:
-        host.process.send_signal(signal.SIGSTOP)
+        stop_all(host.process.pid, signal.SIGSTOP)  # also a worker that is just writing
     part = announcements.part_of(hosts[0].name)
     try:
         spoil(store, fleet, part, how)
@@ -141,7 +141,7 @@ def test_unseen_hosts_behind_an_object_that_does_not_open_are_trouble(fleet, how
         assert "all agree" not in text
     finally:
         for host in hosts:
-            host.process.send_signal(signal.SIGCONT)
+            stop_all(host.process.pid, signal.SIGCONT)
     # Where no host of the part speaks, another that looks puts it right; until then, nobody has all followed.
     empty = next(n for n in range(64) if n not in {announcements.part_of(host.name) for host in hosts})
     spoil(store, fleet, empty, how)
