@@ -19,7 +19,7 @@ NAMES = re.findall(r"^Package: (.*)$", (TOP / "debian" / "control").read_text(),
 # Lintian is check_releases.py's.
 PACKAGES = sorted({*build_depends(), "apache2", "openssl"} - {"lintian"})
 WARNING = re.compile(r"^.*\bwarning: .*$", re.M)
-# Of the compiler alone.
+# The log of a package has warnings of debhelper, too.
 CODE_WARNING = re.compile(r"^.*\.[ch]:\d+:\d+: warning: .*$", re.M)
 # In the package's own tree with its own flags, so that nothing is compiled twice.
 BENCH_BUILD = ("cd /src/out/deb/mod_stek_rotate-*/; export DEB_BUILD_MAINT_OPTIONS=hardening=+all; "
@@ -117,8 +117,9 @@ def try_next_openssl(suite):
         gcc, openssl = root.run("gcc -dumpfullversion; openssl version | cut -d' ' -f2")[1].split()[-2:]
         print(f"   gcc {gcc}, OpenSSL {openssl}", flush=True)
         said = root.expect("builds with warnings as errors", "cd /src && make -j2 WERROR=1 all 2>&1", timeout_s=3600)
-        # The linker's: a store's library is linked with the OpenSSL of today.
-        check("and without one", not CODE_WARNING.search(said), CODE_WARNING.findall(said)[:5])
+        # But for the linker's, of a store's library that is linked with the OpenSSL of today.
+        warnings = [line for line in WARNING.findall(said) if not re.search(r"libcrypto.*may conflict with", line)]
+        check("and without one", not warnings, warnings[:5])
         root.expect("its unit tests pass", "cd /src && make -j2 WERROR=1 unit 2>&1", r"^\d+ passed, 0 failed",
                     timeout_s=3600)
         root.expect("the server that sins builds", "cd /src/test/integration && gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra "
