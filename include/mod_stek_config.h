@@ -101,5 +101,8 @@ int mod_stek_server_rotates(const server_rec *s);
 /* Whether mod_ssl is in this server. */
 int mod_stek_have_ssl(void);
 
+/* Nonzero if mod_ssl, as it is loaded and built here, has that directive. */
+int mod_stek_ssl_has(const char *directive);
+
 #pragma GCC visibility pop
 #endif

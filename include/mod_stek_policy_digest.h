@@ -118,10 +118,6 @@ int mod_stek_policy_mixes_hosts(void);
 /* ...or to any vhost on the connection's address. */
 int mod_stek_policy_ignores_hosts(void);
 
-/* Nonzero if mod_ssl has SSLVHostSNIPolicy (httpd 2.4.66).  Before, it did not compare
- * SSLOpenSSLConfCmd. */
-int mod_stek_policy_has_sni_policy(void);
-
 /* Nonzero if what decides about certificates is where the parent cannot read it as children do: in
  * SSLOpenSSLConfCmd VerifyCAStore, or in directories together with ChrootDir. */
 int mod_stek_policy_unbindable(const mod_stek_policy_t *policy);

@@ -18,6 +18,13 @@ int mod_stek_have_ssl(void)
     return ap_find_linked_module("mod_ssl.c") != NULL;
 }
 
+int mod_stek_ssl_has(const char *directive)
+{
+    const module *ssl = ap_find_linked_module("mod_ssl.c");
+
+    return ssl && ap_find_command(directive, ssl->cmds) != NULL;
+}
+
 const mod_stek_server_t *mod_stek_server_get(const server_rec *s)
 {
     return ap_get_module_config(s->module_config, &stek_rotate_module);

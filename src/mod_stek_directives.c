@@ -398,9 +398,7 @@ static const char *cmd_ticket_count(cmd_parms *cmd, void *dir, int argc, char *c
  * built here, does not have must not become valid because we list it. */
 static const char *without_ssl(cmd_parms *cmd)
 {
-    const module *ssl = ap_find_linked_module("mod_ssl.c");
-
-    return ssl && ap_find_command(cmd->cmd->name, ssl->cmds)
+    return mod_stek_ssl_has(cmd->cmd->name)
                ? NULL
                : apr_pstrcat(
                    cmd->pool, "Invalid command '", cmd->cmd->name,

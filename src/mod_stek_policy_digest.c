@@ -262,13 +262,6 @@ int mod_stek_policy_ignores_hosts(void)
     return strcasecmp(sni_policy_kept()->value, "insecure") == 0;
 }
 
-int mod_stek_policy_has_sni_policy(void)
-{
-    const module *ssl = ap_find_linked_module("mod_ssl.c");
-
-    return ssl && ap_find_command("SSLVHostSNIPolicy", ssl->cmds) != NULL;
-}
-
 int mod_stek_policy_server_asks(const mod_stek_policy_t *policy)
 {
     return server_asks(policy);

@@ -177,8 +177,8 @@ static apr_status_t reach(mod_stek_task_t *task)
     if (geteuid() == 0) {
         rv = mod_stek_reach_check(ring->path, !ring->generate, &task->culprit, task->pool);
     }
-    task->shut_out = rv != APR_SUCCESS;
     if (rv == APR_SUCCESS || ring->generate) {
+        task->shut_out = rv != APR_SUCCESS;
         return rv;
     }
     if (is_no_ring(mod_stek_live_file(ring->live), task->pool)) {

@@ -270,11 +270,17 @@ static void note_shared_connections(const mod_stek_vhost_t *vhost, apr_pool_t *p
     }
 }
 
+/* Before it had this directive (httpd 2.4.66), mod_ssl did not compare SSLOpenSSLConfCmd. */
+static int has_sni_policy(void)
+{
+    return mod_stek_ssl_has("SSLVHostSNIPolicy");
+}
+
 /* Nonzero: mod_ssl does not count SSLOpenSSLConfCmd among what two vhosts must share for one
  * connection to serve both. */
 static int ignores_tickets(void)
 {
-    return mod_stek_policy_ignores_hosts() || !mod_stek_policy_has_sni_policy();
+    return mod_stek_policy_ignores_hosts() || !has_sni_policy();
 }
 
 static void lint_shared_connections(apr_pool_t *ptemp)
@@ -316,12 +322,12 @@ static const mod_stek_vhost_t *laxer_neighbour(const mod_stek_vhost_t *vhost)
 /* What lets requests in, and what to do. */
 static const char *ignoring_text(void)
 {
-    return mod_stek_policy_has_sni_policy()
+    return has_sni_policy()
                ? ", because of 'SSLVHostSNIPolicy insecure'; set it to 'secure' (httpd keeps a value "
                  "that is only removed), or give both the same StekTickets"
-               : ", if both have the same certificate and ask clients for the same, because httpd "
-                 "before 2.4.66 does not compare StekTickets; give both the same StekTickets, or "
-                 "install a later httpd";
+               : ", if both have the same certificate and the same rules for client certificates, "
+                 "because httpd before 2.4.66 does not compare StekTickets; give both the same "
+                 "StekTickets, or install a later httpd";
 }
 
 /* A request finds its vhost in any connection. */

@@ -296,24 +296,20 @@ static ctl_exit_e unknown_command(const ctl_t *ctl, const char *name)
 /* help [COMMAND] */
 static ctl_exit_e run_help(const ctl_t *ctl, int argc, char **argv)
 {
-    const ctl_command_t *command = argc > 1 ? find_command(argv[1]) : NULL;
+    const ctl_command_t *command;
 
-    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-        print_help();
-        return CTL_DONE;
-    }
     if (argc > 2) {
         return report_usage(ctl, "unexpected argument '%s'", argv[2]);
     }
-    if (argc > 1 && !command) {
+    if (argc == 1 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+        print_help();
+        return CTL_DONE;
+    }
+    command = find_command(argv[1]);
+    if (!command) {
         return unknown_command(ctl, argv[1]);
     }
-    if (command) {
-        options_help(command);
-    }
-    else {
-        print_help();
-    }
+    options_help(command);
     return CTL_DONE;
 }
 

@@ -196,7 +196,10 @@ void probe_analysis_format(const probe_ticket_t *tickets, apr_size_t n, probe_fo
         format->layout = PROBE_LAYOUT_STATEFUL;
         return;
     }
-    for (i = 0; i < SHAPES_N && !are_text(tickets, n); i++) {
+    if (are_text(tickets, n)) {
+        return;
+    }
+    for (i = 0; i < SHAPES_N; i++) {
         if (all_fit(&shapes[i], tickets, n, prefix_len)) {
             format->layout = shapes[i].layout;
             format->name_len = shapes[i].name_len;

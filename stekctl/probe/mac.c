@@ -337,10 +337,10 @@ static int is_fooled(probe_run_t *run, const change_t *change, const probe_ticke
 
 /* If nothing but a checksum protects the text, also where a stream cipher hides both, an alteration
  * can bring the right checksum along: at the end, where the last bytes are that of the others, and
- * in front, because the checksum of such a pair of alterations is zero.  Returns the byte that was altered; 0: refused. */
-static apr_size_t find_checksum(probe_run_t *run, const change_t *change)
+ * in front, because the checksum of such a pair of alterations is zero.  raw: what the ticket stands
+ * for.  Returns the byte of it that was altered; 0: refused. */
+static apr_size_t find_checksum(probe_run_t *run, const change_t *change, const probe_ticket_t *raw)
 {
-    const probe_ticket_t *raw = probe_text_ticket_raw(change->ticket, run->pool);
     apr_size_t len = raw->len, end = len - PROBE_CRC_LEN;
     int i;
 
@@ -364,14 +364,14 @@ static apr_size_t find_checksum(probe_run_t *run, const change_t *change)
 
 static int tell_checksum(probe_run_t *run, change_t *change)
 {
-    int is_text = probe_text_ticket_raw(change->ticket, run->pool) != change->ticket;
-    apr_size_t at = find_checksum(run, change);
+    const probe_ticket_t *raw = probe_text_ticket_raw(change->ticket, run->pool);
+    apr_size_t at = find_checksum(run, change, raw);
 
     if (at) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN,
                    "accepts a ticket with byte %d %saltered and its last %d bytes so that its "
                    "CRC-32 remains right, for which no key is needed",
-                   (int)at, is_text ? "of what it stands for " : "", PROBE_CRC_LEN);
+                   (int)at, raw == change->ticket ? "" : "of what it stands for ", PROBE_CRC_LEN);
     }
     return at != 0;
 }
@@ -508,10 +508,10 @@ static apr_size_t filler_len(const probe_ticket_t *ticket)
 {
     apr_size_t n = 0;
 
-    while (n < 2 && probe_text_ticket_is(ticket) && ticket->bytes[ticket->len - 1 - n] == '=') {
+    while (n < 2 && ticket->bytes[ticket->len - 1 - n] == '=') {
         n++;
     }
-    return n;
+    return n && probe_text_ticket_is(ticket) ? n : 0;
 }
 
 /* Sets how many places there are, how many of them the level asks for, and returns how many can be

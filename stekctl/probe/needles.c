@@ -54,7 +54,7 @@ static apr_uint64_t hash(apr_uint64_t word)
     return word * APR_UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* The hash's first bits, before these, choose a word of the filter. */
+/* How far to shift a hash, so that its first bits choose one of the filter's words of 64 bits. */
 static unsigned filter_shift(const probe_scan_t *scan)
 {
     return 70 - (unsigned)scan->bits;

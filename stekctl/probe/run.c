@@ -88,13 +88,20 @@ void probe_offer(probe_run_t *run, const probe_ticket_t *ticket, const unsigned 
 void probe_offer_raw(probe_run_t *run, const probe_ticket_t *ticket, const probe_ticket_t *raw,
                      const unsigned char *bytes, probe_reply_t *reply)
 {
-    unsigned char *text = raw == ticket ? NULL : malloc(ticket->len);
+    unsigned char *text;
 
-    if (text) {
-        probe_text_ticket_encode(ticket, bytes, text);
-        bytes = text;
+    if (raw == ticket) {
+        probe_offer(run, ticket, bytes, reply);
+        return;
     }
-    probe_offer(run, ticket, bytes, reply);
+    text = malloc(ticket->len);
+    if (!text) {
+        memset(reply, 0, sizeof(*reply));
+        reply->outcome = PROBE_CLIENT;
+        return;
+    }
+    probe_text_ticket_encode(ticket, bytes, text);
+    probe_offer(run, ticket, text, reply);
     free(text);
 }
 

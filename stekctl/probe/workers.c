@@ -113,16 +113,13 @@ int probe_workers_begin(void)
 
 void probe_workers_add(probe_job_t *job, int is_first)
 {
+    probe_job_t **at;
+
     (void)pthread_mutex_lock(&all.lock);
-    if (!all.first || !is_first) {
-        job->next = NULL;
-        *all.last = job;
-        all.last = &job->next;
-    }
-    else {
-        job->next = all.first;
-        all.first = job;
-    }
+    at = is_first ? &all.first : all.last;
+    job->next = *at;
+    *at = job;
+    all.last = job->next ? all.last : &job->next;
     all.waiting_n++;
     (void)pthread_cond_signal(&all.more);
     (void)pthread_mutex_unlock(&all.lock);

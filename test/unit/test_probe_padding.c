@@ -186,7 +186,6 @@ static const recording_t *read_recording(const char *name)
     return &recording;
 }
 
-/* A ticket's padding differs from run to run, and so does the place in the recording. */
 static const unsigned char *in_hex(void)
 {
     static char hex[2 * TICKET_LEN + 1];
@@ -198,6 +197,7 @@ static const unsigned char *in_hex(void)
     return (const unsigned char *)hex;
 }
 
+/* A ticket's padding differs from run to run, and so does the place in the recording. */
 static probe_verdict_e probe_once(probe_level_e level, int i)
 {
     probe_options_t options = {.level = level};
