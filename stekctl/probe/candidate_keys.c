@@ -4,6 +4,7 @@
  */
 #include "candidate_keys.h"
 
+#include <apr_strings.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <time.h>
@@ -251,36 +252,29 @@ static const char *const texts[] = {
     "vpn",
 };
 
-/* How files begin that are at hand where a key is asked for: private keys and DH parameters.
- * Lengths in the DER of RSA keys differ by a few bytes. */
+/* How files begin that are at hand where a key is asked for: private keys and DH parameters. */
 static const char *const files[] = {
-    "-----BEGIN PRIVATE KEY-----\nMIIEuwIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIEvAIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIEvgIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIG/AIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIG/QIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIG/gIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIG/wIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIJQAIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIJQQIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIJQgIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIJQwIBADANBgkqhkiG9w0BAQEFAASC",
-    "-----BEGIN PRIVATE KEY-----\nMIIJRAIBADANBgkqhkiG9w0BAQEFAASC",
     "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg",
     "-----BEGIN PRIVATE KEY-----\nMIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDA",
     "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIE",
-    "-----BEGIN RSA PRIVATE KEY-----\nMIIEogIBAAKCAQEA",
-    "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA",
-    "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA",
-    "-----BEGIN RSA PRIVATE KEY-----\nMIIEpQIBAAKCAQEA",
-    "-----BEGIN RSA PRIVATE KEY-----\nMIIJKAIBAAKCAgEA",
-    "-----BEGIN RSA PRIVATE KEY-----\nMIIJKQIBAAKCAgEA",
-    "-----BEGIN RSA PRIVATE KEY-----\nMIIJKgIBAAKCAgEA",
-    "-----BEGIN RSA PRIVATE KEY-----\nMIIJKwIBAAKCAgEA",
     "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n",
     "-----BEGIN DH PARAMETERS-----\nMIIBCAKCAQEA//////////+t+FRYortKmq",
     "-----BEGIN DH PARAMETERS-----\nMIICCAKCAgEA//////////+t+FRYortKmq",
+};
+
+/* Files of RSA keys of 2048, 3072 and 4096 bits: their third and fourth byte are the length of what
+ * follows, which is the longest one or, where numbers begin with zeros, a few bytes less. */
+#define RSA_SHORTER 7
+static const struct {
+    const char *head, *rest;
+    unsigned longest;
+} rsa_files[] = {
+    {"-----BEGIN PRIVATE KEY-----\n", "ADANBgkqhkiG9w0BAQEFAASC", 0x4c0},
+    {"-----BEGIN PRIVATE KEY-----\n", "ADANBgkqhkiG9w0BAQEFAASC", 0x700},
+    {"-----BEGIN PRIVATE KEY-----\n", "ADANBgkqhkiG9w0BAQEFAASC", 0x945},
+    {"-----BEGIN RSA PRIVATE KEY-----\n", "AAKCAQEA", 0x4a6},
+    {"-----BEGIN RSA PRIVATE KEY-----\n", "AAKCAYEA", 0x6e6},
+    {"-----BEGIN RSA PRIVATE KEY-----\n", "AAKCAgEA", 0x92b},
 };
 
 static void add_count(probe_keys_t *keys, int start, int step)
@@ -495,6 +489,19 @@ static void add_files(probe_keys_t *keys)
 
     for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         add_cut(keys, (const unsigned char *)files[i], strlen(files[i]));
+    }
+    for (i = 0; i < sizeof(rsa_files) / sizeof(rsa_files[0]); i++) {
+        unsigned len;
+
+        for (len = rsa_files[i].longest - RSA_SHORTER; len <= rsa_files[i].longest; len++) {
+            const unsigned char der[6] = {0x30, 0x82, len >> 8 & 0xff, len & 0xff, 2, 1};
+            char text[80], base64[9];
+
+            EVP_EncodeBlock((unsigned char *)base64, der, sizeof(der));
+            apr_snprintf(text, sizeof(text), "%s%s%s", rsa_files[i].head, base64,
+                         rsa_files[i].rest);
+            add_cut(keys, (const unsigned char *)text, strlen(text));
+        }
     }
 }
 

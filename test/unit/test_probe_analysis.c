@@ -787,6 +787,46 @@ static int is_candidate(probe_level_e level, const unsigned char *key, apr_size_
     return (int)i;
 }
 
+/* The length of an RSA key's file: each from the longest one down to what is one key in 100,000. */
+static void test_analysis_file_of_any_rsa_key_found(void **state)
+{
+    static const struct {
+        int bits;
+        apr_size_t longest[2]; /* of PKCS #8, of PKCS #1 */
+    } sizes[] = {{2048, {1216, 1190}}, {3072, {1792, 1766}}, {4096, {2373, 2347}}};
+    size_t i, older, shorter;
+
+    (void)state;
+    make_tickets(&(recipe_t){.name_len = 16});
+    for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        EVP_PKEY *pkey = EVP_RSA_gen(sizes[i].bits);
+
+        for (older = 0; older < 2; older++) {
+            BIO *bio = BIO_new(BIO_s_mem());
+            char text[128], *pem, *line;
+
+            assert_int_equal(
+                older ? PEM_write_bio_PrivateKey_traditional(bio, pkey, NULL, NULL, 0, NULL, NULL)
+                      : PEM_write_bio_PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL),
+                1);
+            assert_true(BIO_get_mem_data(bio, &pem) > (long)sizeof(text));
+            memcpy(text, pem, sizeof(text));
+            line = memchr(text, '\n', 40);
+            for (shorter = 0; shorter < 8; shorter++) {
+                apr_size_t len = sizes[i].longest[older] - shorter;
+                unsigned char der[6] = {0x30, 0x82, len >> 8, len & 0xff, 2, 1}, base64[9];
+
+                EVP_EncodeBlock(base64, der, sizeof(der));
+                memcpy(line + 1, base64, 8);
+                assert_true(is_candidate(PROBE_NORMAL, (unsigned char *)text + 16, 16));
+                assert_true(is_candidate(PROBE_NORMAL, (unsigned char *)text + 32, 16));
+            }
+            BIO_free(bio);
+        }
+        EVP_PKEY_free(pkey);
+    }
+}
+
 /* All that EVP_BytesToKey() makes may have been cut into name, IV and keys. */
 static void test_analysis_key_of_password_found(void **state)
 {
@@ -1121,6 +1161,7 @@ int main(void)
         cmocka_unit_test(test_analysis_text_from_its_middle_found),
         cmocka_unit_test(test_analysis_file_of_text_found),
         cmocka_unit_test(test_analysis_file_of_private_key_found),
+        cmocka_unit_test(test_analysis_file_of_any_rsa_key_found),
         cmocka_unit_test(test_analysis_key_of_password_found),
         cmocka_unit_test(test_analysis_date_as_key_found),
         cmocka_unit_test(test_analysis_own_key_found),
