@@ -319,39 +319,51 @@ static int is_fooled(probe_run_t *run, const change_t *change, const unsigned ch
 
 /* If nothing but a checksum protects the text, also where a stream cipher hides both, an alteration
  * can bring the right checksum along: at the end, where the last bytes are that of the others, and
- * in front, because the checksum of such a pair of alterations is zero.  Returns the byte that was altered; 0: refused. */
-static apr_size_t find_checksum(probe_run_t *run, const change_t *change)
+ * in front, because the checksum of such a pair of alterations is zero.  ticket: that of change, or
+ * what its text stands for.  Returns the byte that was altered; 0: refused. */
+static apr_size_t find_checksum(probe_run_t *run, const change_t *change,
+                                const probe_ticket_t *ticket)
 {
-    apr_size_t len = change->ticket->len, end = len - PROBE_CRC_LEN;
-    int i;
+    apr_size_t len = ticket->len, end = len - PROBE_CRC_LEN;
+    unsigned char *bytes = malloc(len);
+    int i, is_found = 0;
+    apr_size_t at = 0;
 
-    if (len < CHECKSUM_MIN || change->is_again
-        || probe_analysis_is_aead(run->version->format.layout)) {
-        return 0;
-    }
-    for (i = 0; i < CHECKSUM_N; i++) {
-        apr_size_t at = len / 2
-                        + (len / 2 - PROBE_CRC_LEN - 1) * (apr_size_t)(i / 2) / (CHECKSUM_N / 2);
-
-        memcpy(change->bytes, change->ticket->bytes, len);
-        change->bytes[at] ^= 1;
-        probe_checksum_change(1, end - at - 1, i % 2, change->bytes + end);
-        if (is_fooled(run, change, change->bytes)) {
-            return at;
+    for (i = 0; bytes && i < CHECKSUM_N && !is_found; i++) {
+        at = len / 2 + (len / 2 - PROBE_CRC_LEN - 1) * (apr_size_t)(i / 2) / (CHECKSUM_N / 2);
+        memcpy(bytes, ticket->bytes, len);
+        bytes[at] ^= 1;
+        probe_checksum_change(1, end - at - 1, i % 2, bytes + end);
+        if (ticket == change->ticket) {
+            memcpy(change->bytes, bytes, len);
         }
+        else if (!probe_text_ticket_encode(change->ticket, bytes, change->bytes)) {
+            break;
+        }
+        is_found = is_fooled(run, change, change->bytes);
     }
-    return 0;
+    free(bytes);
+    return is_found ? at : 0;
 }
 
 static int tell_checksum(probe_run_t *run, change_t *change)
 {
-    apr_size_t at = find_checksum(run, change);
+    probe_ticket_t decoded = *change->ticket;
+    int is_text = probe_text_ticket_decode(change->ticket, &decoded);
+    apr_size_t at = 0;
 
+    if (decoded.len >= CHECKSUM_MIN && !change->is_again
+        && !probe_analysis_is_aead(run->version->format.layout)) {
+        at = find_checksum(run, change, is_text ? &decoded : change->ticket);
+    }
+    if (is_text) {
+        free((void *)decoded.bytes);
+    }
     if (at) {
         probe_tell(run, PROBE_TEST_MAC, PROBE_BROKEN,
-                   "accepts a ticket with byte %d altered and its last %d bytes so that its CRC-32 "
-                   "remains right, for which no key is needed",
-                   (int)at, PROBE_CRC_LEN);
+                   "accepts a ticket with byte %d%s altered and its last %d bytes so that its "
+                   "CRC-32 remains right, for which no key is needed",
+                   (int)at, is_text ? " of what its text stands for" : "", PROBE_CRC_LEN);
     }
     return at != 0;
 }

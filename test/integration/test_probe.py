@@ -77,6 +77,15 @@ def test_probe_sin_found_and_nothing_else(sinner, sin):
             assert words in found[version, test]
 
 
+@pytest.mark.parametrize("wrap", ["hex", "base64"])
+def test_probe_checksum_in_ticket_that_is_text_corrected(sinner, wrap):
+    """A stream cipher hides text and CRC-32, and what is offered is hex or base64 of both."""
+    port = sinner(f"frame:cipher=aes-256-ctr,nonce=16,mac=inside,digest=crc32,form=none,wrap={wrap}").port
+    report = Report("--level", "quick", "--tls", "1.3", f"localhost:{port}")
+    assert set(report.findings()) == {("1.3", "mac")}
+    assert "of what its text stands for altered and its last 4 bytes" in report["1.3"]["mac"][1]
+
+
 def test_probe_text_that_no_mac_protects_is_no_padding(sinner):
     """Altered bytes of the text get answers of their own, but not by their padding."""
     report = Report("--level", "normal", f"localhost:{sinner('no-mac').port}")
