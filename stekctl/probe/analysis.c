@@ -65,6 +65,8 @@ typedef struct shape_t {
     apr_size_t name_len, iv_len, length_at, text_at, mac_len, block_len;
 } shape_t;
 
+#define ALIKE_MIN 4 /* bytes that sessions begin with, and other text only by chance */
+
 /* length_at 0: no length field.  Layouts with one come first, because they hardly match by chance.
  * */
 static const shape_t shapes[] = {
@@ -141,6 +143,11 @@ static int all_fit(const shape_t *shape, const probe_ticket_t *tickets, apr_size
     /* In CBC, one IV makes the same block of the same text: what ends before that is a longer name. */
     if (n > 1 && shape->block_len > 1 && prefix_len >= shape->text_at
         && prefix_len < shape->text_at + shape->block_len) {
+        return 0;
+    }
+    /* Nor does a stream cipher: sessions begin alike. */
+    if (n > 1 && shape->block_len == 1 && shape->length_at && prefix_len >= shape->length_at
+        && prefix_len < shape->text_at + ALIKE_MIN) {
         return 0;
     }
     for (i = 0; i < n; i++) {

@@ -231,6 +231,37 @@ static void test_analysis_mbedtls_layout_recognised(void **state)
     assert_int_equal(format.iv_len, 12);
 }
 
+/* Name 16 | length | text | 16 bytes: what would be the IV is the rest of a name.  If sessions begin
+ * alike behind it, it is an IV that is always the same. */
+static void test_analysis_long_name_before_length_is_no_iv(void **state)
+{
+    static const unsigned char text[] = {5, 5, 5, 5, 1, 2, 3, 4};
+    static unsigned char bytes[TICKETS_N][120];
+    probe_ticket_t made[TICKETS_N];
+    probe_format_t format;
+    int alike, i;
+
+    (void)state;
+    rnd.state = seed_from_env();
+    for (alike = 0; alike <= 1; alike++) {
+        for (i = 0; i < TICKETS_N; i++) {
+            unsigned char *ticket = bytes[i];
+
+            memset(ticket, 'n', 16);
+            ticket[16] = 0;
+            ticket[17] = sizeof(bytes[i]) - 18 - 16;
+            rnd_fill(&rnd, ticket + 18, sizeof(bytes[i]) - 18);
+            ticket[18] = (unsigned char)i;
+            if (alike) {
+                memcpy(ticket + 18, text, sizeof(text));
+            }
+            made[i] = (probe_ticket_t){.bytes = ticket, .len = sizeof(bytes[i])};
+        }
+        probe_analysis_format(made, TICKETS_N, &format);
+        assert_int_equal(format.layout, alike ? PROBE_LAYOUT_MBEDTLS : PROBE_LAYOUT_UNKNOWN);
+    }
+}
+
 /* Number of the key 4 | IV 16 | GCM; other lengths, a multiple of the block, and the byte of newer
  * versions say that it is something else. */
 static void test_analysis_java_layout_recognised(void **state)
@@ -1031,6 +1062,7 @@ int main(void)
         cmocka_unit_test(test_analysis_gnutls_layout_recognised),
         cmocka_unit_test(test_analysis_rfc5077_layout_recognised),
         cmocka_unit_test(test_analysis_mbedtls_layout_recognised),
+        cmocka_unit_test(test_analysis_long_name_before_length_is_no_iv),
         cmocka_unit_test(test_analysis_java_layout_recognised),
         cmocka_unit_test(test_analysis_short_tickets_stateful),
         cmocka_unit_test(test_analysis_two_hosts_names_told),
