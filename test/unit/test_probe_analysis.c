@@ -17,6 +17,7 @@
 #include "probe/checksum.h"
 #include "probe/derived_keys.h"
 #include "probe/hchacha.h"
+#include "probe/mac_spans.h"
 #include "probe/search.h"
 
 #define TICKETS_N 10
@@ -229,6 +230,61 @@ static void test_analysis_mbedtls_layout_recognised(void **state)
     assert_int_equal(format.layout, PROBE_LAYOUT_MBEDTLS);
     assert_int_equal(format.name_len, 4);
     assert_int_equal(format.iv_len, 12);
+}
+
+static int has_span(const probe_spans_t *spans, size_t mac_at, size_t mac_len, size_t from)
+{
+    size_t i;
+
+    for (i = 0; i < spans->n; i++) {
+        const probe_span_t *span = &spans->all[i];
+
+        if (span->mac_at == mac_at && span->mac_len == mac_len && span->from == from) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Of a long digest, in a known layout, what is cut to 16 bytes or less: at level quick only at the
+ * end, over all or all but the name.  Shorter digests, other layouts and levels get all places. */
+static void test_analysis_long_mac_cut_short_searched_at_end_only(void **state)
+{
+    static const size_t cuts[] = {16, 12, 10}, len = 192;
+    static const struct {
+        probe_layout_e layout;
+        size_t digest_len;
+        probe_level_e level;
+        int is_narrow;
+    } cases[] = {
+        {PROBE_LAYOUT_OPENSSL, 48, PROBE_QUICK, 1},  {PROBE_LAYOUT_OPENSSL, 64, PROBE_QUICK, 1},
+        {PROBE_LAYOUT_OPENSSL, 32, PROBE_QUICK, 0},  {PROBE_LAYOUT_UNKNOWN, 48, PROBE_QUICK, 0},
+        {PROBE_LAYOUT_OPENSSL, 48, PROBE_NORMAL, 0}, {PROBE_LAYOUT_UNKNOWN, 64, PROBE_QUICK, 0},
+    };
+    size_t i, j;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int is_known = cases[i].layout == PROBE_LAYOUT_OPENSSL;
+        probe_format_t format = {.layout = cases[i].layout,
+                                 .name_len = 16,
+                                 .prefix_len = 16,
+                                 .iv_at = is_known ? 16 : 0,
+                                 .iv_len = is_known ? 16 : 0,
+                                 .text_at = is_known ? 32 : 0,
+                                 .mac_len = is_known ? 32 : 0};
+        probe_spans_t spans;
+
+        probe_mac_spans(&spans, len, &format, cases[i].digest_len, cases[i].level, 0);
+        for (j = 0; j < sizeof(cuts) / sizeof(cuts[0]); j++) {
+            size_t end = len - cuts[j];
+
+            assert_true(has_span(&spans, end, cuts[j], 0));
+            assert_true(has_span(&spans, end, cuts[j], 16));
+            assert_int_equal(has_span(&spans, end, cuts[j], 32), !cases[i].is_narrow);
+        }
+        assert_int_equal(has_span(&spans, 16, 16, 32), !cases[i].is_narrow);
+    }
 }
 
 /* Name 16 | length | text | 16 bytes: what would be the IV is the rest of a name.  If sessions begin
@@ -1063,6 +1119,7 @@ int main(void)
         cmocka_unit_test(test_analysis_rfc5077_layout_recognised),
         cmocka_unit_test(test_analysis_mbedtls_layout_recognised),
         cmocka_unit_test(test_analysis_long_name_before_length_is_no_iv),
+        cmocka_unit_test(test_analysis_long_mac_cut_short_searched_at_end_only),
         cmocka_unit_test(test_analysis_java_layout_recognised),
         cmocka_unit_test(test_analysis_short_tickets_stateful),
         cmocka_unit_test(test_analysis_two_hosts_names_told),
