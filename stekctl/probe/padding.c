@@ -17,10 +17,12 @@
 
 #include <apr_strings.h>
 #include <openssl/rand.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "analysis.h"
 #include "stats.h"
+#include "text_ticket.h"
 
 #define BLOCK 16
 #define BLOCK_DES 8
@@ -35,9 +37,11 @@
 #define SAMPLE_N 100                    /* times of a candidate, and of others */
 
 typedef struct oracle_t {
-    const probe_ticket_t *ticket;
-    unsigned char *bytes; /* as offered */
-    apr_size_t text_end;  /* where the MAC begins */
+    const probe_ticket_t *raw;    /* as it came */
+    const probe_ticket_t *ticket; /* what raw stands for, if that is hex or base64; or raw */
+    unsigned char *bytes;         /* of ticket, altered */
+    unsigned char *text;          /* these as text, if they are not offered as they are; or NULL */
+    apr_size_t text_end;          /* where the MAC begins */
     int block_len;
     int kinds[VALUES_N]; /* the answers: outcome and alert in one number */
     apr_int64_t times[VALUES_N * ROUNDS_N];
@@ -81,7 +85,10 @@ static int ask(probe_run_t *run, oracle_t *oracle, int index, int value, int las
     }
     block[index] ^= (unsigned char)value;
     block[block_len - 1] ^= (unsigned char)last;
-    probe_offer(run, oracle->ticket, oracle->bytes, &reply);
+    if (oracle->text) {
+        (void)probe_text_ticket_encode(oracle->raw, oracle->bytes, oracle->text);
+    }
+    probe_offer(run, oracle->raw, oracle->text ? oracle->text : oracle->bytes, &reply);
     if (pus) {
         *pus = reply.first_us;
     }
@@ -349,11 +356,11 @@ static int accepts_altered(const probe_run_t *run)
 /* What the MAC's length and the cipher's block may be; if the layout is known, its own come first.
  * Where altered tickets are accepted, a wrong length alters the text alone: what then stands out is
  * the text, not its padding.  Returns their number. */
-static int choose_guesses(const probe_run_t *run, guess_t *guesses)
+static int choose_guesses(const probe_run_t *run, const oracle_t *oracle, guess_t *guesses)
 {
     static const apr_size_t lens[] = {32, 20, 48, 64, 16, 28, 0, 12, 10, 8, 24, 4};
     const probe_format_t *format = &run->version->format;
-    int is_known = format->layout != PROBE_LAYOUT_UNKNOWN, n = 0, i, block_len;
+    int is_known = format->layout != PROBE_LAYOUT_UNKNOWN && !oracle->text, n = 0, i, block_len;
     int is_altered = accepts_altered(run);
 
     if (is_known) {
@@ -407,7 +414,7 @@ static int try_guess(probe_run_t *run, oracle_t *oracle, const guess_t *guess, i
  * resume, may have been accepted once. */
 static int has_ended(probe_run_t *run, const oracle_t *oracle)
 {
-    const probe_ticket_t *ticket = oracle->ticket;
+    const probe_ticket_t *ticket = oracle->raw;
     probe_reply_t reply;
 
     if (ticket->hint_s == 0 || apr_time_now() < ticket->at + apr_time_from_sec(ticket->hint_s)) {
@@ -457,7 +464,8 @@ static void tell_same(probe_run_t *run, const oracle_t *oracle, int asked_n, int
 static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
 {
     guess_t guesses[GUESSES_MAX];
-    int n = choose_guesses(run, guesses), i, is_uneven = 0, result = 0, asked_n = 0, all_n = 0;
+    int n = choose_guesses(run, oracle, guesses), i, is_uneven = 0, result = 0, asked_n = 0,
+        all_n = 0;
 
     for (i = 0; i < n && result == 0; i++) {
         if (oracle->ticket->len < guesses[i].mac_len + 4 * BLOCK) {
@@ -482,6 +490,27 @@ static void look_for_oracle(probe_run_t *run, oracle_t *oracle)
     }
 }
 
+/* Text is not encrypted: what it stands for is. */
+static void take_ticket(probe_run_t *run, oracle_t *oracle, const probe_ticket_t *raw)
+{
+    probe_ticket_t decoded, *ticket;
+    unsigned char *text;
+
+    oracle->raw = oracle->ticket = raw;
+    oracle->bytes = apr_palloc(run->pool, raw->len);
+    if (!probe_text_ticket_decode(raw, &decoded)) {
+        return;
+    }
+    text = apr_palloc(run->pool, raw->len);
+    if (probe_text_ticket_encode(raw, decoded.bytes, text)) {
+        ticket = apr_pmemdup(run->pool, &decoded, sizeof(decoded));
+        ticket->bytes = apr_pmemdup(run->pool, decoded.bytes, decoded.len);
+        oracle->ticket = ticket;
+        oracle->text = text;
+    }
+    free((void *)decoded.bytes);
+}
+
 void probe_test_padding(probe_run_t *run)
 {
     probe_version_t *version = run->version;
@@ -499,8 +528,7 @@ void probe_test_padding(probe_run_t *run)
         return;
     }
     oracle = apr_pcalloc(run->pool, sizeof(*oracle));
-    oracle->ticket = &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t);
-    oracle->bytes = apr_palloc(run->pool, oracle->ticket->len);
+    take_ticket(run, oracle, &APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t));
     if (RAND_bytes((unsigned char *)&oracle->chance, sizeof(oracle->chance)) != 1) {
         probe_tell(run, PROBE_TEST_PADDING, PROBE_UNTESTED, "no random numbers");
         return;

@@ -86,6 +86,13 @@ def test_probe_checksum_in_ticket_that_is_text_corrected(sinner, wrap):
     assert "of what its text stands for altered and its last 4 bytes" in report["1.3"]["mac"][1]
 
 
+def test_probe_padding_of_ticket_that_is_text_found(sinner):
+    port = sinner("frame:cipher=aes-256-cbc,nonce=16,mac=inside,form=none,wrap=base64,bad-padding=alert").port
+    report = Report("--level", "normal", "--tls", "1.3", f"localhost:{port}")
+    assert set(report.findings()) - {("1.3", "mac")} == {("1.3", "padding")}
+    assert "confirmed at the second byte" in report["1.3"]["padding"][1]
+
+
 def test_probe_text_that_no_mac_protects_is_no_padding(sinner):
     """Altered bytes of the text get answers of their own, but not by their padding."""
     report = Report("--level", "normal", f"localhost:{sinner('no-mac').port}")
