@@ -140,14 +140,11 @@ static int all_fit(const shape_t *shape, const probe_ticket_t *tickets, apr_size
     if (shape->layout == PROBE_LAYOUT_JAVA && !is_java(tickets, n, prefix_len)) {
         return 0;
     }
-    /* In CBC, one IV makes the same block of the same text: what ends before that is a longer name. */
-    if (n > 1 && shape->block_len > 1 && prefix_len >= shape->text_at
-        && prefix_len < shape->text_at + shape->block_len) {
-        return 0;
-    }
-    /* Nor does a stream cipher: sessions begin alike. */
-    if (n > 1 && shape->block_len == 1 && shape->length_at && prefix_len >= shape->length_at
-        && prefix_len < shape->text_at + ALIKE_MIN) {
+    /* One IV makes the same block of the same text, or the same key stream for sessions that begin
+     * alike: what ends before that is a longer name. */
+    if (n > 1 && (shape->length_at || shape->block_len > 1)
+        && prefix_len >= (shape->block_len > 1 ? shape->text_at : shape->length_at)
+        && prefix_len < shape->text_at + (shape->block_len > 1 ? shape->block_len : ALIKE_MIN)) {
         return 0;
     }
     for (i = 0; i < n; i++) {
