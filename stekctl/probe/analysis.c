@@ -133,8 +133,10 @@ static int all_fit(const shape_t *shape, const probe_ticket_t *tickets, apr_size
 {
     apr_size_t i;
 
-    /* Without a common name, each ticket may have another key. */
-    if (n > 1 && prefix_len < shape->name_len && (!shape->length_at || n < LENGTHS_MIN)) {
+    /* Without a common name, each ticket may have another key.  Where all have, a nonce, a length and
+     * a MAC of 16 bytes look like mbedTLS, too. */
+    if (n > 1 && prefix_len < shape->name_len
+        && (!shape->length_at || n < LENGTHS_MIN || shape->layout == PROBE_LAYOUT_MBEDTLS)) {
         return 0;
     }
     if (shape->layout == PROBE_LAYOUT_JAVA && !is_java(tickets, n, prefix_len)) {

@@ -316,6 +316,13 @@ static void test_analysis_long_name_before_length_is_no_iv(void **state)
         probe_analysis_format(made, TICKETS_N, &format);
         assert_int_equal(format.layout, alike ? PROBE_LAYOUT_MBEDTLS : PROBE_LAYOUT_UNKNOWN);
     }
+    /* A nonce without a name is none of another key each time. */
+    for (i = 0; i < TICKETS_N; i++) {
+        rnd_fill(&rnd, bytes[i], 16);
+        bytes[i][0] = (unsigned char)i;
+    }
+    probe_analysis_format(made, TICKETS_N, &format);
+    assert_int_equal(format.layout, PROBE_LAYOUT_UNKNOWN);
 }
 
 /* Number of the key 4 | IV 16 | GCM; other lengths, a multiple of the block, and the byte of newer
