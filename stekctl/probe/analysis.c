@@ -66,6 +66,8 @@ typedef struct shape_t {
     apr_size_t name_len, iv_len, length_at, text_at, mac_len, block_len;
 } shape_t;
 
+#define ALIKE_MIN 4 /* bytes that sessions begin with, and other text only by chance */
+
 /* length_at 0: no length field.  Layouts with one come first, because they hardly match by chance.
  * */
 static const shape_t shapes[] = {
@@ -140,21 +142,32 @@ static int has_longer_name(const shape_t *shape, const probe_ticket_t *tickets, 
     return n >= LONGER_MIN && at < prefix_len && prefix_len < shape->text_at;
 }
 
+/* One IV makes the same block of the same text, or the same stream for sessions that begin alike:
+ * what ends before that is a longer name. */
+static int ends_like_name(const shape_t *shape, apr_size_t prefix_len)
+{
+    if (shape->block_len > 1) {
+        return prefix_len >= shape->text_at && prefix_len < shape->text_at + shape->block_len;
+    }
+    return shape->length_at && prefix_len >= shape->length_at
+           && prefix_len < shape->text_at + ALIKE_MIN;
+}
+
 static int all_fit(const shape_t *shape, const probe_ticket_t *tickets, apr_size_t n,
                    apr_size_t prefix_len)
 {
     apr_size_t i;
 
-    /* Without a common name, each ticket may have another key. */
-    if (n > 1 && prefix_len < shape->name_len && (!shape->length_at || n < LENGTHS_MIN)) {
+    /* Without a common name, each ticket may have another key.  Where all have, a nonce, a length and
+     * a MAC of 16 bytes look like mbedTLS, too. */
+    if (n > 1 && prefix_len < shape->name_len
+        && (!shape->length_at || n < LENGTHS_MIN || shape->layout == PROBE_LAYOUT_MBEDTLS)) {
         return 0;
     }
     if (shape->layout == PROBE_LAYOUT_JAVA && !is_java(tickets, n, prefix_len)) {
         return 0;
     }
-    /* In CBC, one IV makes the same block of the same text: what ends before that is a longer name. */
-    if (n > 1 && shape->block_len > 1 && prefix_len >= shape->text_at
-        && prefix_len < shape->text_at + shape->block_len) {
+    if (n > 1 && ends_like_name(shape, prefix_len)) {
         return 0;
     }
     if (shape->layout == PROBE_LAYOUT_OPENSSL && has_longer_name(shape, tickets, n, prefix_len)) {

@@ -228,12 +228,13 @@ static int differs_in_time(probe_run_t *run, oracle_t *oracle, int index, int la
 {
     apr_int64_t candidate[SAMPLE_N], others[SAMPLE_N];
     apr_size_t a = 0, b = 0;
+    apr_int64_t us;
 
     while ((a < SAMPLE_N || b < SAMPLE_N) && run->faults_n < PROBE_FAULTS_MAX) {
         int is_other = b < SAMPLE_N && (a == SAMPLE_N || draw(oracle, 2));
         int w = is_other ? (v + 1 + draw(oracle, VALUES_N - 1)) % VALUES_N : v;
-        apr_int64_t us = 0;
 
+        us = 0;
         probe_progress(run, a + b, 2 * SAMPLE_N);
         if (ask(run, oracle, index, w, last, &us) == -1) {
             continue;
@@ -245,7 +246,8 @@ static int differs_in_time(probe_run_t *run, oracle_t *oracle, int index, int la
             candidate[a++] = us;
         }
     }
-    oracle->detectable_us = probe_stats_detectable(others, b);
+    us = probe_stats_detectable(others, b);
+    oracle->detectable_us = us > oracle->detectable_us ? us : oracle->detectable_us;
     return probe_stats_compare(candidate, a, others, b) == PROBE_STATS_DIFFERENT;
 }
 
@@ -378,6 +380,8 @@ static int try_guess(probe_run_t *run, oracle_t *oracle, const guess_t *guess, i
                      int *pis_uneven)
 {
     int is_deep = run->options->level == PROBE_DEEP, result = 0, differs;
+    /* A MAC inside the encryption, which lets servers look at the padding first, leaves none. */
+    int is_timed = is_deep && (is_first || guess->mac_len == 0);
 
     oracle->text_end = oracle->ticket->len - guess->mac_len;
     oracle->block_len = guess->block_len;
@@ -399,7 +403,7 @@ static int try_guess(probe_run_t *run, oracle_t *oracle, const guess_t *guess, i
         probe_want_each(run, 0);
     }
     /* Behind several backends, times would be those of all of them. */
-    if (result == 0 && !*pis_uneven && is_first && is_deep && run->repeats_n == 1) {
+    if (result == 0 && !*pis_uneven && is_timed && run->repeats_n == 1) {
         result = try_times(run, oracle, pis_uneven);
     }
     return run->faults_n >= PROBE_FAULTS_MAX ? -1 : result;

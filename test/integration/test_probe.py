@@ -175,6 +175,11 @@ if "PROBE_RUNS" in os.environ:  # minutes: part of "make soak-probe"
         for _ in range(RUNS):
             Report("--level", "normal", f"localhost:{port}").assert_clean()
 
+    def test_probe_padding_by_time_before_mac_inside_found(sinner):
+        port = sinner("frame:cipher=aes-256-cbc,nonce=16,mac=inside,form=none,wrap=none,bad-padding=5000").port
+        report = Report("--level", "deep", "--tls", "1.3", f"localhost:{port}", timeout=1200)
+        assert set(report.findings()) == {("1.3", "padding")}
+
     def test_probe_padding_by_time_found(sinner):
         port = sinner("padding-time").port
         report = Report("--level", "deep", "--tls", "1.3", f"localhost:{port}", timeout=1200)

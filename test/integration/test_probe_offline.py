@@ -62,6 +62,31 @@ def test_probe_offline_as_live(sinner, folder, part):
         assert code == (FINDING if live.whole["findings"] else live.code)
 
 
+@pytest.mark.parametrize("version, level, steady, is_found", [
+    ("1.2", "quick", 1, True),  # the first version that shows the key's name
+    ("1.3", "quick", 1, False), ("1.3", "quick", 0, True), ("1.3", "normal", 1, True)])
+def test_probe_second_key_of_one_name_found(sinner, folder, version, level, steady, is_found):
+    """The last connection of a version has met another backend, whose key is zero and has the same name."""
+    lines = {}
+    for kind, key in (("good", ""), ("zero", f",key={bytes(32).hex()}")):
+        port = sinner(f"mix:name={b'one for both'.hex()}{key}")
+        run("--level", "quick", "--tickets", 6, "--collect", folder / kind, f"localhost:{port}")
+        lines[kind] = (folder / kind).read_text().splitlines(keepends=True)
+    begin, other = ([i for i, line in enumerate(lines[kind]) if line.startswith(f"version {version} ")][0]
+                    for kind in ("good", "zero"))
+    lines["good"][begin] = re.sub(r"steady=\d", f"steady={steady}", lines["good"][begin])
+    mine, theirs = ([i for i, line in enumerate(lines[kind]) if line.startswith("ticket ") and i > first]
+                    for kind, first in (("good", begin), ("zero", other)))
+    mine = [i for i in mine if not any(line.startswith("version ") for line in lines["good"][begin + 1:i])]
+    connection = re.search(r"connection=\d+", lines["good"][mine[-1]])[0]
+    lines["good"][mine[-1]] = re.sub(r"connection=\d+", connection, lines["zero"][theirs[0]])
+    (folder / "both").write_text("".join(lines["good"]))
+    _, hosts = analyse(folder / "both", "--level", level)
+    found = {(part["version"][4:], test["test"]) for part in hosts[0]["versions"] for test in part["tests"]
+             if test["verdict"] == "broken"}
+    assert found == ({(version, "cipher-key")} if is_found else set())
+
+
 def as_live(folder, *args, expect=(DONE, FINDING)):
     """What an analysis says, after a live run that says the same, member by member."""
     live = Report(*args, "--collect", folder / "seen", expect=expect)

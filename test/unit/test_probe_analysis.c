@@ -17,6 +17,7 @@
 #include "probe/checksum.h"
 #include "probe/derived_keys.h"
 #include "probe/hchacha.h"
+#include "probe/mac_spans.h"
 #include "probe/search.h"
 
 #define TICKETS_N 10
@@ -231,6 +232,99 @@ static void test_analysis_mbedtls_layout_recognised(void **state)
     assert_int_equal(format.iv_len, 12);
 }
 
+static int has_span(const probe_spans_t *spans, size_t mac_at, size_t mac_len, size_t from)
+{
+    size_t i;
+
+    for (i = 0; i < spans->n; i++) {
+        const probe_span_t *span = &spans->all[i];
+
+        if (span->mac_at == mac_at && span->mac_len == mac_len && span->from == from) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Of a long digest, in a known layout, what is cut to 16 bytes or less: at level quick only at the
+ * end, over all or all but the name.  Shorter digests, other layouts and levels get all places. */
+static void test_analysis_long_mac_cut_short_searched_at_end_only(void **state)
+{
+    static const size_t cuts[] = {16, 12, 10}, len = 192;
+    static const struct {
+        probe_layout_e layout;
+        size_t digest_len;
+        probe_level_e level;
+        int is_narrow;
+    } cases[] = {
+        {PROBE_LAYOUT_OPENSSL, 48, PROBE_QUICK, 1},  {PROBE_LAYOUT_OPENSSL, 64, PROBE_QUICK, 1},
+        {PROBE_LAYOUT_OPENSSL, 32, PROBE_QUICK, 0},  {PROBE_LAYOUT_UNKNOWN, 48, PROBE_QUICK, 0},
+        {PROBE_LAYOUT_OPENSSL, 48, PROBE_NORMAL, 0}, {PROBE_LAYOUT_UNKNOWN, 64, PROBE_QUICK, 0},
+    };
+    size_t i, j;
+
+    (void)state;
+    for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int is_known = cases[i].layout == PROBE_LAYOUT_OPENSSL;
+        probe_format_t format = {.layout = cases[i].layout,
+                                 .name_len = 16,
+                                 .prefix_len = 16,
+                                 .iv_at = is_known ? 16 : 0,
+                                 .iv_len = is_known ? 16 : 0,
+                                 .text_at = is_known ? 32 : 0,
+                                 .mac_len = is_known ? 32 : 0};
+        probe_spans_t spans;
+
+        probe_mac_spans(&spans, len, &format, cases[i].digest_len, cases[i].level, 0);
+        for (j = 0; j < sizeof(cuts) / sizeof(cuts[0]); j++) {
+            size_t end = len - cuts[j];
+
+            assert_true(has_span(&spans, end, cuts[j], 0));
+            assert_true(has_span(&spans, end, cuts[j], 16));
+            assert_int_equal(has_span(&spans, end, cuts[j], 32), !cases[i].is_narrow);
+        }
+        assert_int_equal(has_span(&spans, 16, 16, 32), !cases[i].is_narrow);
+    }
+}
+
+/* Name 16 | length | text | 16 bytes: what would be the IV is the rest of a name.  If sessions begin
+ * alike behind it, it is an IV that is always the same. */
+static void test_analysis_long_name_before_length_is_no_iv(void **state)
+{
+    static const unsigned char text[] = {5, 5, 5, 5, 1, 2, 3, 4};
+    static unsigned char bytes[TICKETS_N][120];
+    probe_ticket_t made[TICKETS_N];
+    probe_format_t format;
+    int alike, i;
+
+    (void)state;
+    rnd.state = seed_from_env();
+    for (alike = 0; alike <= 1; alike++) {
+        for (i = 0; i < TICKETS_N; i++) {
+            unsigned char *ticket = bytes[i];
+
+            memset(ticket, 'n', 16);
+            ticket[16] = 0;
+            ticket[17] = sizeof(bytes[i]) - 18 - 16;
+            rnd_fill(&rnd, ticket + 18, sizeof(bytes[i]) - 18);
+            ticket[18] = (unsigned char)i;
+            if (alike) {
+                memcpy(ticket + 18, text, sizeof(text));
+            }
+            made[i] = (probe_ticket_t){.bytes = ticket, .len = sizeof(bytes[i])};
+        }
+        probe_analysis_format(made, TICKETS_N, &format);
+        assert_int_equal(format.layout, alike ? PROBE_LAYOUT_MBEDTLS : PROBE_LAYOUT_UNKNOWN);
+    }
+    /* A nonce without a name is none of another key each time. */
+    for (i = 0; i < TICKETS_N; i++) {
+        rnd_fill(&rnd, bytes[i], 16);
+        bytes[i][0] = (unsigned char)i;
+    }
+    probe_analysis_format(made, TICKETS_N, &format);
+    assert_int_equal(format.layout, PROBE_LAYOUT_UNKNOWN);
+}
+
 /* Number of the key 4 | IV 16 | GCM; other lengths, a multiple of the block, and the byte of newer
  * versions say that it is something else. */
 static void test_analysis_java_layout_recognised(void **state)
@@ -343,7 +437,7 @@ static void test_analysis_text_layout_not_recognised(void **state)
     assert_int_equal(format.name_len, 16);
 }
 
-/* What looks like the IV of mbedTLS, but is the same in all tickets, although no key stream is. */
+/* What looks like the IV of mbedTLS, but is the same in two tickets, although no key stream is. */
 static void test_analysis_gcm_iv_without_key_stream_nothing_found(void **state)
 {
     recipe_t recipe = good_recipe();
@@ -357,7 +451,7 @@ static void test_analysis_gcm_iv_without_key_stream_nothing_found(void **state)
     recipe.cipher = EVP_aes_256_gcm;
     recipe.no_mac_but_tag = 1;
     make_tickets(&recipe);
-    for (i = 0; i < TICKETS_N; i++) {
+    for (i = 0; i < 2; i++) {
         memset(store[i] + 4, 0x5a, 12);
     }
     probe_analysis_format(tickets, TICKETS_N, &format);
@@ -1141,6 +1235,8 @@ int main(void)
         cmocka_unit_test(test_analysis_gnutls_layout_recognised),
         cmocka_unit_test(test_analysis_rfc5077_layout_recognised),
         cmocka_unit_test(test_analysis_mbedtls_layout_recognised),
+        cmocka_unit_test(test_analysis_long_name_before_length_is_no_iv),
+        cmocka_unit_test(test_analysis_long_mac_cut_short_searched_at_end_only),
         cmocka_unit_test(test_analysis_java_layout_recognised),
         cmocka_unit_test(test_analysis_short_tickets_stateful),
         cmocka_unit_test(test_analysis_two_hosts_names_told),
