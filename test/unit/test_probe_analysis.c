@@ -73,7 +73,7 @@ static size_t encrypt(const recipe_t *recipe, const unsigned char *iv, const uns
     assert_int_equal(EVP_EncryptUpdate(cipher, out, &len, text, TEXT_LEN), 1);
     assert_int_equal(EVP_EncryptFinal_ex(cipher, out + len, &last), 1);
     EVP_CIPHER_CTX_free(cipher);
-    return (size_t)(len + last);
+    return (size_t)len + (size_t)last;
 }
 
 static int iv_len_of(const recipe_t *recipe)
