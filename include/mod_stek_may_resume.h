@@ -10,7 +10,8 @@
  *       would apply to the whole virtual host.  Nor does OpenSSL keep the name that a client has
  *       proved by SRP: it takes the one in the next ClientHello.  And what a certificate was looked
  *       up in may have changed since the digest was made.  Such sessions are never resumed.
- *   before it is taken       its policy, its age and the end of its certificate.
+ *   before it is taken       its policy, its age and the end of its certificate; in TLS 1.2 also
+ *       whether the virtual host still allows its cipher suite.
  *
  * With StekTickets tls1.3, moreover, only with a key exchange of the connection's own: nothing in
  * TLS 1.2.

@@ -13,7 +13,7 @@
 #pragma GCC visibility push(hidden)
 
 typedef struct mod_stek_reason_t {
-    const char *code; /* of stek_health_code, or MOD_STEK_PARENT_CODE */
+    const char *code; /* of stek_health_code, or MOD_STEK_*_CODE */
     const char *text; /* a sentence's part, not escaped */
 } mod_stek_reason_t;
 
@@ -29,13 +29,17 @@ typedef struct mod_stek_ring_snapshot_t {
     int vhost_n;
     int secret_vhost_n; /* of these, with StekTickets tls1.3 */
     int reason_n;       /* 0: healthy */
-    mod_stek_reason_t reasons[8];
+    mod_stek_reason_t reasons[9];
     const char
         *parent_trouble; /* what keeps the parent from following or writing the file; or NULL */
 } mod_stek_ring_snapshot_t;
 
 /* The parent, which makes and writes keys, cannot read or write the ring's file. */
 #define MOD_STEK_PARENT_CODE "parent"
+
+/* The ring is not kept where the configuration says, so stekctl changes a file that httpd does not
+ * follow. */
+#define MOD_STEK_MEMORY_CODE "memory"
 
 /* What is wrong with a lost ring. */
 #define MOD_STEK_LOST_CODE "no-memory"

@@ -273,8 +273,10 @@ static void warn_unsealed(const mod_stek_ring_config_t *ring, server_rec *s, apr
                      "STEK1010: StekRing: ring '%s': %s is sealed with a secret that is not in %s: "
                      "httpd would %s; check file= and secret=",
                      ring->name, ring->path, ring->secret_path,
-                     ring->generate ? "move the ring aside, and existing tickets would stop working"
-                                    : "not use it");
+                     ring->generate
+                         ? "move the ring aside, and existing tickets would stop working, unless "
+                           "this is a reload and only the contents of the secret file are new"
+                         : "not use it");
     }
     stek_ring_destroy(stored);
     stek_secrets_destroy(secrets);

@@ -39,6 +39,22 @@ static int names_user(const SSL_CIPHER *cipher)
     return cipher && SSL_CIPHER_get_kx_nid(cipher) == NID_kx_srp;
 }
 
+/* In TLS 1.2, a resumed session keeps its cipher suite.  OpenSSL asks whether the client still has it,
+ * but not whether the server does: a reload would not end what SSLCipherSuite no longer names. */
+static int has_lost_cipher(const SSL *ssl, const SSL_SESSION *session)
+{
+    const STACK_OF(SSL_CIPHER) *ciphers = SSL_get_ciphers(ssl);
+    const SSL_CIPHER *cipher = SSL_SESSION_get0_cipher(session);
+    int i, n = sk_SSL_CIPHER_num(ciphers);
+
+    for (i = 0; cipher && i < n; i++) {
+        if (SSL_CIPHER_get_id(sk_SSL_CIPHER_value(ciphers, i)) == SSL_CIPHER_get_id(cipher)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 /* Authorities and lists that OpenSSL looks up in handshakes are not those of the digest any more. */
 static int is_outdated(const mod_stek_vhost_t *vhost)
 {
@@ -166,7 +182,7 @@ int mod_stek_may_resume_refused(const SSL *ssl, const mod_stek_vhost_t *vhost, S
     }
     if (!appdata_of(session, &appdata)
         || (SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION
-            && names_user(SSL_SESSION_get0_cipher(session)))
+            && (names_user(SSL_SESSION_get0_cipher(session)) || has_lost_cipher(ssl, session)))
         || (vhost->unbindable && SSL_SESSION_get0_peer(session))
         || (vhost->asks_twice && SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
         || (vhost->bound

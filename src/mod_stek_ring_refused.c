@@ -32,6 +32,18 @@ static void log_stuck(const mod_stek_task_t *task, apr_status_t why, apr_status_
     logged->stuck = rv;
 }
 
+/* Where httpd still has the ring's keys, as after a reload with a new secret, nothing is lost. */
+static const char *what_follows(const mod_stek_task_t *task, apr_status_t why)
+{
+    if (mod_stek_live_ring(task->ring->live)->key_n > 0) {
+        return "will write it again with the keys that it has in memory";
+    }
+    return why == STEK_ESECRET
+               ? "will write a new ring; to get the old keys back, point secret= at the previous "
+                 "secret, move the refused file back, and reload"
+               : "will write a new ring";
+}
+
 apr_status_t mod_stek_ring_set_aside(mod_stek_task_t *task, apr_status_t why)
 {
     const mod_stek_ring_config_t *ring = task->ring;
@@ -43,15 +55,10 @@ apr_status_t mod_stek_ring_set_aside(mod_stek_task_t *task, apr_status_t why)
         task->culprit = apr_psprintf(task->pool, "%s %s", ring->path, aside);
     }
     else if (rv == APR_SUCCESS) {
-        ap_log_error(
-            APLOG_MARK, APLOG_WARNING, 0, task->server,
-            "STEK2004: ring '%s': httpd refused %s: %s; moved it to %s and will write a "
-            "new ring%s",
-            ring->name, ring->path, mod_stek_error_text(why, task->pool), aside,
-            why == STEK_ESECRET
-                ? "; to get the old keys back, point secret= at the previous secret, move the "
-                  "refused file back, and reload"
-                : "");
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, task->server,
+                     "STEK2004: ring '%s': httpd refused %s: %s; moved it to %s and %s", ring->name,
+                     ring->path, mod_stek_error_text(why, task->pool), aside,
+                     what_follows(task, why));
     }
     else if (!APR_STATUS_IS_ENOENT(rv)) {
         log_stuck(task, why, rv, aside);

@@ -57,6 +57,30 @@ static const char *reason_text(const mod_stek_ring_snapshot_t *ring, unsigned pr
     }
 }
 
+/* What only httpd knows: where the configuration said that the ring is, and how its parent fares. */
+static void add_own_reasons(mod_stek_ring_snapshot_t *ring, const stek_source_t *source,
+                            apr_pool_t *pool)
+{
+    if (ring->instead_of) {
+        mod_stek_reason_t *reason = &ring->reasons[ring->reason_n++];
+
+        reason->code = MOD_STEK_MEMORY_CODE;
+        reason->text = apr_psprintf(
+            pool,
+            "kept in memory, because %s could not be used at the last start or reload: its "
+            "keys are lost when httpd stops, and stekctl revokes none of them",
+            ring->instead_of);
+    }
+    /* The log warns of it, too; what this child sees itself is a reason already. */
+    if (ring->parent_trouble && ring->totals.parent_status != source->status) {
+        mod_stek_reason_t *reason = &ring->reasons[ring->reason_n++];
+
+        reason->code = MOD_STEK_PARENT_CODE;
+        reason->text = apr_psprintf(pool, "httpd's parent: %s: %s; %s", ring->source,
+                                    ring->parent_trouble, keys_text(&ring->view));
+    }
+}
+
 static void add_reasons(mod_stek_ring_snapshot_t *ring, const stek_source_t *source, apr_time_t now,
                         apr_pool_t *pool)
 {
@@ -70,14 +94,7 @@ static void add_reasons(mod_stek_ring_snapshot_t *ring, const stek_source_t *sou
             reason->text = reason_text(ring, problem, source, now, pool);
         }
     }
-    /* The log warns of it, too; what this child sees itself is a reason already. */
-    if (ring->parent_trouble && ring->totals.parent_status != source->status) {
-        mod_stek_reason_t *reason = &ring->reasons[ring->reason_n++];
-
-        reason->code = MOD_STEK_PARENT_CODE;
-        reason->text = apr_psprintf(pool, "httpd's parent: %s: %s; %s", ring->source,
-                                    ring->parent_trouble, keys_text(&ring->view));
-    }
+    add_own_reasons(ring, source, pool);
 }
 
 static void fill(mod_stek_ring_snapshot_t *snapshot, mod_stek_ring_config_t *ring, apr_time_t now,

@@ -320,7 +320,7 @@ static void put_facts(request_rec *r, const mod_stek_ring_snapshot_t *ring, apr_
                ring->instead_of ? apr_pstrcat(
                    r->pool, " instead of ", html_path(ring->instead_of, r),
                    ", which could not be used at the last start or reload: see STEK2011 "
-                   "in the error log",
+                   "or STEK2030 in the error log",
                    NULL)
                                 : "",
                view->written_at ? "; keys written " : "",

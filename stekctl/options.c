@@ -128,6 +128,12 @@ int ctl_option(ctl_t *ctl, int argc, char **argv, const struct option *options)
     }
 }
 
+/* A configuration file has the names without dashes. */
+const char *options_shown(const ctl_t *ctl, const char *name)
+{
+    return ctl->from_file ? name : apr_pstrcat(ctl->pool, "--", name, NULL);
+}
+
 int options_number(const char *text, int least, int most)
 {
     char *end;
@@ -151,8 +157,9 @@ ctl_exit_e options_span(ctl_t *ctl, const char *name, const char *text, apr_inte
     }
     return report_usage(
         ctl, "invalid value '%s' for '%s': must be a number followed by s, min, h or d, %s%s%s%s",
-        text, name, least ? "between " : "", least ? stek_time_text(least, ctl->pool) : "",
-        least ? " and " : "up to ", stek_time_text(most, ctl->pool));
+        text, options_shown(ctl, name), least ? "between " : "",
+        least ? stek_time_text(least, ctl->pool) : "", least ? " and " : "up to ",
+        stek_time_text(most, ctl->pool));
 }
 
 ctl_exit_e options_ahead(ctl_t *ctl, const char *text, int *pahead)
@@ -160,8 +167,8 @@ ctl_exit_e options_ahead(ctl_t *ctl, const char *text, int *pahead)
     int n = options_number(text, 0, STEK_KEYS_MAX);
 
     if (n < 0) {
-        return report_usage(ctl, "invalid value '%s' for 'ahead': must be between 0 and %d", text,
-                            STEK_KEYS_MAX);
+        return report_usage(ctl, "invalid value '%s' for '%s': must be between 0 and %d", text,
+                            options_shown(ctl, "ahead"), STEK_KEYS_MAX);
     }
     *pahead = n;
     return CTL_DONE;
@@ -183,8 +190,9 @@ ctl_exit_e options_set_text(ctl_t *ctl, void *settings, const option_row_t *row,
 
 ctl_exit_e options_set_path(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
 {
-    return *value ? options_set_text(ctl, settings, row, value)
-                  : report_usage(ctl, "%s: the path must not be empty", row->name);
+    return *value
+               ? options_set_text(ctl, settings, row, value)
+               : report_usage(ctl, "%s: the path must not be empty", options_shown(ctl, row->name));
 }
 
 ctl_exit_e options_set_flag(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
@@ -211,7 +219,7 @@ ctl_exit_e options_set_number(ctl_t *ctl, void *settings, const option_row_t *ro
 
     if (n < 0) {
         return report_usage(ctl, "invalid value '%s' for '%s': must be between 1 and %d", value,
-                            row->name, (int)row->most);
+                            options_shown(ctl, row->name), (int)row->most);
     }
     *(int *)options_member(settings, row) = n;
     return CTL_DONE;

@@ -42,6 +42,9 @@ void options_help(const ctl_command_t *command);
         NULL, 0, NULL, 0                                                                           \
     }
 
+/* The option name as it is written where it is read: "--every", or in a configuration file "every". */
+const char *options_shown(const ctl_t *ctl, const char *name);
+
 /* text as a decimal number from least (0 or more) to most; -1 if it is anything else. */
 int options_number(const char *text, int least, int most);
 

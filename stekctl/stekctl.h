@@ -30,7 +30,8 @@ typedef struct ctl_t {
     const char *secret_path;
     int secret_given; /* by an option or the environment, not by default */
     int json;
-    uid_t owner; /* the user whose files are trusted besides root's */
+    int from_file; /* options are being read from a configuration file */
+    uid_t owner;   /* the user whose files are trusted besides root's */
     apr_pool_t *pool;
     const struct ctl_command_t *command; /* the running one */
 } ctl_t;

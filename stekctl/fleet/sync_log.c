@@ -22,7 +22,8 @@ static const char *store_state(const sync_store_t *store)
     case SYNC_SILENT:
         return "silent";
     case SYNC_REFUSED:
-        return "its object is unusable";
+        return store->write_failed ? "its object is unusable, and cannot be overwritten"
+                                   : "its object is unusable";
     default:
         return store->write_failed  ? "can be read, but not written"
                : store->rolled_back ? "its ring is older than the last revocation"
@@ -46,8 +47,9 @@ static const char *consequence(const sync_store_t *store, apr_pool_t *pool)
                      "replica; sync does not rely on it until a write succeeds; check the store";
     }
     return apr_pstrcat(pool, store->why,
-                       store->answer == SYNC_REFUSED ? "; overwriting it with this host's ring"
-                                                     : "; continuing with the file ring",
+                       store->answer == SYNC_REFUSED && !store->write_failed
+                           ? "; overwriting it with this host's ring"
+                           : "; continuing with the file ring",
                        NULL);
 }
 

@@ -53,14 +53,16 @@ static ctl_exit_e set_generate(ctl_t *ctl, void *settings, const option_row_t *r
     *generate = value && !strcmp(value, "on");
     return !value || *generate || !strcmp(value, "off")
                ? CTL_DONE
-               : report_usage(ctl, "invalid value '%s' for 'generate': must be on or off", value);
+               : report_usage(ctl, "invalid value '%s' for '%s': must be on or off", value,
+                              options_shown(ctl, row->name));
 }
 
 static ctl_exit_e set_httpd(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
 {
     const char *wrong = loaded_ring_check(value);
 
-    return wrong ? report_usage(ctl, "invalid URL '%s' for 'httpd': %s", value, wrong)
+    return wrong ? report_usage(ctl, "invalid URL '%s' for '%s': %s", value,
+                                options_shown(ctl, row->name), wrong)
                  : options_set_text(ctl, settings, row, value);
 }
 
@@ -71,9 +73,9 @@ static ctl_exit_e set_announce(ctl_t *ctl, void *settings, const option_row_t *r
     return announce_is_name(value)
                ? options_set_text(ctl, settings, row, value)
                : report_usage(ctl,
-                              "invalid name '%s' for 'announce': must be up to %d letters, "
+                              "invalid name '%s' for '%s': must be up to %d letters, "
                               "digits, '.', '-' and '_', or off",
-                              value, ANNOUNCE_NAME_MAX);
+                              value, options_shown(ctl, row->name), ANNOUNCE_NAME_MAX);
 }
 
 /* Where an option may stand besides the command line of sync. */
@@ -198,6 +200,7 @@ ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
     if (!strncmp(text, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK))) {
         text += strlen(BYTE_ORDER_MARK);
     }
+    ctl->from_file = 1;
     for (line = text; code == CTL_DONE && line; line = next) {
         next = strchr(line, '\n');
         if (next) {
@@ -205,6 +208,7 @@ ctl_exit_e sync_settings_read(ctl_t *ctl, sync_settings_t *settings)
         }
         code = set_line(ctl, settings, line, ++line_n, set_on);
     }
+    ctl->from_file = 0;
     return code;
 }
 

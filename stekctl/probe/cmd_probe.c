@@ -78,7 +78,7 @@ static ctl_exit_e set_names(ctl_t *ctl, void *settings, const option_row_t *row,
 {
     return add_names(*(apr_array_header_t **)options_member(settings, row), value, ctl->pool)
                ? CTL_DONE
-               : report_usage(ctl, "invalid value '%s' for 'sni': must be host names", value);
+               : report_usage(ctl, "invalid value '%s' for '--sni': must be host names", value);
 }
 
 static ctl_exit_e set_keys(ctl_t *ctl, void *settings, const option_row_t *row, const char *value)
@@ -89,7 +89,7 @@ static ctl_exit_e set_keys(ctl_t *ctl, void *settings, const option_row_t *row, 
     (void)row;
     options->own = probe_own_keys_read(value, &why, ctl->pool);
     return options->own ? CTL_DONE
-                        : report_usage(ctl, "invalid value '%s' for 'keys': %s", value, why);
+                        : report_usage(ctl, "invalid value '%s' for '--keys': %s", value, why);
 }
 
 #define AT(member) offsetof(command_t, member)

@@ -57,7 +57,7 @@ ctl_exit_e probe_reach_set_tls(ctl_t *ctl, void *settings, const option_row_t *r
     return take_versions(options_member(settings, row), value, ctl->pool)
                ? CTL_DONE
                : report_usage(
-                   ctl, "invalid value '%s' for 'tls': must be 1.0, 1.1, 1.2 or 1.3, or several",
+                   ctl, "invalid value '%s' for '--tls': must be 1.0, 1.1, 1.2 or 1.3, or several",
                    value);
 }
 
@@ -66,10 +66,11 @@ ctl_exit_e probe_reach_set_starttls(ctl_t *ctl, void *settings, const option_row
 {
     return probe_target_starttls(value, options_member(settings, row))
                ? CTL_DONE
-               : report_usage(ctl,
-                              "invalid value '%s' for 'starttls': must be smtp, imap, pop3, ldap, "
-                              "postgres or mysql",
-                              value);
+               : report_usage(
+                   ctl,
+                   "invalid value '%s' for '--starttls': must be smtp, imap, pop3, ldap, "
+                   "postgres or mysql",
+                   value);
 }
 
 ctl_exit_e probe_reach_set_alpn(ctl_t *ctl, void *settings, const option_row_t *row,
@@ -77,7 +78,8 @@ ctl_exit_e probe_reach_set_alpn(ctl_t *ctl, void *settings, const option_row_t *
 {
     return is_alpn(value)
                ? options_set_text(ctl, settings, row, value)
-               : report_usage(ctl, "invalid value '%s' for 'alpn': must be protocol names", value);
+               : report_usage(ctl, "invalid value '%s' for '--alpn': must be protocol names",
+                              value);
 }
 
 /* A password is shown to nobody: neither in a message, nor in the list of processes from now on. */

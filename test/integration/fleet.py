@@ -509,7 +509,8 @@ def complaint(host, *more, url=None):
 
 def reason_in(line, then="continuing with the file ring.*"):
     """Why, according to the line, which goes on with what sync does."""
-    return re.fullmatch(r"stekctl: \S+: (?:silent|can be read, but not written|its object is unusable): (.+?); "
+    return re.fullmatch(r"stekctl: \S+: (?:silent|can be read, but not written|its object is unusable|"
+                        r"its object is unusable, and cannot be overwritten): (.+?); "
                         + f"(?:{then})", line).group(1)
 
 

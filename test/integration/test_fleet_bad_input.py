@@ -101,6 +101,20 @@ def test_bad_object_is_refused_by_name_and_nothing_is_lost(fleet, store):
     assert not other.once().stderr, "the other fleet has lost something"
 
 
+def test_bad_object_that_cannot_be_overwritten_is_not_said_to_be(fleet):
+    fleet.stores.append(Redis().start())
+    store = fleet.stores[-1]
+    host = fleet.host(store, **HOURLY)
+    assert store.put(object_name(fleet.secret), b"not a ring")
+    store.fill()
+    line, = [line for line in host.once(code=5).stderr.splitlines() if store.url in line]
+    assert "its object is unusable, and cannot be overwritten: it is out of memory" in line, line
+    assert line.endswith("; continuing with the file ring")
+    store.unfill()
+    assert "its object is unusable: " in (said := host.once(code=5).stderr) and "overwriting it" in said
+    assert host.names() == {key.name for key in store.ring(fleet.secret).keys}
+
+
 @pytest.mark.parametrize("store", ["memcached", "redis", "etcd"], indirect=True)
 def test_bad_announcements_are_ignored_and_named_and_keep_no_host_from_the_ring(fleet, store):
     """Beside the ring's object, those by which hosts announce themselves: 'stekctl fleet' still answers."""

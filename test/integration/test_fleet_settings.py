@@ -319,6 +319,15 @@ def test_check_option_that_is_set_twice_is_refused(fleet):
     checked(configuration(fleet, "a", store=["memcached://127.0.0.1:9", "redis://127.0.0.1:9"]))
 
 
+def test_check_option_is_named_as_it_is_written_where_it_is_wrong(fleet):
+    for name, value in (("every", "5"), ("ahead", "x"), ("generate", "no"), ("announce", "a/b"), ("httpd", "x")):
+        config = configuration(fleet, "a")
+        config.write_text(re.sub(rf"(?m)^{name} .*\n", "", config.read_text()) + f"{name} {value}\n")
+        assert f"'{value}' for '{name}': " in checked(config, code=2).stderr
+    for words in (["rotate", "--in", "5"], ["sync", "--every", "5"], ["probe", "a.test", "--tls", "5"]):
+        assert f"invalid value '5' for '{words[-2]}': " in lib.run("--ring", "/no", *words, code=2).stderr
+
+
 def test_fleet_word_forget_is_suggested(fleet):
     said = lib.run("fleet", "--config", configuration(fleet, "a"), "forgte", "x", code=2).stderr
     assert "unexpected argument 'forgte' (did you mean 'forget'?)" in said

@@ -734,10 +734,10 @@ def test_unknown_options_in_the_configuration_name_the_nearest(fleet):
     (["--store", "memcached://h/1"], "memcached URL has no path"),
     (["--store", "redis://u:p@h"], "do not put a password in the URL"),
     (["--store", "redis://h/x"], "the database must be a number"),
-    (["--store", "memcached://h", "--every", "0s"], "'0s' for 'every'"),
+    (["--store", "memcached://h", "--every", "0s"], "'0s' for '--every'"),
     (["--store", "memcached://h", "--interval", "2h", "--lifetime", "1h"], "lifetime '1h'"),
-    (["--store", "memcached://h", "--ahead", "x"], "'x' for 'ahead'"),
-    (["--store", "memcached://h", "--generate", "no"], "'no' for 'generate': must be on or off"),
+    (["--store", "memcached://h", "--ahead", "x"], "'x' for '--ahead'"),
+    (["--store", "memcached://h", "--generate", "no"], "'no' for '--generate': must be on or off"),
     (["--store", "memcached://h", "one", "two"], "unexpected argument 'two'"),
     (["--store", "memcached://h", "--every"], "requires a value"),
 ])

@@ -359,9 +359,9 @@ def test_fleet_bad_words_change_nothing(fleet):
                         (["fleet", "--every", "1s"], "unknown option"),
                         (["fleet", "--config", config(fleet), "forget"], "missing host"),
                         (["fleet", "--config", config(fleet), "forget", "a b"], "invalid host 'a b'"),
-                        (["sync", "--store", store.url, "--httpd", "https://a/"], "invalid URL 'https://a/' for 'httpd'"),
+                        (["sync", "--store", store.url, "--httpd", "https://a/"], "invalid URL 'https://a/' for '--httpd'"),
                         (["sync", "--store", store.url, "--httpd", "http://a.test/x"], "must be an IP address or localhost"),
-                        (["sync", "--store", store.url, "--announce", "a/b"], "invalid name 'a/b' for 'announce'")):
+                        (["sync", "--store", store.url, "--announce", "a/b"], "invalid name 'a/b' for '--announce'")):
         done = lib.run("--ring", host.ring_path, *words, code=None)
         assert done.returncode in (2, 4) and said in done.stderr, (words, done.stderr)
     (fleet.dir / "www.conf").write_text(f"store {store.url}\nring /run/other.ring\nfleet-secret {fleet.secret}\n")

@@ -9,7 +9,8 @@ import pytest
 
 import tls
 from checks import VERSIONS, issued_now, lines, wait_until
-from httpd import kill, wait_for
+from httpd import Vhost, kill, wait_for
+from seed import seeded_rng
 
 
 def test_ticket_resumes_in_every_child(httpd, mpm):
@@ -174,3 +175,33 @@ def test_20_reloads_leave_the_parent_as_it_was(httpd, mpm):
     assert after["locked_kb"] == before["locked_kb"]
     assert after["maps"] <= before["maps"] + 4
     assert after["rss_kb"] <= before["rss_kb"] + 1024, (before, after)
+
+
+SUITES = [f"ECDHE-ECDSA-{name}" for name in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")]
+
+
+def suites_vhost(name, allowed, rng):
+    directive = rng.choice(["SSLCipherSuite", "SSLOpenSSLConfCmd CipherString"])
+    return Vhost(name, [f"{directive} {':'.join(allowed)}", f"StekBinding {rng.choice(['policy', 'off'])}",
+                        "SSLHonorCipherOrder on", 'Header always set X-Suite "expr=%{SSL_CIPHER}"'])
+
+
+def test_removed_cipher_suite_resumes_no_more_and_all_others_do(httpd):
+    """OpenSSL itself asks only whether the client still has it."""
+    rng, names = seeded_rng(), ["a.test", "b.test", "c.test"]
+    server = httpd(processes=1, server=["StekTickets on"])
+    kept, outcomes = [], set()
+    for _ in range(4):
+        allowed = {name: rng.sample(SUITES, rng.randint(1, 2)) for name in names}
+        server.vhosts = [suites_vhost(name, allowed[name], rng) for name in names]
+        server.graceful() if server.process else server.start()
+        for name, suite, session in kept:
+            reply = server.get(name, tls="1.2", session=session)
+            assert reply.resumed is (suite in allowed[name]), (name, suite, allowed)
+            assert reply.headers["x-suite"] in allowed[name]
+            outcomes.add(reply.resumed)
+        for name in names:
+            reply = server.get(name, tls="1.2")
+            kept.append((name, reply.headers["x-suite"], reply.session))
+            assert server.get(name, tls="1.3", session=server.get(name, tls="1.3").session).resumed
+    assert outcomes == {True, False}

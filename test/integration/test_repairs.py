@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -172,18 +173,27 @@ def test_page_tells_what_keeps_the_parent_from_writing(httpd):
 def test_page_tells_that_a_ring_is_in_memory_against_its_configuration(httpd):
     scripted = Scripted(httpd, processes=1)
     server = scripted.server
-    server.server = []
+    server.server = ["StekRing default poll=1s"]
     server.start()
     assert "instead of" not in scripted.status()
     os.chown(server.secret_path(), *pwd.getpwnam(THIRD_USER)[2:4])
     server.stop()
     server.expect("STEK2011")
     server.start()
-    page = scripted.status()
+    page, data = scripted.status(), scripted.json()
     assert f"memory instead of {server.ring_path()}" in page.replace("<wbr>", "") and "STEK2011" in page
+    reasons = {reason["code"]: reason["text"] for reason in data["reasons"]}
+    assert list(reasons) == ["memory"] and str(server.ring_path()) in reasons["memory"]
+    assert not data["healthy"] and sample(scripted.metrics(), "stek_ring_healthy") == 0
+    session = server.get("a.test").session
     obey(server.lines("STEK2011")[-1])
+    Stekctl(server.ring_path().parent, server.ring_path()).run("revoke", "--all")
+    revoked = time.time()
+    wait_for(lambda: scripted.json()["rings"][0]["looked_at"] > revoked + 1, "a look after the revocation", 10)
+    assert server.get("a.test", session=session).resumed, "then healthy would be right"
     server.graceful()
-    assert "instead of" not in scripted.status()
+    assert "instead of" not in scripted.status() and scripted.json()["healthy"]
+    assert not server.get("a.test", session=session).resumed
 
 
 def test_fault_of_a_ring_in_two_lines_names_both(httpd):

@@ -17,7 +17,8 @@ import exposition
 import ringfile
 from browser import Browser
 from handshakes import KINDS, Scripted, sample
-from httpd import HAS_SNI_POLICY, TOP, Vhost, wait_for
+from httpd import HAS_SNI_POLICY, TOP, Vhost, free_port, wait_for
+from tls import get_plain
 
 STEKCTL = TOP / "stekctl" / "stekctl"
 SHOTS = os.environ.get("STEK_SCREENSHOTS")  # where to leave the pictures
@@ -423,6 +424,24 @@ def test_status_startup_lines(httpd):
     mark = server.mark()
     server.graceful()
     assert not server.lines("STEK30" if HAS_SNI_POLICY else "STEK30(?!18)", mark) and server.lines("STEK2014", mark)
+
+
+def test_status_page_in_htaccess_as_of_mod_status(httpd):
+    """Whoever may set handlers can have either: the manual says so."""
+    ports = {allowed: free_port() for allowed in ("FileInfo", "AuthConfig")}
+    server = httpd(modules=["status"], processes=1)
+    page = server.root / "www" / "tenant" / "index.html"
+    page.parent.mkdir()
+    page.write_text("hello\n")
+    server.vhosts += [Vhost("tenant.test", [f"<Directory {page.parent}>", f"AllowOverride {allowed}", "</Directory>"],
+                            port, tls=False) for allowed, port in ports.items()]
+    server.expect("SetHandler not allowed here")
+    server.start()
+    for handler, title in (("stek-status", b"Session ticket keys"), ("server-status", b"Apache Status")):
+        (page.parent / ".htaccess").write_text(f"SetHandler {handler}\n")
+        found = {allowed: title in get_plain(port, "tenant.test", "/tenant/index.html").body
+                 for allowed, port in ports.items()}
+        assert found == {"FileInfo": True, "AuthConfig": False}, handler
 
 
 def test_status_sample_configuration_is_local_only(httpd):

@@ -76,6 +76,19 @@ def test_ring_of_another_secret_is_warned_of_and_can_be_had_back(httpd):
     assert len(server.lines("STEK2004")) == 1
 
 
+def test_new_secret_in_the_same_file_is_no_loss_at_a_reload_and_said_to_be_none(httpd):
+    server = httpd(processes=1).start()
+    first, before = issued_now(server).session, server.ring()
+    put(server.secret_path(), ringfile.secret_line(os.urandom(32)))
+    line, = [x for x in server.configtest()[1].splitlines() if "STEK1010" in x]
+    assert line.endswith("check file= and secret=") and "unless this is a reload" in line
+    server.expect("STEK2004")
+    server.graceful()
+    line, = server.lines("STEK2004")
+    assert line.endswith("and will write it again with the keys that it has in memory"), line
+    assert server.ring().keys == before.keys and server.get(session=first).resumed
+
+
 # A secret that cannot be used when httpd starts.
 
 def unusable(path, what):
