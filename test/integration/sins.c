@@ -7,11 +7,11 @@
  * Usage: sins PORT CERT KEY SIN, or for a SIN of your own
  *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated|NUMBER,
  *     iv=constant,keys=20,weak=7,name=HEX,timeout=SECONDS,outlives=yes,any=version|suite,
- *     once=yes,turns=SECONDS,bad-padding=alert|close|MICROSECONDS
+ *     once=yes,turns=SECONDS,bad-padding=alert|close|MICROSECONDS,tickets=NUMBER,data=BYTES
  * of which all words may be missing; name is that of the keys.  Of keys with names that begin
  * alike, which tickets get in turn, only number weak is the given one; the others, and whatever is
  * not given, are random.  mac=NUMBER leaves out that byte of the MAC.  With once, a ticket is taken
- * only once.  "frame:" is followed by words of frames.h, for tickets in any layout, and by
+ * only once.  tickets is how many TLS 1.3 has on a connection, data makes them longer.  "frame:" is followed by words of frames.h, for tickets in any layout, and by
  *     bad-padding=alert|close|MICROSECONDS  unlike other tickets, which get a full handshake
  */
 #define OPENSSL_API_COMPAT 30000
@@ -60,6 +60,8 @@ typedef struct sin_t {
     int turns_s;   /* the key has another name from then on, and opens tickets of both */
     int unchecked; /* with MAC_BUT: this byte of it */
     int is_once;   /* a ticket is taken only once */
+    int tickets_n; /* on a connection of TLS 1.3; 0: as OpenSSL has it */
+    int data_len;  /* that sessions get */
 } sin_t;
 
 static const sin_t sins[] = {
@@ -230,6 +232,10 @@ static int read_word(sin_t *mix, const char *name, const char *value)
     if (!strcmp(name, "turns")) {
         mix->turns_s = atoi(value);
         return mix->turns_s > 0;
+    }
+    if (!strcmp(name, "tickets") || !strcmp(name, "data")) {
+        *(*name == 't' ? &mix->tickets_n : &mix->data_len) = atoi(value);
+        return atoi(value) > 0 && (*name == 't' || mix->data_len <= BIG_LEN);
     }
     if (!strcmp(name, "timeout")) {
         mix->timeout_s = atol(value);
@@ -438,9 +444,11 @@ static int add_data(SSL *ssl, void *arg)
     static unsigned char data[BIG_LEN];
 
     (void)arg;
-    return (!sin_now->is_big && !sin_now->frame)
-           || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data,
-                                              sin_now->frame ? FRAME_DATA : sizeof(data));
+    size_t len = sin_now->is_big  ? sizeof(data)
+                 : sin_now->frame ? FRAME_DATA
+                                  : (size_t)sin_now->data_len;
+
+    return len == 0 || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, len);
 }
 
 /* Gives a session a suite of that version, with the hash that its own has, or the other. */
@@ -625,12 +633,15 @@ static SSL_CTX *make_context(const char *cert, const char *key)
     if (sin_now->timeout_s) {
         SSL_CTX_set_timeout(ctx, sin_now->timeout_s);
     }
+    if (sin_now->tickets_n) {
+        SSL_CTX_set_num_tickets(ctx, (size_t)sin_now->tickets_n);
+    }
     if (sin_now->frame) {
         /* A session that a ticket restores cannot say that it has an extended master secret. */
         SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
     }
     if (sin_now->is_big || sin_now->outlives || sin_now->is_once || sin_now->any_version
-        || sin_now->any_suite || sin_now->frame) {
+        || sin_now->any_suite || sin_now->frame || sin_now->data_len) {
         SSL_CTX_set_session_ticket_cb(ctx, add_data, on_opened, NULL);
     }
     return ctx;
