@@ -7,11 +7,12 @@
  * Usage: sins PORT CERT KEY SIN, or for a SIN of your own
  *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated|NUMBER,
  *     iv=constant,keys=20,weak=7,name=HEX,timeout=SECONDS,outlives=yes,any=version|suite,
- *     once=yes,turns=SECONDS,bad-padding=alert|close|MICROSECONDS,tickets=NUMBER,data=BYTES
+ *     once=yes,turns=SECONDS,bad-padding=alert|close|MICROSECONDS,tickets=NUMBER,data=BYTES,loses=yes
  * of which all words may be missing; name is that of the keys.  Of keys with names that begin
  * alike, which tickets get in turn, only number weak is the given one; the others, and whatever is
  * not given, are random.  mac=NUMBER leaves out that byte of the MAC.  With once, a ticket is taken
- * only once.  tickets is how many TLS 1.3 has on a connection, data makes them longer.  "frame:" is followed by words of frames.h, for tickets in any layout, and by
+ * only once.  tickets is how many TLS 1.3 has on a connection, data makes them longer.  With loses, nobody
+ * opens every second, from the first on.  "frame:" is followed by words of frames.h, for tickets in any layout, and by
  *     bad-padding=alert|close|MICROSECONDS  unlike other tickets, which get a full handshake
  */
 #define OPENSSL_API_COMPAT 30000
@@ -62,6 +63,7 @@ typedef struct sin_t {
     int is_once;   /* a ticket is taken only once */
     int tickets_n; /* on a connection of TLS 1.3; 0: as OpenSSL has it */
     int data_len;  /* that sessions get */
+    int loses;     /* every second ticket is under a key that is lost */
 } sin_t;
 
 static const sin_t sins[] = {
@@ -241,6 +243,10 @@ static int read_word(sin_t *mix, const char *name, const char *value)
         mix->timeout_s = atol(value);
         return mix->timeout_s > 0;
     }
+    if (!strcmp(name, "loses")) {
+        mix->loses = 1;
+        return !strcmp(value, "yes");
+    }
     if (!strcmp(name, "outlives") || !strcmp(name, "once")) {
         *(*name == 'o' && name[1] == 'u' ? &mix->outlives : &mix->is_once) = 1;
         return !strcmp(value, "yes");
@@ -400,8 +406,10 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
                              : sin_now->cipher ? sin_now->cipher()
                                                : EVP_aes_256_cbc();
     unsigned char own[16];
+    static unsigned char lost[32];
+    static int turn;
     long slot = (long)time(NULL) / 2;
-    int n = choose_key(name, enc);
+    int n = choose_key(name, enc), is_lost = enc && sin_now->loses && turn++ % 2 == 0;
 
     bend.is_decrypting = !enc;
     if (sin_now->frame) {
@@ -432,8 +440,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     else if ((!sin_now->rotates || sin_now->forgets) && memcmp(name, own, sizeof(own)) != 0) {
         return 0;
     }
-    if (!start_hmac(hmac, mac_keys[n])
-        || !EVP_CipherInit_ex(cipher, type, NULL, cipher_keys[n], iv, enc)) {
+    if (!start_hmac(hmac, mac_keys[n]) || (is_lost && RAND_bytes(lost, sizeof(lost)) != 1)
+        || !EVP_CipherInit_ex(cipher, type, NULL, is_lost ? lost : cipher_keys[n], iv, enc)) {
         return -1;
     }
     return 1;

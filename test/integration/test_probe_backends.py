@@ -230,6 +230,25 @@ def test_probe_backends_with_one_name_the_weak_one_found(start, sins_binary, ver
     assert {test for _, test in report.findings()} >= {"cipher-key", "mac-key"}
 
 
+@pytest.mark.parametrize("n, counts", [(2, (8, 9)), (3, (8,))])
+def test_probe_weak_one_of_several_with_one_name_that_take_turns_found(start, sins_binary, n, counts):
+    """Whoever of them an unaltered ticket meets first."""
+    rnd = seeded_rng(n)
+    name, weak = rnd.randbytes(15).hex() + "00", f"key={b'changeme'.hex() * 4},"
+    ports = [start(Sins, sins_binary, f"mix:{weak if i == 0 else ''}name={name}").port for i in range(n)]
+    for tickets in counts:
+        port = start(Balancer, "roundrobin", ports).port
+        report = Report("--level", "quick", "--tls", rnd.choice(["1.2", "1.3"]), "--tickets", tickets, f"127.0.0.1:{port}")
+        assert {test for _, test in report.findings()} == {"cipher-key"}, tickets
+
+
+def test_probe_no_mac_found_although_nobody_opens_every_second_ticket(sinner):
+    for tickets in (8, 9):
+        port = sinner("mix:cipher=aes-256-ctr,mac=none,loses=yes").port
+        report = Report("--level", "quick", "--tls", "1.2", "--tickets", tickets, f"127.0.0.1:{port}")
+        assert {test for _, test in report.findings()} == {"mac"}, tickets
+
+
 @pytest.mark.parametrize("words, found", [("", set()), (",bad-padding=alert", {"padding"}), (",mac=7", set())])
 def test_probe_names_of_one_server_at_most_1000_connections(start, sins_binary, words, found):
     """Its tickets have three key names, and it opens all of them: it is tested as one server, whoever seems to answer."""
