@@ -575,13 +575,13 @@ static int search_ticket(probe_run_t *run, probe_test_e test, probe_search_t *se
 }
 
 /* Searches more of the tickets with a name, from the last one on: backends may have equal names for
- * different keys.  Where tickets resume at once, that is unlikely: then only for zeros, and at level
- * quick only in the first version that shows the name.  Returns as search_keys(). */
+ * different keys.  Where tickets resume at once, that is unlikely: then level quick only searches for
+ * zeros, in the first version that shows the name.  Returns as search_keys(). */
 static const char *search_again(probe_run_t *run, probe_test_e test, const probe_ticket_t **chosen,
                                 int n, found_t *found)
 {
     const probe_version_t *version = run->version;
-    int is_zero_only = version->is_steady;
+    int is_zero_only = version->is_steady && run->options->level == PROBE_QUICK;
     int i, connection = -1, left = n > 0 && has_names(version) ? AGAIN_MAX : 0;
 
     for (i = version->tickets->nelts - 1; i > 0 && left > 0; i--) {
@@ -595,8 +595,7 @@ static const char *search_again(probe_run_t *run, probe_test_e test, const probe
                 || ticket->connection == chosen[0]->connection)) {
             continue;
         }
-        if (is_zero_only && run->options->level == PROBE_QUICK && !found->is_decoded
-            && probe_was_clean(run, test, ticket)) {
+        if (is_zero_only && !found->is_decoded && probe_was_clean(run, test, ticket)) {
             continue;
         }
         connection = ticket->connection;
