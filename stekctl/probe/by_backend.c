@@ -130,10 +130,14 @@ static int index_before(const probe_version_t *version, apr_size_t connections_n
  * opens. */
 static void try_named(probe_run_t *run, const probe_version_t *version, tried_t *tried)
 {
-    int last = version->tickets->nelts - 1,
-        early = last >= KEPT_MIN ? index_before(version, 2) : -1;
-    int i;
+    int last = version->tickets->nelts - 1, early = -1, i;
 
+    /* Level quick has few connections: there, only for what somebody made on their own. */
+    if (last >= 2 * KEPT_MIN - 1
+        && (run->options->level > PROBE_QUICK
+            || backend_n(version, 0)->format.layout == PROBE_LAYOUT_UNKNOWN)) {
+        early = index_before(version, 2);
+    }
     for (i = 0; i < TURNS && !try_ticket(run, version, early >= 0 ? early : last, tried); i++) {
     }
     if (early >= 0 && tried->resumed_n) {

@@ -28,7 +28,9 @@
 #define NAMELESS_LEN 16 /* then names may be that long */
 #define WHOLE_MAX 3     /* with all keys of the level; the others with the most common ones */
 #define AGAIN_MAX 6 /* tickets that have their key's name from another, but perhaps not their key */
-#define NAME_MIN 4  /* a shorter common prefix is not a name */
+#define NEAR_N                                                                                     \
+    2 /* connections right after the first, on which others of up to three backends answer */
+#define NAME_MIN 4 /* a shorter common prefix is not a name */
 
 static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
 {
@@ -576,26 +578,35 @@ static int search_ticket(probe_run_t *run, probe_test_e test, probe_search_t *se
 
 /* Searches more of the tickets with a name, from the last one on: backends may have equal names for
  * different keys.  Where tickets resume at once, that is unlikely: then level quick only searches for
- * zeros, in the first version that shows the name.  Returns as search_keys(). */
+ * zeros, in the first version that shows the name; and for the most common keys on the second and the
+ * third connection, which met other backends if these take turns, unless many hosts wait.  Returns as
+ * search_keys(). */
 static const char *search_again(probe_run_t *run, probe_test_e test, const probe_ticket_t **chosen,
                                 int n, found_t *found)
 {
     const probe_version_t *version = run->version;
-    int is_zero_only = version->is_steady && run->options->level == PROBE_QUICK;
-    int i, connection = -1, left = n > 0 && has_names(version) ? AGAIN_MAX : 0;
+    int is_hasty = version->is_steady && run->options->level == PROBE_QUICK;
+    int i, connection = -1, left = AGAIN_MAX;
 
-    for (i = version->tickets->nelts - 1; i > 0 && left > 0; i--) {
+    if (n == 0 || !has_names(version)) {
+        return NULL;
+    }
+    for (i = version->tickets->nelts - 1; i > 0; i--) {
         const probe_ticket_t *ticket = ticket_n(version, i);
+        int is_near = ticket->connection > chosen[0]->connection
+                      && ticket->connection <= chosen[0]->connection + NEAR_N;
+        int is_zero_only = is_hasty && (run->options->paces || !is_near);
         probe_search_t search = {.ticket = ticket,
                                  .own = is_zero_only ? NULL : found->shown,
                                  .level = is_zero_only ? PROBE_ONE_KEY : PROBE_QUICK};
 
-        if (ticket->connection
-            && ((int)ticket->connection == connection
-                || ticket->connection == chosen[0]->connection)) {
+        if ((left <= 0 && !is_near)
+            || (ticket->connection
+                && ((int)ticket->connection == connection
+                    || ticket->connection == chosen[0]->connection))) {
             continue;
         }
-        if (is_zero_only && !found->is_decoded && probe_was_clean(run, test, ticket)) {
+        if (is_hasty && !found->is_decoded && probe_was_clean(run, test, ticket)) {
             continue;
         }
         connection = ticket->connection;
