@@ -25,6 +25,7 @@
 
 #define SHARED_MIN 7   /* one that is met half the time: all of these by chance in less than 1 % */
 #define TURNS 3        /* that a ticket is given to meet its backend, if it seems to be alone */
+#define AGAIN 2        /* resumptions after the first, if others did not */
 #define KEPT_MIN 4     /* tickets that are left for other tests, if possible */
 #define ALTERED_MAX 8  /* backends that are tested with offers */
 #define PLACES_MIN 8   /* altered tickets that say anything about a backend */
@@ -165,13 +166,22 @@ static void try_nameless(probe_run_t *run, const probe_version_t *version, tried
     }
 }
 
-/* Offers of the ticket that resumed, for an answer: one if it resumes again and again, whoever answers.
- */
+/* Nonzero: the ticket that resumed does so again and again, whoever answers. */
+static int resumes_again(probe_run_t *run, const probe_version_t *version, tried_t *tried)
+{
+    int i = 0;
+
+    while (i < AGAIN && try_ticket(run, version, tried->resumed, tried)) {
+        i++;
+    }
+    return i == AGAIN;
+}
+
+/* Offers of the ticket that resumed, for an answer. */
 static int repeats_of(probe_run_t *run, const probe_version_t *version, tried_t *tried)
 {
     if (tried->resumed_n == 0 || tried->resumed_n == tried->offers_n
-        || (try_ticket(run, version, tried->resumed, tried)
-            && try_ticket(run, version, tried->resumed, tried))) {
+        || resumes_again(run, version, tried)) {
         return tried->resumed_n > 0;
     }
     return probe_faces_repeats_for((double)tried->resumed_n / tried->offers_n / 2, 1);
