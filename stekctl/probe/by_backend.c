@@ -127,8 +127,8 @@ static int index_before(const probe_version_t *version, apr_size_t connections_n
 
 /* Tickets that share a name may still come from backends with keys of their own.  A balancer that takes
  * turns brings a ticket to its backend sooner or later, and one of the connection after next, offered
- * right after that, to another.  The one between shows whether one of two makes tickets that nobody
- * opens. */
+ * right after that, to another.  The one between shows whether some of them make tickets that
+ * nobody opens. */
 static void try_named(probe_run_t *run, const probe_version_t *version, tried_t *tried)
 {
     int last = version->tickets->nelts - 1, early = -1, i;
@@ -141,10 +141,8 @@ static void try_named(probe_run_t *run, const probe_version_t *version, tried_t 
     }
     for (i = 0; i < TURNS && !try_ticket(run, version, early >= 0 ? early : last, tried); i++) {
     }
-    if (early >= 0 && tried->resumed_n) {
-        (void)try_ticket(run, version, last, tried);
-    }
     if (early >= 0) {
+        (void)try_ticket(run, version, last, tried);
         (void)try_ticket(run, version, index_before(version, 1), tried);
     }
 }
@@ -162,7 +160,7 @@ static void try_nameless(probe_run_t *run, const probe_version_t *version, tried
         if (i >= most ? tried->resumed_n || i >= TURNS : is_mixed && i > TURNS) {
             return;
         }
-        (void)try_ticket(run, version, n - 1 - i, tried);
+        (void)try_ticket(run, version, tried->resumed_n || i >= TURNS ? n - 1 - i : n - 1, tried);
     }
 }
 
