@@ -243,17 +243,22 @@ int probe_analysis_is_aead(probe_layout_e layout)
            || layout == PROBE_LAYOUT_JAVA;
 }
 
+int probe_analysis_makes_tag(const char *algorithm)
+{
+    return strstr(algorithm, "GCM") || strstr(algorithm, "CCM") || strstr(algorithm, "Poly1305");
+}
+
 int probe_analysis_doubt(probe_format_t *format, const probe_hit_t *cipher)
 {
-    const char *name = cipher->algorithm;
-    int has_tag = strstr(name, "GCM") || strstr(name, "CCM") || strstr(name, "Poly1305");
+    int has_tag = probe_analysis_makes_tag(cipher->algorithm);
     probe_format_t unknown = {.name_len = format->prefix_len,
                               .prefix_len = format->prefix_len,
                               .len_min = format->len_min,
                               .len_max = format->len_max};
 
     if (format->layout == PROBE_LAYOUT_UNKNOWN
-        || (!cipher->is_text_unknown && (cipher->iv_len == 0 || cipher->iv_at == format->iv_at)
+        || (!cipher->is_text_unknown && cipher->text_at == format->text_at
+            && (cipher->iv_len == 0 || cipher->iv_at == format->iv_at)
             && (has_tag || !probe_analysis_is_aead(format->layout)))) {
         return 0;
     }
@@ -313,16 +318,18 @@ int probe_analysis_plain(const probe_ticket_t *tickets, apr_size_t n, probe_hit_
 }
 
 /* In GCM, one IV makes one key stream, which shows, unless the session is compressed: if it does not,
- * these are no IVs. */
+ * these are no IVs.  With equal IVs, keys are the same if their names are; an unknown layout may have
+ * more than a name before the IV. */
 static int same_iv(const probe_ticket_t *a, const probe_ticket_t *b, const probe_format_t *format)
 {
     apr_size_t end = format->iv_at + format->iv_len;
+    apr_size_t from = format->layout == PROBE_LAYOUT_UNKNOWN ? format->iv_at : 0;
     int would_show = (format->layout == PROBE_LAYOUT_MBEDTLS
                       || format->layout == PROBE_LAYOUT_BOTAN)
                      && format->len_max <= PROBE_TEXT_MAX;
 
     return format->iv_len > 0 && !would_show && a->len >= end && b->len >= end
-           && memcmp(a->bytes, b->bytes, end) == 0;
+           && memcmp(a->bytes + from, b->bytes + from, end - from) == 0;
 }
 
 /* Secret i of a ticket: its own, then those behind it. */

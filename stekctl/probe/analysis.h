@@ -18,6 +18,9 @@ void probe_analysis_format(const probe_ticket_t *tickets, apr_size_t n, probe_fo
 /* Nonzero: the cipher makes the tag, as in GCM, and there is no padding. */
 int probe_analysis_is_aead(probe_layout_e layout);
 
+/* Nonzero: a cipher of this name authenticates what it encrypts. */
+int probe_analysis_makes_tag(const char *algorithm);
+
 /* Where the key of a cipher shows that a layout was guessed wrong, it becomes unknown.  Nonzero: so it
  * is. */
 int probe_analysis_doubt(probe_format_t *format, const probe_hit_t *cipher);

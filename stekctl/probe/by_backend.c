@@ -24,6 +24,8 @@
 #include "tests.h"
 
 #define SHARED_MIN 7   /* one that is met half the time: all of these by chance in less than 1 % */
+#define TURNS 3        /* that a ticket is given to meet its backend, if it seems to be alone */
+#define AGAIN 2        /* resumptions after the first, if others did not */
 #define KEPT_MIN 4     /* tickets that are left for other tests, if possible */
 #define ALTERED_MAX 8  /* backends that are tested with offers */
 #define PLACES_MIN 8   /* altered tickets that say anything about a backend */
@@ -88,26 +90,120 @@ static probe_ticket_t *last_of(const apr_array_header_t *tickets, int n)
     return &APR_ARRAY_IDX(tickets, tickets->nelts - 1 - n, probe_ticket_t);
 }
 
-/* One backend, as far as is known.  Tickets that have no name may come from several: every one of
- * these would open its own only. */
+/* Of unaltered tickets that were offered, and the last one that resumed. */
+typedef struct tried_t {
+    int offers_n, resumed_n;
+    int resumed; /* its index; -1: none */
+} tried_t;
+
+/* Nonzero: number i resumed. */
+static int try_ticket(probe_run_t *run, const probe_version_t *version, int i, tried_t *tried)
+{
+    probe_reply_t reply;
+
+    ask(run, &APR_ARRAY_IDX(version->tickets, i, probe_ticket_t), &reply);
+    tried->offers_n++;
+    if (reply.outcome != PROBE_RESUMED) {
+        return 0;
+    }
+    tried->resumed_n++;
+    tried->resumed = i;
+    return 1;
+}
+
+/* The last ticket of so many connections before the last one; -1: there is none. */
+static int index_before(const probe_version_t *version, apr_size_t connections_n)
+{
+    int i = version->tickets->nelts - 1;
+    apr_size_t last = APR_ARRAY_IDX(version->tickets, i, probe_ticket_t).connection;
+
+    while (i >= 0
+           && APR_ARRAY_IDX(version->tickets, i, probe_ticket_t).connection + connections_n
+                  > last) {
+        i--;
+    }
+    return i;
+}
+
+/* Tickets that share a name may still come from backends with keys of their own.  A balancer that takes
+ * turns brings a ticket to its backend sooner or later, and one of the connection after next, offered
+ * right after that, to another.  The one between shows whether some of them make tickets that
+ * nobody opens. */
+static void try_named(probe_run_t *run, const probe_version_t *version, tried_t *tried)
+{
+    int last = version->tickets->nelts - 1, early = -1, i;
+
+    /* Level quick has few connections: there, only for what somebody made on their own. */
+    if (last >= 2 * KEPT_MIN - 1
+        && (run->options->level > PROBE_QUICK
+            || backend_n(version, 0)->format.layout == PROBE_LAYOUT_UNKNOWN)) {
+        early = index_before(version, 2);
+    }
+    for (i = 0; i < TURNS && !try_ticket(run, version, early >= 0 ? early : last, tried); i++) {
+    }
+    if (early >= 0) {
+        (void)try_ticket(run, version, last, tried);
+        (void)try_ticket(run, version, index_before(version, 1), tried);
+    }
+}
+
+/* Tickets that have no name may come from several backends: every one of these would open its own
+ * only. */
+static void try_nameless(probe_run_t *run, const probe_version_t *version, tried_t *tried)
+{
+    int n = version->tickets->nelts, most = n - KEPT_MIN, i;
+
+    most = most < 1 ? 1 : most > SHARED_MIN ? SHARED_MIN : most;
+    for (i = 0; i < n; i++) {
+        int is_mixed = tried->resumed_n && tried->resumed_n < i;
+
+        if (i >= most ? tried->resumed_n || i >= TURNS : is_mixed && i > TURNS) {
+            return;
+        }
+        (void)try_ticket(run, version, tried->resumed_n || i >= TURNS ? n - 1 - i : n - 1, tried);
+    }
+}
+
+/* Nonzero: the ticket that resumed does so again and again, whoever answers. */
+static int resumes_again(probe_run_t *run, const probe_version_t *version, tried_t *tried)
+{
+    int i = 0;
+
+    while (i < AGAIN && try_ticket(run, version, tried->resumed, tried)) {
+        i++;
+    }
+    return i == AGAIN;
+}
+
+/* Offers of the ticket that resumed, for an answer. */
+static int repeats_of(probe_run_t *run, const probe_version_t *version, tried_t *tried)
+{
+    if (tried->resumed_n == 0 || tried->resumed_n == tried->offers_n
+        || resumes_again(run, version, tried)) {
+        return tried->resumed_n > 0;
+    }
+    return probe_faces_repeats_for((double)tried->resumed_n / tried->offers_n / 2, 1);
+}
+
+/* One backend, as far as is known. */
 static void try_alone(probe_run_t *run, probe_version_t *version)
 {
     probe_backend_t *backend = backend_n(version, 0);
-    int most = backend->is_named ? 1 : version->tickets->nelts - KEPT_MIN, i, resumed_n = 0;
+    tried_t tried = {.resumed = -1};
 
-    most = most < 1 ? 1 : most > SHARED_MIN ? SHARED_MIN : most;
-    for (i = 0; i < most || (resumed_n == 0 && i < 3 && i < version->tickets->nelts); i++) {
-        probe_reply_t reply;
-
-        ask(run, last_of(version->tickets, i), &reply);
-        resumed_n += reply.outcome == PROBE_RESUMED;
-    }
-    version->is_accepted = resumed_n > 0;
-    version->is_alone = backend->is_named || resumed_n == 0 || resumed_n == i;
-    backend->repeats_n = version->is_alone ? version->is_accepted
-                                           : probe_faces_repeats_for((double)resumed_n / i / 2, 1);
-    backend->cost_n = backend->repeats_n;
+    (backend->is_named ? try_named : try_nameless)(run, version, &tried);
+    version->is_accepted = tried.resumed_n > 0;
+    version->is_alone = tried.resumed_n == 0 || tried.resumed_n == tried.offers_n;
+    backend->repeats_n = backend->cost_n = repeats_of(run, version, &tried);
     backend->tickets = version->tickets;
+    if (!version->is_alone) {
+        /* Altered ones are made of the first. */
+        backend->tickets = apr_array_copy(run->pool, version->tickets);
+        APR_ARRAY_IDX(backend->tickets, 0, probe_ticket_t) = APR_ARRAY_IDX(
+            version->tickets, tried.resumed, probe_ticket_t);
+        APR_ARRAY_IDX(backend->tickets, tried.resumed,
+                      probe_ticket_t) = APR_ARRAY_IDX(version->tickets, 0, probe_ticket_t);
+    }
 }
 
 /* What is known before a ticket of this backend is offered. */
@@ -211,7 +307,7 @@ static int is_steady(const probe_version_t *version)
             return 0;
         }
     }
-    return version->is_accepted;
+    return version->is_accepted && (version->is_alone || version->is_shared);
 }
 
 void probe_by_backend_try(probe_run_t *run, int earlier_n)

@@ -28,7 +28,9 @@
 #define NAMELESS_LEN 16 /* then names may be that long */
 #define WHOLE_MAX 3     /* with all keys of the level; the others with the most common ones */
 #define AGAIN_MAX 6 /* tickets that have their key's name from another, but perhaps not their key */
-#define NAME_MIN 4  /* a shorter common prefix is not a name */
+#define NEAR_N                                                                                     \
+    2 /* connections right after the first, on which others of up to three backends answer */
+#define NAME_MIN 4 /* a shorter common prefix is not a name */
 
 static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
 {
@@ -142,17 +144,13 @@ void probe_examine_support(probe_run_t *run)
                version->is_accepted ? "" : ", but a ticket does not resume", by_id, some_text(run));
 }
 
-/* What a name says to people, if they made it, or that the ticket is all text; or "". */
-static const char *name_text(const probe_run_t *run)
+/* What a name says to people, if they made it; or "". */
+static const char *name_text(const probe_version_t *version, apr_pool_t *pool)
 {
-    const probe_format_t *format = &run->version->format;
-    const unsigned char *name = ticket_n(run->version, 0)->bytes;
-    apr_size_t len = format->name_len, text_len, period, i;
+    const unsigned char *name = ticket_n(version, 0)->bytes;
+    apr_size_t len = version->format.name_len, text_len, period, i;
 
-    if (probe_text_ticket_is(ticket_n(run->version, 0))) {
-        return ", hex or base64";
-    }
-    if (len < 2 * NAME_MIN || len > ticket_n(run->version, 0)->len) {
+    if (len < 2 * NAME_MIN || len > ticket_n(version, 0)->len) {
         return "";
     }
     for (text_len = 0; text_len < len && name[text_len] >= ' ' && name[text_len] < 0x7f;
@@ -161,38 +159,77 @@ static const char *name_text(const probe_run_t *run)
     for (i = text_len; i < len && name[i] == '\0'; i++) {
     }
     if (text_len >= 2 * NAME_MIN && i == len) {
-        return apr_psprintf(run->pool, ", the name is the text '%.*s'", (int)text_len, name);
+        return apr_psprintf(pool, ", the name is the text '%.*s'", (int)text_len, name);
     }
     for (period = 1; period <= len / 2; period++) {
         for (i = period; i < len && name[i] == name[i - period]; i++) {
         }
         if (i == len) {
-            return apr_psprintf(run->pool, ", the name repeats itself every %d byte%s", (int)period,
+            return apr_psprintf(pool, ", the name repeats itself every %d byte%s", (int)period,
                                 period == 1 ? "" : "s");
         }
     }
     return "";
 }
 
-static const char *describe_format(const probe_run_t *run)
+static const char *sizes_text(const probe_format_t *format, apr_pool_t *pool)
 {
-    const probe_format_t *format = &run->version->format;
-    const char *sizes = format->len_min == format->len_max
-                            ? apr_psprintf(run->pool, "%d bytes", (int)format->len_min)
-                            : apr_psprintf(run->pool, "%d to %d bytes", (int)format->len_min,
-                                           (int)format->len_max);
+    return format->len_min == format->len_max
+               ? apr_psprintf(pool, "%d bytes", (int)format->len_min)
+               : apr_psprintf(pool, "%d to %d bytes", (int)format->len_min, (int)format->len_max);
+}
+
+static const char *describe_layout(const probe_version_t *version, apr_pool_t *pool)
+{
+    const probe_format_t *format = &version->format;
+    const char *sizes = sizes_text(format, pool);
 
     if (format->layout == PROBE_LAYOUT_UNKNOWN) {
-        return apr_psprintf(run->pool, "%s, common prefix of %d bytes, layout not recognised%s",
-                            sizes, (int)format->name_len, name_text(run));
+        return apr_psprintf(pool, "%s, common prefix of %d bytes, layout not recognised%s", sizes,
+                            (int)format->name_len, name_text(version, pool));
     }
     if (format->layout == PROBE_LAYOUT_STATEFUL) {
-        return apr_psprintf(run->pool, "%s: refers to the server's session cache", sizes);
+        return apr_psprintf(pool, "%s: refers to the server's session cache", sizes);
     }
-    return apr_psprintf(run->pool, "%s, %s layout: name %d, IV %d, text at %d, MAC %d%s", sizes,
+    return apr_psprintf(pool, "%s, %s layout: name %d, IV %d, text at %d, MAC %d%s", sizes,
                         probe_analysis_layout(format->layout), (int)format->name_len,
                         (int)format->iv_len, (int)format->text_at, (int)format->mac_len,
-                        name_text(run));
+                        name_text(version, pool));
+}
+
+/* If all tickets are text, what is searched is what they stand for. */
+static int decode_all(const probe_version_t *version, probe_version_t *decoded, apr_pool_t *pool)
+{
+    int i;
+
+    *decoded = *version;
+    decoded->tickets = apr_array_make(pool, version->tickets->nelts, sizeof(probe_ticket_t));
+    for (i = 0; i < version->tickets->nelts; i++) {
+        probe_ticket_t *ticket = apr_array_push(decoded->tickets);
+        const unsigned char *bytes;
+
+        if (!probe_text_ticket_decode(ticket_n(version, i), ticket)) {
+            return 0;
+        }
+        bytes = ticket->bytes;
+        ticket->bytes = apr_pmemdup(pool, bytes, ticket->len);
+        free((void *)bytes);
+    }
+    probe_analysis_format(ticket_n(decoded, 0), (apr_size_t)decoded->tickets->nelts,
+                          &decoded->format);
+    return 1;
+}
+
+/* What the tickets are; decoded: what they stand for, or the same. */
+static const char *describe_format(const probe_version_t *version, const probe_version_t *decoded,
+                                   apr_pool_t *pool)
+{
+    return version == decoded || version->format.layout == PROBE_LAYOUT_STATEFUL
+               ? describe_layout(version, pool)
+               : apr_psprintf(pool, "%s, hex or base64, which stand%s for %s",
+                              sizes_text(&version->format, pool),
+                              version->tickets->nelts == 1 ? "s" : "",
+                              describe_layout(decoded, pool));
 }
 
 static const char *place_text(const probe_run_t *run, probe_test_e test, const probe_hit_t *hit)
@@ -342,6 +379,7 @@ static void tell_none(probe_run_t *run, probe_test_e test, const probe_search_t 
 
 /* What a search for keys led to. */
 typedef struct found_t {
+    const probe_version_t *whole; /* with the tickets as the server gives them */
     int is_decoded;        /* tickets are text, and what was searched is what they stand for */
     probe_opened_t opened; /* the text that the cipher's key opened; len 0: none */
     const probe_ticket_t *ticket;  /* with opened: whose text; */
@@ -539,28 +577,36 @@ static int search_ticket(probe_run_t *run, probe_test_e test, probe_search_t *se
 }
 
 /* Searches more of the tickets with a name, from the last one on: backends may have equal names for
- * different keys.  Where tickets resume at once, that is unlikely: then only for zeros, and at level
- * quick only in the first version that shows the name.  Returns as search_keys(). */
+ * different keys.  Where tickets resume at once, that is unlikely: then level quick only searches for
+ * zeros, in the first version that shows the name; and for the most common keys on the second and the
+ * third connection, which met other backends if these take turns, unless many hosts wait.  Returns as
+ * search_keys(). */
 static const char *search_again(probe_run_t *run, probe_test_e test, const probe_ticket_t **chosen,
                                 int n, found_t *found)
 {
     const probe_version_t *version = run->version;
-    int is_zero_only = version->is_steady;
-    int i, connection = -1, left = n > 0 && has_names(version) ? AGAIN_MAX : 0;
+    int is_hasty = version->is_steady && run->options->level == PROBE_QUICK;
+    int i, connection = -1, left = AGAIN_MAX;
 
-    for (i = version->tickets->nelts - 1; i > 0 && left > 0; i--) {
+    if (n == 0 || !has_names(version)) {
+        return NULL;
+    }
+    for (i = version->tickets->nelts - 1; i > 0; i--) {
         const probe_ticket_t *ticket = ticket_n(version, i);
+        int is_near = ticket->connection > chosen[0]->connection
+                      && ticket->connection <= chosen[0]->connection + NEAR_N;
+        int is_zero_only = is_hasty && (run->options->paces || !is_near);
         probe_search_t search = {.ticket = ticket,
                                  .own = is_zero_only ? NULL : found->shown,
                                  .level = is_zero_only ? PROBE_ONE_KEY : PROBE_QUICK};
 
-        if (ticket->connection
-            && ((int)ticket->connection == connection
-                || ticket->connection == chosen[0]->connection)) {
+        if ((left <= 0 && !is_near)
+            || (ticket->connection
+                && ((int)ticket->connection == connection
+                    || ticket->connection == chosen[0]->connection))) {
             continue;
         }
-        if (is_zero_only && run->options->level == PROBE_QUICK && !found->is_decoded
-            && probe_was_clean(run, test, ticket)) {
+        if (is_hasty && !found->is_decoded && probe_was_clean(run, test, ticket)) {
             continue;
         }
         connection = ticket->connection;
@@ -630,13 +676,17 @@ static const char *search_keys(probe_run_t *run, probe_test_e test, found_t *fou
     return more;
 }
 
-static void search_macs(probe_run_t *run, found_t *found)
+/* cipher: whose key was found; or NULL. */
+static void search_macs(probe_run_t *run, found_t *found, const char *cipher)
 {
+    static const char no_key[] = "the cipher makes the tag: no key of its own";
     const probe_version_t *version = run->version;
+    apr_array_header_t *findings = run->host->findings;
     probe_hit_t hit;
+    int first = findings->nelts;
 
     if (probe_analysis_is_aead(version->format.layout)) {
-        probe_tell_moot(run, PROBE_TEST_MAC_KEY, "the cipher makes the tag: no key of its own");
+        probe_tell_moot(run, PROBE_TEST_MAC_KEY, no_key);
     }
     else if (probe_checksum_find(ticket_n(version, 0), (apr_size_t)version->tickets->nelts,
                                  &version->format, &hit)) {
@@ -645,6 +695,11 @@ static void search_macs(probe_run_t *run, found_t *found)
     }
     else {
         search_keys(run, PROBE_TEST_MAC_KEY, found);
+        if (cipher && probe_analysis_makes_tag(cipher) && findings->nelts == first + 1
+            && !APR_ARRAY_IDX(findings, first, probe_finding_t).hit) {
+            findings->nelts = first;
+            probe_tell_moot(run, PROBE_TEST_MAC_KEY, no_key);
+        }
     }
 }
 
@@ -714,29 +769,6 @@ static void search_nonces(probe_run_t *run, int is_plain, const char *cipher)
     }
 }
 
-/* If all tickets are text, what is searched is what they stand for. */
-static int decode_all(const probe_version_t *version, probe_version_t *decoded, apr_pool_t *pool)
-{
-    int i;
-
-    *decoded = *version;
-    decoded->tickets = apr_array_make(pool, version->tickets->nelts, sizeof(probe_ticket_t));
-    for (i = 0; i < version->tickets->nelts; i++) {
-        probe_ticket_t *ticket = apr_array_push(decoded->tickets);
-        const unsigned char *bytes;
-
-        if (!probe_text_ticket_decode(ticket_n(version, i), ticket)) {
-            return 0;
-        }
-        bytes = ticket->bytes;
-        ticket->bytes = apr_pmemdup(pool, bytes, ticket->len);
-        free((void *)bytes);
-    }
-    probe_analysis_format(ticket_n(decoded, 0), (apr_size_t)decoded->tickets->nelts,
-                          &decoded->format);
-    return 1;
-}
-
 /* What was said about a layout that does not go with the cipher. */
 static void correct_format(probe_run_t *run, found_t *found)
 {
@@ -750,25 +782,40 @@ static void correct_format(probe_run_t *run, found_t *found)
     while (i > 0 && all[i].test != PROBE_TEST_FORMAT) {
         i--;
     }
-    /* That is about the tickets as the server gives them. */
-    if (all[i].test == PROBE_TEST_FORMAT && !found->is_decoded) {
-        all[i].text = describe_format(run);
+    if (all[i].test == PROBE_TEST_FORMAT) {
+        all[i].text = describe_format(found->whole, run->version, run->pool);
     }
 }
 
-static void search_tickets(probe_run_t *run, int is_plain)
+/* The found key's cipher shows where an unknown layout has its IV. */
+static void learn_iv(probe_format_t *format, const probe_hit_t *hit)
 {
-    probe_version_t *version = run->version, decoded;
-    found_t found = {.is_decoded = decode_all(version, &decoded, run->pool),
-                     .shown = probe_shown_keys(run)};
+    if (format->layout == PROBE_LAYOUT_UNKNOWN && hit->iv_len && !hit->no_iv) {
+        format->iv_at = hit->iv_at;
+        format->iv_len = hit->iv_len;
+    }
+}
+
+static void search_tickets(probe_run_t *run, const probe_version_t *searched, int is_plain)
+{
+    probe_version_t *version = run->version, own = *searched;
+    found_t found = {
+        .whole = version, .is_decoded = searched != version, .shown = probe_shown_keys(run)};
     const char *cipher;
 
-    run->version = found.is_decoded ? &decoded : version;
+    run->version = &own;
     cipher = search_keys(run, PROBE_TEST_CIPHER_KEY, &found);
     if (cipher) {
         correct_format(run, &found);
     }
-    search_macs(run, &found);
+    if (searched == version) {
+        version->format = own.format;
+    }
+    search_macs(run, &found, cipher);
+    if (cipher) {
+        learn_iv(&own.format,
+                 APR_ARRAY_IDX(run->host->findings, found.cipher_at, probe_finding_t).hit);
+    }
     search_nonces(run, is_plain, cipher);
     OPENSSL_cleanse(&found, sizeof(found));
     run->version = version;
@@ -776,13 +823,15 @@ static void search_tickets(probe_run_t *run, int is_plain)
 
 void probe_examine_tickets(probe_run_t *run)
 {
-    probe_version_t *version = run->version;
+    probe_version_t *version = run->version, decoded;
+    const probe_version_t *searched = decode_all(version, &decoded, run->pool) ? &decoded : version;
     const probe_ticket_t *tickets = ticket_n(version, 0);
     apr_size_t n = (apr_size_t)version->tickets->nelts;
     probe_hit_t hit;
     int is_plain;
 
-    probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK, "%s", describe_format(run));
+    probe_tell(run, PROBE_TEST_FORMAT, PROBE_OK, "%s",
+               describe_format(version, searched, run->pool));
     is_plain = probe_analysis_plain(tickets, n, &hit);
     if (is_plain) {
         probe_tell(run, PROBE_TEST_PLAIN, PROBE_BROKEN,
@@ -800,7 +849,7 @@ void probe_examine_tickets(probe_run_t *run)
         probe_tell_moot(run, PROBE_TEST_NONCE, "stateful: no IV");
         return;
     }
-    search_tickets(run, is_plain);
+    search_tickets(run, searched, is_plain);
 }
 
 /* The backend that has this ticket. */

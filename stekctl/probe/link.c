@@ -21,6 +21,8 @@
 #define NEXT_WAIT apr_time_from_msec(100)   /* for another one */
 #define ANSWER_WAIT apr_time_from_sec(2)    /* for an HTTP response */
 #define ANSWER_MAX 16384                    /* bytes of it that are read */
+#define TURN_MAX (64 * 1024)                /* bytes that are read until others have their turn */
+#define READ_MAX (4 * 1024 * 1024)          /* more than any handshake with its tickets */
 #define RECORD_HEAD 5
 #define HANDSHAKE_HEAD 4
 
@@ -130,6 +132,10 @@ static int step(probe_link_t *link, int result, apr_time_t until)
 {
     int error = SSL_get_error(link->ssl, result);
 
+    link->turn_len = 0;
+    if (apr_time_now() >= until) {
+        return 0;
+    }
     return (error == SSL_ERROR_WANT_READ && probe_wait(link->fd, POLLIN, until))
            || (error == SSL_ERROR_WANT_WRITE && probe_wait(link->fd, POLLOUT, until));
 }
@@ -151,6 +157,10 @@ static int shake_hands(probe_link_t *link)
             return 0;
         }
         error = SSL_get_error(link->ssl, result);
+        if (link->read_len >= READ_MAX) {
+            probe_link_fail(link, PROBE_NOT_TLS, "sends without end");
+            return 0;
+        }
         if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
             judge_failure(link, error);
             return 0;
@@ -194,7 +204,17 @@ static int is_refusal(probe_link_t *link, const unsigned char *bytes, apr_size_t
     return link->messages.is_tls13 && ignores_ticket(link);
 }
 
-/* Before and after a record, or its head, is read: stops there if there is nothing left to learn. */
+/* An altered ticket that is ignored costs the server and the probe no more than it has to: that are
+ * most offers of a probe, and certificates most of the work. */
+static int stops_early(const probe_link_t *link)
+{
+    return link->offer->ticket && !link->offer->collect && !link->offer->host
+           && !link->offer->wrong_secret;
+}
+
+/* Before and after a record, or its head, is read: stops there if there is nothing left to learn.
+ * OpenSSL itself goes on as long as there is something to read, such as requests for another
+ * handshake, which it skips, or tickets: it has to stop for the deadline, and for other hosts. */
 static long on_read(BIO *bio, int what, const char *data, size_t len, int one, long two, int result,
                     size_t *pread) /* NOLINT(readability-non-const-parameter): OpenSSL's type */
 {
@@ -202,27 +222,27 @@ static long on_read(BIO *bio, int what, const char *data, size_t len, int one, l
 
     (void)one;
     (void)two;
-    if ((what == BIO_CB_READ && len == RECORD_HEAD && ignores_ticket(link))
-        || (what == (BIO_CB_READ | BIO_CB_RETURN) && result > 0
-            && is_refusal(link, (const unsigned char *)data, *pread))) {
+    if (what == (BIO_CB_READ | BIO_CB_RETURN) && result > 0) {
+        link->turn_len += *pread;
+        link->read_len += *pread;
+    }
+    if (what == BIO_CB_READ && link->read_len >= READ_MAX) {
+        BIO_clear_retry_flags(bio);
+        return -1;
+    }
+    if (what == BIO_CB_READ && link->turn_len >= TURN_MAX) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    if (stops_early(link)
+        && ((what == BIO_CB_READ && len == RECORD_HEAD && ignores_ticket(link))
+            || (what == (BIO_CB_READ | BIO_CB_RETURN) && result > 0
+                && is_refusal(link, (const unsigned char *)data, *pread)))) {
         link->is_ignored = 1;
         BIO_set_retry_read(bio);
         return -1;
     }
     return result;
-}
-
-/* An altered ticket that is ignored costs the server and the probe no more than it has to: that are
- * most offers of a probe, and certificates most of the work. */
-static void stop_early(probe_link_t *link)
-{
-    BIO *bio = SSL_get_rbio(link->ssl);
-
-    if (link->offer->ticket && !link->offer->collect && !link->offer->host
-        && !link->offer->wrong_secret) {
-        BIO_set_callback_arg(bio, (char *)link);
-        BIO_set_callback_ex(bio, on_read);
-    }
 }
 
 static int prepare(probe_link_t *link, SSL_CTX *context)
@@ -237,7 +257,8 @@ static int prepare(probe_link_t *link, SSL_CTX *context)
         || !probe_messages_watch(link->ssl, &link->messages)) {
         return 0;
     }
-    stop_early(link);
+    BIO_set_callback_arg(SSL_get_rbio(link->ssl), (char *)link);
+    BIO_set_callback_ex(SSL_get_rbio(link->ssl), on_read);
     if (offer->no_tickets) {
         (void)SSL_set_options(link->ssl, SSL_OP_NO_TICKET);
     }

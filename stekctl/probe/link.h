@@ -23,6 +23,8 @@ typedef struct probe_link_t {
     int fd; /* -1: none */
     SSL *ssl;
     probe_messages_t messages;
+    apr_size_t read_len,
+        turn_len;     /* bytes of TLS that were read: in all, and since the latest wait */
     int is_ignored;   /* the server has ignored the ticket, and nothing else was to be learnt */
     const char *path; /* of a request */
     apr_pool_t *pool;

@@ -11,7 +11,8 @@
 #include "session.h"
 
 #define HASH_BEGIN 2166136261U
-#define TICKETS_MAX 16 /* from one connection */
+#define TICKETS_MAX 16               /* from one connection, */
+#define TICKETS_LEN_MAX (128 * 1024) /* and the sum of their lengths */
 
 /* FNV-1a. */
 static apr_uint32_t mix(apr_uint32_t hash, const unsigned char *bytes, apr_size_t len)
@@ -128,13 +129,12 @@ static void keep_ticket(probe_messages_t *messages, SSL *ssl, SSL_SESSION *sessi
     size_t len;
     probe_ticket_t *ticket;
 
-    if (messages->reply->tickets->nelts >= TICKETS_MAX) {
-        return;
-    }
     SSL_SESSION_get0_ticket(session, &bytes, &len);
-    if (len == 0) {
+    if (len == 0 || messages->reply->tickets->nelts >= TICKETS_MAX
+        || messages->tickets_len + len > TICKETS_LEN_MAX) {
         return;
     }
+    messages->tickets_len += len;
     ticket = apr_array_push(messages->reply->tickets);
     memset(ticket, 0, sizeof(*ticket));
     ticket->bytes = apr_pmemdup(messages->pool, bytes, len);

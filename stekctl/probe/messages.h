@@ -25,6 +25,7 @@ typedef struct probe_messages_t {
     int is_tls13;                         /* that names its version in an extension: TLS 1.3 */
     unsigned char nonce[PROBE_NONCE_MAX]; /* of the latest ticket */
     apr_size_t nonce_len;
+    apr_size_t tickets_len;        /* of those that were kept */
     apr_uint32_t hint_s;           /* of the latest ticket */
     probe_transcript_t transcript; /* if tickets are collected */
     apr_pool_t *pool;

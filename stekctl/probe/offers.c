@@ -106,7 +106,7 @@ static void look(probe_run_t *run, watch_t *watch)
 
 static const char *keys_text(const probe_run_t *run, const watch_t *watch, int changes_n)
 {
-    int begun_n = watch->changes.begun_n;
+    int begun_n = watch->changes.begun_n, more_n = watch->changes.names_n - begun_n;
     const char *whose = begun_n > 1 ? apr_psprintf(run->pool, " on %d backends or keys", begun_n)
                                     : "";
 
@@ -118,9 +118,9 @@ static const char *keys_text(const probe_run_t *run, const watch_t *watch, int c
     }
     if (changes_n < 0) {
         return apr_psprintf(run->pool,
-                            "%d key names appeared besides the first %d: either keys changed, or "
-                            "other backends answered",
-                            watch->changes.names_n - begun_n, begun_n);
+                            "%d more key name%s appeared: either keys changed, or other backends "
+                            "answered",
+                            more_n, more_n == 1 ? "" : "s");
     }
     return changes_n ? apr_psprintf(run->pool, "key name changed %d time%s%s, first after %s",
                                     changes_n, changes_n == 1 ? "" : "s", whose,

@@ -46,13 +46,16 @@ static const char *csv_verdict(const probe_host_t *host, int version, int test)
     return worst < 0 ? "" : probe_verdict_name((probe_verdict_e)worst);
 }
 
+/* What a recording of somebody else's says must not become a formula of a spreadsheet. */
 static void csv_text(FILE *csv, const char *text)
 {
-    if (!text[strcspn(text, ",\"\r\n")]) {
+    int is_formula = *text && strchr("=+-@", *text);
+
+    if (!is_formula && !text[strcspn(text, ",\"\r\n")]) {
         fputs(text, csv);
         return;
     }
-    putc('"', csv);
+    fputs(is_formula ? "\"'" : "\"", csv);
     for (; *text; text++) {
         fputs(*text == '"' ? "\"" : "", csv);
         putc(*text == '\r' || *text == '\n' ? ' ' : *text, csv);

@@ -202,7 +202,7 @@ static int ask_http(probe_link_t *link, const probe_proxy_t *proxy, const char *
     char status[LINE_SIZE], line[LINE_SIZE];
 
     if (!send_connect(link, proxy, where)
-        || !probe_wire_line(link->fd, status, sizeof(status), link->deadline)) {
+        || probe_wire_line(link->fd, status, sizeof(status), link->deadline) <= 0) {
         return refused(link, NULL);
     }
     if (strncmp(status, "HTTP/1.", 7) != 0 || strlen(status) < STATUS_AT + STATUS_LEN
@@ -213,7 +213,7 @@ static int ask_http(probe_link_t *link, const probe_proxy_t *proxy, const char *
         return refused_http(link, proxy, status + STATUS_AT);
     }
     for (lines_n = 0; lines_n < LINES_MAX; lines_n++) {
-        if (!probe_wire_line(link->fd, line, sizeof(line), link->deadline)) {
+        if (probe_wire_line(link->fd, line, sizeof(line), link->deadline) <= 0) {
             break;
         }
         if (!*line) {

@@ -14,9 +14,9 @@
 #include <string.h>
 
 #define CONTEXT_MAX 255
-#define SHARED_MAX 1024 /* bytes of a key exchange's secret: DH with 8192 bits */
-#define HEAD_LEN 4      /* of a handshake message */
-#define TRANSCRIPT_MAX (1024 * 1024)
+#define SHARED_MAX 1024             /* bytes of a key exchange's secret: DH with 8192 bits */
+#define HEAD_LEN 4                  /* of a handshake message */
+#define TRANSCRIPT_MAX (256 * 1024) /* OpenSSL takes 100 KiB of certificates */
 
 /* The random of a ServerHello that asks for another ClientHello (RFC 9846, 4.2.3). */
 static const unsigned char retry[32] = {
@@ -49,7 +49,9 @@ int probe_schedule_is_retry(const unsigned char *hello, apr_size_t len)
 void probe_transcript_add(probe_transcript_t *transcript, int is_write, const unsigned char *bytes,
                           apr_size_t len, apr_pool_t *pool)
 {
-    if (transcript->is_complete || len < HEAD_LEN || transcript->len + len > TRANSCRIPT_MAX) {
+    /* A request for another handshake is none of its messages (RFC 5246, 7.4.1.1). */
+    if (transcript->is_complete || len < HEAD_LEN || bytes[0] == SSL3_MT_HELLO_REQUEST
+        || transcript->len + len > TRANSCRIPT_MAX) {
         return;
     }
     if (bytes[0] == SSL3_MT_SERVER_HELLO && !is_write

@@ -48,7 +48,7 @@ static int goes_on(const exchange_t *exchange, const char *line)
 static int talk(probe_link_t *link, const exchange_t *exchange)
 {
     char line[LINE_SIZE];
-    int lines_n = 0;
+    int lines_n = 0, got;
 
     for (; exchange->good; exchange++) {
         if (exchange->command
@@ -57,9 +57,11 @@ static int talk(probe_link_t *link, const exchange_t *exchange)
             return refused(link, NULL);
         }
         do {
-            if (lines_n++ >= LINES_MAX
-                || !probe_wire_line(link->fd, line, sizeof(line), link->deadline)) {
-                return refused(link, NULL);
+            got = lines_n++ < LINES_MAX
+                      ? probe_wire_line(link->fd, line, sizeof(line), link->deadline)
+                      : -1;
+            if (got <= 0) {
+                return refused(link, got < 0 ? "the answer is too long" : NULL);
             }
         } while (goes_on(exchange, line));
         if (strncmp(line, exchange->good, strlen(exchange->good)) != 0) {

@@ -48,19 +48,25 @@ int probe_wire_read(int fd, void *bytes, apr_size_t len, apr_time_t until)
 
 int probe_wire_line(int fd, char *line, apr_size_t size, apr_time_t until)
 {
-    apr_size_t len = 0;
+    apr_size_t len = 0, read_n, i;
     char byte;
 
-    /* A peer that never stops sending would keep recv from waiting, and so from ending. */
-    while (apr_time_now() < until && probe_wire_read(fd, &byte, 1, until)) {
+    /* A peer that never stops sending would keep recv from waiting: others have their turn, and there
+     * is an end to it. */
+    probe_wait_turn();
+    for (read_n = 0; read_n < PROBE_WIRE_LINE_MAX && probe_wire_read(fd, &byte, 1, until);
+         read_n++) {
         if (byte == '\n') {
             len -= len > 0 && line[len - 1] == '\r';
             line[len] = '\0';
+            for (i = 0; i < len; i++) {
+                line[i] = line[i] < ' ' || line[i] >= 0x7f ? '?' : line[i];
+            }
             return 1;
         }
         if (len + 1 < size) {
-            line[len++] = byte == '\r' || (byte >= ' ' && byte < 0x7f) ? byte : '?';
+            line[len++] = byte ? byte : '?';
         }
     }
-    return 0;
+    return read_n == PROBE_WIRE_LINE_MAX ? -1 : 0;
 }

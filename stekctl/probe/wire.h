@@ -17,8 +17,10 @@ int probe_wire_send(int fd, const void *bytes, apr_size_t len, apr_time_t until)
 /* Reads exactly len bytes. */
 int probe_wire_read(int fd, void *bytes, apr_size_t len, apr_time_t until);
 
+#define PROBE_WIRE_LINE_MAX 16384
+
 /* Reads one line, without its end; what does not fit into line[size] is lost.  Other bytes than
- * printable ASCII become '?'. */
+ * printable ASCII become '?'.  -1: the line has more than PROBE_WIRE_LINE_MAX bytes. */
 int probe_wire_line(int fd, char *line, apr_size_t size, apr_time_t until);
 
 #pragma GCC visibility pop

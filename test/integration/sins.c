@@ -7,11 +7,12 @@
  * Usage: sins PORT CERT KEY SIN, or for a SIN of your own
  *     mix:cipher=aes-256-gcm,key=HEX,digest=sha1,mac-key=HEX,mac=none|truncated|NUMBER,
  *     iv=constant,keys=20,weak=7,name=HEX,timeout=SECONDS,outlives=yes,any=version|suite,
- *     once=yes,turns=SECONDS,bad-padding=alert|close|MICROSECONDS
+ *     once=yes,turns=SECONDS,bad-padding=alert|close|MICROSECONDS,tickets=NUMBER,data=BYTES,loses=yes
  * of which all words may be missing; name is that of the keys.  Of keys with names that begin
  * alike, which tickets get in turn, only number weak is the given one; the others, and whatever is
  * not given, are random.  mac=NUMBER leaves out that byte of the MAC.  With once, a ticket is taken
- * only once.  "frame:" is followed by words of frames.h, for tickets in any layout, and by
+ * only once.  tickets is how many TLS 1.3 has on a connection, data makes them longer.  With loses, nobody
+ * opens every second, from the first on.  "frame:" is followed by words of frames.h, for tickets in any layout, and by
  *     bad-padding=alert|close|MICROSECONDS  unlike other tickets, which get a full handshake
  */
 #define OPENSSL_API_COMPAT 30000
@@ -60,6 +61,9 @@ typedef struct sin_t {
     int turns_s;   /* the key has another name from then on, and opens tickets of both */
     int unchecked; /* with MAC_BUT: this byte of it */
     int is_once;   /* a ticket is taken only once */
+    int tickets_n; /* on a connection of TLS 1.3; 0: as OpenSSL has it */
+    int data_len;  /* that sessions get */
+    int loses;     /* every second ticket is under a key that is lost */
 } sin_t;
 
 static const sin_t sins[] = {
@@ -231,9 +235,17 @@ static int read_word(sin_t *mix, const char *name, const char *value)
         mix->turns_s = atoi(value);
         return mix->turns_s > 0;
     }
+    if (!strcmp(name, "tickets") || !strcmp(name, "data")) {
+        *(*name == 't' ? &mix->tickets_n : &mix->data_len) = atoi(value);
+        return atoi(value) > 0 && (*name == 't' || mix->data_len <= BIG_LEN);
+    }
     if (!strcmp(name, "timeout")) {
         mix->timeout_s = atol(value);
         return mix->timeout_s > 0;
+    }
+    if (!strcmp(name, "loses")) {
+        mix->loses = 1;
+        return !strcmp(value, "yes");
     }
     if (!strcmp(name, "outlives") || !strcmp(name, "once")) {
         *(*name == 'o' && name[1] == 'u' ? &mix->outlives : &mix->is_once) = 1;
@@ -394,8 +406,10 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
                              : sin_now->cipher ? sin_now->cipher()
                                                : EVP_aes_256_cbc();
     unsigned char own[16];
+    static unsigned char lost[32];
+    static int turn;
     long slot = (long)time(NULL) / 2;
-    int n = choose_key(name, enc);
+    int n = choose_key(name, enc), is_lost = enc && sin_now->loses && turn++ % 2 == 0;
 
     bend.is_decrypting = !enc;
     if (sin_now->frame) {
@@ -426,8 +440,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     else if ((!sin_now->rotates || sin_now->forgets) && memcmp(name, own, sizeof(own)) != 0) {
         return 0;
     }
-    if (!start_hmac(hmac, mac_keys[n])
-        || !EVP_CipherInit_ex(cipher, type, NULL, cipher_keys[n], iv, enc)) {
+    if (!start_hmac(hmac, mac_keys[n]) || (is_lost && RAND_bytes(lost, sizeof(lost)) != 1)
+        || !EVP_CipherInit_ex(cipher, type, NULL, is_lost ? lost : cipher_keys[n], iv, enc)) {
         return -1;
     }
     return 1;
@@ -438,9 +452,11 @@ static int add_data(SSL *ssl, void *arg)
     static unsigned char data[BIG_LEN];
 
     (void)arg;
-    return (!sin_now->is_big && !sin_now->frame)
-           || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data,
-                                              sin_now->frame ? FRAME_DATA : sizeof(data));
+    size_t len = sin_now->is_big  ? sizeof(data)
+                 : sin_now->frame ? FRAME_DATA
+                                  : (size_t)sin_now->data_len;
+
+    return len == 0 || SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), data, len);
 }
 
 /* Gives a session a suite of that version, with the hash that its own has, or the other. */
@@ -625,12 +641,15 @@ static SSL_CTX *make_context(const char *cert, const char *key)
     if (sin_now->timeout_s) {
         SSL_CTX_set_timeout(ctx, sin_now->timeout_s);
     }
+    if (sin_now->tickets_n) {
+        SSL_CTX_set_num_tickets(ctx, (size_t)sin_now->tickets_n);
+    }
     if (sin_now->frame) {
         /* A session that a ticket restores cannot say that it has an extended master secret. */
         SSL_CTX_set_options(ctx, SSL_OP_NO_EXTENDED_MASTER_SECRET);
     }
     if (sin_now->is_big || sin_now->outlives || sin_now->is_once || sin_now->any_version
-        || sin_now->any_suite || sin_now->frame) {
+        || sin_now->any_suite || sin_now->frame || sin_now->data_len) {
         SSL_CTX_set_session_ticket_cb(ctx, add_data, on_opened, NULL);
     }
     return ctx;

@@ -140,7 +140,25 @@ def test_probe_tickets_of_text_stay_text_when_altered(sinner, wrap, words, verdi
     found, text = report["1.3"]["mac"]
     assert found == verdict and said in text
     assert report.versions["1.3"]["layout"] == "unknown"
-    assert report["1.3"]["format"][1].endswith("layout not recognised, hex or base64")
+    assert ", hex or base64, which stand for " in report["1.3"]["format"][1]
+    assert report["1.3"]["format"][1].endswith("layout not recognised")
+
+
+def test_probe_format_of_what_tickets_of_text_stand_for(sinner):
+    port = sinner(f"frame:wrap=base64,cipher=aes-256-cbc,nonce=16,mac=behind,digest=sha256,name={b'ticket key no. 1'.hex()}").port
+    report = Report("--level", "quick", "--tls", "1.2", f"localhost:{port}").assert_clean()
+    assert report["1.2"]["format"][1].endswith(
+        "OpenSSL layout: name 16, IV 16, text at 32, MAC 32, the name is the text 'ticket key no. 1'")
+
+
+@pytest.mark.parametrize("wrap", ["none", "hex"])
+def test_probe_found_key_tells_where_the_iv_is(sinner, wrap):
+    """And that there is no MAC with a key of its own."""
+    words = "cipher=aes-256-gcm,nonce=12,mac=none,name=0102030405060708090a,at=16,key=" + "00" * 32
+    report = Report("--level", "quick", "--tls", "1.3", f"localhost:{sinner(f'frame:{words},wrap={wrap}').port}")
+    assert set(report.findings()) == {("1.3", "cipher-key")} and report.versions["1.3"]["layout"] == "unknown"
+    assert report["1.3"]["nonce"] == ("ok", "no IV or key stream is reused in 18 tickets")
+    assert report["1.3"]["mac-key"] == ("not testable", "the cipher makes the tag: no key of its own")
 
 
 @pytest.mark.parametrize("words, verdict, said", [

@@ -62,13 +62,14 @@ def test_probe_offline_as_live(sinner, folder, part):
         assert code == (FINDING if live.whole["findings"] else live.code)
 
 
-@pytest.mark.parametrize("version, level, steady, is_found", [
-    ("1.2", "quick", 1, True),  # the first version that shows the key's name
-    ("1.3", "quick", 1, False), ("1.3", "quick", 0, True), ("1.3", "normal", 1, True)])
-def test_probe_second_key_of_one_name_found(sinner, folder, version, level, steady, is_found):
-    """The last connection of a version has met another backend, whose key is zero and has the same name."""
+@pytest.mark.parametrize("version, level, steady, key, is_found", [
+    ("1.2", "quick", 1, bytes(32), True),  # the first version that shows the key's name
+    ("1.3", "quick", 1, bytes(32), False), ("1.3", "quick", 0, b"changeme" * 4, True),
+    ("1.2", "normal", 1, b"changeme" * 4, True), ("1.3", "normal", 1, b"changeme" * 4, True)])
+def test_probe_second_key_of_one_name_found(sinner, folder, version, level, steady, key, is_found):
+    """The last connection of a version has met another backend, whose key is weak and has the same name."""
     lines = {}
-    for kind, key in (("good", ""), ("zero", f",key={bytes(32).hex()}")):
+    for kind, key in (("good", ""), ("zero", f",key={key.hex()}")):
         port = sinner(f"mix:name={b'one for both'.hex()}{key}")
         run("--level", "quick", "--tickets", 6, "--collect", folder / kind, f"localhost:{port}")
         lines[kind] = (folder / kind).read_text().splitlines(keepends=True)
