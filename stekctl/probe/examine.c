@@ -28,9 +28,8 @@
 #define NAMELESS_LEN 16 /* then names may be that long */
 #define WHOLE_MAX 3     /* with all keys of the level; the others with the most common ones */
 #define AGAIN_MAX 6 /* tickets that have their key's name from another, but perhaps not their key */
-#define NEAR_N                                                                                     \
-    2 /* connections right after the first, on which others of up to three backends answer */
-#define NAME_MIN 4 /* a shorter common prefix is not a name */
+#define NEAR_N 2    /* connections after the first: others of up to three backends answered */
+#define NAME_MIN 4  /* a shorter common prefix is not a name */
 
 static const probe_ticket_t *ticket_n(const probe_version_t *version, int n)
 {
