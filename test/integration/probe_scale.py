@@ -62,6 +62,15 @@ def dead(n, hangs_up_port):
             for i, host in enumerate(addresses(n, closed))]
 
 
+def peak_kb(pid):
+    """Until now; 0: the process has ended.  Its resource usage would begin with what its parent had."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return max((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), default=0)
+    except OSError:
+        return 0
+
+
 class Run:
     """One run over a list: what came, and what it cost."""
 
@@ -73,20 +82,12 @@ class Run:
         pid, status, usage = 0, 0, None
         self.peak_kb = 0
         while not pid:
-            self.peak_kb = self._peak_kb() or self.peak_kb
+            self.peak_kb = peak_kb(self.process.pid) or self.peak_kb
             time.sleep(0.02)
             pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
         self.process.returncode = self.code = os.waitstatus_to_exitcode(status)
         self.seconds = time.monotonic() - began
         self.user_s, self.system_s = usage.ru_utime, usage.ru_stime
-
-    def _peak_kb(self):
-        """The resource usage of a child begins with what its parent had."""
-        try:
-            lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-            return max((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), default=0)
-        except OSError:
-            return 0
 
     def hosts(self):
         with open(self.out) as lines:

@@ -7,11 +7,13 @@ import select
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 
 import pytest
 
-from probe_tool import Peer, Report, json_lines, run, timed
+from probe_scale import peak_kb
+from probe_tool import Peer, Report, json_lines, run
 from seed import seeded_rng
 from stekctl_tool import BINARY, DONE, FINDING, IO
 
@@ -69,18 +71,22 @@ def listen():
         one.close()
 
 
+def assert_ended(done):
+    """By the probe, and not because time was over."""
+    assert done.stderr.count("\n") == 1 and done.stderr.endswith("; nothing was tested\n")
+    assert "too long to" not in done.stderr and "time limit" not in done.stderr
+
+
 @pytest.mark.parametrize("kind", list(ENDLESS))
 def test_probe_endless_answer_ends(listen, kind):
-    done, seconds = timed(lambda: run(*QUICK, f"127.0.0.1:{listen(Peer, pour(ENDLESS[kind]))}", expect=(IO,)))
-    assert seconds < 5 and done.stderr.count("\n") == 1 and "nothing was tested" in done.stderr
+    assert_ended(run(*QUICK, f"127.0.0.1:{listen(Peer, pour(ENDLESS[kind]))}", expect=(IO,)))
 
 
 @pytest.mark.parametrize("line", [b"220-x\r\n" * 5000, b"2" * 65536, b"* OK\r\n" * 5000], ids=["220", "long", "OK"])
 @pytest.mark.parametrize("protocol", ["smtp", "imap"])
 def test_probe_endless_greeting_ends(listen, line, protocol):
     port = listen(Greeter, pour(line))
-    done, seconds = timed(lambda: run(*QUICK, "--starttls", protocol, f"127.0.0.1:{port}", expect=(IO,)))
-    assert seconds < 5 and done.stderr.count("\n") == 1 and "nothing was tested" in done.stderr
+    assert_ended(run(*QUICK, "--starttls", protocol, f"127.0.0.1:{port}", expect=(IO,)))
 
 
 def test_probe_what_a_greeting_says_is_no_control(listen, folder):
@@ -110,23 +116,26 @@ def test_probe_table_has_no_formulas(folder):
 
 
 class Peak:
-    """A run's greatest memory, in kB."""
+    """A run, and its greatest memory, in kB."""
 
     def __init__(self, *args):
-        begun = time.monotonic()
-        self.process = subprocess.Popen([BINARY, "probe", "--json", *map(str, args)], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
-        self.out, self.err = self.process.stdout.read(), self.process.stderr.read()
-        _, status, usage = os.wait4(self.process.pid, 0)
-        self.process.returncode = self.code = os.waitstatus_to_exitcode(status)
-        self.peak_kb, self.seconds = usage.ru_maxrss, time.monotonic() - begun
+        begun, self.peak_kb = time.monotonic(), 0
+        with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+            process = subprocess.Popen([BINARY, "probe", "--json", *map(str, args)], stdout=out, stderr=err)
+            while process.poll() is None:
+                self.peak_kb = peak_kb(process.pid) or self.peak_kb
+                time.sleep(0.01)
+            self.seconds, self.code = time.monotonic() - begun, process.returncode
+            out.seek(0)
+            err.seek(0)
+            self.out, self.err = out.read(), err.read()
 
 
 @pytest.mark.parametrize("words", ["tickets=100000", "tickets=100000,data=60000"])
 def test_probe_endless_tickets_in_bounded_memory(sinner, words):
     done = Peak(*QUICK, "--tls", "1.3", f"127.0.0.1:{sinner(f'mix:{words}').port}")
     print(done.peak_kb, done.seconds)
-    assert done.code == DONE and done.peak_kb < 60_000 and done.seconds < 60
+    assert done.code == DONE and done.peak_kb < 30_000
 
 
 # ---- at random -----------------------------------------------------------------------------------
@@ -235,8 +244,8 @@ def test_probe_list_with_hostile_hosts(sinner, listen, folder):
         done = Peak(*LIST, "--tickets", 6, "--hosts", folder / "list", "--csv", folder / "csv", "--collect",
                     folder / f"seen{turn}")
         found = {f"{host['host']}:{host['port']}": host for host in json_lines(done.out)[0]}
-        print(turn, done.seconds, done.peak_kb, [host["failure"] for host in found.values()])
-        assert set(found) == set(hosts) and done.err == "" and done.code == FINDING and done.peak_kb < 150_000
+        print(turn, done.seconds, done.peak_kb, found[weak]["seconds"], [host["failure"] for host in found.values()])
+        assert set(found) == set(hosts) and done.err == "" and done.code == FINDING and done.peak_kb < 60_000
         alone = Report(*QUICK[:2], "--tickets", 6, weak).host
         assert judged(found[weak]) == judged(alone) and found[weak]["seconds"] < 10
         with open(folder / "csv", newline="") as stream:
@@ -245,5 +254,4 @@ def test_probe_list_with_hostile_hosts(sinner, listen, folder):
         assert not any(None in row or None in row.values() for row in rows)
         again = run("--json", *QUICK[:2], "--analyse", folder / f"seen{turn}").stdout
         assert [judged(host) for host in json_lines(again)[0]] == [judged(host) for host in found.values()]
-        assert done.seconds < (600 if ROUNDS > 1 else 60)
         (folder / "csv").unlink()
